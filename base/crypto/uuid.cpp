@@ -1,0 +1,28 @@
+#include "base/crypto/uuid.hpp"
+
+#include <array>
+
+#include "base/crypto/random.hpp"
+#include "base/hex.hpp"
+
+namespace export_worker::crypto {
+
+std::string make_uuid7(std::int64_t unix_us) {
+    std::array<std::uint8_t, 16> bytes{};
+    fill_random(bytes);
+    const auto unix_ms = static_cast<std::uint64_t>(unix_us / 1000);
+    for (std::size_t index = 0; index < 6; ++index) {
+        bytes[index] = static_cast<std::uint8_t>(unix_ms >> (8 * (5 - index)));
+    }
+    bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0fU) | 0x70U);
+    bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3fU) | 0x80U);
+    std::string out;
+    out.reserve(36);
+    for (std::size_t index = 0; index < bytes.size(); ++index) {
+        if (index == 4 || index == 6 || index == 8 || index == 10) out += '-';
+        append_hex(out, {&bytes[index], 1});
+    }
+    return out;
+}
+
+}  // namespace export_worker::crypto

@@ -1,0 +1,40 @@
+// Error: what went wrong outside our code, and what the caller should do about it.
+//
+// The code is chosen by the next step, not by the cause; the text is "tried: why" and safe to show an
+// operator (no secrets, no signatures). Codes are append-only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace export_worker {
+
+enum class ErrorCode : std::uint8_t {
+    kInvalidArgument,     // Fix the input.
+    kNotFound,            // Ask for something else.
+    kConflict,            // The state has moved on: look again, then decide.
+    kUnauthenticated,     // Present valid credentials.
+    kPermissionDenied,    // Ask somebody who may.
+    kResourceExhausted,   // Free disk or quota, then try again.
+    kUnavailable,         // Try again a little later.
+    kDeadlineExceeded,    // Time ran out; the work may have happened.
+    kDataLoss,            // Repair: what is on disk cannot be trusted.
+    kFailedPrecondition,  // Repair the set-up (permissions, versions, a second daemon).
+    kCancelled,           // Somebody asked for the work to stop.
+    kInternal,            // Our bug or an error nobody expected.
+};
+
+struct Error {
+    ErrorCode code;
+    std::string message;
+};
+
+// "not_found", for logs and --json.
+[[nodiscard]] std::string_view to_string(ErrorCode code);
+
+// "tried: why (errno text)". Maps errno to the code that fits: ENOSPC, EDQUOT and EMFILE to kResourceExhausted,
+// ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, EIO to kDataLoss, the rest to kInternal.
+[[nodiscard]] Error errno_error(std::string_view tried, int errno_value);
+
+}  // namespace export_worker

@@ -1,0 +1,100 @@
+#include "base/io.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+namespace export_worker {
+namespace {
+
+Result<std::string> read_open_file(int fd, const std::string& path, std::size_t bytes_max) {
+    std::string out;
+    std::array<char, 16 * 1024> chunk{};
+    for (;;) {
+        const ssize_t got = ::read(fd, chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(errno_error("read " + path, errno));
+        if (got == 0) return out;
+        if (out.size() + static_cast<std::size_t>(got) > bytes_max) {
+            return fail(ErrorCode::kInvalidArgument,
+                        "read " + path + ": expected at most " + std::to_string(bytes_max) + " bytes, found more");
+        }
+        out.append(chunk.data(), static_cast<std::size_t>(got));
+    }
+}
+
+Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max, bool secret) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) return fail(errno_error("open " + path, errno));
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    if (!S_ISREG(info.st_mode)) {
+        return fail(ErrorCode::kInvalidArgument, "open " + path + ": expected a regular file");
+    }
+    if (secret && (info.st_mode & (S_IWGRP | S_IROTH | S_IWOTH)) != 0) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "open " + path + ": a secret that others may read or the group may write; run chmod 640 " + path);
+    }
+    return read_open_file(fd.get(), path, bytes_max);
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
+    return read_regular_file(path, bytes_max, false);
+}
+
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
+    return read_regular_file(path, bytes_max, true);
+}
+
+Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for_errors) {
+    while (!bytes.empty()) {
+        const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return fail(errno_error("write " + std::string(path_for_errors), errno));
+        bytes.remove_prefix(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
+Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode) {
+    const std::string temporary = path + ".tmp";
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!fd) return fail(errno_error("create " + temporary, errno));
+    EW_CHECK(write_all(fd.get(), bytes, temporary));
+    if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + temporary, errno));
+    if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error("rename to " + path, errno));
+    return sync_directory(std::filesystem::path(path).parent_path().string());
+}
+
+Result<void> sync_directory(const std::string& path) {
+    const std::string name = path.empty() ? "." : path;
+    const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return fail(errno_error("open directory " + name, errno));
+    if (::fsync(fd.get()) != 0) return fail(errno_error("sync directory " + name, errno));
+    return {};
+}
+
+Result<void> make_directories(const std::string& path, mode_t mode) {
+    std::filesystem::path made;
+    for (const auto& part : std::filesystem::path(path)) {
+        made /= part;
+        if (::mkdir(made.c_str(), mode) == 0) {
+            const std::filesystem::path parent = made.parent_path();
+            EW_CHECK(sync_directory(parent.string()));
+        } else if (errno != EEXIST) {
+            return fail(errno_error("create directory " + made.string(), errno));
+        }
+    }
+    if (!std::filesystem::is_directory(made)) {
+        return fail(ErrorCode::kFailedPrecondition, "create directory " + path + ": something else has that name");
+    }
+    return {};
+}
+
+}  // namespace export_worker

@@ -1,0 +1,30 @@
+// Files, the careful way: whole reads with a bound, whole writes, syncs that are checked.
+//
+// A crash during replace_file() leaves the old file or the new one, and at most one "NAME.tmp".
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace export_worker {
+
+// Reads a regular file of at most `bytes_max` bytes. Errors name the path, never the content.
+[[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
+// The same, but refuses a file that others may read or the group may write: for secrets. kFailedPrecondition then.
+[[nodiscard]] Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
+// Writes all of `bytes` at the current offset; retries short writes and EINTR.
+[[nodiscard]] Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for_errors);
+// Writes NAME.tmp, syncs, renames over `path`, syncs the directory.
+[[nodiscard]] Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode);
+// Makes the entry of a created, renamed or deleted file durable.
+[[nodiscard]] Result<void> sync_directory(const std::string& path);
+// Creates `path` and its parents with `mode`; an existing directory is fine and keeps its mode.
+[[nodiscard]] Result<void> make_directories(const std::string& path, mode_t mode);
+
+}  // namespace export_worker

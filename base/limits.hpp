@@ -1,0 +1,126 @@
+// Every limit of the system, in one place. A limit names its unit and bound last, and says what
+// happens at it. The static_asserts at the end are the relations between them.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace export_worker::limits {
+
+// --- the wire (docs/wire_protocol.md) ---
+inline constexpr std::size_t kRequestBytesMax = 1024 * 1024;    // Larger: too_large.
+inline constexpr std::size_t kReplyBytesMax = 4 * 1024 * 1024;  // Larger: plugin_fault or internal.
+// What the transport takes in at all. Above the request limit, so that "too large" gets a real answer.
+inline constexpr std::size_t kTransportMessageBytesMax = kReplyBytesMax + 64 * 1024;
+inline constexpr std::size_t kMessageDepthMax = 32;
+inline constexpr std::size_t kMessageNodesMax = 65'536;
+inline constexpr std::size_t kMessageKeyBytesMax = 128;
+inline constexpr std::size_t kRequestIdBytesMax = 64;
+inline constexpr std::size_t kMethodBytesMax = 64;
+inline constexpr std::size_t kCredentialBytesMax = 8 * 1024;  // One of authorization, session.
+inline constexpr std::size_t kTraceBytesMax = 64;
+inline constexpr std::size_t kEnvelopeFramesMax = 4;  // Routing id, correlation, delimiter, body.
+inline constexpr std::size_t kEnvelopeBytesMax = 512;
+inline constexpr std::uint32_t kDeadlineDefaultMs = 10'000;
+inline constexpr std::uint32_t kDeadlineMaxMs = 60'000;
+
+// --- daemon: data socket ---
+inline constexpr std::size_t kCallsMax = 1024;          // Queued and running; more: overloaded.
+inline constexpr std::size_t kReceivesPerTurn = 64;     // Then replies get their turn.
+inline constexpr int kSocketReceiveHighWater = 32;      // Messages per peer.
+inline constexpr int kSocketSendHighWater = 64;
+inline constexpr int kSocketBacklog = 512;
+inline constexpr std::chrono::milliseconds kHandshakeTimeout{3'000};
+inline constexpr std::chrono::milliseconds kHeartbeatInterval{5'000};
+inline constexpr std::chrono::milliseconds kHeartbeatTimeout{15'000};
+inline constexpr std::chrono::milliseconds kSocketLinger{2'000};
+inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
+inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
+inline constexpr unsigned kServerWorkersMax = 64;
+
+// --- plugins ---
+inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kPluginNoteBytesMax = 4096;
+inline constexpr std::size_t kPluginNameBytesMax = 64;
+inline constexpr std::size_t kPluginMethodsMax = 64;
+inline constexpr std::size_t kPluginGenerationsMax = 64;  // Loaded images of one process; then: restart.
+inline constexpr std::size_t kPluginErrorBytesMax = 1024;
+inline constexpr std::size_t kPluginCountersMax = 64;
+
+// --- jobs ---
+inline constexpr std::size_t kJobIdBytesMax = 128;
+inline constexpr std::size_t kOrganizationIdBytesMax = 64;
+inline constexpr std::size_t kJobMetadataBytesMax = 256 * 1024;
+inline constexpr std::size_t kJobErrorsMax = 1000;     // Entries kept on a job, errors and warnings each.
+inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
+inline constexpr std::size_t kJobTextBytesMax = 2048;  // Error text, stage, message.
+inline constexpr std::size_t kJobListLimitDefault = 50;
+inline constexpr std::size_t kJobListLimitMax = 500;
+inline constexpr int kJobAttemptsMax = 3;
+inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
+inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
+inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
+inline constexpr std::chrono::seconds kJobRetryDelayBase{2};
+inline constexpr std::chrono::seconds kJobRetryDelayMax{60};
+inline constexpr std::size_t kExportWorkersMax = 16;
+inline constexpr std::size_t kExportKeysMax = 10'000;    // product_keys of one request.
+inline constexpr std::size_t kExportColumnsMax = 2'000;
+
+// --- catalog ---
+inline constexpr std::size_t kProductLineBytesMax = 512 * 1024;  // One product as JSON.
+inline constexpr std::size_t kProductKeyBytesMax = 512;
+inline constexpr std::size_t kProductDepthMax = 24;
+inline constexpr std::size_t kProductVariantsMax = 2'000;
+inline constexpr std::size_t kCatalogBatchRows = 500;
+inline constexpr std::size_t kCatalogBatchBytes = 4 * 1024 * 1024;
+inline constexpr std::size_t kImportErrorsShownMax = 100;
+inline constexpr std::size_t kImportBatchBytes = 512 * 1024;  // One message of `catalog import`.
+
+// --- files and links ---
+inline constexpr std::size_t kFileKeyBytesMax = 1024;
+inline constexpr std::size_t kFileNameBytesMax = 255;
+inline constexpr std::size_t kFileUrlBytesMax = 2048;
+inline constexpr std::size_t kFileWriteBufferBytes = 256 * 1024;
+inline constexpr std::int64_t kLinkLifetimeSecondsDefault = 900;
+inline constexpr std::int64_t kLinkLifetimeSecondsMax = 604'800;  // Seven days, the bound of SigV4.
+inline constexpr std::size_t kStoresMax = 64;
+
+// --- configuration and keys ---
+inline constexpr std::size_t kConfigFileBytesMax = 1024 * 1024;
+inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
+inline constexpr std::size_t kApiKeysMax = 100'000;
+inline constexpr std::size_t kPermissionsPerKeyMax = 32;
+
+// --- databases ---
+inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
+inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
+inline constexpr int kDatabaseCheckpointPages = 2'000;
+inline constexpr std::size_t kDatabaseGroupCommitMax = 64;  // Writes that share one commit.
+inline constexpr std::size_t kDatabaseReadersMax = 32;
+
+// --- HTTP (docs/http.md) ---
+inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;  // Above a credential, below nonsense.
+inline constexpr std::size_t kHttpHeaderFieldsMax = 64;
+inline constexpr std::size_t kHttpTargetBytesMax = 2048;
+inline constexpr std::size_t kHttpBodyBytesMax = kRequestBytesMax - 64 * 1024;
+inline constexpr std::size_t kHttpConnectionsMax = 4096;
+inline constexpr std::size_t kHttpRequestsPerConnectionMax = 1000;
+inline constexpr std::chrono::seconds kHttpHeaderTimeout{5};
+inline constexpr std::chrono::seconds kHttpBodyTimeout{10};
+inline constexpr std::chrono::seconds kHttpIdleTimeout{30};
+inline constexpr std::chrono::seconds kHttpWriteTimeout{30};  // Without any progress.
+inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
+inline constexpr std::size_t kHttpPendingCallsMax = 4096;
+inline constexpr int kHttpRetryAfterSeconds = 1;
+
+static_assert(kTransportMessageBytesMax > kRequestBytesMax, "too_large must be answerable");
+static_assert(kHttpBodyBytesMax < kRequestBytesMax, "a body the shim takes must fit a message");
+static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential must fit the headers");
+static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
+static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
+static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
+static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
+static_assert(kRequestIdBytesMax < kJobIdBytesMax);
+
+}  // namespace export_worker::limits

@@ -1,0 +1,38 @@
+// The command line: long flags, some with a value, and positional words. Boost.Program_options underneath.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace export_worker::options {
+
+struct Flag {
+    const char* name;   // Without the dashes.
+    const char* value;  // What its value is called in the help, or nullptr for a switch.
+    const char* help;
+};
+
+struct Arguments {
+    std::map<std::string, std::string> flags;  // A switch has an empty value.
+    std::vector<std::string> words;            // Everything that is no flag, in order.
+
+    [[nodiscard]] bool has(std::string_view flag) const { return flags.contains(std::string(flag)); }
+    // The flag's value, or `otherwise` when it was not given.
+    [[nodiscard]] std::string get(std::string_view flag, std::string otherwise = "") const;
+};
+
+// `words` without the program's name. Errors: kInvalidArgument, saying what was not understood.
+[[nodiscard]] Result<Arguments> parse_arguments(const std::vector<std::string>& words, std::span<const Flag> flags);
+
+// One line a flag, aligned, for --help.
+[[nodiscard]] std::string describe_flags(std::span<const Flag> flags);
+
+// argv as strings, less the program's name.
+[[nodiscard]] std::vector<std::string> words_of(int argc, char** argv);
+
+}  // namespace export_worker::options

@@ -1,0 +1,161 @@
+#include "base/options/config_file.hpp"
+
+#include <array>
+#include <boost/program_options/errors.hpp>
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <sstream>
+
+#include "base/io.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+namespace export_worker::options {
+
+const std::string* Section::take(std::string_view key) {
+    known_.emplace_back(key);
+    const auto found = values_.find(std::string(key));
+    return found == values_.end() ? nullptr : &found->second;
+}
+
+void Section::refuse(std::string_view key, std::string_view what) {
+    if (!problem_.empty()) return;
+    problem_ = file_ + ": [" + name_ + "] " + std::string(key) + ": " + std::string(what);
+}
+
+void Section::text(std::string_view key, std::string& target) {
+    if (const std::string* value = take(key)) target = *value;
+}
+
+void Section::required_text(std::string_view key, std::string& target) {
+    text(key, target);
+    if (target.empty()) refuse(key, "missing; this section needs it");
+}
+
+bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint64_t min, std::uint64_t max) {
+    const std::string* found = take(key);
+    if (found == nullptr) return false;
+    const auto parsed = parse_unsigned(*found);
+    if (!parsed || *parsed < min || *parsed > max) {
+        refuse(key, "expected a number from " + std::to_string(min) + " to " + std::to_string(max) + ", found '" +
+                        printable(*found) + "'");
+        return false;
+    }
+    value = *parsed;
+    return true;
+}
+
+void Section::boolean(std::string_view key, bool& target) {
+    const std::string* value = take(key);
+    if (value == nullptr) return;
+    if (*value == "on" || *value == "true" || *value == "yes") {
+        target = true;
+    } else if (*value == "off" || *value == "false" || *value == "no") {
+        target = false;
+    } else {
+        refuse(key, "expected on or off, found '" + printable(*value) + "'");
+    }
+}
+
+void Section::choice(std::string_view key, std::string& target, std::span<const std::string_view> choices) {
+    const std::string* value = take(key);
+    if (value == nullptr) return;
+    std::string list;
+    for (const std::string_view choice : choices) {
+        if (*value == choice) {
+            target = *value;
+            return;
+        }
+        list += (list.empty() ? "" : ", ") + std::string(choice);
+    }
+    refuse(key, "expected one of " + list + ", found '" + printable(*value) + "'");
+}
+
+std::map<std::string, std::string> Section::take_rest() {
+    std::map<std::string, std::string> rest = values_;
+    for (const std::string& key : known_) rest.erase(key);
+    for (const auto& entry : rest) known_.push_back(entry.first);
+    return rest;
+}
+
+Result<void> Section::finish() {
+    if (!problem_.empty()) return fail(ErrorCode::kInvalidArgument, problem_);
+    const std::vector<std::string_view> known(known_.begin(), known_.end());
+    for (const auto& entry : values_) {
+        if (std::ranges::find(known, entry.first) != known.end()) continue;
+        std::string what = file_ + ": [" + name_ + "] unknown key '" + printable(entry.first) + "'";
+        if (const auto near = closest(entry.first, known.data(), known.size())) {
+            what += "; did you mean '" + std::string(*near) + "'?";
+        }
+        return fail(ErrorCode::kInvalidArgument, what);
+    }
+    return {};
+}
+
+Result<ConfigFile> ConfigFile::read(const std::string& path) {
+    EW_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+    ConfigFile file;
+    file.path_ = path;
+    std::istringstream stream(text);
+    try {
+        const boost::program_options::options_description none;
+        const auto parsed = boost::program_options::parse_config_file(stream, none, true);
+        for (const auto& option : parsed.options) {
+            const std::size_t dot = option.string_key.rfind('.');
+            if (dot == std::string::npos) {
+                return fail(ErrorCode::kInvalidArgument, path + ": key '" + printable(option.string_key) +
+                                                             "' stands before the first [section]");
+            }
+            const std::string section = option.string_key.substr(0, dot);
+            const std::string key = option.string_key.substr(dot + 1);
+            const std::string value = option.value.empty() ? "" : option.value.front();
+            if (!file.sections_[section].emplace(key, value).second) {
+                return fail(ErrorCode::kInvalidArgument,
+                            path + ": [" + section + "] " + key + ": given twice; keep one of the two lines");
+            }
+        }
+    } catch (const boost::program_options::error& error) {
+        return fail(ErrorCode::kInvalidArgument, path + ": not an INI file: " + error.what());
+    }
+    return file;
+}
+
+Section ConfigFile::section(const std::string& name) const {
+    const auto found = sections_.find(name);
+    return {path_, name, found == sections_.end() ? std::map<std::string, std::string>{} : found->second};
+}
+
+std::vector<Section> ConfigFile::sections(std::string_view prefix) const {
+    std::vector<Section> out;
+    const std::string start = std::string(prefix) + ".";
+    for (const auto& [name, values] : sections_) {
+        if (name.starts_with(start)) out.emplace_back(path_, name, values);
+    }
+    return out;
+}
+
+Result<void> ConfigFile::check_sections(std::span<const std::string_view> plain,
+                                        std::span<const std::string_view> families) const {
+    for (const auto& entry : sections_) {
+        const std::string& name = entry.first;
+        if (std::ranges::find(plain, name) != plain.end()) continue;
+        const bool of_family = std::ranges::any_of(families, [&](std::string_view family) {
+            return name.size() > family.size() + 1 && name.starts_with(family) && name[family.size()] == '.';
+        });
+        if (of_family) continue;
+        std::string expected;
+        for (const std::string_view one : plain) expected += " [" + std::string(one) + "]";
+        for (const std::string_view one : families) expected += " [" + std::string(one) + ".NAME]";
+        return fail(ErrorCode::kInvalidArgument,
+                    path_ + ": unknown section [" + printable(name) + "]; expected one of" + expected);
+    }
+    return {};
+}
+
+Result<void> check_known_sections(const ConfigFile& file) {
+    constexpr std::array<std::string_view, 3> kPlain{"daemon", "export", "http"};
+    constexpr std::array<std::string_view, 2> kFamilies{"plugin", "store"};
+    return file.check_sections(kPlain, kFamilies);
+}
+
+}  // namespace export_worker::options

@@ -1,0 +1,20 @@
+# Every foreign library, found once. Folders name these targets under LINKS; the folder that may is
+# listed in tests/layers/foreign_headers.json.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(tl-expected REQUIRED)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.40)
+
+add_library(export_worker_msgpack INTERFACE)
+# Without this switch the packaged headers want Boost, which nothing here needs them to have.
+target_compile_definitions(export_worker_msgpack INTERFACE MSGPACK_NO_BOOST)
+
+add_library(export_worker_asio INTERFACE)
+target_link_libraries(export_worker_asio INTERFACE Boost::headers Threads::Threads)
+# Header-only Asio without the deprecated parts.
+target_compile_definitions(export_worker_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)

@@ -1,0 +1,136 @@
+#include "daemon/app/daemon.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <optional>
+
+#include "base/clock.hpp"
+#include "base/file_lock.hpp"
+#include "base/io.hpp"
+#include "daemon/app/plugin_settings.hpp"
+#include "daemon/auth/authenticator.hpp"
+#include "daemon/auth/key_store.hpp"
+#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/control/control_server.hpp"
+#include "daemon/credentials/credential_store.hpp"
+#include "daemon/export/export_service.hpp"
+#include "daemon/export/export_workers.hpp"
+#include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/server/data_server.hpp"
+#include "daemon/server/dispatcher.hpp"
+#include "protocol/transport/server_socket.hpp"
+
+namespace export_worker::app {
+namespace {
+
+// A listener that runs out of descriptors cannot answer anybody: take all the system allows.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays at its soft value");
+}
+
+}  // namespace
+
+// Members are destroyed from the last to the first.
+struct Daemon::Parts {
+    explicit Parts(FileLock held) : lock(std::move(held)) {}
+
+    FileLock lock;
+    std::optional<credentials::CredentialStore> credentials;
+    std::unique_ptr<auth::KeyStore> keys;
+    std::unique_ptr<jobs::JobStore> jobs;
+    std::unique_ptr<catalog::CatalogStore> catalog;
+    std::optional<files::LocalFileStore> files;
+    std::optional<exports::ExportWorkers> export_workers;
+    std::optional<exports::ExportService> export_service;
+    std::optional<auth::Authenticator> authenticator;
+    std::unique_ptr<plugin_host::PluginHost> plugins;
+    std::optional<server::Dispatcher> dispatcher;
+    std::unique_ptr<server::DataServer> data_server;
+    std::unique_ptr<control::ControlServer> control_server;
+
+    [[nodiscard]] Result<void> open_stores(const config::Config& config);
+    [[nodiscard]] Result<void> open_exports(const config::Config& config);
+    [[nodiscard]] Result<void> load_plugins(const config::Config& config);
+    [[nodiscard]] Result<void> open_sockets(const config::Config& config, const std::string& version);
+};
+
+Result<void> Daemon::Parts::open_stores(const config::Config& config) {
+    EW_TRY(credentials::CredentialStore loaded, credentials::CredentialStore::load(config.stores));
+    credentials.emplace(std::move(loaded));
+    EW_TRY(keys, auth::KeyStore::open(config.state_dir + "/auth.db", system_clock()));
+    EW_TRY(jobs, jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
+    EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+    authenticator.emplace(*keys);
+    return {};
+}
+
+Result<void> Daemon::Parts::open_exports(const config::Config& config) {
+    if (config.export_workers > 0) {
+        EW_TRY(files::LocalFileStore opened, files::LocalFileStore::open(config.export_root));
+        files.emplace(std::move(opened));
+        if (files->parts_swept() > 0) spdlog::warn("deleted {} half-written export files", files->parts_swept());
+        const exports::ExportParts parts{&system_clock(), jobs.get(), catalog.get(), &*files};
+        EW_CHECK(exports::recover(parts));
+        export_workers.emplace(parts);
+    }
+    export_service.emplace(*jobs, *catalog, [this] {
+        if (export_workers) export_workers->wake();
+    });
+    return {};
+}
+
+Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
+    const plugin_host::HostParts host{&system_clock(), &*authenticator, jobs.get(), &*credentials};
+    EW_TRY(plugins, plugin_host::PluginHost::open(config.state_dir + "/plugins", host));
+    for (const config::PluginConfig& plugin : config.plugins) {
+        auto loaded = plugins->load(plugin.name, plugin.file, plugin_settings(plugin, config.stores));
+        if (!loaded) return fail(loaded.error().code, "[plugin." + plugin.name + "] " + loaded.error().message);
+    }
+    return {};
+}
+
+Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
+    dispatcher.emplace(server::DispatcherParts{*authenticator, *plugins, {*jobs, *export_service}});
+    // Both are bound before either serves: a start that fails has answered nobody.
+    EW_TRY(transport::ServerSocket data, transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
+    EW_TRY(transport::ServerSocket control,
+           transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
+    data_server =
+        std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(), config.server_workers);
+    control_server = std::make_unique<control::ControlServer>(
+        std::move(control),
+        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, system_clock(), version, config.data_endpoint,
+                              system_clock().unix_us()},
+        *dispatcher);
+    return {};
+}
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Daemon::~Daemon() {
+    // Operators can watch the drain: their socket closes after the data socket.
+    if (parts_->data_server) parts_->data_server->stop();
+    parts_->control_server.reset();
+    if (parts_->export_workers) parts_->export_workers->stop();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config, const std::string& version) {
+    raise_descriptor_limit();
+    EW_CHECK(make_directories(config.state_dir, 0750));
+    EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
+    auto parts = std::make_unique<Parts>(std::move(lock));
+    EW_CHECK(parts->open_stores(config));
+    EW_CHECK(parts->open_exports(config));
+    EW_CHECK(parts->load_plugins(config));
+    EW_CHECK(parts->open_sockets(config, version));
+    if (parts->export_workers) parts->export_workers->start(config.export_workers);
+    return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+}  // namespace export_worker::app

@@ -1,0 +1,88 @@
+// export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong command line, 78 a start
+// that cannot succeed until somebody changes something.
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <cstdio>
+
+#include "base/log.hpp"
+#include "base/options/arguments.hpp"
+#include "daemon/app/check_plugin.hpp"
+#include "daemon/app/daemon.hpp"
+
+namespace {
+
+using export_worker::options::Flag;
+
+constexpr int kExitUsage = 64;   // EX_USAGE
+constexpr int kExitConfig = 78;  // EX_CONFIG
+
+constexpr std::array<Flag, 5> kFlags{{{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+                                      {"check-config", nullptr, "read it, say whether it is good, and leave"},
+                                      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
+                                      {"version", nullptr, "print the version"},
+                                      {"help", nullptr, "print this"}}};
+
+int start_failed(const export_worker::Error& error) {
+    std::fprintf(stderr, "export-workerd: cannot start: %s\n", error.message.c_str());
+    return kExitConfig;
+}
+
+// Every thread inherits the mask, so the signals come to sigwait() and nowhere else.
+sigset_t block_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+int run(const std::string& config_path, bool only_check) {
+    const auto config = export_worker::config::read_config(config_path);
+    if (!config) return start_failed(config.error());
+    if (auto log = export_worker::init_log(config->log_level); !log) return start_failed(log.error());
+    if (only_check) {
+        std::printf("%s: good\n", config_path.c_str());
+        return 0;
+    }
+    const sigset_t signals = block_signals();
+    auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
+    if (!daemon) return start_failed(daemon.error());
+    spdlog::info("ready: data on {}, control on {}", config->data_endpoint, config->control_endpoint);
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+    spdlog::info("signal {}: stopping", signal_number);
+    daemon->reset();
+    spdlog::info("stopped");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto arguments = export_worker::options::parse_arguments(export_worker::options::words_of(argc, argv), kFlags);
+    if (!arguments || !arguments->words.empty()) {
+        std::fprintf(stderr, "export-workerd: %s; see --help\n",
+                     arguments ? "expected flags only" : arguments.error().message.c_str());
+        return kExitUsage;
+    }
+    if (arguments->has("help")) {
+        std::printf("Usage: export-workerd --config FILE\n\n%s", export_worker::options::describe_flags(kFlags).c_str());
+        return 0;
+    }
+    if (arguments->has("version")) {
+        std::printf("export-workerd %s\n", EXPORT_WORKER_VERSION);
+        return 0;
+    }
+    if (arguments->has("check-plugin")) {
+        return export_worker::app::check_plugin(arguments->get("check-plugin"), arguments->get("config"));
+    }
+    if (!arguments->has("config")) {
+        std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
+        return kExitUsage;
+    }
+    return run(arguments->get("config"), arguments->has("check-config"));
+}

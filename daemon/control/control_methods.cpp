@@ -1,0 +1,166 @@
+#include "daemon/control/control_methods.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/text.hpp"
+#include "protocol/message/wire_error.hpp"
+
+namespace export_worker::control {
+namespace {
+
+using nlohmann::json;
+using server::MethodResult;
+
+// Operators see the whole text, paths included: it is what they need.
+tl::unexpected<message::WireError> refuse(const Error& error) {
+    message::WireError out = message::from_error(error);
+    out.message = error.message;
+    return tl::unexpected(std::move(out));
+}
+tl::unexpected<message::WireError> bad(std::string what) { return refuse(Error{ErrorCode::kInvalidArgument, std::move(what)}); }
+
+std::string text_of(const json& params, const char* name) {
+    const auto found = params.find(name);
+    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+json key_json(const auth::ApiKey& key) {
+    return {{"id", key.id},
+            {"organization", key.organization_id},
+            {"name", key.name},
+            {"permissions", key.permissions},
+            {"created_at", to_iso8601(key.created_us)},
+            {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
+}
+
+json plugin_json(const plugin_host::PluginStatus& plugin) {
+    json methods = json::array();
+    for (const auto& method : plugin.methods) {
+        methods.push_back({{"name", method.name}, {"summary", method.summary}, {"idempotent", method.idempotent}});
+    }
+    json counters = json::object();
+    for (const auto& counter : plugin.counters) counters[counter.name] = counter.value;
+    return {{"name", plugin.name},         {"version", plugin.version}, {"generation", plugin.generation},
+            {"build_id", plugin.build_id}, {"sha256", plugin.sha256},   {"file", plugin.file},
+            {"methods", methods},          {"handled", plugin.handled}, {"faults", plugin.faults},
+            {"counters", counters}};
+}
+
+json plugins_json(const ControlParts& parts) {
+    json out = json::array();
+    for (const auto& plugin : parts.plugins.list()) out.push_back(plugin_json(plugin));
+    return out;
+}
+
+MethodResult status(const ControlParts& parts, const json&) {
+    const auto counts = parts.jobs.counts();
+    if (!counts) return refuse(counts.error());
+    const server::Ledger& ledger = parts.data_server.ledger();
+    return json{{"version", parts.version},
+                {"pid", ::getpid()},
+                {"started_at", to_iso8601(parts.started_us)},
+                {"uptime_seconds", (parts.clock.unix_us() - parts.started_us) / 1'000'000},
+                {"data_endpoint", parts.data_endpoint},
+                {"draining", parts.data_server.draining()},
+                {"requests",
+                 {{"in_flight", parts.data_server.in_flight()},
+                  {"accepted", ledger.accepted.load()},
+                  {"replied", ledger.replied.load()},
+                  {"error_replied", ledger.error_replied.load()},
+                  {"client_gone", ledger.client_gone.load()},
+                  {"dropped", ledger.dropped.load()},
+                  {"overloaded", ledger.overloaded.load()},
+                  {"expired", ledger.expired.load()}}},
+                {"jobs",
+                 {{"pending", counts->pending},
+                  {"in_progress", counts->in_progress},
+                  {"completed", counts->completed},
+                  {"failed", counts->failed},
+                  {"cancelled", counts->cancelled}}},
+                {"plugins", plugins_json(parts)}};
+}
+
+MethodResult key_create(const ControlParts& parts, const json& params) {
+    std::vector<std::string> permissions;
+    for (const json& permission : params.value("permissions", json::array())) {
+        if (!permission.is_string()) return bad("permissions: expected texts");
+        permissions.push_back(permission.get<std::string>());
+    }
+    auto created = parts.keys.create(text_of(params, "organization"), text_of(params, "name"), permissions);
+    if (!created) return refuse(created.error());
+    json out = key_json(created->key);
+    out["key"] = created->text;
+    return out;
+}
+
+MethodResult key_list(const ControlParts& parts, const json& params) {
+    const auto keys = parts.keys.list(text_of(params, "organization"));
+    if (!keys) return refuse(keys.error());
+    json items = json::array();
+    for (const auth::ApiKey& key : *keys) items.push_back(key_json(key));
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult key_revoke(const ControlParts& parts, const json& params) {
+    const std::string id = text_of(params, "id");
+    if (auto revoked = parts.keys.revoke(id); !revoked) return refuse(revoked.error());
+    return json{{"id", id}, {"revoked", true}};
+}
+
+MethodResult catalog_import(const ControlParts& parts, const json& params) {
+    const std::string organization = text_of(params, "organization");
+    if (!is_organization_id(organization)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    const auto lines = params.find("lines");
+    const auto first = params.find("first_line");
+    if (lines == params.end() || !lines->is_string() || first == params.end() || !first->is_number_unsigned()) {
+        return bad("lines and first_line: expected text and a line number");
+    }
+    const auto report =
+        parts.catalog.import_lines(organization, lines->get_ref<const std::string&>(), first->get<std::int64_t>());
+    if (!report) return refuse(report.error());
+    json errors = json::array();
+    for (const auto& error : report->errors) errors.push_back({{"line", error.line}, {"message", error.message}});
+    return json{{"imported", report->imported}, {"rejected", report->rejected}, {"errors", std::move(errors)}};
+}
+
+MethodResult plugin_list(const ControlParts& parts, const json&) { return json{{"items", plugins_json(parts)}}; }
+
+MethodResult plugin_load(const ControlParts& parts, const json& params) {
+    const std::string file = text_of(params, "file");
+    if (!file.starts_with('/')) return bad("file: expected an absolute path");
+    const auto loaded = parts.plugins.load("", file, {});
+    if (!loaded) return refuse(loaded.error());
+    return plugin_json(*loaded);
+}
+
+MethodResult drain(const ControlParts& parts, const json&) {
+    parts.data_server.drain();
+    return json{{"draining", true}};
+}
+
+struct Row {
+    std::string_view name;
+    ControlMethod run;
+};
+constexpr std::array<Row, 8> kMethods{{{"control.status", status},
+                                       {"control.key_create", key_create},
+                                       {"control.key_list", key_list},
+                                       {"control.key_revoke", key_revoke},
+                                       {"control.catalog_import", catalog_import},
+                                       {"control.plugin_list", plugin_list},
+                                       {"control.plugin_load", plugin_load},
+                                       {"control.drain", drain}}};
+
+}  // namespace
+
+ControlMethod find_control_method(std::string_view method) {
+    for (const Row& row : kMethods) {
+        if (row.name == method) return row.run;
+    }
+    return nullptr;
+}
+
+}  // namespace export_worker::control

@@ -1,0 +1,35 @@
+// What only operators may ask: status, keys, catalog imports, plugins, drain.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "daemon/auth/key_store.hpp"
+#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/server/data_server.hpp"
+#include "daemon/server/job_methods.hpp"
+
+namespace export_worker::control {
+
+// All outlive the control server.
+struct ControlParts {
+    auth::KeyStore& keys;
+    catalog::CatalogStore& catalog;
+    jobs::JobStore& jobs;
+    plugin_host::PluginHost& plugins;
+    server::DataServer& data_server;
+    const Clock& clock;
+    std::string version;
+    std::string data_endpoint;
+    std::int64_t started_us = 0;
+};
+
+// nullptr when `method` is no control method.
+using ControlMethod = server::MethodResult (*)(const ControlParts& parts, const nlohmann::json& params);
+[[nodiscard]] ControlMethod find_control_method(std::string_view method);
+
+}  // namespace export_worker::control

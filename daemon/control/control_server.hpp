@@ -1,0 +1,34 @@
+// The thread behind the control socket. Whoever may open the socket file is an operator.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+#include "base/unique_fd.hpp"
+#include "daemon/control/control_methods.hpp"
+#include "daemon/server/dispatcher.hpp"
+#include "protocol/transport/server_socket.hpp"
+
+namespace export_worker::control {
+
+class ControlServer {
+public:
+    // Everything outlives the server. Starts its thread.
+    ControlServer(transport::ServerSocket socket, const ControlParts& parts, const server::Dispatcher& dispatcher);
+    ~ControlServer();  // Finishes the request at hand.
+    ControlServer(const ControlServer&) = delete;
+    ControlServer& operator=(const ControlServer&) = delete;
+
+private:
+    void run();
+    void answer(const std::string& body, std::string& reply, server::WorkerScratch& scratch);
+
+    transport::ServerSocket socket_;  // The thread's.
+    const ControlParts parts_;
+    const server::Dispatcher& dispatcher_;
+    std::atomic<bool> stopping_{false};
+    UniqueFd wake_fd_;
+    std::thread thread_;
+};
+
+}  // namespace export_worker::control

@@ -1,0 +1,536 @@
+#include "daemon/jobs/sqlite_job_store.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/crypto/uuid.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::Job;
+using model::JobEntry;
+using model::JobRunner;
+using model::JobStatus;
+using model::Lease;
+using model::OrganizationScope;
+using nlohmann::json;
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr std::int64_t kApplicationId = 0x45574a31;  // "EWJ1"
+
+constexpr std::array<const char*, 1> kMigrations{R"sql(
+CREATE TABLE job (
+    job_id          TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL,
+    job_type        TEXT NOT NULL,
+    runner          TEXT NOT NULL CHECK (runner IN ('daemon', 'external')),
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'in_progress', 'completed', 'completed_with_warnings',
+                                                    'partial_success', 'failed', 'cancelled')),
+    epoch           INTEGER NOT NULL DEFAULT 0,
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    crashes         INTEGER NOT NULL DEFAULT 0,
+    cancel_us       INTEGER,
+    due_us          INTEGER NOT NULL,
+    spec            TEXT NOT NULL,
+    total_items     INTEGER NOT NULL CHECK (total_items >= 0),
+    processed_items INTEGER NOT NULL DEFAULT 0 CHECK (processed_items >= 0),
+    failed_items    INTEGER NOT NULL DEFAULT 0,
+    warned_items    INTEGER NOT NULL DEFAULT 0,
+    stage           TEXT NOT NULL DEFAULT '',
+    message         TEXT NOT NULL DEFAULT '',
+    metadata        TEXT NOT NULL,
+    file_url        TEXT NOT NULL DEFAULT '',
+    filename        TEXT NOT NULL DEFAULT '',
+    error_message   TEXT NOT NULL DEFAULT '',
+    triggered_by    TEXT NOT NULL DEFAULT '',
+    created_us      INTEGER NOT NULL,
+    started_us      INTEGER,
+    completed_us    INTEGER,
+    CHECK ((completed_us IS NOT NULL) = (status NOT IN ('pending', 'in_progress')))
+) STRICT;
+CREATE INDEX job_claimable ON job (due_us, job_id) WHERE status = 'pending' AND runner = 'daemon';
+CREATE INDEX job_running ON job (job_id) WHERE status = 'in_progress' AND runner = 'daemon';
+CREATE INDEX job_listing ON job (organization_id, created_us DESC, job_id DESC);
+CREATE TABLE job_entry (
+    job_id   TEXT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
+    kind     TEXT NOT NULL CHECK (kind IN ('error', 'warning')),
+    number   INTEGER NOT NULL,
+    body     TEXT NOT NULL,
+    PRIMARY KEY (job_id, kind, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE file (
+    file_key TEXT PRIMARY KEY,
+    job_id   TEXT NOT NULL REFERENCES job (job_id),
+    epoch    INTEGER NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN ('intended', 'live')),
+    bytes    INTEGER,
+    sha256   TEXT,
+    intended_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
+)sql"};
+
+#define EW_JOB_COLUMNS                                                                                           \
+    "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, spec, total_items, " \
+    "processed_items, failed_items, warned_items, stage, message, metadata, error_message, triggered_by, "         \
+    "created_us, started_us, completed_us"
+
+Job read_job(const Statement& row) {
+    Job job;
+    job.job_id = row.string(0);
+    job.organization_id = row.string(1);
+    job.job_type = row.string(2);
+    job.runner = row.text(3) == "daemon" ? JobRunner::kDaemon : JobRunner::kExternal;
+    job.status = model::parse_job_status(row.text(4)).value_or(JobStatus::kFailed);
+    job.epoch = row.integer(5);
+    job.attempt = static_cast<int>(row.integer(6));
+    job.cancel_requested = row.integer(7) != 0;
+    job.spec_json = row.string(8);
+    job.total_items = row.integer(9);
+    job.processed_items = row.integer(10);
+    job.failed_items = row.integer(11);
+    job.warned_items = row.integer(12);
+    job.stage = row.string(13);
+    job.message = row.string(14);
+    job.metadata_json = row.string(15);
+    job.error_message = row.string(16);
+    job.triggered_by = row.string(17);
+    job.created_us = row.integer(18);
+    job.started_us = row.optional_integer(19);
+    job.completed_us = row.optional_integer(20);
+    return job;
+}
+
+std::string entry_to_json(const JobEntry& entry) {
+    json out = {{"entity_key", entry.entity_key}, {"entity_type", entry.entity_type}, {"error_type", entry.error_type},
+                {"message", entry.message},       {"step", entry.step},               {"at_us", entry.at_us}};
+    if (!entry.details_json.empty()) out["details"] = json::parse(entry.details_json, nullptr, false);
+    return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+JobEntry entry_from_json(std::string_view text) {
+    const json in = json::parse(text, nullptr, false);
+    JobEntry entry;
+    if (!in.is_object()) return entry;
+    entry.entity_key = in.value("entity_key", "");
+    entry.entity_type = in.value("entity_type", "job");
+    entry.error_type = in.value("error_type", "");
+    entry.message = in.value("message", "");
+    entry.step = in.value("step", "");
+    entry.at_us = in.value("at_us", std::int64_t{0});
+    if (in.contains("details")) entry.details_json = in["details"].dump();
+    return entry;
+}
+
+tl::unexpected<Error> not_found() { return fail(ErrorCode::kNotFound, "Job not found"); }
+tl::unexpected<Error> lease_lost(const Lease& lease) {
+    return fail(ErrorCode::kConflict, "job " + lease.job_id + ": the lease with epoch " + std::to_string(lease.epoch) +
+                                          " is no longer valid");
+}
+
+Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
+    Job job;
+    {
+        Statement row = connection.statement("SELECT " EW_JOB_COLUMNS
+                                             " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+        EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+        if (!found) return not_found();
+        job = read_job(row);
+    }
+    Statement entries = connection.statement("SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
+    entries.bind(job_id);
+    for (;;) {
+        EW_TRY(const bool more, entries.step());
+        if (!more) return job;
+        (entries.text(0) == "error" ? job.errors : job.warnings).push_back(entry_from_json(entries.text(1)));
+    }
+}
+
+// The text under `key`, or nothing when it is absent or no text.
+std::string text_member(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+class SqliteJobStore final : public JobStore {
+public:
+    SqliteJobStore(std::unique_ptr<sqlite::Database> database, const Clock& clock)
+        : database_(std::move(database)), clock_(clock) {}
+
+    Result<Job> create(const NewJob& job) override {
+        const std::int64_t now = clock_.unix_us();
+        const std::string job_id = crypto::make_uuid7(now);
+        EW_TRY(const json metadata, parse_metadata(job.metadata_json));
+        return database_->write([&](Connection& connection) -> Result<Job> {
+            EW_CHECK(connection
+                         .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, due_us, spec, "
+                                    "total_items, metadata, file_url, filename, triggered_by, created_us) "
+                                    "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?5)")
+                         .bind(job_id, job.organization_id, job.job_type,
+                               job.runner == JobRunner::kDaemon ? "daemon" : "external", now, job.spec_json,
+                               job.total_items, job.metadata_json, text_member(metadata, "file_url"),
+                               text_member(metadata, "filename"), job.triggered_by)
+                         .run());
+            return load(connection, OrganizationScope::one(job.organization_id), job_id);
+        });
+    }
+
+    Result<Job> find(const OrganizationScope& scope, std::string_view job_id) override {
+        return database_->read([&](Connection& connection) { return load(connection, scope, job_id); });
+    }
+
+    Result<void> find_file(const OrganizationScope& scope, std::string_view job_id, model::JobFile& file) override {
+        return database_->read([&](Connection& connection) -> Result<void> {
+            Statement row = connection.statement(
+                "SELECT organization_id, job_type, status, file_url, filename FROM job "
+                "WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+            EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+            if (!found) return not_found();
+            file.organization_id.assign(row.text(0));
+            file.job_type.assign(row.text(1));
+            file.status.assign(row.text(2));
+            file.file_url.assign(row.text(3));
+            file.filename.assign(row.text(4));
+            return {};
+        });
+    }
+
+    Result<JobPage> list(const OrganizationScope& scope, const JobFilter& filter) override {
+        const std::optional<std::string_view> status =
+            filter.status ? std::optional(model::to_string(*filter.status)) : std::nullopt;
+        return database_->read([&](Connection& connection) -> Result<JobPage> {
+            JobPage page;
+            {
+                Statement count = connection.statement(
+                    "SELECT count(*) FROM job WHERE (?1 IS NULL OR organization_id = ?1) AND "
+                    "(?2 IS NULL OR status = ?2) AND (?3 = '' OR job_type = ?3)");
+                EW_TRY(const bool counted, count.bind(scope.organization_id(), status, filter.job_type).step());
+                page.total = counted ? count.integer(0) : 0;
+            }
+            Statement rows = connection.statement(
+                "SELECT " EW_JOB_COLUMNS
+                " FROM job WHERE (?1 IS NULL OR organization_id = ?1) AND (?2 IS NULL OR status = ?2) AND "
+                "(?3 = '' OR job_type = ?3) ORDER BY created_us DESC, job_id DESC LIMIT ?4 OFFSET ?5");
+            rows.bind(scope.organization_id(), status, filter.job_type, static_cast<std::int64_t>(filter.limit),
+                      static_cast<std::int64_t>(filter.offset));
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return page;
+                page.jobs.push_back(read_job(rows));
+            }
+        });
+    }
+
+    Result<Job> request_cancel(const OrganizationScope& scope, std::string_view job_id) override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<Job> {
+            EW_TRY(const Job job, load(connection, scope, job_id));
+            if (model::is_final(job.status)) {
+                return fail(ErrorCode::kConflict, "The job is already " + std::string(model::to_string(job.status)));
+            }
+            // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here and now.
+            const bool ours_and_running = job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
+            const char* sql = ours_and_running
+                                  ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
+                                  : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
+                                    "WHERE job_id = ?1";
+            EW_CHECK(connection.statement(sql).bind(job_id, now).run());
+            return load(connection, scope, job_id);
+        });
+    }
+
+    Result<Job> retry(const OrganizationScope& scope, std::string_view job_id) override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<Job> {
+            EW_TRY(const Job job, load(connection, scope, job_id));
+            if (job.runner != JobRunner::kDaemon ||
+                (job.status != JobStatus::kFailed && job.status != JobStatus::kCancelled)) {
+                return fail(ErrorCode::kConflict, "Only a failed or cancelled export can be retried; this job is " +
+                                                      std::string(model::to_string(job.status)));
+            }
+            EW_CHECK(connection
+                         .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, cancel_us = NULL, "
+                                    "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
+                                    "processed_items = 0 WHERE job_id = ?1")
+                         .bind(job_id, now)
+                         .run());
+            return load(connection, scope, job_id);
+        });
+    }
+
+    Result<Job> report(const OrganizationScope& scope, std::string_view job_id, const ProgressReport& report) override {
+        if (report.mark_completed && report.mark_failed) {
+            return fail(ErrorCode::kInvalidArgument, "mark_completed and mark_failed: expected at most one of them");
+        }
+        return database_->write([&](Connection& connection) -> Result<Job> {
+            EW_TRY(Job job, load(connection, scope, job_id));
+            if (job.runner != JobRunner::kExternal) {
+                return fail(ErrorCode::kConflict, "The job is run by the daemon itself");
+            }
+            if (model::is_final(job.status)) {
+                return fail(ErrorCode::kConflict, "The job is already " + std::string(model::to_string(job.status)));
+            }
+            EW_CHECK(apply(connection, job, report));
+            return load(connection, scope, job_id);
+        });
+    }
+
+    Result<std::optional<ClaimedJob>> claim() override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<std::optional<ClaimedJob>> {
+            Statement row = connection.statement(
+                "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
+                "started_us = coalesce(started_us, ?1), stage = 'preparing', processed_items = 0 WHERE job_id = ("
+                "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND due_us <= ?1 "
+                "ORDER BY due_us, job_id LIMIT 1) RETURNING job_id, epoch, organization_id, spec, attempt, created_us");
+            EW_TRY(const bool claimed, row.bind(now).step());
+            if (!claimed) return std::optional<ClaimedJob>();
+            ClaimedJob job{{row.string(0), row.integer(1)}, row.string(2), row.string(3),
+                           static_cast<int>(row.integer(4)), row.integer(5)};
+            EW_TRY(const bool more, row.step());
+            (void)more;
+            return std::optional(std::move(job));
+        });
+    }
+
+    Result<bool> heartbeat(const Lease& lease, const Progress& progress) override {
+        return database_->write([&](Connection& connection) -> Result<bool> {
+            Statement row = connection.statement(
+                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), stage = ?5 "
+                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
+            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items, progress.stage);
+            EW_TRY(const bool mine, row.step());
+            if (!mine) return lease_lost(lease);
+            // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when it is NULL.
+            const bool cancel = row.optional_integer(0).has_value();
+            EW_TRY(const bool more, row.step());
+            (void)more;
+            return cancel;
+        });
+    }
+
+    Result<void> intend_file(const Lease& lease, const model::FileKey& key) override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<void> {
+            EW_CHECK(connection
+                         .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                                    "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                         .bind(lease.job_id, lease.epoch, key, now)
+                         .run());
+            if (connection.changes() == 0) return lease_lost(lease);
+            return {};
+        });
+    }
+
+    Result<void> complete(const Lease& lease, const Completion& completion) override {
+        const std::int64_t now = clock_.unix_us();
+        EW_TRY(json patch, parse_metadata(completion.metadata_json));
+        patch["file_url"] = completion.file.file_url;
+        patch["filename"] = completion.filename;
+        const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
+        return database_->write([&](Connection& connection) -> Result<void> {
+            EW_CHECK(connection
+                         .statement("UPDATE job SET status = iif(?8 > 0, 'completed_with_warnings', 'completed'), "
+                                    "completed_us = ?3, stage = '', processed_items = ?4, total_items = ?4 + ?8, "
+                                    "warned_items = ?8, file_url = ?5, filename = ?6, "
+                                    "metadata = json_patch(metadata, ?7) "
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NULL")
+                         .bind(lease.job_id, lease.epoch, now, completion.processed_items, completion.file.file_url,
+                               completion.filename, patch_text, static_cast<std::int64_t>(completion.warnings.size()))
+                         .run());
+            if (connection.changes() == 0) return why_not_mine(connection, lease);
+            for (const JobEntry& warning : completion.warnings) {
+                EW_CHECK(append_entry(connection, lease.job_id, "warning", warning));
+            }
+            EW_CHECK(connection
+                         .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE file_key = ?1")
+                         .bind(completion.file.key, static_cast<std::int64_t>(completion.file.bytes),
+                               completion.file.sha256)
+                         .run());
+            if (connection.changes() == 0) return fail(ErrorCode::kInternal, "the file was never announced");
+            return {};
+        });
+    }
+
+    Result<void> give_up_attempt(const Lease& lease, std::string_view error, bool permanent,
+                                 std::int64_t delay_us) override {
+        const std::int64_t now = clock_.unix_us();
+        const std::string_view text = utf8_prefix(error, limits::kJobTextBytesMax);
+        return database_->write([&](Connection& connection) -> Result<void> {
+            EW_CHECK(connection
+                         .statement("UPDATE job SET "
+                                    "status = iif(?4 OR attempt >= ?5, 'failed', 'pending'), "
+                                    "completed_us = iif(?4 OR attempt >= ?5, ?6, NULL), "
+                                    "due_us = ?6 + ?7, stage = '', error_message = ?3 "
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                         .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, limits::kJobAttemptsMax, now, delay_us)
+                         .run());
+            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+        });
+    }
+
+    Result<void> release(const Lease& lease) override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<void> {
+            EW_CHECK(connection
+                         .statement("UPDATE job SET status = 'pending', attempt = attempt - 1, due_us = ?3, stage = '' "
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                         .bind(lease.job_id, lease.epoch, now)
+                         .run());
+            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+        });
+    }
+
+    Result<void> cancelled(const Lease& lease) override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<void> {
+            EW_CHECK(connection
+                         .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NOT NULL")
+                         .bind(lease.job_id, lease.epoch, now)
+                         .run());
+            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+        });
+    }
+
+    Result<std::size_t> rescue() override {
+        const std::int64_t now = clock_.unix_us();
+        return database_->write([&](Connection& connection) -> Result<std::size_t> {
+            // The attempt is given back: the job did not fail, its process died. Too many deaths and it is the job.
+            EW_CHECK(connection
+                         .statement("UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?1, stage = '', "
+                                    "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
+                                    "WHEN crashes + 1 >= ?2 THEN 'failed' ELSE 'pending' END, "
+                                    "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?2, ?1, NULL), "
+                                    "error_message = iif(crashes + 1 >= ?2, "
+                                    "'the daemon died repeatedly while it ran this job', error_message) "
+                                    "WHERE status = 'in_progress' AND runner = 'daemon'")
+                         .bind(now, limits::kJobCrashesMax)
+                         .run());
+            return static_cast<std::size_t>(connection.changes());
+        });
+    }
+
+    Result<std::vector<UnpublishedFile>> unpublished_files() override {
+        return database_->read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
+            std::vector<UnpublishedFile> out;
+            Statement rows = connection.statement("SELECT file_key, job_id, epoch FROM file WHERE state = 'intended'");
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return out;
+                out.push_back({rows.string(0), {rows.string(1), rows.integer(2)}});
+            }
+        });
+    }
+
+    Result<void> forget_file(const model::FileKey& key) override {
+        return database_->write([&](Connection& connection) {
+            return connection.statement("DELETE FROM file WHERE file_key = ?1 AND state = 'intended'").bind(key).run();
+        });
+    }
+
+    Result<JobCounts> counts() override {
+        return database_->read([&](Connection& connection) -> Result<JobCounts> {
+            JobCounts out;
+            Statement rows = connection.statement("SELECT status, count(*) FROM job GROUP BY status");
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return out;
+                const std::string_view status = rows.text(0);
+                std::int64_t& slot = status == "pending"       ? out.pending
+                                     : status == "in_progress" ? out.in_progress
+                                     : status == "failed"      ? out.failed
+                                     : status == "cancelled"   ? out.cancelled
+                                                               : out.completed;
+                slot += rows.integer(1);
+            }
+        });
+    }
+
+private:
+    static Result<json> parse_metadata(const std::string& text) {
+        if (text.size() > limits::kJobMetadataBytesMax) {
+            return fail(ErrorCode::kInvalidArgument,
+                        "metadata: expected at most " + std::to_string(limits::kJobMetadataBytesMax) + " bytes");
+        }
+        json object = json::parse(text, nullptr, false);
+        if (!object.is_object()) return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
+        if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
+            return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
+                                                         std::to_string(limits::kFileUrlBytesMax) + " bytes");
+        }
+        return object;
+    }
+
+    static Result<void> why_not_mine(Connection& connection, const Lease& lease) {
+        Statement row = connection.statement(
+            "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NOT NULL");
+        EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
+        if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
+        return lease_lost(lease);
+    }
+
+    Result<void> append_entry(Connection& connection, const std::string& job_id, const char* kind, JobEntry entry) {
+        entry.at_us = clock_.unix_us();
+        return connection
+            .statement("INSERT INTO job_entry (job_id, kind, number, body) "
+                       "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING count(*) < ?4")
+            .bind(job_id, kind, entry_to_json(entry), static_cast<std::int64_t>(limits::kJobErrorsMax))
+            .run();
+    }
+
+    Result<void> apply(Connection& connection, Job& job, const ProgressReport& report) {
+        const std::int64_t now = clock_.unix_us();
+        json metadata = json::parse(job.metadata_json, nullptr, false);
+        if (!report.metadata_patch_json.empty()) {
+            EW_TRY(const json patch, parse_metadata(report.metadata_patch_json));
+            metadata.merge_patch(patch);
+        }
+        const std::string metadata_text = metadata.dump(-1, ' ', false, json::error_handler_t::replace);
+        EW_CHECK(parse_metadata(metadata_text));
+        if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error));
+        if (report.warning) EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning));
+        const std::int64_t failed = job.failed_items + (report.error ? 1 : 0);
+        const std::int64_t warned = job.warned_items + (report.warning ? 1 : 0);
+        JobStatus status = job.status;
+        if (report.mark_started && status == JobStatus::kPending) status = JobStatus::kInProgress;
+        if (report.mark_failed) status = JobStatus::kFailed;
+        if (report.mark_completed) {
+            status = failed > 0   ? JobStatus::kPartialSuccess
+                     : warned > 0 ? JobStatus::kCompletedWithWarnings
+                                  : JobStatus::kCompleted;
+        }
+        const bool started = job.started_us.has_value() || status != JobStatus::kPending;
+        const bool finished = model::is_final(status);
+        return connection
+            .statement("UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = ?5, message = ?6, "
+                       "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, failed_items = ?11, "
+                       "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
+                       "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
+            .bind(job.job_id, model::to_string(status), report.processed_items.value_or(job.processed_items),
+                  report.total_items.value_or(job.total_items), report.stage.value_or(job.stage),
+                  report.message.value_or(job.message), metadata_text, text_member(metadata, "file_url"),
+                  text_member(metadata, "filename"), report.mark_failed.value_or(job.error_message), failed, warned,
+                  started ? 1 : 0, now, finished ? 1 : 0)
+            .run();
+    }
+
+    std::unique_ptr<sqlite::Database> database_;
+    const Clock& clock_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path, const Clock& clock) {
+    EW_TRY(std::unique_ptr<sqlite::Database> database,
+           sqlite::Database::open({.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+    return std::unique_ptr<JobStore>(std::make_unique<SqliteJobStore>(std::move(database), clock));
+}
+
+}  // namespace export_worker::jobs

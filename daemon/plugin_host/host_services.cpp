@@ -1,0 +1,211 @@
+#include "daemon/plugin_host/host_services.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+
+#include "base/text.hpp"
+#include "daemon/plugin_host/plugin_call.hpp"
+#include "protocol/message/validate.hpp"
+
+namespace export_worker::plugin_host {
+namespace {
+
+std::string_view view_of(ew_string text) {
+    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
+}
+ew_string abi_string(std::string_view text) { return {text.data(), text.size()}; }
+
+const HostServices& services_of(const ew_host* host) { return *static_cast<const HostServices*>(host); }
+
+// --- writer ---
+
+ew_status writer_append(ew_writer* base, const void* data, std::uint64_t size) noexcept {
+    auto& writer = *static_cast<ResultWriter*>(base);
+    if (size > writer.bytes_max || writer.result.size() > writer.bytes_max - size) {
+        writer.misuse = "a result over the size limit";
+        return EW_FAILED;
+    }
+    writer.result.append(static_cast<const char*>(data), size);
+    return EW_OK;
+}
+
+ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string message, std::uint32_t executed,
+                           ew_string details) noexcept {
+    auto& writer = *static_cast<ResultWriter*>(base);
+    if (writer.has_error) {
+        writer.misuse = "set_error called twice";
+        return EW_MISUSE;
+    }
+    writer.has_error = true;
+    if (code == 0 || code > message::kWireCodeLast || executed > EW_EXECUTED_UNKNOWN) {
+        writer.misuse = "set_error with an unknown code";
+        return EW_MISUSE;
+    }
+    writer.error = message::make_error(static_cast<message::WireCode>(code),
+                                       printable(view_of(message), limits::kPluginErrorBytesMax));
+    writer.error.executed = static_cast<message::Executed>(executed);
+    if (details.size > 0) {
+        if (!message::validate_object(view_of(details))) {
+            writer.misuse = "set_error with details that are not msgpack";
+            return EW_MISUSE;
+        }
+        writer.error.details.assign(details.data, details.size);
+    }
+    return EW_OK;
+}
+
+void set_wire_error(ew_writer* base, message::WireError error) {
+    auto& writer = *static_cast<ResultWriter*>(base);
+    writer.has_error = true;
+    writer.error = std::move(error);
+}
+
+// --- log/1, clock/1 ---
+
+void log_write(const ew_host* host, std::uint32_t level, ew_string message) noexcept {
+    const auto text = printable(view_of(message), limits::kPluginErrorBytesMax);
+    const auto to = level >= EW_LOG_ERROR  ? spdlog::level::err
+                    : level == EW_LOG_WARN ? spdlog::level::warn
+                    : level == EW_LOG_INFO ? spdlog::level::info
+                                           : spdlog::level::debug;
+    spdlog::log(to, "plugin {}: {}", services_of(host).plugin_name, text);
+}
+
+std::int64_t clock_unix_us(const ew_host* host) noexcept { return services_of(host).parts.clock->unix_us(); }
+
+std::int64_t clock_steady_ns(const ew_host* host) noexcept {
+    const auto since = services_of(host).parts.clock->steady().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
+}
+
+// --- metrics/1 ---
+
+std::int32_t metrics_register(const ew_host* host, ew_string name, ew_string help) noexcept {
+    // Plugins get the host as const; the counters are the one thing they may add to.
+    auto& services = const_cast<HostServices&>(services_of(host));
+    const std::int32_t index = services.counter_count.load();
+    if (static_cast<std::size_t>(index) >= services.counter_slots.size()) return -1;
+    auto& slot = services.counter_slots[static_cast<std::size_t>(index)];
+    slot.name = printable(view_of(name), limits::kPluginNameBytesMax);
+    slot.help = printable(view_of(help), limits::kPluginErrorBytesMax);
+    services.counter_count.store(index + 1);
+    return index;
+}
+
+void metrics_add(const ew_host* host, std::int32_t counter, std::uint64_t amount) noexcept {
+    auto& services = const_cast<HostServices&>(services_of(host));
+    if (counter < 0 || counter >= services.counter_count.load(std::memory_order_relaxed)) return;
+    services.counter_slots[static_cast<std::size_t>(counter)].value.fetch_add(amount, std::memory_order_relaxed);
+}
+
+// --- authorize/1 ---
+
+Result<void> establish_principal(const HostServices& services, PluginCall& call) {
+    if (call.authorized) return {};
+    if (call.preset_principal != nullptr) {
+        call.principal = *call.preset_principal;
+    } else {
+        EW_CHECK(services.parts.authenticator->authenticate(call.presented, call.principal));
+    }
+    call.authorized = true;
+    return {};
+}
+
+ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission, ew_writer* writer,
+                            ew_principal* principal) noexcept {
+    if (request->call == nullptr) return EW_MISUSE;
+    auto& call = *static_cast<PluginCall*>(request->call);
+    if (auto established = establish_principal(services_of(host), call); !established) {
+        set_wire_error(writer, message::from_error(established.error()));
+        return EW_FAILED;
+    }
+    if (!call.principal.may(view_of(permission))) {
+        set_wire_error(writer, message::make_error(message::WireCode::kPermissionDenied,
+                                                   "Missing required permission: " + std::string(view_of(permission))));
+        return EW_FAILED;
+    }
+    principal->subject = abi_string(call.principal.subject);
+    principal->organization_id = abi_string(call.principal.organization_id);
+    return EW_OK;
+}
+
+// --- job_lookup/1 ---
+
+ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id, ew_writer* writer,
+                   ew_job* job) noexcept {
+    auto* call = static_cast<PluginCall*>(request->call);
+    if (call == nullptr || !call->authorized) return EW_MISUSE;
+    const bool every = call->principal.is_operator && call->principal.organization_id.empty();
+    const auto scope = every ? model::OrganizationScope::every()
+                             : model::OrganizationScope::one(call->principal.organization_id);
+    auto found = services_of(host).parts.jobs->find_file(scope, view_of(job_id), call->job);
+    if (!found && found.error().code == ErrorCode::kNotFound) return EW_NOT_FOUND;
+    if (!found) {
+        spdlog::error("job lookup: {}", found.error().message);
+        set_wire_error(writer, message::from_error(found.error()));
+        return EW_FAILED;
+    }
+    job->is_export = model::is_export_type(call->job.job_type) ? 1 : 0;
+    job->status = abi_string(call->job.status);
+    job->organization_id = abi_string(call->job.organization_id);
+    job->file_url = abi_string(call->job.file_url);
+    job->filename = abi_string(call->job.filename);
+    return EW_OK;
+}
+
+// --- credentials/1 ---
+
+ew_status credentials_get(const ew_host* host, void*, ew_string store, ew_credentials* out) noexcept {
+    const auto* found = services_of(host).parts.credentials->find(view_of(store));
+    if (found == nullptr) return EW_NOT_FOUND;
+    out->version = found->version;
+    out->key_id = abi_string(found->key_id);
+    out->secret = abi_string(found->secret);
+    out->session_token = abi_string(found->session_token);
+    out->expires_unix_us = found->expires_unix_us;
+    return EW_OK;
+}
+
+constexpr ew_ext_log kLog{sizeof(ew_ext_log), 0, log_write};
+constexpr ew_ext_clock kClock{sizeof(ew_ext_clock), 0, clock_unix_us, clock_steady_ns};
+constexpr ew_ext_metrics kMetrics{sizeof(ew_ext_metrics), 0, metrics_register, metrics_add};
+constexpr ew_ext_authorize kAuthorize{sizeof(ew_ext_authorize), 0, authorize_require};
+constexpr ew_ext_job_lookup kJobLookup{sizeof(ew_ext_job_lookup), 0, job_find};
+constexpr ew_ext_credentials kCredentials{sizeof(ew_ext_credentials), 0, credentials_get};
+
+const void* find_extension(const ew_host*, ew_string name) noexcept {
+    const std::string_view wanted = view_of(name);
+    if (wanted == EW_EXT_LOG) return &kLog;
+    if (wanted == EW_EXT_CLOCK) return &kClock;
+    if (wanted == EW_EXT_METRICS) return &kMetrics;
+    if (wanted == EW_EXT_AUTHORIZE) return &kAuthorize;
+    if (wanted == EW_EXT_JOB_LOOKUP) return &kJobLookup;
+    if (wanted == EW_EXT_CREDENTIALS) return &kCredentials;
+    return nullptr;
+}
+
+}  // namespace
+
+ResultWriter::ResultWriter() : ew_writer{sizeof(ew_writer), 0, limits::kReplyBytesMax, writer_append, writer_set_error} {}
+
+void ResultWriter::reset() {
+    result.clear();
+    error.details.clear();
+    has_error = false;
+    misuse = nullptr;
+}
+
+HostServices::HostServices(std::string name, const HostParts& host_parts)
+    : ew_host{sizeof(ew_host), EW_ABI_MINOR, find_extension}, plugin_name(std::move(name)), parts(host_parts) {}
+
+std::vector<CounterValue> HostServices::counters() const {
+    std::vector<CounterValue> out;
+    const auto count = static_cast<std::size_t>(counter_count.load());
+    for (std::size_t index = 0; index < count; ++index) {
+        out.push_back({counter_slots[index].name, counter_slots[index].help, counter_slots[index].value.load()});
+    }
+    return out;
+}
+
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,45 @@
+// One request while a plugin handles it: what the host services need to know, and where the answer goes.
+//
+// Reused from request to request by one worker: buffers keep their capacity.
+#pragma once
+
+#include <string>
+
+#include "daemon/auth/authenticator.hpp"
+#include "daemon/model/job.hpp"
+#include "daemon/model/principal.hpp"
+#include "protocol/message/wire_error.hpp"
+#include "protocol/plugin_abi/host.h"
+
+namespace export_worker::plugin_host {
+
+// The host's side of ew_writer: C callers see the base, the host sees the rest.
+struct ResultWriter : ew_writer {
+    ResultWriter();
+    ResultWriter(const ResultWriter&) = delete;
+    ResultWriter& operator=(const ResultWriter&) = delete;
+    void reset();
+
+    std::string result;
+    message::WireError error;
+    bool has_error = false;
+    const char* misuse = nullptr;  // The first broken rule; makes the outcome a plugin fault.
+};
+
+struct PluginCall {
+    // Who is calling: presented credentials, or a principal the control socket established.
+    auth::Presented presented;
+    const model::Principal* preset_principal = nullptr;
+
+    model::Principal principal;
+    bool authorized = false;  // `principal` is filled in.
+    model::JobFile job;
+    ResultWriter writer;
+
+    void reset() {
+        authorized = false;
+        writer.reset();
+    }
+};
+
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,274 @@
+#include "daemon/server/data_server.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/assert.hpp"
+#include "base/thread_role.hpp"
+#include "protocol/message/reply.hpp"
+
+namespace export_worker::server {
+namespace {
+
+using message::WireCode;
+using transport::ReceiveOutcome;
+using transport::SendOutcome;
+
+std::int64_t as_ns(SteadyTime time) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
+DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock, unsigned workers)
+    : socket_(std::move(socket)),
+      dispatcher_(dispatcher),
+      clock_(clock),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      workers_left_(workers) {
+    EW_ASSERT(static_cast<bool>(wake_fd_));
+    calls_.reserve(limits::kCallsMax);
+    for (std::size_t index = 0; index < limits::kCallsMax; ++index) {
+        calls_.push_back(std::make_unique<Call>());
+        free_.push_back(calls_.back().get());
+    }
+    finished_.reserve(limits::kCallsMax);
+    collected_.reserve(limits::kCallsMax);
+    for (unsigned index = 0; index < workers; ++index) workers_.emplace_back([this] { run_worker(); });
+    loop_ = std::thread([this] { run_loop(); });
+}
+
+DataServer::~DataServer() { stop(); }
+
+void DataServer::drain() {
+    draining_.store(true);
+    wake_loop();
+}
+
+void DataServer::stop() {
+    if (!loop_.joinable()) return;
+    drain();
+    const SteadyTime end = clock_.steady() + limits::kDrainTimeout;
+    while (in_flight_.load() > 0 && clock_.steady() < end) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    stopping_.store(true);
+    wake_loop();
+    loop_.join();
+    {
+        // Under the mutex: a worker that has just found the queue empty must not miss this.
+        const std::lock_guard lock(ready_mutex_);
+    }
+    ready_changed_.notify_all();
+    std::unique_lock lock(ended_mutex_);
+    const bool all_ended = ended_changed_.wait_for(lock, limits::kSocketLinger, [this] { return workers_left_ == 0; });
+    lock.unlock();
+    if (!all_ended) {
+        spdlog::error("{} workers are stuck in a plugin; leaving without them", workers_left_);
+        // They use this object, and there is no way to end them: the process ends here, with everything durable on disk.
+        std::_Exit(70);
+    }
+    for (std::thread& worker : workers_) worker.join();
+}
+
+void DataServer::wake_loop() {
+    const std::uint64_t one = 1;
+    // EAGAIN means the counter is full: the loop is being woken anyway.
+    if (::write(wake_fd_.get(), &one, sizeof one) < 0) EW_ASSERT(errno == EAGAIN);
+}
+
+void DataServer::run_loop() {
+    set_thread_role(ThreadRole::kLoop);
+    while (!stopping_.load()) {
+        // Deadlines need a look now and then while something is in flight; otherwise sleep until something comes.
+        const bool idle = in_flight_.load() == 0 && unsent_.empty();
+        socket_.wait(idle ? std::chrono::milliseconds(1000) : limits::kDeadlineScanInterval, wake_fd_.get());
+        std::uint64_t wakes = 0;
+        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
+        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        collect_finished();
+        receive_some();
+        if (clock_.steady() >= next_scan_) {
+            expire_overdue();
+            retry_unsent();
+            next_scan_ = clock_.steady() + limits::kDeadlineScanInterval;
+        }
+    }
+    collect_finished();
+    retry_unsent();
+}
+
+void DataServer::receive_some() {
+    EW_ASSERT_ROLE(kLoop);
+    transport::Envelope spare_envelope;
+    std::string spare_body;
+    for (std::size_t count = 0; count < limits::kReceivesPerTurn; ++count) {
+        const bool full = free_.empty();
+        Call* call = full ? nullptr : free_.back();
+        const auto outcome = full ? socket_.receive(spare_envelope, spare_body) : socket_.receive(call->envelope, call->body);
+        if (outcome == ReceiveOutcome::kNothing) return;
+        if (outcome == ReceiveOutcome::kDropped) {
+            ledger_.dropped.fetch_add(1);
+            continue;
+        }
+        ledger_.accepted.fetch_add(1);
+        if (full) {
+            ledger_.overloaded.fetch_add(1);
+            message::WireError error = message::make_error(WireCode::kOverloaded, "too many requests in flight; try again");
+            error.retry_after_ms = 100;
+            Call overflow;
+            overflow.envelope = spare_envelope;
+            overflow.request.id = message::reply_id(spare_body);
+            answer_error(overflow, error);
+            continue;
+        }
+        free_.pop_back();
+        call->answered = false;
+        in_flight_.fetch_add(1);
+        if (outcome == ReceiveOutcome::kMalformed) {
+            call->request = {};
+            answer_error(*call, message::make_error(WireCode::kBadRequest,
+                                                    "frames: expected one message frame after the delimiter"));
+            free_call(*call);
+            continue;
+        }
+        accept(*call);
+    }
+}
+
+void DataServer::accept(Call& call) {
+    auto request = message::decode_request(call.body);
+    if (!request) {
+        call.request = {};
+        call.request.id = request.error().id;
+        answer_error(call, request.error().error);
+        return free_call(call);
+    }
+    call.request = *request;
+    call.deadline = clock_.steady() + std::chrono::milliseconds(request->deadline_ms);
+    if (draining_.load()) {
+        message::WireError error = message::make_error(WireCode::kDraining, "the daemon is shutting down; try again");
+        error.retry_after_ms = 1000;
+        answer_error(call, error);
+        return free_call(call);
+    }
+    if (request->deadline_ms == 0) {
+        ledger_.expired.fetch_add(1);
+        answer_error(call, message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
+        return free_call(call);
+    }
+    call.state.store(CallState::kQueued);
+    {
+        const std::lock_guard lock(ready_mutex_);
+        ready_.push_back(&call);
+    }
+    ready_changed_.notify_one();
+}
+
+void DataServer::run_worker() {
+    set_thread_role(ThreadRole::kWorker);
+    WorkerScratch scratch;
+    for (;;) {
+        Call* call = nullptr;
+        {
+            std::unique_lock lock(ready_mutex_);
+            ready_changed_.wait(lock, [this] { return stopping_.load() || !ready_.empty(); });
+            if (stopping_.load()) break;
+            call = ready_.front();
+            ready_.pop_front();
+        }
+        CallState expected = CallState::kQueued;
+        // Lost against expire_overdue(): the loop has answered it.
+        if (call->state.compare_exchange_strong(expected, CallState::kRunning)) {
+            call->reply_is_result =
+                dispatcher_.dispatch(call->request, as_ns(call->deadline), nullptr, scratch, call->reply);
+        }
+        bool first = false;
+        {
+            const std::lock_guard lock(finished_mutex_);
+            first = finished_.empty();
+            finished_.push_back(call);
+        }
+        if (first) wake_loop();  // Otherwise a wake-up is on its way already.
+    }
+    const std::lock_guard lock(ended_mutex_);
+    --workers_left_;
+    ended_changed_.notify_all();
+}
+
+void DataServer::collect_finished() {
+    EW_ASSERT_ROLE(kLoop);
+    {
+        const std::lock_guard lock(finished_mutex_);
+        collected_.swap(finished_);
+    }
+    for (Call* call : collected_) {
+        if (!call->answered) answer(*call, call->reply, call->reply_is_result);
+        free_call(*call);
+    }
+    collected_.clear();
+}
+
+void DataServer::expire_overdue() {
+    const SteadyTime now = clock_.steady();
+    for (const auto& owned : calls_) {
+        Call& call = *owned;
+        const CallState state = call.state.load();
+        if (state == CallState::kFree || state == CallState::kExpired || call.answered || now < call.deadline) continue;
+        CallState expected = CallState::kQueued;
+        if (call.state.compare_exchange_strong(expected, CallState::kExpired)) {
+            ledger_.expired.fetch_add(1);
+            answer_error(call, message::make_error(WireCode::kExpired, "the deadline passed before the work could start"));
+        } else {
+            answer_error(call, message::make_error(WireCode::kDeadlineExceeded, "the deadline passed while the work was running"));
+        }
+    }
+}
+
+void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
+    call.answered = true;
+    const SendOutcome outcome = socket_.send(call.envelope, reply);
+    if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kCallsMax) {
+        unsent_.push_back({call.envelope, std::string(reply), clock_.steady() + limits::kSocketLinger, is_result});
+        return;
+    }
+    if (outcome != SendOutcome::kSent) {
+        ledger_.client_gone.fetch_add(1);
+    } else if (is_result) {
+        ledger_.replied.fetch_add(1);
+    } else {
+        ledger_.error_replied.fetch_add(1);
+    }
+}
+
+void DataServer::answer_error(Call& call, const message::WireError& error) {
+    // Not into call.reply: a worker may be writing that.
+    std::string reply;
+    message::encode_error(reply, call.request.id, error, nullptr);
+    answer(call, reply, false);
+}
+
+void DataServer::retry_unsent() {
+    const SteadyTime now = clock_.steady();
+    for (std::size_t left = unsent_.size(); left > 0; --left) {
+        Unsent unsent = std::move(unsent_.front());
+        unsent_.pop_front();
+        const SendOutcome outcome = socket_.send(unsent.envelope, unsent.reply);
+        if (outcome == SendOutcome::kSent) {
+            (unsent.is_result ? ledger_.replied : ledger_.error_replied).fetch_add(1);
+        } else if (outcome == SendOutcome::kPeerGone || now >= unsent.give_up) {
+            ledger_.client_gone.fetch_add(1);
+        } else {
+            unsent_.push_back(std::move(unsent));
+        }
+    }
+}
+
+void DataServer::free_call(Call& call) {
+    call.state.store(CallState::kFree);
+    free_.push_back(&call);
+    in_flight_.fetch_sub(1);
+}
+
+}  // namespace export_worker::server

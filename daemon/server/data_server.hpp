@@ -1,0 +1,125 @@
+// The data socket: one loop thread that owns it, and workers that run the methods.
+//
+//   peer -> [loop] -> queue -> [worker] -> finished list -> [loop] -> peer
+//
+// A request occupies one of kCallsMax slots from arrival to reply; without a free slot it is answered "overloaded"
+// on the spot. Slots and their buffers are reused, so a steady load allocates nothing here. Every accepted request
+// gets exactly one reply: its worker's, or the loop's when its deadline passes first; the later one is dropped.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/limits.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/server/dispatcher.hpp"
+#include "protocol/transport/server_socket.hpp"
+
+namespace export_worker::server {
+
+// What became of everything that arrived: accepted = replied + error_replied + client_gone + what is in flight.
+struct Ledger {
+    std::atomic<std::uint64_t> accepted{0};
+    std::atomic<std::uint64_t> replied{0};
+    std::atomic<std::uint64_t> error_replied{0};
+    std::atomic<std::uint64_t> client_gone{0};
+    std::atomic<std::uint64_t> dropped{0};     // Unanswerable frames; not in accepted.
+    std::atomic<std::uint64_t> overloaded{0};  // Among error_replied.
+    std::atomic<std::uint64_t> expired{0};     // Among error_replied.
+};
+
+class DataServer {
+public:
+    // Everything outlives the server. Starts the threads.
+    DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock, unsigned workers);
+    ~DataServer();  // stop() without a drain.
+    DataServer(const DataServer&) = delete;
+    DataServer& operator=(const DataServer&) = delete;
+
+    // From now on new requests are answered "draining". [any-thread]
+    void drain();
+    // drain(), waits for what is in flight (at most kDrainTimeout), then ends the threads. A worker stuck in a plugin
+    // is left behind and ends with the process.
+    void stop();
+
+    [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+    [[nodiscard]] std::size_t in_flight() const { return in_flight_.load(); }
+    [[nodiscard]] bool draining() const { return draining_.load(); }
+
+private:
+    enum class CallState : std::uint8_t {
+        kFree,     // In free_.
+        kQueued,   // In ready_, or popped by a worker that has not started it.
+        kRunning,  // A worker has it.
+        kExpired,  // Its deadline passed while it was queued: the worker that pops it hands it back.
+    };
+    struct Call {
+        transport::Envelope envelope;
+        std::string body;
+        message::Request request;  // Views into body.
+        SteadyTime deadline;
+        std::string reply;
+        bool reply_is_result = false;
+        std::atomic<CallState> state{CallState::kFree};
+        // Loop thread only:
+        bool answered = false;
+    };
+
+    void run_loop();
+    void run_worker();
+    void receive_some();
+    void accept(Call& call);
+    void collect_finished();
+    void expire_overdue();
+    void retry_unsent();
+    void answer(Call& call, std::string_view reply, bool is_result);
+    void answer_error(Call& call, const message::WireError& error);
+    void free_call(Call& call);
+    void wake_loop();
+
+    transport::ServerSocket socket_;  // Loop thread.
+    const Dispatcher& dispatcher_;
+    const Clock& clock_;
+    Ledger ledger_;
+    std::atomic<bool> draining_{false};
+    std::atomic<bool> stopping_{false};
+    std::atomic<std::size_t> in_flight_{0};
+    UniqueFd wake_fd_;
+
+    std::vector<std::unique_ptr<Call>> calls_;  // All of them, for ever.
+    // Loop thread only:
+    std::vector<Call*> free_;
+    std::vector<Call*> collected_;  // Swapped with finished_, so that neither allocates.
+    struct Unsent {
+        transport::Envelope envelope;
+        std::string reply;
+        SteadyTime give_up;
+        bool is_result;
+    };
+    std::deque<Unsent> unsent_;  // Replies a busy peer has not taken yet. At most kCallsMax.
+    SteadyTime next_scan_{};
+
+    std::mutex ready_mutex_;
+    std::condition_variable ready_changed_;
+    std::deque<Call*> ready_;  // Guarded by ready_mutex_.
+
+    std::mutex finished_mutex_;
+    std::vector<Call*> finished_;  // Guarded by finished_mutex_.
+
+    std::mutex ended_mutex_;
+    std::condition_variable ended_changed_;
+    unsigned workers_left_ = 0;  // Guarded by ended_mutex_.
+
+    std::vector<std::thread> workers_;
+    std::thread loop_;
+};
+
+}  // namespace export_worker::server

@@ -1,0 +1,47 @@
+// From one decoded request to the bytes of its reply: who is asked, who answers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "daemon/auth/authenticator.hpp"
+#include "daemon/plugin_host/plugin_call.hpp"
+#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/server/job_methods.hpp"
+#include "protocol/message/request.hpp"
+
+namespace export_worker::server {
+
+// What one worker reuses from request to request.
+struct WorkerScratch {
+    plugin_host::PluginCall call;
+};
+
+// The parts of the daemon a request can reach. All outlive the dispatcher.
+struct DispatcherParts {
+    const auth::Authenticator& authenticator;
+    plugin_host::PluginHost& plugins;
+    JobMethodParts jobs;
+};
+
+// [any-thread], each with its own scratch.
+class Dispatcher {
+public:
+    explicit Dispatcher(const DispatcherParts& parts) : parts_(parts) {}
+
+    // Replaces `reply` with the whole message; true when it carries a result. `operator_principal` is null on the data
+    // socket, where the request's credentials count; on the control socket it says who is asking.
+    [[nodiscard]] bool dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
+                                const model::Principal* operator_principal, WorkerScratch& scratch, std::string& reply) const;
+
+private:
+    [[nodiscard]] bool run_plugin(plugin_host::Generation& generation, const message::Request& request,
+                                  std::int64_t deadline_steady_ns, WorkerScratch& scratch, std::string& reply) const;
+    [[nodiscard]] MethodResult run_own(const message::Request& request, const model::Principal* operator_principal) const;
+    [[nodiscard]] MethodResult list_methods() const;
+
+    const DispatcherParts parts_;
+};
+
+}  // namespace export_worker::server

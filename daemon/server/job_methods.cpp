@@ -1,0 +1,131 @@
+#include "daemon/server/job_methods.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "daemon/server/job_json.hpp"
+
+namespace export_worker::server {
+namespace {
+
+using message::WireCode;
+using model::Job;
+using model::OrganizationScope;
+using model::Principal;
+using nlohmann::json;
+
+tl::unexpected<message::WireError> refuse(const Error& error) {
+    if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss ||
+        error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kFailedPrecondition) {
+        spdlog::error("method: {}", error.message);  // The caller is told less.
+    }
+    return tl::unexpected(message::from_error(error));
+}
+
+OrganizationScope scope_of(const Principal& principal) {
+    const bool every = principal.is_operator && principal.organization_id.empty();
+    return every ? OrganizationScope::every() : OrganizationScope::one(principal.organization_id);
+}
+
+Result<std::string> job_id_of(const json& params) {
+    const auto found = params.find("job_id");
+    if (found == params.end() || !found->is_string()) return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
+    auto id = found->get<std::string>();
+    if (id.empty() || id.size() > limits::kJobIdBytesMax || has_control_characters(id)) {
+        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " + std::to_string(limits::kJobIdBytesMax) +
+                                                     " bytes without control characters");
+    }
+    return id;
+}
+
+// An organization to act for: an operator must name one where something is created.
+Result<std::string> organization_of(const Principal& principal) {
+    if (!is_organization_id(principal.organization_id)) {
+        return fail(ErrorCode::kInvalidArgument, "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    }
+    return principal.organization_id;
+}
+
+MethodResult submit_export(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    const auto accepted = parts.exports.submit(*organization, params, principal.subject);
+    if (!accepted) return refuse(accepted.error());
+    return json{{"job_id", accepted->job.job_id},
+                {"message", "Export queued for " + std::to_string(accepted->total) + " products"},
+                {"total", accepted->total}};
+}
+
+MethodResult create_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    auto job = parse_new_job(params);
+    if (!job) return refuse(job.error());
+    job->organization_id = *organization;
+    if (job->triggered_by.empty()) job->triggered_by = principal.subject;
+    const auto created = parts.jobs.create(*job);
+    if (!created) return refuse(created.error());
+    return to_json(*created);
+}
+
+MethodResult report_progress(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto job_id = job_id_of(params);
+    if (!job_id) return refuse(job_id.error());
+    json body = params;
+    body.erase("job_id");
+    const auto report = parse_report(body);
+    if (!report) return refuse(report.error());
+    const auto job = parts.jobs.report(scope_of(principal), *job_id, *report);
+    if (!job) return refuse(job.error());
+    return to_json(*job);
+}
+
+template <json (*Show)(const Job&)>
+MethodResult get_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto job_id = job_id_of(params);
+    if (!job_id) return refuse(job_id.error());
+    const auto job = parts.jobs.find(scope_of(principal), *job_id);
+    if (!job) return refuse(job.error());
+    return Show(*job);
+}
+
+MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto filter = parse_filter(params);
+    if (!filter) return refuse(filter.error());
+    const auto page = parts.jobs.list(scope_of(principal), *filter);
+    if (!page) return refuse(page.error());
+    json items = json::array();
+    for (const Job& job : page->jobs) items.push_back(to_json(job));
+    return json{{"items", std::move(items)}, {"limit", filter->limit}, {"offset", filter->offset}, {"total", page->total}};
+}
+
+template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view)>
+MethodResult change_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto job_id = job_id_of(params);
+    if (!job_id) return refuse(job_id.error());
+    const auto job = (parts.jobs.*Change)(scope_of(principal), *job_id);
+    if (!job) return refuse(job.error());
+    parts.exports.wake();
+    return to_json(*job);
+}
+
+constexpr std::array<JobMethod, 8> kMethods{{
+    {"exports.submit", "product:read", submit_export},
+    {"jobs.create", "job:create", create_job},
+    {"jobs.report_progress", "job:create", report_progress},
+    {"jobs.get", "job:read", get_job<to_json>},
+    {"jobs.status", "job:read", get_job<to_status_json>},
+    {"jobs.list", "job:read", list_jobs},
+    {"jobs.cancel", "job:create", change_job<&jobs::JobStore::request_cancel>},
+    {"jobs.retry", "job:create", change_job<&jobs::JobStore::retry>},
+}};
+
+}  // namespace
+
+std::span<const JobMethod> job_methods() { return kMethods; }
+
+}  // namespace export_worker::server

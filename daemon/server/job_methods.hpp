@@ -1,0 +1,33 @@
+// The daemon's own methods: exports.submit and jobs.*.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "daemon/export/export_service.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "daemon/model/principal.hpp"
+#include "protocol/message/wire_error.hpp"
+
+namespace export_worker::server {
+
+using MethodResult = tl::expected<nlohmann::json, message::WireError>;
+
+struct JobMethodParts {
+    jobs::JobStore& jobs;
+    exports::ExportService& exports;
+};
+
+// One row of the method table. `run` is called with an authorized principal and decoded parameters.
+struct JobMethod {
+    std::string_view name;
+    std::string_view permission;
+    MethodResult (*run)(const JobMethodParts& parts, const model::Principal& principal, const nlohmann::json& params);
+};
+
+[[nodiscard]] std::span<const JobMethod> job_methods();
+
+}  // namespace export_worker::server

@@ -1,0 +1,140 @@
+#include "daemon/sqlite/connection.hpp"
+
+#include <sqlite3.h>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+
+namespace export_worker::sqlite {
+namespace {
+
+ErrorCode code_of(int status) {
+    switch (status & 0xff) {
+        case SQLITE_CONSTRAINT: return ErrorCode::kConflict;
+        case SQLITE_FULL:
+        case SQLITE_NOMEM:
+        case SQLITE_TOOBIG: return ErrorCode::kResourceExhausted;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+        case SQLITE_IOERR: return ErrorCode::kDataLoss;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED: return ErrorCode::kUnavailable;
+        case SQLITE_CANTOPEN:
+        case SQLITE_PERM:
+        case SQLITE_READONLY: return ErrorCode::kFailedPrecondition;
+        default: return ErrorCode::kInternal;
+    }
+}
+
+tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
+    const int status = sqlite3_extended_errcode(database);
+    return fail(code_of(status), tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
+}
+
+}  // namespace
+
+Statement::Statement(sqlite3_stmt* statement) : statement_(statement) {}
+
+Statement::~Statement() {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+}
+
+void Statement::bind_one(int index, std::int64_t value) {
+    EW_ASSERT(sqlite3_bind_int64(statement_, index, value) == SQLITE_OK);
+}
+
+void Statement::bind_one(int index, std::string_view value) {
+    // A null pointer would bind NULL; an empty view may have one.
+    const char* data = value.data() == nullptr ? "" : value.data();
+    EW_ASSERT(sqlite3_bind_text64(statement_, index, data, value.size(), nullptr, SQLITE_UTF8) == SQLITE_OK);
+}
+
+void Statement::bind_one(int index, std::nullopt_t) { EW_ASSERT(sqlite3_bind_null(statement_, index) == SQLITE_OK); }
+
+Result<bool> Statement::step() {
+    const int status = sqlite3_step(statement_);
+    if (status == SQLITE_ROW) return true;
+    if (status == SQLITE_DONE) return false;
+    return database_error(sqlite3_db_handle(statement_), "database");
+}
+
+Result<void> Statement::run() {
+    EW_TRY(const bool row, step());
+    EW_ASSERT(!row);
+    return {};
+}
+
+std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
+std::optional<std::int64_t> Statement::optional_integer(int column) const {
+    if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::nullopt;
+    return integer(column);
+}
+
+std::string_view Statement::text(int column) const {
+    const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    if (data == nullptr) return {};
+    return {data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mode mode) {
+    // Readers open read-write too: a query-only connection must be able to make the -shm file.
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+                      (mode == Mode::kReadWrite ? SQLITE_OPEN_CREATE : 0);
+    sqlite3* database = nullptr;
+    const int status = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
+    std::unique_ptr<Connection> connection(new Connection(database));
+    if (status != SQLITE_OK) return database_error(database, "open " + path);
+    sqlite3_extended_result_codes(database, 1);
+    sqlite3_busy_timeout(database, limits::kDatabaseBusyTimeoutMs);
+    const std::string setup = mode == Mode::kReadWrite
+                                  ? "PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL;"
+                                  // No checkpoint by a reader, not even when it closes: the writer is the only one.
+                                  : "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;";
+    if (mode == Mode::kQueryOnly) sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    if (auto done = connection->execute(setup); !done) return fail(done.error().code, path + ": " + done.error().message);
+    return connection;
+}
+
+Connection::~Connection() {
+    for (const auto& entry : statements_) sqlite3_finalize(entry.second);
+    sqlite3_close_v2(database_);
+}
+
+Result<void> Connection::execute(const std::string& sql) {
+    if (sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+        return database_error(database_, "database");
+    }
+    return {};
+}
+
+Statement Connection::statement(const char* sql) {
+    sqlite3_stmt*& compiled = statements_[sql];
+    if (compiled == nullptr &&
+        sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, &compiled, nullptr) != SQLITE_OK) {
+        assertion_failed(sqlite3_errmsg(database_), sql, 0);
+    }
+    return Statement(compiled);
+}
+
+std::int64_t Connection::changes() const { return sqlite3_changes64(database_); }
+
+Result<std::int64_t> Connection::query_integer(const std::string& sql) {
+    sqlite3_stmt* compiled = nullptr;
+    if (sqlite3_prepare_v2(database_, sql.c_str(), -1, &compiled, nullptr) != SQLITE_OK) {
+        return database_error(database_, "database");
+    }
+    const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> owner(compiled, sqlite3_finalize);
+    const int status = sqlite3_step(compiled);
+    if (status != SQLITE_ROW) return database_error(database_, "database");
+    return sqlite3_column_int64(compiled, 0);
+}
+
+Result<void> Connection::backup_to(const std::string& path) {
+    Statement vacuum = statement("VACUUM INTO ?1");
+    vacuum.bind(path);
+    return vacuum.run();
+}
+
+}  // namespace export_worker::sqlite

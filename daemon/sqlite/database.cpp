@@ -1,0 +1,152 @@
+#include "daemon/sqlite/database.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+
+namespace export_worker::sqlite {
+namespace {
+
+tl::unexpected<Error> at_path(const std::string& path, const Error& error) {
+    return fail(error.code, path + ": " + error.message);
+}
+
+Result<void> check_identity(Connection& connection, const DatabaseOptions& options) {
+    EW_TRY(const std::int64_t application_id, connection.query_integer("PRAGMA application_id"));
+    EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
+    EW_TRY(const std::int64_t tables, connection.query_integer("SELECT count(*) FROM sqlite_schema"));
+    if (tables > 0 && application_id != options.application_id) {
+        return fail(ErrorCode::kDataLoss,
+                    options.path + ": expected a database of this program, found another one's; "
+                                   "move the file away or correct state_dir");
+    }
+    const auto known = static_cast<std::int64_t>(options.migrations.size());
+    if (version > known) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    options.path + ": expected schema version " + std::to_string(known) + " or older, found " +
+                        std::to_string(version) + "; it was written by a newer version of this program: install that "
+                        "version, or restore a backup");
+    }
+    return {};
+}
+
+Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
+    EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
+    for (auto next = static_cast<std::size_t>(version); next < options.migrations.size(); ++next) {
+        // One transaction a step, schema and version together: a crash leaves one version or the other.
+        const std::string step = "BEGIN IMMEDIATE;" + std::string(options.migrations[next]) +
+                                 "; PRAGMA application_id=" + std::to_string(options.application_id) +
+                                 "; PRAGMA user_version=" + std::to_string(next + 1) + "; COMMIT;";
+        if (auto done = connection.execute(step); !done) {
+            (void)connection.execute("ROLLBACK");
+            return done;
+        }
+        spdlog::info("{}: schema version {}", options.path, next + 1);
+    }
+    return {};
+}
+
+Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
+    EW_CHECK(connection.execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
+    EW_CHECK(check_identity(connection, options));
+    EW_CHECK(connection.execute("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
+                                std::to_string(limits::kDatabaseJournalBytesMax) + "; PRAGMA wal_autocheckpoint=" +
+                                std::to_string(limits::kDatabaseCheckpointPages)));
+    return migrate(connection, options);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
+    EW_TRY(std::unique_ptr<Connection> writer, Connection::open(options.path, Connection::Mode::kReadWrite));
+    if (auto ready = prepare(*writer, options); !ready) {
+        if (ready.error().message.starts_with(options.path)) return fail(ready.error());
+        return at_path(options.path, ready.error());
+    }
+    return std::unique_ptr<Database>(new Database(options.path, std::move(writer)));
+}
+
+Database::Database(std::string path, std::unique_ptr<Connection> writer)
+    : path_(std::move(path)), writer_(std::move(writer)), thread_([this] { run_writer(); }) {}
+
+Database::~Database() {
+    {
+        const std::lock_guard lock(tasks_mutex_);
+        stopping_ = true;
+    }
+    tasks_changed_.notify_all();
+    thread_.join();
+    idle_readers_.clear();
+}
+
+Result<void> Database::submit(std::function<bool(Connection&)> work) {
+    EW_ASSERT(std::this_thread::get_id() != thread_.get_id());
+    const auto task = std::make_shared<Task>();
+    task->work = std::move(work);
+    {
+        const std::lock_guard lock(tasks_mutex_);
+        EW_ASSERT(!stopping_);
+        tasks_.push_back(task);
+    }
+    tasks_changed_.notify_one();
+    task->done.acquire();
+    if (task->commit_error) return fail(*task->commit_error);
+    return {};
+}
+
+void Database::run_writer() {
+    std::vector<std::shared_ptr<Task>> group;
+    for (;;) {
+        {
+            std::unique_lock lock(tasks_mutex_);
+            tasks_changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+            if (tasks_.empty()) return;
+            while (!tasks_.empty() && group.size() < limits::kDatabaseGroupCommitMax) {
+                group.push_back(tasks_.front());
+                tasks_.pop_front();
+            }
+        }
+        run_group(group);
+        group.clear();
+    }
+}
+
+void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
+    Result<void> committed = writer_->execute("BEGIN IMMEDIATE");
+    if (committed) {
+        for (const std::shared_ptr<Task>& task : group) {
+            EW_ASSERT(writer_->execute("SAVEPOINT task").has_value());
+            task->succeeded = task->work(*writer_);
+            // A full disk makes SQLite give up the whole transaction; then there is no savepoint to go back to.
+            if (!task->succeeded && !writer_->execute("ROLLBACK TO task")) break;
+            if (!writer_->execute("RELEASE task")) break;
+        }
+        committed = writer_->execute("COMMIT");
+        if (!committed) (void)writer_->execute("ROLLBACK");
+    }
+    for (const std::shared_ptr<Task>& task : group) {
+        if (!committed) task->commit_error = committed.error();
+        task->done.release();
+    }
+    if (!committed) spdlog::error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+Result<std::unique_ptr<Connection>> Database::borrow_reader() {
+    {
+        const std::lock_guard lock(readers_mutex_);
+        if (!idle_readers_.empty()) {
+            auto reader = std::move(idle_readers_.back());
+            idle_readers_.pop_back();
+            return reader;
+        }
+    }
+    return Connection::open(path_, Connection::Mode::kQueryOnly);
+}
+
+void Database::return_reader(std::unique_ptr<Connection> reader) {
+    const std::lock_guard lock(readers_mutex_);
+    if (idle_readers_.size() < limits::kDatabaseReadersMax) idle_readers_.push_back(std::move(reader));
+}
+
+}  // namespace export_worker::sqlite

@@ -1,0 +1,98 @@
+// One database file of this process: a writer thread with the only writing connection, and query-only readers.
+//
+// Writes from all threads queue up; the writer runs as many as are waiting (up to kDatabaseGroupCommitMax) in
+// one transaction, so that one sync to disk serves them all. It is also the only one to checkpoint: the
+// WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs a checkpoint and a commit at the same instant, which cannot
+// happen here (docs/decisions/0004-one-sqlite-writer.md).
+//
+// A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <semaphore>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.hpp"
+#include "daemon/sqlite/connection.hpp"
+
+namespace export_worker::sqlite {
+
+struct DatabaseOptions {
+    std::string path;
+    std::int64_t application_id = 0;      // Written into a new file; another one in an old file is refused.
+    std::span<const char* const> migrations;  // Index + 1 is the schema version each one leads to.
+    int page_bytes = 4096;                // For a new file.
+};
+
+class Database {
+public:
+    // Creates or migrates the file. Errors: kDataLoss (damaged or foreign), kFailedPrecondition (written by a
+    // newer version), and those of the file system.
+    [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
+    ~Database();  // Finishes queued writes, checkpoints, closes.
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    // Runs `work(Connection&)` on the writer thread inside a transaction of its own; blocks until it is durable.
+    // An error from `work` undoes its changes and comes back. [any-thread], not from inside `work`.
+    template <typename Work>
+    [[nodiscard]] auto write(Work&& work) -> decltype(work(std::declval<Connection&>())) {
+        decltype(work(std::declval<Connection&>())) out = fail(ErrorCode::kInternal, "database: not run");
+        auto committed = submit([&](Connection& connection) -> bool {
+            out = work(connection);
+            return out.has_value();
+        });
+        if (!committed) return fail(std::move(committed.error()));
+        return out;
+    }
+
+    // Runs `work(Connection&)` with a query-only connection. Rows committed before the call are visible.
+    // [any-thread]
+    template <typename Work>
+    [[nodiscard]] auto read(Work&& work) -> decltype(work(std::declval<Connection&>())) {
+        auto reader = borrow_reader();
+        if (!reader) return fail(std::move(reader.error()));
+        auto out = work(**reader);
+        return_reader(std::move(*reader));
+        return out;
+    }
+
+private:
+    // Shared with the caller: the writer still touches it while the caller wakes up.
+    struct Task {
+        std::function<bool(Connection&)> work;
+        bool succeeded = false;
+        std::optional<Error> commit_error;
+        std::binary_semaphore done{0};
+    };
+
+    Database(std::string path, std::unique_ptr<Connection> writer);
+    [[nodiscard]] Result<void> submit(std::function<bool(Connection&)> work);
+    void run_writer();
+    void run_group(const std::vector<std::shared_ptr<Task>>& group);
+    [[nodiscard]] Result<std::unique_ptr<Connection>> borrow_reader();
+    void return_reader(std::unique_ptr<Connection> reader);
+
+    const std::string path_;
+    std::unique_ptr<Connection> writer_;  // Writer thread only, once it runs.
+
+    std::mutex tasks_mutex_;
+    std::condition_variable tasks_changed_;
+    std::deque<std::shared_ptr<Task>> tasks_;  // Guarded by tasks_mutex_.
+    bool stopping_ = false;    // Guarded by tasks_mutex_.
+
+    std::mutex readers_mutex_;
+    std::vector<std::unique_ptr<Connection>> idle_readers_;  // Guarded by readers_mutex_.
+
+    std::thread thread_;  // Last: it uses everything above.
+};
+
+}  // namespace export_worker::sqlite

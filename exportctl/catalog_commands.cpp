@@ -1,0 +1,153 @@
+// catalog import, catalog generate, sign: lines in, lines out.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "exportctl/commands.hpp"
+#include "exportctl/control_client.hpp"
+#include "exportctl/generate.hpp"
+#include "exportctl/output.hpp"
+#include "exportctl/sign.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using nlohmann::json;
+using options::Arguments;
+
+// Collects lines into batches that fit a message. A line that cannot travel is reported here and left empty, so that the
+// numbers of the others stay right.
+class Importer {
+public:
+    Importer(ControlClient client, std::string organization, bool quiet)
+        : client_(std::move(client)), organization_(std::move(organization)), bar_(quiet) {}
+
+    // False: the daemon refused or is gone; error() says why.
+    bool add(std::string& line) {
+        ++line_number_;
+        if (line.size() > limits::kProductLineBytesMax) {
+            reject("expected at most " + std::to_string(limits::kProductLineBytesMax) + " bytes, found " + std::to_string(line.size()), line);
+        } else if (!is_valid_utf8(line)) {
+            reject("expected UTF-8", line);
+        }
+        if (batch_.size() + line.size() + 1 > limits::kImportBatchBytes && !flush()) return false;
+        batch_ += line;
+        batch_ += '\n';
+        return true;
+    }
+    bool flush() {
+        if (batch_.empty()) return true;
+        const auto answer = client_.call(
+            "control.catalog_import", {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line_}}, {},
+            std::chrono::seconds(60));
+        if (!answer) {
+            error_ = answer.error();
+            return false;
+        }
+        imported_ += (*answer)["imported"].get<std::int64_t>();
+        rejected_ += (*answer)["rejected"].get<std::int64_t>();
+        for (const json& error : (*answer)["errors"]) note(error);
+        first_line_ = line_number_;
+        batch_.clear();
+        bar_.update(imported_, 0, "products imported");
+        return true;
+    }
+    [[nodiscard]] const message::WireError& error() const { return error_; }
+    [[nodiscard]] std::int64_t rejected() const { return rejected_; }
+    [[nodiscard]] json report() const { return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}}; }
+
+private:
+    void reject(const std::string& why, std::string& line) {
+        ++rejected_;
+        note({{"line", line_number_}, {"message", why}});
+        line.clear();
+    }
+    void note(const json& error) {
+        if (errors_.size() < limits::kImportErrorsShownMax) errors_.push_back(error);
+    }
+
+    ControlClient client_;
+    std::string organization_;
+    ProgressBar bar_;
+    std::string batch_;
+    std::int64_t line_number_ = 0;
+    std::int64_t first_line_ = 1;
+    std::int64_t imported_ = 0;
+    std::int64_t rejected_ = 0;
+    json errors_ = json::array();
+    message::WireError error_;
+};
+
+void show_report(const json& report) {
+    for (const json& error : report["errors"]) {
+        std::fprintf(stderr, "line %s: %s\n", cell(error["line"]).c_str(), cell(error["message"]).c_str());
+    }
+    const std::int64_t hidden = report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
+    if (hidden > 0) std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
+    std::printf("%s products imported, %s lines rejected\n", cell(report["imported"]).c_str(), cell(report["rejected"]).c_str());
+}
+
+}  // namespace
+
+int run_catalog_import(const Context& context, const Arguments& arguments) {
+    if (!arguments.has("organization")) return complain(kExitUsage, "catalog import: expected --organization ID");
+    const std::string& file = arguments.words[0];
+    std::ifstream opened;
+    if (file != "-") {
+        opened.open(file, std::ios::binary);
+        if (!opened) return complain(kExitUsage, "open " + file + ": " + std::strerror(errno));
+    }
+    std::istream& lines = file == "-" ? std::cin : opened;
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    json report;
+    {
+        Importer importer(std::move(*client), arguments.get("organization"), context.json);
+        std::string line;
+        bool good = true;
+        while (good && std::getline(lines, line)) good = importer.add(line);
+        good = good && importer.flush();
+        report = importer.report();
+        if (!good) return complain(importer.error());
+    }
+    if (context.json) {
+        print_json(report);
+    } else {
+        show_report(report);
+    }
+    return report["rejected"] == 0 ? kExitOk : kExitBadData;
+}
+
+int run_catalog_generate(const Context&, const Arguments& arguments) {
+    const auto products = parse_unsigned(arguments.get("products"));
+    const auto seed = parse_unsigned(arguments.get("seed", "1"));
+    if (!products || !seed) return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
+    std::ofstream opened;
+    if (arguments.has("output")) {
+        opened.open(arguments.get("output"), std::ios::binary | std::ios::trunc);
+        if (!opened) return complain(kExitUsage, "create " + arguments.get("output") + ": " + std::strerror(errno));
+    }
+    std::ostream& out = arguments.has("output") ? opened : std::cout;
+    for (std::uint64_t index = 0; index < *products && out; ++index) out << generate_product(*seed, index) << '\n';
+    out.flush();
+    return out ? int{kExitOk} : complain(kExitRefused, "writing the catalog failed; is the disk full?");
+}
+
+int run_sign(const Context&, const Arguments& arguments) {
+    bool all_good = true;
+    std::string line;
+    while (std::getline(std::cin, line)) {
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        const json answer = sign_line(line, arguments.has("explain"));
+        all_good = all_good && !answer.contains("error");
+        print_json(answer);
+    }
+    return all_good ? kExitOk : kExitBadData;
+}
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,67 @@
+#include "exportctl/command.hpp"
+
+#include <array>
+#include <cstdio>
+
+#include "exportctl/commands.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using options::Flag;
+
+constexpr std::array<Flag, 21> kFlags{{
+    {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
+    {"json", nullptr, "print the answer as JSON, for programs"},
+    {"help", nullptr, "print help; behind a verb, that verb's"},
+    {"version", nullptr, "print the version"},
+    {"organization", "ID", "the organization to act for"},
+    {"permission", "P,Q", "permissions of the key: product:read, job:read, job:create"},
+    {"name", "TEXT", "what to call the key in lists"},
+    {"products", "N", "how many products to make"},
+    {"seed", "S", "which catalog to make; the same seed makes the same one (default 1)"},
+    {"output", "FILE", "where to write it (default: standard output)"},
+    {"format", "F", "csv (default) or jsonl"},
+    {"keys", "A,B", "export only these product keys"},
+    {"columns", "A,B", "export only these columns, in this order"},
+    {"filename", "NAME", "suggested download name"},
+    {"wait", nullptr, "wait for the end, with a progress bar"},
+    {"status", "S", "only jobs with this status"},
+    {"type", "T", "only jobs of this type"},
+    {"limit", "N", "at most this many (default 50)"},
+    {"offset", "N", "skip this many"},
+    {"explain", nullptr, "also print what was signed"},
+    {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
+}};
+
+constexpr std::array<Command, 17> kCommands{{
+    {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
+    {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once", run_key_create},
+    {"key list", "", 0, 0, "organization", "all keys, revoked ones too", run_key_list},
+    {"key revoke", "ID", 1, 1, "", "refuse a key from now on", run_key_revoke},
+    {"catalog import", "FILE", 1, 1, "organization", "add or replace products, one JSON object a line ('-': stdin)", run_catalog_import},
+    {"catalog generate", "", 0, 0, "products seed output", "make up a realistic catalog", run_catalog_generate},
+    {"export submit", "", 0, 0, "organization format keys columns filename wait", "queue an export", run_export_submit},
+    {"job show", "JOB", 1, 1, "organization", "one job in full", run_job_show},
+    {"job list", "", 0, 0, "organization status type limit offset", "jobs, newest first", run_job_list},
+    {"job cancel", "JOB", 1, 1, "organization", "stop a job that has not finished", run_job_cancel},
+    {"job retry", "JOB", 1, 1, "organization", "run a failed or cancelled export again", run_job_retry},
+    {"link", "JOB", 1, 1, "organization", "mint a download URL for a completed export", run_link},
+    {"plugin list", "", 0, 0, "", "loaded plugins and what they answer", run_plugin_list},
+    {"plugin load", "FILE", 1, 1, "", "load one more plugin", run_plugin_load},
+    {"plugin check", "FILE", 1, 1, "daemon", "would the daemon take this file? Works without one; with --config also creates it", run_plugin_check},
+    {"sign", "", 0, 0, "explain", "JSON lines in, signed URLs out, offline (docs/signing.md)", run_sign},
+    {"drain", "", 0, 0, "", "refuse new requests; what is in flight finishes", run_drain},
+}};
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+std::span<const Flag> all_flags() { return kFlags; }
+
+int complain(ExitCode code, std::string_view text) {
+    std::fprintf(stderr, "exportctl: %.*s\n", static_cast<int>(text.size()), text.data());
+    return code;
+}
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,26 @@
+// The functions behind the verbs; commands() in command.cpp has them in one table.
+#pragma once
+
+#include "exportctl/command.hpp"
+
+namespace export_worker::exportctl {
+
+int run_status(const Context& context, const options::Arguments& arguments);
+int run_drain(const Context& context, const options::Arguments& arguments);
+int run_key_create(const Context& context, const options::Arguments& arguments);
+int run_key_list(const Context& context, const options::Arguments& arguments);
+int run_key_revoke(const Context& context, const options::Arguments& arguments);
+int run_plugin_list(const Context& context, const options::Arguments& arguments);
+int run_plugin_load(const Context& context, const options::Arguments& arguments);
+int run_plugin_check(const Context& context, const options::Arguments& arguments);
+int run_catalog_import(const Context& context, const options::Arguments& arguments);
+int run_catalog_generate(const Context& context, const options::Arguments& arguments);
+int run_export_submit(const Context& context, const options::Arguments& arguments);
+int run_job_show(const Context& context, const options::Arguments& arguments);
+int run_job_list(const Context& context, const options::Arguments& arguments);
+int run_job_cancel(const Context& context, const options::Arguments& arguments);
+int run_job_retry(const Context& context, const options::Arguments& arguments);
+int run_link(const Context& context, const options::Arguments& arguments);
+int run_sign(const Context& context, const options::Arguments& arguments);
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,81 @@
+#include "exportctl/control_client.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/options/config_file.hpp"
+#include "protocol/message/reply.hpp"
+#include "protocol/message/request.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using message::WireCode;
+using nlohmann::json;
+
+Result<std::string> control_endpoint(const Context& context) {
+    EW_TRY(const auto file, options::ConfigFile::read(context.config_path));
+    options::Section section = file.section("daemon");
+    std::string state_dir;
+    section.text("state_dir", state_dir);
+    std::string endpoint = "ipc://" + state_dir + "/run/control.sock";
+    section.text("control_endpoint", endpoint);
+    return endpoint;
+}
+
+}  // namespace
+
+tl::expected<ControlClient, int> ControlClient::open(const Context& context) {
+    const auto endpoint = control_endpoint(context);
+    if (!endpoint) return tl::unexpected(complain(kExitConfig, endpoint.error().message));
+    auto client = transport::Client::open(*endpoint);
+    if (!client) return tl::unexpected(complain(kExitConfig, client.error().message));
+    if (!client->wait_connected(std::chrono::milliseconds(2000))) {
+        return tl::unexpected(complain(kExitUnavailable, "no daemon answers on " + *endpoint +
+                                                             "; is export-workerd running, and may you open the socket?"));
+    }
+    return ControlClient(std::move(*client));
+}
+
+tl::expected<json, message::WireError> ControlClient::call(std::string_view method, const json& params,
+                                                           std::string_view organization, std::chrono::seconds timeout) {
+    std::string bytes;
+    json::to_msgpack(params, bytes);
+    const std::string id = "exportctl-" + std::to_string(++calls_);
+    message::Request request;
+    request.id = id;
+    request.method = method;
+    request.deadline_ms = static_cast<std::uint32_t>(std::chrono::milliseconds(timeout).count());
+    request.credentials.organization_id = organization;
+    request.params = bytes;
+    const auto fail_with = [](WireCode code, std::string text) {
+        return tl::unexpected(message::make_error(code, std::move(text)));
+    };
+    if (!client_.send(message::encode_request(request))) {
+        return fail_with(WireCode::kPluginUnavailable, "the daemon has gone away");
+    }
+    const unsigned losses = client_.losses();
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    while (std::chrono::steady_clock::now() < end) {
+        if (const auto reply = client_.receive()) {
+            const auto decoded = message::decode_reply(*reply);
+            if (!decoded) return fail_with(WireCode::kInternal, decoded.error().message);
+            if (decoded->id != id) continue;
+            if (!decoded->ok) return tl::unexpected(decoded->error);
+            return json::from_msgpack(decoded->result.begin(), decoded->result.end(), true, false);
+        }
+        if (client_.losses() != losses) {
+            return fail_with(WireCode::kPluginUnavailable, "the daemon went away before it answered; look at its log, then at "
+                                                           "the state, before you try again");
+        }
+        client_.wait(std::chrono::milliseconds(200), -1);
+    }
+    client_.reconnect();
+    return fail_with(WireCode::kDeadlineExceeded, "the daemon did not answer in time");
+}
+
+int complain(const message::WireError& error) {
+    const bool away = error.code == WireCode::kPluginUnavailable || error.code == WireCode::kDeadlineExceeded;
+    return complain(away ? kExitUnavailable : kExitRefused, error.message);
+}
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,37 @@
+// Calls over the control socket.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "base/result.hpp"
+#include "exportctl/command.hpp"
+#include "protocol/message/wire_error.hpp"
+#include "protocol/transport/client.hpp"
+
+namespace export_worker::exportctl {
+
+class ControlClient {
+public:
+    // Finds the endpoint in the configuration and connects. Prints what is wrong; the exit code is the error.
+    [[nodiscard]] static tl::expected<ControlClient, int> open(const Context& context);
+
+    // One request, one reply. A call that times out is not repeated: it may have been done.
+    [[nodiscard]] tl::expected<nlohmann::json, message::WireError> call(std::string_view method, const nlohmann::json& params,
+                                                                        std::string_view organization = {},
+                                                                        std::chrono::seconds timeout = std::chrono::seconds(30));
+
+private:
+    explicit ControlClient(transport::Client client) : client_(std::move(client)) {}
+    transport::Client client_;
+    std::uint64_t calls_ = 0;
+};
+
+// Prints the error and returns the exit code that fits.
+int complain(const message::WireError& error);
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,26 @@
+// Translation: an HTTP request to a message, a reply to an HTTP response. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "base/result.hpp"
+#include "http_shim/request_head.hpp"
+#include "http_shim/response.hpp"
+#include "http_shim/routes.hpp"
+
+namespace export_worker::http_shim {
+
+// The message for a kCall route, or the response that says what is wrong with the request. `id` is the message's id.
+[[nodiscard]] tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
+                                                               std::string_view body, std::string_view id,
+                                                               std::uint32_t deadline_ms);
+// The response for what the link returned.
+[[nodiscard]] Response make_response(const Match& match, const Result<std::string>& reply);
+
+// X-Request-ID when it is 1 to 40 of A-Z a-z 0-9 . _ -, else a new one.
+[[nodiscard]] std::string request_id_of(const RequestHead& head);
+
+}  // namespace export_worker::http_shim

@@ -1,0 +1,52 @@
+// export-httpd. Exit status: 0 after a signal, 64 wrong command line, 78 a start that cannot succeed.
+#include <array>
+#include <cstdio>
+
+#include "base/log.hpp"
+#include "base/options/arguments.hpp"
+#include "http_shim/config.hpp"
+#include "http_shim/listener.hpp"
+
+namespace {
+
+using export_worker::options::Flag;
+
+constexpr int kExitUsage = 64;
+constexpr int kExitConfig = 78;
+
+constexpr std::array<Flag, 3> kFlags{{{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+                                      {"version", nullptr, "print the version"},
+                                      {"help", nullptr, "print this"}}};
+
+int start_failed(const export_worker::Error& error) {
+    std::fprintf(stderr, "export-httpd: cannot start: %s\n", error.message.c_str());
+    return kExitConfig;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto arguments = export_worker::options::parse_arguments(export_worker::options::words_of(argc, argv), kFlags);
+    if (!arguments || !arguments->words.empty()) {
+        std::fprintf(stderr, "export-httpd: %s; see --help\n",
+                     arguments ? "expected flags only" : arguments.error().message.c_str());
+        return kExitUsage;
+    }
+    if (arguments->has("help")) {
+        std::printf("Usage: export-httpd --config FILE\n\n%s", export_worker::options::describe_flags(kFlags).c_str());
+        return 0;
+    }
+    if (arguments->has("version")) {
+        std::printf("export-httpd %s\n", EXPORT_WORKER_VERSION);
+        return 0;
+    }
+    if (!arguments->has("config")) {
+        std::fprintf(stderr, "export-httpd: expected --config FILE; see --help\n");
+        return kExitUsage;
+    }
+    const auto config = export_worker::http_shim::read_config(arguments->get("config"));
+    if (!config) return start_failed(config.error());
+    if (auto log = export_worker::init_log(config->log_level); !log) return start_failed(log.error());
+    if (auto served = export_worker::http_shim::run_http(*config); !served) return start_failed(served.error());
+    return 0;
+}

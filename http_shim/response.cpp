@@ -1,0 +1,117 @@
+#include "http_shim/response.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/limits.hpp"
+
+namespace export_worker::http_shim {
+namespace {
+
+using message::WireCode;
+using nlohmann::json;
+
+std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+void add_retry_after(Response& response, const message::WireError& error) {
+    const auto seconds = error.retry_after_ms ? (*error.retry_after_ms + 999) / 1000
+                                              : static_cast<std::uint32_t>(limits::kHttpRetryAfterSeconds);
+    response.headers.emplace_back("Retry-After", std::to_string(std::max<std::uint32_t>(1, seconds)));
+}
+
+}  // namespace
+
+std::string_view reason_phrase(int status) {
+    switch (status) {
+        case 200: return "OK";
+        case 202: return "Accepted";
+        case 204: return "No Content";
+        case 206: return "Partial Content";
+        case 304: return "Not Modified";
+        case 400: return "Bad Request";
+        case 401: return "Unauthorized";
+        case 403: return "Forbidden";
+        case 404: return "Not Found";
+        case 405: return "Method Not Allowed";
+        case 408: return "Request Timeout";
+        case 409: return "Conflict";
+        case 410: return "Gone";
+        case 411: return "Length Required";
+        case 413: return "Content Too Large";
+        case 414: return "URI Too Long";
+        case 416: return "Range Not Satisfiable";
+        case 417: return "Expectation Failed";
+        case 421: return "Misdirected Request";
+        case 422: return "Unprocessable Content";
+        case 429: return "Too Many Requests";
+        case 431: return "Request Header Fields Too Large";
+        case 501: return "Not Implemented";
+        case 503: return "Service Unavailable";
+        case 504: return "Gateway Timeout";
+        default: return "Internal Server Error";
+    }
+}
+
+Response make_error_response(int status, std::string_view detail) {
+    Response response;
+    response.status = status;
+    response.body = dump({{"detail", detail}});
+    if (status == 503) response.headers.emplace_back("Retry-After", std::to_string(limits::kHttpRetryAfterSeconds));
+    return response;
+}
+
+Response make_validation_response(const std::vector<std::string>& loc, std::string_view message, std::string_view type) {
+    Response response;
+    response.status = 422;
+    response.body = dump({{"detail", json::array({{{"loc", loc}, {"msg", message}, {"type", type}}})}});
+    return response;
+}
+
+Response make_wire_error_response(const message::WireError& error, std::string_view loc) {
+    if (error.code == WireCode::kInvalidArgument) {
+        // "field: what is wrong", the form every check of ours has.
+        const std::size_t colon = error.message.find(": ");
+        std::vector<std::string> where{std::string(loc)};
+        std::string_view text = error.message;
+        if (colon != std::string::npos) {
+            where.push_back(error.message.substr(0, colon));
+            text.remove_prefix(colon + 2);
+        }
+        return make_validation_response(where, text);
+    }
+    // A route whose method nobody answers is a daemon without its plugin, not a wrong URL.
+    const bool incomplete = error.code == WireCode::kUnknownMethod;
+    const int status = incomplete ? 503 : message::http_status(error.code);
+    Response response = make_error_response(status, incomplete ? "Service temporarily unavailable" : error.message);
+    response.headers.clear();
+    if (status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    if (status == 503 || status == 429) add_retry_after(response, error);
+    return response;
+}
+
+std::string encode_head(const Response& response, std::uint64_t content_length, bool keep_alive,
+                        std::string_view request_id) {
+    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(reason_phrase(response.status)) + "\r\n";
+    const auto add = [&](std::string_view name, std::string_view value) {
+        out += name;
+        out += ": ";
+        out += value;
+        out += "\r\n";
+    };
+    bool has_cache_control = false;
+    for (const auto& [name, value] : response.headers) {
+        add(name, value);
+        has_cache_control = has_cache_control || name == "Cache-Control";
+    }
+    if (response.status != 204 && response.status != 304) {
+        add("Content-Type", response.content_type);
+        add("Content-Length", std::to_string(content_length));
+    }
+    if (!has_cache_control) add("Cache-Control", "no-store");
+    add("X-Content-Type-Options", "nosniff");
+    if (!request_id.empty()) add("X-Request-ID", request_id);
+    if (!keep_alive) add("Connection", "close");
+    out += "\r\n";
+    return out;
+}
+
+}  // namespace export_worker::http_shim

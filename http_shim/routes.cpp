@@ -1,0 +1,71 @@
+#include "http_shim/routes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
+
+#include "signing/percent_encoding.hpp"
+
+namespace export_worker::http_shim {
+namespace {
+
+constexpr std::array<Route, 12> kRoutes{{
+    {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall, "download_url.get"},
+    {Method::kPost, "/api/products/export-async", RouteKind::kCall, "exports.submit", 202},
+    {Method::kPost, "/api/jobs/", RouteKind::kCall, "jobs.create"},
+    {Method::kGet, "/api/jobs/", RouteKind::kCall, "jobs.list"},
+    {Method::kGet, "/api/jobs/{job_id}", RouteKind::kCall, "jobs.get"},
+    {Method::kGet, "/api/jobs/{job_id}/status", RouteKind::kCall, "jobs.status"},
+    {Method::kPost, "/api/jobs/{job_id}/progress", RouteKind::kCall, "jobs.report_progress"},
+    {Method::kPost, "/api/jobs/{job_id}/cancel", RouteKind::kCall, "jobs.cancel"},
+    {Method::kGet, "/exports/*", RouteKind::kDownload, ""},
+    {Method::kGet, "/livez", RouteKind::kLivez, ""},
+    {Method::kGet, "/readyz", RouteKind::kReadyz, ""},
+    {Method::kGet, "/openapi.json", RouteKind::kOpenapi, ""},
+}};
+
+std::optional<std::map<std::string, std::string>> match_pattern(std::string_view pattern, std::string_view path) {
+    std::map<std::string, std::string> parameters;
+    while (!pattern.empty() && !path.empty()) {
+        if (pattern == "*") return parameters;
+        if (pattern.front() != '{') {
+            if (pattern.front() != path.front()) return std::nullopt;
+            pattern.remove_prefix(1);
+            path.remove_prefix(1);
+            continue;
+        }
+        const std::size_t close = pattern.find('}');
+        const std::size_t end = std::min(path.find('/'), path.size());
+        auto value = signing::percent_decode(path.substr(0, end));
+        if (end == 0 || !value) return std::nullopt;
+        parameters[std::string(pattern.substr(1, close - 1))] = std::move(*value);
+        pattern.remove_prefix(close + 1);
+        path.remove_prefix(end);
+    }
+    if (!pattern.empty() || !path.empty()) return std::nullopt;
+    return parameters;
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+Match match_route(Method method, std::string_view path) {
+    Match match;
+    std::set<std::string> allowed;
+    for (const Route& route : kRoutes) {
+        auto parameters = match_pattern(route.pattern, path);
+        if (!parameters) continue;
+        allowed.insert(route.method == Method::kGet ? "GET, HEAD" : "POST");
+        const Method wanted = method == Method::kHead ? Method::kGet : method;
+        if (route.method != wanted || match.route != nullptr) continue;
+        match.route = &route;
+        match.parameters = std::move(*parameters);
+    }
+    for (const std::string& each : allowed) match.allow += (match.allow.empty() ? "" : ", ") + each;
+    if (!match.allow.empty()) match.allow += ", OPTIONS";
+    return match;
+}
+
+}  // namespace export_worker::http_shim

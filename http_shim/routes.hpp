@@ -1,0 +1,34 @@
+// The route table: which method of the wire answers which path.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "http_shim/request_head.hpp"
+
+namespace export_worker::http_shim {
+
+enum class RouteKind { kCall, kDownload, kLivez, kReadyz, kOpenapi };
+
+struct Route {
+    Method method;
+    std::string_view pattern;      // "{name}" stands for one segment; a last "*" for everything below.
+    RouteKind kind;
+    std::string_view wire_method;  // For kCall.
+    int success_status = 200;
+};
+
+[[nodiscard]] std::span<const Route> routes();
+
+struct Match {
+    const Route* route = nullptr;                     // nullptr: nothing has this path, or not with this method.
+    std::map<std::string, std::string> parameters;    // Percent-decoded, once.
+    std::string allow;                                // The methods this path has; empty: no such path.
+};
+
+// HEAD finds the GET route.
+[[nodiscard]] Match match_route(Method method, std::string_view path);
+
+}  // namespace export_worker::http_shim

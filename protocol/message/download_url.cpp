@@ -1,0 +1,37 @@
+#include "protocol/message/download_url.hpp"
+
+#include <msgpack.hpp>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "protocol/message/find_text.hpp"
+
+namespace export_worker::message {
+
+Result<DownloadUrlParams> decode_download_url_params(std::string_view params) {
+    const auto job_id = find_top_level_text(params, "job_id");
+    if (!job_id) return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
+    if (job_id->empty() || job_id->size() > limits::kJobIdBytesMax) {
+        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " + std::to_string(limits::kJobIdBytesMax) +
+                                                     " bytes, found " + std::to_string(job_id->size()));
+    }
+    if (has_control_characters(*job_id)) {
+        return fail(ErrorCode::kInvalidArgument, "job_id: expected no control characters");
+    }
+    return DownloadUrlParams{*job_id};
+}
+
+void encode_download_url_result(std::string& out, const DownloadUrlResult& result) {
+    out.clear();
+    StringSink sink(out);
+    msgpack::packer<StringSink> packer(sink);
+    packer.pack_map(3);
+    packer.pack("download_url");
+    packer.pack(result.download_url);
+    packer.pack("filename");
+    packer.pack(result.filename);
+    packer.pack("expires_in_seconds");
+    packer.pack(result.expires_in_seconds);
+}
+
+}  // namespace export_worker::message

@@ -1,0 +1,140 @@
+#include "protocol/transport/client.hpp"
+
+#include <array>
+#include <cstring>
+#include <zmq.hpp>
+
+#include "base/assert.hpp"
+#include "base/limits.hpp"
+#include "protocol/transport/endpoint.hpp"
+
+namespace export_worker::transport {
+
+struct Client::State {
+    std::string endpoint;
+    zmq::context_t context{1};
+    std::unique_ptr<zmq::socket_t> socket;
+    std::unique_ptr<zmq::socket_t> monitor;
+    bool connected = false;
+    unsigned losses = 0;
+    unsigned generation = 0;  // Makes the monitor's inproc name new after every reconnect().
+
+    void start();
+    void stop();
+    void read_events();
+};
+
+void Client::State::start() {
+    socket = std::make_unique<zmq::socket_t>(context, zmq::socket_type::dealer);
+    socket->set(zmq::sockopt::linger, 0);
+    // Only a finished connection may take a message.
+    socket->set(zmq::sockopt::immediate, true);
+    socket->set(zmq::sockopt::reconnect_ivl, 50);
+    socket->set(zmq::sockopt::reconnect_ivl_max, 500);
+    socket->set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
+    socket->set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater * 16);
+    socket->set(zmq::sockopt::rcvhwm, limits::kSocketSendHighWater * 16);
+    const int interval = static_cast<int>(limits::kHeartbeatInterval.count());
+    const int timeout = static_cast<int>(limits::kHeartbeatTimeout.count());
+    socket->set(zmq::sockopt::heartbeat_ivl, interval);
+    socket->set(zmq::sockopt::heartbeat_timeout, timeout);
+    const std::string events = "inproc://events-" + std::to_string(++generation);
+    const int watched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+    EW_ASSERT(::zmq_socket_monitor(socket->handle(), events.c_str(), watched) == 0);
+    monitor = std::make_unique<zmq::socket_t>(context, zmq::socket_type::pair);
+    monitor->set(zmq::sockopt::linger, 0);
+    monitor->connect(events);
+    socket->connect(endpoint);
+}
+
+void Client::State::stop() {
+    if (socket) ::zmq_socket_monitor(socket->handle(), nullptr, 0);
+    socket.reset();
+    monitor.reset();
+    if (connected) ++losses;
+    connected = false;
+}
+
+// libzmq sends two frames an event: 16-bit event and 32-bit value, then the address.
+void Client::State::read_events() {
+    zmq::message_t frame;
+    while (monitor->recv(frame, zmq::recv_flags::dontwait)) {
+        std::uint16_t event = 0;
+        if (frame.size() >= sizeof event) std::memcpy(&event, frame.data(), sizeof event);
+        while (frame.more() && monitor->recv(frame, zmq::recv_flags::none)) {
+        }
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            connected = true;
+        } else if (event == ZMQ_EVENT_DISCONNECTED && connected) {
+            connected = false;
+            ++losses;
+        }
+    }
+}
+
+Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() {
+    if (state_) state_->stop();
+}
+
+Result<Client> Client::open(const std::string& endpoint) {
+    EW_TRY(const std::string path, ipc_path(endpoint));
+    auto state = std::make_unique<State>();
+    state->endpoint = endpoint;
+    try {
+        state->start();
+    } catch (const zmq::error_t& error) {
+        return fail(ErrorCode::kInternal, "connect to " + path + ": " + error.what());
+    }
+    return Client(std::move(state));
+}
+
+Result<void> Client::send(std::string_view message) {
+    state_->read_events();
+    // An empty frame first, as REQ does: the server treats both alike.
+    const bool sent = state_->connected &&
+                      state_->socket->send(zmq::const_buffer(), zmq::send_flags::dontwait | zmq::send_flags::sndmore) &&
+                      state_->socket->send(zmq::buffer(message), zmq::send_flags::dontwait);
+    if (!sent) return fail(ErrorCode::kUnavailable, "send to " + state_->endpoint + ": no daemon is connected there");
+    return {};
+}
+
+std::optional<std::string> Client::receive() {
+    zmq::message_t frame;
+    if (!state_->socket->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+    while (frame.more()) {
+        if (!state_->socket->recv(frame, zmq::recv_flags::none)) return std::nullopt;
+    }
+    return frame.to_string();
+}
+
+void Client::wait(std::chrono::milliseconds time, int wake_fd) {
+    std::array<zmq::pollitem_t, 3> items{{{state_->socket->handle(), 0, ZMQ_POLLIN, 0},
+                                          {state_->monitor->handle(), 0, ZMQ_POLLIN, 0},
+                                          {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
+    (void)::zmq_poll(items.data(), wake_fd >= 0 ? 3 : 2, static_cast<long>(time.count()));
+    state_->read_events();
+}
+
+bool Client::connected() const { return state_->connected; }
+unsigned Client::losses() const { return state_->losses; }
+
+bool Client::wait_connected(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    state_->read_events();
+    while (!state_->connected) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        if (left.count() <= 0) return false;
+        wait(left, -1);
+    }
+    return true;
+}
+
+void Client::reconnect() {
+    state_->stop();
+    state_->start();
+}
+
+}  // namespace export_worker::transport

@@ -1,0 +1,46 @@
+// The client's end: one DEALER socket that notices when the server goes away and comes back.
+//
+// Nothing is queued for a server that is not there: send() says so at once, because work that waits for a
+// restart is run long after its caller has given up. A lost reply costs one time-out and a new connection.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace export_worker::transport {
+
+// [one-owner]
+class Client {
+public:
+    // Starts connecting in the background. Errors: kInvalidArgument (endpoint).
+    [[nodiscard]] static Result<Client> open(const std::string& endpoint);
+    Client(Client&&) noexcept;
+    Client& operator=(Client&&) noexcept;
+    ~Client();  // Drops what is unsent.
+
+    // Errors: kUnavailable when no server is connected or its queue is full; the message was not sent.
+    [[nodiscard]] Result<void> send(std::string_view message);
+    // The next reply that is already here.
+    [[nodiscard]] std::optional<std::string> receive();
+    // Sleeps until a reply is here, the connection changes, `wake_fd` (-1: none) is readable, or the time is over.
+    void wait(std::chrono::milliseconds time, int wake_fd);
+    [[nodiscard]] bool connected() const;
+    // How often the connection was lost so far. A change means: what was sent before will not be answered.
+    [[nodiscard]] unsigned losses() const;
+    // Waits until connected. False when the time ran out.
+    [[nodiscard]] bool wait_connected(std::chrono::milliseconds time);
+    // Drops the connection and everything in it, then starts anew: after a time-out, late replies never show up.
+    void reconnect();
+
+private:
+    struct State;
+    explicit Client(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace export_worker::transport

@@ -1,0 +1,161 @@
+#include "protocol/transport/server_socket.hpp"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <zmq.hpp>
+
+#include "base/io.hpp"
+#include "base/unique_fd.hpp"
+#include "protocol/transport/endpoint.hpp"
+
+namespace export_worker::transport {
+namespace {
+
+sockaddr_un address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+// A socket file nobody listens on is left over from a crash. One that answers belongs to somebody.
+Result<void> remove_stale_socket(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) {
+        return errno == ENOENT ? Result<void>{} : fail(errno_error("stat " + path, errno));
+    }
+    if (!S_ISSOCK(info.st_mode)) {
+        return fail(ErrorCode::kFailedPrecondition, "listen on " + path + ": the path exists and is no socket");
+    }
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_un address = address_of(path);
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "listen on " + path + ": another process is already listening there; stop it first");
+    }
+    if (::unlink(path.c_str()) != 0) return fail(errno_error("remove stale socket " + path, errno));
+    return {};
+}
+
+Result<UniqueFd> listen_on(const std::string& path, unsigned socket_mode) {
+    EW_CHECK(make_directories(std::filesystem::path(path).parent_path().string(), 0750));
+    EW_CHECK(remove_stale_socket(path));
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd) return fail(errno_error("create a socket", errno));
+    // The mode of a socket file is the socket's own mode at bind: no moment in between with another one.
+    if (::fchmod(fd.get(), static_cast<mode_t>(socket_mode)) != 0) return fail(errno_error("chmod " + path, errno));
+    const sockaddr_un address = address_of(path);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        return fail(errno_error("bind " + path, errno));
+    }
+    // bind() applies the umask on top; set what was asked for.
+    if (::chmod(path.c_str(), static_cast<mode_t>(socket_mode)) != 0) return fail(errno_error("chmod " + path, errno));
+    if (::listen(fd.get(), limits::kSocketBacklog) != 0) return fail(errno_error("listen on " + path, errno));
+    return fd;
+}
+
+int as_ms(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
+
+}  // namespace
+
+struct ServerSocket::State {
+    std::string path;
+    zmq::context_t context{1};
+    zmq::socket_t socket{context, zmq::socket_type::router};
+    ~State() { ::unlink(path.c_str()); }
+};
+
+ServerSocket::ServerSocket(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ServerSocket::ServerSocket(ServerSocket&&) noexcept = default;
+ServerSocket& ServerSocket::operator=(ServerSocket&&) noexcept = default;
+ServerSocket::~ServerSocket() = default;
+
+Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned socket_mode) {
+    EW_TRY(std::string path, ipc_path(endpoint));
+    const auto [major, minor, patch] = zmq::version();
+    if (major * 10000 + minor * 100 + patch < 40304) {
+        return fail(ErrorCode::kFailedPrecondition, "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) +
+                                                        "." + std::to_string(minor) + "." + std::to_string(patch));
+    }
+    EW_TRY(UniqueFd listener, listen_on(path, socket_mode));
+    auto state = std::make_unique<State>();
+    state->path = path;
+    try {
+        zmq::socket_t& socket = state->socket;
+        socket.set(zmq::sockopt::router_mandatory, true);
+        socket.set(zmq::sockopt::router_handover, false);
+        socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
+        socket.set(zmq::sockopt::rcvhwm, limits::kSocketReceiveHighWater);
+        socket.set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater);
+        socket.set(zmq::sockopt::handshake_ivl, as_ms(limits::kHandshakeTimeout));
+        socket.set(zmq::sockopt::heartbeat_ivl, as_ms(limits::kHeartbeatInterval));
+        socket.set(zmq::sockopt::heartbeat_timeout, as_ms(limits::kHeartbeatTimeout));
+        socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
+        socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
+        const int fd = listener.get();
+        if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0) throw zmq::error_t();
+        socket.bind(endpoint);
+        (void)listener.release();  // libzmq closes it from here on.
+    } catch (const zmq::error_t& error) {
+        return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
+    }
+    return ServerSocket(std::move(state));
+}
+
+void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
+    std::array<zmq::pollitem_t, 2> items{{{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
+    // A signal ends the sleep early, like a message would.
+    (void)::zmq_poll(items.data(), static_cast<int>(items.size()), static_cast<long>(time.count()));
+}
+
+ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
+    envelope.bytes.clear();
+    envelope.frames = 0;
+    zmq::message_t frame;
+    if (!state_->socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
+    bool answerable = true;
+    bool extra_frames = false;
+    while (frame.more()) {
+        const bool fits = envelope.frames < limits::kEnvelopeFramesMax - 1 &&
+                          envelope.bytes.size() + frame.size() <= limits::kEnvelopeBytesMax;
+        // Frames behind the delimiter belong to a body of several frames, which version 1 does not have.
+        const bool behind_delimiter = envelope.frames > 1 && envelope.frame_bytes[envelope.frames - 1U] == 0;
+        if (behind_delimiter) {
+            extra_frames = true;
+        } else if (fits) {
+            envelope.bytes.append(frame.to_string_view());
+            envelope.frame_bytes[envelope.frames++] = static_cast<std::uint16_t>(frame.size());
+        } else {
+            answerable = false;
+        }
+        if (!state_->socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kDropped;
+    }
+    if (!answerable || envelope.frames == 0) return ReceiveOutcome::kDropped;
+    if (extra_frames) return ReceiveOutcome::kMalformed;
+    body.assign(frame.data<char>(), frame.size());
+    return ReceiveOutcome::kMessage;
+}
+
+SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view body) {
+    constexpr auto kMore = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
+    try {
+        std::size_t begin = 0;
+        for (std::size_t index = 0; index < envelope.frames; ++index) {
+            const zmq::const_buffer frame(envelope.bytes.data() + begin, envelope.frame_bytes[index]);
+            if (!state_->socket.send(frame, kMore)) return SendOutcome::kBusy;
+            begin += envelope.frame_bytes[index];
+        }
+        return state_->socket.send(zmq::buffer(body), zmq::send_flags::dontwait) ? SendOutcome::kSent
+                                                                                 : SendOutcome::kBusy;
+    } catch (const zmq::error_t&) {
+        return SendOutcome::kPeerGone;  // EHOSTUNREACH: only the first frame can fail this way.
+    }
+}
+
+}  // namespace export_worker::transport

@@ -1,0 +1,62 @@
+// The server's end: one ROUTER socket on a Unix path, so that a plain REQ socket in any language works.
+//
+// The listening socket is made here, not by libzmq: libzmq would take over a path another process is
+// listening on, and would leave the file's mode to the umask. A crash leaves the socket file; open() replaces
+// it once it is sure that nobody listens.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/limits.hpp"
+#include "base/result.hpp"
+
+namespace export_worker::transport {
+
+// The frames in front of a message's body: routing id, REQ's correlation and delimiter if there. Echoed
+// untouched in front of the reply. Reusable: assigning keeps the buffer.
+struct Envelope {
+    std::string bytes;
+    std::array<std::uint16_t, limits::kEnvelopeFramesMax> frame_bytes{};
+    std::uint8_t frames = 0;
+};
+
+enum class ReceiveOutcome {
+    kMessage,    // Envelope and body are filled in.
+    kMalformed,  // Envelope is filled in as far as a reply needs it; the body is not there.
+    kDropped,    // Nothing that could be answered (no body frame, over-long envelope).
+    kNothing,    // Nothing is waiting.
+};
+
+enum class SendOutcome {
+    kSent,      // Handed to libzmq for a connected peer.
+    kBusy,      // The peer's queue is full; try again a little later.
+    kPeerGone,  // The peer has disconnected.
+};
+
+// [one-owner]: the thread that opened it may hand it to one other before the first use.
+class ServerSocket {
+public:
+    // Directory of the socket is created 0750 when missing. `socket_mode` is the file's mode.
+    // Errors: kInvalidArgument (endpoint), kFailedPrecondition (somebody listens there; libzmq too old).
+    [[nodiscard]] static Result<ServerSocket> open(const std::string& endpoint, unsigned socket_mode);
+    ServerSocket(ServerSocket&&) noexcept;
+    ServerSocket& operator=(ServerSocket&&) noexcept;
+    ~ServerSocket();  // Unlinks the socket file; waits at most kSocketLinger for unsent replies.
+
+    // Sleeps until a message waits, `wake_fd` is readable, or the time is over.
+    void wait(std::chrono::milliseconds time, int wake_fd);
+    [[nodiscard]] ReceiveOutcome receive(Envelope& envelope, std::string& body);
+    [[nodiscard]] SendOutcome send(const Envelope& envelope, std::string_view body);
+
+private:
+    struct State;
+    explicit ServerSocket(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace export_worker::transport
