@@ -1,0 +1,29 @@
+#include "base/clock.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/crypto/uuid.hpp"
+
+namespace export_worker {
+namespace {
+
+TEST(Clock, Iso8601BothWays) {
+    EXPECT_EQ(to_iso8601(1369353600'000000), "2013-05-24T00:00:00Z");
+    EXPECT_EQ(to_iso8601(1369353600'000120), "2013-05-24T00:00:00.000120Z");
+    EXPECT_EQ(*parse_iso8601_seconds("2013-05-24T00:00:00Z"), 1369353600);
+    for (const char* bad : {"", "2013-05-24", "2013-05-24T00:00:00", "2013-13-24T00:00:00Z", "2013-05-24T00:00:00ZZ"}) {
+        EXPECT_EQ(parse_iso8601_seconds(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+    }
+}
+
+TEST(Uuid7, SortsByTimeAndHasItsVersion) {
+    const std::string first = crypto::make_uuid7(1'000'000);
+    const std::string later = crypto::make_uuid7(2'000'000);
+    EXPECT_EQ(first.size(), 36U);
+    EXPECT_EQ(first[14], '7');
+    EXPECT_LT(first, later);
+    EXPECT_NE(crypto::make_uuid7(1'000'000), first);
+}
+
+}  // namespace
+}  // namespace export_worker

@@ -1,0 +1,72 @@
+#include "base/io.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/file_lock.hpp"
+#include "base/log.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker {
+namespace {
+
+using testing::TempDir;
+
+TEST(ReadFile, BoundsWhatItReadsAndNamesThePath) {
+    const TempDir dir;
+    const std::string path = dir.write("f", "12345");
+    EXPECT_EQ(*read_file(path, 5), "12345");
+    EXPECT_EQ(read_file(path, 4).error().code, ErrorCode::kInvalidArgument);
+    const auto missing = read_file(dir / "none", 5);
+    EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+    EXPECT_NE(missing.error().message.find(dir / "none"), std::string::npos);
+    EXPECT_EQ(read_file(dir.path(), 5).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(ReadSecretFile, RefusesOneThatOthersMayRead) {
+    const TempDir dir;
+    EXPECT_TRUE(read_secret_file(dir.write("good", "s", 0640), 10));
+    const auto bad = read_secret_file(dir.write("bad", "s", 0644), 10);
+    EXPECT_EQ(bad.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(bad.error().message.find("chmod"), std::string::npos);
+}
+
+TEST(ReplaceFile, LeavesOnlyTheNewContent) {
+    const TempDir dir;
+    ASSERT_TRUE(replace_file(dir / "f", "one", 0600));
+    ASSERT_TRUE(replace_file(dir / "f", "two", 0600));
+    EXPECT_EQ(testing::read_text(dir / "f"), "two");
+    EXPECT_FALSE(std::filesystem::exists(dir / "f.tmp"));
+}
+
+TEST(MakeDirectories, CreatesParentsAndRefusesAFileInTheWay) {
+    const TempDir dir;
+    ASSERT_TRUE(make_directories(dir / "a/b/c", 0750));
+    ASSERT_TRUE(make_directories(dir / "a/b/c", 0750));
+    EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
+    dir.write("file", "");
+    EXPECT_FALSE(make_directories(dir / "file", 0750));
+}
+
+TEST(FileLock, HasOneHolderAndNamesIt) {
+    const TempDir dir;
+    {
+        const auto held = FileLock::acquire(dir / "lock");
+        ASSERT_TRUE(held);
+        const auto second = FileLock::acquire(dir / "lock");
+        ASSERT_FALSE(second);
+        EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_NE(second.error().message.find("pid " + std::to_string(::getpid())), std::string::npos);
+    }
+    EXPECT_TRUE(FileLock::acquire(dir / "lock"));
+}
+
+TEST(RedactUrl, TakesOutSignaturesAndTokensOnly) {
+    EXPECT_EQ(redact_url("/exports/a?expires=1&sig=abc&key=k"), "/exports/a?expires=1&sig=REDACTED&key=k");
+    EXPECT_EQ(redact_url("https://b/k?X-Amz-Signature=ff&X-Amz-Security-Token=t"),
+              "https://b/k?X-Amz-Signature=REDACTED&X-Amz-Security-Token=REDACTED");
+    EXPECT_EQ(redact_url("/a?design=x"), "/a?design=x");
+}
+
+}  // namespace
+}  // namespace export_worker

@@ -1,0 +1,81 @@
+#include "base/options/config_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/options/arguments.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::options {
+namespace {
+
+using testing::TempDir;
+
+std::string error_of(const std::string& text, void (*read)(Section&)) {
+    const TempDir dir;
+    const auto file = ConfigFile::read(dir.write("c.ini", text));
+    if (!file) return file.error().message;
+    Section section = file->section("daemon");
+    read(section);
+    const auto done = section.finish();
+    return done ? "" : done.error().message;
+}
+
+void read_workers(Section& section) {
+    unsigned workers = 1;
+    section.number("workers", workers, 1, 64);
+}
+
+TEST(ConfigFile, ReadsSectionsAndComments) {
+    const TempDir dir;
+    const auto file = ConfigFile::read(dir.write("c.ini", "# top\n[daemon]\nworkers = 8  # eight\n[store.a]\nkind=s3\n[store.b]\nkind=local\n"));
+    ASSERT_TRUE(file);
+    unsigned workers = 1;
+    Section daemon = file->section("daemon");
+    daemon.number("workers", workers, 1, 64);
+    EXPECT_TRUE(daemon.finish());
+    EXPECT_EQ(workers, 8U);
+    EXPECT_EQ(file->sections("store").size(), 2U);
+}
+
+TEST(ConfigFile, NamesFileSectionKeyAndTheClosestKnownKey) {
+    const std::string message = error_of("[daemon]\nworker = 8\n", read_workers);
+    EXPECT_NE(message.find("c.ini: [daemon] unknown key 'worker'"), std::string::npos) << message;
+    EXPECT_NE(message.find("did you mean 'workers'?"), std::string::npos) << message;
+}
+
+TEST(ConfigFile, RefusesBadNumbersWithTheRange) {
+    for (const char* bad : {"eight", "0", "65", "-1", ""}) {
+        const std::string message = error_of(std::string("[daemon]\nworkers = ") + bad + "\n", read_workers);
+        EXPECT_NE(message.find("expected a number from 1 to 64"), std::string::npos) << bad << ": " << message;
+    }
+}
+
+TEST(ConfigFile, RefusesGarbageRepetitionAndKeysOutsideSections) {
+    EXPECT_NE(error_of("no equals sign\n", read_workers), "");
+    EXPECT_NE(error_of("[daemon]\nworkers=1\nworkers=2\n", read_workers).find("given twice"), std::string::npos);
+    EXPECT_NE(error_of("workers=1\n", read_workers).find("before the first [section]"), std::string::npos);
+}
+
+TEST(ConfigFile, RefusesUnknownSections) {
+    const TempDir dir;
+    const auto file = ConfigFile::read(dir.write("c.ini", "[deamon]\nworkers=1\n"));
+    const auto checked = check_known_sections(*file);
+    ASSERT_FALSE(checked);
+    EXPECT_NE(checked.error().message.find("[deamon]"), std::string::npos);
+}
+
+TEST(Arguments, SplitsFlagsAndWords) {
+    constexpr std::array<Flag, 2> kFlags{{{"config", "FILE", "a file"}, {"json", nullptr, "as JSON"}}};
+    const auto parsed = parse_arguments({"--json", "job", "--config=c.ini", "show", "42"}, kFlags);
+    ASSERT_TRUE(parsed);
+    EXPECT_TRUE(parsed->has("json"));
+    EXPECT_EQ(parsed->get("config"), "c.ini");
+    EXPECT_EQ(parsed->words, (std::vector<std::string>{"job", "show", "42"}));
+    EXPECT_FALSE(parse_arguments({"--jsn"}, kFlags));
+    EXPECT_FALSE(parse_arguments({"--conf", "x"}, kFlags));  // No guessing.
+    EXPECT_FALSE(parse_arguments({"--config"}, kFlags));
+    EXPECT_FALSE(parse_arguments({"--config", "a", "--config", "b"}, kFlags));
+}
+
+}  // namespace
+}  // namespace export_worker::options

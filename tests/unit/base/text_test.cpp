@@ -1,0 +1,51 @@
+#include "base/text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace export_worker {
+namespace {
+
+TEST(Utf8, AcceptsEveryLengthAndRefusesOverlongSurrogatesAndTruncation) {
+    for (const char* good : {"", "a", "é", "€", "🟢", "\xf4\x8f\xbf\xbf"}) EXPECT_TRUE(is_valid_utf8(good)) << good;
+    for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
+                            "\xf5\x80\x80\x80", "\xe2\x82", "a\xff"}) {
+        EXPECT_FALSE(is_valid_utf8(bad)) << bad;
+    }
+}
+
+TEST(Utf8, PrefixNeverCutsACharacter) {
+    EXPECT_EQ(utf8_prefix("a€b", 3), "a");
+    EXPECT_EQ(utf8_prefix("a€b", 4), "a€");
+    EXPECT_EQ(utf8_prefix("a\xff", 9), "a");
+}
+
+TEST(OrganizationId, IsSafeInAPath) {
+    for (const char* good : {"a", "acme", "Acme-1_2.3"}) EXPECT_TRUE(is_organization_id(good)) << good;
+    for (const char* bad : {"", ".", "..", "-a", "a/b", "a b", "é", "*"}) EXPECT_FALSE(is_organization_id(bad)) << bad;
+    EXPECT_TRUE(is_organization_id(std::string(64, 'a')));
+    EXPECT_FALSE(is_organization_id(std::string(65, 'a')));
+}
+
+TEST(ParseUnsigned, TakesDigitsOnly) {
+    EXPECT_EQ(parse_unsigned("0"), 0U);
+    EXPECT_EQ(parse_unsigned("18446744073709551615"), 18446744073709551615ULL);
+    for (const char* bad : {"", "-1", "+1", " 1", "1 ", "1.0", "18446744073709551616", "0x1"}) {
+        EXPECT_FALSE(parse_unsigned(bad)) << bad;
+    }
+}
+
+TEST(Printable, ReplacesWhatATerminalWouldObey) {
+    EXPECT_EQ(printable("a\x1b[31m\n\xff"), "a?[31m??");
+    EXPECT_EQ(printable("abcdef", 3), "abc...");
+}
+
+TEST(Closest, FindsATypingErrorAndNothingElse) {
+    const std::array<std::string_view, 2> known{"workers", "state_dir"};
+    EXPECT_EQ(closest("worker", known.data(), known.size()), "workers");
+    EXPECT_FALSE(closest("elephant", known.data(), known.size()));
+}
+
+}  // namespace
+}  // namespace export_worker

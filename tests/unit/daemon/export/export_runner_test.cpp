@@ -1,0 +1,171 @@
+#include "daemon/export/export_runner.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
+#include "daemon/export/export_service.hpp"
+#include "daemon/export/export_workers.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::exports {
+namespace {
+
+using model::JobStatus;
+using model::OrganizationScope;
+using nlohmann::json;
+
+class ExportRunnerTest : public ::testing::Test {
+protected:
+    void SetUp() override {
+        std::string lines;
+        for (int index = 0; index < 1200; ++index) {
+            lines += R"({"key":"k)" + std::to_string(10000 + index) + R"(","productType":"t","properties":{"name":"n"}})" "\n";
+        }
+        ASSERT_TRUE(catalog_->import_lines("acme", lines, 1));
+    }
+    std::string submit(const json& request) {
+        auto accepted = service_.submit("acme", request, "test");
+        EXPECT_TRUE(accepted) << accepted.error().message;
+        return accepted->job.job_id;
+    }
+    model::Job run(const std::string& id) {
+        const auto job = jobs_->claim();
+        EXPECT_TRUE(job && job->has_value());
+        run_export(parts_, **job, stopping_);
+        return find(id);
+    }
+    model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
+    std::size_t files() {
+        std::size_t count = 0;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "exports")) count += entry.is_regular_file();
+        return count;
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+    files::LocalFileStore files_ = std::move(*files::LocalFileStore::open(dir_ / "exports"));
+    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), &files_};
+    ExportService service_{*jobs_, *catalog_, [] {}};
+    std::atomic<bool> stopping_{false};
+};
+
+TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
+    const auto id = submit({{"format", "csv"}, {"columns", {"key", "name"}}, {"filename", "mine.csv"}});
+    const model::Job job = run(id);
+    EXPECT_EQ(job.status, JobStatus::kCompleted) << job.error_message;
+    const json metadata = json::parse(job.metadata_json);
+    const std::string path = metadata["file_url"].get<std::string>().substr(7);
+    const std::string bytes = testing::read_text(path);
+    EXPECT_EQ(metadata["sha256"], to_hex(crypto::sha256(bytes)));
+    EXPECT_EQ(metadata["bytes"], bytes.size());
+    EXPECT_EQ(metadata["rows"], 1200);
+    EXPECT_EQ(metadata["filename"], "mine.csv");
+    EXPECT_TRUE(bytes.starts_with("key,name\r\nk10000,n\r\n"));
+    EXPECT_EQ(std::ranges::count(bytes, '\n'), 1201);
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AnEmptyCatalogIsAFileWithAHeader) {
+    auto accepted = service_.submit("nobody", json{{"format", "csv"}}, "test");
+    const model::Job job = run(accepted->job.job_id);
+    EXPECT_EQ(job.status, JobStatus::kCompleted);
+    EXPECT_EQ(json::parse(job.metadata_json)["rows"], 0);
+}
+
+TEST_F(ExportRunnerTest, MissingKeysAreWarnings) {
+    const model::Job job = run(submit({{"product_keys", {"k10001", "nope"}}}));
+    EXPECT_EQ(job.status, JobStatus::kCompletedWithWarnings);
+    ASSERT_EQ(job.warnings.size(), 1U);
+    EXPECT_EQ(job.warnings[0].entity_key, "nope");
+    EXPECT_EQ(job.processed_items, 1);
+}
+
+TEST_F(ExportRunnerTest, UnknownColumnsAreRefusedBeforeAJobExists) {
+    const auto refused = service_.submit("acme", json{{"columns", {"nmae"}}}, "test");
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(jobs_->counts()->pending, 0);
+}
+
+TEST_F(ExportRunnerTest, ACancelledRunLeavesNoFile) {
+    const auto id = submit({{"format", "jsonl"}});
+    const auto job = jobs_->claim();
+    ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id));
+    run_export(parts_, **job, stopping_);
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+    EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(ExportRunnerTest, AStoppingDaemonPutsTheJobBack) {
+    const auto id = submit({{"format", "csv"}});
+    stopping_ = true;
+    const model::Job job = run(id);
+    EXPECT_EQ(job.status, JobStatus::kPending);
+    EXPECT_EQ(job.attempt, 0);
+    EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
+    const auto id = submit({{"format", "csv"}});
+    const auto zombie = jobs_->claim();
+    ASSERT_TRUE(jobs_->rescue());
+    const auto current = jobs_->claim();
+    run_export(parts_, **zombie, stopping_);
+    EXPECT_EQ(find(id).status, JobStatus::kInProgress);
+    EXPECT_EQ(files(), 0U);
+    run_export(parts_, **current, stopping_);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->claim();
+    // A crash after the rename and before the commit: the file is there, nothing points to it.
+    ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/orphan.csv"));
+    { auto file = files_.create("acme/orphan.csv"); ASSERT_TRUE(std::move(*file).commit()); }
+    EXPECT_EQ(files(), 1U);
+    ASSERT_TRUE(recover(parts_));
+    EXPECT_EQ(files(), 0U);
+    EXPECT_TRUE(jobs_->unpublished_files()->empty());
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    EXPECT_EQ(run(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
+    const auto id = submit({{"format", "csv"}});
+    std::filesystem::remove_all(dir_ / "exports");
+    testing::TempDir unused;
+    std::ofstream(dir_ / "exports") << "a file where the directory was";
+    model::Job job;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        job = run(id);
+        clock_.advance(std::chrono::seconds(120));
+    }
+    EXPECT_EQ(job.status, JobStatus::kFailed);
+    EXPECT_NE(job.error_message.find("exports"), std::string::npos);
+}
+
+TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
+    ExportWorkers workers(parts_);
+    workers.start(2);
+    std::vector<std::string> ids;
+    for (int index = 0; index < 6; ++index) {
+        ids.push_back(submit({{"format", index % 2 == 0 ? "csv" : "jsonl"}}));
+        workers.wake();
+    }
+    for (int rounds = 0; rounds < 1000 && jobs_->counts()->completed < 6; ++rounds) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    workers.stop();
+    EXPECT_EQ(jobs_->counts()->completed, 6);
+    EXPECT_EQ(files(), 6U);
+}
+
+}  // namespace
+}  // namespace export_worker::exports

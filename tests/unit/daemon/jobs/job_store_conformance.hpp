@@ -1,0 +1,327 @@
+// What every job store must do. Instantiate with a factory (see sqlite_job_store_test.cpp).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/limits.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::jobs {
+
+using model::JobRunner;
+using model::JobStatus;
+using model::OrganizationScope;
+
+using StoreFactory = std::function<std::unique_ptr<JobStore>(const std::string& directory, const Clock& clock)>;
+
+class JobStoreConformance : public ::testing::TestWithParam<StoreFactory> {
+protected:
+    void SetUp() override { reopen(); }
+    void reopen() {
+        store_.reset();
+        store_ = GetParam()(dir_.path(), clock_);
+        ASSERT_NE(store_, nullptr);
+    }
+    model::Job submit(const std::string& organization = "acme") {
+        NewJob job;
+        job.organization_id = organization;
+        job.job_type = model::kExportJobType;
+        job.total_items = 10;
+        auto created = store_->create(job);
+        EXPECT_TRUE(created) << created.error().message;
+        return *created;
+    }
+    model::Job create_external() {
+        NewJob job;
+        job.organization_id = "acme";
+        job.job_type = "export";
+        job.runner = JobRunner::kExternal;
+        return *store_->create(job);
+    }
+    ClaimedJob claim() {
+        auto claimed = store_->claim();
+        EXPECT_TRUE(claimed && claimed->has_value());
+        return **claimed;
+    }
+    model::Job find(const std::string& id) { return *store_->find(OrganizationScope::every(), id); }
+    Completion completion(const ClaimedJob& job) {
+        Completion out;
+        out.file = {"acme/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + ".csv", "file:///x/" + job.lease.job_id, 42, "ab"};
+        out.filename = "products.csv";
+        out.metadata_json = R"({"rows": 7})";
+        out.processed_items = 10;
+        return out;
+    }
+    // Announces and publishes.
+    Result<void> finish(const ClaimedJob& job) {
+        const Completion done = completion(job);
+        EW_CHECK(store_->intend_file(job.lease, done.file.key));
+        return store_->complete(job.lease, done);
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    std::unique_ptr<JobStore> store_;
+};
+
+TEST_P(JobStoreConformance, AJobGoesThroughItsLife) {
+    const auto id = submit().job_id;
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    const ClaimedJob job = claim();
+    EXPECT_EQ(job.lease.job_id, id);
+    EXPECT_EQ(job.lease.epoch, 1);
+    EXPECT_EQ(job.attempt, 1);
+    EXPECT_FALSE(*store_->heartbeat(job.lease, {5, 10, "reading"}));
+    EXPECT_EQ(find(id).processed_items, 5);
+    EXPECT_EQ(find(id).stage, "reading");
+    ASSERT_TRUE(finish(job));
+    const auto done = find(id);
+    EXPECT_EQ(done.status, JobStatus::kCompleted);
+    const auto metadata = nlohmann::json::parse(done.metadata_json);
+    EXPECT_EQ(metadata["file_url"], "file:///x/" + id);
+    EXPECT_EQ(metadata["filename"], "products.csv");
+    EXPECT_EQ(metadata["rows"], 7);
+    EXPECT_TRUE(done.completed_us);
+    EXPECT_FALSE((*store_->claim()).has_value());
+}
+
+TEST_P(JobStoreConformance, IsDurable) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(finish(claim()));
+    reopen();
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+}
+
+TEST_P(JobStoreConformance, OtherOrganizationsSeeNothing) {
+    const auto id = submit("acme").job_id;
+    const auto other = OrganizationScope::one("umbrella");
+    model::JobFile file;
+    EXPECT_EQ(store_->find(other, id).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->find_file(other, id, file).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->request_cancel(other, id).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->retry(other, id).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->report(other, id, {}).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->list(other, {})->total, 0);
+    EXPECT_EQ(store_->find(other, id).error().message, store_->find(other, "no-such-job").error().message);
+    EXPECT_TRUE(store_->find(OrganizationScope::one("acme"), id));
+}
+
+TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
+    submit();
+    const ClaimedJob zombie = claim();
+    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "disk on fire", false, 0));
+    const ClaimedJob current = claim();
+    EXPECT_EQ(current.lease.epoch, zombie.lease.epoch + 1);
+    EXPECT_EQ(store_->heartbeat(zombie.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->intend_file(zombie.lease, "acme/z").error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->give_up_attempt(zombie.lease, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->release(zombie.lease).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->cancelled(zombie.lease).error().code, ErrorCode::kConflict);
+    ASSERT_TRUE(finish(current));
+    EXPECT_EQ(find(current.lease.job_id).status, JobStatus::kCompleted);
+}
+
+TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
+    submit();
+    const ClaimedJob zombie = claim();
+    EXPECT_EQ(*store_->rescue(), 1U);
+    EXPECT_EQ(store_->heartbeat(zombie.lease, {1, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code, ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, TwoFinishersOneWins) {
+    submit();
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    EXPECT_EQ(store_->complete(job.lease, completion(job)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->give_up_attempt(job.lease, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(find(job.lease.job_id).status, JobStatus::kCompleted);
+}
+
+TEST_P(JobStoreConformance, CompletingWithoutAnnouncingTheFileIsRefused) {
+    submit();
+    const ClaimedJob job = claim();
+    EXPECT_FALSE(store_->complete(job.lease, completion(job)));
+    EXPECT_EQ(find(job.lease.job_id).status, JobStatus::kInProgress);
+}
+
+TEST_P(JobStoreConformance, AttemptsAreUsedUpWithADelayBetween) {
+    const auto id = submit().job_id;
+    for (int attempt = 1; attempt <= limits::kJobAttemptsMax; ++attempt) {
+        const ClaimedJob job = claim();
+        EXPECT_EQ(job.attempt, attempt);
+        ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk full", false, 2'000'000));
+        EXPECT_FALSE((*store_->claim()).has_value());  // Not due yet.
+        clock_.advance(std::chrono::seconds(3));
+    }
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+    EXPECT_EQ(find(id).error_message, "disk full");
+    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id));
+    EXPECT_EQ(claim().attempt, 1);
+}
+
+TEST_P(JobStoreConformance, APermanentErrorFailsAtOnce) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no such column", true, 0));
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+}
+
+TEST_P(JobStoreConformance, ReleaseAndRescueGiveTheAttemptBack) {
+    submit();
+    ASSERT_TRUE(store_->release(claim().lease));
+    EXPECT_EQ(claim().attempt, 1);
+    EXPECT_EQ(*store_->rescue(), 1U);
+    EXPECT_EQ(claim().attempt, 1);
+}
+
+TEST_P(JobStoreConformance, AJobThatKeepsKillingTheDaemonFails) {
+    const auto id = submit().job_id;
+    for (int death = 0; death < limits::kJobCrashesMax; ++death) {
+        claim();
+        ASSERT_TRUE(store_->rescue());
+    }
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+}
+
+TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
+    const auto pending = submit().job_id;
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending)->status, JobStatus::kCancelled);
+
+    submit();
+    const ClaimedJob running = claim();
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), running.lease.job_id)->status, JobStatus::kInProgress);
+    EXPECT_TRUE(*store_->heartbeat(running.lease, {1, 10, "reading"}));
+    ASSERT_TRUE(store_->intend_file(running.lease, completion(running).file.key));
+    EXPECT_EQ(store_->complete(running.lease, completion(running)).error().code, ErrorCode::kCancelled);
+    ASSERT_TRUE(store_->cancelled(running.lease));
+    EXPECT_EQ(find(running.lease.job_id).status, JobStatus::kCancelled);
+
+    submit();
+    const ClaimedJob finished = claim();
+    ASSERT_TRUE(finish(finished));
+    const auto late = store_->request_cancel(OrganizationScope::every(), finished.lease.job_id);
+    EXPECT_EQ(late.error().code, ErrorCode::kConflict);
+    EXPECT_NE(late.error().message.find("already completed"), std::string::npos);
+}
+
+TEST_P(JobStoreConformance, ADeadOwnersCancelledJobIsCancelled) {
+    const auto id = submit().job_id;
+    claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id));
+    ASSERT_TRUE(store_->rescue());
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+}
+
+TEST_P(JobStoreConformance, UnpublishedFilesAreKnownUntilForgotten) {
+    submit();
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(store_->intend_file(job.lease, "acme/orphan.csv"));
+    const auto files = store_->unpublished_files();
+    ASSERT_EQ(files->size(), 1U);
+    EXPECT_EQ((*files)[0].key, "acme/orphan.csv");
+    ASSERT_TRUE(store_->forget_file("acme/orphan.csv"));
+    EXPECT_TRUE(store_->unpublished_files()->empty());
+    ASSERT_TRUE(finish(job));
+    ASSERT_TRUE(store_->forget_file(completion(job).file.key));  // Live: not forgotten.
+    model::JobFile file;
+    ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), job.lease.job_id, file));
+    EXPECT_EQ(file.status, "completed");
+    EXPECT_EQ(file.filename, "products.csv");
+}
+
+TEST_P(JobStoreConformance, ManyClaimersNeverShareAJob) {
+    for (int index = 0; index < 40; ++index) submit();
+    std::mutex mutex;
+    std::vector<std::string> seen;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+        threads.emplace_back([&] {
+            for (;;) {
+                auto job = store_->claim();
+                if (!job || !job->has_value()) return;
+                const std::lock_guard lock(mutex);
+                seen.push_back((*job)->lease.job_id);
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    std::ranges::sort(seen);
+    EXPECT_EQ(seen.size(), 40U);
+    EXPECT_EQ(std::ranges::adjacent_find(seen), seen.end());
+}
+
+TEST_P(JobStoreConformance, ListsNewestFirstWithFilterAndTotal) {
+    const auto first = submit().job_id;
+    clock_.advance(std::chrono::seconds(1));
+    const auto second = submit().job_id;
+    submit("umbrella");
+    const auto page = store_->list(OrganizationScope::one("acme"), {.status = JobStatus::kPending, .job_type = "", .limit = 1, .offset = 0});
+    ASSERT_TRUE(page);
+    EXPECT_EQ(page->total, 2);
+    ASSERT_EQ(page->jobs.size(), 1U);
+    EXPECT_EQ(page->jobs[0].job_id, second);
+    EXPECT_EQ(store_->list(OrganizationScope::one("acme"), {.status = {}, .job_type = "", .limit = 1, .offset = 1})->jobs[0].job_id, first);
+    EXPECT_EQ(store_->list(OrganizationScope::one("acme"), {.status = {}, .job_type = "crawl", .limit = 5, .offset = 0})->total, 0);
+}
+
+TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
+    const auto id = create_external().job_id;
+    EXPECT_FALSE((*store_->claim()).has_value());  // Not ours to run.
+    ProgressReport started;
+    started.mark_started = true;
+    started.processed_items = 3;
+    started.stage = "upload";
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started)->status, JobStatus::kInProgress);
+    ProgressReport warned;
+    warned.warning = model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned)->warnings.size(), 1U);
+    ProgressReport done;
+    done.mark_completed = true;
+    done.metadata_patch_json = R"({"file_url": "s3://bucket/acme/x.csv", "filename": "x.csv"})";
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done)->status, JobStatus::kCompletedWithWarnings);
+    model::JobFile file;
+    ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), id, file));
+    EXPECT_EQ(file.file_url, "s3://bucket/acme/x.csv");
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(*store_->rescue(), 0U);
+}
+
+TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
+    const auto id = create_external().job_id;
+    ProgressReport both;
+    both.mark_completed = true;
+    both.mark_failed = "no";
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both).error().code, ErrorCode::kInvalidArgument);
+    ProgressReport huge;
+    huge.metadata_patch_json = R"({"x": ")" + std::string(limits::kJobMetadataBytesMax, 'x') + "\"}";
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}).error().code, ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {
+    const auto id = create_external().job_id;
+    ProgressReport bad;
+    bad.error = model::JobEntry{"k", "job", "t", "m", "", "", 0};
+    for (std::size_t index = 0; index < limits::kJobErrorsMax + 5; ++index) ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad));
+    EXPECT_EQ(find(id).errors.size(), limits::kJobErrorsMax);
+    EXPECT_EQ(find(id).failed_items, static_cast<std::int64_t>(limits::kJobErrorsMax + 5));
+}
+
+TEST_P(JobStoreConformance, CountsByStatus) {
+    submit();
+    submit();
+    claim();
+    const auto counts = store_->counts();
+    EXPECT_EQ(counts->pending, 1);
+    EXPECT_EQ(counts->in_progress, 1);
+}
+
+}  // namespace export_worker::jobs

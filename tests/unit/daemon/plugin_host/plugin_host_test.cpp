@@ -1,0 +1,160 @@
+#include "daemon/plugin_host/plugin_host.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/auth/key_store.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/plugin_host/inspection.hpp"
+#include "daemon/plugin_host/staging.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::plugin_host {
+namespace {
+
+using message::WireCode;
+using testing::TempDir;
+
+std::string fixture(const std::string& name) { return std::string(EXPORT_WORKER_FIXTURES_DIR) + "/" + name + ".so"; }
+
+class PluginHostTest : public ::testing::Test {
+protected:
+    std::string refusal(const std::string& file, const std::string& name = "") {
+        const auto loaded = host_->load(name, file, {});
+        EXPECT_FALSE(loaded) << file;
+        return loaded ? "" : loaded.error().message;
+    }
+    // One request; the outcome's code, or "ok".
+    std::string call(const std::string& method, const std::string& params = "\x80") {
+        Generation* generation = host_->find(method);
+        if (generation == nullptr) return "no such method";
+        message::Request request;
+        request.id = "t";
+        request.method = method;
+        request.params = params;
+        call_.reset();
+        generation->handle(request, 0, call_);
+        return call_.writer.has_error ? std::string(to_string(call_.writer.error.code)) : "ok";
+    }
+
+    const TempDir dir_;
+    testing::FakeClock clock_;
+    std::unique_ptr<auth::KeyStore> keys_ = std::move(*auth::KeyStore::open(dir_ / "auth.db", clock_));
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    auth::Authenticator authenticator_{*keys_};
+    credentials::CredentialStore credentials_ = std::move(*credentials::CredentialStore::load({}));
+    std::unique_ptr<PluginHost> host_ =
+        std::move(*PluginHost::open(dir_ / "plugins", {&clock_, &authenticator_, jobs_.get(), &credentials_}));
+    PluginCall call_;
+};
+
+TEST_F(PluginHostTest, LoadsTheSmallestPluginInBothLanguages) {
+    const auto loaded = host_->load("minimal", fixture("minimal_c"), {});
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_EQ(loaded->version, "1.2.3");
+    EXPECT_EQ(loaded->generation, 1U);
+    EXPECT_EQ(loaded->build_id.size(), 40U);
+    EXPECT_EQ(call("minimal.echo", "\x81\xa1k\x07"), "ok");
+    EXPECT_EQ(call_.writer.result, "\x81\xa1k\x07");
+    EXPECT_EQ(host_->list()[0].handled, 1U);
+    auto other = PluginHost::open(dir_ / "other", {&clock_, &authenticator_, jobs_.get(), &credentials_});
+    EXPECT_TRUE((*other)->load("", fixture("minimal_cpp"), {}));
+}
+
+TEST_F(PluginHostTest, LoadsOnlyAPrivateCopy) {
+    ASSERT_TRUE(host_->load("", fixture("minimal_c"), {}));
+    std::vector<std::string> staged;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins")) staged.push_back(entry.path().string());
+    ASSERT_EQ(staged.size(), 1U);
+    struct stat info {};
+    ASSERT_EQ(::stat(staged[0].c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0500U);
+    const std::string maps = testing::read_text("/proc/self/maps");
+    EXPECT_NE(maps.find(staged[0]), std::string::npos);
+    EXPECT_EQ(maps.find(fixture("minimal_c")), std::string::npos);
+}
+
+TEST_F(PluginHostTest, OverwritingTheSourceDoesNotTouchWhatRuns) {
+    const std::string source = dir_ / "source.so";
+    std::filesystem::copy_file(fixture("minimal_c"), source);
+    ASSERT_TRUE(host_->load("", source, {}));
+    std::ofstream(source, std::ios::trunc) << "gone";
+    EXPECT_EQ(call("minimal.echo"), "ok");
+}
+
+TEST_F(PluginHostTest, RefusesFilesThatAreNoPlugin) {
+    EXPECT_NE(refusal(dir_ / "missing.so").find("nothing at"), std::string::npos);
+    EXPECT_NE(refusal(dir_.write("empty.so", "")).find("is empty"), std::string::npos);
+    EXPECT_NE(refusal(dir_.write("text.so", "#!/bin/sh\n")).find("ELF magic"), std::string::npos);
+    EXPECT_NE(refusal(dir_.path()).find("regular file"), std::string::npos);
+    const std::string whole = testing::read_text(fixture("minimal_c"));
+    for (const std::size_t size : {std::size_t{5}, std::size_t{63}, std::size_t{200}, whole.size() / 2, whole.size() - 1}) {
+        EXPECT_NE(refusal(dir_.write("half.so", whole.substr(0, size))).find("ends early"), std::string::npos) << size;
+    }
+    EXPECT_NE(refusal("/usr/lib/x86_64-linux-gnu/libz.so.1").find("symbolic link"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, RefusesForeignElfFiles) {
+    const std::string whole = testing::read_text(fixture("minimal_c"));
+    const auto patched = [&](std::size_t at, char value) {
+        std::string bytes = whole;
+        bytes[at] = value;
+        return dir_.write("patched.so", bytes);
+    };
+    EXPECT_NE(refusal(patched(4, 1)).find("64-bit"), std::string::npos);
+    EXPECT_NE(refusal(patched(18, 40)).find("ELF machine 40"), std::string::npos);
+    EXPECT_NE(refusal(patched(16, 2)).find("shared object"), std::string::npos);
+    EXPECT_NE(refusal(fixture("broken_no_note")).find("no plugin of ours"), std::string::npos);
+    EXPECT_NE(refusal(fixture("no_build_id")).find("--build-id"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, RefusesEveryBrokenContractWithExpectedFoundAndHint) {
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"other_major", "found major 99; rebuild broken 1.0.0"}, {"needs_newer_host", "needs minor 7"},
+        {"name_differs", "found brokem 1.0.0"},                  {"short_descriptor", "found 16"},
+        {"missing_handle", "null pointer among them"},           {"null_descriptor", "wants a newer host"},
+        {"no_entry", "mark it EW_EXPORT"},                       {"create_fails", "no such colour"},
+        {"self_test_fails", "the oracle is silent"},             {"describes_nothing", "no method"}};
+    for (const auto& [defect, text] : cases) {
+        const std::string message = refusal(fixture("broken_" + defect));
+        EXPECT_NE(message.find(text), std::string::npos) << defect << ": " << message;
+        EXPECT_NE(message.find("expected"), std::string::npos) << message;
+    }
+    EXPECT_TRUE(host_->list().empty());
+    EXPECT_NE(refusal(fixture("minimal_c"), "download_url").find("calls itself minimal"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {
+    const std::string source = dir_ / "p.so";
+    std::filesystem::copy_file(fixture("minimal_c"), source);
+    std::filesystem::permissions(source, std::filesystem::perms(0775));
+    EXPECT_NE(refusal(source).find("writable by group or others"), std::string::npos);
+    std::filesystem::permissions(source, std::filesystem::perms(0755));
+    std::filesystem::permissions(dir_.path(), std::filesystem::perms(0777));
+    EXPECT_NE(refusal(source).find("writable by group or others"), std::string::npos);
+    std::filesystem::permissions(dir_.path(), std::filesystem::perms(0700));
+    std::filesystem::create_symlink(source, dir_ / "link.so");
+    EXPECT_NE(refusal(dir_ / "link.so").find("symbolic link"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, RefusesASecondPluginOfTheSameName) {
+    ASSERT_TRUE(host_->load("", fixture("minimal_c"), {}));
+    EXPECT_NE(refusal(fixture("minimal_cpp")).find("already loaded as generation 1"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, MisbehaviourCostsOneReply) {
+    ASSERT_TRUE(host_->load("", fixture("misbehaving"), {}));
+    for (const char* method : {"bad.throw", "bad.throw_int", "bad.nothing", "bad.both", "bad.twice", "bad.garbage", "bad.oversize",
+                               "bad.status", "bad.code"}) {
+        EXPECT_EQ(call(method), "plugin_fault") << method;
+        EXPECT_EQ(call_.writer.error.message.find("thrown across"), std::string::npos);
+        EXPECT_EQ(call("bad.good"), "ok");
+    }
+    EXPECT_EQ(host_->list()[0].faults, 9U);
+}
+
+}  // namespace
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,161 @@
+#include "daemon/server/data_server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/auth/key_store.hpp"
+#include "daemon/credentials/credential_store.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "protocol/message/reply.hpp"
+#include "protocol/transport/client.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::server {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+class DataServerTest : public ::testing::Test {
+protected:
+    void start(unsigned workers = 2) {
+        ASSERT_TRUE(plugins_->load("", std::string(EXPORT_WORKER_FIXTURES_DIR) + "/misbehaving.so", {}));
+        auto socket = transport::ServerSocket::open(endpoint_, 0600);
+        ASSERT_TRUE(socket) << socket.error().message;
+        server_ = std::make_unique<DataServer>(std::move(*socket), dispatcher_, system_clock(), workers);
+        client_.emplace(std::move(*transport::Client::open(endpoint_)));
+        ASSERT_TRUE(client_->wait_connected(milliseconds(5000)));
+    }
+    void send(const json& request) {
+        std::string bytes;
+        json::to_msgpack(request, bytes);
+        ASSERT_TRUE(client_->send(bytes));
+    }
+    json receive() {
+        for (int rounds = 0; rounds < 500; ++rounds) {
+            if (auto reply = client_->receive()) return json::from_msgpack(*reply);
+            client_->wait(milliseconds(20), -1);
+        }
+        ADD_FAILURE() << "no reply";
+        return json::object();
+    }
+    json call(const json& request) {
+        send(request);
+        return receive();
+    }
+    std::string code(const json& request) {
+        const json reply = call(request);
+        return reply["ok"].get<bool>() ? "ok" : reply["error"]["code"].get<std::string>();
+    }
+
+    const testing::TempDir dir_;
+    const std::string endpoint_ = "ipc://" + dir_.path() + "/run/data.sock";
+    std::unique_ptr<auth::KeyStore> keys_ = std::move(*auth::KeyStore::open(dir_ / "auth.db", system_clock()));
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", system_clock()));
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
+    auth::Authenticator authenticator_{*keys_};
+    credentials::CredentialStore credentials_ = std::move(*credentials::CredentialStore::load({}));
+    std::unique_ptr<plugin_host::PluginHost> plugins_ = std::move(
+        *plugin_host::PluginHost::open(dir_ / "plugins", {&system_clock(), &authenticator_, jobs_.get(), &credentials_}));
+    exports::ExportService exports_{*jobs_, *catalog_, [] {}};
+    Dispatcher dispatcher_{{authenticator_, *plugins_, {*jobs_, exports_}}};
+    std::unique_ptr<DataServer> server_;
+    std::optional<transport::Client> client_;
+};
+
+TEST_F(DataServerTest, AnswersAndEchoesTheId) {
+    start();
+    const json reply = call({{"v", 1}, {"id", "x-1"}, {"method", "sys.ping"}});
+    EXPECT_EQ(reply["id"], "x-1");
+    EXPECT_EQ(reply["result"]["pong"], true);
+    EXPECT_FALSE(reply.contains("served_by"));
+    const json by_plugin = call({{"v", 1}, {"method", "bad.good"}});
+    EXPECT_EQ(by_plugin["served_by"]["plugin"], "misbehaving");
+    EXPECT_EQ(by_plugin["served_by"]["generation"], 1);
+    const json methods = call({{"v", 1}, {"method", "sys.methods"}});
+    EXPECT_GT(methods["result"]["methods"].size(), 10U);
+}
+
+TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
+    start();
+    EXPECT_EQ(code({{"v", 2}, {"method", "sys.ping"}}), "bad_request");
+    EXPECT_EQ(code({{"v", 1}, {"method", "no.such"}}), "unknown_method");
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}, {"deadline_ms", 0}}), "expired");
+    EXPECT_EQ(code({{"v", 1}, {"method", "jobs.get"}, {"params", {{"job_id", "x"}}}}), "unauthenticated");
+    EXPECT_EQ(code({{"v", 1}, {"method", "bad.throw"}}), "plugin_fault");
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "ok");
+    ASSERT_TRUE(client_->send("\xc1 not msgpack"));
+    EXPECT_EQ(receive()["error"]["code"], "bad_request");
+    ASSERT_TRUE(client_->send(std::string(limits::kRequestBytesMax + 1, 'x')));
+    EXPECT_EQ(receive()["error"]["code"], "too_large");
+    const Ledger& ledger = server_->ledger();
+    EXPECT_EQ(ledger.accepted.load(), ledger.replied.load() + ledger.error_replied.load());
+}
+
+TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {
+    start();
+    const auto reader = keys_->create("acme", "", {"product:read"});
+    const json auth = {{"authorization", "Bearer " + reader->text}, {"permissions", {"job:create", "job:read"}}};
+    const json refused = call({{"v", 1}, {"method", "jobs.create"}, {"auth", auth}, {"params", {{"job_type", "export"}, {"total_items", 1}}}});
+    EXPECT_EQ(refused["error"]["code"], "permission_denied");
+    EXPECT_EQ(refused["error"]["message"], "Missing required permission: job:create");
+    EXPECT_EQ(code({{"v", 1}, {"method", "exports.submit"}, {"auth", auth}, {"params", json::object()}}), "ok");
+}
+
+TEST_F(DataServerTest, ExpiredWorkIsNeverStartedAndLateWorkIsAnsweredOnce) {
+    start(1);
+    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}, {"deadline_ms", 300}});
+    send({{"v", 1}, {"id", "queued"}, {"method", "bad.good"}, {"deadline_ms", 200}});
+    const json first = receive();
+    EXPECT_EQ(first["id"], "queued");
+    EXPECT_EQ(first["error"]["code"], "expired");
+    EXPECT_EQ(first["error"]["executed"], "no");
+    const json second = receive();
+    EXPECT_EQ(second["id"], "slow");
+    EXPECT_EQ(second["error"]["code"], "deadline_exceeded");
+    EXPECT_EQ(second["error"]["executed"], "unknown");
+    const json third = call({{"v", 1}, {"id", "after"}, {"method", "sys.ping"}});
+    EXPECT_EQ(third["id"], "after");  // The late result of "slow" was dropped.
+    EXPECT_EQ(plugins_->list()[0].handled, 1U);
+}
+
+TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
+    start(3);
+    constexpr int kCalls = 3000;
+    std::vector<int> answers(kCalls, 0);
+    int received = 0;
+    const auto take = [&] {
+        while (auto bytes = client_->receive()) {
+            ++answers[static_cast<std::size_t>(std::stoi(std::string(message::reply_id(*bytes))))];
+            ++received;
+        }
+    };
+    for (int index = 0; index < kCalls; ++index) {
+        std::string bytes;
+        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}}, bytes);
+        while (!client_->send(bytes)) client_->wait(milliseconds(1), -1);
+        take();
+    }
+    for (int rounds = 0; rounds < 1000 && received < kCalls; ++rounds) {
+        client_->wait(milliseconds(10), -1);
+        take();
+    }
+    EXPECT_EQ(received, kCalls);
+    EXPECT_EQ(std::ranges::count(answers, 1), kCalls);
+    const Ledger& ledger = server_->ledger();
+    EXPECT_EQ(ledger.accepted.load(), static_cast<std::uint64_t>(kCalls));
+    EXPECT_EQ(ledger.replied.load() + ledger.error_replied.load(), static_cast<std::uint64_t>(kCalls));
+}
+
+TEST_F(DataServerTest, DrainingRefusesNewWork) {
+    start();
+    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
+    while (server_->in_flight() == 0) std::this_thread::yield();
+    server_->drain();
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "draining");
+    EXPECT_EQ(receive()["id"], "slow");  // What was accepted is finished.
+}
+
+}  // namespace
+}  // namespace export_worker::server

@@ -1,0 +1,106 @@
+#include "daemon/sqlite/database.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <thread>
+
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::sqlite {
+namespace {
+
+using testing::TempDir;
+
+constexpr std::array<const char*, 1> kOne{"CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT"};
+constexpr std::array<const char*, 2> kTwo{kOne[0], "ALTER TABLE t ADD COLUMN extra TEXT"};
+
+DatabaseOptions options(const std::string& path) { return {.path = path, .application_id = 77, .migrations = kOne}; }
+
+Result<void> insert(Database& database, const std::string& key, std::int64_t number) {
+    return database.write([&](Connection& connection) {
+        return connection.statement("INSERT INTO t (k, n) VALUES (?1, ?2)").bind(key, number).run();
+    });
+}
+std::int64_t count(Database& database) {
+    return *database.read([](Connection& connection) { return connection.query_integer("SELECT count(*) FROM t"); });
+}
+
+TEST(Database, KeepsWhatWasWritten) {
+    const TempDir dir;
+    {
+        auto database = Database::open(options(dir / "d.db"));
+        ASSERT_TRUE(database) << database.error().message;
+        ASSERT_TRUE(insert(**database, "a", 1));
+    }
+    auto again = Database::open(options(dir / "d.db"));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(count(**again), 1);
+}
+
+TEST(Database, AFailedWriteUndoesOnlyItself) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    ASSERT_TRUE(insert(**database, "a", 1));
+    const auto failed = (*database)->write([](Connection& connection) -> Result<void> {
+        EW_CHECK(connection.statement("INSERT INTO t (k, n) VALUES ('b', 2)").run());
+        return connection.statement("INSERT INTO t (k, n) VALUES ('a', 3)").run();
+    });
+    EXPECT_EQ(failed.error().code, ErrorCode::kConflict);
+    EXPECT_EQ(count(**database), 1);
+}
+
+TEST(Database, ManyThreadsShareCommits) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 8; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (int index = 0; index < 50; ++index) {
+                EXPECT_TRUE(insert(**database, std::to_string(thread) + "." + std::to_string(index), index));
+                // Every tenth fails on purpose, in a group with others.
+                if (index % 10 == 0) {
+                    EXPECT_FALSE(insert(**database, std::to_string(thread) + "." + std::to_string(index), index));
+                }
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(count(**database), 400);
+}
+
+TEST(Database, MigratesForwardAndRefusesANewerFile) {
+    const TempDir dir;
+    ASSERT_TRUE(Database::open(options(dir / "d.db")));
+    DatabaseOptions newer = options(dir / "d.db");
+    newer.migrations = kTwo;
+    ASSERT_TRUE(Database::open(newer));
+    const auto refused = Database::open(options(dir / "d.db"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(refused.error().message.find("expected schema version 1 or older, found 2"), std::string::npos) << refused.error().message;
+}
+
+TEST(Database, RefusesForeignAndDamagedFiles) {
+    const TempDir dir;
+    ASSERT_TRUE(Database::open(options(dir / "d.db")));
+    DatabaseOptions foreign = options(dir / "d.db");
+    foreign.application_id = 78;
+    EXPECT_EQ(Database::open(foreign).error().code, ErrorCode::kDataLoss);
+
+    const std::string garbage = dir.write("garbage.db", std::string(8192, 'x'));
+    const auto refused = Database::open(options(garbage));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kDataLoss);
+    EXPECT_NE(refused.error().message.find(garbage), std::string::npos) << refused.error().message;
+}
+
+TEST(Database, ReadersCannotWrite) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    const auto refused = (*database)->read([](Connection& connection) { return connection.execute("DELETE FROM t"); });
+    EXPECT_FALSE(refused);
+}
+
+}  // namespace
+}  // namespace export_worker::sqlite

@@ -1,0 +1,142 @@
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+#include "protocol/transport/client.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/server_socket.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::transport {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::TempDir;
+
+std::string endpoint_in(const TempDir& dir) { return "ipc://" + dir.path() + "/run/data.sock"; }
+
+// Waits for one message and sends it back in capitals.
+void echo_once(ServerSocket& server) {
+    Envelope envelope;
+    std::string body;
+    for (int rounds = 0; rounds < 500; ++rounds) {
+        server.wait(milliseconds(20), -1);
+        if (server.receive(envelope, body) != ReceiveOutcome::kMessage) continue;
+        ASSERT_EQ(server.send(envelope, "re:" + body), SendOutcome::kSent);
+        return;
+    }
+    FAIL() << "no message came";
+}
+
+std::optional<std::string> wait_for_reply(Client& client) {
+    for (int rounds = 0; rounds < 500; ++rounds) {
+        if (auto reply = client.receive()) return reply;
+        client.wait(milliseconds(20), -1);
+    }
+    return std::nullopt;
+}
+
+TEST(Endpoint, TakesAbsoluteIpcPathsOnly) {
+    EXPECT_EQ(*ipc_path("ipc:///run/x.sock"), "/run/x.sock");
+    for (const std::string& bad : {std::string("tcp://127.0.0.1:5555"), std::string("ipc://run/x"), std::string("ipc://"),
+                                   "ipc:///" + std::string(200, 'x')}) {
+        EXPECT_EQ(ipc_path(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+    }
+}
+
+TEST(ServerSocket, AnswersAClientAndSetsTheFileMode) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    ASSERT_TRUE(server) << server.error().message;
+    struct stat info {};
+    ASSERT_EQ(::stat((dir / "run/data.sock").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0600U);
+    ASSERT_EQ(::stat((dir / "run").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0750U);
+
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client);
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("hello"));
+    echo_once(*server);
+    EXPECT_EQ(wait_for_reply(*client), "re:hello");
+}
+
+TEST(ServerSocket, RefusesAPathSomebodyListensOn) {
+    const TempDir dir;
+    auto first = ServerSocket::open(endpoint_in(dir), 0600);
+    ASSERT_TRUE(first);
+    const auto second = ServerSocket::open(endpoint_in(dir), 0600);
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("already listening"), std::string::npos);
+}
+
+TEST(ServerSocket, ReplacesAStaleSocketButNoOtherFile) {
+    const TempDir dir;
+    std::filesystem::create_directories(dir / "run");
+    {
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strcpy(address.sun_path, (dir / "run/data.sock").c_str());
+        ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        ::close(fd);  // Leaves the file, as a crash does.
+    }
+    EXPECT_TRUE(ServerSocket::open(endpoint_in(dir), 0600));
+    EXPECT_FALSE(std::filesystem::exists(dir / "run/data.sock"));  // Gone with its owner.
+    dir.write("run/data.sock", "precious");
+    EXPECT_FALSE(ServerSocket::open(endpoint_in(dir), 0600));
+    EXPECT_EQ(testing::read_text(dir / "run/data.sock"), "precious");
+}
+
+TEST(Client, SaysAtOnceThatNobodyIsThere) {
+    const TempDir dir;
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client);
+    EXPECT_EQ(client->send("x").error().code, ErrorCode::kUnavailable);
+    EXPECT_FALSE(client->wait_connected(milliseconds(50)));
+}
+
+TEST(Client, SurvivesALostReplyAndARestartedServer) {
+    const TempDir dir;
+    std::optional<ServerSocket> server(std::move(*ServerSocket::open(endpoint_in(dir), 0600)));
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("one"));
+    server.reset();  // Takes "one" with it.
+    const unsigned before = client->losses();
+    for (int rounds = 0; rounds < 500 && client->losses() == before; ++rounds) client->wait(milliseconds(20), -1);
+    EXPECT_EQ(client->losses(), before + 1);
+    EXPECT_FALSE(client->connected());
+    EXPECT_FALSE(client->send("two"));
+    server.emplace(std::move(*ServerSocket::open(endpoint_in(dir), 0600)));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("three"));
+    echo_once(*server);
+    EXPECT_EQ(wait_for_reply(*client), "re:three");
+}
+
+TEST(Client, ReconnectDropsLateReplies) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("late"));
+    Envelope envelope;
+    std::string body;
+    for (int rounds = 0; rounds < 500 && server->receive(envelope, body) != ReceiveOutcome::kMessage; ++rounds) server->wait(milliseconds(20), -1);
+    client->reconnect();
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    (void)server->send(envelope, "too late");  // Gone, or dropped: never delivered to the new connection.
+    ASSERT_TRUE(client->send("fresh"));
+    echo_once(*server);
+    EXPECT_EQ(wait_for_reply(*client), "re:fresh");
+}
+
+}  // namespace
+}  // namespace export_worker::transport
