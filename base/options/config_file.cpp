@@ -29,7 +29,9 @@ void Section::text(std::string_view key, std::string& target) {
 
 void Section::required_text(std::string_view key, std::string& target) {
     text(key, target);
-    if (target.empty()) refuse(key, "missing; this section needs it");
+    if (target.empty() && missing_.empty()) {
+        missing_ = file_ + ": [" + name_ + "] " + std::string(key) + ": missing; this section needs it";
+    }
 }
 
 bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint64_t min, std::uint64_t max) {
@@ -89,6 +91,8 @@ Result<void> Section::finish() {
         }
         return fail(ErrorCode::kInvalidArgument, what);
     }
+    // Last: what is missing is often there under a misspelt name.
+    if (!missing_.empty()) return fail(ErrorCode::kInvalidArgument, missing_);
     return {};
 }
 

@@ -56,7 +56,8 @@ private:
     std::string name_;
     std::map<std::string, std::string> values_;
     std::vector<std::string> known_;  // Keys asked for, for the suggestion.
-    std::string problem_;             // The first one.
+    std::string problem_;             // The first bad value.
+    std::string missing_;             // The first required key that is not there.
 };
 
 class ConfigFile {

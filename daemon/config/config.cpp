@@ -95,7 +95,7 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         store.name = section.name().substr(std::string_view("store.").size());
         constexpr std::array<std::string_view, 2> kKinds{"local", "s3"};
         section.choice("kind", store.kind, kKinds);
-        if (store.kind.empty()) section.refuse("kind", "missing; expected local or s3");
+        if (store.kind.empty() && !section.has("kind")) section.refuse("kind", "missing; expected local or s3");
         store.values["kind"] = store.kind;
         std::uint64_t lifetime_s = limits::kLinkLifetimeSecondsDefault;
         section.number("link_lifetime_s", lifetime_s, 1, limits::kLinkLifetimeSecondsMax);

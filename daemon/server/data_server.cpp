@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/assert.hpp"
+#include "base/crypto/uuid.hpp"
 #include "base/thread_role.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -146,6 +147,10 @@ void DataServer::accept(Call& call) {
         return free_call(call);
     }
     call.request = *request;
+    if (call.request.id.empty()) {
+        call.own_id = crypto::make_uuid7(clock_.unix_us());
+        call.request.id = call.own_id;
+    }
     call.deadline = clock_.steady() + std::chrono::milliseconds(request->deadline_ms);
     if (draining_.load()) {
         message::WireError error = message::make_error(WireCode::kDraining, "the daemon is shutting down; try again");

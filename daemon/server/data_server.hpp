@@ -64,7 +64,8 @@ private:
     struct Call {
         transport::Envelope envelope;
         std::string body;
-        message::Request request;  // Views into body.
+        message::Request request;  // Views into body, but for an id that was made here.
+        std::string own_id;
         SteadyTime deadline;
         std::string reply;
         bool reply_is_result = false;

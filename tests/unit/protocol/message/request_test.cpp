@@ -138,8 +138,8 @@ TEST(DecodeRequest, RefusesOversizeWithItsOwnCode) {
 }
 
 TEST(DecodeRequest, RefusesBinExtAndKeysThatAreNoText) {
-    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xc4\x01\x00", 16)).message.find("bin"), std::string::npos);
-    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xd4\x01\x00", 16)).message.find("ext"), std::string::npos);
+    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xc4\x01\x00", 18)).message.find("bin"), std::string::npos);
+    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xd4\x01\x00", 18)).message.find("ext"), std::string::npos);
     EXPECT_NE(refusal("\x82\xa1v\x01\x07\x01").message.find("key that is not a string"), std::string::npos);
     EXPECT_NE(refusal("\x92\x01\x02").message.find("expected a msgpack map"), std::string::npos);
 }
