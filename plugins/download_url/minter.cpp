@@ -171,7 +171,8 @@ Result<void> Minter::self_test() {
         if (services_.credentials->get(services_.host, nullptr, abi_string(store.name), &credentials) != EW_OK) {
             return fail(ErrorCode::kFailedPrecondition, where + "has no credentials");
         }
-        const auto location = locate(store.prefix + "self-test/file.csv", "self-test");
+        const std::string file_url = store.prefix + "self-test/file.csv";  // Outlives `location`, which looks into it.
+        const auto location = locate(file_url, "self-test");
         if (!location) return fail(ErrorCode::kFailedPrecondition, where + location.error().message);
         const auto url = sign(*location, "file.csv", credentials, now_unix_s, store.link_lifetime_s);
         if (!url) return fail(ErrorCode::kFailedPrecondition, where + url.error().message);

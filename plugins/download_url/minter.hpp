@@ -38,7 +38,7 @@ private:
     struct Location {
         const Store* store = nullptr;
         S3Signer* signer = nullptr;  // For kS3.
-        std::string_view bucket;     // For kS3.
+        std::string_view bucket;     // For kS3; a view into the file_url.
         std::string key;             // Decoded; relative to the root (local) or the bucket (s3).
     };
     [[nodiscard]] Result<Location> locate(std::string_view file_url, std::string_view organization_id);

@@ -1,0 +1,239 @@
+"""Starts the real programs in a directory of their own and talks to them as their users do."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+import msgpack
+import zmq
+
+BUILD = pathlib.Path(os.environ["EXPORT_WORKER_BUILD"])
+SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
+SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
+PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
+
+
+def wait_until(what, condition, patience_s=PATIENCE_S):
+    """Polls until `condition()` is true; its value comes back."""
+    end = time.monotonic() + patience_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {patience_s} s for: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """A program with its log; killed when the test ends, whatever happens."""
+
+    def __init__(self, arguments, log_path, env=None):
+        self.log_path = pathlib.Path(log_path)
+        self.log = open(self.log_path, "ab")
+        self.popen = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=self.log,
+                                      stderr=self.log, env={**os.environ, **(env or {})})
+
+    def text(self):
+        return self.log_path.read_text(errors="replace")
+
+    def wait_for_log(self, pattern):
+        def found():
+            match = re.search(pattern, self.text())
+            if match is None and self.popen.poll() is not None:
+                raise AssertionError(f"exited with {self.popen.returncode}:\n{self.text()}")
+            return match
+        return wait_until(f"{pattern!r} in {self.log_path}", found)
+
+    def stop(self, how=signal.SIGTERM):
+        if self.popen.poll() is None:
+            self.popen.send_signal(how)
+        try:
+            code = self.popen.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise AssertionError(f"did not stop:\n{self.text()}")
+        finally:
+            self.log.close()
+        return code
+
+
+class System:
+    """Daemon, shim and operator in one directory."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-"))
+        self.state = self.directory / "state"
+        self.exports = self.directory / "exports"
+        self.keys = self.secret("link_keys", f"k1 {secrets.token_hex(32)}\n")
+        self.daemon = self.shim = None
+        self.port = 0
+        self.extra = ""
+        self.restarts = 0
+
+    def secret(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    @property
+    def config(self):
+        path = self.directory / "export-worker.ini"
+        plugin = BUILD / "plugins" / "download_url.so"
+        path.write_text(f"""
+[daemon]
+state_dir = {self.state}
+[http]
+listen = 127.0.0.1:{self.port}
+[store.local]
+kind = local
+root = {self.exports}
+base_url = http://127.0.0.1:{self.port}
+key_file = {self.keys}
+[plugin.download_url]
+file = {plugin}
+{self.extra}""")
+        return path
+
+    def start_shim(self):
+        # The first start picks a free port; the daemon needs it for its links.
+        self.shim = Process([BUILD / "bin" / "export-httpd", "--config", self.config], self.directory / "shim.log")
+        match = self.shim.wait_for_log(r"ready: http://127\.0\.0\.1:(\d+)" if self.port == 0 else r"(?s)(ready: .*){%d}" % self.shim_starts())
+        if self.port == 0:
+            self.port = int(match.group(1))
+
+    def shim_starts(self):
+        self.restarts += 1
+        return self.restarts + 1
+
+    def start_daemon(self, env=None):
+        log = self.directory / f"daemon-{time.monotonic_ns()}.log"
+        self.daemon = Process([BUILD / "bin" / "export-workerd", "--config", self.config], log, env)
+        self.daemon.wait_for_log("ready: data on")
+
+    def start(self):
+        self.start_shim()
+        self.start_daemon()
+        wait_until("the shim sees the daemon", lambda: self.http("GET", "/readyz").status == 200)
+        return self
+
+    def close(self):
+        problems = []
+        for process in (self.shim, self.daemon):
+            if process is None or process.log.closed:
+                continue
+            code = process.stop()
+            if code != 0:
+                problems.append(f"exit status {code}:\n{process.text()[-4000:]}")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if problems:
+            raise AssertionError("\n".join(problems))
+
+    # --- operator ---
+    def ctl(self, *arguments, stdin=None, check=True):
+        done = subprocess.run([str(BUILD / "bin" / "exportctl"), "--config", str(self.config), *map(str, arguments)],
+                              input=stdin, capture_output=True, text=True, timeout=300)
+        if check and done.returncode != 0:
+            raise AssertionError(f"exportctl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def ctl_json(self, *arguments):
+        return json.loads(self.ctl("--json", *arguments).stdout)
+
+    def make_key(self, organization="acme", permissions="product:read,job:read,job:create"):
+        return self.ctl_json("key", "create", "--organization", organization, "--permission", permissions)["key"]
+
+    def import_generated(self, products, organization="acme", seed=1):
+        path = self.directory / f"catalog-{products}-{seed}.jsonl"
+        self.ctl("catalog", "generate", "--products", products, "--seed", seed, "--output", path)
+        self.ctl("catalog", "import", "--organization", organization, path)
+        return path
+
+    def export(self, organization="acme", *flags):
+        return self.ctl_json("export", "submit", "--organization", organization, "--wait", *flags)
+
+    # --- API client ---
+    def http(self, method, target, headers=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection.request(method, target, body=body, headers=headers or {})
+        response = connection.getresponse()
+        response.body = response.read()
+        connection.close()
+        return response
+
+    def api(self, method, target, key=None, body=None, **headers):
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            fields["Authorization"] = f"Bearer {key}"
+        data = json.dumps(body).encode() if body is not None else None
+        response = self.http(method, target, fields, data)
+        response.json = json.loads(response.body) if response.body else None
+        return response
+
+    def mint(self, job_id, key):
+        return self.api("GET", f"/api/products/export/{urllib.parse.quote(job_id, safe='')}/download-url", key)
+
+    def fetch(self, url, headers=None, method="GET"):
+        parts = urllib.parse.urlsplit(url)
+        assert parts.port == self.port, url
+        return self.http(method, f"{parts.path}?{parts.query}", headers)
+
+    # --- worker pipeline ---
+    def wire(self):
+        return Wire(f"ipc://{self.state}/run/data.sock")
+
+
+class Wire:
+    """A plain REQ socket, as any language has one."""
+
+    def __init__(self, endpoint):
+        self.socket = zmq.Context.instance().socket(zmq.REQ)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVTIMEO, PATIENCE_S * 1000)
+        self.socket.connect(endpoint)
+
+    def raw(self, data):
+        self.socket.send(data)
+        return msgpack.unpackb(self.socket.recv())
+
+    def call(self, method, params=None, key=None, **more):
+        request = {"v": 1, "id": secrets.token_hex(8), "method": method, "params": params or {}, **more}
+        if key is not None:
+            request["auth"] = {"authorization": f"Bearer {key}"}
+        reply = self.raw(msgpack.packb(request))
+        assert reply["id"] == request["id"], reply
+        return reply
+
+    def close(self):
+        self.socket.close()
+
+
+class SystemTest(unittest.TestCase):
+    """A running system for each test class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.system = System()
+        cls.addClassCleanup(cls.system.close)
+        cls.configure(cls.system)
+        cls.system.start()
+        cls.prepare(cls.system)
+
+    @classmethod
+    def configure(cls, system):
+        """Before the start."""
+
+    @classmethod
+    def prepare(cls, system):
+        """After the start."""

@@ -1,0 +1,185 @@
+"""The operators' command line, typed right and typed wrong."""
+import csv
+import io
+import json
+import pathlib
+import re
+import subprocess
+import unittest
+
+from functional.harness import BUILD, SOURCE, SystemTest
+
+EXAMPLE = ('{"provider":"s3","method":"GET","bucket":"examplebucket","key":"test.txt","region":"us-east-1","endpoint":"https://s3.amazonaws.com",'
+           '"addressing":"virtual","access_key_id":"AKIAIOSFODNN7EXAMPLE","secret_access_key":"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",'
+           '"session_token":null,"at":"2013-05-24T00:00:00Z","expires_in":86400,"query":{}}')
+
+
+class ExportctlTest(SystemTest):
+    @classmethod
+    def prepare(cls, system):
+        cls.catalog = system.import_generated(200)
+
+    def ctl(self, *arguments, **more):
+        return self.system.ctl(*arguments, check=False, **more)
+
+    def test_wrong_command_lines_say_what_is_wrong(self):
+        cases = [
+            (["statsu"], 64, "did you mean 'status'?"), (["key", "creat"], 64, "did you mean 'key create'?"),
+            (["status", "--wait"], 64, "has no flag --wait"), (["job", "show"], 64, "expected JOB"),
+            (["--jsno", "status"], 64, "jsno"), (["catalog", "import", "x.jsonl"], 64, "--organization"),
+            (["catalog", "import", "--organization", "acme", "/no/such/file"], 64, "No such file"),
+            (["catalog", "generate", "--products", "many"], 64, "--products N"),
+            (["key", "create", "--organization", "acme", "--permission", "product:raed"], 1, "product:read"),
+            (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
+            (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
+            (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv or jsonl"),
+            (["plugin", "load", "/etc/passwd"], 1, "ELF magic"),
+        ]
+        for arguments, status, text in cases:
+            done = self.ctl(*arguments)
+            self.assertEqual(done.returncode, status, (arguments, done.stderr))
+            self.assertIn(text, done.stderr, arguments)
+            self.assertEqual(done.stdout, "", arguments)
+
+    def test_help_and_version(self):
+        self.assertIn("catalog import", self.ctl("--help").stdout)
+        self.assertIn("--organization", self.ctl("export", "submit", "--help").stdout)
+        for program in ("exportctl", "export-workerd", "export-httpd"):
+            version = subprocess.run([str(BUILD / "bin" / program), "--version"], capture_output=True, text=True, timeout=20)
+            self.assertRegex(version.stdout, rf"^{program} \d+\.\d+\.\d+\n$")
+
+    def test_no_daemon_is_its_own_exit_status(self):
+        config = self.system.directory / "nobody.ini"
+        config.write_text(f"[daemon]\nstate_dir = {self.system.directory}/nobody\n")
+        done = subprocess.run([str(BUILD / "bin" / "exportctl"), "--config", str(config), "status"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("is export-workerd running", done.stderr)
+        done = subprocess.run([str(BUILD / "bin" / "exportctl"), "--config", "/no/such.ini", "status"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 78)
+
+    def test_import_keeps_the_good_lines_and_numbers_the_bad(self):
+        lines = ['{"key":"good-1","productType":"t"}', "nonsense", '{"key":"good-2","productType":"t"}', '{"key":"no-type"}',
+                 '{"key":"big","productType":"t","x":"%s"}' % ("x" * 600_000), '{"key":"good-3","productType":"t"}']
+        path = self.system.directory / "mixed.jsonl"
+        path.write_bytes("\n".join(lines).encode() + b'\n{"key":"\xff","productType":"t"}\n{"key":"good-4","productType":"t"}')
+        done = self.ctl("catalog", "import", "--organization", "mixed", path)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("4 products imported, 4 lines rejected", done.stdout)
+        self.assertEqual(re.findall(r"^line (\d+):", done.stderr, re.M), ["5", "7", "2", "4"])
+        job = self.system.export("mixed", "--columns", "key")
+        self.assertEqual(job["processed_items"], 4)
+
+    def test_csv_parses_back_to_the_catalog(self):
+        products = [json.loads(line) for line in self.catalog.read_text().splitlines()]
+        job = self.system.export("acme", "--columns", "key,variant_key,name,description,colors,dimensions.width_mm,price")
+        path = job["metadata"]["file_url"].removeprefix("file://")
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        self.assertEqual(rows[0], ["key", "variant_key", "name", "description", "colors", "dimensions.width_mm", "price"])
+        expected = []
+        for product in products:
+            own = product["properties"]
+            for variant in product.get("variants") or [None]:
+                merged = {**own, **(variant["properties"] if variant else {})}
+                expected.append([product["key"], variant["key"] if variant else "", own["name"], own["description"],
+                                 "|".join(own["colors"]), str(own["dimensions"]["width_mm"]), merged["price"]])
+        self.assertEqual(rows[1:], expected)
+        self.assertTrue(any(row[3].startswith("=") for row in rows))
+
+    def test_jsonl_is_the_catalog(self):
+        job = self.system.export("acme", "--format", "jsonl")
+        with open(job["metadata"]["file_url"].removeprefix("file://"), encoding="utf-8") as file:
+            exported = [json.loads(line) for line in file]
+        self.assertEqual(exported, [json.loads(line) for line in self.catalog.read_text().splitlines()])
+
+    def test_submit_with_keys_filename_and_without_wait(self):
+        job = self.system.export("acme", "--keys", "sku-00000001,sku-00000002,missing", "--filename", "Prüfung.csv")
+        self.assertEqual(job["status"], "completed_with_warnings")
+        self.assertEqual([w["entity_key"] for w in job["warnings"]], ["missing"])
+        link = self.system.ctl_json("link", job["job_id"])
+        self.assertEqual(link["filename"], "Prüfung.csv")
+        disposition = self.system.fetch(link["download_url"]).headers["Content-Disposition"]
+        self.assertEqual(disposition, "attachment; filename=\"Pr_fung.csv\"; filename*=UTF-8''Pr%C3%BCfung.csv")
+        queued = self.ctl("export", "submit", "--organization", "acme")
+        self.assertRegex(queued.stdout, r"^[0-9a-f-]{36}\n$")
+
+    def test_keys_are_shown_once_and_revocable(self):
+        made = self.ctl("key", "create", "--organization", "acme", "--name", "CI")
+        key = made.stdout.strip()
+        self.assertRegex(key, r"^mo_[0-9a-f]{16}_[0-9a-f]{64}$")
+        self.assertIn("not shown again", made.stderr)
+        listed = self.ctl("key", "list", "--organization", "acme").stdout
+        self.assertIn(key[3:19], listed)
+        self.assertNotIn(key[20:], listed)
+        self.assertNotIn(key, self.system.daemon.text())
+        job = self.system.export()["job_id"]
+        self.assertEqual(self.system.mint(job, key).status, 200)
+        self.ctl("key", "revoke", key[3:19])
+        self.assertEqual(self.system.mint(job, key).status, 401)
+
+    def test_status_and_lists_for_people_and_programs(self):
+        status = self.ctl("status")
+        self.assertIn("download_url", status.stdout)
+        self.assertIn("accepted", status.stdout)
+        self.assertEqual(self.system.ctl_json("plugin", "list")["items"][0]["name"], "download_url")
+        jobs = self.system.ctl_json("job", "list", "--organization", "acme", "--limit", "1")
+        self.assertEqual(len(jobs["items"]), 1)
+        self.assertIn("STATUS", self.ctl("job", "list").stdout)
+        self.assertEqual(self.ctl("job", "list", "--limit", "9999").returncode, 1)
+
+    def test_cancel_and_retry(self):
+        self.system.import_generated(20000, "big")
+        job = self.system.ctl_json("export", "submit", "--organization", "big")["job_id"]
+        self.ctl("job", "cancel", job)
+        from functional.harness import wait_until
+        status = wait_until("the job to end", lambda: (s := self.system.ctl_json("job", "show", job)["status"]) not in ("pending", "in_progress") and s)
+        self.assertIn(status, ("cancelled", "completed"))
+        if status == "cancelled":
+            self.assertEqual(list((self.system.exports / "big").glob("*")) if (self.system.exports / "big").exists() else [], [])
+            self.system.ctl("job", "retry", job)
+            wait_until("the retry", lambda: self.system.ctl_json("job", "show", job)["status"] == "completed")
+        self.assertEqual(self.ctl("job", "cancel", job).returncode, 1)
+
+    def test_plugin_check_gives_the_daemons_verdict_offline(self):
+        check = lambda *words: subprocess.run([str(BUILD / "bin" / "exportctl"), *map(str, words)], capture_output=True, text=True, timeout=60)
+        good = check("plugin", "check", BUILD / "plugins" / "download_url.so")
+        self.assertEqual((good.returncode, good.stdout.splitlines()[-1]), (0, "ACCEPTED"), good.stdout + good.stderr)
+        full = check("--config", self.system.config, "plugin", "check", BUILD / "plugins" / "download_url.so")
+        self.assertIn("answers download_url.get", full.stdout)
+        self.assertIn("self_test   ok", full.stdout)
+        for defect in ("no_note", "other_major", "null_descriptor"):
+            bad = BUILD / "fixtures" / f"broken_{defect}.so"
+            refused = check("plugin", "check", bad)
+            self.assertEqual(refused.returncode, 1)
+            by_daemon = self.ctl("plugin", "load", bad)
+            self.assertIn(by_daemon.stderr.strip().removeprefix("exportctl: "), refused.stdout)
+
+    def test_plugin_load_adds_a_method(self):
+        self.ctl("plugin", "load", BUILD / "fixtures" / "minimal_c.so")
+        wire = self.system.wire()
+        self.assertEqual(wire.call("minimal.echo", {"a": [1, 2]})["result"], {"a": [1, 2]})
+        wire.close()
+        self.assertIn("already loaded", self.ctl("plugin", "load", BUILD / "fixtures" / "minimal_c.so").stderr)
+
+    def test_sign_reads_and_writes_lines(self):
+        lines = EXAMPLE + "\n\n" + '{"provider":"s3"}' + "\n"
+        done = self.ctl("sign", stdin=lines)
+        self.assertEqual(done.returncode, 65)
+        first, second = map(json.loads, done.stdout.splitlines())
+        self.assertTrue(first["url"].endswith("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"))
+        self.assertEqual(second["error"]["code"], "invalid_argument")
+        explained = json.loads(self.ctl("sign", "--explain", stdin=EXAMPLE).stdout)
+        self.assertIn("string_to_sign", explained)
+
+    def test_botocore_free_check_of_the_local_scheme(self):
+        import base64, hashlib, hmac
+        line = json.dumps({"provider": "local", "base_url": "http://h", "path": "acme/a b.csv", "key_id": "k", "key_hex": "00" * 32,
+                           "at": "2024-01-01T00:00:00Z", "expires_in": 60, "filename": "ü.csv"})
+        url = json.loads(self.ctl("sign", stdin=line).stdout)["url"]
+        text = "export-worker-link-v1\nGET\nacme/a%20b.csv\n1704067260\nk\n%C3%BC.csv"
+        expected = base64.urlsafe_b64encode(hmac.new(b"\0" * 32, text.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
+        self.assertEqual(url, f"http://h/exports/acme/a%20b.csv?expires=1704067260&filename=%C3%BC.csv&key=k&sig={expected}")
+
+
+if __name__ == "__main__":
+    unittest.main()

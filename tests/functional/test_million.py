@@ -1,0 +1,34 @@
+"""A million products: the daemon's memory stays flat."""
+import pathlib
+import re
+import time
+import unittest
+
+from functional.harness import System
+
+MEMORY_KIB_MAX = 128 * 1024
+
+
+class MillionTest(unittest.TestCase):
+    def test_a_million_products_in_under_128_mib(self):
+        system = System()
+        self.addCleanup(system.close)
+        system.start()
+        started = time.monotonic()
+        system.import_generated(1_000_000)
+        imported = time.monotonic()
+        job = system.export()
+        finished = time.monotonic()
+        self.assertEqual(job["status"], "completed")
+        self.assertEqual(job["processed_items"], 1_000_000)
+        status = pathlib.Path(f"/proc/{system.daemon.popen.pid}/status").read_text()
+        peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
+        path = pathlib.Path(job["metadata"]["file_url"].removeprefix("file://"))
+        self.assertEqual(path.stat().st_size, job["metadata"]["bytes"])
+        print(f"\n1,000,000 products, {job['metadata']['rows']} rows, {job['metadata']['bytes'] / 1e6:.0f} MB: made and imported in "
+              f"{imported - started:.0f} s, exported in {finished - imported:.0f} s, peak memory of the daemon {peak_kib / 1024:.0f} MiB")
+        self.assertLess(peak_kib, MEMORY_KIB_MAX)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,146 @@
+"""Starts that cannot succeed: exit status 78, and a message that says what to change."""
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import unittest
+
+from functional.harness import BUILD, SOURCE, System
+
+
+class StartupTest(unittest.TestCase):
+    def setUp(self):
+        self.system = System()
+        self.system.port = 1  # Nobody listens: only the daemon starts here.
+        self.addCleanup(self.system.close)
+
+    def start(self, program="export-workerd", config=None, arguments=()):
+        return subprocess.run([str(BUILD / "bin" / program), "--config", str(config or self.system.config), *arguments],
+                              capture_output=True, text=True, timeout=60)
+
+    def refused(self, *needles, **more):
+        done = self.start(**more)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        for needle in needles:
+            self.assertIn(needle, done.stderr)
+
+    def config_with(self, old, new):
+        text = self.system.config.read_text()
+        self.assertIn(old, text)
+        path = self.system.directory / "changed.ini"
+        path.write_text(text.replace(old, new))
+        return path
+
+    def test_check_config(self):
+        done = self.start(arguments=["--check-config"])
+        self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
+        self.assertFalse(self.system.state.exists())
+
+    def test_the_sample_configuration_is_good(self):
+        done = self.start(config=SOURCE / "etc" / "export-worker.ini", arguments=["--check-config"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_command_lines(self):
+        for program in ("export-workerd", "export-httpd"):
+            for words in ([], ["--confg", "x"], ["word"]):
+                done = subprocess.run([str(BUILD / "bin" / program), *words], capture_output=True, text=True, timeout=20)
+                self.assertEqual(done.returncode, 64)
+                self.assertIn("--help", done.stderr)
+
+    def test_bad_configurations(self):
+        self.refused("No such file", config="/no/such.ini")
+        self.refused("unknown key 'satte_dir'; did you mean 'state_dir'?", config=self.config_with("state_dir", "satte_dir"))
+        self.refused("[daemn]", config=self.config_with("[daemon]", "[daemn]"))
+        self.refused("expected a number from 1 to 64, found 'lots'", config=self.config_with("[daemon]", "[daemon]\nworkers = lots"))
+        self.refused("log level: expected trace", config=self.config_with("[daemon]", "[daemon]\nlog_level = loud"))
+        self.refused("expected ipc:///absolute/path.sock", config=self.config_with("[daemon]", "[daemon]\ndata_endpoint = tcp://127.0.0.1:5555"))
+        self.refused("unknown key 'colour' in [plugin.download_url]", config=self.config_with("[plugin.download_url]", "[plugin.download_url]\ncolour = red"))
+        self.refused("expected ADDRESS:PORT", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = 8080"))
+        self.refused("expected an IP address", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = localhost:8080"))
+
+    def test_unreadable_key_files(self):
+        self.system.keys.chmod(0o644)
+        self.refused("others may read", "chmod 640", str(self.system.keys))
+        self.refused("others may read", program="export-httpd")
+        self.system.keys.chmod(0o600)
+        self.system.keys.write_text("k1 tooshort\n")
+        self.refused("line 1: expected at least 32 hex digits")
+        self.system.keys.unlink()
+        self.refused("No such file", "[store.local]")
+
+    def test_a_second_daemon_on_the_same_state(self):
+        self.system.start_daemon()
+        self.refused("held by another running process", f"pid {self.system.daemon.popen.pid}")
+        # Another state directory, but the same sockets.
+        other = self.config_with(f"state_dir = {self.system.state}",
+                                 f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        self.refused("already listening", config=other)
+        self.assertIsNone(self.system.daemon.popen.poll())
+
+    def test_damaged_foreign_and_newer_databases(self):
+        self.system.start_daemon()
+        self.system.daemon.stop()
+        good = self.system.state / "jobs.db"
+        kept = good.read_bytes()
+        good.write_bytes(b"x" * len(kept))
+        self.refused("jobs.db", "not a database")
+        good.write_bytes(kept[:100] + os.urandom(len(kept) - 100))
+        self.refused("jobs.db")
+
+        def restore(pragma=None):
+            for leftover in self.system.state.glob("jobs.db-*"):
+                leftover.unlink()
+            good.write_bytes(kept)
+            if pragma:
+                with contextlib.closing(sqlite3.connect(good)) as database:
+                    database.execute(pragma)
+                    database.commit()
+        restore("PRAGMA user_version = 99")
+        self.refused("found 99", "newer version of this program")
+        restore("PRAGMA application_id = 42")
+        self.refused("found another one's")
+        restore()
+        self.system.start_daemon()
+
+    def test_bad_plugin_files(self):
+        good = BUILD / "plugins" / "download_url.so"
+        path = self.system.directory / "plugin.so"
+        config = self.config_with(str(good), str(path))
+        self.refused("[plugin.download_url]", "nothing at", config=config)
+        path.write_bytes(b"")
+        self.refused("is empty", config=config)
+        whole = good.read_bytes()
+        path.write_bytes(whole[:len(whole) // 2])
+        self.refused("ends early", config=config)
+        path.write_bytes(b"#!/bin/sh\necho hello\n")
+        self.refused("ELF magic", config=config)
+        shutil.copy(BUILD / "fixtures" / "minimal_c.so", path)
+        self.refused("calls itself minimal", config=config)
+        shutil.copy(good, path)
+        path.chmod(0o777)
+        self.refused("writable by group or others", config=config)
+
+    def test_a_store_the_plugin_cannot_use_fails_the_start_not_the_first_request(self):
+        self.system.secret("secret", "s3cret\n")
+        config = self.config_with("[plugin.download_url]", f"""[store.bucket]
+kind = s3
+prefix = s3://merchant/
+region = eu-central-1
+endpoint = not-a-url
+access_key_id = AKIA
+secret_access_key_file = {self.system.directory}/secret
+[plugin.download_url]""")
+        self.refused("self_test", "[store.bucket]", "endpoint", config=config)
+
+    def test_a_stale_socket_is_replaced(self):
+        self.system.start_daemon()
+        self.system.daemon.stop(9)
+        self.assertTrue((self.system.state / "run" / "data.sock").exists())
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        self.assertFalse((self.system.state / "run" / "data.sock").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
