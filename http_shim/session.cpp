@@ -55,7 +55,7 @@ private:
     awaitable<bool> serve_one(const RequestHead& head);
     awaitable<Response> call_daemon(const Match& match, const RequestHead& head, const std::string& body,
                                     const std::string& request_id);
-    awaitable<Result<std::string>> wait_for_reply(std::string id, std::string message);
+    awaitable<Result<std::string>> wait_for_reply(const std::string& id, const std::string& message);
     awaitable<Response> ready(const std::string& request_id);
     awaitable<bool> write_response(const Response& response, bool is_head, bool keep_alive, std::string_view request_id);
     awaitable<bool> write_download(const RequestHead& head, std::string_view request_id, bool keep_alive, int& status);
@@ -87,14 +87,17 @@ awaitable<bool> Session::read_head(std::string& head) {
     std::size_t searched = 0;
     for (;;) {
         const std::size_t end = buffer_.find("\r\n\r\n", searched);
-        if (end != std::string::npos) {
-            head = buffer_.substr(0, end + 4);
-            buffer_.erase(0, end + 4);
-            co_return true;
-        }
-        if (buffer_.size() > limits::kHttpHeaderBytesMax) {
-            co_await refuse({431, "Request Header Fields Too Large", {}});
+        const std::size_t head_bytes = end == std::string::npos ? buffer_.size() : end + 4;
+        if (head_bytes > limits::kHttpHeaderBytesMax) {
+            // Named, like every argument of a co_await here: g++ 12 destroys braced temporaries in one twice.
+            const HeadRefusal refusal{431, "Request Header Fields Too Large", {}};
+            co_await refuse(refusal);
             co_return false;
+        }
+        if (end != std::string::npos) {
+            head = buffer_.substr(0, head_bytes);
+            buffer_.erase(0, head_bytes);
+            co_return true;
         }
         searched = buffer_.size() < 3 ? 0 : buffer_.size() - 3;
         char chunk[kReadChunkBytes];
@@ -190,26 +193,26 @@ awaitable<bool> Session::serve_one(const RequestHead& head) {
 
 awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head, const std::string& body,
                                          const std::string& request_id) {
-    std::string id = request_id + "." + std::to_string(++parts_.calls);
-    auto message = make_message(match, head, body, id, parts_.config.request_timeout_ms);
-    if (!message) co_return std::move(message.error());
-    const Result<std::string> reply = co_await wait_for_reply(std::move(id), std::move(*message));
+    const std::string id = request_id + "." + std::to_string(++parts_.calls);
+    const auto message = make_message(match, head, body, id, parts_.config.request_timeout_ms);
+    if (!message) co_return message.error();
+    const Result<std::string> reply = co_await wait_for_reply(id, *message);
     co_return make_response(match, reply);
 }
 
 awaitable<Response> Session::ready(const std::string& request_id) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
     const Match match{&ping, {}, {}};
-    std::string id = request_id + "." + std::to_string(++parts_.calls);
-    auto message = make_message(match, RequestHead(), {}, id, 1000);
-    const Result<std::string> reply = co_await wait_for_reply(std::move(id), std::move(*message));
+    const std::string id = request_id + "." + std::to_string(++parts_.calls);
+    const auto message = make_message(match, RequestHead(), {}, id, 1000);
+    const Result<std::string> reply = co_await wait_for_reply(id, *message);
     Response response = make_response(match, reply);
     if (response.status == 200) response.body = R"({"status":"ready"})";
     co_return response;
 }
 
 // The link answers on its own thread; its answer is posted here and wakes the timer this coroutine sleeps on.
-awaitable<Result<std::string>> Session::wait_for_reply(std::string id, std::string message) {
+awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id, const std::string& message) {
     struct Waiter {
         explicit Waiter(const asio::any_io_executor& executor) : wake(executor, asio::steady_timer::time_point::max()) {}
         asio::steady_timer wake;
@@ -217,7 +220,7 @@ awaitable<Result<std::string>> Session::wait_for_reply(std::string id, std::stri
     };
     const auto waiter = std::make_shared<Waiter>(socket_.get_executor());
     const asio::any_io_executor executor = socket_.get_executor();
-    parts_.link.call(std::move(id), std::move(message),
+    parts_.link.call(id, message,
                      // The daemon's own deadline answer should win against ours.
                      std::chrono::milliseconds(parts_.config.request_timeout_ms + 250),
                      [waiter, executor](Result<std::string> reply) {

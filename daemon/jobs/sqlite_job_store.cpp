@@ -337,7 +337,7 @@ public:
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
                          .statement("UPDATE job SET status = iif(?8 > 0, 'completed_with_warnings', 'completed'), "
-                                    "completed_us = ?3, stage = '', processed_items = ?4, total_items = ?4 + ?8, "
+                                    "completed_us = ?3, stage = '', error_message = '', processed_items = ?4, total_items = ?4 + ?8, "
                                     "warned_items = ?8, file_url = ?5, filename = ?6, "
                                     "metadata = json_patch(metadata, ?7) "
                                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NULL")
