@@ -60,10 +60,12 @@ std::string safe_filename(std::string_view name) {
             out += '_';
             step = 3;
         } else {
-            for (step = 4; step > 1 && (rest.size() < step || !is_valid_utf8(rest.substr(0, step))); --step) {
+            // The shortest valid piece is one character; a longer one could carry a control character along.
+            for (step = 2; step <= 4 && (rest.size() < step || !is_valid_utf8(rest.substr(0, step))); ++step) {
             }
-            if (step == 1) {
+            if (step > 4) {
                 out += '_';
+                step = 1;
             } else if (out.size() + step > limits::kFileNameBytesMax) {
                 break;
             } else {

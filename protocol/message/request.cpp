@@ -33,7 +33,9 @@ public:
     bool is_map = false;
 
     void on_key(std::size_t depth, std::string_view key) {
-        if (depth == 1) {
+        if (depth == 1 && key.empty()) {
+            complaint("an empty top-level key");  // It has no place in the bytes to measure from.
+        } else if (depth == 1) {
             end_value(static_cast<std::size_t>(key.data() - bytes_.data()) - string_header_bytes(key));
             key_ = key;
             value_begin_ = static_cast<std::size_t>(key.data() - bytes_.data()) + key.size();

@@ -38,6 +38,7 @@ TEST(ContentDisposition, NeutralisesHostileNames) {
     EXPECT_EQ(safe_filename("a\r\nSet-Cookie: x"), "a__Set-Cookie: x");
     EXPECT_EQ(safe_filename("evil\xe2\x80\xaegpj.exe"), "evil_gpj.exe");
     EXPECT_EQ(safe_filename("a\xff\xfe"), "a__");
+    EXPECT_EQ(safe_filename("\xdc\xbd\x1b\x80"), "\xdc\xbd__");  // Found by fuzzing.
     EXPECT_EQ(safe_filename(""), "export");
     EXPECT_EQ(safe_filename("..."), "export");
     EXPECT_EQ(safe_filename(std::string(300, 'x')).size(), 255U);

@@ -63,6 +63,18 @@ TEST(DecodeRequest, FindsParamsWhateverHeaderTheNextKeyHas) {
     }
 }
 
+// Found by fuzzing: the parser hands out a null pointer for an empty string.
+TEST(DecodeRequest, RefusesAnEmptyTopLevelKeyButNotOneInParams) {
+    json request = minimal();
+    request[""] = 1;
+    EXPECT_NE(refusal(packed(request)).message.find("empty top-level key"), std::string::npos);
+    request = minimal();
+    request["params"] = {{"", 1}};
+    const std::string bytes = packed(request);
+    ASSERT_TRUE(decode_request(bytes));
+    EXPECT_EQ(json::from_msgpack(decode_request(bytes)->params), request["params"]);
+}
+
 TEST(DecodeRequest, SuppliesDefaults) {
     const std::string bytes = packed(minimal());
     const auto request = decode_request(bytes);
