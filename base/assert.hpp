@@ -9,6 +9,6 @@ namespace export_worker {
 
 }  // namespace export_worker
 
-#define EW_ASSERT(expression)   \
+#define EW_ASSERT(expression)            \
     ((expression) ? static_cast<void>(0) \
                   : ::export_worker::assertion_failed(#expression, __FILE__, __LINE__))

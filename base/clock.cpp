@@ -45,7 +45,8 @@ std::string to_iso8601(std::int64_t unix_us) {
 Result<std::int64_t> parse_iso8601_seconds(std::string_view text) {
     std::tm parts{};
     const std::string copy(text);
-    const char* end = copy.size() == 20 ? strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) : nullptr;
+    const char* end =
+        copy.size() == 20 ? strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) : nullptr;
     if (end == nullptr || *end != '\0') {
         return fail(ErrorCode::kInvalidArgument,
                     "time: expected YYYY-MM-DDThh:mm:ssZ, found '" + copy.substr(0, 40) + "'");

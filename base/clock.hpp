@@ -1,5 +1,5 @@
-// Time, as something that can be handed in. Wall time is for people and signatures; intervals, leases
-// and deadlines use the steady clock, which a clock step does not move.
+// Time, as something that can be handed in. Wall time is for people and signatures; intervals,
+// leases and deadlines use the steady clock, which a clock step does not move.
 #pragma once
 
 #include <chrono>

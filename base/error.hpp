@@ -1,7 +1,7 @@
 // Error: what went wrong outside our code, and what the caller should do about it.
 //
-// The code is chosen by the next step, not by the cause; the text is "tried: why" and safe to show an
-// operator (no secrets, no signatures). Codes are append-only.
+// The code is chosen by the next step, not by the cause; the text is "tried: why" and safe to show
+// an operator (no secrets, no signatures). Codes are append-only.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,9 @@ struct Error {
 // "not_found", for logs and --json.
 [[nodiscard]] std::string_view to_string(ErrorCode code);
 
-// "tried: why (errno text)". Maps errno to the code that fits: ENOSPC, EDQUOT and EMFILE to kResourceExhausted,
-// ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, EIO to kDataLoss, the rest to kInternal.
+// "tried: why (errno text)". Maps errno to the code that fits: ENOSPC, EDQUOT and EMFILE to
+// kResourceExhausted, ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, EIO to
+// kDataLoss, the rest to kInternal.
 [[nodiscard]] Error errno_error(std::string_view tried, int errno_value);
 
 }  // namespace export_worker

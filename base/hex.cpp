@@ -28,7 +28,8 @@ std::string to_hex(std::span<const std::uint8_t> bytes) {
 }
 
 Result<std::string> from_hex(std::string_view text) {
-    if (text.size() % 2 != 0) return fail(ErrorCode::kInvalidArgument, "hex: expected an even number of digits");
+    if (text.size() % 2 != 0)
+        return fail(ErrorCode::kInvalidArgument, "hex: expected an even number of digits");
     std::string out;
     out.reserve(text.size() / 2);
     for (std::size_t index = 0; index < text.size(); index += 2) {

@@ -20,8 +20,9 @@ Result<std::string> read_open_file(int fd, const std::string& path, std::size_t 
         if (got < 0) return fail(errno_error("read " + path, errno));
         if (got == 0) return out;
         if (out.size() + static_cast<std::size_t>(got) > bytes_max) {
-            return fail(ErrorCode::kInvalidArgument,
-                        "read " + path + ": expected at most " + std::to_string(bytes_max) + " bytes, found more");
+            return fail(ErrorCode::kInvalidArgument, "read " + path + ": expected at most " +
+                                                         std::to_string(bytes_max) +
+                                                         " bytes, found more");
         }
         out.append(chunk.data(), static_cast<std::size_t>(got));
     }
@@ -37,7 +38,9 @@ Result<std::string> read_regular_file(const std::string& path, std::size_t bytes
     }
     if (secret && (info.st_mode & (S_IWGRP | S_IROTH | S_IWOTH)) != 0) {
         return fail(ErrorCode::kFailedPrecondition,
-                    "open " + path + ": a secret that others may read or the group may write; run chmod 640 " + path);
+                    "open " + path +
+                        ": a secret that others may read or the group may write; run chmod 640 " +
+                        path);
     }
     return read_open_file(fd.get(), path, bytes_max);
 }
@@ -64,11 +67,13 @@ Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for
 
 Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode) {
     const std::string temporary = path + ".tmp";
-    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+    const UniqueFd fd(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
     if (!fd) return fail(errno_error("create " + temporary, errno));
     EW_CHECK(write_all(fd.get(), bytes, temporary));
     if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + temporary, errno));
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno_error("rename to " + path, errno));
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+        return fail(errno_error("rename to " + path, errno));
     return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
@@ -92,7 +97,8 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
         }
     }
     if (!std::filesystem::is_directory(made)) {
-        return fail(ErrorCode::kFailedPrecondition, "create directory " + path + ": something else has that name");
+        return fail(ErrorCode::kFailedPrecondition,
+                    "create directory " + path + ": something else has that name");
     }
     return {};
 }

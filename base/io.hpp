@@ -16,12 +16,15 @@ namespace export_worker {
 
 // Reads a regular file of at most `bytes_max` bytes. Errors name the path, never the content.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
-// The same, but refuses a file that others may read or the group may write: for secrets. kFailedPrecondition then.
+// The same, but refuses a file that others may read or the group may write: for secrets.
+// kFailedPrecondition then.
 [[nodiscard]] Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
 // Writes all of `bytes` at the current offset; retries short writes and EINTR.
-[[nodiscard]] Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for_errors);
+[[nodiscard]] Result<void> write_all(int fd, std::string_view bytes,
+                                     std::string_view path_for_errors);
 // Writes NAME.tmp, syncs, renames over `path`, syncs the directory.
-[[nodiscard]] Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode);
+[[nodiscard]] Result<void> replace_file(const std::string& path, std::string_view bytes,
+                                        mode_t mode);
 // Makes the entry of a created, renamed or deleted file durable.
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 // Creates `path` and its parents with `mode`; an existing directory is fine and keeps its mode.

@@ -11,7 +11,8 @@ namespace export_worker::limits {
 // --- the wire (docs/wire_protocol.md) ---
 inline constexpr std::size_t kRequestBytesMax = 1024 * 1024;    // Larger: too_large.
 inline constexpr std::size_t kReplyBytesMax = 4 * 1024 * 1024;  // Larger: plugin_fault or internal.
-// What the transport takes in at all. Above the request limit, so that "too large" gets a real answer.
+// What the transport takes in at all. Above the request limit, so that "too large" gets a real
+// answer.
 inline constexpr std::size_t kTransportMessageBytesMax = kReplyBytesMax + 64 * 1024;
 inline constexpr std::size_t kMessageDepthMax = 32;
 inline constexpr std::size_t kMessageNodesMax = 65'536;
@@ -26,9 +27,9 @@ inline constexpr std::uint32_t kDeadlineDefaultMs = 10'000;
 inline constexpr std::uint32_t kDeadlineMaxMs = 60'000;
 
 // --- daemon: data socket ---
-inline constexpr std::size_t kCallsMax = 1024;          // Queued and running; more: overloaded.
-inline constexpr std::size_t kReceivesPerTurn = 64;     // Then replies get their turn.
-inline constexpr int kSocketReceiveHighWater = 32;      // Messages per peer.
+inline constexpr std::size_t kCallsMax = 1024;       // Queued and running; more: overloaded.
+inline constexpr std::size_t kReceivesPerTurn = 64;  // Then replies get their turn.
+inline constexpr int kSocketReceiveHighWater = 32;   // Messages per peer.
 inline constexpr int kSocketSendHighWater = 64;
 inline constexpr int kSocketBacklog = 512;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{3'000};
@@ -44,7 +45,8 @@ inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kPluginNoteBytesMax = 4096;
 inline constexpr std::size_t kPluginNameBytesMax = 64;
 inline constexpr std::size_t kPluginMethodsMax = 64;
-inline constexpr std::size_t kPluginGenerationsMax = 64;  // Loaded images of one process; then: restart.
+inline constexpr std::size_t kPluginGenerationsMax =
+    64;  // Loaded images of one process; then: restart.
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
 
@@ -52,9 +54,10 @@ inline constexpr std::size_t kPluginCountersMax = 64;
 inline constexpr std::size_t kJobIdBytesMax = 128;
 inline constexpr std::size_t kOrganizationIdBytesMax = 64;
 inline constexpr std::size_t kJobMetadataBytesMax = 256 * 1024;
-inline constexpr std::size_t kJobErrorsMax = 1000;     // Entries kept on a job, errors and warnings each.
+inline constexpr std::size_t kJobErrorsMax =
+    1000;  // Entries kept on a job, errors and warnings each.
 inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
-inline constexpr std::size_t kJobTextBytesMax = 2048;  // Error text, stage, message.
+inline constexpr std::size_t kJobTextBytesMax = 2048;       // Error text, stage, message.
 inline constexpr std::size_t kJobListLimitDefault = 50;
 inline constexpr std::size_t kJobListLimitMax = 500;
 inline constexpr int kJobAttemptsMax = 3;
@@ -64,7 +67,7 @@ inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 inline constexpr std::chrono::seconds kJobRetryDelayBase{2};
 inline constexpr std::chrono::seconds kJobRetryDelayMax{60};
 inline constexpr std::size_t kExportWorkersMax = 16;
-inline constexpr std::size_t kExportKeysMax = 10'000;    // product_keys of one request.
+inline constexpr std::size_t kExportKeysMax = 10'000;  // product_keys of one request.
 inline constexpr std::size_t kExportColumnsMax = 2'000;
 
 // --- catalog ---
@@ -100,7 +103,8 @@ inline constexpr std::size_t kDatabaseGroupCommitMax = 64;  // Writes that share
 inline constexpr std::size_t kDatabaseReadersMax = 32;
 
 // --- HTTP (docs/http.md) ---
-inline constexpr std::size_t kHttpHeaderBytesMax = 16 * 1024;  // Above a credential, below nonsense.
+inline constexpr std::size_t kHttpHeaderBytesMax =
+    16 * 1024;  // Above a credential, below nonsense.
 inline constexpr std::size_t kHttpHeaderFieldsMax = 64;
 inline constexpr std::size_t kHttpTargetBytesMax = 2048;
 inline constexpr std::size_t kHttpBodyBytesMax = kRequestBytesMax - 64 * 1024;

@@ -1,11 +1,11 @@
 // Result<T>: a value, or the Error that stood in its way.
 //
-// EW_TRY(x, expression) unwraps into a new variable or returns the error; EW_CHECK(expression) does the
-// same for Result<void>. Both are for functions that return a Result themselves.
+// EW_TRY(x, expression) unwraps into a new variable or returns the error; EW_CHECK(expression) does
+// the same for Result<void>. Both are for functions that return a Result themselves.
 #pragma once
 
-#include <tl/expected.hpp>
 #include <utility>
+#include <tl/expected.hpp>
 
 #include "base/error.hpp"
 
@@ -25,13 +25,14 @@ using Result = tl::expected<T, Error>;
 
 #define EW_CONCAT_INNER(a, b) a##b
 #define EW_CONCAT(a, b) EW_CONCAT_INNER(a, b)
-#define EW_TRY(variable, expression)                                                     \
-    auto EW_CONCAT(ew_result_, __LINE__) = (expression);                                 \
-    if (!EW_CONCAT(ew_result_, __LINE__))                                                \
+#define EW_TRY(variable, expression)                                                      \
+    auto EW_CONCAT(ew_result_, __LINE__) = (expression);                                  \
+    if (!EW_CONCAT(ew_result_, __LINE__))                                                 \
         return ::tl::make_unexpected(std::move(EW_CONCAT(ew_result_, __LINE__)).error()); \
     variable = std::move(*EW_CONCAT(ew_result_, __LINE__))
-#define EW_CHECK(expression)                                                                      \
-    do {                                                                                          \
-        if (auto EW_CONCAT(ew_checked_, __LINE__) = (expression); !EW_CONCAT(ew_checked_, __LINE__)) \
-            return ::tl::make_unexpected(std::move(EW_CONCAT(ew_checked_, __LINE__)).error());       \
+#define EW_CHECK(expression)                                                                   \
+    do {                                                                                       \
+        if (auto EW_CONCAT(ew_checked_, __LINE__) = (expression);                              \
+            !EW_CONCAT(ew_checked_, __LINE__))                                                 \
+            return ::tl::make_unexpected(std::move(EW_CONCAT(ew_checked_, __LINE__)).error()); \
     } while (false)

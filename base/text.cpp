@@ -45,7 +45,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         row[0] = i;
         for (std::size_t j = 1; j <= b.size(); ++j) {
             const std::size_t above = row[j];
-            row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+            row[j] =
+                std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
             diagonal = above;
         }
     }
@@ -63,13 +64,16 @@ bool is_valid_utf8(std::string_view text) {
     return true;
 }
 
-bool has_control_characters(std::string_view text) { return std::ranges::any_of(text, is_control); }
+bool has_control_characters(std::string_view text) {
+    return std::ranges::any_of(text, is_control);
+}
 
 bool is_organization_id(std::string_view text) {
     const auto letter_or_digit = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     };
-    if (text.empty() || text.size() > limits::kOrganizationIdBytesMax || !letter_or_digit(text[0])) return false;
+    if (text.empty() || text.size() > limits::kOrganizationIdBytesMax || !letter_or_digit(text[0]))
+        return false;
     return std::ranges::all_of(
         text, [&](char c) { return letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
 }
@@ -77,7 +81,8 @@ bool is_organization_id(std::string_view text) {
 std::optional<std::uint64_t> parse_unsigned(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (status != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+    if (status != std::errc() || end != text.data() + text.size() || text.empty())
+        return std::nullopt;
     return value;
 }
 

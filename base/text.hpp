@@ -12,7 +12,8 @@ namespace export_worker {
 [[nodiscard]] bool is_valid_utf8(std::string_view text);
 // Any byte below 0x20 or 0x7f.
 [[nodiscard]] bool has_control_characters(std::string_view text);
-// 1 to kOrganizationIdBytesMax of A-Z a-z 0-9 . _ -, starting with a letter or digit: safe in a path.
+// 1 to kOrganizationIdBytesMax of A-Z a-z 0-9 . _ -, starting with a letter or digit: safe in a
+// path.
 [[nodiscard]] bool is_organization_id(std::string_view text);
 // Whole text, decimal, no sign, no leading blanks.
 [[nodiscard]] std::optional<std::uint64_t> parse_unsigned(std::string_view text);
@@ -21,7 +22,8 @@ namespace export_worker {
 // The longest valid UTF-8 prefix of at most `bytes_max` bytes.
 [[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max);
 // The candidate closest to `word`, when it is close enough to be a typing error.
-[[nodiscard]] std::optional<std::string_view> closest(std::string_view word, const std::string_view* candidates,
+[[nodiscard]] std::optional<std::string_view> closest(std::string_view word,
+                                                      const std::string_view* candidates,
                                                       std::size_t count);
 
 }  // namespace export_worker

@@ -11,8 +11,11 @@ enum class ThreadRole { kOther, kLoop, kWorker, kControl, kExport, kLoader };
 
 inline thread_local ThreadRole current_thread_role = ThreadRole::kOther;
 
-inline void set_thread_role(ThreadRole role) { current_thread_role = role; }
+inline void set_thread_role(ThreadRole role) {
+    current_thread_role = role;
+}
 
 }  // namespace export_worker
 
-#define EW_ASSERT_ROLE(role) EW_ASSERT(::export_worker::current_thread_role == ::export_worker::ThreadRole::role)
+#define EW_ASSERT_ROLE(role) \
+    EW_ASSERT(::export_worker::current_thread_role == ::export_worker::ThreadRole::role)

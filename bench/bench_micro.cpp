@@ -16,7 +16,9 @@ std::string request_bytes() {
     request.id = "0123456789abcdef";
     request.method = message::kDownloadUrlMethod;
     request.deadline_ms = 10000;
-    request.credentials.authorization = "Bearer mo_0123456789abcdef_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    request.credentials.authorization =
+        "Bearer "
+        "mo_0123456789abcdef_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     request.params = "\x81\xa6job_id\xd9$01a20a70-bd2c-759b-a590-1b6fd44efa16";
     return message::encode_request(request);
 }
@@ -30,9 +32,12 @@ BENCHMARK(decode_request);
 void encode_reply(benchmark::State& state) {
     std::string result;
     std::string reply;
-    const message::ServedBy served_by{"download_url", "1.0.0", 1, "344b0fea600d1f9c4af18202e3ae6f8abda414e9"};
+    const message::ServedBy served_by{"download_url", "1.0.0", 1,
+                                      "344b0fea600d1f9c4af18202e3ae6f8abda414e9"};
     for (auto _ : state) {
-        message::encode_download_url_result(result, {"https://downloads.example.com/exports/acme/1.csv?sig=x", "products.csv", 900});
+        message::encode_download_url_result(
+            result,
+            {"https://downloads.example.com/exports/acme/1.csv?sig=x", "products.csv", 900});
         message::encode_result(reply, "0123456789abcdef", result, &served_by);
         benchmark::DoNotOptimize(reply.data());
     }
@@ -40,8 +45,12 @@ void encode_reply(benchmark::State& state) {
 BENCHMARK(encode_reply);
 
 void sign_local(benchmark::State& state) {
-    const signing::LocalLinkRequest request{"https://downloads.example.com", "acme/01a20a70-bd2c-759b-a590-1b6fd44efa16.1.csv", "k1",
-                                            "0123456789abcdef0123456789abcdef", 1795473061, "products-2026-11-23.csv"};
+    const signing::LocalLinkRequest request{"https://downloads.example.com",
+                                            "acme/01a20a70-bd2c-759b-a590-1b6fd44efa16.1.csv",
+                                            "k1",
+                                            "0123456789abcdef0123456789abcdef",
+                                            1795473061,
+                                            "products-2026-11-23.csv"};
     for (auto _ : state) benchmark::DoNotOptimize(signing::sign_local_link(request));
 }
 BENCHMARK(sign_local);
@@ -54,13 +63,15 @@ signing::S3PresignRequest s3_request() {
     request.access_key_id = "AKIAIOSFODNN7EXAMPLE";
     request.unix_s = 1795473061;
     request.expires_seconds = 900;
-    request.query = {{"response-content-disposition", "attachment; filename=\"products-2026-11-23.csv\""}};
+    request.query = {
+        {"response-content-disposition", "attachment; filename=\"products-2026-11-23.csv\""}};
     return request;
 }
 
 void presign_s3_cached_key(benchmark::State& state) {
     const auto request = s3_request();
-    const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20261123", "eu-central-1", "s3");
+    const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                                               "20261123", "eu-central-1", "s3");
     for (auto _ : state) benchmark::DoNotOptimize(signing::presign_s3(request, key));
 }
 BENCHMARK(presign_s3_cached_key);
@@ -68,7 +79,8 @@ BENCHMARK(presign_s3_cached_key);
 void presign_s3_fresh_key(benchmark::State& state) {
     const auto request = s3_request();
     for (auto _ : state) {
-        const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20261123", "eu-central-1", "s3");
+        const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                                                   "20261123", "eu-central-1", "s3");
         benchmark::DoNotOptimize(signing::presign_s3(request, key));
     }
 }

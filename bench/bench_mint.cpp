@@ -1,7 +1,7 @@
 // Mints links through a running daemon: bench_mint ENDPOINT KEY JOB [IN_FLIGHT] [REQUESTS]
 //
-// One DEALER connection with a fixed number of requests in flight; prints the rate and the latency of each request from
-// send to reply. Every reply is checked to be a result.
+// One DEALER connection with a fixed number of requests in flight; prints the rate and the latency
+// of each request from send to reply. Every reply is checked to be a result.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,7 +19,8 @@ using namespace export_worker;
 using Clock = std::chrono::steady_clock;
 
 std::string make_request(const std::string& id, const std::string& key, const std::string& job) {
-    const std::string params = "\x81\xa6job_id\xd9" + std::string(1, static_cast<char>(job.size())) + job;
+    const std::string params =
+        "\x81\xa6job_id\xd9" + std::string(1, static_cast<char>(job.size())) + job;
     const std::string authorization = "Bearer " + key;
     message::Request request;
     request.id = id;
@@ -59,16 +60,19 @@ int main(int argc, char** argv) {
         while (auto reply = client->receive()) {
             const auto decoded = message::decode_reply(*reply);
             if (!decoded || !decoded->ok) {
-                std::fprintf(stderr, "refused: %s\n", decoded ? decoded->error.message.c_str() : "unreadable");
+                std::fprintf(stderr, "refused: %s\n",
+                             decoded ? decoded->error.message.c_str() : "unreadable");
                 return 1;
             }
             const auto index = std::strtoul(std::string(decoded->id).c_str(), nullptr, 10);
-            latency_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent[index]).count());
+            latency_us.push_back(
+                std::chrono::duration<double, std::micro>(Clock::now() - sent[index]).count());
         }
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - started).count();
     std::sort(latency_us.begin(), latency_us.end());
-    std::printf("%zu links, %zu in flight: %.0f/s, p50 %.0f us, p99 %.0f us\n", requests, in_flight_max,
-                static_cast<double>(requests) / seconds, latency_us[requests / 2], latency_us[requests * 99 / 100]);
+    std::printf("%zu links, %zu in flight: %.0f/s, p50 %.0f us, p99 %.0f us\n", requests,
+                in_flight_max, static_cast<double>(requests) / seconds, latency_us[requests / 2],
+                latency_us[requests * 99 / 100]);
     return 0;
 }

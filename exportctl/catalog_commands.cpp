@@ -20,8 +20,8 @@ namespace {
 using nlohmann::json;
 using options::Arguments;
 
-// Collects lines into batches that fit a message. A line that cannot travel is reported here and left empty, so that the
-// numbers of the others stay right.
+// Collects lines into batches that fit a message. A line that cannot travel is reported here and
+// left empty, so that the numbers of the others stay right.
 class Importer {
 public:
     Importer(ControlClient client, std::string organization, bool quiet)
@@ -31,7 +31,9 @@ public:
     bool add(std::string& line) {
         ++line_number_;
         if (line.size() > limits::kProductLineBytesMax) {
-            reject("expected at most " + std::to_string(limits::kProductLineBytesMax) + " bytes, found " + std::to_string(line.size()), line);
+            reject("expected at most " + std::to_string(limits::kProductLineBytesMax) +
+                       " bytes, found " + std::to_string(line.size()),
+                   line);
         } else if (!is_valid_utf8(line)) {
             reject("expected UTF-8", line);
         }
@@ -43,7 +45,8 @@ public:
     bool flush() {
         if (batch_.empty()) return true;
         const auto answer = client_.call(
-            "control.catalog_import", {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line_}}, {},
+            "control.catalog_import",
+            {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line_}}, {},
             std::chrono::seconds(60));
         if (!answer) {
             error_ = answer.error();
@@ -59,7 +62,9 @@ public:
     }
     [[nodiscard]] const message::WireError& error() const { return error_; }
     [[nodiscard]] std::int64_t rejected() const { return rejected_; }
-    [[nodiscard]] json report() const { return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}}; }
+    [[nodiscard]] json report() const {
+        return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}};
+    }
 
 private:
     void reject(const std::string& why, std::string& line) {
@@ -85,17 +90,22 @@ private:
 
 void show_report(const json& report) {
     for (const json& error : report["errors"]) {
-        std::fprintf(stderr, "line %s: %s\n", cell(error["line"]).c_str(), cell(error["message"]).c_str());
+        std::fprintf(stderr, "line %s: %s\n", cell(error["line"]).c_str(),
+                     cell(error["message"]).c_str());
     }
-    const std::int64_t hidden = report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
-    if (hidden > 0) std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
-    std::printf("%s products imported, %s lines rejected\n", cell(report["imported"]).c_str(), cell(report["rejected"]).c_str());
+    const std::int64_t hidden =
+        report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
+    if (hidden > 0)
+        std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
+    std::printf("%s products imported, %s lines rejected\n", cell(report["imported"]).c_str(),
+                cell(report["rejected"]).c_str());
 }
 
 }  // namespace
 
 int run_catalog_import(const Context& context, const Arguments& arguments) {
-    if (!arguments.has("organization")) return complain(kExitUsage, "catalog import: expected --organization ID");
+    if (!arguments.has("organization"))
+        return complain(kExitUsage, "catalog import: expected --organization ID");
     const std::string& file = arguments.words[0];
     std::ifstream opened;
     if (file != "-") {
@@ -126,16 +136,21 @@ int run_catalog_import(const Context& context, const Arguments& arguments) {
 int run_catalog_generate(const Context&, const Arguments& arguments) {
     const auto products = parse_unsigned(arguments.get("products"));
     const auto seed = parse_unsigned(arguments.get("seed", "1"));
-    if (!products || !seed) return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
+    if (!products || !seed)
+        return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
     std::ofstream opened;
     if (arguments.has("output")) {
         opened.open(arguments.get("output"), std::ios::binary | std::ios::trunc);
-        if (!opened) return complain(kExitUsage, "create " + arguments.get("output") + ": " + std::strerror(errno));
+        if (!opened)
+            return complain(kExitUsage,
+                            "create " + arguments.get("output") + ": " + std::strerror(errno));
     }
     std::ostream& out = arguments.has("output") ? opened : std::cout;
-    for (std::uint64_t index = 0; index < *products && out; ++index) out << generate_product(*seed, index) << '\n';
+    for (std::uint64_t index = 0; index < *products && out; ++index)
+        out << generate_product(*seed, index) << '\n';
     out.flush();
-    return out ? int{kExitOk} : complain(kExitRefused, "writing the catalog failed; is the disk full?");
+    return out ? int{kExitOk}
+               : complain(kExitRefused, "writing the catalog failed; is the disk full?");
 }
 
 int run_sign(const Context&, const Arguments& arguments) {

@@ -36,28 +36,41 @@ constexpr std::array<Flag, 21> kFlags{{
 
 constexpr std::array<Command, 17> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
-    {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once", run_key_create},
+    {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
+     run_key_create},
     {"key list", "", 0, 0, "organization", "all keys, revoked ones too", run_key_list},
     {"key revoke", "ID", 1, 1, "", "refuse a key from now on", run_key_revoke},
-    {"catalog import", "FILE", 1, 1, "organization", "add or replace products, one JSON object a line ('-': stdin)", run_catalog_import},
-    {"catalog generate", "", 0, 0, "products seed output", "make up a realistic catalog", run_catalog_generate},
-    {"export submit", "", 0, 0, "organization format keys columns filename wait", "queue an export", run_export_submit},
+    {"catalog import", "FILE", 1, 1, "organization",
+     "add or replace products, one JSON object a line ('-': stdin)", run_catalog_import},
+    {"catalog generate", "", 0, 0, "products seed output", "make up a realistic catalog",
+     run_catalog_generate},
+    {"export submit", "", 0, 0, "organization format keys columns filename wait", "queue an export",
+     run_export_submit},
     {"job show", "JOB", 1, 1, "organization", "one job in full", run_job_show},
-    {"job list", "", 0, 0, "organization status type limit offset", "jobs, newest first", run_job_list},
+    {"job list", "", 0, 0, "organization status type limit offset", "jobs, newest first",
+     run_job_list},
     {"job cancel", "JOB", 1, 1, "organization", "stop a job that has not finished", run_job_cancel},
-    {"job retry", "JOB", 1, 1, "organization", "run a failed or cancelled export again", run_job_retry},
+    {"job retry", "JOB", 1, 1, "organization", "run a failed or cancelled export again",
+     run_job_retry},
     {"link", "JOB", 1, 1, "organization", "mint a download URL for a completed export", run_link},
     {"plugin list", "", 0, 0, "", "loaded plugins and what they answer", run_plugin_list},
     {"plugin load", "FILE", 1, 1, "", "load one more plugin", run_plugin_load},
-    {"plugin check", "FILE", 1, 1, "daemon", "would the daemon take this file? Works without one; with --config also creates it", run_plugin_check},
-    {"sign", "", 0, 0, "explain", "JSON lines in, signed URLs out, offline (docs/signing.md)", run_sign},
+    {"plugin check", "FILE", 1, 1, "daemon",
+     "would the daemon take this file? Works without one; with --config also creates it",
+     run_plugin_check},
+    {"sign", "", 0, 0, "explain", "JSON lines in, signed URLs out, offline (docs/signing.md)",
+     run_sign},
     {"drain", "", 0, 0, "", "refuse new requests; what is in flight finishes", run_drain},
 }};
 
 }  // namespace
 
-std::span<const Command> commands() { return kCommands; }
-std::span<const Flag> all_flags() { return kFlags; }
+std::span<const Command> commands() {
+    return kCommands;
+}
+std::span<const Flag> all_flags() {
+    return kFlags;
+}
 
 int complain(ExitCode code, std::string_view text) {
     std::fprintf(stderr, "exportctl: %.*s\n", static_cast<int>(text.size()), text.data());

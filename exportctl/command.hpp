@@ -23,7 +23,7 @@ enum ExitCode : int {
 
 struct Context {
     std::string config_path;
-    bool json = false;             // Answers for programs, on stdout, one JSON value.
+    bool json = false;  // Answers for programs, on stdout, one JSON value.
 };
 
 struct Command {

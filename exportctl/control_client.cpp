@@ -30,14 +30,17 @@ tl::expected<ControlClient, int> ControlClient::open(const Context& context) {
     auto client = transport::Client::open(*endpoint);
     if (!client) return tl::unexpected(complain(kExitConfig, client.error().message));
     if (!client->wait_connected(std::chrono::milliseconds(2000))) {
-        return tl::unexpected(complain(kExitUnavailable, "no daemon answers on " + *endpoint +
-                                                             "; is export-workerd running, and may you open the socket?"));
+        return tl::unexpected(complain(
+            kExitUnavailable, "no daemon answers on " + *endpoint +
+                                  "; is export-workerd running, and may you open the socket?"));
     }
     return ControlClient(std::move(*client));
 }
 
-tl::expected<json, message::WireError> ControlClient::call(std::string_view method, const json& params,
-                                                           std::string_view organization, std::chrono::seconds timeout) {
+tl::expected<json, message::WireError> ControlClient::call(std::string_view method,
+                                                           const json& params,
+                                                           std::string_view organization,
+                                                           std::chrono::seconds timeout) {
     std::string bytes;
     json::to_msgpack(params, bytes);
     const std::string id = "exportctl-" + std::to_string(++calls_);
@@ -64,8 +67,9 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
             return json::from_msgpack(decoded->result.begin(), decoded->result.end(), true, false);
         }
         if (client_.losses() != losses) {
-            return fail_with(WireCode::kPluginUnavailable, "the daemon went away before it answered; look at its log, then at "
-                                                           "the state, before you try again");
+            return fail_with(WireCode::kPluginUnavailable,
+                             "the daemon went away before it answered; look at its log, then at "
+                             "the state, before you try again");
         }
         client_.wait(std::chrono::milliseconds(200), -1);
     }
@@ -74,7 +78,8 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
 }
 
 int complain(const message::WireError& error) {
-    const bool away = error.code == WireCode::kPluginUnavailable || error.code == WireCode::kDeadlineExceeded;
+    const bool away =
+        error.code == WireCode::kPluginUnavailable || error.code == WireCode::kDeadlineExceeded;
     return complain(away ? kExitUnavailable : kExitRefused, error.message);
 }
 

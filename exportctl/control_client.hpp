@@ -2,9 +2,9 @@
 #pragma once
 
 #include <chrono>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include <tl/expected.hpp>
 
@@ -17,13 +17,14 @@ namespace export_worker::exportctl {
 
 class ControlClient {
 public:
-    // Finds the endpoint in the configuration and connects. Prints what is wrong; the exit code is the error.
+    // Finds the endpoint in the configuration and connects. Prints what is wrong; the exit code is
+    // the error.
     [[nodiscard]] static tl::expected<ControlClient, int> open(const Context& context);
 
     // One request, one reply. A call that times out is not repeated: it may have been done.
-    [[nodiscard]] tl::expected<nlohmann::json, message::WireError> call(std::string_view method, const nlohmann::json& params,
-                                                                        std::string_view organization = {},
-                                                                        std::chrono::seconds timeout = std::chrono::seconds(30));
+    [[nodiscard]] tl::expected<nlohmann::json, message::WireError> call(
+        std::string_view method, const nlohmann::json& params, std::string_view organization = {},
+        std::chrono::seconds timeout = std::chrono::seconds(30));
 
 private:
     explicit ControlClient(transport::Client client) : client_(std::move(client)) {}

@@ -2,15 +2,16 @@
 
 #include <array>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string_view>
+#include <nlohmann/json.hpp>
 
 namespace export_worker::exportctl {
 namespace {
 
 using nlohmann::json;
 
-// SplitMix64 (Steele, Lea, Flood 2014): tiny, and defined bit by bit, unlike the distributions of <random>.
+// SplitMix64 (Steele, Lea, Flood 2014): tiny, and defined bit by bit, unlike the distributions of
+// <random>.
 class Random {
 public:
     explicit Random(std::uint64_t seed) : state_(seed) {}
@@ -32,15 +33,19 @@ private:
 };
 
 constexpr std::array<std::string_view, 5> kTypes{"shirt", "shoe", "mug", "book", "lamp"};
-constexpr std::array<std::string_view, 8> kBrands{"Nordwind", "Café Crème", "O'Neal & Sons", "Müller", "北極星", "Ångström",
+constexpr std::array<std::string_view, 8> kBrands{"Nordwind",    "Café Crème", "O'Neal & Sons",
+                                                  "Müller",      "北極星",     "Ångström",
                                                   "Plain Goods", "Łódź Works"};
-constexpr std::array<std::string_view, 8> kAdjectives{"soft", "sturdy", "Übergroß", "vintage", "eco-friendly", "été", "12\" wide",
-                                                      "hand-made"};
-constexpr std::array<std::string_view, 7> kColors{"red", "navy blue", "jaune", "weiß", "black", "голубой", "🟢 green"};
-constexpr std::array<std::string_view, 6> kMaterials{"cotton", "wool", "stoneware", "paper", "steel", "leather"};
+constexpr std::array<std::string_view, 8> kAdjectives{
+    "soft", "sturdy", "Übergroß", "vintage", "eco-friendly", "été", "12\" wide", "hand-made"};
+constexpr std::array<std::string_view, 7> kColors{"red",   "navy blue", "jaune",     "weiß",
+                                                  "black", "голубой",   "🟢 green"};
+constexpr std::array<std::string_view, 6> kMaterials{"cotton", "wool",  "stoneware",
+                                                     "paper",  "steel", "leather"};
 constexpr std::array<std::string_view, 5> kSizes{"S", "M", "L", "XL", "XXL"};
 // What spreadsheets take for formulas; an export must carry them as they are.
-constexpr std::array<std::string_view, 5> kFormulaLike{"=SUM(A1:A9)", "+49 40 1234", "-20% today", "@home collection", "=1+1\",\"x"};
+constexpr std::array<std::string_view, 5> kFormulaLike{"=SUM(A1:A9)", "+49 40 1234", "-20% today",
+                                                       "@home collection", "=1+1\",\"x"};
 
 json price(Random& random) {
     const std::uint64_t cents = 99 + random.below(49'900);
@@ -54,13 +59,15 @@ std::string description(Random& random, const std::string& name) {
     if (random.one_in(10)) return random.pick(kFormulaLike);
     std::string text = name + ", made of " + random.pick(kMaterials) + ".";
     if (random.one_in(3)) text += "\nCare: \"wash cold\", dry flat.\r\nImported, boxed; see label.";
-    for (std::uint64_t left = random.below(4); left > 0; --left) text += " It is " + random.pick(kAdjectives) + " and " + random.pick(kColors) + ".";
+    for (std::uint64_t left = random.below(4); left > 0; --left)
+        text += " It is " + random.pick(kAdjectives) + " and " + random.pick(kColors) + ".";
     return text;
 }
 
 json colors(Random& random) {
     json out = json::array();
-    for (std::uint64_t count = 1 + random.below(3); count > 0; --count) out.push_back(random.pick(kColors));
+    for (std::uint64_t count = 1 + random.below(3); count > 0; --count)
+        out.push_back(random.pick(kColors));
     return out;
 }
 
@@ -68,9 +75,11 @@ json variants(Random& random, const std::string& key) {
     json out = json::array();
     const std::uint64_t count = 1 + random.below(4);
     for (std::uint64_t index = 0; index < count; ++index) {
-        out.push_back({{"key", key + "/" + std::string(kSizes[index])},
-                       {"isPublished", !random.one_in(5)},
-                       {"properties", {{"size", kSizes[index]}, {"price", price(random)}, {"stock", random.below(500)}}}});
+        out.push_back(
+            {{"key", key + "/" + std::string(kSizes[index])},
+             {"isPublished", !random.one_in(5)},
+             {"properties",
+              {{"size", kSizes[index]}, {"price", price(random)}, {"stock", random.below(500)}}}});
     }
     return out;
 }
@@ -84,20 +93,26 @@ std::string generate_product(std::uint64_t seed, std::uint64_t index) {
     const std::string type = random.pick(kTypes);
     const std::string brand = random.pick(kBrands);
     const std::string name = brand + " " + random.pick(kAdjectives) + " " + type;
-    json properties = {{"name", name},
-                       {"brand", brand},
-                       {"description", description(random, name)},
-                       {"colors", colors(random)},
-                       {"price", price(random)},
-                       {"ean", "0" + std::to_string(400'000'000'000ULL + random.below(99'999'999'999ULL))},
-                       {"dimensions",
-                        {{"width_mm", 10 + random.below(900)}, {"height_mm", 10 + random.below(900)}, {"weight_kg", static_cast<double>(random.below(20'000)) / 1000.0}}}};
+    json properties = {
+        {"name", name},
+        {"brand", brand},
+        {"description", description(random, name)},
+        {"colors", colors(random)},
+        {"price", price(random)},
+        {"ean", "0" + std::to_string(400'000'000'000ULL + random.below(99'999'999'999ULL))},
+        {"dimensions",
+         {{"width_mm", 10 + random.below(900)},
+          {"height_mm", 10 + random.below(900)},
+          {"weight_kg", static_cast<double>(random.below(20'000)) / 1000.0}}}};
     if (type == "book") {
         properties["author"] = random.pick(kBrands);
         properties["pages"] = 20 + random.below(900);
     }
     if (type == "lamp") properties["is_dimmable"] = random.one_in(2);
-    json product = {{"key", key}, {"productType", type}, {"isPublished", !random.one_in(4)}, {"properties", std::move(properties)}};
+    json product = {{"key", key},
+                    {"productType", type},
+                    {"isPublished", !random.one_in(4)},
+                    {"properties", std::move(properties)}};
     if (random.one_in(3)) product["variants"] = variants(random, key);
     return product.dump();
 }

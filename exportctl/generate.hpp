@@ -1,7 +1,7 @@
 // A made-up but realistic catalog, the same for the same seed on every machine.
 //
-// Five product types; nested and multi-valued properties; names with non-ASCII letters, quotes, commas and newlines;
-// values that start with = + - @; about every third product has variants.
+// Five product types; nested and multi-valued properties; names with non-ASCII letters, quotes,
+// commas and newlines; values that start with = + - @; about every third product has variants.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // export, job, link.
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <thread>
+#include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
 #include "exportctl/commands.hpp"
@@ -14,22 +14,29 @@ namespace {
 using nlohmann::json;
 using options::Arguments;
 
-bool is_final(const std::string& status) { return status != "pending" && status != "in_progress"; }
-bool has_file(const std::string& status) { return status == "completed" || status == "completed_with_warnings"; }
+bool is_final(const std::string& status) {
+    return status != "pending" && status != "in_progress";
+}
+bool has_file(const std::string& status) {
+    return status == "completed" || status == "completed_with_warnings";
+}
 
 void show_job(const json& job) {
     std::vector<std::pair<std::string, std::string>> fields;
-    for (const char* name : {"job_id", "job_type", "status", "stage", "created_at", "started_at", "completed_at", "error_message"}) {
+    for (const char* name : {"job_id", "job_type", "status", "stage", "created_at", "started_at",
+                             "completed_at", "error_message"}) {
         if (!job[name].is_null()) fields.emplace_back(name, cell(job[name]));
     }
-    fields.emplace_back("items", cell(job["processed_items"]) + " of " + cell(job["total_items"]) + ", " +
-                                     cell(job["failed_items"]) + " failed, " + cell(job["warned_items"]) + " warned");
-    for (const auto& item : job["metadata"].items()) fields.emplace_back(item.key(), cell(item.value()));
+    fields.emplace_back("items", cell(job["processed_items"]) + " of " + cell(job["total_items"]) +
+                                     ", " + cell(job["failed_items"]) + " failed, " +
+                                     cell(job["warned_items"]) + " warned");
+    for (const auto& item : job["metadata"].items())
+        fields.emplace_back(item.key(), cell(item.value()));
     print_fields(fields);
     for (const char* kind : {"errors", "warnings"}) {
         for (const json& entry : job[kind]) {
-            std::printf("%s %s: %s\n", entry["error_type"].get<std::string>().c_str(), cell(entry["entity_key"]).c_str(),
-                        cell(entry["message"]).c_str());
+            std::printf("%s %s: %s\n", entry["error_type"].get<std::string>().c_str(),
+                        cell(entry["entity_key"]).c_str(), cell(entry["message"]).c_str());
         }
     }
 }
@@ -43,27 +50,32 @@ int show_answer(const Context& context, const json& answer, void (*show)(const j
     return kExitOk;
 }
 
-int call_about_job(const Context& context, const Arguments& arguments, const char* method, void (*show)(const json&)) {
+int call_about_job(const Context& context, const Arguments& arguments, const char* method,
+                   void (*show)(const json&)) {
     auto client = ControlClient::open(context);
     if (!client) return client.error();
-    const auto answer = client->call(method, {{"job_id", arguments.words[0]}}, arguments.get("organization"));
+    const auto answer =
+        client->call(method, {{"job_id", arguments.words[0]}}, arguments.get("organization"));
     if (!answer) return complain(answer.error());
     return show_answer(context, *answer, show);
 }
 
-// Polls until the job has ended. A daemon that restarts meanwhile is waited for: the job survives it.
+// Polls until the job has ended. A daemon that restarts meanwhile is waited for: the job survives
+// it.
 int wait_for_job(const Context& context, ControlClient& client, const std::string& job_id) {
     json job;
     {
         ProgressBar bar(context.json);
         int failures = 0;
         for (;;) {
-            auto answer = client.call("jobs.get", {{"job_id", job_id}}, {}, std::chrono::seconds(5));
+            auto answer =
+                client.call("jobs.get", {{"job_id", job_id}}, {}, std::chrono::seconds(5));
             if (!answer && ++failures > 60) return complain(answer.error());
             if (answer) {
                 failures = 0;
                 job = std::move(*answer);
-                bar.update(job["processed_items"].get<std::int64_t>(), job["total_items"].get<std::int64_t>(), cell(job["status"]));
+                bar.update(job["processed_items"].get<std::int64_t>(),
+                           job["total_items"].get<std::int64_t>(), cell(job["status"]));
                 if (is_final(cell(job["status"]))) break;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(answer ? 100 : 500));
@@ -76,7 +88,8 @@ int wait_for_job(const Context& context, ControlClient& client, const std::strin
 }  // namespace
 
 int run_export_submit(const Context& context, const Arguments& arguments) {
-    if (!arguments.has("organization")) return complain(kExitUsage, "export submit: expected --organization ID");
+    if (!arguments.has("organization"))
+        return complain(kExitUsage, "export submit: expected --organization ID");
     json params = {{"format", arguments.get("format", "csv")}};
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
@@ -99,13 +112,15 @@ int run_job_show(const Context& context, const Arguments& arguments) {
 int run_job_cancel(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.cancel", [](const json& job) {
         const bool running = !is_final(cell(job["status"]));
-        std::printf("job %s: %s\n", cell(job["job_id"]).c_str(), running ? "stops at its next sign of life" : "cancelled");
+        std::printf("job %s: %s\n", cell(job["job_id"]).c_str(),
+                    running ? "stops at its next sign of life" : "cancelled");
     });
 }
 
 int run_job_retry(const Context& context, const Arguments& arguments) {
-    return call_about_job(context, arguments, "jobs.retry",
-                          [](const json& job) { std::printf("job %s: pending again\n", cell(job["job_id"]).c_str()); });
+    return call_about_job(context, arguments, "jobs.retry", [](const json& job) {
+        std::printf("job %s: pending again\n", cell(job["job_id"]).c_str());
+    });
 }
 
 int run_job_list(const Context& context, const Arguments& arguments) {
@@ -126,7 +141,8 @@ int run_job_list(const Context& context, const Arguments& arguments) {
         std::vector<std::vector<std::string>> rows;
         for (const json& job : page["items"]) {
             rows.push_back({cell(job["job_id"]), cell(job["job_type"]), cell(job["status"]),
-                            cell(job["processed_items"]) + "/" + cell(job["total_items"]), cell(job["created_at"])});
+                            cell(job["processed_items"]) + "/" + cell(job["total_items"]),
+                            cell(job["created_at"])});
         }
         print_table({"JOB", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
         std::printf("%zu of %s\n", page["items"].size(), cell(page["total"]).c_str());
@@ -136,7 +152,8 @@ int run_job_list(const Context& context, const Arguments& arguments) {
 int run_link(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "download_url.get", [](const json& link) {
         std::printf("%s\n", cell(link["download_url"]).c_str());
-        std::fprintf(stderr, "%s, good for %s s\n", cell(link["filename"]).c_str(), cell(link["expires_in_seconds"]).c_str());
+        std::fprintf(stderr, "%s, good for %s s\n", cell(link["filename"]).c_str(),
+                     cell(link["expires_in_seconds"]).c_str());
     });
 }
 

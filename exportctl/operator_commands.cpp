@@ -19,7 +19,8 @@ using nlohmann::json;
 using options::Arguments;
 
 // One call whose answer `show` prints for people.
-int call_and_show(const Context& context, const char* method, const json& params, void (*show)(const json&)) {
+int call_and_show(const Context& context, const char* method, const json& params,
+                  void (*show)(const json&)) {
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     const auto answer = client->call(method, params);
@@ -36,26 +37,32 @@ void show_plugins(const json& plugins) {
     std::vector<std::vector<std::string>> rows;
     for (const json& plugin : plugins) {
         std::string methods;
-        for (const json& method : plugin["methods"]) methods += (methods.empty() ? "" : " ") + cell(method["name"]);
+        for (const json& method : plugin["methods"])
+            methods += (methods.empty() ? "" : " ") + cell(method["name"]);
         rows.push_back({cell(plugin["name"]), cell(plugin["version"]), cell(plugin["generation"]),
-                        cell(plugin["build_id"]).substr(0, 12), cell(plugin["handled"]), cell(plugin["faults"]), methods});
+                        cell(plugin["build_id"]).substr(0, 12), cell(plugin["handled"]),
+                        cell(plugin["faults"]), methods});
     }
-    print_table({"PLUGIN", "VERSION", "GENERATION", "BUILD-ID", "HANDLED", "FAULTS", "METHODS"}, rows);
+    print_table({"PLUGIN", "VERSION", "GENERATION", "BUILD-ID", "HANDLED", "FAULTS", "METHODS"},
+                rows);
 }
 
 void show_status(const json& status) {
     const json& requests = status["requests"];
     const json& jobs = status["jobs"];
-    print_fields({{"daemon", "export-workerd " + cell(status["version"]) + ", pid " + cell(status["pid"]) +
-                                 (status["draining"].get<bool>() ? ", draining" : "")},
-                  {"up since", cell(status["started_at"]) + " (" + cell(status["uptime_seconds"]) + " s)"},
-                  {"data socket", cell(status["data_endpoint"])},
-                  {"requests", cell(requests["accepted"]) + " accepted = " + cell(requests["replied"]) + " answered + " +
-                                   cell(requests["error_replied"]) + " refused + " + cell(requests["client_gone"]) +
-                                   " client gone + " + cell(requests["in_flight"]) + " in flight"},
-                  {"jobs", cell(jobs["pending"]) + " pending, " + cell(jobs["in_progress"]) + " in progress, " +
-                               cell(jobs["completed"]) + " completed, " + cell(jobs["failed"]) + " failed, " +
-                               cell(jobs["cancelled"]) + " cancelled"}});
+    print_fields(
+        {{"daemon", "export-workerd " + cell(status["version"]) + ", pid " + cell(status["pid"]) +
+                        (status["draining"].get<bool>() ? ", draining" : "")},
+         {"up since", cell(status["started_at"]) + " (" + cell(status["uptime_seconds"]) + " s)"},
+         {"data socket", cell(status["data_endpoint"])},
+         {"requests", cell(requests["accepted"]) + " accepted = " + cell(requests["replied"]) +
+                          " answered + " + cell(requests["error_replied"]) + " refused + " +
+                          cell(requests["client_gone"]) + " client gone + " +
+                          cell(requests["in_flight"]) + " in flight"},
+         {"jobs", cell(jobs["pending"]) + " pending, " + cell(jobs["in_progress"]) +
+                      " in progress, " + cell(jobs["completed"]) + " completed, " +
+                      cell(jobs["failed"]) + " failed, " + cell(jobs["cancelled"]) +
+                      " cancelled"}});
     std::printf("\n");
     show_plugins(status["plugins"]);
 }
@@ -64,9 +71,10 @@ void show_keys(const json& answer) {
     std::vector<std::vector<std::string>> rows;
     for (const json& key : answer["items"]) {
         std::string permissions;
-        for (const json& permission : key["permissions"]) permissions += (permissions.empty() ? "" : " ") + cell(permission);
-        rows.push_back({cell(key["id"]), cell(key["organization"]), cell(key["name"]), permissions, cell(key["created_at"]),
-                        cell(key["revoked_at"])});
+        for (const json& permission : key["permissions"])
+            permissions += (permissions.empty() ? "" : " ") + cell(permission);
+        rows.push_back({cell(key["id"]), cell(key["organization"]), cell(key["name"]), permissions,
+                        cell(key["created_at"]), cell(key["revoked_at"])});
     }
     print_table({"ID", "ORGANIZATION", "NAME", "PERMISSIONS", "CREATED", "REVOKED"}, rows);
 }
@@ -79,31 +87,38 @@ std::filesystem::path own_directory() {
 
 }  // namespace
 
-int run_status(const Context& context, const Arguments&) { return call_and_show(context, "control.status", json::object(), show_status); }
+int run_status(const Context& context, const Arguments&) {
+    return call_and_show(context, "control.status", json::object(), show_status);
+}
 
 int run_drain(const Context& context, const Arguments&) {
-    return call_and_show(context, "control.drain", json::object(),
-                         [](const json&) { std::printf("draining: new requests are refused from now on\n"); });
+    return call_and_show(context, "control.drain", json::object(), [](const json&) {
+        std::printf("draining: new requests are refused from now on\n");
+    });
 }
 
 int run_key_create(const Context& context, const Arguments& arguments) {
-    const json params = {{"organization", arguments.get("organization")},
-                         {"name", arguments.get("name")},
-                         {"permissions", split_commas(arguments.get("permission", "product:read"))}};
+    const json params = {
+        {"organization", arguments.get("organization")},
+        {"name", arguments.get("name")},
+        {"permissions", split_commas(arguments.get("permission", "product:read"))}};
     return call_and_show(context, "control.key_create", params, [](const json& key) {
         std::printf("%s\n", cell(key["key"]).c_str());
-        std::fprintf(stderr, "key %s of organization %s: copy it now, it is not shown again\n", cell(key["id"]).c_str(),
-                     cell(key["organization"]).c_str());
+        std::fprintf(stderr, "key %s of organization %s: copy it now, it is not shown again\n",
+                     cell(key["id"]).c_str(), cell(key["organization"]).c_str());
     });
 }
 
 int run_key_list(const Context& context, const Arguments& arguments) {
-    return call_and_show(context, "control.key_list", {{"organization", arguments.get("organization")}}, show_keys);
+    return call_and_show(context, "control.key_list",
+                         {{"organization", arguments.get("organization")}}, show_keys);
 }
 
 int run_key_revoke(const Context& context, const Arguments& arguments) {
-    return call_and_show(context, "control.key_revoke", {{"id", arguments.words[0]}},
-                         [](const json& key) { std::printf("key %s is refused from now on\n", cell(key["id"]).c_str()); });
+    return call_and_show(
+        context, "control.key_revoke", {{"id", arguments.words[0]}}, [](const json& key) {
+            std::printf("key %s is refused from now on\n", cell(key["id"]).c_str());
+        });
 }
 
 int run_plugin_list(const Context& context, const Arguments&) {
@@ -112,18 +127,23 @@ int run_plugin_list(const Context& context, const Arguments&) {
 }
 
 int run_plugin_load(const Context& context, const Arguments& arguments) {
-    const std::string file = std::filesystem::absolute(arguments.words[0]).lexically_normal().string();
-    return call_and_show(context, "control.plugin_load", {{"file", file}}, [](const json& plugin) { show_plugins(json::array({plugin})); });
+    const std::string file =
+        std::filesystem::absolute(arguments.words[0]).lexically_normal().string();
+    return call_and_show(context, "control.plugin_load", {{"file", file}},
+                         [](const json& plugin) { show_plugins(json::array({plugin})); });
 }
 
 // The daemon's program holds the code that judges, so it is what judges here.
 int run_plugin_check(const Context& context, const Arguments& arguments) {
-    const std::string daemon = arguments.get("daemon", (own_directory() / "export-workerd").string());
+    const std::string daemon =
+        arguments.get("daemon", (own_directory() / "export-workerd").string());
     std::vector<const char*> words{daemon.c_str(), "--check-plugin", arguments.words[0].c_str()};
-    if (arguments.has("config")) words.insert(words.end(), {"--config", context.config_path.c_str()});
+    if (arguments.has("config"))
+        words.insert(words.end(), {"--config", context.config_path.c_str()});
     words.push_back(nullptr);
     ::execv(daemon.c_str(), const_cast<char* const*>(words.data()));
-    return complain(kExitUnavailable, "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
+    return complain(kExitUnavailable,
+                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
 }
 
 }  // namespace export_worker::exportctl

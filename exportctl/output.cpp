@@ -10,8 +10,8 @@ namespace export_worker::exportctl {
 namespace {
 
 std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+    return static_cast<std::size_t>(std::ranges::count_if(
+        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
 void print_line(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
@@ -25,11 +25,13 @@ void print_line(const std::vector<std::string>& cells, const std::vector<std::si
 
 }  // namespace
 
-void print_table(const std::vector<std::string>& headers, const std::vector<std::vector<std::string>>& rows) {
+void print_table(const std::vector<std::string>& headers,
+                 const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const std::string& header : headers) widths.push_back(width_of(header));
     for (const auto& row : rows) {
-        for (std::size_t index = 0; index < row.size(); ++index) widths[index] = std::max(widths[index], width_of(row[index]));
+        for (std::size_t index = 0; index < row.size(); ++index)
+            widths[index] = std::max(widths[index], width_of(row[index]));
     }
     print_line(headers, widths);
     for (const auto& row : rows) print_line(row, widths);
@@ -39,12 +41,14 @@ void print_fields(const std::vector<std::pair<std::string, std::string>>& fields
     std::size_t width = 0;
     for (const auto& field : fields) width = std::max(width, width_of(field.first));
     for (const auto& [name, value] : fields) {
-        std::printf("%s:%*s %s\n", name.c_str(), static_cast<int>(width - width_of(name)), "", value.c_str());
+        std::printf("%s:%*s %s\n", name.c_str(), static_cast<int>(width - width_of(name)), "",
+                    value.c_str());
     }
 }
 
 void print_json(const nlohmann::json& value) {
-    std::printf("%s\n", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::printf("%s\n",
+                value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 std::string cell(const nlohmann::json& value) {
@@ -74,14 +78,17 @@ void ProgressBar::update(std::int64_t done, std::int64_t total, std::string_view
     constexpr int kWidth = 30;
     drawn_ = true;
     if (total <= 0) {
-        std::fprintf(stderr, "\r\033[K%lld  %.*s", static_cast<long long>(done), static_cast<int>(text.size()), text.data());
+        std::fprintf(stderr, "\r\033[K%lld  %.*s", static_cast<long long>(done),
+                     static_cast<int>(text.size()), text.data());
         return;
     }
     const int filled = static_cast<int>(std::min<std::int64_t>(kWidth, done * kWidth / total));
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kWidth - filled), '.');
+    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
+                            std::string(static_cast<std::size_t>(kWidth - filled), '.');
     std::fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld/%lld  %.*s", bar.c_str(),
-                 static_cast<long long>(std::min<std::int64_t>(100, done * 100 / total)), static_cast<long long>(done),
-                 static_cast<long long>(total), static_cast<int>(text.size()), text.data());
+                 static_cast<long long>(std::min<std::int64_t>(100, done * 100 / total)),
+                 static_cast<long long>(done), static_cast<long long>(total),
+                 static_cast<int>(text.size()), text.data());
 }
 
 }  // namespace export_worker::exportctl

@@ -2,15 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+#include <nlohmann/json_fwd.hpp>
 
 namespace export_worker::exportctl {
 
-// Columns as wide as their widest cell, two blanks between them. Widths count characters, not bytes.
-void print_table(const std::vector<std::string>& headers, const std::vector<std::vector<std::string>>& rows);
+// Columns as wide as their widest cell, two blanks between them. Widths count characters, not
+// bytes.
+void print_table(const std::vector<std::string>& headers,
+                 const std::vector<std::vector<std::string>>& rows);
 // "name: value" lines, values aligned.
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields);
 void print_json(const nlohmann::json& value);

@@ -1,7 +1,7 @@
 #include "exportctl/sign.hpp"
 
-#include <nlohmann/json.hpp>
 #include <set>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
 #include "base/hex.hpp"
@@ -15,7 +15,9 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
 // The fields of one request. Absent and null mean the same; a field nobody asked for is an error.
 class Fields {
@@ -35,7 +37,8 @@ public:
     Result<std::int64_t> integer(const char* name) {
         const json* value = take(name);
         if (value == nullptr) return refuse(std::string(name) + ": missing");
-        if (!value->is_number_integer()) return refuse(std::string(name) + ": expected a whole number");
+        if (!value->is_number_integer())
+            return refuse(std::string(name) + ": expected a whole number");
         return value->get<std::int64_t>();
     }
     Result<std::vector<std::pair<std::string, std::string>>> texts(const char* name) {
@@ -44,14 +47,16 @@ public:
         if (value == nullptr) return out;
         if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
         for (const auto& item : value->items()) {
-            if (!item.value().is_string()) return refuse(std::string(name) + ": expected text values");
+            if (!item.value().is_string())
+                return refuse(std::string(name) + ": expected text values");
             out.emplace_back(item.key(), item.value().get<std::string>());
         }
         return out;
     }
     Result<void> finish() const {
         for (const auto& item : object_.items()) {
-            if (!known_.contains(item.key())) return refuse(printable(item.key()) + ": this provider has no such key");
+            if (!known_.contains(item.key()))
+                return refuse(printable(item.key()) + ": this provider has no such key");
         }
         return {};
     }
@@ -81,8 +86,10 @@ Result<json> sign_s3(const json& object, bool explain) {
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
     EW_TRY(const auto query, fields.texts("query"));
     EW_CHECK(fields.finish());
-    if (addressing != "virtual" && addressing != "path") return refuse("addressing: expected virtual or path");
-    if (method != "GET" && method != "HEAD" && method != "PUT") return refuse("method: expected GET, HEAD or PUT");
+    if (addressing != "virtual" && addressing != "path")
+        return refuse("addressing: expected virtual or path");
+    if (method != "GET" && method != "HEAD" && method != "PUT")
+        return refuse("method: expected GET, HEAD or PUT");
     EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
     signing::S3PresignRequest request;
     request.method = method;
@@ -90,15 +97,17 @@ Result<json> sign_s3(const json& object, bool explain) {
     request.key = key;
     request.region = region;
     request.endpoint = endpoint;
-    request.addressing = addressing == "path" ? signing::S3Addressing::kPath : signing::S3Addressing::kVirtual;
+    request.addressing =
+        addressing == "path" ? signing::S3Addressing::kPath : signing::S3Addressing::kVirtual;
     request.access_key_id = access_key_id;
     request.session_token = token;
     request.unix_s = unix_s;
     request.expires_seconds = expires_in;
     for (const auto& [name, value] : query) request.query.emplace_back(name, value);
     const signing::SigningTime time(unix_s);
-    EW_TRY(const signing::S3Presigned signed_url,
-           signing::presign_s3(request, signing::derive_sigv4_key(secret, time.day(), region, "s3")));
+    EW_TRY(
+        const signing::S3Presigned signed_url,
+        signing::presign_s3(request, signing::derive_sigv4_key(secret, time.day(), region, "s3")));
     json out = {{"url", signed_url.url}};
     if (explain) {
         out["canonical_request"] = signed_url.canonical_request;
@@ -120,8 +129,9 @@ Result<json> sign_local(const json& object, bool explain) {
     if (expires_in < 1) return refuse("expires_in: expected at least 1");
     EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
     EW_TRY(const std::string secret, from_hex(key_hex));
-    EW_TRY(const signing::LocalLink link,
-           signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename}));
+    EW_TRY(
+        const signing::LocalLink link,
+        signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename}));
     json out = {{"url", link.url}};
     if (explain) out["string_to_sign"] = link.string_to_sign;
     return out;

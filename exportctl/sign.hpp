@@ -1,8 +1,8 @@
 // `exportctl sign`: one JSON request a line in, one signed URL a line out. Offline.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 namespace export_worker::exportctl {
 

@@ -24,12 +24,14 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
         cookies.remove_prefix(std::min(end + 1, cookies.size()));
         while (pair.starts_with(' ')) pair.remove_prefix(1);
         const std::size_t equals = pair.find('=');
-        if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+        if (equals != std::string_view::npos && pair.substr(0, equals) == name)
+            return pair.substr(equals + 1);
     }
     return {};
 }
 
-// W3C Trace Context, section 3.2: version-traceid-parentid-flags in lower-case hex; anything else is dropped.
+// W3C Trace Context, section 3.2: version-traceid-parentid-flags in lower-case hex; anything else
+// is dropped.
 std::string_view valid_traceparent(std::string_view text) {
     if (text.size() != 55 || text.starts_with("ff")) return {};
     for (std::size_t index = 0; index < text.size(); ++index) {
@@ -53,15 +55,19 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
         std::ranges::replace(pair, '+', ' ');
         const std::size_t equals = std::min(pair.find('='), pair.size());
         const auto name = signing::percent_decode(pair.substr(0, equals));
-        const auto value = signing::percent_decode(std::string_view(pair).substr(std::min(equals + 1, pair.size())));
+        const auto value = signing::percent_decode(
+            std::string_view(pair).substr(std::min(equals + 1, pair.size())));
         if (!name || !value || !is_valid_utf8(*name) || !is_valid_utf8(*value)) {
-            return tl::unexpected(make_error_response(400, "Bad request: the query is not percent-encoded UTF-8"));
+            return tl::unexpected(
+                make_error_response(400, "Bad request: the query is not percent-encoded UTF-8"));
         }
         if (*name == "limit" || *name == "offset") {
             const auto number = parse_unsigned(*value);
             if (!number) {
                 return tl::unexpected(make_validation_response(
-                    {"query", *name}, "Input should be a valid integer, unable to parse string as an integer", "int_parsing"));
+                    {"query", *name},
+                    "Input should be a valid integer, unable to parse string as an integer",
+                    "int_parsing"));
             }
             params[*name] = *number;
         } else {
@@ -81,40 +87,48 @@ tl::expected<json, Response> read_body(std::string_view body) {
     try {
         json object = json::parse(body.begin(), body.end(), depth_limit);
         if (object.is_object()) return object;
-        return tl::unexpected(make_validation_response({"body"}, "Input should be a valid dictionary", "dict_type"));
+        return tl::unexpected(
+            make_validation_response({"body"}, "Input should be a valid dictionary", "dict_type"));
     } catch (const std::exception&) {
-        return tl::unexpected(make_validation_response({"body"}, "JSON decode error", "json_invalid"));
+        return tl::unexpected(
+            make_validation_response({"body"}, "JSON decode error", "json_invalid"));
     }
 }
 
-// A job_id that no job can have is refused here, in the words FastAPI has for it, without asking the daemon.
+// A job_id that no job can have is refused here, in the words FastAPI has for it, without asking
+// the daemon.
 tl::expected<void, Response> check_job_id(const std::string& job_id) {
     if (job_id.size() > limits::kJobIdBytesMax) {
         return tl::unexpected(make_validation_response(
-            {"path", "job_id"}, "String should have at most " + std::to_string(limits::kJobIdBytesMax) + " bytes",
+            {"path", "job_id"},
+            "String should have at most " + std::to_string(limits::kJobIdBytesMax) + " bytes",
             "string_too_long"));
     }
     if (has_control_characters(job_id) || !is_valid_utf8(job_id)) {
-        return tl::unexpected(make_validation_response({"path", "job_id"},
-                                                       "String should be text without control characters", "string_pattern_mismatch"));
+        return tl::unexpected(make_validation_response(
+            {"path", "job_id"}, "String should be text without control characters",
+            "string_pattern_mismatch"));
     }
     return {};
 }
 
 }  // namespace
 
-tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head, std::string_view body,
-                                                 std::string_view id, std::uint32_t deadline_ms) {
+tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
+                                                 std::string_view body, std::string_view id,
+                                                 std::uint32_t deadline_ms) {
     auto params = read_body(body);
     if (!params) return tl::unexpected(std::move(params.error()));
     for (const auto& [name, value] : match.parameters) {
         if (name == "job_id") {
-            if (auto good = check_job_id(value); !good) return tl::unexpected(std::move(good.error()));
+            if (auto good = check_job_id(value); !good)
+                return tl::unexpected(std::move(good.error()));
         }
         (*params)[name] = value;
     }
     if (match.route->wire_method == "jobs.list") {
-        if (auto good = add_query(head.query, *params); !good) return tl::unexpected(std::move(good.error()));
+        if (auto good = add_query(head.query, *params); !good)
+            return tl::unexpected(std::move(good.error()));
     }
     std::string bytes;
     json::to_msgpack(*params, bytes);
@@ -130,12 +144,13 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     // The daemon would say "bad_request" to these; a browser's owner deserves the real answer.
     const auto& credentials = request.credentials;
     if (credentials.authorization.size() > limits::kCredentialBytesMax ||
-        credentials.session.size() > limits::kCredentialBytesMax || !is_valid_utf8(credentials.authorization) ||
-        !is_valid_utf8(credentials.session)) {
+        credentials.session.size() > limits::kCredentialBytesMax ||
+        !is_valid_utf8(credentials.authorization) || !is_valid_utf8(credentials.session)) {
         return tl::unexpected(make_wire_error_response(
             message::make_error(message::WireCode::kUnauthenticated, "Invalid credentials"), ""));
     }
-    if (credentials.organization_id.size() > limits::kOrganizationIdBytesMax || !is_valid_utf8(credentials.organization_id)) {
+    if (credentials.organization_id.size() > limits::kOrganizationIdBytesMax ||
+        !is_valid_utf8(credentials.organization_id)) {
         return tl::unexpected(make_error_response(403, "Not a member of this organization"));
     }
     return message::encode_request(request);
@@ -149,12 +164,16 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     const auto decoded = message::decode_reply(*reply);
     if (!decoded) return make_error_response(500, "Internal Server Error");
     if (!decoded->ok) {
-        const bool has_path_id = match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
+        const bool has_path_id =
+            match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
         const bool has_query = match.route->wire_method == "jobs.list";
-        return make_wire_error_response(decoded->error, has_path_id ? "path" : has_query ? "query" : "body");
+        return make_wire_error_response(decoded->error, has_path_id ? "path"
+                                                        : has_query ? "query"
+                                                                    : "body");
     }
     // Ordered: members come out as the daemon wrote them.
-    const auto result = nlohmann::ordered_json::from_msgpack(decoded->result.begin(), decoded->result.end(), true, false);
+    const auto result = nlohmann::ordered_json::from_msgpack(decoded->result.begin(),
+                                                             decoded->result.end(), true, false);
     Response response;
     response.status = match.route->success_status;
     response.body = result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -163,9 +182,11 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
 
 std::string request_id_of(const RequestHead& head) {
     const std::string_view given = head.header("x-request-id");
-    const bool good = !given.empty() && given.size() <= 40 && std::ranges::all_of(given, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-    });
+    const bool good =
+        !given.empty() && given.size() <= 40 && std::ranges::all_of(given, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '.' || c == '_' || c == '-';
+        });
     return good ? std::string(given) : crypto::make_uuid7(system_clock().unix_us());
 }
 

@@ -13,9 +13,12 @@
 
 namespace export_worker::http_shim {
 
-// The message for a kCall route, or the response that says what is wrong with the request. `id` is the message's id.
-[[nodiscard]] tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
-                                                               std::string_view body, std::string_view id,
+// The message for a kCall route, or the response that says what is wrong with the request. `id` is
+// the message's id.
+[[nodiscard]] tl::expected<std::string, Response> make_message(const Match& match,
+                                                               const RequestHead& head,
+                                                               std::string_view body,
+                                                               std::string_view id,
                                                                std::uint32_t deadline_ms);
 // The response for what the link returned.
 [[nodiscard]] Response make_response(const Match& match, const Result<std::string>& reply);

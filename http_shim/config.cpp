@@ -17,7 +17,9 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     section.text("listen", listen);
     if (!listen.empty()) {
         const std::size_t colon = listen.rfind(':');
-        const auto port = colon == std::string::npos ? std::nullopt : parse_unsigned(std::string_view(listen).substr(colon + 1));
+        const auto port = colon == std::string::npos
+                              ? std::nullopt
+                              : parse_unsigned(std::string_view(listen).substr(colon + 1));
         if (!port || *port > 65535) {
             section.refuse("listen", "expected ADDRESS:PORT, found '" + printable(listen) + "'");
         } else {

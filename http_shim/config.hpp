@@ -1,4 +1,5 @@
-// The shim's part of the configuration file: [http], where the daemon listens, and the local stores.
+// The shim's part of the configuration file: [http], where the daemon listens, and the local
+// stores.
 #pragma once
 
 #include <cstdint>

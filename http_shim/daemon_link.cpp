@@ -14,7 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Error daemon_away() { return {ErrorCode::kUnavailable, "Service temporarily unavailable"}; }
+Error daemon_away() {
+    return {ErrorCode::kUnavailable, "Service temporarily unavailable"};
+}
 
 }  // namespace
 
@@ -36,12 +38,14 @@ DaemonLink::~DaemonLink() {
     thread_.join();
 }
 
-void DaemonLink::call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done) {
+void DaemonLink::call(std::string id, std::string message, std::chrono::milliseconds timeout,
+                      Done done) {
     bool first = false;
     {
         const std::lock_guard lock(mutex_);
         first = new_calls_.empty();
-        new_calls_.push_back({std::move(id), std::move(message), Clock::now() + timeout, std::move(done)});
+        new_calls_.push_back(
+            {std::move(id), std::move(message), Clock::now() + timeout, std::move(done)});
     }
     if (!first) return;
     const std::uint64_t one = 1;
@@ -53,7 +57,9 @@ void DaemonLink::run() {
     unsigned losses = client_.losses();
     Clock::time_point next_scan = Clock::now();
     while (!stopping_.load()) {
-        client_.wait(in_flight_.empty() ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(50), wake_fd_.get());
+        client_.wait(
+            in_flight_.empty() ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(50),
+            wake_fd_.get());
         std::uint64_t wakes = 0;
         const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
         EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);

@@ -1,7 +1,7 @@
 // The one connection to the daemon: many requests in flight, each answered exactly once.
 //
-// A thread of its own owns the ZeroMQ socket. When the daemon goes away, everything in flight fails at once, and new
-// calls fail until it is back; nothing is ever sent twice.
+// A thread of its own owns the ZeroMQ socket. When the daemon goes away, everything in flight fails
+// at once, and new calls fail until it is back; nothing is ever sent twice.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@ namespace export_worker::http_shim {
 
 class DaemonLink {
 public:
-    // kUnavailable: no daemon, or it went away (the work may have been done); kDeadlineExceeded; kResourceExhausted: too
-    // many calls in flight. Otherwise the bytes of the reply.
+    // kUnavailable: no daemon, or it went away (the work may have been done); kDeadlineExceeded;
+    // kResourceExhausted: too many calls in flight. Otherwise the bytes of the reply.
     using Done = std::function<void(Result<std::string>)>;
 
     // Errors: kInvalidArgument (endpoint). A daemon that is not there is no error.
@@ -31,7 +31,8 @@ public:
     DaemonLink(const DaemonLink&) = delete;
     DaemonLink& operator=(const DaemonLink&) = delete;
 
-    // `id` is the one in `message`, unique among the calls in flight. `done` runs once, on the link's thread. [any-thread]
+    // `id` is the one in `message`, unique among the calls in flight. `done` runs once, on the
+    // link's thread. [any-thread]
     void call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done);
 
 private:
@@ -48,7 +49,7 @@ private:
     void fail_all(const Error& error);
     void fail_overdue();
 
-    transport::Client client_;  // The link's thread.
+    transport::Client client_;                         // The link's thread.
     std::unordered_map<std::string, Call> in_flight_;  // The link's thread.
     UniqueFd wake_fd_;
     std::atomic<bool> stopping_{false};

@@ -1,10 +1,10 @@
 #include "http_shim/download.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/openat2.h>
 
 #include <algorithm>
 #include <ctime>
@@ -36,9 +36,11 @@ UniqueFd open_beneath(const std::string& root, const std::string& path) {
 // Strong: an export file is never written again once it has its name.
 std::string etag_of(const struct stat& info) {
     char text[80];
-    const int used = std::snprintf(text, sizeof text, "\"%llx-%llx-%llx\"", static_cast<unsigned long long>(info.st_ino),
-                                   static_cast<unsigned long long>(info.st_size),
-                                   static_cast<unsigned long long>(info.st_mtim.tv_sec * 1'000'000'000LL + info.st_mtim.tv_nsec));
+    const int used = std::snprintf(
+        text, sizeof text, "\"%llx-%llx-%llx\"", static_cast<unsigned long long>(info.st_ino),
+        static_cast<unsigned long long>(info.st_size),
+        static_cast<unsigned long long>(info.st_mtim.tv_sec * 1'000'000'000LL +
+                                        info.st_mtim.tv_nsec));
     return {text, static_cast<std::size_t>(used)};
 }
 
@@ -55,10 +57,12 @@ struct Range {
 };
 enum class RangeOutcome { kWhole, kPart, kUnsatisfiable };
 
-// One range of a file of `size` bytes. A header that is not understood is ignored, as RFC 9110 14.2 wants.
+// One range of a file of `size` bytes. A header that is not understood is ignored, as RFC 9110 14.2
+// wants.
 RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& range) {
     constexpr std::string_view kUnit = "bytes=";
-    if (!header.starts_with(kUnit) || header.find(',') != std::string_view::npos) return RangeOutcome::kWhole;
+    if (!header.starts_with(kUnit) || header.find(',') != std::string_view::npos)
+        return RangeOutcome::kWhole;
     header.remove_prefix(kUnit.size());
     const std::size_t dash = header.find('-');
     if (dash == std::string_view::npos) return RangeOutcome::kWhole;
@@ -70,7 +74,8 @@ RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& ran
         range = {size - std::min(*last, size), size - 1};
         return RangeOutcome::kPart;
     }
-    if (!first || (!last && dash + 1 != header.size()) || (last && *last < *first)) return RangeOutcome::kWhole;
+    if (!first || (!last && dash + 1 != header.size()) || (last && *last < *first))
+        return RangeOutcome::kWhole;
     if (*first >= size) return RangeOutcome::kUnsatisfiable;
     range = {*first, last ? std::min(*last, size - 1) : size - 1};
     return RangeOutcome::kPart;
@@ -88,7 +93,8 @@ std::string content_type_of(std::string_view path) {
 
 }  // namespace
 
-Download open_download(const RequestHead& head, const std::vector<DownloadRoot>& roots, std::int64_t now_unix_s) {
+Download open_download(const RequestHead& head, const std::vector<DownloadRoot>& roots,
+                       std::int64_t now_unix_s) {
     std::optional<signing::VerifiedLocalLink> link;
     const DownloadRoot* root = nullptr;
     Error error{ErrorCode::kPermissionDenied, "The link is not valid"};
@@ -128,7 +134,8 @@ Download open_download(const RequestHead& head, const std::vector<DownloadRoot>&
     const std::string_view if_range = head.header("if-range");
     const bool range_applies = if_range.empty() || if_range == etag || if_range == modified;
     Range range;
-    const auto outcome = range_applies ? parse_range(head.header("range"), size, range) : RangeOutcome::kWhole;
+    const auto outcome =
+        range_applies ? parse_range(head.header("range"), size, range) : RangeOutcome::kWhole;
     if (outcome == RangeOutcome::kUnsatisfiable) {
         Download refused = refuse(416, "Range Not Satisfiable");
         refused.response.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));
@@ -138,8 +145,9 @@ Download open_download(const RequestHead& head, const std::vector<DownloadRoot>&
         response.status = 206;
         out.offset = range.first;
         out.bytes = range.last - range.first + 1;
-        response.headers.emplace_back("Content-Range", "bytes " + std::to_string(range.first) + "-" +
-                                                           std::to_string(range.last) + "/" + std::to_string(size));
+        response.headers.emplace_back("Content-Range", "bytes " + std::to_string(range.first) +
+                                                           "-" + std::to_string(range.last) + "/" +
+                                                           std::to_string(size));
     }
     return out;
 }

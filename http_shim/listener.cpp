@@ -42,7 +42,8 @@ asio::awaitable<void> accept_all(tcp::acceptor& acceptor, SessionParts& parts) {
 }
 
 // Stops accepting, lets what is in flight finish, then leaves.
-asio::awaitable<void> drain_on_signal(asio::io_context& context, tcp::acceptor& acceptor, SessionParts& parts) {
+asio::awaitable<void> drain_on_signal(asio::io_context& context, tcp::acceptor& acceptor,
+                                      SessionParts& parts) {
     asio::signal_set signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
@@ -65,7 +66,9 @@ Result<void> run_http(const Config& config) {
     asio::io_context context(1);
     error_code error;
     const auto address = asio::ip::make_address(config.listen_address, error);
-    if (error) return fail(ErrorCode::kInvalidArgument, "[http] listen: expected an IP address, found '" + config.listen_address + "'");
+    if (error)
+        return fail(ErrorCode::kInvalidArgument,
+                    "[http] listen: expected an IP address, found '" + config.listen_address + "'");
     EW_TRY(const std::unique_ptr<DaemonLink> link, DaemonLink::open(config.data_endpoint));
     SessionParts parts{config, *link};
     tcp::acceptor acceptor(context);
@@ -76,9 +79,11 @@ Result<void> run_http(const Config& config) {
     if (!error) acceptor.listen(limits::kSocketBacklog, error);
     if (error) {
         return fail(ErrorCode::kFailedPrecondition, "listen on " + config.listen_address + ":" +
-                                                        std::to_string(config.listen_port) + ": " + error.message());
+                                                        std::to_string(config.listen_port) + ": " +
+                                                        error.message());
     }
-    spdlog::info("ready: http://{}:{}", acceptor.local_endpoint().address().to_string(), acceptor.local_endpoint().port());
+    spdlog::info("ready: http://{}:{}", acceptor.local_endpoint().address().to_string(),
+                 acceptor.local_endpoint().port());
     asio::co_spawn(context, accept_all(acceptor, parts), asio::detached);
     asio::co_spawn(context, drain_on_signal(context, acceptor, parts), asio::detached);
     context.run();

@@ -6,8 +6,8 @@
 
 namespace export_worker::http_shim {
 
-// Returns after SIGINT or SIGTERM, once no connection is left or kHttpDrainTimeout has passed. Errors: the address cannot
-// be listened on.
+// Returns after SIGINT or SIGTERM, once no connection is left or kHttpDrainTimeout has passed.
+// Errors: the address cannot be listened on.
 [[nodiscard]] Result<void> run_http(const Config& config);
 
 }  // namespace export_worker::http_shim

@@ -1,4 +1,5 @@
-// export-httpd. Exit status: 0 after a signal, 64 wrong command line, 78 a start that cannot succeed.
+// export-httpd. Exit status: 0 after a signal, 64 wrong command line, 78 a start that cannot
+// succeed.
 #include <array>
 #include <cstdio>
 
@@ -14,9 +15,10 @@ using export_worker::options::Flag;
 constexpr int kExitUsage = 64;
 constexpr int kExitConfig = 78;
 
-constexpr std::array<Flag, 3> kFlags{{{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
-                                      {"version", nullptr, "print the version"},
-                                      {"help", nullptr, "print this"}}};
+constexpr std::array<Flag, 3> kFlags{
+    {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+     {"version", nullptr, "print the version"},
+     {"help", nullptr, "print this"}}};
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-httpd: cannot start: %s\n", error.message.c_str());
@@ -26,14 +28,16 @@ int start_failed(const export_worker::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto arguments = export_worker::options::parse_arguments(export_worker::options::words_of(argc, argv), kFlags);
+    const auto arguments = export_worker::options::parse_arguments(
+        export_worker::options::words_of(argc, argv), kFlags);
     if (!arguments || !arguments->words.empty()) {
         std::fprintf(stderr, "export-httpd: %s; see --help\n",
                      arguments ? "expected flags only" : arguments.error().message.c_str());
         return kExitUsage;
     }
     if (arguments->has("help")) {
-        std::printf("Usage: export-httpd --config FILE\n\n%s", export_worker::options::describe_flags(kFlags).c_str());
+        std::printf("Usage: export-httpd --config FILE\n\n%s",
+                    export_worker::options::describe_flags(kFlags).c_str());
         return 0;
     }
     if (arguments->has("version")) {
@@ -46,7 +50,9 @@ int main(int argc, char** argv) {
     }
     const auto config = export_worker::http_shim::read_config(arguments->get("config"));
     if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level); !log) return start_failed(log.error());
-    if (auto served = export_worker::http_shim::run_http(*config); !served) return start_failed(served.error());
+    if (auto log = export_worker::init_log(config->log_level); !log)
+        return start_failed(log.error());
+    if (auto served = export_worker::http_shim::run_http(*config); !served)
+        return start_failed(served.error());
     return 0;
 }

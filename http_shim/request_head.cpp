@@ -19,7 +19,9 @@ using Parser = http::request_parser<http::empty_body>;
 tl::unexpected<HeadRefusal> refuse(int status, std::string detail, std::string allow = {}) {
     return tl::unexpected(HeadRefusal{status, std::move(detail), std::move(allow)});
 }
-std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
+std::string_view view_of(boost::beast::string_view text) {
+    return {text.data(), text.size()};
+}
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -29,7 +31,8 @@ std::string lower(std::string_view text) {
 
 // What the parser would hide from us: a field that continues on the next line.
 bool has_folded_line(std::string_view bytes) {
-    for (std::size_t at = bytes.find("\r\n"); at != std::string_view::npos; at = bytes.find("\r\n", at + 2)) {
+    for (std::size_t at = bytes.find("\r\n"); at != std::string_view::npos;
+         at = bytes.find("\r\n", at + 2)) {
         if (at + 2 < bytes.size() && (bytes[at + 2] == ' ' || bytes[at + 2] == '\t')) return true;
     }
     return false;
@@ -63,9 +66,11 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
         return {};
     }
     if (!target.starts_with('/')) return refuse(400, "Bad request: expected an origin-form target");
-    const bool printable_ascii = std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
+    const bool printable_ascii =
+        std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
     if (!printable_ascii || target.find('#') != std::string_view::npos) {
-        return refuse(400, "Bad request: expected printable ASCII without a fragment in the target");
+        return refuse(400,
+                      "Bad request: expected printable ASCII without a fragment in the target");
     }
     const std::size_t mark = std::min(target.find('?'), target.size());
     const std::string_view path = target.substr(0, mark);
@@ -74,7 +79,8 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
         path.find('\\') != std::string_view::npos) {
         return refuse(400, "Bad request: an encoded slash or a backslash in the path");
     }
-    if (!signing::percent_decode(target)) return refuse(400, "Bad request: a '%' without two hex digits");
+    if (!signing::percent_decode(target))
+        return refuse(400, "Bad request: a '%' without two hex digits");
     if (has_dot_segment(path)) return refuse(400, "Bad request: a '.' or '..' segment in the path");
     head.target = target;
     head.path = path;
@@ -85,9 +91,11 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
 tl::expected<void, HeadRefusal> check_length(std::string_view value, RequestHead& head) {
     const auto length = parse_unsigned(value);
     if (!length) return refuse(400, "Bad request: Content-Length: expected digits");
-    if (head.method != Method::kPost && *length > 0) return refuse(400, "Bad request: a body on a method without one");
+    if (head.method != Method::kPost && *length > 0)
+        return refuse(400, "Bad request: a body on a method without one");
     if (*length > limits::kHttpBodyBytesMax) {
-        return refuse(413, "Request body: expected at most " + std::to_string(limits::kHttpBodyBytesMax) + " bytes");
+        return refuse(413, "Request body: expected at most " +
+                               std::to_string(limits::kHttpBodyBytesMax) + " bytes");
     }
     head.content_length = *length;
     head.has_body = true;
@@ -97,26 +105,32 @@ tl::expected<void, HeadRefusal> check_length(std::string_view value, RequestHead
 bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts) {
     if (hosts.empty()) return true;
     const std::string given = lower(host);
-    return std::ranges::any_of(hosts, [&](const std::string& each) { return lower(each) == given; });
+    return std::ranges::any_of(hosts,
+                               [&](const std::string& each) { return lower(each) == given; });
 }
 
-tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, const std::vector<std::string>& hosts,
+tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
+                                             const std::vector<std::string>& hosts,
                                              RequestHead& head) {
     // At most once each: with two, a proxy may have looked at the other one.
-    constexpr std::array<std::string_view, 11> kSingle{"host",          "content-length", "authorization", "cookie",
-                                                       "x-organization-id", "range",      "if-range",      "if-none-match",
-                                                       "expect",        "x-request-id",   "traceparent"};
+    constexpr std::array<std::string_view, 11> kSingle{
+        "host",     "content-length", "authorization", "cookie",       "x-organization-id", "range",
+        "if-range", "if-none-match",  "expect",        "x-request-id", "traceparent"};
     std::size_t count = 0;
     for (const auto& field : request) {
-        if (++count > limits::kHttpHeaderFieldsMax) return refuse(431, "Request Header Fields Too Large");
+        if (++count > limits::kHttpHeaderFieldsMax)
+            return refuse(431, "Request Header Fields Too Large");
         const std::string name = lower(view_of(field.name_string()));
         const std::string_view value = view_of(field.value());
-        if (name == "transfer-encoding") return refuse(411, "Length Required: send Content-Length, not Transfer-Encoding");
+        if (name == "transfer-encoding")
+            return refuse(411, "Length Required: send Content-Length, not Transfer-Encoding");
         if (std::ranges::find(kSingle, name) == kSingle.end()) continue;
-        if (!head.headers.emplace(name, value).second) return refuse(400, "Bad request: " + name + " given twice");
+        if (!head.headers.emplace(name, value).second)
+            return refuse(400, "Bad request: " + name + " given twice");
     }
     if (!head.headers.contains("host")) return refuse(400, "Bad request: no Host");
-    if (!is_accepted_host(head.header("host"), hosts)) return refuse(421, "Misdirected Request: this host is not served here");
+    if (!is_accepted_host(head.header("host"), hosts))
+        return refuse(421, "Misdirected Request: this host is not served here");
     if (head.headers.contains("content-length")) {
         if (auto good = check_length(head.header("content-length"), head); !good) return good;
     }
@@ -129,18 +143,21 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, 
 
 }  // namespace
 
-tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes, const std::vector<std::string>& hosts) {
+tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes,
+                                                          const std::vector<std::string>& hosts) {
     if (has_folded_line(bytes)) return refuse(400, "Bad request: a folded header line");
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(limits::kHttpHeaderBytesMax));
     boost::beast::error_code error;
     parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
-    if (error || !parser.is_header_done()) return refuse(400, "Bad request: not an HTTP/1.1 request");
+    if (error || !parser.is_header_done())
+        return refuse(400, "Bad request: not an HTTP/1.1 request");
     const Parser::value_type& request = parser.get();
     RequestHead head;
     if (auto good = check_method(request, head); !good) return tl::unexpected(good.error());
     if (auto good = check_fields(request, hosts, head); !good) return tl::unexpected(good.error());
-    if (auto good = check_target(view_of(request.target()), head); !good) return tl::unexpected(good.error());
+    if (auto good = check_target(view_of(request.target()), head); !good)
+        return tl::unexpected(good.error());
     // HTTP/1.0 connections are never kept: whether its peers mean it is anybody's guess.
     head.keep_alive = request.version() == 11 && request.keep_alive();
     return head;

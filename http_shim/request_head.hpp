@@ -1,7 +1,8 @@
 // The head of an HTTP request, after every framing rule has been applied.
 //
-// Beast tokenizes; what is acceptable is decided here (docs/http.md lists the rules): its parser lets through a
-// number of heads that a proxy in front may read differently, and a difference there is a smuggled request.
+// Beast tokenizes; what is acceptable is decided here (docs/http.md lists the rules): its parser
+// lets through a number of heads that a proxy in front may read differently, and a difference there
+// is a smuggled request.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include <tl/expected.hpp>
 #include <vector>
+#include <tl/expected.hpp>
 
 namespace export_worker::http_shim {
 
@@ -20,12 +21,12 @@ enum class Method { kGet, kHead, kPost, kOptions };
 struct RequestHead {
     Method method = Method::kGet;
     std::string target;  // As sent: path and query.
-    std::string path;    // As sent, before '?'. Printable ASCII, no dot segments, no encoded slashes.
-    std::string query;   // As sent, after '?'.
+    std::string path;  // As sent, before '?'. Printable ASCII, no dot segments, no encoded slashes.
+    std::string query;                           // As sent, after '?'.
     std::map<std::string, std::string> headers;  // Lower-case names; only those the shim looks at.
     std::uint64_t content_length = 0;
-    bool has_body = false;        // A Content-Length was given.
-    bool keep_alive = true;       // What the client asks for.
+    bool has_body = false;   // A Content-Length was given.
+    bool keep_alive = true;  // What the client asks for.
     bool expects_continue = false;
 
     [[nodiscard]] std::string_view header(const char* name) const {
@@ -42,7 +43,7 @@ struct HeadRefusal {
 };
 
 // `bytes` end with the empty line. `hosts`: see Config.
-[[nodiscard]] tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes,
-                                                                        const std::vector<std::string>& hosts);
+[[nodiscard]] tl::expected<RequestHead, HeadRefusal> parse_request_head(
+    std::string_view bytes, const std::vector<std::string>& hosts);
 
 }  // namespace export_worker::http_shim

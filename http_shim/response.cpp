@@ -10,12 +10,16 @@ namespace {
 using message::WireCode;
 using nlohmann::json;
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 void add_retry_after(Response& response, const message::WireError& error) {
-    const auto seconds = error.retry_after_ms ? (*error.retry_after_ms + 999) / 1000
-                                              : static_cast<std::uint32_t>(limits::kHttpRetryAfterSeconds);
-    response.headers.emplace_back("Retry-After", std::to_string(std::max<std::uint32_t>(1, seconds)));
+    const auto seconds = error.retry_after_ms
+                             ? (*error.retry_after_ms + 999) / 1000
+                             : static_cast<std::uint32_t>(limits::kHttpRetryAfterSeconds);
+    response.headers.emplace_back("Retry-After",
+                                  std::to_string(std::max<std::uint32_t>(1, seconds)));
 }
 
 }  // namespace
@@ -55,14 +59,18 @@ Response make_error_response(int status, std::string_view detail) {
     Response response;
     response.status = status;
     response.body = dump({{"detail", detail}});
-    if (status == 503) response.headers.emplace_back("Retry-After", std::to_string(limits::kHttpRetryAfterSeconds));
+    if (status == 503)
+        response.headers.emplace_back("Retry-After",
+                                      std::to_string(limits::kHttpRetryAfterSeconds));
     return response;
 }
 
-Response make_validation_response(const std::vector<std::string>& loc, std::string_view message, std::string_view type) {
+Response make_validation_response(const std::vector<std::string>& loc, std::string_view message,
+                                  std::string_view type) {
     Response response;
     response.status = 422;
-    response.body = dump({{"detail", json::array({{{"loc", loc}, {"msg", message}, {"type", type}}})}});
+    response.body =
+        dump({{"detail", json::array({{{"loc", loc}, {"msg", message}, {"type", type}}})}});
     return response;
 }
 
@@ -81,7 +89,8 @@ Response make_wire_error_response(const message::WireError& error, std::string_v
     // A route whose method nobody answers is a daemon without its plugin, not a wrong URL.
     const bool incomplete = error.code == WireCode::kUnknownMethod;
     const int status = incomplete ? 503 : message::http_status(error.code);
-    Response response = make_error_response(status, incomplete ? "Service temporarily unavailable" : error.message);
+    Response response =
+        make_error_response(status, incomplete ? "Service temporarily unavailable" : error.message);
     response.headers.clear();
     if (status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
     if (status == 503 || status == 429) add_retry_after(response, error);
@@ -90,7 +99,8 @@ Response make_wire_error_response(const message::WireError& error, std::string_v
 
 std::string encode_head(const Response& response, std::uint64_t content_length, bool keep_alive,
                         std::string_view request_id) {
-    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(reason_phrase(response.status)) + "\r\n";
+    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                      std::string(reason_phrase(response.status)) + "\r\n";
     const auto add = [&](std::string_view name, std::string_view value) {
         out += name;
         out += ": ";

@@ -15,20 +15,24 @@ struct Response {
     std::string content_type = "application/json";
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;  // Beside those every response has.
-    bool close = false;  // The connection ends after it.
+    bool close = false;                                        // The connection ends after it.
 };
 
 // {"detail": "..."}
 [[nodiscard]] Response make_error_response(int status, std::string_view detail);
 // 422 with one entry: {"detail": [{"loc": [...], "msg": ..., "type": ...}]}.
-[[nodiscard]] Response make_validation_response(const std::vector<std::string>& loc, std::string_view message,
+[[nodiscard]] Response make_validation_response(const std::vector<std::string>& loc,
+                                                std::string_view message,
                                                 std::string_view type = "value_error");
-// An error of the daemon in HTTP's words. `loc`: where the field named in an invalid_argument lies ("path", "body").
-[[nodiscard]] Response make_wire_error_response(const message::WireError& error, std::string_view loc);
+// An error of the daemon in HTTP's words. `loc`: where the field named in an invalid_argument lies
+// ("path", "body").
+[[nodiscard]] Response make_wire_error_response(const message::WireError& error,
+                                                std::string_view loc);
 
-// Status line and headers, with the empty line. `content_length` counts the body, also when it is not sent (HEAD).
-[[nodiscard]] std::string encode_head(const Response& response, std::uint64_t content_length, bool keep_alive,
-                                      std::string_view request_id);
+// Status line and headers, with the empty line. `content_length` counts the body, also when it is
+// not sent (HEAD).
+[[nodiscard]] std::string encode_head(const Response& response, std::uint64_t content_length,
+                                      bool keep_alive, std::string_view request_id);
 [[nodiscard]] std::string_view reason_phrase(int status);
 
 }  // namespace export_worker::http_shim

@@ -11,7 +11,8 @@ namespace export_worker::http_shim {
 namespace {
 
 constexpr std::array<Route, 12> kRoutes{{
-    {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall, "download_url.get"},
+    {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall,
+     "download_url.get"},
     {Method::kPost, "/api/products/export-async", RouteKind::kCall, "exports.submit", 202},
     {Method::kPost, "/api/jobs/", RouteKind::kCall, "jobs.create"},
     {Method::kGet, "/api/jobs/", RouteKind::kCall, "jobs.list"},
@@ -25,7 +26,8 @@ constexpr std::array<Route, 12> kRoutes{{
     {Method::kGet, "/openapi.json", RouteKind::kOpenapi, ""},
 }};
 
-std::optional<std::map<std::string, std::string>> match_pattern(std::string_view pattern, std::string_view path) {
+std::optional<std::map<std::string, std::string>> match_pattern(std::string_view pattern,
+                                                                std::string_view path) {
     std::map<std::string, std::string> parameters;
     while (!pattern.empty() && !path.empty()) {
         if (pattern == "*") return parameters;
@@ -49,7 +51,9 @@ std::optional<std::map<std::string, std::string>> match_pattern(std::string_view
 
 }  // namespace
 
-std::span<const Route> routes() { return kRoutes; }
+std::span<const Route> routes() {
+    return kRoutes;
+}
 
 Match match_route(Method method, std::string_view path) {
     Match match;

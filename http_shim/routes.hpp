@@ -14,7 +14,7 @@ enum class RouteKind { kCall, kDownload, kLivez, kReadyz, kOpenapi };
 
 struct Route {
     Method method;
-    std::string_view pattern;      // "{name}" stands for one segment; a last "*" for everything below.
+    std::string_view pattern;  // "{name}" stands for one segment; a last "*" for everything below.
     RouteKind kind;
     std::string_view wire_method;  // For kCall.
     int success_status = 200;
@@ -23,9 +23,9 @@ struct Route {
 [[nodiscard]] std::span<const Route> routes();
 
 struct Match {
-    const Route* route = nullptr;                     // nullptr: nothing has this path, or not with this method.
-    std::map<std::string, std::string> parameters;    // Percent-decoded, once.
-    std::string allow;                                // The methods this path has; empty: no such path.
+    const Route* route = nullptr;  // nullptr: nothing has this path, or not with this method.
+    std::map<std::string, std::string> parameters;  // Percent-decoded, once.
+    std::string allow;  // The methods this path has; empty: no such path.
 };
 
 // HEAD finds the GET route.

@@ -3,15 +3,15 @@
 #include <spdlog/spdlog.h>
 #include <sys/sendfile.h>
 
+#include <cerrno>
+#include <memory>
+#include <optional>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <cerrno>
-#include <memory>
-#include <optional>
 
 #include "base/clock.hpp"
 #include "base/limits.hpp"
@@ -36,7 +36,8 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::size_t kReadChunkBytes = 4096;
-constexpr std::size_t kSendChunkBytes = 64 * 1024;  // Each within kHttpWriteTimeout: about 2 KiB a second at least.
+constexpr std::size_t kSendChunkBytes =
+    64 * 1024;  // Each within kHttpWriteTimeout: about 2 KiB a second at least.
 
 class Session {
 public:
@@ -53,12 +54,15 @@ private:
     awaitable<bool> read_head(std::string& head);
     awaitable<bool> read_body(const RequestHead& head, std::string& body);
     awaitable<bool> serve_one(const RequestHead& head);
-    awaitable<Response> call_daemon(const Match& match, const RequestHead& head, const std::string& body,
-                                    const std::string& request_id);
-    awaitable<Result<std::string>> wait_for_reply(const std::string& id, const std::string& message);
+    awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
+                                    const std::string& body, const std::string& request_id);
+    awaitable<Result<std::string>> wait_for_reply(const std::string& id,
+                                                  const std::string& message);
     awaitable<Response> ready(const std::string& request_id);
-    awaitable<bool> write_response(const Response& response, bool is_head, bool keep_alive, std::string_view request_id);
-    awaitable<bool> write_download(const RequestHead& head, std::string_view request_id, bool keep_alive, int& status);
+    awaitable<bool> write_response(const Response& response, bool is_head, bool keep_alive,
+                                   std::string_view request_id);
+    awaitable<bool> write_download(const RequestHead& head, std::string_view request_id,
+                                   bool keep_alive, int& status);
     awaitable<bool> send_file(const Download& download);
     awaitable<void> refuse(const HeadRefusal& refusal);
     awaitable<void> linger();
@@ -67,21 +71,24 @@ private:
     asio::steady_timer timer_;
     SessionParts& parts_;
     std::string buffer_;  // Read but not consumed.
-    std::shared_ptr<Session*> self_ = std::make_shared<Session*>(this);  // Tells the timer that we still exist.
+    std::shared_ptr<Session*> self_ =
+        std::make_shared<Session*>(this);  // Tells the timer that we still exist.
 };
 
 void Session::set_deadline(std::chrono::seconds time) {
     timer_.expires_after(time);
     timer_.async_wait([weak = std::weak_ptr<Session*>(self_)](const error_code& error) {
         const auto self = weak.lock();
-        // Can fire late: the session may be over, or a newer deadline may have been set in the meantime.
+        // Can fire late: the session may be over, or a newer deadline may have been set in the
+        // meantime.
         if (error || !self || (*self)->timer_.expiry() > std::chrono::steady_clock::now()) return;
         error_code ignored;
         (*self)->socket_.close(ignored);
     });
 }
 
-// Up to the empty line. The rest of what came stays in buffer_. False: the peer is gone or was refused.
+// Up to the empty line. The rest of what came stays in buffer_. False: the peer is gone or was
+// refused.
 awaitable<bool> Session::read_head(std::string& head) {
     set_deadline(buffer_.empty() ? limits::kHttpIdleTimeout : limits::kHttpHeaderTimeout);
     std::size_t searched = 0;
@@ -89,7 +96,8 @@ awaitable<bool> Session::read_head(std::string& head) {
         const std::size_t end = buffer_.find("\r\n\r\n", searched);
         const std::size_t head_bytes = end == std::string::npos ? buffer_.size() : end + 4;
         if (head_bytes > limits::kHttpHeaderBytesMax) {
-            // Named, like every argument of a co_await here: g++ 12 destroys braced temporaries in one twice.
+            // Named, like every argument of a co_await here: g++ 12 destroys braced temporaries in
+            // one twice.
             const HeadRefusal refusal{431, "Request Header Fields Too Large", {}};
             co_await refuse(refusal);
             co_return false;
@@ -102,7 +110,8 @@ awaitable<bool> Session::read_head(std::string& head) {
         searched = buffer_.size() < 3 ? 0 : buffer_.size() - 3;
         char chunk[kReadChunkBytes];
         error_code error;
-        const std::size_t got = co_await socket_.async_read_some(asio::buffer(chunk), redirect_error(use_awaitable, error));
+        const std::size_t got = co_await socket_.async_read_some(
+            asio::buffer(chunk), redirect_error(use_awaitable, error));
         if (error) co_return false;
         if (buffer_.empty()) set_deadline(limits::kHttpHeaderTimeout);
         buffer_.append(chunk, got);
@@ -116,7 +125,8 @@ awaitable<bool> Session::read_body(const RequestHead& head, std::string& body) {
     error_code error;
     if (head.expects_continue && buffer_.empty() && head.content_length > 0) {
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        co_await asio::async_write(socket_, asio::buffer(kContinue), redirect_error(use_awaitable, error));
+        co_await asio::async_write(socket_, asio::buffer(kContinue),
+                                   redirect_error(use_awaitable, error));
         if (error) co_return false;
     }
     const auto wanted = static_cast<std::size_t>(head.content_length);
@@ -164,7 +174,8 @@ awaitable<bool> Session::serve_one(const RequestHead& head) {
     int status = 0;
     if (head.method == Method::kOptions && (head.target == "*" || !match.allow.empty())) {
         response.status = 204;
-        response.headers.emplace_back("Allow", match.allow.empty() ? "GET, HEAD, POST, OPTIONS" : match.allow);
+        response.headers.emplace_back(
+            "Allow", match.allow.empty() ? "GET, HEAD, POST, OPTIONS" : match.allow);
     } else if (match.route == nullptr && !match.allow.empty()) {
         response = make_error_response(405, "Method Not Allowed");
         response.headers.emplace_back("Allow", match.allow);
@@ -183,16 +194,18 @@ awaitable<bool> Session::serve_one(const RequestHead& head) {
     }
     if (status == 0) {
         status = response.status;
-        written = co_await write_response(response, head.method == Method::kHead, keep_alive, request_id);
+        written =
+            co_await write_response(response, head.method == Method::kHead, keep_alive, request_id);
     }
-    const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started);
-    spdlog::info("{} {} {} {}us id={}", status, head.method == Method::kPost ? "POST" : "GET", redact_url(head.target),
-                 taken.count(), request_id);
-    co_return written && keep_alive;
+    const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - started);
+    spdlog::info("{} {} {} {}us id={}", status, head.method == Method::kPost ? "POST" : "GET",
+                 redact_url(head.target), taken.count(), request_id);
+    co_return written&& keep_alive;
 }
 
-awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head, const std::string& body,
-                                         const std::string& request_id) {
+awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head,
+                                         const std::string& body, const std::string& request_id) {
     const std::string id = request_id + "." + std::to_string(++parts_.calls);
     const auto message = make_message(match, head, body, id, parts_.config.request_timeout_ms);
     if (!message) co_return message.error();
@@ -211,10 +224,13 @@ awaitable<Response> Session::ready(const std::string& request_id) {
     co_return response;
 }
 
-// The link answers on its own thread; its answer is posted here and wakes the timer this coroutine sleeps on.
-awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id, const std::string& message) {
+// The link answers on its own thread; its answer is posted here and wakes the timer this coroutine
+// sleeps on.
+awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id,
+                                                       const std::string& message) {
     struct Waiter {
-        explicit Waiter(const asio::any_io_executor& executor) : wake(executor, asio::steady_timer::time_point::max()) {}
+        explicit Waiter(const asio::any_io_executor& executor)
+            : wake(executor, asio::steady_timer::time_point::max()) {}
         asio::steady_timer wake;
         std::optional<Result<std::string>> reply;
     };
@@ -239,20 +255,25 @@ awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id, co
 awaitable<bool> Session::write_response(const Response& response, bool is_head, bool keep_alive,
                                         std::string_view request_id) {
     set_deadline(limits::kHttpWriteTimeout);
-    std::string bytes = encode_head(response, response.body.size(), keep_alive && !response.close, request_id);
+    std::string bytes =
+        encode_head(response, response.body.size(), keep_alive && !response.close, request_id);
     if (!is_head && response.status != 204 && response.status != 304) bytes += response.body;
     error_code error;
     co_await asio::async_write(socket_, asio::buffer(bytes), redirect_error(use_awaitable, error));
     co_return !error && !response.close;
 }
 
-awaitable<bool> Session::write_download(const RequestHead& head, std::string_view request_id, bool keep_alive, int& status) {
-    const Download download = open_download(head, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
+awaitable<bool> Session::write_download(const RequestHead& head, std::string_view request_id,
+                                        bool keep_alive, int& status) {
+    const Download download =
+        open_download(head, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
     status = download.response.status;
     const bool is_head = head.method == Method::kHead;
-    if (!download.file) co_return co_await write_response(download.response, is_head, keep_alive, request_id);
+    if (!download.file)
+        co_return co_await write_response(download.response, is_head, keep_alive, request_id);
     set_deadline(limits::kHttpWriteTimeout);
-    const std::string bytes = encode_head(download.response, download.bytes, keep_alive, request_id);
+    const std::string bytes =
+        encode_head(download.response, download.bytes, keep_alive, request_id);
     error_code error;
     co_await asio::async_write(socket_, asio::buffer(bytes), redirect_error(use_awaitable, error));
     if (error) co_return false;
@@ -260,21 +281,24 @@ awaitable<bool> Session::write_download(const RequestHead& head, std::string_vie
     co_return co_await send_file(download);
 }
 
-// The kernel copies from file to socket. A file that turns out shorter than it was ends the connection: the client
-// sees a truncated body instead of a wrong one.
+// The kernel copies from file to socket. A file that turns out shorter than it was ends the
+// connection: the client sees a truncated body instead of a wrong one.
 awaitable<bool> Session::send_file(const Download& download) {
     auto offset = static_cast<off_t>(download.offset);
     std::uint64_t left = download.bytes;
     error_code error;
     socket_.native_non_blocking(true, error);
     while (left > 0 && !error) {
-        const std::size_t chunk = static_cast<std::size_t>(std::min<std::uint64_t>(left, kSendChunkBytes));
-        const ssize_t sent = ::sendfile(socket_.native_handle(), download.file.get(), &offset, chunk);
+        const std::size_t chunk =
+            static_cast<std::size_t>(std::min<std::uint64_t>(left, kSendChunkBytes));
+        const ssize_t sent =
+            ::sendfile(socket_.native_handle(), download.file.get(), &offset, chunk);
         if (sent > 0) {
             left -= static_cast<std::uint64_t>(sent);
             set_deadline(limits::kHttpWriteTimeout);
         } else if (sent < 0 && errno == EAGAIN) {
-            co_await socket_.async_wait(tcp::socket::wait_write, redirect_error(use_awaitable, error));
+            co_await socket_.async_wait(tcp::socket::wait_write,
+                                        redirect_error(use_awaitable, error));
         } else if (sent == 0 || errno != EINTR) {
             co_return false;
         }
@@ -291,8 +315,8 @@ awaitable<void> Session::refuse(const HeadRefusal& refusal) {
     co_await linger();
 }
 
-// Closing with unread bytes makes the kernel send a reset, and the client may never see the answer: say that we are
-// done, then read what is still coming for a moment.
+// Closing with unread bytes makes the kernel send a reset, and the client may never see the answer:
+// say that we are done, then read what is still coming for a moment.
 awaitable<void> Session::linger() {
     error_code error;
     socket_.shutdown(tcp::socket::shutdown_send, error);

@@ -14,8 +14,10 @@ bool is_letter_or_digit(char c) {
 
 // Nothing in the name needs care: the common case, answered without a copy.
 bool is_simple(std::string_view name) {
-    return !name.empty() && name.size() <= limits::kFileNameBytesMax && is_letter_or_digit(name[0]) &&
-           std::ranges::all_of(name, [](char c) { return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_'; });
+    return !name.empty() && name.size() <= limits::kFileNameBytesMax &&
+           is_letter_or_digit(name[0]) && std::ranges::all_of(name, [](char c) {
+               return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_';
+           });
 }
 
 // U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: they can make "gpj.exe" look like "exe.jpg".
@@ -23,13 +25,15 @@ bool is_bidi_control(std::string_view three_bytes) {
     if (three_bytes.size() < 3 || three_bytes[0] != '\xe2') return false;
     const char middle = three_bytes[1];
     const char last = three_bytes[2];
-    return (middle == '\x80' && (last == '\x8e' || last == '\x8f' || (last >= '\xaa' && last <= '\xae'))) ||
+    return (middle == '\x80' &&
+            (last == '\x8e' || last == '\x8f' || (last >= '\xaa' && last <= '\xae'))) ||
            (middle == '\x81' && last >= '\xa6' && last <= '\xa9');
 }
 
 // attr-char of RFC 8187, section 3.2.1.
 bool is_attribute_character(char c) {
-    return is_letter_or_digit(c) || std::string_view("!#$&+-.^_`|~").find(c) != std::string_view::npos;
+    return is_letter_or_digit(c) ||
+           std::string_view("!#$&+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 void append_extended(std::string& out, std::string_view name) {
@@ -60,8 +64,11 @@ std::string safe_filename(std::string_view name) {
             out += '_';
             step = 3;
         } else {
-            // The shortest valid piece is one character; a longer one could carry a control character along.
-            for (step = 2; step <= 4 && (rest.size() < step || !is_valid_utf8(rest.substr(0, step))); ++step) {
+            // The shortest valid piece is one character; a longer one could carry a control
+            // character along.
+            for (step = 2;
+                 step <= 4 && (rest.size() < step || !is_valid_utf8(rest.substr(0, step)));
+                 ++step) {
             }
             if (step > 4) {
                 out += '_';
@@ -91,7 +98,8 @@ void append_content_disposition(std::string& out, std::string_view name) {
     bool ascii = true;
     for (std::size_t index = 0; index < safe.size(); ++index) {
         const auto byte = static_cast<unsigned char>(safe[index]);
-        if ((byte & 0xc0U) == 0x80U) continue;  // The rest of a character already replaced by one '_'.
+        if ((byte & 0xc0U) == 0x80U)
+            continue;  // The rest of a character already replaced by one '_'.
         const bool plain = byte < 0x80 && byte != '"' && byte != '%';
         out += plain ? safe[index] : '_';
         ascii = ascii && plain;

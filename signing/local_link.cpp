@@ -17,16 +17,20 @@ namespace {
 constexpr std::string_view kVersionTag = "export-worker-link-v1";
 constexpr std::size_t kSecretBytesMin = 16;
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
 bool is_key_id(std::string_view id) {
     return !id.empty() && id.size() <= 32 && std::ranges::all_of(id, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
     });
 }
 
 bool is_safe_relative_path(std::string_view path) {
-    if (path.empty() || path.size() > limits::kFileKeyBytesMax || has_control_characters(path)) return false;
+    if (path.empty() || path.size() > limits::kFileKeyBytesMax || has_control_characters(path))
+        return false;
     for (std::size_t begin = 0; begin <= path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string_view segment = path.substr(begin, end - begin);
@@ -52,11 +56,12 @@ void append_base64url(std::string& out, std::string_view bytes) {
     if (count > 0) out += kAlphabet[(bits << (6 - count)) & 63U];
 }
 
-std::string string_to_sign(std::string_view encoded_path, std::string_view expires, std::string_view key_id,
-                           std::string_view encoded_filename) {
+std::string string_to_sign(std::string_view encoded_path, std::string_view expires,
+                           std::string_view key_id, std::string_view encoded_filename) {
     std::string out;
     out.reserve(kVersionTag.size() + encoded_path.size() + encoded_filename.size() + 64);
-    for (const std::string_view part : {kVersionTag, std::string_view("GET"), encoded_path, expires, key_id}) {
+    for (const std::string_view part :
+         {kVersionTag, std::string_view("GET"), encoded_path, expires, key_id}) {
         out += part;
         out += '\n';
     }
@@ -96,12 +101,15 @@ std::optional<Query> parse_query(std::string_view query) {
 }  // namespace
 
 Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
-    const bool base_ok = (request.base_url.starts_with("http://") || request.base_url.starts_with("https://")) &&
-                         !request.base_url.ends_with('/') && !has_control_characters(request.base_url) &&
-                         request.base_url.find_first_of(" ?#\"") == std::string_view::npos;
+    const bool base_ok =
+        (request.base_url.starts_with("http://") || request.base_url.starts_with("https://")) &&
+        !request.base_url.ends_with('/') && !has_control_characters(request.base_url) &&
+        request.base_url.find_first_of(" ?#\"") == std::string_view::npos;
     if (!base_ok) return refuse("base_url: expected http(s)://host without a slash at the end");
-    if (!is_safe_relative_path(request.path)) return refuse("path: expected a relative path without '.' or '..' segments");
-    if (!is_key_id(request.key_id)) return refuse("key_id: expected 1 to 32 letters, digits, dashes");
+    if (!is_safe_relative_path(request.path))
+        return refuse("path: expected a relative path without '.' or '..' segments");
+    if (!is_key_id(request.key_id))
+        return refuse("key_id: expected 1 to 32 letters, digits, dashes");
     if (request.secret.size() < kSecretBytesMin) return refuse("key: expected at least 16 bytes");
 
     std::string path;
@@ -121,11 +129,13 @@ Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
     out.url += "&key=";
     out.url += request.key_id;
     out.url += "&sig=";
-    append_base64url(out.url, crypto::as_bytes(crypto::hmac_sha256(request.secret, out.string_to_sign)));
+    append_base64url(out.url,
+                     crypto::as_bytes(crypto::hmac_sha256(request.secret, out.string_to_sign)));
     return out;
 }
 
-Result<VerifiedLocalLink> verify_local_link(std::string_view target, std::span<const LocalLinkKey> keys,
+Result<VerifiedLocalLink> verify_local_link(std::string_view target,
+                                            std::span<const LocalLinkKey> keys,
                                             std::int64_t now_unix_s) {
     const auto denied = fail(ErrorCode::kPermissionDenied, "The link is not valid");
     if (!target.starts_with(kLocalLinkPathPrefix)) return denied;
@@ -135,20 +145,24 @@ Result<VerifiedLocalLink> verify_local_link(std::string_view target, std::span<c
     const std::string_view encoded_path = target.substr(0, mark);
     const auto query = parse_query(target.substr(mark + 1));
     if (!query) return denied;
-    const auto key = std::ranges::find_if(keys, [&](const LocalLinkKey& each) { return each.id == *query->key; });
+    const auto key = std::ranges::find_if(
+        keys, [&](const LocalLinkKey& each) { return each.id == *query->key; });
     if (key == keys.end()) return denied;
     std::string expected;
     append_base64url(expected, crypto::as_bytes(crypto::hmac_sha256(
-                                   key->secret, string_to_sign(encoded_path, *query->expires, key->id, *query->filename))));
+                                   key->secret, string_to_sign(encoded_path, *query->expires,
+                                                               key->id, *query->filename))));
     if (!crypto::equal_constant_time(expected, *query->signature)) return denied;
 
-    // From here on the text is our own; the checks below only guard against a key that signs elsewhere too.
+    // From here on the text is our own; the checks below only guard against a key that signs
+    // elsewhere too.
     const auto path = percent_decode(encoded_path);
     const auto filename = percent_decode(*query->filename);
     const auto expires = parse_unsigned(*query->expires);
     if (!path || !filename || !expires || !is_safe_relative_path(*path)) return denied;
     const auto expires_unix_s = static_cast<std::int64_t>(*expires);
-    if (now_unix_s >= expires_unix_s) return fail(ErrorCode::kDeadlineExceeded, "The link has expired");
+    if (now_unix_s >= expires_unix_s)
+        return fail(ErrorCode::kDeadlineExceeded, "The link has expired");
     return VerifiedLocalLink{*path, *filename, key->id, expires_unix_s};
 }
 
@@ -160,7 +174,8 @@ Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {
         const std::size_t end = std::min(text.find('\n'), text.size());
         std::string_view line = text.substr(0, std::min(end, text.substr(0, end).find('#')));
         text.remove_prefix(std::min(end + 1, text.size()));
-        while (!line.empty() && (line.back() == ' ' || line.back() == '\r' || line.back() == '\t')) line.remove_suffix(1);
+        while (!line.empty() && (line.back() == ' ' || line.back() == '\r' || line.back() == '\t'))
+            line.remove_suffix(1);
         if (line.empty()) continue;
         const std::string where = "line " + std::to_string(number) + ": ";
         const std::size_t blank = line.find(' ');
@@ -173,7 +188,10 @@ Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {
         }
         keys.push_back({std::string(line.substr(0, blank)), std::move(*secret)});
     }
-    if (keys.empty()) return refuse("no key found; write one line 'KEY_ID HEX_SECRET', for example from openssl rand -hex 32");
+    if (keys.empty())
+        return refuse(
+            "no key found; write one line 'KEY_ID HEX_SECRET', for example from openssl rand -hex "
+            "32");
     return keys;
 }
 

@@ -2,9 +2,10 @@
 //
 //   BASE/exports/PATH?expires=UNIX&filename=NAME&key=ID&sig=BASE64URL
 //
-// Signed, each on a line of its own (a newline cannot occur in any of them, because path and name are
-// percent-encoded): a version tag, the method, the encoded path, the expiry, the key id, the encoded file
-// name. A link signed for GET also serves HEAD; nothing else. The host is not part of it: one key, one service.
+// Signed, each on a line of its own (a newline cannot occur in any of them, because path and name
+// are percent-encoded): a version tag, the method, the encoded path, the expiry, the key id, the
+// encoded file name. A link signed for GET also serves HEAD; nothing else. The host is not part of
+// it: one key, one service.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ struct LocalLink {
     std::string string_to_sign;
 };
 
-// Errors: kInvalidArgument for an empty path, one with "." or ".." segments or control characters, a bad base
-// URL, or a bad key id.
+// Errors: kInvalidArgument for an empty path, one with "." or ".." segments or control characters,
+// a bad base URL, or a bad key id.
 [[nodiscard]] Result<LocalLink> sign_local_link(const LocalLinkRequest& request);
 
 struct VerifiedLocalLink {
@@ -49,14 +50,15 @@ struct VerifiedLocalLink {
     std::int64_t expires_unix_s = 0;
 };
 
-// `target` as in the request line, starting with kLocalLinkPathPrefix. Errors: kPermissionDenied for a link
-// that is malformed, tampered with or signed by an unknown key (one text for all three); kDeadlineExceeded
-// for a good link that has expired.
-[[nodiscard]] Result<VerifiedLocalLink> verify_local_link(std::string_view target, std::span<const LocalLinkKey> keys,
+// `target` as in the request line, starting with kLocalLinkPathPrefix. Errors: kPermissionDenied
+// for a link that is malformed, tampered with or signed by an unknown key (one text for all three);
+// kDeadlineExceeded for a good link that has expired.
+[[nodiscard]] Result<VerifiedLocalLink> verify_local_link(std::string_view target,
+                                                          std::span<const LocalLinkKey> keys,
                                                           std::int64_t now_unix_s);
 
-// Lines "ID HEX", at least 16 bytes of secret; '#' starts a comment. The first key signs, all verify.
-// Errors: kInvalidArgument, naming the line, never its content.
+// Lines "ID HEX", at least 16 bytes of secret; '#' starts a comment. The first key signs, all
+// verify. Errors: kInvalidArgument, naming the line, never its content.
 [[nodiscard]] Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text);
 
 }  // namespace export_worker::signing

@@ -33,8 +33,12 @@ void append_encoded(std::string& out, std::string_view text, bool keep_slash) {
 
 }  // namespace
 
-void append_percent_encoded(std::string& out, std::string_view text) { append_encoded(out, text, false); }
-void append_percent_encoded_path(std::string& out, std::string_view path) { append_encoded(out, path, true); }
+void append_percent_encoded(std::string& out, std::string_view text) {
+    append_encoded(out, text, false);
+}
+void append_percent_encoded_path(std::string& out, std::string_view path) {
+    append_encoded(out, path, true);
+}
 
 std::string percent_encode(std::string_view text) {
     std::string out;
@@ -50,7 +54,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
             out += text[index];
             continue;
         }
-        const auto byte = index + 2 < text.size() ? from_hex(text.substr(index + 1, 2)) : Result<std::string>("");
+        const auto byte =
+            index + 2 < text.size() ? from_hex(text.substr(index + 1, 2)) : Result<std::string>("");
         if (!byte || byte->size() != 1) return std::nullopt;
         out += *byte;
         index += 2;

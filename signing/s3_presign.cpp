@@ -11,33 +11,39 @@ namespace {
 
 struct Target {
     std::string scheme;  // "https://"
-    std::string host;    // As signed and as sent: lower case, port only when it is not the scheme's own.
-    std::string path;    // Encoded.
+    std::string
+        host;  // As signed and as sent: lower case, port only when it is not the scheme's own.
+    std::string path;  // Encoded.
 };
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
 Result<void> check_bucket(std::string_view bucket) {
     const bool well_formed =
         bucket.size() >= 3 && bucket.size() <= 63 && std::ranges::all_of(bucket, [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-                   c == '_';
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '.' || c == '-' || c == '_';
         });
     if (well_formed) return {};
-    return refuse("bucket: expected 3 to 63 letters, digits, dots, dashes, found '" + printable(bucket) + "'");
+    return refuse("bucket: expected 3 to 63 letters, digits, dots, dashes, found '" +
+                  printable(bucket) + "'");
 }
 
 Result<void> check_key(std::string_view key) {
     if (key.empty()) return refuse("key: expected at least one byte");
     if (key.size() > limits::kFileKeyBytesMax) {
-        return refuse("key: expected at most " + std::to_string(limits::kFileKeyBytesMax) + " bytes");
+        return refuse("key: expected at most " + std::to_string(limits::kFileKeyBytesMax) +
+                      " bytes");
     }
     for (std::size_t begin = 0; begin <= key.size();) {
         const std::size_t end = std::min(key.find('/', begin), key.size());
         const std::string_view segment = key.substr(begin, end - begin);
         if (segment == "." || segment == "..") {
-            return refuse("key: a '" + std::string(segment) +
-                          "' segment; browsers and proxies rewrite such a path, so no link to it can work");
+            return refuse(
+                "key: a '" + std::string(segment) +
+                "' segment; browsers and proxies rewrite such a path, so no link to it can work");
         }
         begin = end + 1;
     }
@@ -61,7 +67,8 @@ Result<Target> split_endpoint(const S3PresignRequest& request) {
     if (request.endpoint.empty()) {
         const bool china = request.region.starts_with("cn-");
         target.scheme = "https://";
-        target.host = "s3." + std::string(request.region) + (china ? ".amazonaws.com.cn" : ".amazonaws.com");
+        target.host =
+            "s3." + std::string(request.region) + (china ? ".amazonaws.com.cn" : ".amazonaws.com");
         return target;
     }
     std::string_view rest = request.endpoint;
@@ -72,7 +79,8 @@ Result<Target> split_endpoint(const S3PresignRequest& request) {
         rest.remove_prefix(7);
         https = false;
     } else {
-        return refuse("endpoint: expected http:// or https:// in front, found '" + printable(request.endpoint) + "'");
+        return refuse("endpoint: expected http:// or https:// in front, found '" +
+                      printable(request.endpoint) + "'");
     }
     const std::size_t slash = std::min(rest.find('/'), rest.size());
     target.scheme = https ? "https://" : "http://";
@@ -80,7 +88,8 @@ Result<Target> split_endpoint(const S3PresignRequest& request) {
     const std::string_view forbidden = " ?#@%\"<>\\";
     if (target.host.empty() || target.host.find_first_of(forbidden) != std::string::npos ||
         has_control_characters(rest) || rest.find_first_of("?#") != std::string_view::npos) {
-        return refuse("endpoint: expected scheme://host[:port][/prefix], found '" + printable(request.endpoint) + "'");
+        return refuse("endpoint: expected scheme://host[:port][/prefix], found '" +
+                      printable(request.endpoint) + "'");
     }
     drop_default_port(target.host, https);
     std::string_view prefix = rest.substr(slash);
@@ -94,7 +103,8 @@ Result<Target> target_of(const S3PresignRequest& request) {
     EW_CHECK(check_key(request.key));
     EW_TRY(Target target, split_endpoint(request));
     if (request.addressing == S3Addressing::kVirtual) {
-        if (target.host.starts_with('[')) return refuse("addressing: virtual needs a host name; use path for an address");
+        if (target.host.starts_with('['))
+            return refuse("addressing: virtual needs a host name; use path for an address");
         target.host = lower(request.bucket) + "." + target.host;
     } else {
         target.path += '/';
@@ -109,8 +119,9 @@ Result<Target> target_of(const S3PresignRequest& request) {
 
 Result<S3Presigned> presign_s3(const S3PresignRequest& request, const SigV4Key& key) {
     if (request.expires_seconds < 1 || request.expires_seconds > limits::kLinkLifetimeSecondsMax) {
-        return refuse("expires_in: expected 1 to " + std::to_string(limits::kLinkLifetimeSecondsMax) +
-                      " seconds, found " + std::to_string(request.expires_seconds));
+        return refuse("expires_in: expected 1 to " +
+                      std::to_string(limits::kLinkLifetimeSecondsMax) + " seconds, found " +
+                      std::to_string(request.expires_seconds));
     }
     if (request.region.empty()) return refuse("region: missing");
     if (request.access_key_id.empty()) return refuse("access_key_id: missing");
@@ -131,7 +142,8 @@ Result<S3Presigned> presign_s3(const S3PresignRequest& request, const SigV4Key& 
     SigV4Signature signature = presign_sigv4(canonical, key);
 
     S3Presigned out;
-    out.url.reserve(target.scheme.size() + target.host.size() + target.path.size() + 1 + signature.query.size());
+    out.url.reserve(target.scheme.size() + target.host.size() + target.path.size() + 1 +
+                    signature.query.size());
     out.url += target.scheme;
     out.url += target.host;
     out.url += target.path;

@@ -1,8 +1,8 @@
 // Presigned S3 URLs, for AWS and everything compatible.
 //
-// Source: AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)". What S3 does its own
-// way: the payload is UNSIGNED-PAYLOAD, the key is encoded once and never normalised, and only `host` is
-// signed, so that a browser can use the URL.
+// Source: AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)". What S3
+// does its own way: the payload is UNSIGNED-PAYLOAD, the key is encoded once and never normalised,
+// and only `host` is signed, so that a browser can use the URL.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct S3PresignRequest {
     std::string_view bucket;
     std::string_view key;  // Exact bytes, not encoded.
     std::string_view region;
-    std::string_view endpoint;  // "https://files.example.com:9000/prefix"; empty: AWS's own for the region.
+    std::string_view
+        endpoint;  // "https://files.example.com:9000/prefix"; empty: AWS's own for the region.
     S3Addressing addressing = S3Addressing::kVirtual;
     std::string_view access_key_id;
     std::string_view session_token;
@@ -42,8 +43,9 @@ struct S3Presigned {
     std::string string_to_sign;
 };
 
-// Errors: kInvalidArgument for an empty or malformed bucket, an empty key, an expiry out of bounds, a bad
-// endpoint, or a key with a "." or ".." segment (every client would rewrite such a URL before sending it).
+// Errors: kInvalidArgument for an empty or malformed bucket, an empty key, an expiry out of bounds,
+// a bad endpoint, or a key with a "." or ".." segment (every client would rewrite such a URL before
+// sending it).
 [[nodiscard]] Result<S3Presigned> presign_s3(const S3PresignRequest& request, const SigV4Key& key);
 
 }  // namespace export_worker::signing

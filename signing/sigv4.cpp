@@ -25,8 +25,8 @@ std::string signed_header_names(const SigV4Request& request) {
     return out;
 }
 
-std::string canonical_query(const SigV4Request& request, std::string_view scope, std::string_view timestamp,
-                            std::string_view signed_headers) {
+std::string canonical_query(const SigV4Request& request, std::string_view scope,
+                            std::string_view timestamp, std::string_view signed_headers) {
     std::vector<EncodedParameter> parameters;
     parameters.reserve(request.query.size() + 6);
     const auto add = [&](std::string_view name, std::string_view value) {
@@ -54,8 +54,8 @@ std::string canonical_query(const SigV4Request& request, std::string_view scope,
 
 }  // namespace
 
-SigV4Key derive_sigv4_key(std::string_view secret_access_key, std::string_view day, std::string_view region,
-                          std::string_view service) {
+SigV4Key derive_sigv4_key(std::string_view secret_access_key, std::string_view day,
+                          std::string_view region, std::string_view service) {
     std::string start = "AWS4";
     start += secret_access_key;
     const auto day_key = crypto::hmac_sha256(start, day);
@@ -67,7 +67,8 @@ SigV4Key derive_sigv4_key(std::string_view secret_access_key, std::string_view d
 SigV4Signature presign_sigv4(const SigV4Request& request, const SigV4Key& key) {
     const SigningTime time(request.unix_s);
     std::string scope(time.day());
-    for (const std::string_view part : {request.region, request.service, std::string_view("aws4_request")}) {
+    for (const std::string_view part :
+         {request.region, request.service, std::string_view("aws4_request")}) {
         scope += '/';
         scope += part;
     }

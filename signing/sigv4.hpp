@@ -1,8 +1,8 @@
 // AWS Signature Version 4 in its query-string form, for any service.
 //
-// Source: AWS, "Signature Version 4 signing process", and the published signing test suite. S3 differs from
-// the other services in the payload hash and in the path, which is why both are parameters; s3_presign.hpp
-// fills them in.
+// Source: AWS, "Signature Version 4 signing process", and the published signing test suite. S3
+// differs from the other services in the payload hash and in the path, which is why both are
+// parameters; s3_presign.hpp fills them in.
 #pragma once
 
 #include <cstdint>

@@ -26,8 +26,9 @@ struct ThreadContexts {
         mac = EVP_MAC_CTX_new(hmac);
         EVP_MAC_free(hmac);  // The context keeps its own reference.
         char name[] = "SHA256";
-        const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-                                         OSSL_PARAM_construct_end()};
+        const OSSL_PARAM parameters[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+            OSSL_PARAM_construct_end()};
         EW_ASSERT(EVP_MAC_CTX_set_params(mac, parameters) == 1);
     }
     ThreadContexts(const ThreadContexts&) = delete;
@@ -67,14 +68,18 @@ Sha256Digest hmac_sha256(std::string_view key, std::string_view bytes) {
     std::size_t written = 0;
     EW_ASSERT(EVP_MAC_init(context, key_bytes, key.size(), nullptr) == 1);
     EW_ASSERT(EVP_MAC_update(context, bytes_of(bytes), bytes.size()) == 1);
-    EW_ASSERT(EVP_MAC_final(context, out.data(), &written, out.size()) == 1 && written == out.size());
+    EW_ASSERT(EVP_MAC_final(context, out.data(), &written, out.size()) == 1 &&
+              written == out.size());
     return out;
 }
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const noexcept { EVP_MD_CTX_free(context); }
+void Sha256::Free::operator()(evp_md_ctx_st* context) const noexcept {
+    EVP_MD_CTX_free(context);
+}
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-    EW_ASSERT(context_ != nullptr && EVP_DigestInit_ex2(context_.get(), sha256_algorithm(), nullptr) == 1);
+    EW_ASSERT(context_ != nullptr &&
+              EVP_DigestInit_ex2(context_.get(), sha256_algorithm(), nullptr) == 1);
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;

@@ -13,7 +13,8 @@ std::string Arguments::get(std::string_view flag, std::string otherwise) const {
     return found == flags.end() ? std::move(otherwise) : found->second;
 }
 
-Result<Arguments> parse_arguments(const std::vector<std::string>& words, std::span<const Flag> flags) {
+Result<Arguments> parse_arguments(const std::vector<std::string>& words,
+                                  std::span<const Flag> flags) {
     namespace po = boost::program_options;
     po::options_description description;
     for (const Flag& flag : flags) {
@@ -26,13 +27,18 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& words, std::sp
     Arguments out;
     try {
         // No guessing: an abbreviated flag would change its meaning when a longer one is added.
-        const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+        const int style =
+            po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
         const auto parsed = po::command_line_parser(words).options(description).style(style).run();
         for (const auto& option : parsed.options) {
             if (option.position_key >= 0) {
                 out.words.insert(out.words.end(), option.value.begin(), option.value.end());
-            } else if (!out.flags.emplace(option.string_key, option.value.empty() ? "" : option.value.front()).second) {
-                return fail(ErrorCode::kInvalidArgument, "--" + option.string_key + ": given twice");
+            } else if (!out.flags
+                            .emplace(option.string_key,
+                                     option.value.empty() ? "" : option.value.front())
+                            .second) {
+                return fail(ErrorCode::kInvalidArgument,
+                            "--" + option.string_key + ": given twice");
             }
         }
     } catch (const po::error& error) {
@@ -44,7 +50,8 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& words, std::sp
 std::string describe_flags(std::span<const Flag> flags) {
     std::size_t width = 0;
     const auto left_of = [](const Flag& flag) {
-        return std::string("  --") + flag.name + (flag.value != nullptr ? std::string(" ") + flag.value : "");
+        return std::string("  --") + flag.name +
+               (flag.value != nullptr ? std::string(" ") + flag.value : "");
     };
     for (const Flag& flag : flags) width = std::max(width, left_of(flag).size());
     std::string out;

@@ -1,4 +1,5 @@
-// The command line: long flags, some with a value, and positional words. Boost.Program_options underneath.
+// The command line: long flags, some with a value, and positional words. Boost.Program_options
+// underneath.
 #pragma once
 
 #include <map>
@@ -21,13 +22,16 @@ struct Arguments {
     std::map<std::string, std::string> flags;  // A switch has an empty value.
     std::vector<std::string> words;            // Everything that is no flag, in order.
 
-    [[nodiscard]] bool has(std::string_view flag) const { return flags.contains(std::string(flag)); }
+    [[nodiscard]] bool has(std::string_view flag) const {
+        return flags.contains(std::string(flag));
+    }
     // The flag's value, or `otherwise` when it was not given.
     [[nodiscard]] std::string get(std::string_view flag, std::string otherwise = "") const;
 };
 
 // `words` without the program's name. Errors: kInvalidArgument, saying what was not understood.
-[[nodiscard]] Result<Arguments> parse_arguments(const std::vector<std::string>& words, std::span<const Flag> flags);
+[[nodiscard]] Result<Arguments> parse_arguments(const std::vector<std::string>& words,
+                                                std::span<const Flag> flags);
 
 // One line a flag, aligned, for --help.
 [[nodiscard]] std::string describe_flags(std::span<const Flag> flags);

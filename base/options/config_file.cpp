@@ -1,10 +1,10 @@
 #include "base/options/config_file.hpp"
 
 #include <array>
+#include <sstream>
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
-#include <sstream>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -30,17 +30,19 @@ void Section::text(std::string_view key, std::string& target) {
 void Section::required_text(std::string_view key, std::string& target) {
     text(key, target);
     if (target.empty() && missing_.empty()) {
-        missing_ = file_ + ": [" + name_ + "] " + std::string(key) + ": missing; this section needs it";
+        missing_ =
+            file_ + ": [" + name_ + "] " + std::string(key) + ": missing; this section needs it";
     }
 }
 
-bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint64_t min, std::uint64_t max) {
+bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint64_t min,
+                          std::uint64_t max) {
     const std::string* found = take(key);
     if (found == nullptr) return false;
     const auto parsed = parse_unsigned(*found);
     if (!parsed || *parsed < min || *parsed > max) {
-        refuse(key, "expected a number from " + std::to_string(min) + " to " + std::to_string(max) + ", found '" +
-                        printable(*found) + "'");
+        refuse(key, "expected a number from " + std::to_string(min) + " to " + std::to_string(max) +
+                        ", found '" + printable(*found) + "'");
         return false;
     }
     value = *parsed;
@@ -59,7 +61,8 @@ void Section::boolean(std::string_view key, bool& target) {
     }
 }
 
-void Section::choice(std::string_view key, std::string& target, std::span<const std::string_view> choices) {
+void Section::choice(std::string_view key, std::string& target,
+                     std::span<const std::string_view> choices) {
     const std::string* value = take(key);
     if (value == nullptr) return;
     std::string list;
@@ -107,7 +110,8 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
         for (const auto& option : parsed.options) {
             const std::size_t dot = option.string_key.rfind('.');
             if (dot == std::string::npos) {
-                return fail(ErrorCode::kInvalidArgument, path + ": key '" + printable(option.string_key) +
+                return fail(ErrorCode::kInvalidArgument, path + ": key '" +
+                                                             printable(option.string_key) +
                                                              "' stands before the first [section]");
             }
             const std::string section = option.string_key.substr(0, dot);
@@ -115,7 +119,8 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
             const std::string value = option.value.empty() ? "" : option.value.front();
             if (!file.sections_[section].emplace(key, value).second) {
                 return fail(ErrorCode::kInvalidArgument,
-                            path + ": [" + section + "] " + key + ": given twice; keep one of the two lines");
+                            path + ": [" + section + "] " + key +
+                                ": given twice; keep one of the two lines");
             }
         }
     } catch (const boost::program_options::error& error) {
@@ -126,7 +131,8 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
 
 Section ConfigFile::section(const std::string& name) const {
     const auto found = sections_.find(name);
-    return {path_, name, found == sections_.end() ? std::map<std::string, std::string>{} : found->second};
+    return {path_, name,
+            found == sections_.end() ? std::map<std::string, std::string>{} : found->second};
 }
 
 std::vector<Section> ConfigFile::sections(std::string_view prefix) const {
@@ -144,14 +150,15 @@ Result<void> ConfigFile::check_sections(std::span<const std::string_view> plain,
         const std::string& name = entry.first;
         if (std::ranges::find(plain, name) != plain.end()) continue;
         const bool of_family = std::ranges::any_of(families, [&](std::string_view family) {
-            return name.size() > family.size() + 1 && name.starts_with(family) && name[family.size()] == '.';
+            return name.size() > family.size() + 1 && name.starts_with(family) &&
+                   name[family.size()] == '.';
         });
         if (of_family) continue;
         std::string expected;
         for (const std::string_view one : plain) expected += " [" + std::string(one) + "]";
         for (const std::string_view one : families) expected += " [" + std::string(one) + ".NAME]";
-        return fail(ErrorCode::kInvalidArgument,
-                    path_ + ": unknown section [" + printable(name) + "]; expected one of" + expected);
+        return fail(ErrorCode::kInvalidArgument, path_ + ": unknown section [" + printable(name) +
+                                                     "]; expected one of" + expected);
     }
     return {};
 }

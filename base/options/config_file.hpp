@@ -3,7 +3,8 @@
 //   [section]
 //   key = value        # a '#' starts a comment anywhere in a line
 //
-// Every key must be asked for by somebody: a Section remembers which were, and finish() refuses the rest.
+// Every key must be asked for by somebody: a Section remembers which were, and finish() refuses the
+// rest.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,18 @@
 
 namespace export_worker::options {
 
-// One [section], read key by key. The first problem is kept and reported by finish(), so a reader is a
-// plain list of calls. A key that is absent leaves its target alone: the default lives in the target.
+// One [section], read key by key. The first problem is kept and reported by finish(), so a reader
+// is a plain list of calls. A key that is absent leaves its target alone: the default lives in the
+// target.
 class Section {
 public:
     Section(std::string file, std::string name, std::map<std::string, std::string> values)
         : file_(std::move(file)), name_(std::move(name)), values_(std::move(values)) {}
 
     [[nodiscard]] const std::string& name() const { return name_; }
-    [[nodiscard]] bool has(std::string_view key) const { return values_.contains(std::string(key)); }
+    [[nodiscard]] bool has(std::string_view key) const {
+        return values_.contains(std::string(key));
+    }
     void text(std::string_view key, std::string& target);
     // Text that may not be absent or empty.
     void required_text(std::string_view key, std::string& target);
@@ -38,19 +42,21 @@ public:
     // on, off, true, false, yes, no.
     void boolean(std::string_view key, bool& target);
     // One of `choices`.
-    void choice(std::string_view key, std::string& target, std::span<const std::string_view> choices);
+    void choice(std::string_view key, std::string& target,
+                std::span<const std::string_view> choices);
     // Hands over every remaining key, known or not: for sections another party reads.
     [[nodiscard]] std::map<std::string, std::string> take_rest();
     // Records a problem found by the caller: "section.key: expected ..., found ...".
     void refuse(std::string_view key, std::string_view what);
 
-    // Errors: kInvalidArgument, the first problem, naming file, section and key; an unknown key comes with
-    // the closest known one.
+    // Errors: kInvalidArgument, the first problem, naming file, section and key; an unknown key
+    // comes with the closest known one.
     [[nodiscard]] Result<void> finish();
 
 private:
     const std::string* take(std::string_view key);
-    bool read_number(std::string_view key, std::uint64_t& value, std::uint64_t min, std::uint64_t max);
+    bool read_number(std::string_view key, std::uint64_t& value, std::uint64_t min,
+                     std::uint64_t max);
 
     std::string file_;
     std::string name_;
@@ -62,7 +68,8 @@ private:
 
 class ConfigFile {
 public:
-    // Errors: kNotFound, kInvalidArgument (syntax, a key outside a section, a key given twice, too large).
+    // Errors: kNotFound, kInvalidArgument (syntax, a key outside a section, a key given twice, too
+    // large).
     [[nodiscard]] static Result<ConfigFile> read(const std::string& path);
 
     [[nodiscard]] const std::string& path() const { return path_; }
@@ -70,8 +77,8 @@ public:
     [[nodiscard]] Section section(const std::string& name) const;
     // The sections named `prefix` + "." + something, sorted; each with its full name.
     [[nodiscard]] std::vector<Section> sections(std::string_view prefix) const;
-    // Errors: kInvalidArgument when the file has a section that is neither one of `plain` nor starts with
-    // one of `families` and a dot.
+    // Errors: kInvalidArgument when the file has a section that is neither one of `plain` nor
+    // starts with one of `families` and a dot.
     [[nodiscard]] Result<void> check_sections(std::span<const std::string_view> plain,
                                               std::span<const std::string_view> families) const;
 

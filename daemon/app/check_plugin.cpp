@@ -23,7 +23,8 @@ using plugin_host::Generation;
 class ScratchDirectory {
 public:
     ScratchDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "export-worker-check-XXXXXX").string();
+        std::string name =
+            (std::filesystem::temp_directory_path() / "export-worker-check-XXXXXX").string();
         if (::mkdtemp(name.data()) != nullptr) path_ = name;
     }
     ScratchDirectory(const ScratchDirectory&) = delete;
@@ -38,9 +39,12 @@ private:
     std::string path_;
 };
 
-void step(const char* name, const std::string& what) { std::printf("%-11s ok  %s\n", name, what.c_str()); }
+void step(const char* name, const std::string& what) {
+    std::printf("%-11s ok  %s\n", name, what.c_str());
+}
 
-Result<void> run_instance(Generation::Setup setup, const std::string& config_path, const std::string& directory) {
+Result<void> run_instance(Generation::Setup setup, const std::string& config_path,
+                          const std::string& directory) {
     EW_TRY(const config::Config config, config::read_config(config_path));
     EW_TRY(const auto credentials, credentials::CredentialStore::load(config.stores));
     EW_TRY(const auto keys, auth::KeyStore::open(directory + "/auth.db", system_clock()));
@@ -55,7 +59,8 @@ Result<void> run_instance(Generation::Setup setup, const std::string& config_pat
     setup.config = plugin_settings(plugin, config.stores);
     EW_TRY(const std::unique_ptr<Generation> generation, Generation::load(std::move(setup)));
     std::string methods;
-    for (const auto& method : generation->methods()) methods += (methods.empty() ? "" : ", ") + method.name;
+    for (const auto& method : generation->methods())
+        methods += (methods.empty() ? "" : ", ") + method.name;
     step("creating", "answers " + methods);
     step("self_test", "passed");
     return {};
@@ -63,20 +68,24 @@ Result<void> run_instance(Generation::Setup setup, const std::string& config_pat
 
 Result<void> check(const std::string& file, const std::string& config_path) {
     const ScratchDirectory scratch;
-    if (scratch.path().empty()) return fail(ErrorCode::kFailedPrecondition, "no temporary directory could be made");
+    if (scratch.path().empty())
+        return fail(ErrorCode::kFailedPrecondition, "no temporary directory could be made");
     Generation::Setup setup;
-    EW_TRY(setup.file, plugin_host::stage(std::filesystem::absolute(file).string(), scratch.path(), 1));
+    EW_TRY(setup.file,
+           plugin_host::stage(std::filesystem::absolute(file).string(), scratch.path(), 1));
     step("staging", "sha256 " + setup.file.sha256);
     EW_TRY(setup.manifest, plugin_host::inspect(setup.file.bytes));
     step("inspection", setup.manifest.name + " " + setup.manifest.version + ", ABI " +
-                           std::to_string(setup.manifest.abi_major) + "." + std::to_string(setup.manifest.abi_minor) +
-                           ", build-id " + setup.manifest.build_id);
+                           std::to_string(setup.manifest.abi_major) + "." +
+                           std::to_string(setup.manifest.abi_minor) + ", build-id " +
+                           setup.manifest.build_id);
     setup.number = 1;
     setup.reason = EW_CREATE_PROBE;
     if (!config_path.empty()) return run_instance(std::move(setup), config_path, scratch.path());
     EW_TRY(const auto generation, Generation::load_without_instance(std::move(setup)));
     step("loading", "the descriptor agrees with the note");
-    std::printf("%-11s --  not run: add --config FILE to try create, describe and self_test\n", "creating");
+    std::printf("%-11s --  not run: add --config FILE to try create, describe and self_test\n",
+                "creating");
     return {};
 }
 

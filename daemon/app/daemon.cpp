@@ -31,7 +31,8 @@ void raise_descriptor_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays at its soft value");
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        spdlog::warn("the limit of open files stays at its soft value");
 }
 
 }  // namespace
@@ -57,7 +58,8 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> open_stores(const config::Config& config);
     [[nodiscard]] Result<void> open_exports(const config::Config& config);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
-    [[nodiscard]] Result<void> open_sockets(const config::Config& config, const std::string& version);
+    [[nodiscard]] Result<void> open_sockets(const config::Config& config,
+                                            const std::string& version);
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config) {
@@ -74,7 +76,8 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config) {
     if (config.export_workers > 0) {
         EW_TRY(files::LocalFileStore opened, files::LocalFileStore::open(config.export_root));
         files.emplace(std::move(opened));
-        if (files->parts_swept() > 0) spdlog::warn("deleted {} half-written export files", files->parts_swept());
+        if (files->parts_swept() > 0)
+            spdlog::warn("deleted {} half-written export files", files->parts_swept());
         const exports::ExportParts parts{&system_clock(), jobs.get(), catalog.get(), &*files};
         EW_CHECK(exports::recover(parts));
         export_workers.emplace(parts);
@@ -89,8 +92,11 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
     const plugin_host::HostParts host{&system_clock(), &*authenticator, jobs.get(), &*credentials};
     EW_TRY(plugins, plugin_host::PluginHost::open(config.state_dir + "/plugins", host));
     for (const config::PluginConfig& plugin : config.plugins) {
-        auto loaded = plugins->load(plugin.name, plugin.file, plugin_settings(plugin, config.stores));
-        if (!loaded) return fail(loaded.error().code, "[plugin." + plugin.name + "] " + loaded.error().message);
+        auto loaded =
+            plugins->load(plugin.name, plugin.file, plugin_settings(plugin, config.stores));
+        if (!loaded)
+            return fail(loaded.error().code,
+                        "[plugin." + plugin.name + "] " + loaded.error().message);
     }
     return {};
 }
@@ -98,15 +104,16 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
     dispatcher.emplace(server::DispatcherParts{*authenticator, *plugins, {*jobs, *export_service}});
     // Both are bound before either serves: a start that fails has answered nobody.
-    EW_TRY(transport::ServerSocket data, transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
+    EW_TRY(transport::ServerSocket data,
+           transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
     EW_TRY(transport::ServerSocket control,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
-    data_server =
-        std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(), config.server_workers);
+    data_server = std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(),
+                                                       config.server_workers);
     control_server = std::make_unique<control::ControlServer>(
         std::move(control),
-        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, system_clock(), version, config.data_endpoint,
-                              system_clock().unix_us()},
+        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, system_clock(),
+                              version, config.data_endpoint, system_clock().unix_us()},
         *dispatcher);
     return {};
 }
@@ -120,7 +127,8 @@ Daemon::~Daemon() {
     if (parts_->export_workers) parts_->export_workers->stop();
 }
 
-Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config, const std::string& version) {
+Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
+                                              const std::string& version) {
     raise_descriptor_limit();
     EW_CHECK(make_directories(config.state_dir, 0750));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));

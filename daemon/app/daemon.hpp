@@ -1,8 +1,9 @@
 // The running daemon: every part, in construction order.
 //
-// Order matters twice. Starting: the lock before anything on disk, recovery before workers, plugins before the data
-// socket, so that the first request already finds its method. Stopping is the reverse: no new work, then what is in
-// flight, then exports (put back, not lost), then the databases.
+// Order matters twice. Starting: the lock before anything on disk, recovery before workers, plugins
+// before the data socket, so that the first request already finds its method. Stopping is the
+// reverse: no new work, then what is in flight, then exports (put back, not lost), then the
+// databases.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ namespace export_worker::app {
 class Daemon {
 public:
     // Errors: whatever stands in the way of a start, with what to do about it.
-    [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config, const std::string& version);
+    [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config,
+                                                               const std::string& version);
     ~Daemon();
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;

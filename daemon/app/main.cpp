@@ -1,5 +1,5 @@
-// export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong command line, 78 a start
-// that cannot succeed until somebody changes something.
+// export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong
+// command line, 78 a start that cannot succeed until somebody changes something.
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
@@ -18,11 +18,12 @@ using export_worker::options::Flag;
 constexpr int kExitUsage = 64;   // EX_USAGE
 constexpr int kExitConfig = 78;  // EX_CONFIG
 
-constexpr std::array<Flag, 5> kFlags{{{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
-                                      {"check-config", nullptr, "read it, say whether it is good, and leave"},
-                                      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
-                                      {"version", nullptr, "print the version"},
-                                      {"help", nullptr, "print this"}}};
+constexpr std::array<Flag, 5> kFlags{
+    {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+     {"check-config", nullptr, "read it, say whether it is good, and leave"},
+     {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
+     {"version", nullptr, "print the version"},
+     {"help", nullptr, "print this"}}};
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-workerd: cannot start: %s\n", error.message.c_str());
@@ -43,7 +44,8 @@ sigset_t block_signals() {
 int run(const std::string& config_path, bool only_check) {
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level); !log) return start_failed(log.error());
+    if (auto log = export_worker::init_log(config->log_level); !log)
+        return start_failed(log.error());
     if (only_check) {
         std::printf("%s: good\n", config_path.c_str());
         return 0;
@@ -51,7 +53,8 @@ int run(const std::string& config_path, bool only_check) {
     const sigset_t signals = block_signals();
     auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
     if (!daemon) return start_failed(daemon.error());
-    spdlog::info("ready: data on {}, control on {}", config->data_endpoint, config->control_endpoint);
+    spdlog::info("ready: data on {}, control on {}", config->data_endpoint,
+                 config->control_endpoint);
     int signal_number = 0;
     sigwait(&signals, &signal_number);
     spdlog::info("signal {}: stopping", signal_number);
@@ -63,14 +66,16 @@ int run(const std::string& config_path, bool only_check) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto arguments = export_worker::options::parse_arguments(export_worker::options::words_of(argc, argv), kFlags);
+    const auto arguments = export_worker::options::parse_arguments(
+        export_worker::options::words_of(argc, argv), kFlags);
     if (!arguments || !arguments->words.empty()) {
         std::fprintf(stderr, "export-workerd: %s; see --help\n",
                      arguments ? "expected flags only" : arguments.error().message.c_str());
         return kExitUsage;
     }
     if (arguments->has("help")) {
-        std::printf("Usage: export-workerd --config FILE\n\n%s", export_worker::options::describe_flags(kFlags).c_str());
+        std::printf("Usage: export-workerd --config FILE\n\n%s",
+                    export_worker::options::describe_flags(kFlags).c_str());
         return 0;
     }
     if (arguments->has("version")) {
@@ -78,7 +83,8 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (arguments->has("check-plugin")) {
-        return export_worker::app::check_plugin(arguments->get("check-plugin"), arguments->get("config"));
+        return export_worker::app::check_plugin(arguments->get("check-plugin"),
+                                                arguments->get("config"));
     }
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");

@@ -10,11 +10,12 @@
 namespace export_worker::app {
 
 // Keys of [plugin.NAME] as they are, those of [store.S] as "store.S.key".
-[[nodiscard]] inline std::map<std::string, std::string> plugin_settings(const config::PluginConfig& plugin,
-                                                                        const std::vector<model::StoreSettings>& stores) {
+[[nodiscard]] inline std::map<std::string, std::string> plugin_settings(
+    const config::PluginConfig& plugin, const std::vector<model::StoreSettings>& stores) {
     std::map<std::string, std::string> out = plugin.values;
     for (const model::StoreSettings& store : stores) {
-        for (const auto& [key, value] : store.values) out["store." + store.name + "." + key] = value;
+        for (const auto& [key, value] : store.values)
+            out["store." + store.name + "." + key] = value;
     }
     return out;
 }

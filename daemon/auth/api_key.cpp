@@ -21,14 +21,17 @@ NewApiKey make_api_key() {
     crypto::fill_random(random);
     NewApiKey key;
     key.id = to_hex(std::span(random).first(kIdDigits / 2));
-    key.text = std::string(kPrefix) + key.id + "_" + to_hex(std::span(random).subspan(kIdDigits / 2));
+    key.text =
+        std::string(kPrefix) + key.id + "_" + to_hex(std::span(random).subspan(kIdDigits / 2));
     key.sha256 = std::string(crypto::as_bytes(crypto::sha256(key.text)));
     return key;
 }
 
 std::optional<std::string_view> api_key_id(std::string_view text) {
     constexpr std::size_t kBytes = kPrefix.size() + kIdDigits + 1 + kSecretDigits;
-    if (text.size() != kBytes || !text.starts_with(kPrefix) || text[kPrefix.size() + kIdDigits] != '_') return std::nullopt;
+    if (text.size() != kBytes || !text.starts_with(kPrefix) ||
+        text[kPrefix.size() + kIdDigits] != '_')
+        return std::nullopt;
     return text.substr(kPrefix.size(), kIdDigits);
 }
 

@@ -1,7 +1,7 @@
 // The text of a server API key: "mo_" ID "_" SECRET.
 //
-// ID finds the record, SECRET proves possession; only the SHA-256 of the whole text is stored. 256 random bits
-// need no slow hash.
+// ID finds the record, SECRET proves possession; only the SHA-256 of the whole text is stored. 256
+// random bits need no slow hash.
 #pragma once
 
 #include <optional>

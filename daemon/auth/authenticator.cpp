@@ -3,8 +3,8 @@
 namespace export_worker::auth {
 namespace {
 
-// The token of "Bearer TOKEN"; the scheme's case does not matter (RFC 9110, section 11.1). Empty when it is
-// another scheme.
+// The token of "Bearer TOKEN"; the scheme's case does not matter (RFC 9110, section 11.1). Empty
+// when it is another scheme.
 std::string_view bearer_token(std::string_view header) {
     constexpr std::string_view kScheme = "bearer";
     if (header.size() <= kScheme.size() || header[kScheme.size()] != ' ') return {};
@@ -19,11 +19,13 @@ std::string_view bearer_token(std::string_view header) {
 
 }  // namespace
 
-Result<void> Authenticator::authenticate(const Presented& presented, model::Principal& principal) const {
+Result<void> Authenticator::authenticate(const Presented& presented,
+                                         model::Principal& principal) const {
     if (presented.authorization.empty() && presented.session.empty()) {
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     }
-    // The header wins over the cookie; sessions are not among the credentials this version can check.
+    // The header wins over the cookie; sessions are not among the credentials this version can
+    // check.
     const std::shared_ptr<const ApiKey> key = keys_.verify(bearer_token(presented.authorization));
     if (key == nullptr) return fail(ErrorCode::kUnauthenticated, "Invalid credentials");
     if (!presented.organization_id.empty() && presented.organization_id != key->organization_id) {

@@ -21,9 +21,11 @@ class Authenticator {
 public:
     explicit Authenticator(const KeyStore& keys) : keys_(keys) {}
 
-    // Fills `principal`, reusing its buffers. Errors: kUnauthenticated ("Not authenticated" without credentials,
-    // "Invalid credentials" with bad ones), kPermissionDenied for an organization the caller is not in.
-    [[nodiscard]] Result<void> authenticate(const Presented& presented, model::Principal& principal) const;
+    // Fills `principal`, reusing its buffers. Errors: kUnauthenticated ("Not authenticated" without
+    // credentials, "Invalid credentials" with bad ones), kPermissionDenied for an organization the
+    // caller is not in.
+    [[nodiscard]] Result<void> authenticate(const Presented& presented,
+                                            model::Principal& principal) const;
 
 private:
     const KeyStore& keys_;

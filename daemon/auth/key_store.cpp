@@ -50,24 +50,27 @@ std::vector<std::string> split(std::string_view text) {
 }
 
 ApiKey read_key(const Statement& row) {
-    return {row.string(0), row.string(1), row.string(2), split(row.text(3)), row.integer(4), row.optional_integer(5)};
+    return {row.string(0),      row.string(1),  row.string(2),
+            split(row.text(3)), row.integer(4), row.optional_integer(5)};
 }
 
 Result<void> check_new_key(std::string_view organization_id, std::string_view name,
                            const std::vector<std::string>& permissions) {
     if (!is_organization_id(organization_id)) {
         return fail(ErrorCode::kInvalidArgument,
-                    "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" + printable(organization_id) + "'");
+                    "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                        printable(organization_id) + "'");
     }
     if (name.size() > 200 || has_control_characters(name) || !is_valid_utf8(name)) {
         return fail(ErrorCode::kInvalidArgument, "name: expected at most 200 bytes of text");
     }
-    if (permissions.empty()) return fail(ErrorCode::kInvalidArgument, "permissions: expected at least one");
+    if (permissions.empty())
+        return fail(ErrorCode::kInvalidArgument, "permissions: expected at least one");
     for (const std::string& permission : permissions) {
         const auto& known = known_permissions();
         if (std::ranges::find(known, permission) == known.end()) {
-            return fail(ErrorCode::kInvalidArgument,
-                        "permission: expected one of " + join(known) + ", found '" + printable(permission) + "'");
+            return fail(ErrorCode::kInvalidArgument, "permission: expected one of " + join(known) +
+                                                         ", found '" + printable(permission) + "'");
         }
     }
     return {};
@@ -82,7 +85,8 @@ const std::vector<std::string>& known_permissions() {
 
 Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& path, const Clock& clock) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open({.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+           sqlite::Database::open(
+               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
     std::unique_ptr<KeyStore> store(new KeyStore(std::move(database), clock));
     EW_CHECK(store->load_active());
     return store;
@@ -90,7 +94,8 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& path, const 
 
 Result<void> KeyStore::load_active() {
     return database_->read([&](Connection& connection) -> Result<void> {
-        Statement rows = connection.statement("SELECT " EW_KEY_COLUMNS ", sha256 FROM api_key WHERE revoked_us IS NULL");
+        Statement rows = connection.statement("SELECT " EW_KEY_COLUMNS
+                                              ", sha256 FROM api_key WHERE revoked_us IS NULL");
         for (;;) {
             EW_TRY(const bool more, rows.step());
             if (!more) return {};
@@ -106,20 +111,25 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
                                            const std::vector<std::string>& permissions) {
     EW_CHECK(check_new_key(organization_id, name, permissions));
     NewApiKey made = make_api_key();
-    auto key = std::make_shared<const ApiKey>(ApiKey{made.id, std::string(organization_id), std::string(name), permissions,
+    auto key = std::make_shared<const ApiKey>(ApiKey{made.id, std::string(organization_id),
+                                                     std::string(name), permissions,
                                                      clock_.unix_us(), std::nullopt});
     {
         const std::shared_lock lock(active_mutex_);
         if (active_.size() >= limits::kApiKeysMax) {
-            return fail(ErrorCode::kResourceExhausted, "keys: the limit is reached; revoke some first");
+            return fail(ErrorCode::kResourceExhausted,
+                        "keys: the limit is reached; revoke some first");
         }
     }
-    const std::string digest_hex = to_hex({reinterpret_cast<const std::uint8_t*>(made.sha256.data()), made.sha256.size()});
+    const std::string digest_hex =
+        to_hex({reinterpret_cast<const std::uint8_t*>(made.sha256.data()), made.sha256.size()});
     EW_CHECK(database_->write([&](Connection& connection) {
         return connection
-            .statement("INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .bind(key->id, digest_hex, key->organization_id, key->name, join(permissions), key->created_us)
+            .statement(
+                "INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            .bind(key->id, digest_hex, key->organization_id, key->name, join(permissions),
+                  key->created_us)
             .run();
     }));
     const std::unique_lock lock(active_mutex_);
@@ -130,10 +140,13 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
 Result<void> KeyStore::revoke(std::string_view id) {
     const std::int64_t now = clock_.unix_us();
     EW_CHECK(database_->write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(connection.statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2) WHERE id = ?1")
-                     .bind(id, now)
-                     .run());
-        if (connection.changes() == 0) return fail(ErrorCode::kNotFound, "No key has the id '" + printable(id) + "'");
+        EW_CHECK(
+            connection
+                .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2) WHERE id = ?1")
+                .bind(id, now)
+                .run());
+        if (connection.changes() == 0)
+            return fail(ErrorCode::kNotFound, "No key has the id '" + printable(id) + "'");
         return {};
     }));
     const std::unique_lock lock(active_mutex_);
@@ -144,8 +157,9 @@ Result<void> KeyStore::revoke(std::string_view id) {
 Result<std::vector<ApiKey>> KeyStore::list(std::string_view organization_id) {
     return database_->read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
         std::vector<ApiKey> out;
-        Statement rows = connection.statement("SELECT " EW_KEY_COLUMNS
-                                              " FROM api_key WHERE ?1 = '' OR organization_id = ?1 ORDER BY created_us, id");
+        Statement rows = connection.statement(
+            "SELECT " EW_KEY_COLUMNS
+            " FROM api_key WHERE ?1 = '' OR organization_id = ?1 ORDER BY created_us, id");
         rows.bind(organization_id);
         for (;;) {
             EW_TRY(const bool more, rows.step());
@@ -161,7 +175,8 @@ std::shared_ptr<const ApiKey> KeyStore::verify(std::string_view text) const {
     const crypto::Sha256Digest digest = crypto::sha256(text);
     const std::shared_lock lock(active_mutex_);
     const auto found = active_.find(*id);
-    if (found == active_.end() || !crypto::equal_constant_time(found->second.sha256, crypto::as_bytes(digest))) {
+    if (found == active_.end() ||
+        !crypto::equal_constant_time(found->second.sha256, crypto::as_bytes(digest))) {
         return nullptr;
     }
     return found->second.key;

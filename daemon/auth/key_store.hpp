@@ -25,14 +25,17 @@ struct ApiKey {
     std::optional<std::int64_t> revoked_us;
 };
 
-// The permissions that exist; create() refuses others, so that a typing error is not a silent refusal later.
+// The permissions that exist; create() refuses others, so that a typing error is not a silent
+// refusal later.
 [[nodiscard]] const std::vector<std::string>& known_permissions();
 
 // [any-thread]
 class KeyStore {
 public:
-    // Opens or creates the file and reads every key that is not revoked. `clock` outlives the store.
-    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(const std::string& path, const Clock& clock);
+    // Opens or creates the file and reads every key that is not revoked. `clock` outlives the
+    // store.
+    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(const std::string& path,
+                                                                const Clock& clock);
 
     struct Created {
         ApiKey key;
@@ -46,18 +49,21 @@ public:
     // All, revoked ones too, oldest first. `organization_id` empty: every organization's.
     [[nodiscard]] Result<std::vector<ApiKey>> list(std::string_view organization_id);
 
-    // The key whose text this is, when it exists and is not revoked. The comparison takes the same time
-    // wherever the texts differ.
+    // The key whose text this is, when it exists and is not revoked. The comparison takes the same
+    // time wherever the texts differ.
     [[nodiscard]] std::shared_ptr<const ApiKey> verify(std::string_view text) const;
 
 private:
     struct Active {
         std::string sha256;
-        std::shared_ptr<const ApiKey> key;  // Shared with requests that are using it while it is revoked.
+        std::shared_ptr<const ApiKey>
+            key;  // Shared with requests that are using it while it is revoked.
     };
     struct TextHash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>()(text);
+        }
     };
     KeyStore(std::unique_ptr<sqlite::Database> database, const Clock& clock)
         : database_(std::move(database)), clock_(clock) {}
@@ -66,7 +72,8 @@ private:
     std::unique_ptr<sqlite::Database> database_;
     const Clock& clock_;
     mutable std::shared_mutex active_mutex_;
-    // By id, looked up by string_view so that a request allocates nothing. Guarded by active_mutex_.
+    // By id, looked up by string_view so that a request allocates nothing. Guarded by
+    // active_mutex_.
     std::unordered_map<std::string, Active, TextHash, std::equal_to<>> active_;
 };
 

@@ -49,7 +49,9 @@ struct ParsedLines {
     ImportReport report;
 };
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+bool is_blank(std::string_view line) {
+    return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
 
 ParsedLines parse_lines(std::string_view lines, std::int64_t first_line) {
     ParsedLines out;
@@ -78,32 +80,39 @@ ParsedLines parse_lines(std::string_view lines, std::int64_t first_line) {
 
 }  // namespace
 
-Result<std::unique_ptr<CatalogStore>> CatalogStore::open(const std::string& path, const Clock& clock) {
+Result<std::unique_ptr<CatalogStore>> CatalogStore::open(const std::string& path,
+                                                         const Clock& clock) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open(
-               {.path = path, .application_id = kApplicationId, .migrations = kMigrations, .page_bytes = kPageBytes}));
+           sqlite::Database::open({.path = path,
+                                   .application_id = kApplicationId,
+                                   .migrations = kMigrations,
+                                   .page_bytes = kPageBytes}));
     return std::unique_ptr<CatalogStore>(new CatalogStore(std::move(database), clock));
 }
 
-Result<ImportReport> CatalogStore::import_lines(std::string_view organization_id, std::string_view lines,
-                                                std::int64_t first_line) {
+Result<ImportReport> CatalogStore::import_lines(std::string_view organization_id,
+                                                std::string_view lines, std::int64_t first_line) {
     ParsedLines parsed = parse_lines(lines, first_line);
     const std::int64_t now = clock_.unix_us();
     EW_CHECK(database_->write([&](Connection& connection) -> Result<void> {
         for (const Product& product : parsed.products) {
             EW_CHECK(connection
-                         .statement("INSERT INTO product (organization_id, key, product_type, is_published, updated_us, "
-                                    "body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (organization_id, key) DO UPDATE "
-                                    "SET product_type = ?3, is_published = ?4, updated_us = ?5, body = ?6")
-                         .bind(organization_id, product.key, product.product_type, product.is_published ? 1 : 0, now,
-                               product.body)
+                         .statement(
+                             "INSERT INTO product (organization_id, key, product_type, "
+                             "is_published, updated_us, "
+                             "body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (organization_id, "
+                             "key) DO UPDATE "
+                             "SET product_type = ?3, is_published = ?4, updated_us = ?5, body = ?6")
+                         .bind(organization_id, product.key, product.product_type,
+                               product.is_published ? 1 : 0, now, product.body)
                          .run());
         }
         return remember_paths(connection, organization_id, parsed.paths);
     }));
     const std::lock_guard lock(known_paths_mutex_);
     if (known_paths_.size() > kKnownPathsMax) known_paths_.clear();
-    for (const std::string& path : parsed.paths) known_paths_.insert(std::string(organization_id) + '\0' + path);
+    for (const std::string& path : parsed.paths)
+        known_paths_.insert(std::string(organization_id) + '\0' + path);
     parsed.report.imported = static_cast<std::int64_t>(parsed.products.size());
     return std::move(parsed.report);
 }
@@ -116,7 +125,8 @@ Result<void> CatalogStore::remember_paths(Connection& connection, std::string_vi
             if (known_paths_.contains(std::string(organization_id) + '\0' + path)) continue;
         }
         EW_CHECK(connection
-                     .statement("INSERT INTO property_path (organization_id, path) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+                     .statement("INSERT INTO property_path (organization_id, path) VALUES (?1, ?2) "
+                                "ON CONFLICT DO NOTHING")
                      .bind(organization_id, path)
                      .run());
     }
@@ -128,7 +138,8 @@ Result<void> CatalogStore::read_batch(std::string_view organization_id, std::str
     batch.clear();
     return database_->read([&](Connection& connection) -> Result<void> {
         Statement rows = connection.statement(
-            "SELECT key, product_type, is_published, body FROM product WHERE organization_id = ?1 AND key > ?2 "
+            "SELECT key, product_type, is_published, body FROM product WHERE organization_id = ?1 "
+            "AND key > ?2 "
             "ORDER BY key LIMIT ?3");
         rows.bind(organization_id, after_key, static_cast<std::int64_t>(limits::kCatalogBatchRows));
         std::size_t bytes = 0;
@@ -145,7 +156,8 @@ Result<void> CatalogStore::read_batch(std::string_view organization_id, std::str
 Result<Product> CatalogStore::find(std::string_view organization_id, std::string_view key) {
     return database_->read([&](Connection& connection) -> Result<Product> {
         Statement row = connection.statement(
-            "SELECT key, product_type, is_published, body FROM product WHERE organization_id = ?1 AND key = ?2");
+            "SELECT key, product_type, is_published, body FROM product WHERE organization_id = ?1 "
+            "AND key = ?2");
         EW_TRY(const bool found, row.bind(organization_id, key).step());
         if (!found) return fail(ErrorCode::kNotFound, "Product not found");
         return read_product(row);
@@ -154,7 +166,8 @@ Result<Product> CatalogStore::find(std::string_view organization_id, std::string
 
 Result<std::int64_t> CatalogStore::count(std::string_view organization_id) {
     return database_->read([&](Connection& connection) -> Result<std::int64_t> {
-        Statement row = connection.statement("SELECT count(*) FROM product WHERE organization_id = ?1");
+        Statement row =
+            connection.statement("SELECT count(*) FROM product WHERE organization_id = ?1");
         EW_TRY(const bool found, row.bind(organization_id).step());
         return found ? row.integer(0) : 0;
     });
@@ -163,7 +176,8 @@ Result<std::int64_t> CatalogStore::count(std::string_view organization_id) {
 Result<std::vector<std::string>> CatalogStore::property_paths(std::string_view organization_id) {
     return database_->read([&](Connection& connection) -> Result<std::vector<std::string>> {
         std::vector<std::string> out;
-        Statement rows = connection.statement("SELECT path FROM property_path WHERE organization_id = ?1 ORDER BY path");
+        Statement rows = connection.statement(
+            "SELECT path FROM property_path WHERE organization_id = ?1 ORDER BY path");
         rows.bind(organization_id);
         for (;;) {
             EW_TRY(const bool more, rows.step());

@@ -28,7 +28,9 @@ void octal_mode(Section& section, std::string_view key, unsigned& target) {
         if (digit < '0' || digit > '7') value = 0777'7777;
         value = value * 8 + static_cast<unsigned>(digit - '0');
     }
-    if (value > 0777) return section.refuse(key, "expected an octal file mode such as 0660, found '" + printable(text) + "'");
+    if (value > 0777)
+        return section.refuse(
+            key, "expected an octal file mode such as 0660, found '" + printable(text) + "'");
     target = value;
 }
 
@@ -47,7 +49,8 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
 }
 
 // Reads a key and keeps it where the plugin can see it.
-void shared_text(Section& section, model::StoreSettings& store, const char* key, bool required = false) {
+void shared_text(Section& section, model::StoreSettings& store, const char* key,
+                 bool required = false) {
     std::string value;
     if (required) {
         section.required_text(key, value);
@@ -84,8 +87,10 @@ void read_s3_store(Section& section, model::StoreSettings& store) {
         section.text("session_token_file", store.session_token_file);
     }
     const std::string& prefix = store.values["prefix"];
-    if (!prefix.empty() && (!prefix.starts_with("s3://") || !prefix.ends_with('/') || prefix.size() < 9)) {
-        section.refuse("prefix", "expected s3://BUCKET/ or s3://BUCKET/PATH/, found '" + printable(prefix) + "'");
+    if (!prefix.empty() &&
+        (!prefix.starts_with("s3://") || !prefix.ends_with('/') || prefix.size() < 9)) {
+        section.refuse("prefix", "expected s3://BUCKET/ or s3://BUCKET/PATH/, found '" +
+                                     printable(prefix) + "'");
     }
 }
 
@@ -95,7 +100,8 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         store.name = section.name().substr(std::string_view("store.").size());
         constexpr std::array<std::string_view, 2> kKinds{"local", "s3"};
         section.choice("kind", store.kind, kKinds);
-        if (store.kind.empty() && !section.has("kind")) section.refuse("kind", "missing; expected local or s3");
+        if (store.kind.empty() && !section.has("kind"))
+            section.refuse("kind", "missing; expected local or s3");
         store.values["kind"] = store.kind;
         std::uint64_t lifetime_s = limits::kLinkLifetimeSecondsDefault;
         section.number("link_lifetime_s", lifetime_s, 1, limits::kLinkLifetimeSecondsMax);
@@ -109,8 +115,9 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         config.stores.push_back(std::move(store));
     }
     if (config.stores.size() > limits::kStoresMax) {
-        return fail(ErrorCode::kInvalidArgument,
-                    file.path() + ": expected at most " + std::to_string(limits::kStoresMax) + " [store.NAME] sections");
+        return fail(ErrorCode::kInvalidArgument, file.path() + ": expected at most " +
+                                                     std::to_string(limits::kStoresMax) +
+                                                     " [store.NAME] sections");
     }
     return {};
 }
@@ -120,17 +127,20 @@ Result<void> read_export(const ConfigFile& file, Config& config) {
     section.number("workers", config.export_workers, 0, limits::kExportWorkersMax);
     section.text("store", config.export_store);
     const auto usable = [&](const model::StoreSettings& store) {
-        return store.kind == "local" && (config.export_store.empty() || store.name == config.export_store);
+        return store.kind == "local" &&
+               (config.export_store.empty() || store.name == config.export_store);
     };
     const auto found = std::ranges::find_if(config.stores, usable);
     if (found != config.stores.end()) {
         config.export_store = found->name;
         config.export_root = found->values.at("root");
     } else if (config.export_workers > 0) {
-        section.refuse("store", config.export_store.empty()
-                                    ? "exports need a place to go: add a [store.NAME] with kind = local, or set workers = 0"
-                                    : "expected the name of a [store.NAME] with kind = local, found '" +
-                                          printable(config.export_store) + "'");
+        section.refuse("store",
+                       config.export_store.empty()
+                           ? "exports need a place to go: add a [store.NAME] with kind = local, or "
+                             "set workers = 0"
+                           : "expected the name of a [store.NAME] with kind = local, found '" +
+                                 printable(config.export_store) + "'");
     }
     return section.finish();
 }

@@ -34,8 +34,8 @@ struct Config {
     std::vector<PluginConfig> plugins;
 };
 
-// Errors: kInvalidArgument (unknown key or section, bad value, contradiction), naming file, section and key;
-// kNotFound when there is no such file.
+// Errors: kInvalidArgument (unknown key or section, bad value, contradiction), naming file, section
+// and key; kNotFound when there is no such file.
 [[nodiscard]] Result<Config> read_config(const std::string& path);
 
 }  // namespace export_worker::config

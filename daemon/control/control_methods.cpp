@@ -20,7 +20,9 @@ tl::unexpected<message::WireError> refuse(const Error& error) {
     out.message = error.message;
     return tl::unexpected(std::move(out));
 }
-tl::unexpected<message::WireError> bad(std::string what) { return refuse(Error{ErrorCode::kInvalidArgument, std::move(what)}); }
+tl::unexpected<message::WireError> bad(std::string what) {
+    return refuse(Error{ErrorCode::kInvalidArgument, std::move(what)});
+}
 
 std::string text_of(const json& params, const char* name) {
     const auto found = params.find(name);
@@ -39,13 +41,21 @@ json key_json(const auth::ApiKey& key) {
 json plugin_json(const plugin_host::PluginStatus& plugin) {
     json methods = json::array();
     for (const auto& method : plugin.methods) {
-        methods.push_back({{"name", method.name}, {"summary", method.summary}, {"idempotent", method.idempotent}});
+        methods.push_back({{"name", method.name},
+                           {"summary", method.summary},
+                           {"idempotent", method.idempotent}});
     }
     json counters = json::object();
     for (const auto& counter : plugin.counters) counters[counter.name] = counter.value;
-    return {{"name", plugin.name},         {"version", plugin.version}, {"generation", plugin.generation},
-            {"build_id", plugin.build_id}, {"sha256", plugin.sha256},   {"file", plugin.file},
-            {"methods", methods},          {"handled", plugin.handled}, {"faults", plugin.faults},
+    return {{"name", plugin.name},
+            {"version", plugin.version},
+            {"generation", plugin.generation},
+            {"build_id", plugin.build_id},
+            {"sha256", plugin.sha256},
+            {"file", plugin.file},
+            {"methods", methods},
+            {"handled", plugin.handled},
+            {"faults", plugin.faults},
             {"counters", counters}};
 }
 
@@ -89,7 +99,8 @@ MethodResult key_create(const ControlParts& parts, const json& params) {
         if (!permission.is_string()) return bad("permissions: expected texts");
         permissions.push_back(permission.get<std::string>());
     }
-    auto created = parts.keys.create(text_of(params, "organization"), text_of(params, "name"), permissions);
+    auto created =
+        parts.keys.create(text_of(params, "organization"), text_of(params, "name"), permissions);
     if (!created) return refuse(created.error());
     json out = key_json(created->key);
     out["key"] = created->text;
@@ -112,21 +123,28 @@ MethodResult key_revoke(const ControlParts& parts, const json& params) {
 
 MethodResult catalog_import(const ControlParts& parts, const json& params) {
     const std::string organization = text_of(params, "organization");
-    if (!is_organization_id(organization)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    if (!is_organization_id(organization))
+        return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
     const auto lines = params.find("lines");
     const auto first = params.find("first_line");
-    if (lines == params.end() || !lines->is_string() || first == params.end() || !first->is_number_unsigned()) {
+    if (lines == params.end() || !lines->is_string() || first == params.end() ||
+        !first->is_number_unsigned()) {
         return bad("lines and first_line: expected text and a line number");
     }
-    const auto report =
-        parts.catalog.import_lines(organization, lines->get_ref<const std::string&>(), first->get<std::int64_t>());
+    const auto report = parts.catalog.import_lines(
+        organization, lines->get_ref<const std::string&>(), first->get<std::int64_t>());
     if (!report) return refuse(report.error());
     json errors = json::array();
-    for (const auto& error : report->errors) errors.push_back({{"line", error.line}, {"message", error.message}});
-    return json{{"imported", report->imported}, {"rejected", report->rejected}, {"errors", std::move(errors)}};
+    for (const auto& error : report->errors)
+        errors.push_back({{"line", error.line}, {"message", error.message}});
+    return json{{"imported", report->imported},
+                {"rejected", report->rejected},
+                {"errors", std::move(errors)}};
 }
 
-MethodResult plugin_list(const ControlParts& parts, const json&) { return json{{"items", plugins_json(parts)}}; }
+MethodResult plugin_list(const ControlParts& parts, const json&) {
+    return json{{"items", plugins_json(parts)}};
+}
 
 MethodResult plugin_load(const ControlParts& parts, const json& params) {
     const std::string file = text_of(params, "file");

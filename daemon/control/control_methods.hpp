@@ -1,9 +1,9 @@
 // What only operators may ask: status, keys, catalog imports, plugins, drain.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/clock.hpp"
 #include "daemon/auth/key_store.hpp"
@@ -29,7 +29,8 @@ struct ControlParts {
 };
 
 // nullptr when `method` is no control method.
-using ControlMethod = server::MethodResult (*)(const ControlParts& parts, const nlohmann::json& params);
+using ControlMethod = server::MethodResult (*)(const ControlParts& parts,
+                                               const nlohmann::json& params);
 [[nodiscard]] ControlMethod find_control_method(std::string_view method);
 
 }  // namespace export_worker::control

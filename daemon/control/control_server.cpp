@@ -14,7 +14,8 @@ namespace export_worker::control {
 using nlohmann::json;
 using transport::ReceiveOutcome;
 
-ControlServer::ControlServer(transport::ServerSocket socket, const ControlParts& parts, const server::Dispatcher& dispatcher)
+ControlServer::ControlServer(transport::ServerSocket socket, const ControlParts& parts,
+                             const server::Dispatcher& dispatcher)
     : socket_(std::move(socket)),
       parts_(parts),
       dispatcher_(dispatcher),
@@ -49,21 +50,27 @@ void ControlServer::run() {
     }
 }
 
-void ControlServer::answer(const std::string& body, std::string& reply, server::WorkerScratch& scratch) {
+void ControlServer::answer(const std::string& body, std::string& reply,
+                           server::WorkerScratch& scratch) {
     const auto request = message::decode_request(body);
-    if (!request) return message::encode_error(reply, request.error().id, request.error().error, nullptr);
+    if (!request)
+        return message::encode_error(reply, request.error().id, request.error().error, nullptr);
     const ControlMethod method = find_control_method(request->method);
     if (method == nullptr) {
         model::Principal principal;
         principal.subject = "operator";
         principal.organization_id = request->credentials.organization_id;
         principal.is_operator = true;
-        const auto deadline = parts_.clock.steady() + std::chrono::milliseconds(request->deadline_ms);
-        const auto deadline_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+        const auto deadline =
+            parts_.clock.steady() + std::chrono::milliseconds(request->deadline_ms);
+        const auto deadline_ns =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch())
+                .count();
         (void)dispatcher_.dispatch(*request, deadline_ns, &principal, scratch, reply);
         return;
     }
-    const json params = json::from_msgpack(request->params.begin(), request->params.end(), true, false);
+    const json params =
+        json::from_msgpack(request->params.begin(), request->params.end(), true, false);
     const auto result = method(parts_, params);
     if (!result) return message::encode_error(reply, request->id, result.error(), nullptr);
     std::string bytes;

@@ -14,7 +14,8 @@ namespace export_worker::control {
 class ControlServer {
 public:
     // Everything outlives the server. Starts its thread.
-    ControlServer(transport::ServerSocket socket, const ControlParts& parts, const server::Dispatcher& dispatcher);
+    ControlServer(transport::ServerSocket socket, const ControlParts& parts,
+                  const server::Dispatcher& dispatcher);
     ~ControlServer();  // Finishes the request at hand.
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;

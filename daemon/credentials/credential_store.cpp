@@ -14,7 +14,8 @@ namespace {
 // A secret in a file of its own, less the line end an editor leaves.
 Result<std::string> read_secret(const std::string& path) {
     EW_TRY(std::string text, read_secret_file(path, limits::kSecretFileBytesMax));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
+        text.pop_back();
     if (text.empty() || has_control_characters(text)) {
         return fail(ErrorCode::kInvalidArgument, path + ": expected one line with the secret");
     }
@@ -42,7 +43,8 @@ Result<Credentials> read_s3_environment() {
     out.session_token = get("AWS_SESSION_TOKEN");
     if (out.key_id.empty() || out.secret.empty()) {
         return fail(ErrorCode::kInvalidArgument,
-                    "credentials = environment: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be set");
+                    "credentials = environment: expected AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY to be set");
     }
     return out;
 }
@@ -65,7 +67,8 @@ Result<CredentialStore> CredentialStore::load(const std::vector<model::StoreSett
     for (const model::StoreSettings& store : stores) {
         auto credentials = store.kind == "local" ? read_local(store) : read_s3(store);
         if (!credentials) {
-            return fail(credentials.error().code, "[store." + store.name + "] " + credentials.error().message);
+            return fail(credentials.error().code,
+                        "[store." + store.name + "] " + credentials.error().message);
         }
         out.by_store_.emplace(store.name, std::move(*credentials));
     }

@@ -1,4 +1,5 @@
-// Credentials of the configured stores, read at start. Secrets live in memory only and are wiped at the end.
+// Credentials of the configured stores, read at start. Secrets live in memory only and are wiped at
+// the end.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +24,10 @@ struct Credentials {
 // Constant after load(): [any-thread].
 class CredentialStore {
 public:
-    // Errors: those of reading a secret file, and kInvalidArgument for what is in it; both name the store and
-    // the file, never the content.
-    [[nodiscard]] static Result<CredentialStore> load(const std::vector<model::StoreSettings>& stores);
+    // Errors: those of reading a secret file, and kInvalidArgument for what is in it; both name the
+    // store and the file, never the content.
+    [[nodiscard]] static Result<CredentialStore> load(
+        const std::vector<model::StoreSettings>& stores);
     CredentialStore(CredentialStore&&) noexcept = default;
     ~CredentialStore();
 

@@ -3,8 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <nlohmann/json.hpp>
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -20,12 +20,15 @@ using nlohmann::json;
 // Tells the registry that we live, at most every kJobHeartbeatInterval.
 class Heart {
 public:
-    Heart(const ExportParts& parts, const ClaimedJob& job, std::int64_t total, const std::atomic<bool>& stopping)
+    Heart(const ExportParts& parts, const ClaimedJob& job, std::int64_t total,
+          const std::atomic<bool>& stopping)
         : parts_(parts), job_(job), total_(total), stopping_(stopping) {}
 
-    // Errors: kCancelled when somebody asked for it or the process stops, kConflict when the lease is lost.
+    // Errors: kCancelled when somebody asked for it or the process stops, kConflict when the lease
+    // is lost.
     Result<void> beat(std::int64_t processed, std::string_view stage) {
-        if (stopping_.load(std::memory_order_relaxed)) return fail(ErrorCode::kUnavailable, "the daemon is stopping");
+        if (stopping_.load(std::memory_order_relaxed))
+            return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const SteadyTime now = parts_.clock->steady();
         if (last_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
@@ -49,18 +52,21 @@ struct Written {
 };
 
 std::string default_filename(const ClaimedJob& job, model::ExportFormat format) {
-    return "products-" + to_iso8601(job.created_us).substr(0, 10) + "-" + job.lease.job_id.substr(job.lease.job_id.size() - 8) +
-           "." + std::string(model::to_string(format));
+    return "products-" + to_iso8601(job.created_us).substr(0, 10) + "-" +
+           job.lease.job_id.substr(job.lease.job_id.size() - 8) + "." +
+           std::string(model::to_string(format));
 }
 
 Result<ExportSpec> read_spec(const ClaimedJob& job) {
     const json object = json::parse(job.spec_json, nullptr, false);
-    if (object.is_discarded()) return fail(ErrorCode::kInvalidArgument, "the stored request is not JSON");
+    if (object.is_discarded())
+        return fail(ErrorCode::kInvalidArgument, "the stored request is not JSON");
     return model::parse_export_spec(object);
 }
 
-Result<void> write_all_products(const ExportParts& parts, const ClaimedJob& job, format::ProductEncoder& encoder,
-                                files::PendingFile& file, Heart& heart, Written& written) {
+Result<void> write_all_products(const ExportParts& parts, const ClaimedJob& job,
+                                format::ProductEncoder& encoder, files::PendingFile& file,
+                                Heart& heart, Written& written) {
     std::vector<model::Product> batch;
     std::string after;
     std::string bytes;
@@ -82,9 +88,9 @@ Result<void> write_all_products(const ExportParts& parts, const ClaimedJob& job,
     }
 }
 
-Result<void> write_listed_products(const ExportParts& parts, const ClaimedJob& job, const ExportSpec& spec,
-                                   format::ProductEncoder& encoder, files::PendingFile& file, Heart& heart,
-                                   Written& written) {
+Result<void> write_listed_products(const ExportParts& parts, const ClaimedJob& job,
+                                   const ExportSpec& spec, format::ProductEncoder& encoder,
+                                   files::PendingFile& file, Heart& heart, Written& written) {
     std::string bytes;
     for (const std::string& key : spec.product_keys) {
         auto product = parts.catalog->find(job.organization_id, key);
@@ -108,10 +114,12 @@ Result<void> write_listed_products(const ExportParts& parts, const ClaimedJob& j
     return {};
 }
 
-Result<void> produce(const ExportParts& parts, const ClaimedJob& job, const std::atomic<bool>& stopping,
+Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
+                     const std::atomic<bool>& stopping,
                      std::optional<model::FileKey>& published_key) {
     EW_TRY(const ExportSpec spec, read_spec(job));
-    EW_TRY(const std::vector<std::string> paths, parts.catalog->property_paths(job.organization_id));
+    EW_TRY(const std::vector<std::string> paths,
+           parts.catalog->property_paths(job.organization_id));
     std::vector<model::ExportColumn> columns;
     if (spec.format == model::ExportFormat::kCsv || !spec.columns.empty()) {
         EW_TRY(columns, format::resolve_columns(spec.columns, paths));
@@ -121,8 +129,10 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, const std:
     Heart heart(parts, job, total, stopping);
     EW_CHECK(heart.beat(0, "preparing"));
 
-    // The order of a publication; life_of_an_export.md says what a crash between any two steps leaves.
-    const model::FileKey key = job.organization_id + "/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + "." +
+    // The order of a publication; life_of_an_export.md says what a crash between any two steps
+    // leaves.
+    const model::FileKey key = job.organization_id + "/" + job.lease.job_id + "." +
+                               std::to_string(job.lease.epoch) + "." +
                                std::string(model::to_string(spec.format));
     EW_CHECK(parts.jobs->intend_file(job.lease, key));
     EW_TRY(files::PendingFile file, parts.files->create(key));
@@ -141,25 +151,28 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, const std:
     published_key = key;
 
     jobs::Completion completion;
-    completion.filename = spec.filename.empty() ? default_filename(job, spec.format) : spec.filename;
+    completion.filename =
+        spec.filename.empty() ? default_filename(job, spec.format) : spec.filename;
     completion.processed_items = written.products;
     completion.warnings = std::move(written.warnings);
-    completion.metadata_json = json{{"format", model::to_string(spec.format)},
-                                    {"content_type", model::media_type(spec.format)},
-                                    {"rows", written.rows},
-                                    {"bytes", receipt.bytes},
-                                    {"sha256", receipt.sha256},
-                                    {"as_of", to_iso8601(as_of_us)}}
-                                   .dump();
+    completion.metadata_json = json{
+        {"format", model::to_string(spec.format)},
+        {"content_type", model::media_type(spec.format)},
+        {"rows", written.rows},
+        {"bytes", receipt.bytes},
+        {"sha256", receipt.sha256},
+        {"as_of",
+         to_iso8601(as_of_us)}}.dump();
     completion.file = std::move(receipt);
     EW_CHECK(parts.jobs->complete(job.lease, completion));
-    spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, written.products, written.rows,
-                 completion.file.bytes);
+    spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, written.products,
+                 written.rows, completion.file.bytes);
     return {};
 }
 
 std::int64_t retry_delay_us(int attempt) {
-    const auto delay = std::min(limits::kJobRetryDelayBase * (1 << std::min(attempt - 1, 10)), limits::kJobRetryDelayMax);
+    const auto delay = std::min(limits::kJobRetryDelayBase * (1 << std::min(attempt - 1, 10)),
+                                limits::kJobRetryDelayMax);
     return std::chrono::duration_cast<std::chrono::microseconds>(delay).count();
 }
 
@@ -172,7 +185,8 @@ Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const E
         default: break;
     }
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
-    return parts.jobs->give_up_attempt(job.lease, error.message, permanent, retry_delay_us(job.attempt));
+    return parts.jobs->give_up_attempt(job.lease, error.message, permanent,
+                                       retry_delay_us(job.attempt));
 }
 
 Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
@@ -183,13 +197,16 @@ Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
 
 }  // namespace
 
-void run_export(const ExportParts& parts, const ClaimedJob& job, const std::atomic<bool>& stopping) {
-    spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
+void run_export(const ExportParts& parts, const ClaimedJob& job,
+                const std::atomic<bool>& stopping) {
+    spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt,
+                 job.lease.epoch);
     std::optional<model::FileKey> published_key;
     const auto done = produce(parts, job, stopping, published_key);
     if (done) return;
-    spdlog::log(done.error().code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn, "job {}: {}",
-                job.lease.job_id, done.error().message);
+    spdlog::log(
+        done.error().code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
+        "job {}: {}", job.lease.job_id, done.error().message);
     // The file first: once the registry has forgotten it, nobody would look for it again.
     if (published_key) {
         if (auto dropped = drop_file(parts, *published_key); !dropped) {

@@ -1,4 +1,5 @@
-// One claimed job: catalog -> encoder -> file -> published, in that order (docs/life_of_an_export.md).
+// One claimed job: catalog -> encoder -> file -> published, in that order
+// (docs/life_of_an_export.md).
 //
 // Memory is bounded by one batch of products and one write buffer, whatever the catalog holds.
 #pragma once
@@ -22,12 +23,13 @@ struct ExportParts {
     const files::LocalFileStore* files = nullptr;
 };
 
-// Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns early, with the
-// attempt given back, once `stopping` is true. [worker-thread of export]
-void run_export(const ExportParts& parts, const jobs::ClaimedJob& job, const std::atomic<bool>& stopping);
+// Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
+// early, with the attempt given back, once `stopping` is true. [worker-thread of export]
+void run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
+                const std::atomic<bool>& stopping);
 
-// At start, before any worker: jobs of the dead process become pending again, their unpublished files are deleted.
-// Errors: those of the stores.
+// At start, before any worker: jobs of the dead process become pending again, their unpublished
+// files are deleted. Errors: those of the stores.
 [[nodiscard]] Result<void> recover(const ExportParts& parts);
 
 }  // namespace export_worker::exports

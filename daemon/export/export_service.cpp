@@ -7,7 +7,8 @@
 
 namespace export_worker::exports {
 
-Result<ExportService::Accepted> ExportService::submit(std::string_view organization_id, const nlohmann::json& request,
+Result<ExportService::Accepted> ExportService::submit(std::string_view organization_id,
+                                                      const nlohmann::json& request,
                                                       std::string_view triggered_by) {
     EW_TRY(const model::ExportSpec spec, model::parse_export_spec(request));
     if (!spec.columns.empty()) {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -16,7 +16,8 @@ namespace export_worker::exports {
 class ExportService {
 public:
     // `wake_workers` is called once per accepted job. All outlive this object.
-    ExportService(jobs::JobStore& jobs, catalog::CatalogStore& catalog, std::function<void()> wake_workers)
+    ExportService(jobs::JobStore& jobs, catalog::CatalogStore& catalog,
+                  std::function<void()> wake_workers)
         : jobs_(jobs), catalog_(catalog), wake_workers_(std::move(wake_workers)) {}
 
     struct Accepted {
@@ -24,7 +25,8 @@ public:
         std::int64_t total = 0;  // Products queued.
     };
     // Errors: kInvalidArgument, naming the field or the unknown columns.
-    [[nodiscard]] Result<Accepted> submit(std::string_view organization_id, const nlohmann::json& request,
+    [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
+                                          const nlohmann::json& request,
                                           std::string_view triggered_by);
     // Tells the workers that a job may be due.
     void wake() { wake_workers_(); }

@@ -43,9 +43,11 @@ void ExportWorkers::run() {
             continue;
         }
         if (!job) spdlog::error("claim: {}", job.error().message);
-        // A wake that came after the look at the queue must not be slept through. Retries come due by time alone.
+        // A wake that came after the look at the queue must not be slept through. Retries come due
+        // by time alone.
         std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, limits::kJobPollInterval, [&] { return stopping_.load() || wakes_ != seen_wakes; });
+        changed_.wait_for(lock, limits::kJobPollInterval,
+                          [&] { return stopping_.load() || wakes_ != seen_wakes; });
     }
 }
 

@@ -22,7 +22,8 @@ public:
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();
-    // Running jobs are interrupted at the next batch and put back, with their attempt. Returns when all stopped.
+    // Running jobs are interrupted at the next batch and put back, with their attempt. Returns when
+    // all stopped.
     void stop();
 
 private:

@@ -6,7 +6,8 @@ std::string to_file_url(std::string_view absolute_path) {
     constexpr char kDigits[] = "0123456789ABCDEF";
     std::string out = "file://";
     for (const char c : absolute_path) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') ||
                            std::string_view("-._~/").find(c) != std::string_view::npos;
         if (plain) {
             out += c;

@@ -14,15 +14,18 @@ namespace export_worker::files {
 namespace fs = std::filesystem;
 
 Result<LocalFileStore> LocalFileStore::open(const std::string& root) {
-    if (!root.starts_with('/')) return fail(ErrorCode::kInvalidArgument, "files: expected an absolute path, found " + root);
+    if (!root.starts_with('/'))
+        return fail(ErrorCode::kInvalidArgument, "files: expected an absolute path, found " + root);
     EW_CHECK(make_directories(root, 0750));
     std::string normal = fs::path(root).lexically_normal().string();
     while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
     LocalFileStore store(std::move(normal));
     std::error_code error;
-    for (fs::recursive_directory_iterator it(store.root_, error), end; !error && it != end; it.increment(error)) {
+    for (fs::recursive_directory_iterator it(store.root_, error), end; !error && it != end;
+         it.increment(error)) {
         if (it->path().extension() != ".part" || !it->is_regular_file()) continue;
-        if (::unlink(it->path().c_str()) != 0) return fail(errno_error("delete " + it->path().string(), errno));
+        if (::unlink(it->path().c_str()) != 0)
+            return fail(errno_error("delete " + it->path().string(), errno));
         ++store.parts_swept_;
     }
     if (error) return fail(errno_error("list " + store.root_, error.value()));
@@ -32,8 +35,11 @@ Result<LocalFileStore> LocalFileStore::open(const std::string& root) {
 Result<std::string> LocalFileStore::path_of(const model::FileKey& key) const {
     const fs::path relative(key);
     bool safe = !key.empty() && key.size() <= limits::kFileKeyBytesMax && relative.is_relative();
-    for (const fs::path& part : relative) safe = safe && part != ".." && part != "." && !part.empty();
-    if (!safe) return fail(ErrorCode::kInvalidArgument, "file key: expected a relative path below the store");
+    for (const fs::path& part : relative)
+        safe = safe && part != ".." && part != "." && !part.empty();
+    if (!safe)
+        return fail(ErrorCode::kInvalidArgument,
+                    "file key: expected a relative path below the store");
     return (fs::path(root_) / relative).string();
 }
 

@@ -1,7 +1,7 @@
 // Export files in a directory of this machine.
 //
-// ROOT/ORGANIZATION/JOB.EPOCH.csv. open() deletes every ".part" file: the caller holds the lock of the state
-// directory, so nobody is writing them.
+// ROOT/ORGANIZATION/JOB.EPOCH.csv. open() deletes every ".part" file: the caller holds the lock of
+// the state directory, so nobody is writing them.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ public:
     // Creates the directory when missing. `root` is absolute. Errors: those of the file system.
     [[nodiscard]] static Result<LocalFileStore> open(const std::string& root);
 
-    // Errors: kInvalidArgument for a key that would leave the root; those of the file system. [any-thread]
+    // Errors: kInvalidArgument for a key that would leave the root; those of the file system.
+    // [any-thread]
     [[nodiscard]] Result<PendingFile> create(const model::FileKey& key) const;
     // True: there was a file. Its directory entry is gone for good when this returns. [any-thread]
     [[nodiscard]] Result<bool> remove(const model::FileKey& key) const;

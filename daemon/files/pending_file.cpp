@@ -35,13 +35,16 @@ PendingFile::~PendingFile() {
     }
 }
 
-std::string PendingFile::part_path() const { return final_path_ + ".part"; }
+std::string PendingFile::part_path() const {
+    return final_path_ + ".part";
+}
 
 Result<void> PendingFile::append(std::string_view bytes) {
     digest_.update(bytes);
     bytes_ += bytes.size();
     if (buffer_.size() + bytes.size() >= limits::kFileWriteBufferBytes) EW_CHECK(flush());
-    if (bytes.size() >= limits::kFileWriteBufferBytes) return write_all(fd_.get(), bytes, part_path());
+    if (bytes.size() >= limits::kFileWriteBufferBytes)
+        return write_all(fd_.get(), bytes, part_path());
     buffer_.append(bytes);
     return {};
 }
@@ -58,7 +61,8 @@ Result<model::FileReceipt> PendingFile::commit() && {
     EW_CHECK(flush());
     // One failed sync is final: the kernel may have dropped the pages, and a second sync would lie.
     if (::fsync(fd_.get()) != 0) return fail(errno_error("sync " + part_path(), errno));
-    if (::renameat2(AT_FDCWD, part_path().c_str(), AT_FDCWD, final_path_.c_str(), RENAME_NOREPLACE) != 0) {
+    if (::renameat2(AT_FDCWD, part_path().c_str(), AT_FDCWD, final_path_.c_str(),
+                    RENAME_NOREPLACE) != 0) {
         return fail(errno_error("publish " + final_path_, errno));
     }
     owns_part_ = false;

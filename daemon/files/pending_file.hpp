@@ -26,8 +26,8 @@ public:
     // After any error the only legal next step is destruction.
     [[nodiscard]] Result<void> append(std::string_view bytes);
 
-    // Syncs the file, gives it its name (an existing file of that name is an error: keys are never reused),
-    // syncs the directory. Returns size and SHA-256 of what was published.
+    // Syncs the file, gives it its name (an existing file of that name is an error: keys are never
+    // reused), syncs the directory. Returns size and SHA-256 of what was published.
     [[nodiscard]] Result<model::FileReceipt> commit() &&;
 
 private:

@@ -14,19 +14,27 @@ using model::ExportColumn;
 using model::Product;
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 4> kSystemColumns{"key", "productType", "isPublished", "variant_key"};
-// A property that has the name of a system column is reached, and by default headed, with this in front.
+constexpr std::array<std::string_view, 4> kSystemColumns{"key", "productType", "isPublished",
+                                                         "variant_key"};
+// A property that has the name of a system column is reached, and by default headed, with this in
+// front.
 constexpr std::string_view kPropertyPrefix = "properties.";
 
-bool is_system_column(std::string_view name) { return std::ranges::find(kSystemColumns, name) != kSystemColumns.end(); }
+bool is_system_column(std::string_view name) {
+    return std::ranges::find(kSystemColumns, name) != kSystemColumns.end();
+}
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
-// nullptr when the path leads nowhere. A key may itself hold dots, so the longest key wins at each step.
+// nullptr when the path leads nowhere. A key may itself hold dots, so the longest key wins at each
+// step.
 const json* at_path(const json& object, std::string_view path) {
     if (!object.is_object()) return nullptr;
     if (const auto found = object.find(path); found != object.end()) return &*found;
-    for (std::size_t dot = path.rfind('.'); dot != std::string_view::npos && dot > 0; dot = path.rfind('.', dot - 1)) {
+    for (std::size_t dot = path.rfind('.'); dot != std::string_view::npos && dot > 0;
+         dot = path.rfind('.', dot - 1)) {
         const auto found = object.find(path.substr(0, dot));
         if (found == object.end()) continue;
         if (const json* deeper = at_path(*found, path.substr(dot + 1))) return deeper;
@@ -45,7 +53,8 @@ void append_scalar(std::string& out, const json& value) {
 std::string cell_text(const json* value) {
     std::string out;
     if (value == nullptr) return out;
-    if (value->is_array() && std::ranges::none_of(*value, [](const json& item) { return item.is_structured(); })) {
+    if (value->is_array() &&
+        std::ranges::none_of(*value, [](const json& item) { return item.is_structured(); })) {
         for (const json& item : *value) {
             if (&item != &value->front()) out += '|';
             append_scalar(out, item);
@@ -62,7 +71,8 @@ public:
     Row(const Product& product, const json& body, const json* variant)
         : product_(product), body_(body), variant_(variant) {}
 
-    // The value of a column as JSON; `scratch` holds it when it is not part of the product's own body.
+    // The value of a column as JSON; `scratch` holds it when it is not part of the product's own
+    // body.
     [[nodiscard]] const json* value(std::string_view column, json& scratch) const {
         if (column == "key") return &(scratch = product_.key);
         if (column == "productType") return &(scratch = product_.product_type);
@@ -78,7 +88,8 @@ public:
 private:
     [[nodiscard]] bool is_published() const {
         if (variant_ != nullptr) {
-            if (const auto own = variant_->find("isPublished"); own != variant_->end() && own->is_boolean()) {
+            if (const auto own = variant_->find("isPublished");
+                own != variant_->end() && own->is_boolean()) {
                 return own->get<bool>();
             }
         }
@@ -97,14 +108,16 @@ private:
 Result<json> parse_body(const Product& product) {
     json body = json::parse(product.body, nullptr, false);
     if (body.is_discarded()) {
-        return fail(ErrorCode::kDataLoss, "product " + printable(product.key) + ": the stored text is not JSON");
+        return fail(ErrorCode::kDataLoss,
+                    "product " + printable(product.key) + ": the stored text is not JSON");
     }
     return body;
 }
 
 class CsvEncoder final : public ProductEncoder {
 public:
-    explicit CsvEncoder(std::vector<ExportColumn> columns) : columns_(std::move(columns)), cells_(columns_.size()) {}
+    explicit CsvEncoder(std::vector<ExportColumn> columns)
+        : columns_(std::move(columns)), cells_(columns_.size()) {}
 
     void append_header(std::string& out) override {
         std::vector<std::string> headers;
@@ -154,7 +167,8 @@ public:
         json scratch;
         for (const ExportColumn& column : columns_) {
             const json* value = row.value(column.property, scratch);
-            line[column.header] = value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
+            line[column.header] =
+                value == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(*value);
         }
         out += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
         out += '\n';
@@ -171,9 +185,11 @@ Result<std::vector<ExportColumn>> resolve_columns(const std::vector<ExportColumn
                                                   const std::vector<std::string>& property_paths) {
     if (asked.empty()) {
         std::vector<ExportColumn> all;
-        for (const std::string_view name : kSystemColumns) all.push_back({std::string(name), std::string(name)});
+        for (const std::string_view name : kSystemColumns)
+            all.push_back({std::string(name), std::string(name)});
         for (const std::string& path : property_paths) {
-            const std::string name = is_system_column(path) ? std::string(kPropertyPrefix) + path : path;
+            const std::string name =
+                is_system_column(path) ? std::string(kPropertyPrefix) + path : path;
             all.push_back({name, name});
         }
         return all;
@@ -185,17 +201,21 @@ Result<std::vector<ExportColumn>> resolve_columns(const std::vector<ExportColumn
         if (path.starts_with(kPropertyPrefix)) path.remove_prefix(kPropertyPrefix.size());
         // A path to an object is a column too: "dimensions" when "dimensions.width" is known.
         const auto known = [&](const std::string& each) {
-            return each == path || (each.size() > path.size() && each.starts_with(path) && each[path.size()] == '.');
+            return each == path || (each.size() > path.size() && each.starts_with(path) &&
+                                    each[path.size()] == '.');
         };
         if (std::ranges::any_of(property_paths, known)) continue;
         unknown += (unknown.empty() ? "" : ", ") + printable(column.property);
     }
-    if (!unknown.empty()) return fail(ErrorCode::kInvalidArgument, "columns: no product has these: " + unknown);
+    if (!unknown.empty())
+        return fail(ErrorCode::kInvalidArgument, "columns: no product has these: " + unknown);
     return asked;
 }
 
-std::unique_ptr<ProductEncoder> make_encoder(model::ExportFormat format, std::vector<ExportColumn> columns) {
-    if (format == model::ExportFormat::kCsv) return std::make_unique<CsvEncoder>(std::move(columns));
+std::unique_ptr<ProductEncoder> make_encoder(model::ExportFormat format,
+                                             std::vector<ExportColumn> columns) {
+    if (format == model::ExportFormat::kCsv)
+        return std::make_unique<CsvEncoder>(std::move(columns));
     return std::make_unique<JsonlEncoder>(std::move(columns));
 }
 

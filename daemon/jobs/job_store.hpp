@@ -1,14 +1,16 @@
 // The job registry: every job, who runs it, and which file it published.
 //
-// An interface with one conformance suite (tests/unit/daemon/jobs/job_store_conformance.hpp), because another
-// database follows. Rules every implementation keeps:
-//  - Whoever holds a Lease writes under its epoch. A write with an older epoch, or on a job that is no longer in
+// An interface with one conformance suite (tests/unit/daemon/jobs/job_store_conformance.hpp),
+// because another database follows. Rules every implementation keeps:
+//  - Whoever holds a Lease writes under its epoch. A write with an older epoch, or on a job that is
+//  no longer in
 //    progress, changes nothing and returns kConflict.
-//  - Cancelling and completing are two conditional updates of one row: whichever is first wins, and the other
+//  - Cancelling and completing are two conditional updates of one row: whichever is first wins, and
+//  the other
 //    caller is told.
 //  - A file becomes visible in the same transaction that completes its job.
-// All functions: [any-thread], durable when they return. Errors beside those named: kResourceExhausted (disk
-// full), kUnavailable, kDataLoss, kInternal.
+// All functions: [any-thread], durable when they return. Errors beside those named:
+// kResourceExhausted (disk full), kUnavailable, kDataLoss, kInternal.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +53,9 @@ struct Progress {
 
 struct Completion {
     model::FileReceipt file;
-    std::string filename;       // Suggested download name.
-    std::string metadata_json;  // Merged into the job's; file_url and filename are added by the store.
+    std::string filename;  // Suggested download name.
+    std::string
+        metadata_json;  // Merged into the job's; file_url and filename are added by the store.
     std::int64_t processed_items = 0;
     std::vector<model::JobEntry> warnings;  // Any: the job is completed_with_warnings.
 };
@@ -104,41 +107,54 @@ public:
     // --- callers ---
     [[nodiscard]] virtual Result<model::Job> create(const NewJob& job) = 0;
     // kNotFound for unknown jobs and for those outside the scope alike.
-    [[nodiscard]] virtual Result<model::Job> find(const model::OrganizationScope& scope, std::string_view job_id) = 0;
+    [[nodiscard]] virtual Result<model::Job> find(const model::OrganizationScope& scope,
+                                                  std::string_view job_id) = 0;
     // The same for minting a link; fills `file`, reusing its buffers.
-    [[nodiscard]] virtual Result<void> find_file(const model::OrganizationScope& scope, std::string_view job_id,
-                                                 model::JobFile& file) = 0;
-    [[nodiscard]] virtual Result<JobPage> list(const model::OrganizationScope& scope, const JobFilter& filter) = 0;
-    // A pending job is cancelled at once, a running one at its next heartbeat. kConflict: already finished.
+    [[nodiscard]] virtual Result<void> find_file(const model::OrganizationScope& scope,
+                                                 std::string_view job_id, model::JobFile& file) = 0;
+    [[nodiscard]] virtual Result<JobPage> list(const model::OrganizationScope& scope,
+                                               const JobFilter& filter) = 0;
+    // A pending job is cancelled at once, a running one at its next heartbeat. kConflict: already
+    // finished.
     [[nodiscard]] virtual Result<model::Job> request_cancel(const model::OrganizationScope& scope,
                                                             std::string_view job_id) = 0;
-    // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict otherwise.
-    [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope, std::string_view job_id) = 0;
+    // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict
+    // otherwise.
+    [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope,
+                                                   std::string_view job_id) = 0;
     // For jobs with JobRunner::kExternal. kConflict: the job is finished or belongs to the daemon;
     // kInvalidArgument: more than one transition, or metadata over its limit.
-    [[nodiscard]] virtual Result<model::Job> report(const model::OrganizationScope& scope, std::string_view job_id,
+    [[nodiscard]] virtual Result<model::Job> report(const model::OrganizationScope& scope,
+                                                    std::string_view job_id,
                                                     const ProgressReport& report) = 0;
 
     // --- our workers ---
     // The oldest due job, now in progress under a new epoch; nullopt when there is none.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
-    // Life sign and progress. True: somebody asked to cancel. kConflict: the lease is lost; stop at once.
-    [[nodiscard]] virtual Result<bool> heartbeat(const model::Lease& lease, const Progress& progress) = 0;
+    // Life sign and progress. True: somebody asked to cancel. kConflict: the lease is lost; stop at
+    // once.
+    [[nodiscard]] virtual Result<bool> heartbeat(const model::Lease& lease,
+                                                 const Progress& progress) = 0;
     // Before the first byte: the key that is about to exist. kConflict: lease lost.
-    [[nodiscard]] virtual Result<void> intend_file(const model::Lease& lease, const model::FileKey& key) = 0;
-    // Publishes: file live, job completed. kConflict: lease lost. kCancelled: a cancel came first; call cancelled().
-    [[nodiscard]] virtual Result<void> complete(const model::Lease& lease, const Completion& completion) = 0;
-    // Puts the job back, due after `delay_us`, or fails it when `permanent` or kJobAttemptsMax is used up.
-    [[nodiscard]] virtual Result<void> give_up_attempt(const model::Lease& lease, std::string_view error,
-                                                       bool permanent, std::int64_t delay_us) = 0;
+    [[nodiscard]] virtual Result<void> intend_file(const model::Lease& lease,
+                                                   const model::FileKey& key) = 0;
+    // Publishes: file live, job completed. kConflict: lease lost. kCancelled: a cancel came first;
+    // call cancelled().
+    [[nodiscard]] virtual Result<void> complete(const model::Lease& lease,
+                                                const Completion& completion) = 0;
+    // Puts the job back, due after `delay_us`, or fails it when `permanent` or kJobAttemptsMax is
+    // used up.
+    [[nodiscard]] virtual Result<void> give_up_attempt(const model::Lease& lease,
+                                                       std::string_view error, bool permanent,
+                                                       std::int64_t delay_us) = 0;
     // Puts the job back as if it had not been claimed: the process is stopping.
     [[nodiscard]] virtual Result<void> release(const model::Lease& lease) = 0;
     // The worker has stopped and cleaned up after a cancel request.
     [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
 
     // --- start-up, with no worker running ---
-    // Every job the dead process was running becomes pending again (failed after kJobCrashesMax deaths, cancelled
-    // when that was asked for). Returns how many there were.
+    // Every job the dead process was running becomes pending again (failed after kJobCrashesMax
+    // deaths, cancelled when that was asked for). Returns how many there were.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
     [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
     // The file is gone; forget the intention.

@@ -75,9 +75,11 @@ CREATE TABLE file (
 CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
 )sql"};
 
-#define EW_JOB_COLUMNS                                                                                           \
-    "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, spec, total_items, " \
-    "processed_items, failed_items, warned_items, stage, message, metadata, error_message, triggered_by, "         \
+#define EW_JOB_COLUMNS                                                                           \
+    "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
+    "spec, total_items, "                                                                        \
+    "processed_items, failed_items, warned_items, stage, message, metadata, error_message, "     \
+    "triggered_by, "                                                                             \
     "created_us, started_us, completed_us"
 
 Job read_job(const Statement& row) {
@@ -107,9 +109,14 @@ Job read_job(const Statement& row) {
 }
 
 std::string entry_to_json(const JobEntry& entry) {
-    json out = {{"entity_key", entry.entity_key}, {"entity_type", entry.entity_type}, {"error_type", entry.error_type},
-                {"message", entry.message},       {"step", entry.step},               {"at_us", entry.at_us}};
-    if (!entry.details_json.empty()) out["details"] = json::parse(entry.details_json, nullptr, false);
+    json out = {{"entity_key", entry.entity_key},
+                {"entity_type", entry.entity_type},
+                {"error_type", entry.error_type},
+                {"message", entry.message},
+                {"step", entry.step},
+                {"at_us", entry.at_us}};
+    if (!entry.details_json.empty())
+        out["details"] = json::parse(entry.details_json, nullptr, false);
     return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -127,27 +134,32 @@ JobEntry entry_from_json(std::string_view text) {
     return entry;
 }
 
-tl::unexpected<Error> not_found() { return fail(ErrorCode::kNotFound, "Job not found"); }
+tl::unexpected<Error> not_found() {
+    return fail(ErrorCode::kNotFound, "Job not found");
+}
 tl::unexpected<Error> lease_lost(const Lease& lease) {
-    return fail(ErrorCode::kConflict, "job " + lease.job_id + ": the lease with epoch " + std::to_string(lease.epoch) +
-                                          " is no longer valid");
+    return fail(ErrorCode::kConflict, "job " + lease.job_id + ": the lease with epoch " +
+                                          std::to_string(lease.epoch) + " is no longer valid");
 }
 
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
     Job job;
     {
-        Statement row = connection.statement("SELECT " EW_JOB_COLUMNS
-                                             " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+        Statement row = connection.statement(
+            "SELECT " EW_JOB_COLUMNS
+            " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
         EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
         if (!found) return not_found();
         job = read_job(row);
     }
-    Statement entries = connection.statement("SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
+    Statement entries = connection.statement(
+        "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);
     for (;;) {
         EW_TRY(const bool more, entries.step());
         if (!more) return job;
-        (entries.text(0) == "error" ? job.errors : job.warnings).push_back(entry_from_json(entries.text(1)));
+        (entries.text(0) == "error" ? job.errors : job.warnings)
+            .push_back(entry_from_json(entries.text(1)));
     }
 }
 
@@ -168,23 +180,28 @@ public:
         EW_TRY(const json metadata, parse_metadata(job.metadata_json));
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_CHECK(connection
-                         .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, due_us, spec, "
-                                    "total_items, metadata, file_url, filename, triggered_by, created_us) "
-                                    "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?5)")
+                         .statement(
+                             "INSERT INTO job (job_id, organization_id, job_type, runner, status, "
+                             "due_us, spec, "
+                             "total_items, metadata, file_url, filename, triggered_by, created_us) "
+                             "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?5)")
                          .bind(job_id, job.organization_id, job.job_type,
-                               job.runner == JobRunner::kDaemon ? "daemon" : "external", now, job.spec_json,
-                               job.total_items, job.metadata_json, text_member(metadata, "file_url"),
-                               text_member(metadata, "filename"), job.triggered_by)
+                               job.runner == JobRunner::kDaemon ? "daemon" : "external", now,
+                               job.spec_json, job.total_items, job.metadata_json,
+                               text_member(metadata, "file_url"), text_member(metadata, "filename"),
+                               job.triggered_by)
                          .run());
             return load(connection, OrganizationScope::one(job.organization_id), job_id);
         });
     }
 
     Result<Job> find(const OrganizationScope& scope, std::string_view job_id) override {
-        return database_->read([&](Connection& connection) { return load(connection, scope, job_id); });
+        return database_->read(
+            [&](Connection& connection) { return load(connection, scope, job_id); });
     }
 
-    Result<void> find_file(const OrganizationScope& scope, std::string_view job_id, model::JobFile& file) override {
+    Result<void> find_file(const OrganizationScope& scope, std::string_view job_id,
+                           model::JobFile& file) override {
         return database_->read([&](Connection& connection) -> Result<void> {
             Statement row = connection.statement(
                 "SELECT organization_id, job_type, status, file_url, filename FROM job "
@@ -209,14 +226,17 @@ public:
                 Statement count = connection.statement(
                     "SELECT count(*) FROM job WHERE (?1 IS NULL OR organization_id = ?1) AND "
                     "(?2 IS NULL OR status = ?2) AND (?3 = '' OR job_type = ?3)");
-                EW_TRY(const bool counted, count.bind(scope.organization_id(), status, filter.job_type).step());
+                EW_TRY(const bool counted,
+                       count.bind(scope.organization_id(), status, filter.job_type).step());
                 page.total = counted ? count.integer(0) : 0;
             }
-            Statement rows = connection.statement(
-                "SELECT " EW_JOB_COLUMNS
-                " FROM job WHERE (?1 IS NULL OR organization_id = ?1) AND (?2 IS NULL OR status = ?2) AND "
-                "(?3 = '' OR job_type = ?3) ORDER BY created_us DESC, job_id DESC LIMIT ?4 OFFSET ?5");
-            rows.bind(scope.organization_id(), status, filter.job_type, static_cast<std::int64_t>(filter.limit),
+            Statement rows = connection.statement("SELECT " EW_JOB_COLUMNS
+                                                  " FROM job WHERE (?1 IS NULL OR organization_id "
+                                                  "= ?1) AND (?2 IS NULL OR status = ?2) AND "
+                                                  "(?3 = '' OR job_type = ?3) ORDER BY created_us "
+                                                  "DESC, job_id DESC LIMIT ?4 OFFSET ?5");
+            rows.bind(scope.organization_id(), status, filter.job_type,
+                      static_cast<std::int64_t>(filter.limit),
                       static_cast<std::int64_t>(filter.offset));
             for (;;) {
                 EW_TRY(const bool more, rows.step());
@@ -231,14 +251,18 @@ public:
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load(connection, scope, job_id));
             if (model::is_final(job.status)) {
-                return fail(ErrorCode::kConflict, "The job is already " + std::string(model::to_string(job.status)));
+                return fail(ErrorCode::kConflict,
+                            "The job is already " + std::string(model::to_string(job.status)));
             }
-            // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here and now.
-            const bool ours_and_running = job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
-            const char* sql = ours_and_running
-                                  ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
-                                  : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
-                                    "WHERE job_id = ?1";
+            // Nobody runs a pending job, and nobody of ours runs an external one: both are
+            // cancelled here and now.
+            const bool ours_and_running =
+                job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
+            const char* sql =
+                ours_and_running
+                    ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
+                    : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
+                      "WHERE job_id = ?1";
             EW_CHECK(connection.statement(sql).bind(job_id, now).run());
             return load(connection, scope, job_id);
         });
@@ -250,22 +274,27 @@ public:
             EW_TRY(const Job job, load(connection, scope, job_id));
             if (job.runner != JobRunner::kDaemon ||
                 (job.status != JobStatus::kFailed && job.status != JobStatus::kCancelled)) {
-                return fail(ErrorCode::kConflict, "Only a failed or cancelled export can be retried; this job is " +
-                                                      std::string(model::to_string(job.status)));
+                return fail(ErrorCode::kConflict,
+                            "Only a failed or cancelled export can be retried; this job is " +
+                                std::string(model::to_string(job.status)));
             }
-            EW_CHECK(connection
-                         .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, cancel_us = NULL, "
-                                    "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
-                                    "processed_items = 0 WHERE job_id = ?1")
-                         .bind(job_id, now)
-                         .run());
+            EW_CHECK(
+                connection
+                    .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
+                               "cancel_us = NULL, "
+                               "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
+                               "processed_items = 0 WHERE job_id = ?1")
+                    .bind(job_id, now)
+                    .run());
             return load(connection, scope, job_id);
         });
     }
 
-    Result<Job> report(const OrganizationScope& scope, std::string_view job_id, const ProgressReport& report) override {
+    Result<Job> report(const OrganizationScope& scope, std::string_view job_id,
+                       const ProgressReport& report) override {
         if (report.mark_completed && report.mark_failed) {
-            return fail(ErrorCode::kInvalidArgument, "mark_completed and mark_failed: expected at most one of them");
+            return fail(ErrorCode::kInvalidArgument,
+                        "mark_completed and mark_failed: expected at most one of them");
         }
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(Job job, load(connection, scope, job_id));
@@ -273,7 +302,8 @@ public:
                 return fail(ErrorCode::kConflict, "The job is run by the daemon itself");
             }
             if (model::is_final(job.status)) {
-                return fail(ErrorCode::kConflict, "The job is already " + std::string(model::to_string(job.status)));
+                return fail(ErrorCode::kConflict,
+                            "The job is already " + std::string(model::to_string(job.status)));
             }
             EW_CHECK(apply(connection, job, report));
             return load(connection, scope, job_id);
@@ -285,13 +315,19 @@ public:
         return database_->write([&](Connection& connection) -> Result<std::optional<ClaimedJob>> {
             Statement row = connection.statement(
                 "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
-                "started_us = coalesce(started_us, ?1), stage = 'preparing', processed_items = 0 WHERE job_id = ("
-                "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND due_us <= ?1 "
-                "ORDER BY due_us, job_id LIMIT 1) RETURNING job_id, epoch, organization_id, spec, attempt, created_us");
+                "started_us = coalesce(started_us, ?1), stage = 'preparing', processed_items = 0 "
+                "WHERE job_id = ("
+                "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND due_us "
+                "<= ?1 "
+                "ORDER BY due_us, job_id LIMIT 1) RETURNING job_id, epoch, organization_id, spec, "
+                "attempt, created_us");
             EW_TRY(const bool claimed, row.bind(now).step());
             if (!claimed) return std::optional<ClaimedJob>();
-            ClaimedJob job{{row.string(0), row.integer(1)}, row.string(2), row.string(3),
-                           static_cast<int>(row.integer(4)), row.integer(5)};
+            ClaimedJob job{{row.string(0), row.integer(1)},
+                           row.string(2),
+                           row.string(3),
+                           static_cast<int>(row.integer(4)),
+                           row.integer(5)};
             EW_TRY(const bool more, row.step());
             (void)more;
             return std::optional(std::move(job));
@@ -301,12 +337,15 @@ public:
     Result<bool> heartbeat(const Lease& lease, const Progress& progress) override {
         return database_->write([&](Connection& connection) -> Result<bool> {
             Statement row = connection.statement(
-                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), stage = ?5 "
+                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
+                "stage = ?5 "
                 "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
-            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items, progress.stage);
+            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
+                     progress.stage);
             EW_TRY(const bool mine, row.step());
             if (!mine) return lease_lost(lease);
-            // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when it is NULL.
+            // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
+            // it is NULL.
             const bool cancel = row.optional_integer(0).has_value();
             EW_TRY(const bool more, row.step());
             (void)more;
@@ -317,12 +356,13 @@ public:
     Result<void> intend_file(const Lease& lease, const model::FileKey& key) override {
         const std::int64_t now = clock_.unix_us();
         return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(connection
-                         .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
-                                    "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, key, now)
-                         .run());
+            EW_CHECK(
+                connection
+                    .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                               "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                    .bind(lease.job_id, lease.epoch, key, now)
+                    .run());
             if (connection.changes() == 0) return lease_lost(lease);
             return {};
         });
@@ -336,24 +376,31 @@ public:
         const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
-                         .statement("UPDATE job SET status = iif(?8 > 0, 'completed_with_warnings', 'completed'), "
-                                    "completed_us = ?3, stage = '', error_message = '', processed_items = ?4, total_items = ?4 + ?8, "
+                         .statement("UPDATE job SET status = iif(?8 > 0, "
+                                    "'completed_with_warnings', 'completed'), "
+                                    "completed_us = ?3, stage = '', error_message = '', "
+                                    "processed_items = ?4, total_items = ?4 + ?8, "
                                     "warned_items = ?8, file_url = ?5, filename = ?6, "
                                     "metadata = json_patch(metadata, ?7) "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NULL")
-                         .bind(lease.job_id, lease.epoch, now, completion.processed_items, completion.file.file_url,
-                               completion.filename, patch_text, static_cast<std::int64_t>(completion.warnings.size()))
+                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
+                                    "AND cancel_us IS NULL")
+                         .bind(lease.job_id, lease.epoch, now, completion.processed_items,
+                               completion.file.file_url, completion.filename, patch_text,
+                               static_cast<std::int64_t>(completion.warnings.size()))
                          .run());
             if (connection.changes() == 0) return why_not_mine(connection, lease);
             for (const JobEntry& warning : completion.warnings) {
                 EW_CHECK(append_entry(connection, lease.job_id, "warning", warning));
             }
             EW_CHECK(connection
-                         .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE file_key = ?1")
-                         .bind(completion.file.key, static_cast<std::int64_t>(completion.file.bytes),
+                         .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
+                                    "file_key = ?1")
+                         .bind(completion.file.key,
+                               static_cast<std::int64_t>(completion.file.bytes),
                                completion.file.sha256)
                          .run());
-            if (connection.changes() == 0) return fail(ErrorCode::kInternal, "the file was never announced");
+            if (connection.changes() == 0)
+                return fail(ErrorCode::kInternal, "the file was never announced");
             return {};
         });
     }
@@ -369,7 +416,8 @@ public:
                                     "completed_us = iif(?4 OR attempt >= ?5, ?6, NULL), "
                                     "due_us = ?6 + ?7, stage = '', error_message = ?3 "
                                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, limits::kJobAttemptsMax, now, delay_us)
+                         .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0,
+                               limits::kJobAttemptsMax, now, delay_us)
                          .run());
             return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
         });
@@ -379,7 +427,8 @@ public:
         const std::int64_t now = clock_.unix_us();
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
-                         .statement("UPDATE job SET status = 'pending', attempt = attempt - 1, due_us = ?3, stage = '' "
+                         .statement("UPDATE job SET status = 'pending', attempt = attempt - 1, "
+                                    "due_us = ?3, stage = '' "
                                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
                          .bind(lease.job_id, lease.epoch, now)
                          .run());
@@ -390,11 +439,13 @@ public:
     Result<void> cancelled(const Lease& lease) override {
         const std::int64_t now = clock_.unix_us();
         return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(connection
-                         .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NOT NULL")
-                         .bind(lease.job_id, lease.epoch, now)
-                         .run());
+            EW_CHECK(
+                connection
+                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+                               "cancel_us IS NOT NULL")
+                    .bind(lease.job_id, lease.epoch, now)
+                    .run());
             return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
         });
     }
@@ -402,17 +453,21 @@ public:
     Result<std::size_t> rescue() override {
         const std::int64_t now = clock_.unix_us();
         return database_->write([&](Connection& connection) -> Result<std::size_t> {
-            // The attempt is given back: the job did not fail, its process died. Too many deaths and it is the job.
-            EW_CHECK(connection
-                         .statement("UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?1, stage = '', "
-                                    "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
-                                    "WHEN crashes + 1 >= ?2 THEN 'failed' ELSE 'pending' END, "
-                                    "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?2, ?1, NULL), "
-                                    "error_message = iif(crashes + 1 >= ?2, "
-                                    "'the daemon died repeatedly while it ran this job', error_message) "
-                                    "WHERE status = 'in_progress' AND runner = 'daemon'")
-                         .bind(now, limits::kJobCrashesMax)
-                         .run());
+            // The attempt is given back: the job did not fail, its process died. Too many deaths
+            // and it is the job.
+            EW_CHECK(
+                connection
+                    .statement(
+                        "UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?1, "
+                        "stage = '', "
+                        "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
+                        "WHEN crashes + 1 >= ?2 THEN 'failed' ELSE 'pending' END, "
+                        "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?2, ?1, NULL), "
+                        "error_message = iif(crashes + 1 >= ?2, "
+                        "'the daemon died repeatedly while it ran this job', error_message) "
+                        "WHERE status = 'in_progress' AND runner = 'daemon'")
+                    .bind(now, limits::kJobCrashesMax)
+                    .run());
             return static_cast<std::size_t>(connection.changes());
         });
     }
@@ -420,7 +475,8 @@ public:
     Result<std::vector<UnpublishedFile>> unpublished_files() override {
         return database_->read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
             std::vector<UnpublishedFile> out;
-            Statement rows = connection.statement("SELECT file_key, job_id, epoch FROM file WHERE state = 'intended'");
+            Statement rows = connection.statement(
+                "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended'");
             for (;;) {
                 EW_TRY(const bool more, rows.step());
                 if (!more) return out;
@@ -431,14 +487,18 @@ public:
 
     Result<void> forget_file(const model::FileKey& key) override {
         return database_->write([&](Connection& connection) {
-            return connection.statement("DELETE FROM file WHERE file_key = ?1 AND state = 'intended'").bind(key).run();
+            return connection
+                .statement("DELETE FROM file WHERE file_key = ?1 AND state = 'intended'")
+                .bind(key)
+                .run();
         });
     }
 
     Result<JobCounts> counts() override {
         return database_->read([&](Connection& connection) -> Result<JobCounts> {
             JobCounts out;
-            Statement rows = connection.statement("SELECT status, count(*) FROM job GROUP BY status");
+            Statement rows =
+                connection.statement("SELECT status, count(*) FROM job GROUP BY status");
             for (;;) {
                 EW_TRY(const bool more, rows.step());
                 if (!more) return out;
@@ -457,31 +517,39 @@ private:
     static Result<json> parse_metadata(const std::string& text) {
         if (text.size() > limits::kJobMetadataBytesMax) {
             return fail(ErrorCode::kInvalidArgument,
-                        "metadata: expected at most " + std::to_string(limits::kJobMetadataBytesMax) + " bytes");
+                        "metadata: expected at most " +
+                            std::to_string(limits::kJobMetadataBytesMax) + " bytes");
         }
         json object = json::parse(text, nullptr, false);
-        if (!object.is_object()) return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
+        if (!object.is_object())
+            return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
         if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
             return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
-                                                         std::to_string(limits::kFileUrlBytesMax) + " bytes");
+                                                         std::to_string(limits::kFileUrlBytesMax) +
+                                                         " bytes");
         }
         return object;
     }
 
     static Result<void> why_not_mine(Connection& connection, const Lease& lease) {
         Statement row = connection.statement(
-            "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND cancel_us IS NOT NULL");
+            "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+            "cancel_us IS NOT NULL");
         EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
         if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
         return lease_lost(lease);
     }
 
-    Result<void> append_entry(Connection& connection, const std::string& job_id, const char* kind, JobEntry entry) {
+    Result<void> append_entry(Connection& connection, const std::string& job_id, const char* kind,
+                              JobEntry entry) {
         entry.at_us = clock_.unix_us();
         return connection
-            .statement("INSERT INTO job_entry (job_id, kind, number, body) "
-                       "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING count(*) < ?4")
-            .bind(job_id, kind, entry_to_json(entry), static_cast<std::int64_t>(limits::kJobErrorsMax))
+            .statement(
+                "INSERT INTO job_entry (job_id, kind, number, body) "
+                "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING "
+                "count(*) < ?4")
+            .bind(job_id, kind, entry_to_json(entry),
+                  static_cast<std::int64_t>(limits::kJobErrorsMax))
             .run();
     }
 
@@ -492,10 +560,12 @@ private:
             EW_TRY(const json patch, parse_metadata(report.metadata_patch_json));
             metadata.merge_patch(patch);
         }
-        const std::string metadata_text = metadata.dump(-1, ' ', false, json::error_handler_t::replace);
+        const std::string metadata_text =
+            metadata.dump(-1, ' ', false, json::error_handler_t::replace);
         EW_CHECK(parse_metadata(metadata_text));
         if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error));
-        if (report.warning) EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning));
+        if (report.warning)
+            EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning));
         const std::int64_t failed = job.failed_items + (report.error ? 1 : 0);
         const std::int64_t warned = job.warned_items + (report.warning ? 1 : 0);
         JobStatus status = job.status;
@@ -509,15 +579,20 @@ private:
         const bool started = job.started_us.has_value() || status != JobStatus::kPending;
         const bool finished = model::is_final(status);
         return connection
-            .statement("UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = ?5, message = ?6, "
-                       "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, failed_items = ?11, "
-                       "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
-                       "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
-            .bind(job.job_id, model::to_string(status), report.processed_items.value_or(job.processed_items),
+            .statement(
+                "UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = ?5, "
+                "message = ?6, "
+                "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, failed_items = "
+                "?11, "
+                "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
+                "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
+            .bind(job.job_id, model::to_string(status),
+                  report.processed_items.value_or(job.processed_items),
                   report.total_items.value_or(job.total_items), report.stage.value_or(job.stage),
-                  report.message.value_or(job.message), metadata_text, text_member(metadata, "file_url"),
-                  text_member(metadata, "filename"), report.mark_failed.value_or(job.error_message), failed, warned,
-                  started ? 1 : 0, now, finished ? 1 : 0)
+                  report.message.value_or(job.message), metadata_text,
+                  text_member(metadata, "file_url"), text_member(metadata, "filename"),
+                  report.mark_failed.value_or(job.error_message), failed, warned, started ? 1 : 0,
+                  now, finished ? 1 : 0)
             .run();
     }
 
@@ -527,9 +602,11 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path, const Clock& clock) {
+Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
+                                                        const Clock& clock) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open({.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+           sqlite::Database::open(
+               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
     return std::unique_ptr<JobStore>(std::make_unique<SqliteJobStore>(std::move(database), clock));
 }
 

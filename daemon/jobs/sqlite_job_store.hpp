@@ -10,6 +10,7 @@
 namespace export_worker::jobs {
 
 // Opens or creates the file. `clock` outlives the store. Errors: those of sqlite::Database::open().
-[[nodiscard]] Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path, const Clock& clock);
+[[nodiscard]] Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
+                                                                      const Clock& clock);
 
 }  // namespace export_worker::jobs

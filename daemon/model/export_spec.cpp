@@ -10,7 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
 Result<std::string> text_of(const json& value, const std::string& field, std::size_t bytes_max) {
     if (!value.is_string()) return refuse(field + ": expected text");
@@ -27,14 +29,16 @@ Result<void> read_format(const json& value, ExportSpec& spec) {
     } else if (value == "jsonl") {
         spec.format = ExportFormat::kJsonl;
     } else {
-        return refuse("format: expected csv or jsonl, found " + printable(value.dump(-1, ' ', false, json::error_handler_t::replace)));
+        return refuse("format: expected csv or jsonl, found " +
+                      printable(value.dump(-1, ' ', false, json::error_handler_t::replace)));
     }
     return {};
 }
 
 Result<void> read_keys(const json& value, ExportSpec& spec) {
     if (!value.is_array() || value.empty() || value.size() > limits::kExportKeysMax) {
-        return refuse("product_keys: expected an array of 1 to " + std::to_string(limits::kExportKeysMax) + " keys");
+        return refuse("product_keys: expected an array of 1 to " +
+                      std::to_string(limits::kExportKeysMax) + " keys");
     }
     for (const json& key : value) {
         EW_TRY(std::string text, text_of(key, "product_keys", limits::kProductKeyBytesMax));
@@ -45,7 +49,8 @@ Result<void> read_keys(const json& value, ExportSpec& spec) {
 
 Result<void> read_columns(const json& value, ExportSpec& spec) {
     if (!value.is_array() || value.empty() || value.size() > limits::kExportColumnsMax) {
-        return refuse("columns: expected an array of 1 to " + std::to_string(limits::kExportColumnsMax) + " columns");
+        return refuse("columns: expected an array of 1 to " +
+                      std::to_string(limits::kExportColumnsMax) + " columns");
     }
     for (const json& column : value) {
         ExportColumn out;
@@ -55,13 +60,16 @@ Result<void> read_columns(const json& value, ExportSpec& spec) {
         } else if (column.is_object()) {
             for (const auto& item : column.items()) {
                 if (item.key() != "property" && item.key() != "header") {
-                    return refuse("columns: unknown field '" + printable(item.key()) + "'; expected property and header");
+                    return refuse("columns: unknown field '" + printable(item.key()) +
+                                  "'; expected property and header");
                 }
             }
-            EW_TRY(out.property, text_of(column.value("property", json()), "columns.property", limits::kProductKeyBytesMax));
+            EW_TRY(out.property, text_of(column.value("property", json()), "columns.property",
+                                         limits::kProductKeyBytesMax));
             out.header = out.property;
             if (column.contains("header")) {
-                EW_TRY(out.header, text_of(column["header"], "columns.header", limits::kProductKeyBytesMax));
+                EW_TRY(out.header,
+                       text_of(column["header"], "columns.header", limits::kProductKeyBytesMax));
             }
         } else {
             return refuse("columns: expected text or {property, header}");
@@ -73,7 +81,9 @@ Result<void> read_columns(const json& value, ExportSpec& spec) {
 
 }  // namespace
 
-std::string_view to_string(ExportFormat format) { return format == ExportFormat::kCsv ? "csv" : "jsonl"; }
+std::string_view to_string(ExportFormat format) {
+    return format == ExportFormat::kCsv ? "csv" : "jsonl";
+}
 
 std::string_view media_type(ExportFormat format) {
     return format == ExportFormat::kCsv ? "text/csv; charset=utf-8" : "application/x-ndjson";
@@ -91,9 +101,11 @@ Result<ExportSpec> parse_export_spec(const json& object) {
             EW_CHECK(read_columns(item.value(), spec));
         } else if (item.key() == "filename") {
             EW_TRY(spec.filename, text_of(item.value(), "filename", limits::kFileNameBytesMax));
-            if (has_control_characters(spec.filename)) return refuse("filename: expected no control characters");
+            if (has_control_characters(spec.filename))
+                return refuse("filename: expected no control characters");
         } else {
-            return refuse(printable(item.key()) + ": unknown field; expected format, product_keys, columns, filename");
+            return refuse(printable(item.key()) +
+                          ": unknown field; expected format, product_keys, columns, filename");
         }
     }
     return spec;

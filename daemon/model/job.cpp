@@ -6,11 +6,14 @@ namespace export_worker::model {
 namespace {
 
 constexpr std::array<std::string_view, 7> kStatusNames{
-    "pending", "in_progress", "completed", "completed_with_warnings", "partial_success", "failed", "cancelled"};
+    "pending",         "in_progress", "completed", "completed_with_warnings",
+    "partial_success", "failed",      "cancelled"};
 
 }  // namespace
 
-std::string_view to_string(JobStatus status) { return kStatusNames[static_cast<std::size_t>(status)]; }
+std::string_view to_string(JobStatus status) {
+    return kStatusNames[static_cast<std::size_t>(status)];
+}
 
 std::optional<JobStatus> parse_job_status(std::string_view text) {
     for (std::size_t index = 0; index < kStatusNames.size(); ++index) {
@@ -19,7 +22,9 @@ std::optional<JobStatus> parse_job_status(std::string_view text) {
     return std::nullopt;
 }
 
-bool is_final(JobStatus status) { return status != JobStatus::kPending && status != JobStatus::kInProgress; }
+bool is_final(JobStatus status) {
+    return status != JobStatus::kPending && status != JobStatus::kInProgress;
+}
 
 bool is_export_type(std::string_view job_type) {
     return job_type == kExportJobType || job_type == "export" || job_type == "product_export";

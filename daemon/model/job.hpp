@@ -67,11 +67,12 @@ struct Job {
     std::int64_t created_us = 0;
     std::optional<std::int64_t> started_us;
     std::optional<std::int64_t> completed_us;
-    std::vector<JobEntry> errors;    // Filled in by find(), not by list().
+    std::vector<JobEntry> errors;  // Filled in by find(), not by list().
     std::vector<JobEntry> warnings;
 };
 
-// What minting a link needs to know of a job. Reused from request to request: assigning keeps the buffers.
+// What minting a link needs to know of a job. Reused from request to request: assigning keeps the
+// buffers.
 struct JobFile {
     std::string organization_id;
     std::string job_type;
@@ -80,7 +81,8 @@ struct JobFile {
     std::string filename;
 };
 
-// The right to run a job: every write of a worker carries it, and fails once the job has a higher epoch.
+// The right to run a job: every write of a worker carries it, and fails once the job has a higher
+// epoch.
 struct Lease {
     std::string job_id;
     std::int64_t epoch = 0;

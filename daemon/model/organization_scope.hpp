@@ -1,4 +1,5 @@
-// Whose rows a query may see. Every query over tenants' data takes one, so that forgetting it does not compile.
+// Whose rows a query may see. Every query over tenants' data takes one, so that forgetting it does
+// not compile.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,9 @@ public:
     // Operators on the control socket only.
     [[nodiscard]] static OrganizationScope every() { return OrganizationScope(std::nullopt); }
     // nullopt: every organization.
-    [[nodiscard]] const std::optional<std::string>& organization_id() const { return organization_id_; }
+    [[nodiscard]] const std::optional<std::string>& organization_id() const {
+        return organization_id_;
+    }
 
 private:
     explicit OrganizationScope(std::optional<std::string> organization_id)

@@ -10,8 +10,9 @@
 namespace export_worker::model {
 
 struct Principal {
-    std::string subject;          // Key id, or "operator" on the control socket.
-    std::string organization_id;  // The one this call acts for; empty only for an operator who named none.
+    std::string subject;  // Key id, or "operator" on the control socket.
+    std::string
+        organization_id;  // The one this call acts for; empty only for an operator who named none.
     std::vector<std::string> permissions;
     bool is_operator = false;  // Came in over the control socket: everything is allowed.
 

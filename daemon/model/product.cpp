@@ -11,7 +11,9 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
 std::size_t depth_of(const json& value) {
     if (!value.is_structured()) return 0;
@@ -35,7 +37,8 @@ void collect_paths(const json& object, const std::string& prefix, std::vector<st
 Result<std::string> product_type_of(const json& object) {
     const auto found = object.find("productType");
     if (found == object.end()) return refuse("productType: missing");
-    if (found->is_string() && !found->get_ref<const std::string&>().empty()) return found->get<std::string>();
+    if (found->is_string() && !found->get_ref<const std::string&>().empty())
+        return found->get<std::string>();
     if (found->is_object() && found->contains("key") && (*found)["key"].is_string()) {
         return (*found)["key"].get<std::string>();
     }
@@ -48,8 +51,8 @@ Result<std::string> key_of(const json& object, const std::string& field) {
     if (!found->is_string()) return refuse(field + ": expected text");
     const auto& text = found->get_ref<const std::string&>();
     if (text.empty() || text.size() > limits::kProductKeyBytesMax) {
-        return refuse(field + ": expected 1 to " + std::to_string(limits::kProductKeyBytesMax) + " bytes, found " +
-                      std::to_string(text.size()));
+        return refuse(field + ": expected 1 to " + std::to_string(limits::kProductKeyBytesMax) +
+                      " bytes, found " + std::to_string(text.size()));
     }
     if (has_control_characters(text)) return refuse(field + ": expected no control characters");
     return text;
@@ -76,7 +79,8 @@ Result<void> check_variants(const json& object) {
         keys.push_back(std::move(key));
     }
     std::ranges::sort(keys);
-    if (std::ranges::adjacent_find(keys) != keys.end()) return refuse("variants.key: the same key twice");
+    if (std::ranges::adjacent_find(keys) != keys.end())
+        return refuse("variants.key: the same key twice");
     return {};
 }
 
@@ -84,8 +88,8 @@ Result<void> check_variants(const json& object) {
 
 Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
     if (line.size() > limits::kProductLineBytesMax) {
-        return refuse("expected at most " + std::to_string(limits::kProductLineBytesMax) + " bytes, found " +
-                      std::to_string(line.size()));
+        return refuse("expected at most " + std::to_string(limits::kProductLineBytesMax) +
+                      " bytes, found " + std::to_string(line.size()));
     }
     const json object = json::parse(line.begin(), line.end(), nullptr, false);
     if (object.is_discarded()) return refuse("expected one JSON object in UTF-8");

@@ -17,18 +17,22 @@
 namespace export_worker::plugin_host {
 namespace {
 
-ew_string abi_string(std::string_view text) { return {text.data(), text.size()}; }
+ew_string abi_string(std::string_view text) {
+    return {text.data(), text.size()};
+}
 std::string_view view_of(ew_string text) {
     return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
 }
 
-// Calls into the plugin. No exception may cross, but a C++ plugin can throw by mistake: its text is copied here,
-// while the image that owns it is certainly mapped. nullopt: it threw, and `what` says so.
+// Calls into the plugin. No exception may cross, but a C++ plugin can throw by mistake: its text is
+// copied here, while the image that owns it is certainly mapped. nullopt: it threw, and `what` says
+// so.
 std::optional<ew_status> guarded(const std::function<ew_status()>& hook, std::string& what) {
     try {
         return hook();
     } catch (const std::exception& error) {
-        what = std::string("an exception: ") + printable(error.what(), limits::kPluginErrorBytesMax);
+        what =
+            std::string("an exception: ") + printable(error.what(), limits::kPluginErrorBytesMax);
     } catch (...) {
         what = "an exception that is no std::exception";
     }
@@ -50,7 +54,8 @@ std::string mapped_build_id(void* handle) {
             for (ElfW(Half) index = 0; index < info->dlpi_phnum; ++index) {
                 const auto& segment = info->dlpi_phdr[index];
                 if (segment.p_type != PT_NOTE) continue;
-                const auto* begin = reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
+                const auto* begin =
+                    reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
                 const std::string id = find_build_id({begin, segment.p_memsz});
                 if (!id.empty()) wanted.build_id = id;
             }
@@ -66,8 +71,8 @@ struct MethodList : ew_description {
 };
 
 bool is_method_name(std::string_view name) {
-    return name.size() <= limits::kMethodBytesMax && name.find('.') != std::string_view::npos && name.find('.') > 0 &&
-           !name.starts_with("sys.") && std::ranges::all_of(name, [](char c) {
+    return name.size() <= limits::kMethodBytesMax && name.find('.') != std::string_view::npos &&
+           name.find('.') > 0 && !name.starts_with("sys.") && std::ranges::all_of(name, [](char c) {
                return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
            });
 }
@@ -75,12 +80,14 @@ bool is_method_name(std::string_view name) {
 ew_status add_method(ew_description* base, const ew_method* method) noexcept {
     auto& list = *static_cast<MethodList*>(base);
     const std::string name(view_of(method->name));
-    const bool known = std::ranges::any_of(list.methods, [&](const PluginMethod& each) { return each.name == name; });
+    const bool known = std::ranges::any_of(
+        list.methods, [&](const PluginMethod& each) { return each.name == name; });
     if (!is_method_name(name) || known || list.methods.size() >= limits::kPluginMethodsMax) {
         list.problem = "a bad or repeated method name, or too many: '" + printable(name) + "'";
         return EW_MISUSE;
     }
-    list.methods.push_back({name, printable(view_of(method->summary), 200), method->idempotent != 0});
+    list.methods.push_back(
+        {name, printable(view_of(method->summary), 200), method->idempotent != 0});
     return EW_OK;
 }
 
@@ -129,17 +136,21 @@ Result<std::unique_ptr<Generation>> Generation::load(Setup setup) {
 }
 
 Result<void> Generation::map(const std::string& path) {
-    // NOW: a missing symbol shows here, not in the middle of a request. LOCAL: no other image sees its symbols.
+    // NOW: a missing symbol shows here, not in the middle of a request. LOCAL: no other image sees
+    // its symbols.
     image_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (image_ == nullptr) {
         const char* why = ::dlerror();
-        return refuse({"loading", "a shared object the dynamic loader accepts", why == nullptr ? "no reason" : why,
-                       "link with -Wl,-z,defs to see missing symbols at build time; if it says 'failed to map', the state "
+        return refuse({"loading", "a shared object the dynamic loader accepts",
+                       why == nullptr ? "no reason" : why,
+                       "link with -Wl,-z,defs to see missing symbols at build time; if it says "
+                       "'failed to map', the state "
                        "directory is on a noexec mount"});
     }
     const std::string mapped = mapped_build_id(image_);
     if (mapped != manifest_.build_id) {
-        return refuse({"loading", "the image with build-id " + manifest_.build_id, "the loader returned " + mapped,
+        return refuse({"loading", "the image with build-id " + manifest_.build_id,
+                       "the loader returned " + mapped,
                        "report this: a stale image was returned for a new file"});
     }
     return {};
@@ -152,37 +163,49 @@ Result<void> Generation::check_descriptor() {
                        "mark it EW_EXPORT and declare it extern \"C\""});
     }
     std::string threw;
-    const auto called = guarded([&] { return (plugin_ = entry(EW_ABI_MINOR)) == nullptr ? EW_FAILED : EW_OK; }, threw);
+    const auto called = guarded(
+        [&] { return (plugin_ = entry(EW_ABI_MINOR)) == nullptr ? EW_FAILED : EW_OK; }, threw);
     if (!called || plugin_ == nullptr) {
-        return refuse({"loading", "a descriptor", threw.empty() ? "a null pointer: the plugin wants a newer host" : threw,
+        return refuse({"loading", "a descriptor",
+                       threw.empty() ? "a null pointer: the plugin wants a newer host" : threw,
                        "upgrade the daemon, or build the plugin for this one"});
     }
     if (plugin_->struct_bytes < sizeof(ew_plugin)) {
-        return refuse({"loading", "a descriptor of at least " + std::to_string(sizeof(ew_plugin)) + " bytes",
-                       std::to_string(plugin_->struct_bytes), "set struct_bytes = sizeof(ew_plugin)"});
+        return refuse(
+            {"loading", "a descriptor of at least " + std::to_string(sizeof(ew_plugin)) + " bytes",
+             std::to_string(plugin_->struct_bytes), "set struct_bytes = sizeof(ew_plugin)"});
     }
     if (plugin_->abi_major != manifest_.abi_major || plugin_->abi_minor != manifest_.abi_minor ||
-        view_of(plugin_->name) != manifest_.name || view_of(plugin_->version) != manifest_.version) {
-        return refuse({"loading", "a descriptor that agrees with the note (" + manifest_.name + " " + manifest_.version + ")",
-                       printable(view_of(plugin_->name)) + " " + printable(view_of(plugin_->version)),
-                       "use one macro for both"});
+        view_of(plugin_->name) != manifest_.name ||
+        view_of(plugin_->version) != manifest_.version) {
+        return refuse(
+            {"loading",
+             "a descriptor that agrees with the note (" + manifest_.name + " " + manifest_.version +
+                 ")",
+             printable(view_of(plugin_->name)) + " " + printable(view_of(plugin_->version)),
+             "use one macro for both"});
     }
     if (plugin_->create == nullptr || plugin_->describe == nullptr || plugin_->handle == nullptr ||
         plugin_->destroy == nullptr) {
-        return refuse({"loading", "create, describe, handle and destroy", "a null pointer among them", "implement all four"});
+        return refuse({"loading", "create, describe, handle and destroy",
+                       "a null pointer among them", "implement all four"});
     }
     return {};
 }
 
 Result<void> Generation::create(const Setup& setup) {
     std::vector<ew_config_entry> entries;
-    for (const auto& [key, value] : setup.config) entries.push_back({abi_string(key), abi_string(value)});
+    for (const auto& [key, value] : setup.config)
+        entries.push_back({abi_string(key), abi_string(value)});
     ResultWriter error;
-    const ew_create_args args{sizeof(ew_create_args), setup.reason, entries.data(), entries.size(), &error};
+    const ew_create_args args{sizeof(ew_create_args), setup.reason, entries.data(), entries.size(),
+                              &error};
     std::string threw;
-    const auto status = guarded([&] { return plugin_->create(&services_, &args, &instance_); }, threw);
+    const auto status =
+        guarded([&] { return plugin_->create(&services_, &args, &instance_); }, threw);
     if (status != EW_OK) {
-        return refuse({"creating", "create() to succeed", reason_of(error, threw, status.value_or(EW_FAILED)),
+        return refuse({"creating", "create() to succeed",
+                       reason_of(error, threw, status.value_or(EW_FAILED)),
                        "correct the configuration of the plugin or its stores"});
     }
     created_ = true;
@@ -198,7 +221,8 @@ Result<void> Generation::describe() {
                                   : !list.problem.empty() ? list.problem
                                   : list.methods.empty()  ? "no method"
                                                           : "status " + std::to_string(*status);
-        return refuse({"creating", "describe() to name at least one method", found, "see docs/plugin_abi.md"});
+        return refuse({"creating", "describe() to name at least one method", found,
+                       "see docs/plugin_abi.md"});
     }
     methods_ = std::move(list.methods);
     return {};
@@ -210,13 +234,15 @@ Result<void> Generation::self_test() {
     std::string threw;
     const auto status = guarded([&] { return plugin_->self_test(instance_, &error); }, threw);
     if (status != EW_OK || error.has_error) {
-        return refuse({"self_test", "self_test() to pass", reason_of(error, threw, status.value_or(EW_FAILED)),
+        return refuse({"self_test", "self_test() to pass",
+                       reason_of(error, threw, status.value_or(EW_FAILED)),
                        "repair what it names, then load it again"});
     }
     return {};
 }
 
-void Generation::handle(const message::Request& request, std::int64_t deadline_steady_ns, PluginCall& call) {
+void Generation::handle(const message::Request& request, std::int64_t deadline_steady_ns,
+                        PluginCall& call) {
     const ew_request abi_request{sizeof(ew_request),         0,
                                  abi_string(request.id),     abi_string(request.method),
                                  abi_string(request.params), abi_string(request.trace),
@@ -227,7 +253,8 @@ void Generation::handle(const message::Request& request, std::int64_t deadline_s
     try {
         status = plugin_->handle(instance_, &abi_request, &writer);
     } catch (const std::exception& error) {
-        return fault(call, std::string("handle() threw: ") + printable(error.what(), limits::kPluginErrorBytesMax));
+        return fault(call, std::string("handle() threw: ") +
+                               printable(error.what(), limits::kPluginErrorBytesMax));
     } catch (...) {
         return fault(call, "handle() threw something that is no std::exception");
     }
@@ -238,16 +265,19 @@ void Generation::handle(const message::Request& request, std::int64_t deadline_s
         return;
     }
     if (writer.result.empty()) return fault(call, "neither a result nor an error");
-    if (auto valid = message::validate_object(writer.result); !valid) return fault(call, valid.error().message);
+    if (auto valid = message::validate_object(writer.result); !valid)
+        return fault(call, valid.error().message);
 }
 
 void Generation::fault(PluginCall& call, std::string_view what) {
     faults_.fetch_add(1, std::memory_order_relaxed);
-    spdlog::error("plugin {} {} generation {}: {}", manifest_.name, manifest_.version, number_, what);
+    spdlog::error("plugin {} {} generation {}: {}", manifest_.name, manifest_.version, number_,
+                  what);
     call.writer.reset();
     call.writer.has_error = true;
     // The details stay in our log: they may quote what the plugin was working on.
-    call.writer.error = message::make_error(message::WireCode::kPluginFault, "the plugin failed to handle this request");
+    call.writer.error = message::make_error(message::WireCode::kPluginFault,
+                                            "the plugin failed to handle this request");
 }
 
 }  // namespace export_worker::plugin_host

@@ -1,7 +1,7 @@
 // One loaded image of one plugin, with its instance.
 //
-// The image stays mapped until the process ends, whatever happens to the instance: unmapping code is where reloads
-// crash, and a parked image costs little (docs/plugin_abi.md, "Why images stay").
+// The image stays mapped until the process ends, whatever happens to the instance: unmapping code
+// is where reloads crash, and a parked image costs little (docs/plugin_abi.md, "Why images stay").
 #pragma once
 
 #include <atomic>
@@ -39,8 +39,9 @@ public:
         std::uint32_t reason = EW_CREATE_START;
     };
 
-    // Maps the staged file, compares the mapped image with it, checks the descriptor, creates, describes, self-tests.
-    // Errors: kFailedPrecondition with stage, expected, found, what to do. [loader-thread]
+    // Maps the staged file, compares the mapped image with it, checks the descriptor, creates,
+    // describes, self-tests. Errors: kFailedPrecondition with stage, expected, found, what to do.
+    // [loader-thread]
     [[nodiscard]] static Result<std::unique_ptr<Generation>> load(Setup setup);
     // Only maps and checks: for `exportctl plugin check` without a configuration.
     [[nodiscard]] static Result<std::unique_ptr<Generation>> load_without_instance(Setup setup);
@@ -48,8 +49,9 @@ public:
     Generation(const Generation&) = delete;
     Generation& operator=(const Generation&) = delete;
 
-    // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error with an error.
-    // An exception or a broken contract becomes plugin_fault. [worker-thread], reentrant
+    // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error
+    // with an error. An exception or a broken contract becomes plugin_fault. [worker-thread],
+    // reentrant
     void handle(const message::Request& request, std::int64_t deadline_steady_ns, PluginCall& call);
 
     [[nodiscard]] const Manifest& manifest() const { return manifest_; }

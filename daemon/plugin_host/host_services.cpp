@@ -14,9 +14,13 @@ namespace {
 std::string_view view_of(ew_string text) {
     return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
 }
-ew_string abi_string(std::string_view text) { return {text.data(), text.size()}; }
+ew_string abi_string(std::string_view text) {
+    return {text.data(), text.size()};
+}
 
-const HostServices& services_of(const ew_host* host) { return *static_cast<const HostServices*>(host); }
+const HostServices& services_of(const ew_host* host) {
+    return *static_cast<const HostServices*>(host);
+}
 
 // --- writer ---
 
@@ -30,8 +34,8 @@ ew_status writer_append(ew_writer* base, const void* data, std::uint64_t size) n
     return EW_OK;
 }
 
-ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string message, std::uint32_t executed,
-                           ew_string details) noexcept {
+ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string message,
+                           std::uint32_t executed, ew_string details) noexcept {
     auto& writer = *static_cast<ResultWriter*>(base);
     if (writer.has_error) {
         writer.misuse = "set_error called twice";
@@ -72,7 +76,9 @@ void log_write(const ew_host* host, std::uint32_t level, ew_string message) noex
     spdlog::log(to, "plugin {}: {}", services_of(host).plugin_name, text);
 }
 
-std::int64_t clock_unix_us(const ew_host* host) noexcept { return services_of(host).parts.clock->unix_us(); }
+std::int64_t clock_unix_us(const ew_host* host) noexcept {
+    return services_of(host).parts.clock->unix_us();
+}
 
 std::int64_t clock_steady_ns(const ew_host* host) noexcept {
     const auto since = services_of(host).parts.clock->steady().time_since_epoch();
@@ -96,7 +102,8 @@ std::int32_t metrics_register(const ew_host* host, ew_string name, ew_string hel
 void metrics_add(const ew_host* host, std::int32_t counter, std::uint64_t amount) noexcept {
     auto& services = const_cast<HostServices&>(services_of(host));
     if (counter < 0 || counter >= services.counter_count.load(std::memory_order_relaxed)) return;
-    services.counter_slots[static_cast<std::size_t>(counter)].value.fetch_add(amount, std::memory_order_relaxed);
+    services.counter_slots[static_cast<std::size_t>(counter)].value.fetch_add(
+        amount, std::memory_order_relaxed);
 }
 
 // --- authorize/1 ---
@@ -112,8 +119,8 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
     return {};
 }
 
-ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission, ew_writer* writer,
-                            ew_principal* principal) noexcept {
+ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission,
+                            ew_writer* writer, ew_principal* principal) noexcept {
     if (request->call == nullptr) return EW_MISUSE;
     auto& call = *static_cast<PluginCall*>(request->call);
     if (auto established = establish_principal(services_of(host), call); !established) {
@@ -122,7 +129,8 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
     }
     if (!call.principal.may(view_of(permission))) {
         set_wire_error(writer, message::make_error(message::WireCode::kPermissionDenied,
-                                                   "Missing required permission: " + std::string(view_of(permission))));
+                                                   "Missing required permission: " +
+                                                       std::string(view_of(permission))));
         return EW_FAILED;
     }
     principal->subject = abi_string(call.principal.subject);
@@ -132,8 +140,8 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
 
 // --- job_lookup/1 ---
 
-ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id, ew_writer* writer,
-                   ew_job* job) noexcept {
+ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id,
+                   ew_writer* writer, ew_job* job) noexcept {
     auto* call = static_cast<PluginCall*>(request->call);
     if (call == nullptr || !call->authorized) return EW_MISUSE;
     const bool every = call->principal.is_operator && call->principal.organization_id.empty();
@@ -156,7 +164,8 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
 
 // --- credentials/1 ---
 
-ew_status credentials_get(const ew_host* host, void*, ew_string store, ew_credentials* out) noexcept {
+ew_status credentials_get(const ew_host* host, void*, ew_string store,
+                          ew_credentials* out) noexcept {
     const auto* found = services_of(host).parts.credentials->find(view_of(store));
     if (found == nullptr) return EW_NOT_FOUND;
     out->version = found->version;
@@ -187,7 +196,8 @@ const void* find_extension(const ew_host*, ew_string name) noexcept {
 
 }  // namespace
 
-ResultWriter::ResultWriter() : ew_writer{sizeof(ew_writer), 0, limits::kReplyBytesMax, writer_append, writer_set_error} {}
+ResultWriter::ResultWriter()
+    : ew_writer{sizeof(ew_writer), 0, limits::kReplyBytesMax, writer_append, writer_set_error} {}
 
 void ResultWriter::reset() {
     result.clear();
@@ -197,13 +207,16 @@ void ResultWriter::reset() {
 }
 
 HostServices::HostServices(std::string name, const HostParts& host_parts)
-    : ew_host{sizeof(ew_host), EW_ABI_MINOR, find_extension}, plugin_name(std::move(name)), parts(host_parts) {}
+    : ew_host{sizeof(ew_host), EW_ABI_MINOR, find_extension},
+      plugin_name(std::move(name)),
+      parts(host_parts) {}
 
 std::vector<CounterValue> HostServices::counters() const {
     std::vector<CounterValue> out;
     const auto count = static_cast<std::size_t>(counter_count.load());
     for (std::size_t index = 0; index < count; ++index) {
-        out.push_back({counter_slots[index].name, counter_slots[index].help, counter_slots[index].value.load()});
+        out.push_back({counter_slots[index].name, counter_slots[index].help,
+                       counter_slots[index].value.load()});
     }
     return out;
 }

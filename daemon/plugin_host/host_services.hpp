@@ -31,8 +31,8 @@ struct CounterValue {
     std::uint64_t value = 0;
 };
 
-// One per generation: log lines and counters carry its plugin's name. The address is handed to the plugin, so
-// the object never moves. [any-thread] after construction.
+// One per generation: log lines and counters carry its plugin's name. The address is handed to the
+// plugin, so the object never moves. [any-thread] after construction.
 class HostServices : public ew_host {
 public:
     HostServices(std::string plugin_name, const HostParts& parts);

@@ -57,13 +57,15 @@ void each_note(std::string_view notes, const std::function<void(const Note&)>& v
 }
 
 tl::unexpected<Error> truncated() {
-    return refuse({kStage, "a complete ELF file", "one that ends early", "copy the file again; write it under another name "
-                                                                        "and rename it into place"});
+    return refuse({kStage, "a complete ELF file", "one that ends early",
+                   "copy the file again; write it under another name "
+                   "and rename it into place"});
 }
 
 Result<Elf64_Ehdr> check_header(std::string_view bytes) {
     if (bytes.size() < SELFMAG || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) {
-        return refuse({kStage, "an ELF shared object", "a file that does not start with the ELF magic",
+        return refuse({kStage, "an ELF shared object",
+                       "a file that does not start with the ELF magic",
                        "name the .so that the build made"});
     }
     const auto header = read_at<Elf64_Ehdr>(bytes, 0);
@@ -77,8 +79,8 @@ Result<Elf64_Ehdr> check_header(std::string_view bytes) {
                        "build the plugin on or for this machine"});
     }
     if (header->e_type != ET_DYN) {
-        return refuse({kStage, "a shared object (ET_DYN)", "ELF type " + std::to_string(header->e_type),
-                       "link with -shared"});
+        return refuse({kStage, "a shared object (ET_DYN)",
+                       "ELF type " + std::to_string(header->e_type), "link with -shared"});
     }
     return *header;
 }
@@ -86,15 +88,20 @@ Result<Elf64_Ehdr> check_header(std::string_view bytes) {
 // All PT_NOTE contents, one after the other. Also finds out whether the file is whole.
 Result<std::string> collect_notes(std::string_view bytes, const Elf64_Ehdr& header) {
     std::string notes;
-    const std::uint64_t sections_end = header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
+    const std::uint64_t sections_end =
+        header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
     if (header.e_shoff > bytes.size() || sections_end > bytes.size()) return truncated();
     for (std::uint64_t index = 0; index < header.e_phnum; ++index) {
-        const auto segment = read_at<Elf64_Phdr>(bytes, header.e_phoff + index * header.e_phentsize);
+        const auto segment =
+            read_at<Elf64_Phdr>(bytes, header.e_phoff + index * header.e_phentsize);
         if (!segment) return truncated();
-        if (segment->p_offset > bytes.size() || bytes.size() - segment->p_offset < segment->p_filesz) return truncated();
+        if (segment->p_offset > bytes.size() ||
+            bytes.size() - segment->p_offset < segment->p_filesz)
+            return truncated();
         if (segment->p_type != PT_NOTE) continue;
         if (notes.size() + segment->p_filesz > limits::kPluginNoteBytesMax) {
-            return refuse({kStage, "notes of at most 4096 bytes", "more", "drop foreign notes from the plugin"});
+            return refuse({kStage, "notes of at most 4096 bytes", "more",
+                           "drop foreign notes from the plugin"});
         }
         notes.append(bytes.substr(segment->p_offset, segment->p_filesz));
         notes.append((4 - notes.size() % 4) % 4, '\0');
@@ -114,8 +121,9 @@ std::optional<std::string> field_text(const char* field, std::size_t bytes) {
 Result<Manifest> read_manifest(std::string_view descriptor) {
     const auto raw = read_at<ew_note_descriptor>(descriptor, 0);
     if (!raw || raw->struct_bytes < sizeof(ew_note_descriptor)) {
-        return refuse({kStage, "a note of at least " + std::to_string(sizeof(ew_note_descriptor)) + " bytes",
-                       std::to_string(descriptor.size()) + " bytes", "use EW_PLUGIN_NOTE from plugin.h"});
+        return refuse(
+            {kStage, "a note of at least " + std::to_string(sizeof(ew_note_descriptor)) + " bytes",
+             std::to_string(descriptor.size()) + " bytes", "use EW_PLUGIN_NOTE from plugin.h"});
     }
     const auto name = field_text(raw->name, sizeof raw->name);
     const auto version = field_text(raw->version, sizeof raw->version);
@@ -132,7 +140,8 @@ std::string find_build_id(std::string_view notes) {
     std::string out;
     each_note(notes, [&](const Note& note) {
         if (note.owner == "GNU" && note.type == NT_GNU_BUILD_ID) {
-            out = to_hex({reinterpret_cast<const std::uint8_t*>(note.descriptor.data()), note.descriptor.size()});
+            out = to_hex({reinterpret_cast<const std::uint8_t*>(note.descriptor.data()),
+                          note.descriptor.size()});
         }
     });
     return out;
@@ -146,17 +155,20 @@ Result<Manifest> inspect(std::string_view file_bytes) {
         if (note.owner == EW_NOTE_OWNER && note.type == EW_NOTE_TYPE) descriptor = note.descriptor;
     });
     if (!descriptor) {
-        return refuse({kStage, "an ELF note of owner " EW_NOTE_OWNER, "none: this is a shared object, but no plugin of ours",
+        return refuse({kStage, "an ELF note of owner " EW_NOTE_OWNER,
+                       "none: this is a shared object, but no plugin of ours",
                        "put EW_PLUGIN_NOTE(name, version, 0) into the plugin's source"});
     }
     EW_TRY(Manifest manifest, read_manifest(*descriptor));
     if (manifest.abi_major != EW_ABI_MAJOR) {
         return refuse({kStage, "plugin ABI major " + std::to_string(EW_ABI_MAJOR),
                        "major " + std::to_string(manifest.abi_major),
-                       "rebuild " + manifest.name + " " + manifest.version + " against this version's headers"});
+                       "rebuild " + manifest.name + " " + manifest.version +
+                           " against this version's headers"});
     }
     if (manifest.host_minor_min > EW_ABI_MINOR) {
-        return refuse({kStage, "a plugin for host ABI minor " + std::to_string(EW_ABI_MINOR) + " or older",
+        return refuse({kStage,
+                       "a plugin for host ABI minor " + std::to_string(EW_ABI_MINOR) + " or older",
                        "one that needs minor " + std::to_string(manifest.host_minor_min),
                        "upgrade the daemon, or build the plugin for an older host"});
     }

@@ -21,8 +21,8 @@ struct Manifest {
     std::string build_id;  // Hex digits; from .note.gnu.build-id.
 };
 
-// Refused: not ELF, another architecture or word size, not a shared object, truncated, without our note or a
-// build-id, a note that is malformed, another ABI major, or one that needs a newer host.
+// Refused: not ELF, another architecture or word size, not a shared object, truncated, without our
+// note or a build-id, a note that is malformed, another ABI major, or one that needs a newer host.
 [[nodiscard]] Result<Manifest> inspect(std::string_view file_bytes);
 
 // The hex build-id among the notes in `notes`, or empty. For files and for mapped images alike.

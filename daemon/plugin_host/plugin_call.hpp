@@ -1,4 +1,5 @@
-// One request while a plugin handles it: what the host services need to know, and where the answer goes.
+// One request while a plugin handles it: what the host services need to know, and where the answer
+// goes.
 //
 // Reused from request to request by one worker: buffers keep their capacity.
 #pragma once

@@ -8,7 +8,8 @@
 
 namespace export_worker::plugin_host {
 
-Result<std::unique_ptr<PluginHost>> PluginHost::open(const std::string& staging_directory, const HostParts& parts) {
+Result<std::unique_ptr<PluginHost>> PluginHost::open(const std::string& staging_directory,
+                                                     const HostParts& parts) {
     EW_CHECK(prepare_staging(staging_directory));
     return std::unique_ptr<PluginHost>(new PluginHost(staging_directory, parts));
 }
@@ -24,18 +25,21 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     const std::lock_guard lock(load_mutex_);
     const std::uint64_t number = loaded_.size() + 1;
     if (number > limits::kPluginGenerationsMax) {
-        return fail(ErrorCode::kResourceExhausted, "plugins: this process has loaded its limit of images; restart the daemon");
+        return fail(ErrorCode::kResourceExhausted,
+                    "plugins: this process has loaded its limit of images; restart the daemon");
     }
     Generation::Setup setup;
     EW_TRY(setup.file, stage(file, staging_directory_, number));
     EW_TRY(setup.manifest, inspect(setup.file.bytes));
     if (!name.empty() && setup.manifest.name != name) {
-        return refuse({"inspection", "the plugin " + name, "one that calls itself " + setup.manifest.name,
+        return refuse({"inspection", "the plugin " + name,
+                       "one that calls itself " + setup.manifest.name,
                        "correct the section name or the file"});
     }
     for (const Loaded& other : loaded_) {
         if (other.generation->manifest().name == setup.manifest.name) {
-            return fail(ErrorCode::kConflict, "plugin " + setup.manifest.name + ": already loaded as generation " +
+            return fail(ErrorCode::kConflict, "plugin " + setup.manifest.name +
+                                                  ": already loaded as generation " +
                                                   std::to_string(other.generation->number()) +
                                                   "; restart the daemon to replace it");
         }
@@ -49,7 +53,8 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     auto routes = std::make_unique<Routes>(*snapshots_.back());
     for (const PluginMethod& method : generation->methods()) {
         if (!routes->emplace(method.name, generation.get()).second) {
-            return fail(ErrorCode::kConflict, "plugin " + generation->manifest().name + ": another plugin already answers " +
+            return fail(ErrorCode::kConflict, "plugin " + generation->manifest().name +
+                                                  ": another plugin already answers " +
                                                   method.name);
         }
     }
@@ -57,8 +62,8 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     snapshots_.push_back(std::move(routes));
     routes_.store(snapshots_.back().get(), std::memory_order_release);
     const PluginStatus status = status_of(loaded_.back());
-    spdlog::info("plugin {} {} loaded: generation {}, build-id {}", status.name, status.version, status.generation,
-                 status.build_id);
+    spdlog::info("plugin {} {} loaded: generation {}, build-id {}", status.name, status.version,
+                 status.generation, status.build_id);
     return status;
 }
 
@@ -70,8 +75,10 @@ Generation* PluginHost::find(std::string_view method) const {
 
 PluginStatus PluginHost::status_of(const Loaded& loaded) {
     const Generation& generation = *loaded.generation;
-    return {generation.manifest().name, generation.manifest().version, generation.number(), generation.manifest().build_id,
-            generation.sha256(),        loaded.file,                   generation.methods(), generation.handled(),
+    return {generation.manifest().name, generation.manifest().version,
+            generation.number(),        generation.manifest().build_id,
+            generation.sha256(),        loaded.file,
+            generation.methods(),       generation.handled(),
             generation.faults(),        generation.services().counters()};
 }
 

@@ -1,7 +1,8 @@
 // All plugins of the daemon, and which generation answers which method.
 //
-// Routing is an immutable snapshot behind one atomic pointer: a worker reads it once per request and never waits
-// for a load. Snapshots and generations live until the host is destroyed; there are at most kPluginGenerationsMax.
+// Routing is an immutable snapshot behind one atomic pointer: a worker reads it once per request
+// and never waits for a load. Snapshots and generations live until the host is destroyed; there are
+// at most kPluginGenerationsMax.
 #pragma once
 
 #include <atomic>
@@ -36,22 +37,26 @@ struct PluginStatus {
 class PluginHost {
 public:
     // `staging_directory` is private to this process; what lies there is deleted.
-    [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const std::string& staging_directory,
-                                                                  const HostParts& parts);
+    [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(
+        const std::string& staging_directory, const HostParts& parts);
 
-    // Stages, inspects, loads and publishes. `name` empty: whatever the file says it is. Errors: kFailedPrecondition with
-    // the reason, kConflict when a plugin of that name, or one of its methods, is already there. One at a time.
+    // Stages, inspects, loads and publishes. `name` empty: whatever the file says it is. Errors:
+    // kFailedPrecondition with the reason, kConflict when a plugin of that name, or one of its
+    // methods, is already there. One at a time.
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
                                             const std::map<std::string, std::string>& config);
 
-    // The generation that answers `method`; nullptr when none does. Valid as long as the host. [any-thread]
+    // The generation that answers `method`; nullptr when none does. Valid as long as the host.
+    // [any-thread]
     [[nodiscard]] Generation* find(std::string_view method) const;
     [[nodiscard]] std::vector<PluginStatus> list() const;
 
 private:
     struct TextHash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>()(text);
+        }
     };
     using Routes = std::unordered_map<std::string, Generation*, TextHash, std::equal_to<>>;
     struct Loaded {
@@ -64,9 +69,10 @@ private:
 
     const std::string staging_directory_;
     const HostParts parts_;
-    mutable std::mutex load_mutex_;                       // One load at a time.
-    std::vector<Loaded> loaded_;                          // Guarded by load_mutex_.
-    std::vector<std::unique_ptr<const Routes>> snapshots_;  // Guarded by load_mutex_; the last one is current.
+    mutable std::mutex load_mutex_;  // One load at a time.
+    std::vector<Loaded> loaded_;     // Guarded by load_mutex_.
+    std::vector<std::unique_ptr<const Routes>>
+        snapshots_;  // Guarded by load_mutex_; the last one is current.
     std::atomic<const Routes*> routes_{nullptr};
 };
 

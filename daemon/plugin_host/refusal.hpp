@@ -1,4 +1,5 @@
-// Why a plugin is not taken: what was expected, what was found, what to do. One form for every reason.
+// Why a plugin is not taken: what was expected, what was found, what to do. One form for every
+// reason.
 #pragma once
 
 #include <string>
@@ -16,9 +17,10 @@ struct Refusal {
 };
 
 [[nodiscard]] inline tl::unexpected<Error> refuse(const Refusal& refusal) {
-    return fail(ErrorCode::kFailedPrecondition, "plugin refused at " + std::string(refusal.stage) + ": expected " +
-                                                    std::string(refusal.expected) + "; found " +
-                                                    std::string(refusal.found) + "; " + std::string(refusal.hint));
+    return fail(ErrorCode::kFailedPrecondition, "plugin refused at " + std::string(refusal.stage) +
+                                                    ": expected " + std::string(refusal.expected) +
+                                                    "; found " + std::string(refusal.found) + "; " +
+                                                    std::string(refusal.hint));
 }
 
 }  // namespace export_worker::plugin_host

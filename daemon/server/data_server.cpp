@@ -24,7 +24,8 @@ std::int64_t as_ns(SteadyTime time) {
 
 }  // namespace
 
-DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock, unsigned workers)
+DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher,
+                       const Clock& clock, unsigned workers)
     : socket_(std::move(socket)),
       dispatcher_(dispatcher),
       clock_(clock),
@@ -38,11 +39,14 @@ DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatc
     }
     finished_.reserve(limits::kCallsMax);
     collected_.reserve(limits::kCallsMax);
-    for (unsigned index = 0; index < workers; ++index) workers_.emplace_back([this] { run_worker(); });
+    for (unsigned index = 0; index < workers; ++index)
+        workers_.emplace_back([this] { run_worker(); });
     loop_ = std::thread([this] { run_loop(); });
 }
 
-DataServer::~DataServer() { stop(); }
+DataServer::~DataServer() {
+    stop();
+}
 
 void DataServer::drain() {
     draining_.store(true);
@@ -53,7 +57,8 @@ void DataServer::stop() {
     if (!loop_.joinable()) return;
     drain();
     const SteadyTime end = clock_.steady() + limits::kDrainTimeout;
-    while (in_flight_.load() > 0 && clock_.steady() < end) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (in_flight_.load() > 0 && clock_.steady() < end)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     stopping_.store(true);
     wake_loop();
     loop_.join();
@@ -63,11 +68,13 @@ void DataServer::stop() {
     }
     ready_changed_.notify_all();
     std::unique_lock lock(ended_mutex_);
-    const bool all_ended = ended_changed_.wait_for(lock, limits::kSocketLinger, [this] { return workers_left_ == 0; });
+    const bool all_ended =
+        ended_changed_.wait_for(lock, limits::kSocketLinger, [this] { return workers_left_ == 0; });
     lock.unlock();
     if (!all_ended) {
         spdlog::error("{} workers are stuck in a plugin; leaving without them", workers_left_);
-        // They use this object, and there is no way to end them: the process ends here, with everything durable on disk.
+        // They use this object, and there is no way to end them: the process ends here, with
+        // everything durable on disk.
         std::_Exit(70);
     }
     for (std::thread& worker : workers_) worker.join();
@@ -82,9 +89,11 @@ void DataServer::wake_loop() {
 void DataServer::run_loop() {
     set_thread_role(ThreadRole::kLoop);
     while (!stopping_.load()) {
-        // Deadlines need a look now and then while something is in flight; otherwise sleep until something comes.
+        // Deadlines need a look now and then while something is in flight; otherwise sleep until
+        // something comes.
         const bool idle = in_flight_.load() == 0 && unsent_.empty();
-        socket_.wait(idle ? std::chrono::milliseconds(1000) : limits::kDeadlineScanInterval, wake_fd_.get());
+        socket_.wait(idle ? std::chrono::milliseconds(1000) : limits::kDeadlineScanInterval,
+                     wake_fd_.get());
         std::uint64_t wakes = 0;
         const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
         EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
@@ -107,7 +116,8 @@ void DataServer::receive_some() {
     for (std::size_t count = 0; count < limits::kReceivesPerTurn; ++count) {
         const bool full = free_.empty();
         Call* call = full ? nullptr : free_.back();
-        const auto outcome = full ? socket_.receive(spare_envelope, spare_body) : socket_.receive(call->envelope, call->body);
+        const auto outcome = full ? socket_.receive(spare_envelope, spare_body)
+                                  : socket_.receive(call->envelope, call->body);
         if (outcome == ReceiveOutcome::kNothing) return;
         if (outcome == ReceiveOutcome::kDropped) {
             ledger_.dropped.fetch_add(1);
@@ -116,7 +126,8 @@ void DataServer::receive_some() {
         ledger_.accepted.fetch_add(1);
         if (full) {
             ledger_.overloaded.fetch_add(1);
-            message::WireError error = message::make_error(WireCode::kOverloaded, "too many requests in flight; try again");
+            message::WireError error = message::make_error(
+                WireCode::kOverloaded, "too many requests in flight; try again");
             error.retry_after_ms = 100;
             Call overflow;
             overflow.envelope = spare_envelope;
@@ -129,8 +140,9 @@ void DataServer::receive_some() {
         in_flight_.fetch_add(1);
         if (outcome == ReceiveOutcome::kMalformed) {
             call->request = {};
-            answer_error(*call, message::make_error(WireCode::kBadRequest,
-                                                    "frames: expected one message frame after the delimiter"));
+            answer_error(*call, message::make_error(
+                                    WireCode::kBadRequest,
+                                    "frames: expected one message frame after the delimiter"));
             free_call(*call);
             continue;
         }
@@ -153,14 +165,16 @@ void DataServer::accept(Call& call) {
     }
     call.deadline = clock_.steady() + std::chrono::milliseconds(request->deadline_ms);
     if (draining_.load()) {
-        message::WireError error = message::make_error(WireCode::kDraining, "the daemon is shutting down; try again");
+        message::WireError error =
+            message::make_error(WireCode::kDraining, "the daemon is shutting down; try again");
         error.retry_after_ms = 1000;
         answer_error(call, error);
         return free_call(call);
     }
     if (request->deadline_ms == 0) {
         ledger_.expired.fetch_add(1);
-        answer_error(call, message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
+        answer_error(call,
+                     message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
         return free_call(call);
     }
     call.state.store(CallState::kQueued);
@@ -186,8 +200,8 @@ void DataServer::run_worker() {
         CallState expected = CallState::kQueued;
         // Lost against expire_overdue(): the loop has answered it.
         if (call->state.compare_exchange_strong(expected, CallState::kRunning)) {
-            call->reply_is_result =
-                dispatcher_.dispatch(call->request, as_ns(call->deadline), nullptr, scratch, call->reply);
+            call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
+                                                         nullptr, scratch, call->reply);
         }
         bool first = false;
         {
@@ -220,13 +234,19 @@ void DataServer::expire_overdue() {
     for (const auto& owned : calls_) {
         Call& call = *owned;
         const CallState state = call.state.load();
-        if (state == CallState::kFree || state == CallState::kExpired || call.answered || now < call.deadline) continue;
+        if (state == CallState::kFree || state == CallState::kExpired || call.answered ||
+            now < call.deadline)
+            continue;
         CallState expected = CallState::kQueued;
         if (call.state.compare_exchange_strong(expected, CallState::kExpired)) {
             ledger_.expired.fetch_add(1);
-            answer_error(call, message::make_error(WireCode::kExpired, "the deadline passed before the work could start"));
+            answer_error(call,
+                         message::make_error(WireCode::kExpired,
+                                             "the deadline passed before the work could start"));
         } else {
-            answer_error(call, message::make_error(WireCode::kDeadlineExceeded, "the deadline passed while the work was running"));
+            answer_error(call,
+                         message::make_error(WireCode::kDeadlineExceeded,
+                                             "the deadline passed while the work was running"));
         }
     }
 }
@@ -235,7 +255,8 @@ void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
     call.answered = true;
     const SendOutcome outcome = socket_.send(call.envelope, reply);
     if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kCallsMax) {
-        unsent_.push_back({call.envelope, std::string(reply), clock_.steady() + limits::kSocketLinger, is_result});
+        unsent_.push_back({call.envelope, std::string(reply),
+                           clock_.steady() + limits::kSocketLinger, is_result});
         return;
     }
     if (outcome != SendOutcome::kSent) {

@@ -2,9 +2,10 @@
 //
 //   peer -> [loop] -> queue -> [worker] -> finished list -> [loop] -> peer
 //
-// A request occupies one of kCallsMax slots from arrival to reply; without a free slot it is answered "overloaded"
-// on the spot. Slots and their buffers are reused, so a steady load allocates nothing here. Every accepted request
-// gets exactly one reply: its worker's, or the loop's when its deadline passes first; the later one is dropped.
+// A request occupies one of kCallsMax slots from arrival to reply; without a free slot it is
+// answered "overloaded" on the spot. Slots and their buffers are reused, so a steady load allocates
+// nothing here. Every accepted request gets exactly one reply: its worker's, or the loop's when its
+// deadline passes first; the later one is dropped.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,8 @@
 
 namespace export_worker::server {
 
-// What became of everything that arrived: accepted = replied + error_replied + client_gone + what is in flight.
+// What became of everything that arrived: accepted = replied + error_replied + client_gone + what
+// is in flight.
 struct Ledger {
     std::atomic<std::uint64_t> accepted{0};
     std::atomic<std::uint64_t> replied{0};
@@ -39,15 +41,16 @@ struct Ledger {
 class DataServer {
 public:
     // Everything outlives the server. Starts the threads.
-    DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock, unsigned workers);
+    DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock,
+               unsigned workers);
     ~DataServer();  // stop() without a drain.
     DataServer(const DataServer&) = delete;
     DataServer& operator=(const DataServer&) = delete;
 
     // From now on new requests are answered "draining". [any-thread]
     void drain();
-    // drain(), waits for what is in flight (at most kDrainTimeout), then ends the threads. A worker stuck in a plugin
-    // is left behind and ends with the process.
+    // drain(), waits for what is in flight (at most kDrainTimeout), then ends the threads. A worker
+    // stuck in a plugin is left behind and ends with the process.
     void stop();
 
     [[nodiscard]] const Ledger& ledger() const { return ledger_; }
@@ -59,7 +62,8 @@ private:
         kFree,     // In free_.
         kQueued,   // In ready_, or popped by a worker that has not started it.
         kRunning,  // A worker has it.
-        kExpired,  // Its deadline passed while it was queued: the worker that pops it hands it back.
+        kExpired,  // Its deadline passed while it was queued: the worker that pops it hands it
+                   // back.
     };
     struct Call {
         transport::Envelope envelope;

@@ -14,7 +14,8 @@ using message::WireCode;
 using nlohmann::json;
 
 auth::Presented presented_by(const message::Request& request) {
-    return {request.credentials.authorization, request.credentials.organization_id, request.credentials.session};
+    return {request.credentials.authorization, request.credentials.organization_id,
+            request.credentials.session};
 }
 
 tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
@@ -24,7 +25,8 @@ tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
 }  // namespace
 
 bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
-                          const model::Principal* operator_principal, WorkerScratch& scratch, std::string& reply) const {
+                          const model::Principal* operator_principal, WorkerScratch& scratch,
+                          std::string& reply) const {
     if (plugin_host::Generation* generation = parts_.plugins.find(request.method)) {
         scratch.call.reset();
         scratch.call.presented = presented_by(request);
@@ -39,8 +41,10 @@ bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline
     std::string bytes;
     json::to_msgpack(*result, bytes);
     if (bytes.size() > limits::kReplyBytesMax) {
-        message::encode_error(reply, request.id, message::make_error(WireCode::kTooLarge, "the answer is too large; ask for less"),
-                              nullptr);
+        message::encode_error(
+            reply, request.id,
+            message::make_error(WireCode::kTooLarge, "the answer is too large; ask for less"),
+            nullptr);
         return false;
     }
     message::encode_result(reply, request.id, bytes, nullptr);
@@ -48,10 +52,12 @@ bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline
 }
 
 bool Dispatcher::run_plugin(plugin_host::Generation& generation, const message::Request& request,
-                            std::int64_t deadline_steady_ns, WorkerScratch& scratch, std::string& reply) const {
+                            std::int64_t deadline_steady_ns, WorkerScratch& scratch,
+                            std::string& reply) const {
     generation.handle(request, deadline_steady_ns, scratch.call);
     const plugin_host::Manifest& manifest = generation.manifest();
-    const message::ServedBy served_by{manifest.name, manifest.version, generation.number(), manifest.build_id};
+    const message::ServedBy served_by{manifest.name, manifest.version, generation.number(),
+                                      manifest.build_id};
     const plugin_host::ResultWriter& writer = scratch.call.writer;
     if (writer.has_error) {
         message::encode_error(reply, request.id, writer.error, &served_by);
@@ -61,38 +67,46 @@ bool Dispatcher::run_plugin(plugin_host::Generation& generation, const message::
     return true;
 }
 
-MethodResult Dispatcher::run_own(const message::Request& request, const model::Principal* operator_principal) const {
+MethodResult Dispatcher::run_own(const message::Request& request,
+                                 const model::Principal* operator_principal) const {
     if (request.method == "sys.ping") return json{{"pong", true}};
     if (request.method == "sys.methods") return list_methods();
     const auto methods = job_methods();
     const auto method = std::ranges::find(methods, request.method, &JobMethod::name);
     if (method == methods.end()) {
-        return refuse(WireCode::kUnknownMethod,
-                      "method: nobody answers '" + printable(request.method) + "'; sys.methods lists what there is");
+        return refuse(WireCode::kUnknownMethod, "method: nobody answers '" +
+                                                    printable(request.method) +
+                                                    "'; sys.methods lists what there is");
     }
     model::Principal principal;
     if (operator_principal != nullptr) {
         principal = *operator_principal;
-    } else if (auto known = parts_.authenticator.authenticate(presented_by(request), principal); !known) {
+    } else if (auto known = parts_.authenticator.authenticate(presented_by(request), principal);
+               !known) {
         return tl::unexpected(message::from_error(known.error()));
     }
     if (!principal.may(method->permission)) {
-        return refuse(WireCode::kPermissionDenied, "Missing required permission: " + std::string(method->permission));
+        return refuse(WireCode::kPermissionDenied,
+                      "Missing required permission: " + std::string(method->permission));
     }
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
-    const json params = json::from_msgpack(request.params.begin(), request.params.end(), true, false);
+    const json params =
+        json::from_msgpack(request.params.begin(), request.params.end(), true, false);
     if (!params.is_object()) return refuse(WireCode::kBadRequest, "params: expected a map");
     return method->run(parts_.jobs, principal, params);
 }
 
 MethodResult Dispatcher::list_methods() const {
     json out = json::array();
-    for (const std::string_view name : {"sys.ping", "sys.methods"}) out.push_back({{"name", name}, {"provider", "daemon"}});
+    for (const std::string_view name : {"sys.ping", "sys.methods"})
+        out.push_back({{"name", name}, {"provider", "daemon"}});
     for (const JobMethod& method : job_methods()) {
-        out.push_back({{"name", method.name}, {"provider", "daemon"}, {"permission", method.permission}});
+        out.push_back(
+            {{"name", method.name}, {"provider", "daemon"}, {"permission", method.permission}});
     }
     for (const auto& plugin : parts_.plugins.list()) {
-        for (const auto& method : plugin.methods) out.push_back({{"name", method.name}, {"provider", plugin.name}});
+        for (const auto& method : plugin.methods)
+            out.push_back({{"name", method.name}, {"provider", plugin.name}});
     }
     return json{{"methods", std::move(out)}};
 }

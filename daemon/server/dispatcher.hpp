@@ -30,15 +30,19 @@ class Dispatcher {
 public:
     explicit Dispatcher(const DispatcherParts& parts) : parts_(parts) {}
 
-    // Replaces `reply` with the whole message; true when it carries a result. `operator_principal` is null on the data
-    // socket, where the request's credentials count; on the control socket it says who is asking.
+    // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
+    // is null on the data socket, where the request's credentials count; on the control socket it
+    // says who is asking.
     [[nodiscard]] bool dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
-                                const model::Principal* operator_principal, WorkerScratch& scratch, std::string& reply) const;
+                                const model::Principal* operator_principal, WorkerScratch& scratch,
+                                std::string& reply) const;
 
 private:
-    [[nodiscard]] bool run_plugin(plugin_host::Generation& generation, const message::Request& request,
-                                  std::int64_t deadline_steady_ns, WorkerScratch& scratch, std::string& reply) const;
-    [[nodiscard]] MethodResult run_own(const message::Request& request, const model::Principal* operator_principal) const;
+    [[nodiscard]] bool run_plugin(plugin_host::Generation& generation,
+                                  const message::Request& request, std::int64_t deadline_steady_ns,
+                                  WorkerScratch& scratch, std::string& reply) const;
+    [[nodiscard]] MethodResult run_own(const message::Request& request,
+                                       const model::Principal* operator_principal) const;
     [[nodiscard]] MethodResult list_methods() const;
 
     const DispatcherParts parts_;

@@ -13,16 +13,24 @@ using model::Job;
 using model::JobEntry;
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
 
-json time_or_null(const std::optional<std::int64_t>& at_us) { return at_us ? json(to_iso8601(*at_us)) : json(); }
-json text_or_null(const std::string& text) { return text.empty() ? json() : json(text); }
+json time_or_null(const std::optional<std::int64_t>& at_us) {
+    return at_us ? json(to_iso8601(*at_us)) : json();
+}
+json text_or_null(const std::string& text) {
+    return text.empty() ? json() : json(text);
+}
 
 json to_json(const JobEntry& entry) {
-    json out = {{"entity_key", entry.entity_key}, {"entity_type", entry.entity_type},
-                {"error_type", entry.error_type}, {"message", entry.message},
-                {"timestamp", to_iso8601(entry.at_us)}, {"details", json::object()}, {"step", text_or_null(entry.step)}};
-    if (!entry.details_json.empty()) out["details"] = json::parse(entry.details_json, nullptr, false);
+    json out = {{"entity_key", entry.entity_key},       {"entity_type", entry.entity_type},
+                {"error_type", entry.error_type},       {"message", entry.message},
+                {"timestamp", to_iso8601(entry.at_us)}, {"details", json::object()},
+                {"step", text_or_null(entry.step)}};
+    if (!entry.details_json.empty())
+        out["details"] = json::parse(entry.details_json, nullptr, false);
     return out;
 }
 
@@ -33,15 +41,19 @@ json to_json(const std::vector<JobEntry>& entries) {
 }
 
 double percentage(const Job& job) {
-    if (job.status == model::JobStatus::kCompleted || job.status == model::JobStatus::kCompletedWithWarnings) return 100.0;
+    if (job.status == model::JobStatus::kCompleted ||
+        job.status == model::JobStatus::kCompletedWithWarnings)
+        return 100.0;
     if (job.total_items <= 0) return 0.0;
-    const double share = static_cast<double>(job.processed_items + job.failed_items) / static_cast<double>(job.total_items);
+    const double share = static_cast<double>(job.processed_items + job.failed_items) /
+                         static_cast<double>(job.total_items);
     return std::min(100.0, 100.0 * share);
 }
 
 double success_rate(const Job& job) {
     const std::int64_t seen = job.processed_items + job.failed_items;
-    return seen <= 0 ? 0.0 : 100.0 * static_cast<double>(job.processed_items) / static_cast<double>(seen);
+    return seen <= 0 ? 0.0
+                     : 100.0 * static_cast<double>(job.processed_items) / static_cast<double>(seen);
 }
 
 // Reads the fields of one object; what is left over at the end is unknown.
@@ -55,17 +67,22 @@ public:
         ++taken_;
         return found->is_null() ? nullptr : &*found;
     }
-    Result<void> text(const char* name, std::string& target, std::size_t bytes_max, bool required = false) {
+    Result<void> text(const char* name, std::string& target, std::size_t bytes_max,
+                      bool required = false) {
         const json* value = take(name);
-        if (value == nullptr) return required ? Result<void>(refuse(std::string(name) + ": missing")) : Result<void>();
+        if (value == nullptr)
+            return required ? Result<void>(refuse(std::string(name) + ": missing"))
+                            : Result<void>();
         if (!value->is_string()) return refuse(std::string(name) + ": expected text");
         target = value->get<std::string>();
         if (target.size() > bytes_max || (required && target.empty())) {
-            return refuse(std::string(name) + ": expected 1 to " + std::to_string(bytes_max) + " bytes");
+            return refuse(std::string(name) + ": expected 1 to " + std::to_string(bytes_max) +
+                          " bytes");
         }
         return {};
     }
-    Result<void> optional_text(const char* name, std::optional<std::string>& target, std::size_t bytes_max) {
+    Result<void> optional_text(const char* name, std::optional<std::string>& target,
+                               std::size_t bytes_max) {
         std::string out;
         const bool there = object_.contains(name) && !object_[name].is_null();
         EW_CHECK(text(name, out, bytes_max));
@@ -94,7 +111,8 @@ public:
         if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
         target = value->dump(-1, ' ', false, json::error_handler_t::replace);
         if (target.size() > bytes_max) {
-            return refuse(std::string(name) + ": expected at most " + std::to_string(bytes_max) + " bytes of JSON");
+            return refuse(std::string(name) + ": expected at most " + std::to_string(bytes_max) +
+                          " bytes of JSON");
         }
         return {};
     }
@@ -130,7 +148,9 @@ Result<void> read_entry(Fields& fields, const char* name, std::optional<JobEntry
 
 json to_json(const Job& job) {
     const auto end_us = job.completed_us;
-    const json duration = job.started_us && end_us ? json(static_cast<double>(*end_us - *job.started_us) / 1e6) : json();
+    const json duration = job.started_us && end_us
+                              ? json(static_cast<double>(*end_us - *job.started_us) / 1e6)
+                              : json();
     return {{"job_id", job.job_id},
             {"job_type", job.job_type},
             {"status", model::to_string(job.status)},
@@ -179,7 +199,8 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
     EW_CHECK(fields.object("metadata", job.metadata_json, limits::kJobMetadataBytesMax));
     EW_CHECK(fields.text("triggered_by", job.triggered_by, 256));
     EW_CHECK(fields.finish("job_type, total_items, metadata, triggered_by"));
-    if (has_control_characters(job.job_type)) return refuse("job_type: expected no control characters");
+    if (has_control_characters(job.job_type))
+        return refuse("job_type: expected no control characters");
     return job;
 }
 
@@ -194,11 +215,13 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
     EW_CHECK(fields.count("total_items", report.total_items));
     EW_CHECK(fields.optional_text("stage", report.stage, limits::kJobTextBytesMax));
     EW_CHECK(fields.optional_text("message", report.message, limits::kJobTextBytesMax));
-    EW_CHECK(fields.object("metadata_patch", report.metadata_patch_json, limits::kJobMetadataBytesMax));
+    EW_CHECK(
+        fields.object("metadata_patch", report.metadata_patch_json, limits::kJobMetadataBytesMax));
     EW_CHECK(read_entry(fields, "error", report.error));
     EW_CHECK(read_entry(fields, "warning", report.warning));
-    EW_CHECK(fields.finish("mark_started, mark_completed, mark_failed, processed_items, total_items, stage, message, "
-                           "metadata_patch, error, warning"));
+    EW_CHECK(fields.finish(
+        "mark_started, mark_completed, mark_failed, processed_items, total_items, stage, message, "
+        "metadata_patch, error, warning"));
     return report;
 }
 
@@ -221,7 +244,8 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     if (offset) filter.offset = static_cast<std::size_t>(*offset);
     if (!status.empty()) {
         filter.status = model::parse_job_status(status);
-        if (!filter.status) return refuse("status: expected a job status, found '" + printable(status) + "'");
+        if (!filter.status)
+            return refuse("status: expected a job status, found '" + printable(status) + "'");
     }
     return filter;
 }

@@ -20,7 +20,8 @@ using nlohmann::json;
 
 tl::unexpected<message::WireError> refuse(const Error& error) {
     if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss ||
-        error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kFailedPrecondition) {
+        error.code == ErrorCode::kResourceExhausted ||
+        error.code == ErrorCode::kFailedPrecondition) {
         spdlog::error("method: {}", error.message);  // The caller is told less.
     }
     return tl::unexpected(message::from_error(error));
@@ -33,10 +34,12 @@ OrganizationScope scope_of(const Principal& principal) {
 
 Result<std::string> job_id_of(const json& params) {
     const auto found = params.find("job_id");
-    if (found == params.end() || !found->is_string()) return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
+    if (found == params.end() || !found->is_string())
+        return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
     auto id = found->get<std::string>();
     if (id.empty() || id.size() > limits::kJobIdBytesMax || has_control_characters(id)) {
-        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " + std::to_string(limits::kJobIdBytesMax) +
+        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " +
+                                                     std::to_string(limits::kJobIdBytesMax) +
                                                      " bytes without control characters");
     }
     return id;
@@ -45,12 +48,14 @@ Result<std::string> job_id_of(const json& params) {
 // An organization to act for: an operator must name one where something is created.
 Result<std::string> organization_of(const Principal& principal) {
     if (!is_organization_id(principal.organization_id)) {
-        return fail(ErrorCode::kInvalidArgument, "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+        return fail(ErrorCode::kInvalidArgument,
+                    "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
     }
     return principal.organization_id;
 }
 
-MethodResult submit_export(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult submit_export(const JobMethodParts& parts, const Principal& principal,
+                           const json& params) {
     const auto organization = organization_of(principal);
     if (!organization) return refuse(organization.error());
     const auto accepted = parts.exports.submit(*organization, params, principal.subject);
@@ -60,7 +65,8 @@ MethodResult submit_export(const JobMethodParts& parts, const Principal& princip
                 {"total", accepted->total}};
 }
 
-MethodResult create_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult create_job(const JobMethodParts& parts, const Principal& principal,
+                        const json& params) {
     const auto organization = organization_of(principal);
     if (!organization) return refuse(organization.error());
     auto job = parse_new_job(params);
@@ -72,7 +78,8 @@ MethodResult create_job(const JobMethodParts& parts, const Principal& principal,
     return to_json(*created);
 }
 
-MethodResult report_progress(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult report_progress(const JobMethodParts& parts, const Principal& principal,
+                             const json& params) {
     const auto job_id = job_id_of(params);
     if (!job_id) return refuse(job_id.error());
     json body = params;
@@ -93,18 +100,23 @@ MethodResult get_job(const JobMethodParts& parts, const Principal& principal, co
     return Show(*job);
 }
 
-MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
+                       const json& params) {
     const auto filter = parse_filter(params);
     if (!filter) return refuse(filter.error());
     const auto page = parts.jobs.list(scope_of(principal), *filter);
     if (!page) return refuse(page.error());
     json items = json::array();
     for (const Job& job : page->jobs) items.push_back(to_json(job));
-    return json{{"items", std::move(items)}, {"limit", filter->limit}, {"offset", filter->offset}, {"total", page->total}};
+    return json{{"items", std::move(items)},
+                {"limit", filter->limit},
+                {"offset", filter->offset},
+                {"total", page->total}};
 }
 
 template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view)>
-MethodResult change_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult change_job(const JobMethodParts& parts, const Principal& principal,
+                        const json& params) {
     const auto job_id = job_id_of(params);
     if (!job_id) return refuse(job_id.error());
     const auto job = (parts.jobs.*Change)(scope_of(principal), *job_id);
@@ -126,6 +138,8 @@ constexpr std::array<JobMethod, 8> kMethods{{
 
 }  // namespace
 
-std::span<const JobMethod> job_methods() { return kMethods; }
+std::span<const JobMethod> job_methods() {
+    return kMethods;
+}
 
 }  // namespace export_worker::server

@@ -1,9 +1,9 @@
 // The daemon's own methods: exports.submit and jobs.*.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include <tl/expected.hpp>
 
@@ -25,7 +25,8 @@ struct JobMethodParts {
 struct JobMethod {
     std::string_view name;
     std::string_view permission;
-    MethodResult (*run)(const JobMethodParts& parts, const model::Principal& principal, const nlohmann::json& params);
+    MethodResult (*run)(const JobMethodParts& parts, const model::Principal& principal,
+                        const nlohmann::json& params);
 };
 
 [[nodiscard]] std::span<const JobMethod> job_methods();

@@ -28,7 +28,8 @@ ErrorCode code_of(int status) {
 
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
-    return fail(code_of(status), tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
+    return fail(code_of(status),
+                tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
 }
 
 }  // namespace
@@ -47,10 +48,13 @@ void Statement::bind_one(int index, std::int64_t value) {
 void Statement::bind_one(int index, std::string_view value) {
     // A null pointer would bind NULL; an empty view may have one.
     const char* data = value.data() == nullptr ? "" : value.data();
-    EW_ASSERT(sqlite3_bind_text64(statement_, index, data, value.size(), nullptr, SQLITE_UTF8) == SQLITE_OK);
+    EW_ASSERT(sqlite3_bind_text64(statement_, index, data, value.size(), nullptr, SQLITE_UTF8) ==
+              SQLITE_OK);
 }
 
-void Statement::bind_one(int index, std::nullopt_t) { EW_ASSERT(sqlite3_bind_null(statement_, index) == SQLITE_OK); }
+void Statement::bind_one(int index, std::nullopt_t) {
+    EW_ASSERT(sqlite3_bind_null(statement_, index) == SQLITE_OK);
+}
 
 Result<bool> Statement::step() {
     const int status = sqlite3_step(statement_);
@@ -65,7 +69,9 @@ Result<void> Statement::run() {
     return {};
 }
 
-std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+std::int64_t Statement::integer(int column) const {
+    return sqlite3_column_int64(statement_, column);
+}
 
 std::optional<std::int64_t> Statement::optional_integer(int column) const {
     if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::nullopt;
@@ -88,12 +94,15 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
     if (status != SQLITE_OK) return database_error(database, "open " + path);
     sqlite3_extended_result_codes(database, 1);
     sqlite3_busy_timeout(database, limits::kDatabaseBusyTimeoutMs);
-    const std::string setup = mode == Mode::kReadWrite
-                                  ? "PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL;"
-                                  // No checkpoint by a reader, not even when it closes: the writer is the only one.
-                                  : "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;";
-    if (mode == Mode::kQueryOnly) sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    if (auto done = connection->execute(setup); !done) return fail(done.error().code, path + ": " + done.error().message);
+    const std::string setup =
+        mode == Mode::kReadWrite
+            ? "PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL;"
+            // No checkpoint by a reader, not even when it closes: the writer is the only one.
+            : "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;";
+    if (mode == Mode::kQueryOnly)
+        sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    if (auto done = connection->execute(setup); !done)
+        return fail(done.error().code, path + ": " + done.error().message);
     return connection;
 }
 
@@ -111,14 +120,16 @@ Result<void> Connection::execute(const std::string& sql) {
 
 Statement Connection::statement(const char* sql) {
     sqlite3_stmt*& compiled = statements_[sql];
-    if (compiled == nullptr &&
-        sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, &compiled, nullptr) != SQLITE_OK) {
+    if (compiled == nullptr && sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                                  &compiled, nullptr) != SQLITE_OK) {
         assertion_failed(sqlite3_errmsg(database_), sql, 0);
     }
     return Statement(compiled);
 }
 
-std::int64_t Connection::changes() const { return sqlite3_changes64(database_); }
+std::int64_t Connection::changes() const {
+    return sqlite3_changes64(database_);
+}
 
 Result<std::int64_t> Connection::query_integer(const std::string& sql) {
     sqlite3_stmt* compiled = nullptr;

@@ -32,8 +32,8 @@ public:
         (bind_one(++index, values), ...);
         return *this;
     }
-    // True: a row is there. Errors: kConflict for a broken constraint, kResourceExhausted for a full disk,
-    // kDataLoss for a damaged file, kUnavailable when busy, else kInternal.
+    // True: a row is there. Errors: kConflict for a broken constraint, kResourceExhausted for a
+    // full disk, kDataLoss for a damaged file, kUnavailable when busy, else kInternal.
     [[nodiscard]] Result<bool> step();
     // For statements without rows.
     [[nodiscard]] Result<void> run();
@@ -67,14 +67,16 @@ public:
     enum class Mode { kReadWrite, kQueryOnly };
 
     // Errors: kDataLoss when the file is no database or damaged, and those of the file system.
-    [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path, Mode mode);
+    [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path,
+                                                                  Mode mode);
     ~Connection();
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
     // One or more statements without parameters or rows.
     [[nodiscard]] Result<void> execute(const std::string& sql);
-    // Compiled on first use and kept. `sql` must be a literal: its address is the key. Wrong SQL aborts.
+    // Compiled on first use and kept. `sql` must be a literal: its address is the key. Wrong SQL
+    // aborts.
     [[nodiscard]] Statement statement(const char* sql);
     // Rows changed by the last statement that ran.
     [[nodiscard]] std::int64_t changes() const;

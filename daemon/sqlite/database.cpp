@@ -15,17 +15,20 @@ tl::unexpected<Error> at_path(const std::string& path, const Error& error) {
 Result<void> check_identity(Connection& connection, const DatabaseOptions& options) {
     EW_TRY(const std::int64_t application_id, connection.query_integer("PRAGMA application_id"));
     EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
-    EW_TRY(const std::int64_t tables, connection.query_integer("SELECT count(*) FROM sqlite_schema"));
+    EW_TRY(const std::int64_t tables,
+           connection.query_integer("SELECT count(*) FROM sqlite_schema"));
     if (tables > 0 && application_id != options.application_id) {
         return fail(ErrorCode::kDataLoss,
-                    options.path + ": expected a database of this program, found another one's; "
-                                   "move the file away or correct state_dir");
+                    options.path +
+                        ": expected a database of this program, found another one's; "
+                        "move the file away or correct state_dir");
     }
     const auto known = static_cast<std::int64_t>(options.migrations.size());
     if (version > known) {
         return fail(ErrorCode::kFailedPrecondition,
-                    options.path + ": expected schema version " + std::to_string(known) + " or older, found " +
-                        std::to_string(version) + "; it was written by a newer version of this program: install that "
+                    options.path + ": expected schema version " + std::to_string(known) +
+                        " or older, found " + std::to_string(version) +
+                        "; it was written by a newer version of this program: install that "
                         "version, or restore a backup");
     }
     return {};
@@ -34,10 +37,12 @@ Result<void> check_identity(Connection& connection, const DatabaseOptions& optio
 Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
     EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
     for (auto next = static_cast<std::size_t>(version); next < options.migrations.size(); ++next) {
-        // One transaction a step, schema and version together: a crash leaves one version or the other.
-        const std::string step = "BEGIN IMMEDIATE;" + std::string(options.migrations[next]) +
-                                 "; PRAGMA application_id=" + std::to_string(options.application_id) +
-                                 "; PRAGMA user_version=" + std::to_string(next + 1) + "; COMMIT;";
+        // One transaction a step, schema and version together: a crash leaves one version or the
+        // other.
+        const std::string step =
+            "BEGIN IMMEDIATE;" + std::string(options.migrations[next]) +
+            "; PRAGMA application_id=" + std::to_string(options.application_id) +
+            "; PRAGMA user_version=" + std::to_string(next + 1) + "; COMMIT;";
         if (auto done = connection.execute(step); !done) {
             (void)connection.execute("ROLLBACK");
             return done;
@@ -50,16 +55,18 @@ Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
 Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
     EW_CHECK(connection.execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
     EW_CHECK(check_identity(connection, options));
-    EW_CHECK(connection.execute("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
-                                std::to_string(limits::kDatabaseJournalBytesMax) + "; PRAGMA wal_autocheckpoint=" +
-                                std::to_string(limits::kDatabaseCheckpointPages)));
+    EW_CHECK(connection.execute(
+        "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
+        std::to_string(limits::kDatabaseJournalBytesMax) +
+        "; PRAGMA wal_autocheckpoint=" + std::to_string(limits::kDatabaseCheckpointPages)));
     return migrate(connection, options);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
-    EW_TRY(std::unique_ptr<Connection> writer, Connection::open(options.path, Connection::Mode::kReadWrite));
+    EW_TRY(std::unique_ptr<Connection> writer,
+           Connection::open(options.path, Connection::Mode::kReadWrite));
     if (auto ready = prepare(*writer, options); !ready) {
         if (ready.error().message.starts_with(options.path)) return fail(ready.error());
         return at_path(options.path, ready.error());
@@ -118,7 +125,8 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         for (const std::shared_ptr<Task>& task : group) {
             EW_ASSERT(writer_->execute("SAVEPOINT task").has_value());
             task->succeeded = task->work(*writer_);
-            // A full disk makes SQLite give up the whole transaction; then there is no savepoint to go back to.
+            // A full disk makes SQLite give up the whole transaction; then there is no savepoint to
+            // go back to.
             if (!task->succeeded && !writer_->execute("ROLLBACK TO task")) break;
             if (!writer_->execute("RELEASE task")) break;
         }
@@ -146,7 +154,8 @@ Result<std::unique_ptr<Connection>> Database::borrow_reader() {
 
 void Database::return_reader(std::unique_ptr<Connection> reader) {
     const std::lock_guard lock(readers_mutex_);
-    if (idle_readers_.size() < limits::kDatabaseReadersMax) idle_readers_.push_back(std::move(reader));
+    if (idle_readers_.size() < limits::kDatabaseReadersMax)
+        idle_readers_.push_back(std::move(reader));
 }
 
 }  // namespace export_worker::sqlite

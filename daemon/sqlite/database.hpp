@@ -1,9 +1,10 @@
-// One database file of this process: a writer thread with the only writing connection, and query-only readers.
+// One database file of this process: a writer thread with the only writing connection, and
+// query-only readers.
 //
-// Writes from all threads queue up; the writer runs as many as are waiting (up to kDatabaseGroupCommitMax) in
-// one transaction, so that one sync to disk serves them all. It is also the only one to checkpoint: the
-// WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs a checkpoint and a commit at the same instant, which cannot
-// happen here (docs/decisions/0004-one-sqlite-writer.md).
+// Writes from all threads queue up; the writer runs as many as are waiting (up to
+// kDatabaseGroupCommitMax) in one transaction, so that one sync to disk serves them all. It is also
+// the only one to checkpoint: the WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs a checkpoint and a
+// commit at the same instant, which cannot happen here (docs/decisions/0004-one-sqlite-writer.md).
 //
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once
@@ -27,25 +28,28 @@ namespace export_worker::sqlite {
 
 struct DatabaseOptions {
     std::string path;
-    std::int64_t application_id = 0;      // Written into a new file; another one in an old file is refused.
+    std::int64_t application_id =
+        0;  // Written into a new file; another one in an old file is refused.
     std::span<const char* const> migrations;  // Index + 1 is the schema version each one leads to.
-    int page_bytes = 4096;                // For a new file.
+    int page_bytes = 4096;                    // For a new file.
 };
 
 class Database {
 public:
-    // Creates or migrates the file. Errors: kDataLoss (damaged or foreign), kFailedPrecondition (written by a
-    // newer version), and those of the file system.
+    // Creates or migrates the file. Errors: kDataLoss (damaged or foreign), kFailedPrecondition
+    // (written by a newer version), and those of the file system.
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
     ~Database();  // Finishes queued writes, checkpoints, closes.
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
 
-    // Runs `work(Connection&)` on the writer thread inside a transaction of its own; blocks until it is durable.
-    // An error from `work` undoes its changes and comes back. [any-thread], not from inside `work`.
+    // Runs `work(Connection&)` on the writer thread inside a transaction of its own; blocks until
+    // it is durable. An error from `work` undoes its changes and comes back. [any-thread], not from
+    // inside `work`.
     template <typename Work>
     [[nodiscard]] auto write(Work&& work) -> decltype(work(std::declval<Connection&>())) {
-        decltype(work(std::declval<Connection&>())) out = fail(ErrorCode::kInternal, "database: not run");
+        decltype(work(std::declval<Connection&>())) out =
+            fail(ErrorCode::kInternal, "database: not run");
         auto committed = submit([&](Connection& connection) -> bool {
             out = work(connection);
             return out.has_value();
@@ -54,8 +58,8 @@ public:
         return out;
     }
 
-    // Runs `work(Connection&)` with a query-only connection. Rows committed before the call are visible.
-    // [any-thread]
+    // Runs `work(Connection&)` with a query-only connection. Rows committed before the call are
+    // visible. [any-thread]
     template <typename Work>
     [[nodiscard]] auto read(Work&& work) -> decltype(work(std::declval<Connection&>())) {
         auto reader = borrow_reader();
@@ -87,7 +91,7 @@ private:
     std::mutex tasks_mutex_;
     std::condition_variable tasks_changed_;
     std::deque<std::shared_ptr<Task>> tasks_;  // Guarded by tasks_mutex_.
-    bool stopping_ = false;    // Guarded by tasks_mutex_.
+    bool stopping_ = false;                    // Guarded by tasks_mutex_.
 
     std::mutex readers_mutex_;
     std::vector<std::unique_ptr<Connection>> idle_readers_;  // Guarded by readers_mutex_.

@@ -16,17 +16,26 @@ namespace {
 
 using message::WireCode;
 
-std::string_view view_of(ew_string text) { return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size); }
-ew_string abi_string(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view_of(ew_string text) {
+    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
+}
+ew_string abi_string(std::string_view text) {
+    return {text.data(), text.size()};
+}
 
 void refuse(ew_writer& writer, WireCode code, std::string_view message) {
-    writer.set_error(&writer, static_cast<std::uint32_t>(code), abi_string(message), EW_EXECUTED_NO, abi_string({}));
+    writer.set_error(&writer, static_cast<std::uint32_t>(code), abi_string(message), EW_EXECUTED_NO,
+                     abi_string({}));
 }
 
 // "completed" and "completed_with_warnings" have a file.
-bool has_file(std::string_view status) { return status == "completed" || status == "completed_with_warnings"; }
+bool has_file(std::string_view status) {
+    return status == "completed" || status == "completed_with_warnings";
+}
 
-std::string_view last_segment(std::string_view key) { return key.substr(key.rfind('/') + 1); }
+std::string_view last_segment(std::string_view key) {
+    return key.substr(key.rfind('/') + 1);
+}
 
 bool has_dot_segment(std::string_view path) {
     for (std::size_t begin = 0; begin <= path.size();) {
@@ -44,19 +53,23 @@ bool is_readable_file(const std::string& path) {
 }
 
 // Seconds the URL will really work: the store's lifetime, cut at the end of the credentials.
-std::int64_t effective_lifetime_s(const Store& store, const ew_credentials& credentials, std::int64_t now_unix_s) {
+std::int64_t effective_lifetime_s(const Store& store, const ew_credentials& credentials,
+                                  std::int64_t now_unix_s) {
     if (credentials.expires_unix_us == 0) return store.link_lifetime_s;
     return std::min(store.link_lifetime_s, credentials.expires_unix_us / 1'000'000 - now_unix_s);
 }
 
 }  // namespace
 
-Minter::Minter(const Services& services, std::vector<Store> stores) : services_(services), stores_(std::move(stores)) {
+Minter::Minter(const Services& services, std::vector<Store> stores)
+    : services_(services), stores_(std::move(stores)) {
     for (const Store& store : stores_) signers_.emplace_back(store);
     if (services_.metrics != nullptr) {
-        minted_ = services_.metrics->register_counter(services_.host, abi_string("minted_total"), abi_string("Links minted"));
-        refused_ = services_.metrics->register_counter(services_.host, abi_string("unsignable_total"),
-                                                       abi_string("Jobs whose file_url could not be signed"));
+        minted_ = services_.metrics->register_counter(services_.host, abi_string("minted_total"),
+                                                      abi_string("Links minted"));
+        refused_ = services_.metrics->register_counter(
+            services_.host, abi_string("unsignable_total"),
+            abi_string("Jobs whose file_url could not be signed"));
     }
 }
 
@@ -71,54 +84,67 @@ void Minter::mint(const ew_request& request, ew_writer& writer) {
     // Both write their own refusal.
     ew_principal principal{};
     principal.struct_bytes = sizeof principal;
-    if (services_.authorize->require(services_.host, &request, abi_string("product:read"), &writer, &principal) != EW_OK) return;
+    if (services_.authorize->require(services_.host, &request, abi_string("product:read"), &writer,
+                                     &principal) != EW_OK)
+        return;
     ew_job job{};
     job.struct_bytes = sizeof job;
-    const ew_status found = services_.jobs->find(services_.host, &request, abi_string(params->job_id), &writer, &job);
+    const ew_status found =
+        services_.jobs->find(services_.host, &request, abi_string(params->job_id), &writer, &job);
     if (found == EW_NOT_FOUND || (found == EW_OK && job.is_export == 0)) {
         return refuse(writer, WireCode::kNotFound, "Export job not found");
     }
     if (found != EW_OK) return;
     const std::string_view status = view_of(job.status);
     if (!has_file(status)) {
-        return refuse(writer, WireCode::kConflict, "Export job is " + std::string(status) + "; it has no file to download");
+        return refuse(writer, WireCode::kConflict,
+                      "Export job is " + std::string(status) + "; it has no file to download");
     }
-    if (job.file_url.size == 0) return refuse(writer, WireCode::kGone, "Export file is no longer available");
+    if (job.file_url.size == 0)
+        return refuse(writer, WireCode::kGone, "Export file is no longer available");
 
     const auto location = locate(view_of(job.file_url), view_of(job.organization_id));
     if (!location) {
         count(refused_);
-        const std::string text = "job " + printable(params->job_id) + ": " + location.error().message;
+        const std::string text =
+            "job " + printable(params->job_id) + ": " + location.error().message;
         services_.log->write(services_.host, EW_LOG_WARN, abi_string(text));
-        return refuse(writer, WireCode::kConflict, "The job's file_url cannot be signed: " + location.error().message);
+        return refuse(writer, WireCode::kConflict,
+                      "The job's file_url cannot be signed: " + location.error().message);
     }
-    if (location->store->kind == Store::Kind::kLocal && !is_readable_file(location->store->root + "/" + location->key)) {
+    if (location->store->kind == Store::Kind::kLocal &&
+        !is_readable_file(location->store->root + "/" + location->key)) {
         return refuse(writer, WireCode::kGone, "Export file is no longer available");
     }
     ew_credentials credentials{};
     credentials.struct_bytes = sizeof credentials;
-    if (services_.credentials->get(services_.host, request.call, abi_string(location->store->name), &credentials) != EW_OK) {
+    if (services_.credentials->get(services_.host, request.call, abi_string(location->store->name),
+                                   &credentials) != EW_OK) {
         return refuse(writer, WireCode::kInternal, "the store has no credentials");
     }
     const std::int64_t now_unix_s = services_.clock->unix_us(services_.host) / 1'000'000;
     const std::int64_t lifetime_s = effective_lifetime_s(*location->store, credentials, now_unix_s);
-    if (lifetime_s < 1) return refuse(writer, WireCode::kPluginUnavailable, "the store's credentials have expired");
+    if (lifetime_s < 1)
+        return refuse(writer, WireCode::kPluginUnavailable, "the store's credentials have expired");
 
-    const std::string filename =
-        signing::safe_filename(job.filename.size > 0 ? view_of(job.filename) : last_segment(location->key));
+    const std::string filename = signing::safe_filename(
+        job.filename.size > 0 ? view_of(job.filename) : last_segment(location->key));
     const auto url = sign(*location, filename, credentials, now_unix_s, lifetime_s);
     if (!url) {
         count(refused_);
-        return refuse(writer, WireCode::kConflict, "The job's file_url cannot be signed: " + url.error().message);
+        return refuse(writer, WireCode::kConflict,
+                      "The job's file_url cannot be signed: " + url.error().message);
     }
     thread_local std::string result;
     message::encode_download_url_result(result, {*url, filename, lifetime_s});
     if (writer.append(&writer, result.data(), result.size()) == EW_OK) count(minted_);
 }
 
-Result<Minter::Location> Minter::locate(std::string_view file_url, std::string_view organization_id) {
+Result<Minter::Location> Minter::locate(std::string_view file_url,
+                                        std::string_view organization_id) {
     const Store* store = match_store(stores_, file_url);
-    if (store == nullptr) return fail(ErrorCode::kInvalidArgument, "no configured store has this prefix");
+    if (store == nullptr)
+        return fail(ErrorCode::kInvalidArgument, "no configured store has this prefix");
     Location location;
     location.store = store;
     std::string_view below = file_url.substr(store->prefix.size());
@@ -133,23 +159,26 @@ Result<Minter::Location> Minter::locate(std::string_view file_url, std::string_v
         location.key = file_url.substr(kScheme + location.bucket.size() + 1);
         location.signer = &signers_[static_cast<std::size_t>(store - stores_.data())];
     }
-    const std::string_view checked = store->kind == Store::Kind::kLocal ? std::string_view(location.key) : below;
+    const std::string_view checked =
+        store->kind == Store::Kind::kLocal ? std::string_view(location.key) : below;
     if (has_dot_segment(checked)) return fail(ErrorCode::kInvalidArgument, "a '.' or '..' segment");
-    const bool own = checked.size() > organization_id.size() && checked.starts_with(organization_id) &&
-                     checked[organization_id.size()] == '/';
+    const bool own = checked.size() > organization_id.size() &&
+                     checked.starts_with(organization_id) && checked[organization_id.size()] == '/';
     if (store->organization_prefix && !own) {
         return fail(ErrorCode::kInvalidArgument, "it is not below the organization's own prefix");
     }
     return location;
 }
 
-Result<std::string> Minter::sign(const Location& location, std::string_view filename, const ew_credentials& credentials,
-                                 std::int64_t now_unix_s, std::int64_t expires_seconds) {
+Result<std::string> Minter::sign(const Location& location, std::string_view filename,
+                                 const ew_credentials& credentials, std::int64_t now_unix_s,
+                                 std::int64_t expires_seconds) {
     if (location.store->kind == Store::Kind::kS3) {
         thread_local std::string disposition;
         disposition.clear();
         signing::append_content_disposition(disposition, filename);
-        return location.signer->sign(location.bucket, location.key, disposition, credentials, now_unix_s, expires_seconds);
+        return location.signer->sign(location.bucket, location.key, disposition, credentials,
+                                     now_unix_s, expires_seconds);
     }
     signing::LocalLinkRequest request;
     request.base_url = location.store->base_url;
@@ -168,13 +197,17 @@ Result<void> Minter::self_test() {
         const std::string where = "[store." + store.name + "] ";
         ew_credentials credentials{};
         credentials.struct_bytes = sizeof credentials;
-        if (services_.credentials->get(services_.host, nullptr, abi_string(store.name), &credentials) != EW_OK) {
+        if (services_.credentials->get(services_.host, nullptr, abi_string(store.name),
+                                       &credentials) != EW_OK) {
             return fail(ErrorCode::kFailedPrecondition, where + "has no credentials");
         }
-        const std::string file_url = store.prefix + "self-test/file.csv";  // Outlives `location`, which looks into it.
+        const std::string file_url =
+            store.prefix + "self-test/file.csv";  // Outlives `location`, which looks into it.
         const auto location = locate(file_url, "self-test");
-        if (!location) return fail(ErrorCode::kFailedPrecondition, where + location.error().message);
-        const auto url = sign(*location, "file.csv", credentials, now_unix_s, store.link_lifetime_s);
+        if (!location)
+            return fail(ErrorCode::kFailedPrecondition, where + location.error().message);
+        const auto url =
+            sign(*location, "file.csv", credentials, now_unix_s, store.link_lifetime_s);
         if (!url) return fail(ErrorCode::kFailedPrecondition, where + url.error().message);
     }
     return {};

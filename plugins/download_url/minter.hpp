@@ -30,21 +30,24 @@ public:
 
     // Exactly one outcome in `writer`.
     void mint(const ew_request& request, ew_writer& writer);
-    // Every store has usable credentials: signs one made-up key per store. Errors: kFailedPrecondition, naming the store.
+    // Every store has usable credentials: signs one made-up key per store. Errors:
+    // kFailedPrecondition, naming the store.
     [[nodiscard]] Result<void> self_test();
 
 private:
-    // Where a file_url points within its store, after every check that it may be signed for this organization.
+    // Where a file_url points within its store, after every check that it may be signed for this
+    // organization.
     struct Location {
         const Store* store = nullptr;
         S3Signer* signer = nullptr;  // For kS3.
         std::string_view bucket;     // For kS3; a view into the file_url.
         std::string key;             // Decoded; relative to the root (local) or the bucket (s3).
     };
-    [[nodiscard]] Result<Location> locate(std::string_view file_url, std::string_view organization_id);
+    [[nodiscard]] Result<Location> locate(std::string_view file_url,
+                                          std::string_view organization_id);
     [[nodiscard]] Result<std::string> sign(const Location& location, std::string_view filename,
-                                           const ew_credentials& credentials, std::int64_t now_unix_s,
-                                           std::int64_t expires_seconds);
+                                           const ew_credentials& credentials,
+                                           std::int64_t now_unix_s, std::int64_t expires_seconds);
     void count(std::int32_t counter) const;
 
     const Services services_;

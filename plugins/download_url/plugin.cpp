@@ -1,4 +1,5 @@
-// The ABI glue of download_url: C on the outside, Minter on the inside. No exception gets past this file.
+// The ABI glue of download_url: C on the outside, Minter on the inside. No exception gets past this
+// file.
 #include "protocol/plugin_abi/plugin.h"
 
 #include <map>
@@ -15,7 +16,9 @@ EW_PLUGIN_NOTE(EW_DOWNLOAD_URL_NAME, EW_DOWNLOAD_URL_VERSION, 0);
 namespace export_worker::download_url {
 namespace {
 
-ew_string abi_string(std::string_view text) { return {text.data(), text.size()}; }
+ew_string abi_string(std::string_view text) {
+    return {text.data(), text.size()};
+}
 
 void explain(ew_writer* writer, std::string_view text) {
     writer->set_error(writer, EW_ERROR_INTERNAL, abi_string(text), EW_EXECUTED_NO, abi_string({}));
@@ -35,18 +38,22 @@ ew_status create(const ew_host* host, const ew_create_args* args, void** instanc
     services.jobs = extension<ew_ext_job_lookup>(host, EW_EXT_JOB_LOOKUP);
     services.credentials = extension<ew_ext_credentials>(host, EW_EXT_CREDENTIALS);
     services.metrics = extension<ew_ext_metrics>(host, EW_EXT_METRICS);
-    if (!services.log || !services.clock || !services.authorize || !services.jobs || !services.credentials) {
-        explain(args->error, "expected a host with log/1, clock/1, authorize/1, job_lookup/1 and credentials/1");
+    if (!services.log || !services.clock || !services.authorize || !services.jobs ||
+        !services.credentials) {
+        explain(args->error,
+                "expected a host with log/1, clock/1, authorize/1, job_lookup/1 and credentials/1");
         return EW_FAILED;
     }
     std::map<std::string, std::string, std::less<>> config;
     for (std::uint64_t index = 0; index < args->config_count; ++index) {
         const ew_config_entry& entry = args->config[index];
-        config.emplace(std::string(entry.key.data, entry.key.size), std::string(entry.value.data, entry.value.size));
+        config.emplace(std::string(entry.key.data, entry.key.size),
+                       std::string(entry.value.data, entry.value.size));
     }
     for (const auto& entry : config) {
         if (!entry.first.starts_with("store.")) {
-            explain(args->error, "unknown key '" + entry.first + "' in [plugin.download_url]; it has only 'file'");
+            explain(args->error, "unknown key '" + entry.first +
+                                     "' in [plugin.download_url]; it has only 'file'");
             return EW_FAILED;
         }
     }
@@ -83,7 +90,9 @@ ew_status handle(void* instance, const ew_request* request, ew_writer* writer) n
     return EW_FAILED;
 }
 
-void destroy(void* instance) noexcept { delete static_cast<Minter*>(instance); }
+void destroy(void* instance) noexcept {
+    delete static_cast<Minter*>(instance);
+}
 
 constexpr ew_plugin kPlugin{sizeof(ew_plugin),
                             EW_ABI_MAJOR,

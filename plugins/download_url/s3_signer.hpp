@@ -1,7 +1,8 @@
 // Presigning for one S3 store, with the derived key kept from request to request.
 //
-// The key depends on secret, day, region and service; region and service are the store's, so it changes with the
-// credentials' version and the day. Readers share a lock; it is taken alone once a day.
+// The key depends on secret, day, region and service; region and service are the store's, so it
+// changes with the credentials' version and the day. Readers share a lock; it is taken alone once a
+// day.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +25,14 @@ public:
     explicit S3Signer(const Store& store) : store_(store) {}
 
     // `bucket` and `key` as in the file_url; `disposition` is the value of Content-Disposition.
-    [[nodiscard]] Result<std::string> sign(std::string_view bucket, std::string_view key, std::string_view disposition,
-                                           const ew_credentials& credentials, std::int64_t now_unix_s,
-                                           std::int64_t expires_seconds);
+    [[nodiscard]] Result<std::string> sign(std::string_view bucket, std::string_view key,
+                                           std::string_view disposition,
+                                           const ew_credentials& credentials,
+                                           std::int64_t now_unix_s, std::int64_t expires_seconds);
 
 private:
-    [[nodiscard]] signing::SigV4Key key_for(const ew_credentials& credentials, std::string_view day);
+    [[nodiscard]] signing::SigV4Key key_for(const ew_credentials& credentials,
+                                            std::string_view day);
 
     const Store& store_;
     std::shared_mutex mutex_;

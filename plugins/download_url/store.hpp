@@ -29,7 +29,8 @@ struct Store {
 };
 
 // From the entries "store.NAME.key" of the configuration. Errors: kInvalidArgument.
-[[nodiscard]] Result<std::vector<Store>> read_stores(const std::map<std::string, std::string, std::less<>>& config);
+[[nodiscard]] Result<std::vector<Store>> read_stores(
+    const std::map<std::string, std::string, std::less<>>& config);
 
 // The store with the longest matching prefix; nullptr when there is none.
 [[nodiscard]] const Store* match_store(const std::vector<Store>& stores, std::string_view file_url);

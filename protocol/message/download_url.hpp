@@ -21,7 +21,8 @@ struct DownloadUrlResult {
     std::int64_t expires_in_seconds = 0;
 };
 
-// `params` is a valid msgpack map. Errors: kInvalidArgument when job_id is missing, no text, or out of bounds.
+// `params` is a valid msgpack map. Errors: kInvalidArgument when job_id is missing, no text, or out
+// of bounds.
 [[nodiscard]] Result<DownloadUrlParams> decode_download_url_params(std::string_view params);
 // Replaces the content of `out`, keeping its capacity.
 void encode_download_url_result(std::string& out, const DownloadUrlResult& result);

@@ -34,11 +34,14 @@ void pack_served_by(Packer& packer, const ServedBy* served_by) {
     packer.pack(served_by->build_id);
 }
 
-constexpr std::uint32_t one_more_if(bool there) { return there ? 1U : 0U; }
+constexpr std::uint32_t one_more_if(bool there) {
+    return there ? 1U : 0U;
+}
 
 std::string_view text_of(const msgpack::object& value) {
-    return value.type == msgpack::type::STR ? std::string_view(value.via.str.ptr, value.via.str.size)
-                                            : std::string_view();
+    return value.type == msgpack::type::STR
+               ? std::string_view(value.via.str.ptr, value.via.str.size)
+               : std::string_view();
 }
 
 const msgpack::object* find(const msgpack::object& map, std::string_view key) {
@@ -64,8 +67,10 @@ WireError read_error(const msgpack::object& map) {
         if (text_of(*executed) == "no") error.executed = Executed::kNo;
         if (text_of(*executed) == "yes") error.executed = Executed::kYes;
     }
-    if (const auto* after = find(map, "retry_after_ms"); after != nullptr && after->type == msgpack::type::POSITIVE_INTEGER) {
-        error.retry_after_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(after->via.u64, 0xffff'ffffU));
+    if (const auto* after = find(map, "retry_after_ms");
+        after != nullptr && after->type == msgpack::type::POSITIVE_INTEGER) {
+        error.retry_after_ms =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(after->via.u64, 0xffff'ffffU));
     }
     if (const auto* details = find(map, "details")) {
         StringSink buffer(error.details);
@@ -76,7 +81,8 @@ WireError read_error(const msgpack::object& map) {
 
 }  // namespace
 
-void encode_result(std::string& out, std::string_view id, std::string_view result, const ServedBy* served_by) {
+void encode_result(std::string& out, std::string_view id, std::string_view result,
+                   const ServedBy* served_by) {
     out.clear();
     StringSink buffer(out);
     Packer packer(buffer);
@@ -86,13 +92,15 @@ void encode_result(std::string& out, std::string_view id, std::string_view resul
     pack_served_by(packer, served_by);
 }
 
-void encode_error(std::string& out, std::string_view id, const WireError& error, const ServedBy* served_by) {
+void encode_error(std::string& out, std::string_view id, const WireError& error,
+                  const ServedBy* served_by) {
     out.clear();
     StringSink buffer(out);
     Packer packer(buffer);
     pack_head(packer, 4 + one_more_if(served_by != nullptr), id, false);
     packer.pack("error");
-    packer.pack_map(4 + one_more_if(error.retry_after_ms.has_value()) + one_more_if(!error.details.empty()));
+    packer.pack_map(4 + one_more_if(error.retry_after_ms.has_value()) +
+                    one_more_if(!error.details.empty()));
     packer.pack("code");
     packer.pack(to_string(error.code));
     packer.pack("message");
@@ -113,7 +121,9 @@ void encode_error(std::string& out, std::string_view id, const WireError& error,
 }
 
 Result<Reply> decode_reply(std::string_view bytes) {
-    const auto refuse = [](std::string what) { return fail(ErrorCode::kInvalidArgument, "reply: " + std::move(what)); };
+    const auto refuse = [](std::string what) {
+        return fail(ErrorCode::kInvalidArgument, "reply: " + std::move(what));
+    };
     if (bytes.size() > limits::kTransportMessageBytesMax) return refuse("too large");
     // References into `bytes` for text: the objects themselves die with this function.
     const auto by_reference = [](msgpack::type::object_type, std::size_t, void*) { return true; };
@@ -122,13 +132,13 @@ Result<Reply> decode_reply(std::string_view bytes) {
         std::size_t used = 0;
         const msgpack::object_handle handle =
             msgpack::unpack(bytes.data(), bytes.size(), used, by_reference, nullptr,
-                            msgpack::unpack_limit(nodes_max, nodes_max, bytes.size(), bytes.size(), 0,
-                                                  limits::kMessageDepthMax + 4));
+                            msgpack::unpack_limit(nodes_max, nodes_max, bytes.size(), bytes.size(),
+                                                  0, limits::kMessageDepthMax + 4));
         const msgpack::object& map = handle.get();
         const auto* version = find(map, "v");
         const auto* ok = find(map, "ok");
-        if (version == nullptr || version->type != msgpack::type::POSITIVE_INTEGER || version->via.u64 != 1 ||
-            ok == nullptr || ok->type != msgpack::type::BOOLEAN) {
+        if (version == nullptr || version->type != msgpack::type::POSITIVE_INTEGER ||
+            version->via.u64 != 1 || ok == nullptr || ok->type != msgpack::type::BOOLEAN) {
             return refuse("expected a map with v = 1 and ok");
         }
         Reply reply;
@@ -140,13 +150,15 @@ Result<Reply> decode_reply(std::string_view bytes) {
             reply.error = read_error(*error);
             return reply;
         }
-        // encode_result() puts the result right behind its key; find it there instead of packing it again.
+        // encode_result() puts the result right behind its key; find it there instead of packing it
+        // again.
         for (const auto& [name, value] : map.via.map) {
             if (text_of(name) != "result") continue;
             const char* begin = name.via.str.ptr + name.via.str.size;
             std::size_t end = static_cast<std::size_t>(begin - bytes.data());
             msgpack::null_visitor skip;
-            if (!msgpack::parse(bytes.data(), bytes.size(), end, skip)) return refuse("unreadable result");
+            if (!msgpack::parse(bytes.data(), bytes.size(), end, skip))
+                return refuse("unreadable result");
             reply.result = {begin, end - static_cast<std::size_t>(begin - bytes.data())};
             return reply;
         }

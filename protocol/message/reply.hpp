@@ -20,8 +20,10 @@ struct ServedBy {
 
 // Both replace the content of `out`, keeping its capacity: a reused buffer does not allocate.
 // `result` is one msgpack object. `served_by` may be null. [any-thread]
-void encode_result(std::string& out, std::string_view id, std::string_view result, const ServedBy* served_by);
-void encode_error(std::string& out, std::string_view id, const WireError& error, const ServedBy* served_by);
+void encode_result(std::string& out, std::string_view id, std::string_view result,
+                   const ServedBy* served_by);
+void encode_error(std::string& out, std::string_view id, const WireError& error,
+                  const ServedBy* served_by);
 
 // Views into the decoded bytes, but for the error, which is a copy.
 struct Reply {
@@ -33,7 +35,8 @@ struct Reply {
 
 // Errors: kInvalidArgument when the bytes are no reply of version 1.
 [[nodiscard]] Result<Reply> decode_reply(std::string_view bytes);
-// Only the id, without looking at the rest; empty when there is none. For matching replies to calls.
+// Only the id, without looking at the rest; empty when there is none. For matching replies to
+// calls.
 [[nodiscard]] std::string_view reply_id(std::string_view bytes);
 
 }  // namespace export_worker::message

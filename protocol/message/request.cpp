@@ -9,8 +9,8 @@ namespace {
 constexpr std::uint64_t kVersion = 1;
 constexpr std::string_view kEmptyMap("\x80", 1);
 
-// How long the msgpack header in front of a string's bytes is. `text` points into a parsed message, so the
-// header is there; a string of up to 31 bytes may have been written in any of four ways.
+// How long the msgpack header in front of a string's bytes is. `text` points into a parsed message,
+// so the header is there; a string of up to 31 bytes may have been written in any of four ways.
 std::size_t string_header_bytes(std::string_view text) {
     const auto before = [text](std::size_t back) {
         return static_cast<unsigned char>(*(text.data() - back));
@@ -23,10 +23,12 @@ std::size_t string_header_bytes(std::string_view text) {
     return 5;
 }
 
-// One pass: validates, notes the known keys of the top level and of `auth`, and where `params` lies.
+// One pass: validates, notes the known keys of the top level and of `auth`, and where `params`
+// lies.
 class RequestVisitor final : public ValidatingVisitor<RequestVisitor> {
 public:
-    explicit RequestVisitor(std::string_view bytes) : ValidatingVisitor(bytes.size()), bytes_(bytes) {}
+    explicit RequestVisitor(std::string_view bytes)
+        : ValidatingVisitor(bytes.size()), bytes_(bytes) {}
 
     Request request;
     std::uint64_t version = 0;
@@ -36,7 +38,8 @@ public:
         if (depth == 1 && key.empty()) {
             complaint("an empty top-level key");  // It has no place in the bytes to measure from.
         } else if (depth == 1) {
-            end_value(static_cast<std::size_t>(key.data() - bytes_.data()) - string_header_bytes(key));
+            end_value(static_cast<std::size_t>(key.data() - bytes_.data()) -
+                      string_header_bytes(key));
             key_ = key;
             value_begin_ = static_cast<std::size_t>(key.data() - bytes_.data()) + key.size();
         } else if (depth == 2) {
@@ -46,19 +49,23 @@ public:
     void on_text(std::size_t depth, std::string_view text) {
         if (depth == 1) {
             if (key_ == "id") return assign(request.id, text, limits::kRequestIdBytesMax, "id");
-            if (key_ == "method") return assign(request.method, text, limits::kMethodBytesMax, "method");
-            if (key_ == "trace") return assign(request.trace, text, limits::kTraceBytesMax, "trace");
+            if (key_ == "method")
+                return assign(request.method, text, limits::kMethodBytesMax, "method");
+            if (key_ == "trace")
+                return assign(request.trace, text, limits::kTraceBytesMax, "trace");
             wrong_type();
         } else if (depth == 2 && key_ == "auth") {
             if (auth_key_ == "authorization") {
-                return assign(request.credentials.authorization, text, limits::kCredentialBytesMax, "auth.authorization");
+                return assign(request.credentials.authorization, text, limits::kCredentialBytesMax,
+                              "auth.authorization");
             }
             if (auth_key_ == "organization_id") {
-                return assign(request.credentials.organization_id, text, limits::kOrganizationIdBytesMax,
-                              "auth.organization_id");
+                return assign(request.credentials.organization_id, text,
+                              limits::kOrganizationIdBytesMax, "auth.organization_id");
             }
             if (auth_key_ == "session") {
-                return assign(request.credentials.session, text, limits::kCredentialBytesMax, "auth.session");
+                return assign(request.credentials.session, text, limits::kCredentialBytesMax,
+                              "auth.session");
             }
         }
     }
@@ -67,10 +74,12 @@ public:
             version = value;
         } else if (depth == 1 && key_ == "deadline_ms") {
             if (value > limits::kDeadlineMaxMs) {
-                complaint(std::string("deadline_ms: expected at most ") + std::to_string(limits::kDeadlineMaxMs) +
-                          ", found " + std::to_string(value));
+                complaint(std::string("deadline_ms: expected at most ") +
+                          std::to_string(limits::kDeadlineMaxMs) + ", found " +
+                          std::to_string(value));
             }
-            request.deadline_ms = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, limits::kDeadlineMaxMs));
+            request.deadline_ms =
+                static_cast<std::uint32_t>(std::min<std::uint64_t>(value, limits::kDeadlineMaxMs));
             has_deadline_ = true;
         } else {
             on_other(depth);
@@ -108,8 +117,10 @@ private:
         if (complaint_.empty()) complaint_ = std::move(text);
     }
     void wrong_type() {
-        for (const std::string_view known : {"v", "id", "method", "deadline_ms", "auth", "trace", "params"}) {
-            if (key_ == known) complaint(std::string(known) + ": wrong type; see docs/wire_protocol.md");
+        for (const std::string_view known :
+             {"v", "id", "method", "deadline_ms", "auth", "trace", "params"}) {
+            if (key_ == known)
+                complaint(std::string(known) + ": wrong type; see docs/wire_protocol.md");
         }
     }
     void wrong_auth_type() {
@@ -117,10 +128,11 @@ private:
             if (auth_key_ == known) complaint("auth." + std::string(known) + ": expected text");
         }
     }
-    void assign(std::string_view& target, std::string_view text, std::size_t bytes_max, std::string_view name) {
+    void assign(std::string_view& target, std::string_view text, std::size_t bytes_max,
+                std::string_view name) {
         if (text.size() > bytes_max) {
-            return complaint(std::string(name) + ": expected at most " + std::to_string(bytes_max) + " bytes, found " +
-                             std::to_string(text.size()));
+            return complaint(std::string(name) + ": expected at most " + std::to_string(bytes_max) +
+                             " bytes, found " + std::to_string(text.size()));
         }
         target = text;
     }
@@ -141,23 +153,30 @@ tl::unexpected<DecodeFailure> refuse(WireCode code, std::string message, std::st
 
 tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
     if (bytes.size() > limits::kRequestBytesMax) {
-        return refuse(WireCode::kTooLarge, "request: expected at most " + std::to_string(limits::kRequestBytesMax) +
+        return refuse(WireCode::kTooLarge, "request: expected at most " +
+                                               std::to_string(limits::kRequestBytesMax) +
                                                " bytes, found " + std::to_string(bytes.size()));
     }
     RequestVisitor visitor(bytes);
     if (!visit_whole(bytes, visitor)) {
-        return refuse(WireCode::kBadRequest, "request: expected one msgpack map, found " + visitor.problem());
+        return refuse(WireCode::kBadRequest,
+                      "request: expected one msgpack map, found " + visitor.problem());
     }
     if (!visitor.is_map) return refuse(WireCode::kBadRequest, "request: expected a msgpack map");
     visitor.finish();
     const Request& request = visitor.request;
-    const std::string_view id = has_control_characters(request.id) ? std::string_view() : request.id;
+    const std::string_view id =
+        has_control_characters(request.id) ? std::string_view() : request.id;
     if (visitor.version != kVersion) {
-        return refuse(WireCode::kBadRequest, "v: expected 1, found " + std::to_string(visitor.version), id);
+        return refuse(WireCode::kBadRequest,
+                      "v: expected 1, found " + std::to_string(visitor.version), id);
     }
-    if (!visitor.complaint_text().empty()) return refuse(WireCode::kBadRequest, visitor.complaint_text(), id);
-    if (request.method.empty()) return refuse(WireCode::kBadRequest, "method: missing or empty", id);
-    if (has_control_characters(request.id)) return refuse(WireCode::kBadRequest, "id: control characters");
+    if (!visitor.complaint_text().empty())
+        return refuse(WireCode::kBadRequest, visitor.complaint_text(), id);
+    if (request.method.empty())
+        return refuse(WireCode::kBadRequest, "method: missing or empty", id);
+    if (has_control_characters(request.id))
+        return refuse(WireCode::kBadRequest, "id: control characters");
     return request;
 }
 
@@ -166,8 +185,9 @@ std::string encode_request(const Request& request) {
     msgpack::packer<msgpack::sbuffer> packer(buffer);
     const Credentials& credentials = request.credentials;
     const auto given = [](std::string_view text) { return text.empty() ? 0U : 1U; };
-    const std::uint32_t auth_count =
-        given(credentials.authorization) + given(credentials.organization_id) + given(credentials.session);
+    const std::uint32_t auth_count = given(credentials.authorization) +
+                                     given(credentials.organization_id) +
+                                     given(credentials.session);
     packer.pack_map(4 + given(request.id) + given(request.trace) + (auth_count > 0 ? 1U : 0U));
     const auto pack_text = [&](std::string_view key, std::string_view text) {
         if (text.empty()) return;

@@ -33,11 +33,12 @@ struct DecodeFailure {
     std::string_view id;  // The request's id, when it could be read: the reply carries it.
 };
 
-// Accepts exactly what validate.hpp accepts, then checks version, types and sizes of the known keys.
-// Unknown keys are ignored. [any-thread]
+// Accepts exactly what validate.hpp accepts, then checks version, types and sizes of the known
+// keys. Unknown keys are ignored. [any-thread]
 [[nodiscard]] tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes);
 
-// The message for `request`. Empty credentials, trace and id are left out. `params` empty: an empty map.
+// The message for `request`. Empty credentials, trace and id are left out. `params` empty: an empty
+// map.
 [[nodiscard]] std::string encode_request(const Request& request);
 
 }  // namespace export_worker::message

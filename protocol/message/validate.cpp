@@ -20,7 +20,8 @@ public:
 Result<void> validate_object(std::string_view bytes) {
     PlainVisitor visitor(bytes.size());
     if (!visit_whole(bytes, visitor)) {
-        return fail(ErrorCode::kInvalidArgument, "expected one msgpack object, found " + visitor.problem());
+        return fail(ErrorCode::kInvalidArgument,
+                    "expected one msgpack object, found " + visitor.problem());
     }
     return {};
 }

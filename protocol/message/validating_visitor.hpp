@@ -1,15 +1,15 @@
 // The checks of validate.hpp as a visitor for msgpack's parser. Private to protocol/message.
 //
-// Derived is told about scalars and map keys through on_...() hooks with the current depth (1: inside the
-// top-level map), so that decoding and validating are one pass over the bytes.
+// Derived is told about scalars and map keys through on_...() hooks with the current depth (1:
+// inside the top-level map), so that decoding and validating are one pass over the bytes.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <msgpack.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+#include <msgpack.hpp>
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -26,8 +26,12 @@ public:
     // --- called by msgpack's parser; false stops it ---
     bool visit_nil() { return scalar() && (self().on_other(depth()), true); }
     bool visit_boolean(bool) { return scalar() && (self().on_other(depth()), true); }
-    bool visit_positive_integer(std::uint64_t value) { return scalar() && (self().on_unsigned(depth(), value), true); }
-    bool visit_negative_integer(std::int64_t) { return scalar() && (self().on_other(depth()), true); }
+    bool visit_positive_integer(std::uint64_t value) {
+        return scalar() && (self().on_unsigned(depth(), value), true);
+    }
+    bool visit_negative_integer(std::int64_t) {
+        return scalar() && (self().on_other(depth()), true);
+    }
     bool visit_float32(float) { return scalar() && (self().on_other(depth()), true); }
     bool visit_float64(double) { return scalar() && (self().on_other(depth()), true); }
     bool visit_str(const char* data, std::uint32_t size) {
@@ -38,7 +42,9 @@ public:
         self().on_text(depth(), text);
         return true;
     }
-    bool visit_bin(const char*, std::uint32_t) { return refuse("a value of type bin; protocol version 1 uses str"); }
+    bool visit_bin(const char*, std::uint32_t) {
+        return refuse("a value of type bin; protocol version 1 uses str");
+    }
     bool visit_ext(const char*, std::uint32_t) { return refuse("a value of type ext"); }
     bool start_array(std::uint32_t count) {
         return enter(count, 1) && (self().on_other(depth()), push(false));
@@ -58,7 +64,8 @@ public:
     bool end_map() {
         const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(levels_.back());
         std::sort(begin, keys_.end());
-        if (std::adjacent_find(begin, keys_.end()) != keys_.end()) return refuse("a key twice in one map");
+        if (std::adjacent_find(begin, keys_.end()) != keys_.end())
+            return refuse("a key twice in one map");
         return pop();
     }
     void parse_error(std::size_t, std::size_t) { refuse("bytes that are not msgpack"); }
@@ -85,7 +92,8 @@ private:
     }
     bool enter(std::uint32_t count, std::size_t nodes_each) {
         if (in_key_) return refuse("a map key that is not a string");
-        // A node takes at least one byte: a header that announces more is refused before anybody reserves.
+        // A node takes at least one byte: a header that announces more is refused before anybody
+        // reserves.
         if (count * nodes_each > bytes_left_) return refuse("a container longer than the message");
         if (depth() >= limits::kMessageDepthMax) {
             return refuse("nesting deeper than " + std::to_string(limits::kMessageDepthMax));
@@ -103,7 +111,8 @@ private:
     }
     bool take_key(std::string_view key) {
         if (key.size() > limits::kMessageKeyBytesMax) {
-            return refuse("a map key longer than " + std::to_string(limits::kMessageKeyBytesMax) + " bytes");
+            return refuse("a map key longer than " + std::to_string(limits::kMessageKeyBytesMax) +
+                          " bytes");
         }
         keys_.push_back(key);
         self().on_key(depth(), key);
@@ -118,13 +127,16 @@ private:
     std::string problem_;
 };
 
-// Runs `visitor` over `bytes`. True when they hold exactly one acceptable object; else problem() says why.
+// Runs `visitor` over `bytes`. True when they hold exactly one acceptable object; else problem()
+// says why.
 template <typename Visitor>
 bool visit_whole(std::string_view bytes, Visitor& visitor) {
     std::size_t used = 0;
-    if (!msgpack::parse(bytes.data(), bytes.size(), used, visitor)) return visitor.refuse("bytes that are not msgpack");
+    if (!msgpack::parse(bytes.data(), bytes.size(), used, visitor))
+        return visitor.refuse("bytes that are not msgpack");
     if (used != bytes.size()) {
-        return visitor.refuse(std::to_string(bytes.size() - used) + " trailing bytes after the object");
+        return visitor.refuse(std::to_string(bytes.size() - used) +
+                              " trailing bytes after the object");
     }
     return true;
 }

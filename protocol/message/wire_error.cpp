@@ -43,13 +43,16 @@ static_assert(rows_are_in_order(), "row() indexes by code");
 
 const Row& row(WireCode code) {
     const auto number = static_cast<std::uint32_t>(code);
-    return kRows[number >= 1 && number <= kWireCodeLast ? number - 1
-                                                        : static_cast<std::uint32_t>(WireCode::kInternal) - 1];
+    return kRows[number >= 1 && number <= kWireCodeLast
+                     ? number - 1
+                     : static_cast<std::uint32_t>(WireCode::kInternal) - 1];
 }
 
 }  // namespace
 
-std::string_view to_string(WireCode code) { return row(code).name; }
+std::string_view to_string(WireCode code) {
+    return row(code).name;
+}
 
 std::string_view to_string(Executed executed) {
     switch (executed) {
@@ -67,7 +70,9 @@ std::optional<WireCode> parse_wire_code(std::string_view text) {
     return std::nullopt;
 }
 
-int http_status(WireCode code) { return row(code).http_status; }
+int http_status(WireCode code) {
+    return row(code).http_status;
+}
 
 WireError make_error(WireCode code, std::string message) {
     const Row& usual = row(code);
@@ -76,15 +81,20 @@ WireError make_error(WireCode code, std::string message) {
 
 WireError from_error(const Error& error) {
     switch (error.code) {
-        case ErrorCode::kInvalidArgument: return make_error(WireCode::kInvalidArgument, error.message);
+        case ErrorCode::kInvalidArgument:
+            return make_error(WireCode::kInvalidArgument, error.message);
         case ErrorCode::kNotFound: return make_error(WireCode::kNotFound, error.message);
         case ErrorCode::kConflict: return make_error(WireCode::kConflict, error.message);
-        case ErrorCode::kUnauthenticated: return make_error(WireCode::kUnauthenticated, error.message);
-        case ErrorCode::kPermissionDenied: return make_error(WireCode::kPermissionDenied, error.message);
-        case ErrorCode::kDeadlineExceeded: return make_error(WireCode::kDeadlineExceeded, error.message);
+        case ErrorCode::kUnauthenticated:
+            return make_error(WireCode::kUnauthenticated, error.message);
+        case ErrorCode::kPermissionDenied:
+            return make_error(WireCode::kPermissionDenied, error.message);
+        case ErrorCode::kDeadlineExceeded:
+            return make_error(WireCode::kDeadlineExceeded, error.message);
         case ErrorCode::kResourceExhausted:
         case ErrorCode::kUnavailable: {
-            WireError out = make_error(WireCode::kOverloaded, "the service cannot do this right now; try again");
+            WireError out = make_error(WireCode::kOverloaded,
+                                       "the service cannot do this right now; try again");
             out.retry_after_ms = 1000;
             return out;
         }

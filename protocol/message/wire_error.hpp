@@ -54,7 +54,8 @@ struct WireError {
 
 // An error with the usual `retryable` and `executed` of its code.
 [[nodiscard]] WireError make_error(WireCode code, std::string message);
-// The same for an Error of our own; kInternal, kDataLoss and kFailedPrecondition keep their text to themselves
+// The same for an Error of our own; kInternal, kDataLoss and kFailedPrecondition keep their text to
+// themselves
 // ("internal error"), because it may name paths.
 [[nodiscard]] WireError from_error(const Error& error);
 

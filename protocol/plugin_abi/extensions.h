@@ -1,7 +1,8 @@
 /* Plugin ABI, version 1: host services by name.
  *
- * Ask for them in create() with ew_host.get_extension and keep the pointer. A revision never changes its
- * meaning; a new one gets a new number, and hosts go on offering the old. [any-thread] unless said.
+ * Ask for them in create() with ew_host.get_extension and keep the pointer. A revision never
+ * changes its meaning; a new one gets a new number, and hosts go on offering the old. [any-thread]
+ * unless said.
  */
 #ifndef EXPORT_WORKER_PLUGIN_ABI_EXTENSIONS_H
 #define EXPORT_WORKER_PLUGIN_ABI_EXTENSIONS_H
@@ -12,12 +13,13 @@
 extern "C" {
 #endif
 
-/* The host's log. `level` is one of EW_LOG_...; the text is copied. Never log a secret or a signature. */
+/* The host's log. `level` is one of EW_LOG_...; the text is copied. Never log a secret or a
+ * signature. */
 #define EW_EXT_LOG "log/1"
 typedef struct ew_ext_log {
     uint32_t struct_bytes;
     uint32_t reserved;
-    void (*write)(const ew_host *host, uint32_t level, ew_string message);
+    void (*write)(const ew_host* host, uint32_t level, ew_string message);
 } ew_ext_log;
 
 /* The host's clocks; tests move them. */
@@ -25,8 +27,8 @@ typedef struct ew_ext_log {
 typedef struct ew_ext_clock {
     uint32_t struct_bytes;
     uint32_t reserved;
-    int64_t (*unix_us)(const ew_host *host);   /* microseconds since 1970 */
-    int64_t (*steady_ns)(const ew_host *host); /* CLOCK_MONOTONIC */
+    int64_t (*unix_us)(const ew_host* host);   /* microseconds since 1970 */
+    int64_t (*steady_ns)(const ew_host* host); /* CLOCK_MONOTONIC */
 } ew_ext_clock;
 
 /* Counters, shown to operators under the plugin's name. register_counter only in create(). */
@@ -34,9 +36,10 @@ typedef struct ew_ext_clock {
 typedef struct ew_ext_metrics {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* A counter id, or -1 when there are too many. `name` is [a-z0-9_]; both texts are copied. [loader-thread] */
-    int32_t (*register_counter)(const ew_host *host, ew_string name, ew_string help);
-    void (*add)(const ew_host *host, int32_t counter, uint64_t amount);
+    /* A counter id, or -1 when there are too many. `name` is [a-z0-9_]; both texts are copied.
+     * [loader-thread] */
+    int32_t (*register_counter)(const ew_host* host, ew_string name, ew_string help);
+    void (*add)(const ew_host* host, int32_t counter, uint64_t amount);
 } ew_ext_metrics;
 
 /* Who is calling, and may they? */
@@ -50,11 +53,11 @@ typedef struct ew_principal {
 typedef struct ew_ext_authorize {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* EW_OK: the caller has `permission` ("product:read"); `principal` is filled in. Otherwise the refusal is
-     * already in `writer`, in the words every method uses: return from handle() with EW_OK.
-     * [the thread of handle()] */
-    ew_status (*require)(const ew_host *host, const ew_request *request, ew_string permission, ew_writer *writer,
-                         ew_principal *principal);
+    /* EW_OK: the caller has `permission` ("product:read"); `principal` is filled in. Otherwise the
+     * refusal is already in `writer`, in the words every method uses: return from handle() with
+     * EW_OK. [the thread of handle()] */
+    ew_status (*require)(const ew_host* host, const ew_request* request, ew_string permission,
+                         ew_writer* writer, ew_principal* principal);
 } ew_ext_authorize;
 
 /* Finished and unfinished jobs. */
@@ -70,10 +73,11 @@ typedef struct ew_job {
 typedef struct ew_ext_job_lookup {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* Sees only jobs of the organization that authorize/1 established for this request; before that, EW_MISUSE.
-     * EW_NOT_FOUND for unknown jobs and for those of others alike. EW_FAILED when the store is unreadable; the
-     * error is then in `writer`. [the thread of handle()] */
-    ew_status (*find)(const ew_host *host, const ew_request *request, ew_string job_id, ew_writer *writer, ew_job *job);
+    /* Sees only jobs of the organization that authorize/1 established for this request; before
+     * that, EW_MISUSE. EW_NOT_FOUND for unknown jobs and for those of others alike. EW_FAILED when
+     * the store is unreadable; the error is then in `writer`. [the thread of handle()] */
+    ew_status (*find)(const ew_host* host, const ew_request* request, ew_string job_id,
+                      ew_writer* writer, ew_job* job);
 } ew_ext_job_lookup;
 
 /* Credentials of the configured stores. */
@@ -81,18 +85,19 @@ typedef struct ew_ext_job_lookup {
 typedef struct ew_credentials {
     uint32_t struct_bytes;
     uint32_t reserved;
-    uint64_t version;          /* Changes when anything below does: drop what was derived from the old. */
-    ew_string key_id;          /* Access key id, or the id of the local signing key. */
-    ew_string secret;          /* Never log it, never keep it past handle(). */
-    ew_string session_token;   /* Empty for long-lived credentials. */
-    int64_t expires_unix_us;   /* 0: no end. */
-} ew_credentials;              /* All borrowed until handle() returns, or until get() with the same call returns. */
+    uint64_t version; /* Changes when anything below does: drop what was derived from the old. */
+    ew_string key_id; /* Access key id, or the id of the local signing key. */
+    ew_string secret; /* Never log it, never keep it past handle(). */
+    ew_string session_token; /* Empty for long-lived credentials. */
+    int64_t expires_unix_us; /* 0: no end. */
+} ew_credentials; /* All borrowed until handle() returns, or until get() with the same call returns.
+                   */
 typedef struct ew_ext_credentials {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* EW_NOT_FOUND: no such store, or it has none. `call` is ew_request.call, or NULL in self_test(), where the
-     * pointers live until self_test() returns. */
-    ew_status (*get)(const ew_host *host, void *call, ew_string store, ew_credentials *credentials);
+    /* EW_NOT_FOUND: no such store, or it has none. `call` is ew_request.call, or NULL in
+     * self_test(), where the pointers live until self_test() returns. */
+    ew_status (*get)(const ew_host* host, void* call, ew_string store, ew_credentials* credentials);
 } ew_ext_credentials;
 
 #ifdef __cplusplus

@@ -1,14 +1,15 @@
 /* Plugin ABI, version 1: the values that cross the border.
  *
  * Rules for every struct here and beside this file:
- *  - The first member is the struct's size in bytes as its writer knew it. A reader uses only the members
- *    that lie within it; a missing tail means "feature absent". Members are only ever added at the end.
+ *  - The first member is the struct's size in bytes as its writer knew it. A reader uses only the
+ * members that lie within it; a missing tail means "feature absent". Members are only ever added at
+ * the end.
  *  - Integers have fixed widths. Text is pointer and length, UTF-8, not terminated.
- *  - Nothing allocated on one side is freed on the other. Pointers handed in are borrowed: each says until
- *    when. A pointer whose size is 0 may be NULL.
+ *  - Nothing allocated on one side is freed on the other. Pointers handed in are borrowed: each
+ * says until when. A pointer whose size is 0 may be NULL.
  *
- * Thread tags: [loader-thread] one thread at a time, never while it runs anywhere else on that instance;
- * [worker-thread] any number at once; [any-thread].
+ * Thread tags: [loader-thread] one thread at a time, never while it runs anywhere else on that
+ * instance; [worker-thread] any number at once; [any-thread].
  */
 #ifndef EXPORT_WORKER_PLUGIN_ABI_TYPES_H
 #define EXPORT_WORKER_PLUGIN_ABI_TYPES_H
@@ -25,7 +26,7 @@ extern "C" {
 
 /* Text or bytes owned by somebody else. */
 typedef struct ew_string {
-    const char *data;
+    const char* data;
     uint64_t size; /* bytes */
 } ew_string;
 
@@ -33,8 +34,9 @@ typedef struct ew_string {
 typedef int32_t ew_status;
 enum {
     EW_OK = 0,
-    EW_FAILED = 1,      /* The callee has said why through the writer or log it was given. */
-    EW_NOT_FOUND = 2,   /* Asked for something that does not exist (or that this caller may not see). */
+    EW_FAILED = 1, /* The callee has said why through the writer or log it was given. */
+    EW_NOT_FOUND =
+        2, /* Asked for something that does not exist (or that this caller may not see). */
     EW_UNSUPPORTED = 3, /* The other side is older and lacks this. */
     EW_MISUSE = 4       /* The call broke this contract; the log says how. */
 };
@@ -68,7 +70,8 @@ enum { EW_CREATE_START = 0, EW_CREATE_RELOAD = 1, EW_CREATE_ROLLBACK = 2, EW_CRE
 
 enum { EW_LOG_DEBUG = 1, EW_LOG_INFO = 2, EW_LOG_WARN = 3, EW_LOG_ERROR = 4 };
 
-/* One line of the plugin's configuration: a key of [plugin.NAME], or "store.S.key" for a key of [store.S]. */
+/* One line of the plugin's configuration: a key of [plugin.NAME], or "store.S.key" for a key of
+ * [store.S]. */
 typedef struct ew_config_entry {
     ew_string key;
     ew_string value;
@@ -77,13 +80,13 @@ typedef struct ew_config_entry {
 /* One request. Everything it points to is borrowed until handle() returns. */
 typedef struct ew_request {
     uint32_t struct_bytes;
-    uint32_t reserved;            /* 0 */
-    ew_string id;                 /* Request id, for logs. */
-    ew_string method;             /* As named by describe(). */
-    ew_string params;             /* One valid msgpack map. */
-    ew_string trace;              /* W3C traceparent, or empty. */
-    int64_t deadline_steady_ns;   /* CLOCK_MONOTONIC; the answer is dropped after it. */
-    void *call;                   /* The host's own; hand it back to host services unchanged. */
+    uint32_t reserved;          /* 0 */
+    ew_string id;               /* Request id, for logs. */
+    ew_string method;           /* As named by describe(). */
+    ew_string params;           /* One valid msgpack map. */
+    ew_string trace;            /* W3C traceparent, or empty. */
+    int64_t deadline_steady_ns; /* CLOCK_MONOTONIC; the answer is dropped after it. */
+    void* call;                 /* The host's own; hand it back to host services unchanged. */
 } ew_request;
 
 #ifdef __cplusplus

@@ -31,7 +31,8 @@ void Client::State::start() {
     socket->set(zmq::sockopt::immediate, true);
     socket->set(zmq::sockopt::reconnect_ivl, 50);
     socket->set(zmq::sockopt::reconnect_ivl_max, 500);
-    socket->set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
+    socket->set(zmq::sockopt::maxmsgsize,
+                static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
     socket->set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater * 16);
     socket->set(zmq::sockopt::rcvhwm, limits::kSocketSendHighWater * 16);
     const int interval = static_cast<int>(limits::kHeartbeatInterval.count());
@@ -95,9 +96,12 @@ Result<void> Client::send(std::string_view message) {
     state_->read_events();
     // An empty frame first, as REQ does: the server treats both alike.
     const bool sent = state_->connected &&
-                      state_->socket->send(zmq::const_buffer(), zmq::send_flags::dontwait | zmq::send_flags::sndmore) &&
+                      state_->socket->send(zmq::const_buffer(),
+                                           zmq::send_flags::dontwait | zmq::send_flags::sndmore) &&
                       state_->socket->send(zmq::buffer(message), zmq::send_flags::dontwait);
-    if (!sent) return fail(ErrorCode::kUnavailable, "send to " + state_->endpoint + ": no daemon is connected there");
+    if (!sent)
+        return fail(ErrorCode::kUnavailable,
+                    "send to " + state_->endpoint + ": no daemon is connected there");
     return {};
 }
 
@@ -118,14 +122,19 @@ void Client::wait(std::chrono::milliseconds time, int wake_fd) {
     state_->read_events();
 }
 
-bool Client::connected() const { return state_->connected; }
-unsigned Client::losses() const { return state_->losses; }
+bool Client::connected() const {
+    return state_->connected;
+}
+unsigned Client::losses() const {
+    return state_->losses;
+}
 
 bool Client::wait_connected(std::chrono::milliseconds time) {
     const auto end = std::chrono::steady_clock::now() + time;
     state_->read_events();
     while (!state_->connected) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            end - std::chrono::steady_clock::now());
         if (left.count() <= 0) return false;
         wait(left, -1);
     }

@@ -1,7 +1,8 @@
 // The client's end: one DEALER socket that notices when the server goes away and comes back.
 //
-// Nothing is queued for a server that is not there: send() says so at once, because work that waits for a
-// restart is run long after its caller has given up. A lost reply costs one time-out and a new connection.
+// Nothing is queued for a server that is not there: send() says so at once, because work that waits
+// for a restart is run long after its caller has given up. A lost reply costs one time-out and a
+// new connection.
 #pragma once
 
 #include <chrono>
@@ -23,18 +24,22 @@ public:
     Client& operator=(Client&&) noexcept;
     ~Client();  // Drops what is unsent.
 
-    // Errors: kUnavailable when no server is connected or its queue is full; the message was not sent.
+    // Errors: kUnavailable when no server is connected or its queue is full; the message was not
+    // sent.
     [[nodiscard]] Result<void> send(std::string_view message);
     // The next reply that is already here.
     [[nodiscard]] std::optional<std::string> receive();
-    // Sleeps until a reply is here, the connection changes, `wake_fd` (-1: none) is readable, or the time is over.
+    // Sleeps until a reply is here, the connection changes, `wake_fd` (-1: none) is readable, or
+    // the time is over.
     void wait(std::chrono::milliseconds time, int wake_fd);
     [[nodiscard]] bool connected() const;
-    // How often the connection was lost so far. A change means: what was sent before will not be answered.
+    // How often the connection was lost so far. A change means: what was sent before will not be
+    // answered.
     [[nodiscard]] unsigned losses() const;
     // Waits until connected. False when the time ran out.
     [[nodiscard]] bool wait_connected(std::chrono::milliseconds time);
-    // Drops the connection and everything in it, then starts anew: after a time-out, late replies never show up.
+    // Drops the connection and everything in it, then starts anew: after a time-out, late replies
+    // never show up.
     void reconnect();
 
 private:

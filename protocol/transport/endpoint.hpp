@@ -10,7 +10,8 @@
 
 namespace export_worker::transport {
 
-// The path of an ipc endpoint. Errors: kInvalidArgument (another scheme, a relative or over-long path).
+// The path of an ipc endpoint. Errors: kInvalidArgument (another scheme, a relative or over-long
+// path).
 [[nodiscard]] Result<std::string> ipc_path(std::string_view endpoint);
 
 }  // namespace export_worker::transport

@@ -31,13 +31,15 @@ Result<void> remove_stale_socket(const std::string& path) {
         return errno == ENOENT ? Result<void>{} : fail(errno_error("stat " + path, errno));
     }
     if (!S_ISSOCK(info.st_mode)) {
-        return fail(ErrorCode::kFailedPrecondition, "listen on " + path + ": the path exists and is no socket");
+        return fail(ErrorCode::kFailedPrecondition,
+                    "listen on " + path + ": the path exists and is no socket");
     }
     const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_un address = address_of(path);
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "listen on " + path + ": another process is already listening there; stop it first");
+        return fail(
+            ErrorCode::kFailedPrecondition,
+            "listen on " + path + ": another process is already listening there; stop it first");
     }
     if (::unlink(path.c_str()) != 0) return fail(errno_error("remove stale socket " + path, errno));
     return {};
@@ -48,19 +50,25 @@ Result<UniqueFd> listen_on(const std::string& path, unsigned socket_mode) {
     EW_CHECK(remove_stale_socket(path));
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return fail(errno_error("create a socket", errno));
-    // The mode of a socket file is the socket's own mode at bind: no moment in between with another one.
-    if (::fchmod(fd.get(), static_cast<mode_t>(socket_mode)) != 0) return fail(errno_error("chmod " + path, errno));
+    // The mode of a socket file is the socket's own mode at bind: no moment in between with another
+    // one.
+    if (::fchmod(fd.get(), static_cast<mode_t>(socket_mode)) != 0)
+        return fail(errno_error("chmod " + path, errno));
     const sockaddr_un address = address_of(path);
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
         return fail(errno_error("bind " + path, errno));
     }
     // bind() applies the umask on top; set what was asked for.
-    if (::chmod(path.c_str(), static_cast<mode_t>(socket_mode)) != 0) return fail(errno_error("chmod " + path, errno));
-    if (::listen(fd.get(), limits::kSocketBacklog) != 0) return fail(errno_error("listen on " + path, errno));
+    if (::chmod(path.c_str(), static_cast<mode_t>(socket_mode)) != 0)
+        return fail(errno_error("chmod " + path, errno));
+    if (::listen(fd.get(), limits::kSocketBacklog) != 0)
+        return fail(errno_error("listen on " + path, errno));
     return fd;
 }
 
-int as_ms(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
+int as_ms(std::chrono::milliseconds time) {
+    return static_cast<int>(time.count());
+}
 
 }  // namespace
 
@@ -80,8 +88,9 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
     EW_TRY(std::string path, ipc_path(endpoint));
     const auto [major, minor, patch] = zmq::version();
     if (major * 10000 + minor * 100 + patch < 40304) {
-        return fail(ErrorCode::kFailedPrecondition, "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) +
-                                                        "." + std::to_string(minor) + "." + std::to_string(patch));
+        return fail(ErrorCode::kFailedPrecondition,
+                    "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) + "." +
+                        std::to_string(minor) + "." + std::to_string(patch));
     }
     EW_TRY(UniqueFd listener, listen_on(path, socket_mode));
     auto state = std::make_unique<State>();
@@ -90,7 +99,8 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
         zmq::socket_t& socket = state->socket;
         socket.set(zmq::sockopt::router_mandatory, true);
         socket.set(zmq::sockopt::router_handover, false);
-        socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
+        socket.set(zmq::sockopt::maxmsgsize,
+                   static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
         socket.set(zmq::sockopt::rcvhwm, limits::kSocketReceiveHighWater);
         socket.set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater);
         socket.set(zmq::sockopt::handshake_ivl, as_ms(limits::kHandshakeTimeout));
@@ -99,7 +109,8 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
         socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
         socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
         const int fd = listener.get();
-        if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0) throw zmq::error_t();
+        if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0)
+            throw zmq::error_t();
         socket.bind(endpoint);
         (void)listener.release();  // libzmq closes it from here on.
     } catch (const zmq::error_t& error) {
@@ -109,7 +120,8 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
 }
 
 void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
-    std::array<zmq::pollitem_t, 2> items{{{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
+    std::array<zmq::pollitem_t, 2> items{
+        {{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
     // A signal ends the sleep early, like a message would.
     (void)::zmq_poll(items.data(), static_cast<int>(items.size()), static_cast<long>(time.count()));
 }
@@ -124,8 +136,10 @@ ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
     while (frame.more()) {
         const bool fits = envelope.frames < limits::kEnvelopeFramesMax - 1 &&
                           envelope.bytes.size() + frame.size() <= limits::kEnvelopeBytesMax;
-        // Frames behind the delimiter belong to a body of several frames, which version 1 does not have.
-        const bool behind_delimiter = envelope.frames > 1 && envelope.frame_bytes[envelope.frames - 1U] == 0;
+        // Frames behind the delimiter belong to a body of several frames, which version 1 does not
+        // have.
+        const bool behind_delimiter =
+            envelope.frames > 1 && envelope.frame_bytes[envelope.frames - 1U] == 0;
         if (behind_delimiter) {
             extra_frames = true;
         } else if (fits) {
@@ -147,12 +161,14 @@ SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view body) 
     try {
         std::size_t begin = 0;
         for (std::size_t index = 0; index < envelope.frames; ++index) {
-            const zmq::const_buffer frame(envelope.bytes.data() + begin, envelope.frame_bytes[index]);
+            const zmq::const_buffer frame(envelope.bytes.data() + begin,
+                                          envelope.frame_bytes[index]);
             if (!state_->socket.send(frame, kMore)) return SendOutcome::kBusy;
             begin += envelope.frame_bytes[index];
         }
-        return state_->socket.send(zmq::buffer(body), zmq::send_flags::dontwait) ? SendOutcome::kSent
-                                                                                 : SendOutcome::kBusy;
+        return state_->socket.send(zmq::buffer(body), zmq::send_flags::dontwait)
+                   ? SendOutcome::kSent
+                   : SendOutcome::kBusy;
     } catch (const zmq::error_t&) {
         return SendOutcome::kPeerGone;  // EHOSTUNREACH: only the first frame can fail this way.
     }

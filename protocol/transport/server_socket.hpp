@@ -1,8 +1,9 @@
-// The server's end: one ROUTER socket on a Unix path, so that a plain REQ socket in any language works.
+// The server's end: one ROUTER socket on a Unix path, so that a plain REQ socket in any language
+// works.
 //
-// The listening socket is made here, not by libzmq: libzmq would take over a path another process is
-// listening on, and would leave the file's mode to the umask. A crash leaves the socket file; open() replaces
-// it once it is sure that nobody listens.
+// The listening socket is made here, not by libzmq: libzmq would take over a path another process
+// is listening on, and would leave the file's mode to the umask. A crash leaves the socket file;
+// open() replaces it once it is sure that nobody listens.
 #pragma once
 
 #include <array>
@@ -17,8 +18,8 @@
 
 namespace export_worker::transport {
 
-// The frames in front of a message's body: routing id, REQ's correlation and delimiter if there. Echoed
-// untouched in front of the reply. Reusable: assigning keeps the buffer.
+// The frames in front of a message's body: routing id, REQ's correlation and delimiter if there.
+// Echoed untouched in front of the reply. Reusable: assigning keeps the buffer.
 struct Envelope {
     std::string bytes;
     std::array<std::uint16_t, limits::kEnvelopeFramesMax> frame_bytes{};
@@ -42,8 +43,10 @@ enum class SendOutcome {
 class ServerSocket {
 public:
     // Directory of the socket is created 0750 when missing. `socket_mode` is the file's mode.
-    // Errors: kInvalidArgument (endpoint), kFailedPrecondition (somebody listens there; libzmq too old).
-    [[nodiscard]] static Result<ServerSocket> open(const std::string& endpoint, unsigned socket_mode);
+    // Errors: kInvalidArgument (endpoint), kFailedPrecondition (somebody listens there; libzmq too
+    // old).
+    [[nodiscard]] static Result<ServerSocket> open(const std::string& endpoint,
+                                                   unsigned socket_mode);
     ServerSocket(ServerSocket&&) noexcept;
     ServerSocket& operator=(ServerSocket&&) noexcept;
     ~ServerSocket();  // Unlinks the socket file; waits at most kSocketLinger for unsent replies.

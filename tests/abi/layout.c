@@ -1,12 +1,14 @@
-/* The layout of ABI version 1 on 64-bit machines. A line that stops compiling is a broken promise to every plugin that
- * exists; members may only be added at the end of a struct, with a line of their own here. */
+/* The layout of ABI version 1 on 64-bit machines. A line that stops compiling is a broken promise
+ * to every plugin that exists; members may only be added at the end of a struct, with a line of
+ * their own here. */
 #include "protocol/plugin_abi/plugin.h"
 
 #ifndef __cplusplus
 #define static_assert _Static_assert
 #endif
 
-#define AT(type, member, offset) static_assert(offsetof(type, member) == (offset), #type "." #member)
+#define AT(type, member, offset) \
+    static_assert(offsetof(type, member) == (offset), #type "." #member)
 #define SIZE(type, bytes) static_assert(sizeof(type) >= (bytes), #type)
 
 AT(ew_string, data, 0);

@@ -18,9 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (percent_decode(percent_encode(text)) != text) std::abort();
     const std::string disposition = content_disposition(text);
     for (const char c : disposition) {
-        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) std::abort();
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+            std::abort();
     }
-    if (!is_valid_utf8(safe_filename(text)) || safe_filename(text).find('/') != std::string::npos) std::abort();
+    if (!is_valid_utf8(safe_filename(text)) || safe_filename(text).find('/') != std::string::npos)
+        std::abort();
     const auto link = sign_local_link({"https://h", text, "k", keys[0].secret, 10, text});
     if (link) {
         const auto verified = verify_local_link(std::string_view(link->url).substr(9), keys, 9);

@@ -1,8 +1,8 @@
-// Messages from strangers: whatever the bytes, a request or a refusal, never a crash; and what is accepted is
-// exactly what a second, independent reader accepts.
+// Messages from strangers: whatever the bytes, a request or a refusal, never a crash; and what is
+// accepted is exactly what a second, independent reader accepts.
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <string_view>
+#include <nlohmann/json.hpp>
 
 #include "protocol/message/download_url.hpp"
 #include "protocol/message/reply.hpp"
@@ -18,9 +18,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         if (!validate_object(bytes)) std::abort();
         const auto whole = nlohmann::json::from_msgpack(bytes.begin(), bytes.end(), true, false);
         if (!whole.is_object() || whole["method"] != request->method) std::abort();
-        const auto params = nlohmann::json::from_msgpack(request->params.begin(), request->params.end(), true, false);
+        const auto params = nlohmann::json::from_msgpack(request->params.begin(),
+                                                         request->params.end(), true, false);
         // The slice is the whole value and nothing else.
-        if (params.is_discarded() || (whole.contains("params") && whole["params"] != params)) std::abort();
+        if (params.is_discarded() || (whole.contains("params") && whole["params"] != params))
+            std::abort();
         (void)decode_download_url_params(request->params);
         if (!decode_request(encode_request(*request))) std::abort();
     }

@@ -22,7 +22,9 @@ std::string get(const std::string& target, const std::string& fields = "") {
 
 TEST(RequestHead, ReadsWhatTheShimUses) {
     const auto head = parse_request_head(
-        "POST /a%20b?x=1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n", {});
+        "POST /a%20b?x=1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x\r\nContent-Length: "
+        "12\r\nExpect: 100-continue\r\n\r\n",
+        {});
     ASSERT_TRUE(head);
     EXPECT_EQ(head->path, "/a%20b");
     EXPECT_EQ(head->query, "x=1");
@@ -31,17 +33,29 @@ TEST(RequestHead, ReadsWhatTheShimUses) {
     EXPECT_TRUE(head->expects_continue);
     EXPECT_TRUE(head->keep_alive);
     EXPECT_FALSE(parse_request_head(get("/", "Connection: close\r\n"), {})->keep_alive);
-    EXPECT_FALSE(parse_request_head("GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", {})->keep_alive);
+    EXPECT_FALSE(
+        parse_request_head("GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", {})
+            ->keep_alive);
 }
 
 // Every head that two parsers could read differently (docs/http.md).
 TEST(RequestHead, RefusesAmbiguousFraming) {
     for (const char* coding : {"chunked", "gzip", "identity", "xchunked", "chunked, identity"}) {
-        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " + std::string(coding) + "\r\nContent-Length: 3\r\n\r\n"), coding == std::string("chunked") ? 400 : 411) << coding;
-        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " + std::string(coding) + "\r\n\r\n"), 411) << coding;
+        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " +
+                            std::string(coding) + "\r\nContent-Length: 3\r\n\r\n"),
+                  coding == std::string("chunked") ? 400 : 411)
+            << coding;
+        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " +
+                            std::string(coding) + "\r\n\r\n"),
+                  411)
+            << coding;
     }
-    for (const char* length : {"5, 5", "+5", "-1", "5 5", "0x5", "", "99999999999999999999", "5\r\nContent-Length: 5", "5\r\nContent-Length: 6"}) {
-        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::string(length) + "\r\n\r\n"), 400) << length;
+    for (const char* length : {"5, 5", "+5", "-1", "5 5", "0x5", "", "99999999999999999999",
+                               "5\r\nContent-Length: 5", "5\r\nContent-Length: 6"}) {
+        EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::string(length) +
+                            "\r\n\r\n"),
+                  400)
+            << length;
     }
     EXPECT_EQ(status_of(get("/", "X: a\r\n b\r\n")), 400);
     EXPECT_EQ(status_of(get("/", "X : a\r\n")), 400);
@@ -75,10 +89,13 @@ TEST(RequestHead, EnforcesAmountsHostsAndExpectations) {
     std::string many;
     for (int index = 0; index < 70; ++index) many += "X-" + std::to_string(index) + ": y\r\n";
     EXPECT_EQ(status_of(get("/", many)), 431);
-    EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(limits::kHttpBodyBytesMax + 1) + "\r\n\r\n"), 413);
+    EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+                        std::to_string(limits::kHttpBodyBytesMax + 1) + "\r\n\r\n"),
+              413);
     EXPECT_EQ(status_of(get("/", "Expect: magic\r\n")), 417);
     EXPECT_EQ(status_of(get("/"), {"api.example.com"}), 421);
-    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: API.example.com\r\n\r\n", {"api.example.com"}), 200);
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: API.example.com\r\n\r\n", {"api.example.com"}),
+              200);
 }
 
 TEST(Routes, MatchPatternsAndNameTheMethods) {
@@ -95,11 +112,15 @@ TEST(Routes, MatchPatternsAndNameTheMethods) {
 }
 
 TEST(Response, SpeaksTheApisErrorLanguage) {
-    const auto error = [](message::WireCode code, const char* text) { return make_wire_error_response(message::make_error(code, text), "path"); };
-    EXPECT_EQ(error(message::WireCode::kNotFound, "Export job not found").body, R"({"detail":"Export job not found"})");
+    const auto error = [](message::WireCode code, const char* text) {
+        return make_wire_error_response(message::make_error(code, text), "path");
+    };
+    EXPECT_EQ(error(message::WireCode::kNotFound, "Export job not found").body,
+              R"({"detail":"Export job not found"})");
     const Response invalid = error(message::WireCode::kInvalidArgument, "job_id: too long");
     EXPECT_EQ(invalid.status, 422);
-    EXPECT_EQ(nlohmann::json::parse(invalid.body)["detail"][0]["loc"], nlohmann::json({"path", "job_id"}));
+    EXPECT_EQ(nlohmann::json::parse(invalid.body)["detail"][0]["loc"],
+              nlohmann::json({"path", "job_id"}));
     EXPECT_EQ(error(message::WireCode::kUnauthenticated, "x").headers[0].first, "WWW-Authenticate");
     EXPECT_EQ(error(message::WireCode::kOverloaded, "x").headers[0].first, "Retry-After");
     EXPECT_EQ(error(message::WireCode::kUnknownMethod, "x").status, 503);
@@ -116,7 +137,8 @@ protected:
     }
     Download open(const std::string& path, const std::map<std::string, std::string>& headers = {}) {
         RequestHead head;
-        const auto link = signing::sign_local_link({"http://h", path, "k", "0123456789abcdef", 1000, "n.csv"});
+        const auto link =
+            signing::sign_local_link({"http://h", path, "k", "0123456789abcdef", 1000, "n.csv"});
         head.target = link->url.substr(8);
         head.headers = headers;
         return open_download(head, roots_, 999);
@@ -148,9 +170,12 @@ TEST_F(DownloadTest, RangesFollowRfc9110) {
         std::uint64_t offset;
         std::uint64_t bytes;
     };
-    for (const Case& each : {Case{"bytes=0-3", 206, 0, 4}, Case{"bytes=4-", 206, 4, 6}, Case{"bytes=-3", 206, 7, 3}, Case{"bytes=-99", 206, 0, 10},
-                             Case{"bytes=5-99", 206, 5, 5}, Case{"bytes=9-9", 206, 9, 1}, Case{"bytes=0-1,3-4", 200, 0, 10}, Case{"bytes=3-1", 200, 0, 10},
-                             Case{"bytes=a-b", 200, 0, 10}, Case{"lines=0-1", 200, 0, 10}, Case{"bytes=10-", 416, 0, 0}, Case{"bytes=-0", 416, 0, 0}}) {
+    for (const Case& each : {Case{"bytes=0-3", 206, 0, 4}, Case{"bytes=4-", 206, 4, 6},
+                             Case{"bytes=-3", 206, 7, 3}, Case{"bytes=-99", 206, 0, 10},
+                             Case{"bytes=5-99", 206, 5, 5}, Case{"bytes=9-9", 206, 9, 1},
+                             Case{"bytes=0-1,3-4", 200, 0, 10}, Case{"bytes=3-1", 200, 0, 10},
+                             Case{"bytes=a-b", 200, 0, 10}, Case{"lines=0-1", 200, 0, 10},
+                             Case{"bytes=10-", 416, 0, 0}, Case{"bytes=-0", 416, 0, 0}}) {
         const Download download = open("acme/a.csv", {{"range", each.range}});
         EXPECT_EQ(download.response.status, each.status) << each.range;
         if (each.status != 416) {
@@ -158,7 +183,8 @@ TEST_F(DownloadTest, RangesFollowRfc9110) {
             EXPECT_EQ(download.bytes, each.bytes) << each.range;
         }
     }
-    EXPECT_EQ(header(open("acme/a.csv", {{"range", "bytes=2-4"}}), "Content-Range"), "bytes 2-4/10");
+    EXPECT_EQ(header(open("acme/a.csv", {{"range", "bytes=2-4"}}), "Content-Range"),
+              "bytes 2-4/10");
     EXPECT_EQ(header(open("acme/a.csv", {{"range", "bytes=10-"}}), "Content-Range"), "bytes */10");
 }
 
@@ -167,9 +193,13 @@ TEST_F(DownloadTest, ConditionsFollowRfc9110) {
     const std::string modified = header(open("acme/a.csv"), "Last-Modified");
     EXPECT_EQ(open("acme/a.csv", {{"if-none-match", etag}}).response.status, 304);
     EXPECT_EQ(open("acme/a.csv", {{"if-none-match", "\"other\""}}).response.status, 200);
-    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", etag}}).response.status, 206);
-    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", modified}}).response.status, 206);
-    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", "\"other\""}}).response.status, 200);
+    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", etag}}).response.status,
+              206);
+    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", modified}}).response.status,
+              206);
+    EXPECT_EQ(
+        open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", "\"other\""}}).response.status,
+        200);
 }
 
 TEST_F(DownloadTest, RefusesBadLinksMissingFilesAndWaysOut) {
@@ -179,7 +209,8 @@ TEST_F(DownloadTest, RefusesBadLinksMissingFilesAndWaysOut) {
     EXPECT_EQ(open("acme/none.csv").response.status, 410);
     EXPECT_EQ(open("acme").response.status, 410);
     EXPECT_EQ(open("acme/link.csv").response.status, 410);  // A link that leaves the root.
-    const auto link = signing::sign_local_link({"http://h", "acme/a.csv", "k", "0123456789abcdef", 1000, "n.csv"});
+    const auto link = signing::sign_local_link(
+        {"http://h", "acme/a.csv", "k", "0123456789abcdef", 1000, "n.csv"});
     head.target = link->url.substr(8);
     const Download expired = open_download(head, roots_, 1000);
     EXPECT_EQ(expired.response.status, 403);

@@ -32,8 +32,10 @@ TEST(PercentEncoding, DecodesStrictly) {
 TEST(ContentDisposition, NeutralisesHostileNames) {
     EXPECT_EQ(content_disposition("products.csv"), "attachment; filename=\"products.csv\"");
     EXPECT_EQ(content_disposition("a b,c;d.csv"), "attachment; filename=\"a b,c;d.csv\"");
-    EXPECT_EQ(content_disposition("50%\".csv"), "attachment; filename=\"50__.csv\"; filename*=UTF-8''50%25%22.csv");
-    EXPECT_EQ(content_disposition("€ rates.csv"), "attachment; filename=\"_ rates.csv\"; filename*=UTF-8''%E2%82%AC%20rates.csv");
+    EXPECT_EQ(content_disposition("50%\".csv"),
+              "attachment; filename=\"50__.csv\"; filename*=UTF-8''50%25%22.csv");
+    EXPECT_EQ(content_disposition("€ rates.csv"),
+              "attachment; filename=\"_ rates.csv\"; filename*=UTF-8''%E2%82%AC%20rates.csv");
     EXPECT_EQ(safe_filename("../../etc/passwd"), "_.._etc_passwd");
     EXPECT_EQ(safe_filename("a\r\nSet-Cookie: x"), "a__Set-Cookie: x");
     EXPECT_EQ(safe_filename("evil\xe2\x80\xaegpj.exe"), "evil_gpj.exe");
@@ -64,7 +66,8 @@ S3PresignRequest documentation_request() {
     return request;
 }
 SigV4Key documentation_key() {
-    return derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1", "s3");
+    return derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "20130524", "us-east-1",
+                            "s3");
 }
 
 // The example of "Authenticating Requests: Using Query Parameters" in the S3 API reference.
@@ -73,16 +76,19 @@ TEST(S3Presign, MatchesTheDocumentedExample) {
     ASSERT_TRUE(signed_url);
     EXPECT_EQ(signed_url->url,
               "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&"
-              "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&"
+              "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-"
+              "Amz-Date=20130524T000000Z&"
               "X-Amz-Expires=86400&X-Amz-SignedHeaders=host&"
               "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
     EXPECT_EQ(signed_url->canonical_request.substr(0, 14), "GET\n/test.txt\n");
-    EXPECT_TRUE(signed_url->string_to_sign.ends_with("3bfa292879f6447bbcda7001decf97f4a54dc650c8942174ae0a9121cf58ad04"));
+    EXPECT_TRUE(signed_url->string_to_sign.ends_with(
+        "3bfa292879f6447bbcda7001decf97f4a54dc650c8942174ae0a9121cf58ad04"));
 }
 
 std::string url_of(const S3PresignRequest& request) {
     const auto signed_url = presign_s3(request, documentation_key());
-    return signed_url ? signed_url->url.substr(0, signed_url->url.find('?')) : "error: " + signed_url.error().message;
+    return signed_url ? signed_url->url.substr(0, signed_url->url.find('?'))
+                      : "error: " + signed_url.error().message;
 }
 
 TEST(S3Presign, BuildsHostsAndPaths) {
@@ -107,9 +113,17 @@ TEST(S3Presign, EncodesKeysOnceAndExactly) {
     S3PresignRequest request = documentation_request();
     request.addressing = S3Addressing::kPath;
     request.endpoint = "http://s";
-    for (const auto& [key, path] : std::vector<std::pair<std::string, std::string>>{
-             {"a b", "a%20b"}, {"a+b", "a%2Bb"}, {"a%2Fb", "a%252Fb"}, {"a//b/", "a//b/"}, {"/a", "/a"}, {"é", "%C3%A9"},
-             {"e\xcc\x81", "e%CC%81"}, {"a?b#c", "a%3Fb%23c"}, {"~*'()!", "~%2A%27%28%29%21"}, {"🟢", "%F0%9F%9F%A2"}}) {
+    for (const auto& [key, path] :
+         std::vector<std::pair<std::string, std::string>>{{"a b", "a%20b"},
+                                                          {"a+b", "a%2Bb"},
+                                                          {"a%2Fb", "a%252Fb"},
+                                                          {"a//b/", "a//b/"},
+                                                          {"/a", "/a"},
+                                                          {"é", "%C3%A9"},
+                                                          {"e\xcc\x81", "e%CC%81"},
+                                                          {"a?b#c", "a%3Fb%23c"},
+                                                          {"~*'()!", "~%2A%27%28%29%21"},
+                                                          {"🟢", "%F0%9F%9F%A2"}}) {
         request.key = key;
         EXPECT_EQ(url_of(request), "http://s/examplebucket/" + path);
     }
@@ -119,11 +133,15 @@ TEST(S3Presign, CarriesTokenAndOverridesInTheSignedQuery) {
     S3PresignRequest request = documentation_request();
     const std::string plain = presign_s3(request, documentation_key())->url;
     request.session_token = "tok/en+=";
-    request.query = {{"response-content-disposition", "attachment; filename=\"a.csv\""}, {"versionId", "3"}};
+    request.query = {{"response-content-disposition", "attachment; filename=\"a.csv\""},
+                     {"versionId", "3"}};
     const auto signed_url = presign_s3(request, documentation_key());
     ASSERT_TRUE(signed_url);
     EXPECT_NE(signed_url->url.find("&X-Amz-Security-Token=tok%2Fen%2B%3D&"), std::string::npos);
-    EXPECT_NE(signed_url->url.find("&response-content-disposition=attachment%3B%20filename%3D%22a.csv%22&versionId=3&"), std::string::npos);
+    EXPECT_NE(
+        signed_url->url.find(
+            "&response-content-disposition=attachment%3B%20filename%3D%22a.csv%22&versionId=3&"),
+        std::string::npos);
     EXPECT_NE(signed_url->url.substr(signed_url->url.size() - 64), plain.substr(plain.size() - 64));
 }
 
@@ -146,23 +164,29 @@ TEST(S3Presign, RefusesWhatCannotWork) {
     EXPECT_TRUE(refused([](auto& r) { r.endpoint = "https://user@host"; }));
     EXPECT_TRUE(refused([](auto& r) { r.region = ""; }));
     EXPECT_TRUE(refused([](auto& r) { r.access_key_id = ""; }));
-    EXPECT_TRUE(refused([](auto& r) { r.endpoint = "http://[::1]:9000"; }));  // Virtual-hosted on an address.
+    EXPECT_TRUE(refused(
+        [](auto& r) { r.endpoint = "http://[::1]:9000"; }));  // Virtual-hosted on an address.
 }
 
 // The published AWS signing suite and others, when the folder is there.
 TEST(SigV4, MatchesThePublishedVectors) {
     std::ifstream file(EXPORT_WORKER_VECTORS_DIR "/s3_sigv4_presign.json");
     if (!file) {
-        std::printf("no vectors at " EXPORT_WORKER_VECTORS_DIR ": only the built-in examples ran\n");
+        std::printf("no vectors at " EXPORT_WORKER_VECTORS_DIR
+                    ": only the built-in examples ran\n");
         return;
     }
     const json vectors = json::parse(file);
     for (const json& each : vectors["cases"]) {
         ASSERT_EQ(each["kind"], "sigv4_generic");
         const json& in = each["input"];
-        const auto text = [&](const char* name) { return in[name].is_null() ? std::string() : in[name].get<std::string>(); };
-        const std::string service = text("service"), region = text("region"), key_id = text("access_key_id"), token = text("session_token");
-        const std::string method = text("method"), path = text("canonical_path"), payload = text("payload_hash"), host = text("host");
+        const auto text = [&](const char* name) {
+            return in[name].is_null() ? std::string() : in[name].get<std::string>();
+        };
+        const std::string service = text("service"), region = text("region"),
+                          key_id = text("access_key_id"), token = text("session_token");
+        const std::string method = text("method"), path = text("canonical_path"),
+                          payload = text("payload_hash"), host = text("host");
         std::vector<std::pair<std::string, std::string>> query, headers{{"host", host}};
         for (const json& pair : in["query"]) query.emplace_back(pair[0], pair[1]);
         for (const json& pair : in["headers"]) headers.emplace_back(pair[0], pair[1]);
@@ -181,10 +205,16 @@ TEST(SigV4, MatchesThePublishedVectors) {
         request.unix_s = *parse_iso8601_seconds(text("timestamp"));
         request.expires_seconds = in["expires_seconds"];
         const SigningTime time(request.unix_s);
-        const SigV4Signature signature = presign_sigv4(request, derive_sigv4_key(text("secret_access_key"), time.day(), region, service));
-        EXPECT_EQ(signature.canonical_request, each["expected_canonical_request"].get<std::string>()) << each["name"];
-        EXPECT_EQ(signature.string_to_sign, each["expected_string_to_sign"].get<std::string>()) << each["name"];
-        EXPECT_TRUE(signature.query.ends_with("X-Amz-Signature=" + each["expected_signature"].get<std::string>())) << each["name"];
+        const SigV4Signature signature = presign_sigv4(
+            request, derive_sigv4_key(text("secret_access_key"), time.day(), region, service));
+        EXPECT_EQ(signature.canonical_request,
+                  each["expected_canonical_request"].get<std::string>())
+            << each["name"];
+        EXPECT_EQ(signature.string_to_sign, each["expected_string_to_sign"].get<std::string>())
+            << each["name"];
+        EXPECT_TRUE(signature.query.ends_with("X-Amz-Signature=" +
+                                              each["expected_signature"].get<std::string>()))
+            << each["name"];
     }
     EXPECT_GE(vectors["cases"].size(), 30U);
 }
@@ -196,11 +226,14 @@ std::string link_target(const LocalLinkRequest& request) {
     EXPECT_TRUE(link);
     return link->url.substr(std::string_view("https://d.example").size());
 }
-LocalLinkRequest link_request() { return {"https://d.example", "acme/job 1.csv", "new", kKeys[0].secret, 2000, "pröducts.csv"}; }
+LocalLinkRequest link_request() {
+    return {"https://d.example", "acme/job 1.csv", "new", kKeys[0].secret, 2000, "pröducts.csv"};
+}
 
 TEST(LocalLink, VerifiesWhatItSigned) {
     const std::string target = link_target(link_request());
-    EXPECT_TRUE(target.starts_with("/exports/acme/job%201.csv?expires=2000&filename=pr%C3%B6ducts.csv&key=new&sig="));
+    EXPECT_TRUE(target.starts_with(
+        "/exports/acme/job%201.csv?expires=2000&filename=pr%C3%B6ducts.csv&key=new&sig="));
     const auto link = verify_local_link(target, kKeys, 1999);
     ASSERT_TRUE(link);
     EXPECT_EQ(link->path, "acme/job 1.csv");
@@ -215,7 +248,8 @@ TEST(LocalLink, HasAGoldenSignature) {
     request.filename = "a.csv";
     const auto link = sign_local_link(request);
     EXPECT_EQ(link->string_to_sign, "export-worker-link-v1\nGET\nacme/1.csv\n2000\nnew\na.csv");
-    EXPECT_TRUE(link->url.ends_with("&sig=cRlokAm2aRxFk95fAdCg02Gnd0HzrrVdLl8cR4g_X2k")) << link->url;
+    EXPECT_TRUE(link->url.ends_with("&sig=cRlokAm2aRxFk95fAdCg02Gnd0HzrrVdLl8cR4g_X2k"))
+        << link->url;
 }
 
 TEST(LocalLink, AcceptsTheOldKeyDuringRotation) {
@@ -260,7 +294,8 @@ TEST(LocalLink, RefusesToSignPathsThatLeaveTheRoot) {
 }
 
 TEST(LocalLinkKeys, AreReadFromLines) {
-    const auto keys = parse_local_link_keys("# ours\nk2 " + std::string(64, 'a') + "\n\nk1 " + std::string(32, '0') + "  # old\n");
+    const auto keys = parse_local_link_keys("# ours\nk2 " + std::string(64, 'a') + "\n\nk1 " +
+                                            std::string(32, '0') + "  # old\n");
     ASSERT_TRUE(keys) << keys.error().message;
     ASSERT_EQ(keys->size(), 2U);
     EXPECT_EQ((*keys)[0].id, "k2");
@@ -268,7 +303,8 @@ TEST(LocalLinkKeys, AreReadFromLines) {
 }
 
 TEST(LocalLinkKeys, ErrorsNameTheLineAndNotTheSecret) {
-    for (const char* bad : {"", "justone", "k1 abc", "k1 deadbeef", "k/1 00112233445566778899aabbccddeeff"}) {
+    for (const char* bad :
+         {"", "justone", "k1 abc", "k1 deadbeef", "k/1 00112233445566778899aabbccddeeff"}) {
         const auto keys = parse_local_link_keys(bad);
         ASSERT_FALSE(keys) << bad;
         EXPECT_EQ(keys.error().message.find("deadbeef"), std::string::npos);

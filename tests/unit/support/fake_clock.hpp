@@ -10,7 +10,9 @@ namespace export_worker::testing {
 class FakeClock final : public Clock {
 public:
     std::int64_t unix_us() const override { return now_us_.load(); }
-    SteadyTime steady() const override { return SteadyTime(std::chrono::microseconds(now_us_.load())); }
+    SteadyTime steady() const override {
+        return SteadyTime(std::chrono::microseconds(now_us_.load()));
+    }
     void advance(std::chrono::microseconds by) { now_us_ += by.count(); }
 
 private:

@@ -23,7 +23,9 @@ public:
         std::filesystem::remove_all(path_, ignored);
     }
     [[nodiscard]] const std::string& path() const { return path_; }
-    [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+    [[nodiscard]] std::string operator/(const std::string& name) const {
+        return path_ + "/" + name;
+    }
     // Writes a file and returns its path.
     std::string write(const std::string& name, const std::string& text, int mode = 0600) const {
         const std::string path = path_ + "/" + name;

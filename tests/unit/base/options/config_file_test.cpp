@@ -27,7 +27,9 @@ void read_workers(Section& section) {
 
 TEST(ConfigFile, ReadsSectionsAndComments) {
     const TempDir dir;
-    const auto file = ConfigFile::read(dir.write("c.ini", "# top\n[daemon]\nworkers = 8  # eight\n[store.a]\nkind=s3\n[store.b]\nkind=local\n"));
+    const auto file = ConfigFile::read(dir.write(
+        "c.ini",
+        "# top\n[daemon]\nworkers = 8  # eight\n[store.a]\nkind=s3\n[store.b]\nkind=local\n"));
     ASSERT_TRUE(file);
     unsigned workers = 1;
     Section daemon = file->section("daemon");
@@ -45,15 +47,19 @@ TEST(ConfigFile, NamesFileSectionKeyAndTheClosestKnownKey) {
 
 TEST(ConfigFile, RefusesBadNumbersWithTheRange) {
     for (const char* bad : {"eight", "0", "65", "-1", ""}) {
-        const std::string message = error_of(std::string("[daemon]\nworkers = ") + bad + "\n", read_workers);
-        EXPECT_NE(message.find("expected a number from 1 to 64"), std::string::npos) << bad << ": " << message;
+        const std::string message =
+            error_of(std::string("[daemon]\nworkers = ") + bad + "\n", read_workers);
+        EXPECT_NE(message.find("expected a number from 1 to 64"), std::string::npos)
+            << bad << ": " << message;
     }
 }
 
 TEST(ConfigFile, RefusesGarbageRepetitionAndKeysOutsideSections) {
     EXPECT_NE(error_of("no equals sign\n", read_workers), "");
-    EXPECT_NE(error_of("[daemon]\nworkers=1\nworkers=2\n", read_workers).find("given twice"), std::string::npos);
-    EXPECT_NE(error_of("workers=1\n", read_workers).find("before the first [section]"), std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nworkers=1\nworkers=2\n", read_workers).find("given twice"),
+              std::string::npos);
+    EXPECT_NE(error_of("workers=1\n", read_workers).find("before the first [section]"),
+              std::string::npos);
 }
 
 TEST(ConfigFile, RefusesUnknownSections) {
@@ -65,7 +71,8 @@ TEST(ConfigFile, RefusesUnknownSections) {
 }
 
 TEST(Arguments, SplitsFlagsAndWords) {
-    constexpr std::array<Flag, 2> kFlags{{{"config", "FILE", "a file"}, {"json", nullptr, "as JSON"}}};
+    constexpr std::array<Flag, 2> kFlags{
+        {{"config", "FILE", "a file"}, {"json", nullptr, "as JSON"}}};
     const auto parsed = parse_arguments({"--json", "job", "--config=c.ini", "show", "42"}, kFlags);
     ASSERT_TRUE(parsed);
     EXPECT_TRUE(parsed->has("json"));

@@ -14,7 +14,8 @@ protected:
     std::string error_of(const Presented& presented) {
         model::Principal principal;
         const auto known = Authenticator(*keys_).authenticate(presented, principal);
-        return known ? "" : std::string(to_string(known.error().code)) + ": " + known.error().message;
+        return known ? ""
+                     : std::string(to_string(known.error().code)) + ": " + known.error().message;
     }
     const testing::TempDir dir_;
     testing::FakeClock clock_;
@@ -39,12 +40,15 @@ TEST_F(AuthTest, EveryRefusalHasItsWords) {
     EXPECT_EQ(error_of({"", "acme", ""}), "unauthenticated: Not authenticated");
     std::string tampered = good;
     tampered.back() = tampered.back() == '0' ? '1' : '0';
-    for (const std::string& bad : {std::string("Bearer "), std::string("Bearer"), std::string("Basic YTpi"), "Bearer mo_" + created_.key.id, tampered,
-                                   created_.text, good + "x", std::string("Bearer eyJhbGciOiJub25lIn0.e30.")}) {
+    for (const std::string& bad :
+         {std::string("Bearer "), std::string("Bearer"), std::string("Basic YTpi"),
+          "Bearer mo_" + created_.key.id, tampered, created_.text, good + "x",
+          std::string("Bearer eyJhbGciOiJub25lIn0.e30.")}) {
         EXPECT_EQ(error_of({bad, "", ""}), "unauthenticated: Invalid credentials") << bad;
     }
     EXPECT_EQ(error_of({"", "", "some-session"}), "unauthenticated: Invalid credentials");
-    EXPECT_EQ(error_of({good, "umbrella", ""}), "permission_denied: Not a member of this organization");
+    EXPECT_EQ(error_of({good, "umbrella", ""}),
+              "permission_denied: Not a member of this organization");
     EXPECT_EQ(error_of({good, "acme", "ignored-session"}), "");
     EXPECT_EQ(error_of({"bEaReR  " + created_.text, "", ""}), "");
 }

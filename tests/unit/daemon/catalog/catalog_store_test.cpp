@@ -13,19 +13,21 @@ class CatalogStoreTest : public ::testing::Test {
 protected:
     const testing::TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<CatalogStore> store_ = std::move(*CatalogStore::open(dir_ / "catalog.db", clock_));
+    std::unique_ptr<CatalogStore> store_ =
+        std::move(*CatalogStore::open(dir_ / "catalog.db", clock_));
 };
 
 TEST_F(CatalogStoreTest, BadLinesCostOnlyThemselvesAndAreNumbered) {
-    const auto report = store_->import_lines("acme",
-                                             "{\"key\":\"a\",\"productType\":\"shirt\"}\n"
-                                             "not json\n"
-                                             "\n"
-                                             "{\"key\":\"\",\"productType\":\"shirt\"}\n"
-                                             "{\"key\":\"b\",\"productType\":{\"key\":\"mug\"},\"properties\":{\"size\":{\"w\":1}}}\n"
-                                             "{\"key\":\"c\"}\n"
-                                             "{\"key\":\"d\",\"productType\":\"x\",\"variants\":[{\"key\":\"v\"},{\"key\":\"v\"}]}",
-                                             101);
+    const auto report = store_->import_lines(
+        "acme",
+        "{\"key\":\"a\",\"productType\":\"shirt\"}\n"
+        "not json\n"
+        "\n"
+        "{\"key\":\"\",\"productType\":\"shirt\"}\n"
+        "{\"key\":\"b\",\"productType\":{\"key\":\"mug\"},\"properties\":{\"size\":{\"w\":1}}}\n"
+        "{\"key\":\"c\"}\n"
+        "{\"key\":\"d\",\"productType\":\"x\",\"variants\":[{\"key\":\"v\"},{\"key\":\"v\"}]}",
+        101);
     ASSERT_TRUE(report);
     EXPECT_EQ(report->imported, 2);
     EXPECT_EQ(report->rejected, 4);
@@ -51,7 +53,10 @@ TEST_F(CatalogStoreTest, AnImportReplacesByKeyWithinTheOrganization) {
 TEST_F(CatalogStoreTest, BatchesAreBoundedAndCoverEverythingOnce) {
     std::string lines;
     constexpr int kProducts = 1234;
-    for (int index = 0; index < kProducts; ++index) lines += R"({"key":"k)" + std::to_string(10000 + index) + R"(","productType":"t"})" "\n";
+    for (int index = 0; index < kProducts; ++index)
+        lines += R"({"key":"k)" + std::to_string(10000 + index) +
+                 R"(","productType":"t"})"
+                 "\n";
     ASSERT_TRUE(store_->import_lines("acme", lines, 1));
     std::vector<model::Product> batch;
     std::string after;
@@ -71,10 +76,15 @@ TEST_F(CatalogStoreTest, BatchesAreBoundedAndCoverEverythingOnce) {
 
 TEST_F(CatalogStoreTest, RefusesOverlongAndOverdeepProducts) {
     std::string deep = "1";
-    for (std::size_t level = 0; level < limits::kProductDepthMax + 1; ++level) deep = "{\"a\":" + deep + "}";
+    for (std::size_t level = 0; level < limits::kProductDepthMax + 1; ++level)
+        deep = "{\"a\":" + deep + "}";
     const auto report = store_->import_lines(
-        "acme", R"({"key":"a","productType":"t","properties":)" + deep + "}\n{\"key\":\"" + std::string(limits::kProductKeyBytesMax + 1, 'k') + "\",\"productType\":\"t\"}\n" +
-                    "{\"key\":\"c\",\"productType\":\"t\",\"x\":\"" + std::string(limits::kProductLineBytesMax, 'x') + "\"}", 1);
+        "acme",
+        R"({"key":"a","productType":"t","properties":)" + deep + "}\n{\"key\":\"" +
+            std::string(limits::kProductKeyBytesMax + 1, 'k') + "\",\"productType\":\"t\"}\n" +
+            "{\"key\":\"c\",\"productType\":\"t\",\"x\":\"" +
+            std::string(limits::kProductLineBytesMax, 'x') + "\"}",
+        1);
     EXPECT_EQ(report->rejected, 3);
     EXPECT_EQ(report->imported, 0);
 }

@@ -12,8 +12,10 @@ using testing::TempDir;
 
 const std::string kGood =
     "[daemon]\nstate_dir = /var/lib/ew\nworkers = 2\ndata_socket_mode = 0666\n"
-    "[store.files]\nkind = local\nroot = /srv/exports/\nbase_url = https://d.example\nkey_file = /etc/keys\n"
-    "[store.bucket]\nkind = s3\nprefix = s3://merchant/\nregion = eu-central-1\naccess_key_id = AKIA\nsecret_access_key_file = /etc/secret\n"
+    "[store.files]\nkind = local\nroot = /srv/exports/\nbase_url = https://d.example\nkey_file = "
+    "/etc/keys\n"
+    "[store.bucket]\nkind = s3\nprefix = s3://merchant/\nregion = eu-central-1\naccess_key_id = "
+    "AKIA\nsecret_access_key_file = /etc/secret\n"
     "[plugin.download_url]\nfile = /usr/lib/download_url.so\ncolour = blue\n";
 
 std::string error_of(const std::string& text) {
@@ -40,16 +42,33 @@ TEST(Config, ReadsEverySection) {
 TEST(Config, RefusesWhatCannotWork) {
     EXPECT_NE(error_of("").find("state_dir"), std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir = relative\n").find("absolute"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir = /x\n").find("exports need a place to go"), std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir = /x\n").find("exports need a place to go"),
+              std::string::npos);
     EXPECT_EQ(error_of("[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n"), "");
-    EXPECT_NE(error_of(kGood + "[export]\nstore = bucket\n").find("kind = local"), std::string::npos);
+    EXPECT_NE(error_of(kGood + "[export]\nstore = bucket\n").find("kind = local"),
+              std::string::npos);
     EXPECT_NE(error_of(kGood + "[daemn]\nx = 1\n").find("[daemn]"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\nworkers=many\n[export]\nworkers=0\n").find("from 1 to 64"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\ndata_socket_mode=999\n[export]\nworkers=0\n").find("octal"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=ftp\n").find("expected one of local, s3"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregion=x\nprefix=merchant\naccess_key_id=a\nsecret_access_key_file=/k\n").find("s3://BUCKET/"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregoin=x\n").find("regoin"), std::string::npos);
-    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[plugin.p]\nfile=p.so\n").find("absolute"), std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\nworkers=many\n[export]\nworkers=0\n")
+                  .find("from 1 to 64"),
+              std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\ndata_socket_mode=999\n[export]\nworkers=0\n")
+                  .find("octal"),
+              std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=ftp\n")
+                  .find("expected one of local, s3"),
+              std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir=/"
+                       "x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregion=x\nprefix="
+                       "merchant\naccess_key_id=a\nsecret_access_key_file=/k\n")
+                  .find("s3://BUCKET/"),
+              std::string::npos);
+    EXPECT_NE(
+        error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregoin=x\n")
+            .find("regoin"),
+        std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[plugin.p]\nfile=p.so\n")
+                  .find("absolute"),
+              std::string::npos);
 }
 
 model::StoreSettings local_store(const std::string& key_file) {
@@ -62,11 +81,13 @@ model::StoreSettings local_store(const std::string& key_file) {
 
 TEST(Credentials, AreReadFromFilesAndNeverRepeatedInErrors) {
     const TempDir dir;
-    const auto good = credentials::CredentialStore::load({local_store(dir.write("k", "k1 " + std::string(32, 'a') + "\n"))});
+    const auto good = credentials::CredentialStore::load(
+        {local_store(dir.write("k", "k1 " + std::string(32, 'a') + "\n"))});
     ASSERT_TRUE(good);
     EXPECT_EQ(good->find("files")->key_id, "k1");
     EXPECT_EQ(good->find("other"), nullptr);
-    for (const std::string& file : {dir / "missing", dir.write("short", "k1 c0ffee\n"), dir.write("open", "k1 " + std::string(32, 'a'), 0644)}) {
+    for (const std::string& file : {dir / "missing", dir.write("short", "k1 c0ffee\n"),
+                                    dir.write("open", "k1 " + std::string(32, 'a'), 0644)}) {
         const auto bad = credentials::CredentialStore::load({local_store(file)});
         ASSERT_FALSE(bad) << file;
         EXPECT_NE(bad.error().message.find("[store.files]"), std::string::npos);
@@ -90,7 +111,8 @@ TEST(Credentials, S3ComesFromFilesOrTheEnvironment) {
     EXPECT_EQ(good->find("b")->session_token, "token");
     store.credentials_source = "environment";
     ::unsetenv("AWS_ACCESS_KEY_ID");
-    EXPECT_NE(credentials::CredentialStore::load({store}).error().message.find("AWS_ACCESS_KEY_ID"), std::string::npos);
+    EXPECT_NE(credentials::CredentialStore::load({store}).error().message.find("AWS_ACCESS_KEY_ID"),
+              std::string::npos);
     ::setenv("AWS_ACCESS_KEY_ID", "E", 1);
     ::setenv("AWS_SECRET_ACCESS_KEY", "S", 1);
     EXPECT_EQ(credentials::CredentialStore::load({store})->find("b")->key_id, "E");

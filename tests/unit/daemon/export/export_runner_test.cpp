@@ -24,7 +24,9 @@ protected:
     void SetUp() override {
         std::string lines;
         for (int index = 0; index < 1200; ++index) {
-            lines += R"({"key":"k)" + std::to_string(10000 + index) + R"(","productType":"t","properties":{"name":"n"}})" "\n";
+            lines += R"({"key":"k)" + std::to_string(10000 + index) +
+                     R"(","productType":"t","properties":{"name":"n"}})"
+                     "\n";
         }
         ASSERT_TRUE(catalog_->import_lines("acme", lines, 1));
     }
@@ -42,14 +44,17 @@ protected:
     model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
     std::size_t files() {
         std::size_t count = 0;
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "exports")) count += entry.is_regular_file();
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "exports"))
+            count += entry.is_regular_file();
         return count;
     }
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
-    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+    std::unique_ptr<jobs::JobStore> jobs_ =
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<catalog::CatalogStore> catalog_ =
+        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
     files::LocalFileStore files_ = std::move(*files::LocalFileStore::open(dir_ / "exports"));
     ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), &files_};
     ExportService service_{*jobs_, *catalog_, [] {}};
@@ -57,7 +62,8 @@ protected:
 };
 
 TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
-    const auto id = submit({{"format", "csv"}, {"columns", {"key", "name"}}, {"filename", "mine.csv"}});
+    const auto id =
+        submit({{"format", "csv"}, {"columns", {"key", "name"}}, {"filename", "mine.csv"}});
     const model::Job job = run(id);
     EXPECT_EQ(job.status, JobStatus::kCompleted) << job.error_message;
     const json metadata = json::parse(job.metadata_json);
@@ -129,7 +135,10 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     const auto job = jobs_->claim();
     // A crash after the rename and before the commit: the file is there, nothing points to it.
     ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/orphan.csv"));
-    { auto file = files_.create("acme/orphan.csv"); ASSERT_TRUE(std::move(*file).commit()); }
+    {
+        auto file = files_.create("acme/orphan.csv");
+        ASSERT_TRUE(std::move(*file).commit());
+    }
     EXPECT_EQ(files(), 1U);
     ASSERT_TRUE(recover(parts_));
     EXPECT_EQ(files(), 0U);
@@ -161,7 +170,8 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
         ids.push_back(submit({{"format", index % 2 == 0 ? "csv" : "jsonl"}}));
         workers.wake();
     }
-    for (int rounds = 0; rounds < 1000 && jobs_->counts()->completed < 6; ++rounds) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int rounds = 0; rounds < 1000 && jobs_->counts()->completed < 6; ++rounds)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     workers.stop();
     EXPECT_EQ(jobs_->counts()->completed, 6);
     EXPECT_EQ(files(), 6U);

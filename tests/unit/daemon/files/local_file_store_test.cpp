@@ -73,7 +73,10 @@ TEST(LocalFileStore, RefusesKeysThatLeaveTheRoot) {
 TEST(LocalFileStore, RemoveSaysWhetherThereWasOne) {
     const TempDir dir;
     const auto store = LocalFileStore::open(dir / "x");
-    { auto file = store->create("a/1"); ASSERT_TRUE(std::move(*file).commit()); }
+    {
+        auto file = store->create("a/1");
+        ASSERT_TRUE(std::move(*file).commit());
+    }
     EXPECT_TRUE(*store->remove("a/1"));
     EXPECT_FALSE(*store->remove("a/1"));
 }

@@ -14,16 +14,20 @@ using model::ExportFormat;
 
 TEST(Csv, QuotesOnlyWhatNeedsIt) {
     std::string out;
-    append_csv_row(out, std::vector<std::string>{"plain", "a,b", "say \"hi\"", "two\nlines", "cr\r", " blank ", "", "=1+1"});
+    append_csv_row(out, std::vector<std::string>{"plain", "a,b", "say \"hi\"", "two\nlines", "cr\r",
+                                                 " blank ", "", "=1+1"});
     EXPECT_EQ(out, "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",\"cr\r\", blank ,,=1+1\r\n");
     out.clear();
     append_csv_row(out, std::vector<std::string>{""});
     EXPECT_EQ(out, "\"\"\r\n");
 }
 
-model::Product product(const std::string& body) { return *model::parse_product(body, nullptr); }
+model::Product product(const std::string& body) {
+    return *model::parse_product(body, nullptr);
+}
 
-std::string encode(ExportFormat format, const std::vector<ExportColumn>& columns, const std::string& body) {
+std::string encode(ExportFormat format, const std::vector<ExportColumn>& columns,
+                   const std::string& body) {
     std::string out;
     const auto encoder = make_encoder(format, columns);
     encoder->append_header(out);
@@ -35,24 +39,28 @@ TEST(ProductEncoder, FlattensJoinsAndRepeats) {
     const std::vector<std::string> paths{"colors", "key", "price", "size.w", "tags"};
     const auto columns = resolve_columns({}, paths);
     ASSERT_TRUE(columns);
-    EXPECT_EQ(encode(ExportFormat::kCsv, *columns,
-                     R"({"key":"a","productType":"shirt","isPublished":true,"properties":{"key":"inner","colors":["red","blue"],
+    EXPECT_EQ(
+        encode(
+            ExportFormat::kCsv, *columns,
+            R"({"key":"a","productType":"shirt","isPublished":true,"properties":{"key":"inner","colors":["red","blue"],
                       "size":{"w":1.5},"price":"10","tags":[{"x":1}]},"variants":[{"key":"a/S","properties":{"price":"9"}},
                       {"key":"a/M","isPublished":false,"properties":{}}]})"),
-              "key,productType,isPublished,variant_key,colors,properties.key,price,size.w,tags\r\n"
-              "a,shirt,true,a/S,red|blue,inner,9,1.5,\"[{\"\"x\"\":1}]\"\r\n"
-              "a,shirt,false,a/M,red|blue,inner,10,1.5,\"[{\"\"x\"\":1}]\"\r\n");
+        "key,productType,isPublished,variant_key,colors,properties.key,price,size.w,tags\r\n"
+        "a,shirt,true,a/S,red|blue,inner,9,1.5,\"[{\"\"x\"\":1}]\"\r\n"
+        "a,shirt,false,a/M,red|blue,inner,10,1.5,\"[{\"\"x\"\":1}]\"\r\n");
 }
 
 TEST(ProductEncoder, WritesWholeProductsAsJsonl) {
-    EXPECT_EQ(encode(ExportFormat::kJsonl, {}, R"({"key":"a","productType":"t"})"), "{\"key\":\"a\",\"productType\":\"t\"}\n");
+    EXPECT_EQ(encode(ExportFormat::kJsonl, {}, R"({"key":"a","productType":"t"})"),
+              "{\"key\":\"a\",\"productType\":\"t\"}\n");
     EXPECT_EQ(encode(ExportFormat::kJsonl, {{"size.w", "Width"}, {"key", "Key"}, {"nope", "Nope"}},
                      R"({"key":"a","productType":"t","properties":{"size":{"w":3}}})"),
               "{\"Width\":3,\"Key\":\"a\",\"Nope\":null}\n");
 }
 
 TEST(ResolveColumns, NamesEveryUnknownColumn) {
-    const auto columns = resolve_columns({{"key", "k"}, {"colour", "c"}, {"size", "s"}, {"weigth", "w"}}, {"color", "size.w"});
+    const auto columns = resolve_columns(
+        {{"key", "k"}, {"colour", "c"}, {"size", "s"}, {"weigth", "w"}}, {"color", "size.w"});
     ASSERT_FALSE(columns);
     EXPECT_NE(columns.error().message.find("colour, weigth"), std::string::npos);
     EXPECT_TRUE(resolve_columns({{"properties.color", "c"}}, {"color"}));
@@ -68,14 +76,17 @@ TEST(ExportSpec, RefusesUnknownFieldsAndBadValues) {
     EXPECT_NE(refused(R"({"format":"xls"})").find("expected csv or jsonl"), std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[]})").find("product_keys"), std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[7]})").find("product_keys"), std::string::npos);
-    EXPECT_NE(refused(R"({"columns":[{"header":"x"}]})").find("columns.property"), std::string::npos);
-    EXPECT_NE(refused(R"({"columns":[{"property":"x","heading":"x"}]})").find("heading"), std::string::npos);
+    EXPECT_NE(refused(R"({"columns":[{"header":"x"}]})").find("columns.property"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"columns":[{"property":"x","heading":"x"}]})").find("heading"),
+              std::string::npos);
     EXPECT_NE(refused(R"({"filename":"a\nb"})").find("filename"), std::string::npos);
     EXPECT_NE(refused("[]").find("expected an object"), std::string::npos);
 }
 
 TEST(ExportSpec, SurvivesStorage) {
-    const auto spec = model::parse_export_spec(nlohmann::json::parse(R"({"format":"jsonl","product_keys":["a"],"columns":["key",{"property":"p","header":"P"}],"filename":"f"})"));
+    const auto spec = model::parse_export_spec(nlohmann::json::parse(
+        R"({"format":"jsonl","product_keys":["a"],"columns":["key",{"property":"p","header":"P"}],"filename":"f"})"));
     ASSERT_TRUE(spec);
     const auto again = model::parse_export_spec(model::to_json(*spec));
     ASSERT_TRUE(again);

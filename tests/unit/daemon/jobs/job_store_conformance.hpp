@@ -5,8 +5,8 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
+#include <nlohmann/json.hpp>
 
 #include "base/limits.hpp"
 #include "daemon/jobs/job_store.hpp"
@@ -19,7 +19,8 @@ using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 
-using StoreFactory = std::function<std::unique_ptr<JobStore>(const std::string& directory, const Clock& clock)>;
+using StoreFactory =
+    std::function<std::unique_ptr<JobStore>(const std::string& directory, const Clock& clock)>;
 
 class JobStoreConformance : public ::testing::TestWithParam<StoreFactory> {
 protected:
@@ -53,7 +54,8 @@ protected:
     model::Job find(const std::string& id) { return *store_->find(OrganizationScope::every(), id); }
     Completion completion(const ClaimedJob& job) {
         Completion out;
-        out.file = {"acme/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + ".csv", "file:///x/" + job.lease.job_id, 42, "ab"};
+        out.file = {"acme/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + ".csv",
+                    "file:///x/" + job.lease.job_id, 42, "ab"};
         out.filename = "products.csv";
         out.metadata_json = R"({"rows": 7})";
         out.processed_items = 10;
@@ -109,7 +111,8 @@ TEST_P(JobStoreConformance, OtherOrganizationsSeeNothing) {
     EXPECT_EQ(store_->retry(other, id).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(store_->report(other, id, {}).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(store_->list(other, {})->total, 0);
-    EXPECT_EQ(store_->find(other, id).error().message, store_->find(other, "no-such-job").error().message);
+    EXPECT_EQ(store_->find(other, id).error().message,
+              store_->find(other, "no-such-job").error().message);
     EXPECT_TRUE(store_->find(OrganizationScope::one("acme"), id));
 }
 
@@ -121,8 +124,10 @@ TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
     EXPECT_EQ(current.lease.epoch, zombie.lease.epoch + 1);
     EXPECT_EQ(store_->heartbeat(zombie.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
     EXPECT_EQ(store_->intend_file(zombie.lease, "acme/z").error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->give_up_attempt(zombie.lease, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store_->give_up_attempt(zombie.lease, "x", true, 0).error().code,
+              ErrorCode::kConflict);
     EXPECT_EQ(store_->release(zombie.lease).error().code, ErrorCode::kConflict);
     EXPECT_EQ(store_->cancelled(zombie.lease).error().code, ErrorCode::kConflict);
     ASSERT_TRUE(finish(current));
@@ -134,7 +139,8 @@ TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
     const ClaimedJob zombie = claim();
     EXPECT_EQ(*store_->rescue(), 1U);
     EXPECT_EQ(store_->heartbeat(zombie.lease, {1, 10, "x"}).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code,
+              ErrorCode::kConflict);
 }
 
 TEST_P(JobStoreConformance, TwoFinishersOneWins) {
@@ -193,14 +199,17 @@ TEST_P(JobStoreConformance, AJobThatKeepsKillingTheDaemonFails) {
 
 TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
     const auto pending = submit().job_id;
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending)->status, JobStatus::kCancelled);
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending)->status,
+              JobStatus::kCancelled);
 
     submit();
     const ClaimedJob running = claim();
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), running.lease.job_id)->status, JobStatus::kInProgress);
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), running.lease.job_id)->status,
+              JobStatus::kInProgress);
     EXPECT_TRUE(*store_->heartbeat(running.lease, {1, 10, "reading"}));
     ASSERT_TRUE(store_->intend_file(running.lease, completion(running).file.key));
-    EXPECT_EQ(store_->complete(running.lease, completion(running)).error().code, ErrorCode::kCancelled);
+    EXPECT_EQ(store_->complete(running.lease, completion(running)).error().code,
+              ErrorCode::kCancelled);
     ASSERT_TRUE(store_->cancelled(running.lease));
     EXPECT_EQ(find(running.lease.job_id).status, JobStatus::kCancelled);
 
@@ -263,13 +272,24 @@ TEST_P(JobStoreConformance, ListsNewestFirstWithFilterAndTotal) {
     clock_.advance(std::chrono::seconds(1));
     const auto second = submit().job_id;
     submit("umbrella");
-    const auto page = store_->list(OrganizationScope::one("acme"), {.status = JobStatus::kPending, .job_type = "", .limit = 1, .offset = 0});
+    const auto page =
+        store_->list(OrganizationScope::one("acme"),
+                     {.status = JobStatus::kPending, .job_type = "", .limit = 1, .offset = 0});
     ASSERT_TRUE(page);
     EXPECT_EQ(page->total, 2);
     ASSERT_EQ(page->jobs.size(), 1U);
     EXPECT_EQ(page->jobs[0].job_id, second);
-    EXPECT_EQ(store_->list(OrganizationScope::one("acme"), {.status = {}, .job_type = "", .limit = 1, .offset = 1})->jobs[0].job_id, first);
-    EXPECT_EQ(store_->list(OrganizationScope::one("acme"), {.status = {}, .job_type = "crawl", .limit = 5, .offset = 0})->total, 0);
+    EXPECT_EQ(store_
+                  ->list(OrganizationScope::one("acme"),
+                         {.status = {}, .job_type = "", .limit = 1, .offset = 1})
+                  ->jobs[0]
+                  .job_id,
+              first);
+    EXPECT_EQ(store_
+                  ->list(OrganizationScope::one("acme"),
+                         {.status = {}, .job_type = "crawl", .limit = 5, .offset = 0})
+                  ->total,
+              0);
 }
 
 TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
@@ -279,18 +299,22 @@ TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
     started.mark_started = true;
     started.processed_items = 3;
     started.stage = "upload";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started)->status, JobStatus::kInProgress);
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started)->status,
+              JobStatus::kInProgress);
     ProgressReport warned;
-    warned.warning = model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
+    warned.warning =
+        model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
     EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned)->warnings.size(), 1U);
     ProgressReport done;
     done.mark_completed = true;
     done.metadata_patch_json = R"({"file_url": "s3://bucket/acme/x.csv", "filename": "x.csv"})";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done)->status, JobStatus::kCompletedWithWarnings);
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done)->status,
+              JobStatus::kCompletedWithWarnings);
     model::JobFile file;
     ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), id, file));
     EXPECT_EQ(file.file_url, "s3://bucket/acme/x.csv");
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started).error().code,
+              ErrorCode::kConflict);
     EXPECT_EQ(*store_->rescue(), 0U);
 }
 
@@ -299,18 +323,23 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
     ProgressReport both;
     both.mark_completed = true;
     both.mark_failed = "no";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both).error().code,
+              ErrorCode::kInvalidArgument);
     ProgressReport huge;
-    huge.metadata_patch_json = R"({"x": ")" + std::string(limits::kJobMetadataBytesMax, 'x') + "\"}";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge).error().code, ErrorCode::kInvalidArgument);
-    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}).error().code, ErrorCode::kConflict);
+    huge.metadata_patch_json =
+        R"({"x": ")" + std::string(limits::kJobMetadataBytesMax, 'x') + "\"}";
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge).error().code,
+              ErrorCode::kInvalidArgument);
+    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}).error().code,
+              ErrorCode::kConflict);
 }
 
 TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {
     const auto id = create_external().job_id;
     ProgressReport bad;
     bad.error = model::JobEntry{"k", "job", "t", "m", "", "", 0};
-    for (std::size_t index = 0; index < limits::kJobErrorsMax + 5; ++index) ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad));
+    for (std::size_t index = 0; index < limits::kJobErrorsMax + 5; ++index)
+        ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad));
     EXPECT_EQ(find(id).errors.size(), limits::kJobErrorsMax);
     EXPECT_EQ(find(id).failed_items, static_cast<std::int64_t>(limits::kJobErrorsMax + 5));
 }

@@ -5,7 +5,8 @@
 namespace export_worker::jobs {
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance,
-                         ::testing::Values(StoreFactory([](const std::string& directory, const Clock& clock) {
+                         ::testing::Values(StoreFactory([](const std::string& directory,
+                                                           const Clock& clock) {
                              auto store = open_sqlite_job_store(directory + "/jobs.db", clock);
                              EXPECT_TRUE(store) << store.error().message;
                              return store ? std::move(*store) : nullptr;

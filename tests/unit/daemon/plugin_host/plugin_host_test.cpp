@@ -18,7 +18,9 @@ namespace {
 using message::WireCode;
 using testing::TempDir;
 
-std::string fixture(const std::string& name) { return std::string(EXPORT_WORKER_FIXTURES_DIR) + "/" + name + ".so"; }
+std::string fixture(const std::string& name) {
+    return std::string(EXPORT_WORKER_FIXTURES_DIR) + "/" + name + ".so";
+}
 
 class PluginHostTest : public ::testing::Test {
 protected:
@@ -42,12 +44,14 @@ protected:
 
     const TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<auth::KeyStore> keys_ = std::move(*auth::KeyStore::open(dir_ / "auth.db", clock_));
-    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<auth::KeyStore> keys_ =
+        std::move(*auth::KeyStore::open(dir_ / "auth.db", clock_));
+    std::unique_ptr<jobs::JobStore> jobs_ =
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     auth::Authenticator authenticator_{*keys_};
     credentials::CredentialStore credentials_ = std::move(*credentials::CredentialStore::load({}));
-    std::unique_ptr<PluginHost> host_ =
-        std::move(*PluginHost::open(dir_ / "plugins", {&clock_, &authenticator_, jobs_.get(), &credentials_}));
+    std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(
+        dir_ / "plugins", {&clock_, &authenticator_, jobs_.get(), &credentials_}));
     PluginCall call_;
 };
 
@@ -60,14 +64,16 @@ TEST_F(PluginHostTest, LoadsTheSmallestPluginInBothLanguages) {
     EXPECT_EQ(call("minimal.echo", "\x81\xa1k\x07"), "ok");
     EXPECT_EQ(call_.writer.result, "\x81\xa1k\x07");
     EXPECT_EQ(host_->list()[0].handled, 1U);
-    auto other = PluginHost::open(dir_ / "other", {&clock_, &authenticator_, jobs_.get(), &credentials_});
+    auto other =
+        PluginHost::open(dir_ / "other", {&clock_, &authenticator_, jobs_.get(), &credentials_});
     EXPECT_TRUE((*other)->load("", fixture("minimal_cpp"), {}));
 }
 
 TEST_F(PluginHostTest, LoadsOnlyAPrivateCopy) {
     ASSERT_TRUE(host_->load("", fixture("minimal_c"), {}));
     std::vector<std::string> staged;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins")) staged.push_back(entry.path().string());
+    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins"))
+        staged.push_back(entry.path().string());
     ASSERT_EQ(staged.size(), 1U);
     struct stat info {};
     ASSERT_EQ(::stat(staged[0].c_str(), &info), 0);
@@ -91,10 +97,14 @@ TEST_F(PluginHostTest, RefusesFilesThatAreNoPlugin) {
     EXPECT_NE(refusal(dir_.write("text.so", "#!/bin/sh\n")).find("ELF magic"), std::string::npos);
     EXPECT_NE(refusal(dir_.path()).find("regular file"), std::string::npos);
     const std::string whole = testing::read_text(fixture("minimal_c"));
-    for (const std::size_t size : {std::size_t{5}, std::size_t{63}, std::size_t{200}, whole.size() / 2, whole.size() - 1}) {
-        EXPECT_NE(refusal(dir_.write("half.so", whole.substr(0, size))).find("ends early"), std::string::npos) << size;
+    for (const std::size_t size :
+         {std::size_t{5}, std::size_t{63}, std::size_t{200}, whole.size() / 2, whole.size() - 1}) {
+        EXPECT_NE(refusal(dir_.write("half.so", whole.substr(0, size))).find("ends early"),
+                  std::string::npos)
+            << size;
     }
-    EXPECT_NE(refusal("/usr/lib/x86_64-linux-gnu/libz.so.1").find("symbolic link"), std::string::npos);
+    EXPECT_NE(refusal("/usr/lib/x86_64-linux-gnu/libz.so.1").find("symbolic link"),
+              std::string::npos);
 }
 
 TEST_F(PluginHostTest, RefusesForeignElfFiles) {
@@ -113,18 +123,24 @@ TEST_F(PluginHostTest, RefusesForeignElfFiles) {
 
 TEST_F(PluginHostTest, RefusesEveryBrokenContractWithExpectedFoundAndHint) {
     const std::vector<std::pair<std::string, std::string>> cases{
-        {"other_major", "found major 99; rebuild broken 1.0.0"}, {"needs_newer_host", "needs minor 7"},
-        {"name_differs", "found brokem 1.0.0"},                  {"short_descriptor", "found 16"},
-        {"missing_handle", "null pointer among them"},           {"null_descriptor", "wants a newer host"},
-        {"no_entry", "mark it EW_EXPORT"},                       {"create_fails", "no such colour"},
-        {"self_test_fails", "the oracle is silent"},             {"describes_nothing", "no method"}};
+        {"other_major", "found major 99; rebuild broken 1.0.0"},
+        {"needs_newer_host", "needs minor 7"},
+        {"name_differs", "found brokem 1.0.0"},
+        {"short_descriptor", "found 16"},
+        {"missing_handle", "null pointer among them"},
+        {"null_descriptor", "wants a newer host"},
+        {"no_entry", "mark it EW_EXPORT"},
+        {"create_fails", "no such colour"},
+        {"self_test_fails", "the oracle is silent"},
+        {"describes_nothing", "no method"}};
     for (const auto& [defect, text] : cases) {
         const std::string message = refusal(fixture("broken_" + defect));
         EXPECT_NE(message.find(text), std::string::npos) << defect << ": " << message;
         EXPECT_NE(message.find("expected"), std::string::npos) << message;
     }
     EXPECT_TRUE(host_->list().empty());
-    EXPECT_NE(refusal(fixture("minimal_c"), "download_url").find("calls itself minimal"), std::string::npos);
+    EXPECT_NE(refusal(fixture("minimal_c"), "download_url").find("calls itself minimal"),
+              std::string::npos);
 }
 
 TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {
@@ -142,13 +158,14 @@ TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {
 
 TEST_F(PluginHostTest, RefusesASecondPluginOfTheSameName) {
     ASSERT_TRUE(host_->load("", fixture("minimal_c"), {}));
-    EXPECT_NE(refusal(fixture("minimal_cpp")).find("already loaded as generation 1"), std::string::npos);
+    EXPECT_NE(refusal(fixture("minimal_cpp")).find("already loaded as generation 1"),
+              std::string::npos);
 }
 
 TEST_F(PluginHostTest, MisbehaviourCostsOneReply) {
     ASSERT_TRUE(host_->load("", fixture("misbehaving"), {}));
-    for (const char* method : {"bad.throw", "bad.throw_int", "bad.nothing", "bad.both", "bad.twice", "bad.garbage", "bad.oversize",
-                               "bad.status", "bad.code"}) {
+    for (const char* method : {"bad.throw", "bad.throw_int", "bad.nothing", "bad.both", "bad.twice",
+                               "bad.garbage", "bad.oversize", "bad.status", "bad.code"}) {
         EXPECT_EQ(call(method), "plugin_fault") << method;
         EXPECT_EQ(call_.writer.error.message.find("thrown across"), std::string::npos);
         EXPECT_EQ(call("bad.good"), "ok");

@@ -20,10 +20,12 @@ using std::chrono::milliseconds;
 class DataServerTest : public ::testing::Test {
 protected:
     void start(unsigned workers = 2) {
-        ASSERT_TRUE(plugins_->load("", std::string(EXPORT_WORKER_FIXTURES_DIR) + "/misbehaving.so", {}));
+        ASSERT_TRUE(
+            plugins_->load("", std::string(EXPORT_WORKER_FIXTURES_DIR) + "/misbehaving.so", {}));
         auto socket = transport::ServerSocket::open(endpoint_, 0600);
         ASSERT_TRUE(socket) << socket.error().message;
-        server_ = std::make_unique<DataServer>(std::move(*socket), dispatcher_, system_clock(), workers);
+        server_ =
+            std::make_unique<DataServer>(std::move(*socket), dispatcher_, system_clock(), workers);
         client_.emplace(std::move(*transport::Client::open(endpoint_)));
         ASSERT_TRUE(client_->wait_connected(milliseconds(5000)));
     }
@@ -51,13 +53,16 @@ protected:
 
     const testing::TempDir dir_;
     const std::string endpoint_ = "ipc://" + dir_.path() + "/run/data.sock";
-    std::unique_ptr<auth::KeyStore> keys_ = std::move(*auth::KeyStore::open(dir_ / "auth.db", system_clock()));
-    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", system_clock()));
-    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
+    std::unique_ptr<auth::KeyStore> keys_ =
+        std::move(*auth::KeyStore::open(dir_ / "auth.db", system_clock()));
+    std::unique_ptr<jobs::JobStore> jobs_ =
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", system_clock()));
+    std::unique_ptr<catalog::CatalogStore> catalog_ =
+        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
     auth::Authenticator authenticator_{*keys_};
     credentials::CredentialStore credentials_ = std::move(*credentials::CredentialStore::load({}));
-    std::unique_ptr<plugin_host::PluginHost> plugins_ = std::move(
-        *plugin_host::PluginHost::open(dir_ / "plugins", {&system_clock(), &authenticator_, jobs_.get(), &credentials_}));
+    std::unique_ptr<plugin_host::PluginHost> plugins_ = std::move(*plugin_host::PluginHost::open(
+        dir_ / "plugins", {&system_clock(), &authenticator_, jobs_.get(), &credentials_}));
     exports::ExportService exports_{*jobs_, *catalog_, [] {}};
     Dispatcher dispatcher_{{authenticator_, *plugins_, {*jobs_, exports_}}};
     std::unique_ptr<DataServer> server_;
@@ -70,7 +75,8 @@ TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     EXPECT_EQ(reply["id"], "x-1");
     EXPECT_EQ(reply["result"]["pong"], true);
     EXPECT_FALSE(reply.contains("served_by"));
-    EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(), 36U);  // Made by the daemon.
+    EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(),
+              36U);  // Made by the daemon.
     const json by_plugin = call({{"v", 1}, {"method", "bad.good"}});
     EXPECT_EQ(by_plugin["served_by"]["plugin"], "misbehaving");
     EXPECT_EQ(by_plugin["served_by"]["generation"], 1);
@@ -83,7 +89,8 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
     EXPECT_EQ(code({{"v", 2}, {"method", "sys.ping"}}), "bad_request");
     EXPECT_EQ(code({{"v", 1}, {"method", "no.such"}}), "unknown_method");
     EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}, {"deadline_ms", 0}}), "expired");
-    EXPECT_EQ(code({{"v", 1}, {"method", "jobs.get"}, {"params", {{"job_id", "x"}}}}), "unauthenticated");
+    EXPECT_EQ(code({{"v", 1}, {"method", "jobs.get"}, {"params", {{"job_id", "x"}}}}),
+              "unauthenticated");
     EXPECT_EQ(code({{"v", 1}, {"method", "bad.throw"}}), "plugin_fault");
     EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "ok");
     ASSERT_TRUE(client_->send("\xc1 not msgpack"));
@@ -97,11 +104,17 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
 TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {
     start();
     const auto reader = keys_->create("acme", "", {"product:read"});
-    const json auth = {{"authorization", "Bearer " + reader->text}, {"permissions", {"job:create", "job:read"}}};
-    const json refused = call({{"v", 1}, {"method", "jobs.create"}, {"auth", auth}, {"params", {{"job_type", "export"}, {"total_items", 1}}}});
+    const json auth = {{"authorization", "Bearer " + reader->text},
+                       {"permissions", {"job:create", "job:read"}}};
+    const json refused = call({{"v", 1},
+                               {"method", "jobs.create"},
+                               {"auth", auth},
+                               {"params", {{"job_type", "export"}, {"total_items", 1}}}});
     EXPECT_EQ(refused["error"]["code"], "permission_denied");
     EXPECT_EQ(refused["error"]["message"], "Missing required permission: job:create");
-    EXPECT_EQ(code({{"v", 1}, {"method", "exports.submit"}, {"auth", auth}, {"params", json::object()}}), "ok");
+    EXPECT_EQ(
+        code({{"v", 1}, {"method", "exports.submit"}, {"auth", auth}, {"params", json::object()}}),
+        "ok");
 }
 
 TEST_F(DataServerTest, ExpiredWorkIsNeverStartedAndLateWorkIsAnsweredOnce) {
@@ -146,7 +159,8 @@ TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
     EXPECT_EQ(std::ranges::count(answers, 1), kCalls);
     const Ledger& ledger = server_->ledger();
     EXPECT_EQ(ledger.accepted.load(), static_cast<std::uint64_t>(kCalls));
-    EXPECT_EQ(ledger.replied.load() + ledger.error_replied.load(), static_cast<std::uint64_t>(kCalls));
+    EXPECT_EQ(ledger.replied.load() + ledger.error_replied.load(),
+              static_cast<std::uint64_t>(kCalls));
 }
 
 TEST_F(DataServerTest, DrainingRefusesNewWork) {

@@ -12,10 +12,13 @@ namespace {
 
 using testing::TempDir;
 
-constexpr std::array<const char*, 1> kOne{"CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT"};
+constexpr std::array<const char*, 1> kOne{
+    "CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT"};
 constexpr std::array<const char*, 2> kTwo{kOne[0], "ALTER TABLE t ADD COLUMN extra TEXT"};
 
-DatabaseOptions options(const std::string& path) { return {.path = path, .application_id = 77, .migrations = kOne}; }
+DatabaseOptions options(const std::string& path) {
+    return {.path = path, .application_id = 77, .migrations = kOne};
+}
 
 Result<void> insert(Database& database, const std::string& key, std::int64_t number) {
     return database.write([&](Connection& connection) {
@@ -23,7 +26,8 @@ Result<void> insert(Database& database, const std::string& key, std::int64_t num
     });
 }
 std::int64_t count(Database& database) {
-    return *database.read([](Connection& connection) { return connection.query_integer("SELECT count(*) FROM t"); });
+    return *database.read(
+        [](Connection& connection) { return connection.query_integer("SELECT count(*) FROM t"); });
 }
 
 TEST(Database, KeepsWhatWasWritten) {
@@ -57,10 +61,12 @@ TEST(Database, ManyThreadsShareCommits) {
     for (int thread = 0; thread < 8; ++thread) {
         threads.emplace_back([&, thread] {
             for (int index = 0; index < 50; ++index) {
-                EXPECT_TRUE(insert(**database, std::to_string(thread) + "." + std::to_string(index), index));
+                EXPECT_TRUE(insert(**database, std::to_string(thread) + "." + std::to_string(index),
+                                   index));
                 // Every tenth fails on purpose, in a group with others.
                 if (index % 10 == 0) {
-                    EXPECT_FALSE(insert(**database, std::to_string(thread) + "." + std::to_string(index), index));
+                    EXPECT_FALSE(insert(
+                        **database, std::to_string(thread) + "." + std::to_string(index), index));
                 }
             }
         });
@@ -78,7 +84,9 @@ TEST(Database, MigratesForwardAndRefusesANewerFile) {
     const auto refused = Database::open(options(dir / "d.db"));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
-    EXPECT_NE(refused.error().message.find("expected schema version 1 or older, found 2"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("expected schema version 1 or older, found 2"),
+              std::string::npos)
+        << refused.error().message;
 }
 
 TEST(Database, RefusesForeignAndDamagedFiles) {
@@ -98,7 +106,8 @@ TEST(Database, RefusesForeignAndDamagedFiles) {
 TEST(Database, ReadersCannotWrite) {
     const TempDir dir;
     auto database = Database::open(options(dir / "d.db"));
-    const auto refused = (*database)->read([](Connection& connection) { return connection.execute("DELETE FROM t"); });
+    const auto refused = (*database)->read(
+        [](Connection& connection) { return connection.execute("DELETE FROM t"); });
     EXPECT_FALSE(refused);
 }
 

@@ -20,7 +20,9 @@ std::string packed(const json& value) {
     json::to_msgpack(value, out);
     return out;
 }
-json minimal() { return {{"v", 1}, {"method", "sys.ping"}}; }
+json minimal() {
+    return {{"v", 1}, {"method", "sys.ping"}};
+}
 
 WireError refusal(const std::string& bytes) {
     const auto request = decode_request(bytes);
@@ -30,9 +32,18 @@ WireError refusal(const std::string& bytes) {
 
 TEST(DecodeRequest, ReadsEveryFieldInAnyOrder) {
     const json params = {{"job_id", "j"}, {"deep", {{"list", {1, "two", nullptr}}}}};
-    const std::string bytes = packed({{"v", 1}, {"id", "r1"}, {"method", "download_url.get"}, {"deadline_ms", 1500},
-                                      {"auth", {{"authorization", "Bearer x"}, {"organization_id", "acme"}, {"session", "s"}, {"new", {1}}}},
-                                      {"trace", "t"}, {"params", params}, {"unknown", {{"ignored", true}}}});
+    const std::string bytes = packed({{"v", 1},
+                                      {"id", "r1"},
+                                      {"method", "download_url.get"},
+                                      {"deadline_ms", 1500},
+                                      {"auth",
+                                       {{"authorization", "Bearer x"},
+                                        {"organization_id", "acme"},
+                                        {"session", "s"},
+                                        {"new", {1}}}},
+                                      {"trace", "t"},
+                                      {"params", params},
+                                      {"unknown", {{"ignored", true}}}});
     const auto request = decode_request(bytes);
     ASSERT_TRUE(request) << request.error().error.message;
     EXPECT_EQ(request->id, "r1");
@@ -56,7 +67,8 @@ TEST(DecodeRequest, FindsParamsWhateverHeaderTheNextKeyHas) {
     };
     for (int form = 0; form < 4; ++form) {
         const std::string params = "\x81\xa1k\x07";
-        const std::string bytes = "\x83" + text("params", form) + params + text("v", form) + "\x01" + text("method", form) + text("m.x", form);
+        const std::string bytes = "\x83" + text("params", form) + params + text("v", form) +
+                                  "\x01" + text("method", form) + text("m.x", form);
         const auto request = decode_request(bytes);
         ASSERT_TRUE(request) << form << request.error().error.message;
         EXPECT_EQ(request->params, params) << form;
@@ -100,7 +112,10 @@ TEST(DecodeRequest, RoundTripsWhatEncodeWrites) {
 }
 
 TEST(DecodeRequest, RefusesEveryTruncation) {
-    const std::string bytes = packed({{"v", 1}, {"id", "r1"}, {"method", "a.b"}, {"params", {{"job_id", "x"}, {"n", {1, 2, 3}}}}});
+    const std::string bytes = packed({{"v", 1},
+                                      {"id", "r1"},
+                                      {"method", "a.b"},
+                                      {"params", {{"job_id", "x"}, {"n", {1, 2, 3}}}}});
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         EXPECT_EQ(refusal(bytes.substr(0, size)).code, WireCode::kBadRequest) << size;
     }
@@ -114,19 +129,26 @@ TEST(DecodeRequest, RefusesTrailingBytes) {
 }
 
 TEST(DecodeRequest, RefusesDuplicateKeysAtEveryDepth) {
-    EXPECT_NE(refusal("\x83\xa1v\x01\xa1v\x01\xa6method\xa1x").message.find("a key twice"), std::string::npos);
-    EXPECT_NE(refusal("\x83\xa1v\x01\xa6method\xa1x\xa6params\x82\xa1" "a\x01\xa1" "a\x02").message.find("a key twice"), std::string::npos);
+    EXPECT_NE(refusal("\x83\xa1v\x01\xa1v\x01\xa6method\xa1x").message.find("a key twice"),
+              std::string::npos);
+    EXPECT_NE(refusal("\x83\xa1v\x01\xa6method\xa1x\xa6params\x82\xa1"
+                      "a\x01\xa1"
+                      "a\x02")
+                  .message.find("a key twice"),
+              std::string::npos);
 }
 
 TEST(DecodeRequest, RefusesTextThatIsNotUtf8) {
-    EXPECT_NE(refusal("\x83\xa1v\x01\xa6method\xa1x\xa1z\xa1\xff").message.find("UTF-8"), std::string::npos);
+    EXPECT_NE(refusal("\x83\xa1v\x01\xa6method\xa1x\xa1z\xa1\xff").message.find("UTF-8"),
+              std::string::npos);
 }
 
 TEST(DecodeRequest, RefusesDeepNestingWithoutRecursion) {
     std::string bytes = "\x83\xa1v\x01\xa6method\xa1x\xa1z" + std::string(100'000, '\x91') + "\xc0";
     EXPECT_NE(refusal(bytes).message.find("nesting deeper"), std::string::npos);
     json deep = 1;
-    for (std::size_t level = 0; level < limits::kMessageDepthMax - 1; ++level) deep = json::array({deep});
+    for (std::size_t level = 0; level < limits::kMessageDepthMax - 1; ++level)
+        deep = json::array({deep});
     json request = minimal();
     request["z"] = deep;
     EXPECT_TRUE(decode_request(packed(request)));
@@ -141,8 +163,10 @@ TEST(DecodeRequest, RefusesTooManyNodes) {
 }
 
 TEST(DecodeRequest, RefusesContainersThatAnnounceMoreThanThereIs) {
-    EXPECT_NE(refusal("\xdd\xff\xff\xff\xff").message.find("longer than the message"), std::string::npos);
-    EXPECT_NE(refusal("\xdf\x7f\xff\xff\xff").message.find("longer than the message"), std::string::npos);
+    EXPECT_NE(refusal("\xdd\xff\xff\xff\xff").message.find("longer than the message"),
+              std::string::npos);
+    EXPECT_NE(refusal("\xdf\x7f\xff\xff\xff").message.find("longer than the message"),
+              std::string::npos);
 }
 
 TEST(DecodeRequest, RefusesOversizeWithItsOwnCode) {
@@ -150,21 +174,29 @@ TEST(DecodeRequest, RefusesOversizeWithItsOwnCode) {
 }
 
 TEST(DecodeRequest, RefusesBinExtAndKeysThatAreNoText) {
-    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xc4\x01\x00", 18)).message.find("bin"), std::string::npos);
-    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xd4\x01\x00", 18)).message.find("ext"), std::string::npos);
-    EXPECT_NE(refusal("\x82\xa1v\x01\x07\x01").message.find("key that is not a string"), std::string::npos);
+    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xc4\x01\x00", 18))
+                  .message.find("bin"),
+              std::string::npos);
+    EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xd4\x01\x00", 18))
+                  .message.find("ext"),
+              std::string::npos);
+    EXPECT_NE(refusal("\x82\xa1v\x01\x07\x01").message.find("key that is not a string"),
+              std::string::npos);
     EXPECT_NE(refusal("\x92\x01\x02").message.find("expected a msgpack map"), std::string::npos);
 }
 
 TEST(DecodeRequest, ChecksVersionMethodAndTypes) {
-    EXPECT_NE(refusal(packed({{"v", 2}, {"method", "x"}})).message.find("v: expected 1, found 2"), std::string::npos);
-    EXPECT_NE(refusal(packed({{"method", "x"}})).message.find("v: expected 1, found 0"), std::string::npos);
+    EXPECT_NE(refusal(packed({{"v", 2}, {"method", "x"}})).message.find("v: expected 1, found 2"),
+              std::string::npos);
+    EXPECT_NE(refusal(packed({{"method", "x"}})).message.find("v: expected 1, found 0"),
+              std::string::npos);
     EXPECT_NE(refusal(packed({{"v", 1}})).message.find("method"), std::string::npos);
     for (const char* key : {"id", "method", "deadline_ms", "auth", "params", "trace"}) {
         for (const json& wrong : {json(-1), json(1.5), json(nullptr), json::array()}) {
             json request = minimal();
             request[key] = wrong;
-            EXPECT_NE(refusal(packed(request)).message.find(key), std::string::npos) << key << wrong;
+            EXPECT_NE(refusal(packed(request)).message.find(key), std::string::npos)
+                << key << wrong;
         }
     }
     json request = minimal();
@@ -182,7 +214,8 @@ TEST(DecodeRequest, ChecksSizesAndKeepsTheIdForTheReply) {
     EXPECT_EQ(refused.error().id, "my-id");
     request["deadline_ms"] = 1;
     request["id"] = std::string(limits::kRequestIdBytesMax + 1, 'x');
-    EXPECT_NE(refusal(packed(request)).message.find("id: expected at most 64 bytes, found 65"), std::string::npos);
+    EXPECT_NE(refusal(packed(request)).message.find("id: expected at most 64 bytes, found 65"),
+              std::string::npos);
     request["id"] = "a\nb";
     EXPECT_NE(refusal(packed(request)).message.find("control"), std::string::npos);
 }
@@ -196,7 +229,9 @@ TEST(ValidateObject, TakesOneObjectOfAnyType) {
 }
 
 TEST(DownloadUrl, ParamsAreBounded) {
-    const auto decode = [](const json& params) { return decode_download_url_params(packed(params)).has_value(); };
+    const auto decode = [](const json& params) {
+        return decode_download_url_params(packed(params)).has_value();
+    };
     EXPECT_TRUE(decode({{"job_id", "x"}}));
     EXPECT_TRUE(decode({{"a", {{"job_id", 7}}}, {"job_id", std::string(128, 'x')}}));
     EXPECT_TRUE(decode({{"job_id", "🟢"}}));
@@ -236,8 +271,10 @@ TEST(Reply, RoundTripsResultsAndErrors) {
 }
 
 TEST(Reply, RefusesGarbage) {
-    for (const std::string& bad : {std::string(), std::string("\xc1"), std::string("\x80"), packed({{"v", 2}, {"ok", true}}),
-                                   packed({{"v", 1}, {"ok", true}}), packed({{"v", 1}, {"ok", false}}), std::string("\xdd\xff\xff\xff\xff")}) {
+    for (const std::string& bad :
+         {std::string(), std::string("\xc1"), std::string("\x80"), packed({{"v", 2}, {"ok", true}}),
+          packed({{"v", 1}, {"ok", true}}), packed({{"v", 1}, {"ok", false}}),
+          std::string("\xdd\xff\xff\xff\xff")}) {
         EXPECT_FALSE(decode_reply(bad));
     }
 }

@@ -18,7 +18,9 @@ namespace {
 using std::chrono::milliseconds;
 using testing::TempDir;
 
-std::string endpoint_in(const TempDir& dir) { return "ipc://" + dir.path() + "/run/data.sock"; }
+std::string endpoint_in(const TempDir& dir) {
+    return "ipc://" + dir.path() + "/run/data.sock";
+}
 
 // Waits for one message and sends it back in capitals.
 void echo_once(ServerSocket& server) {
@@ -43,8 +45,8 @@ std::optional<std::string> wait_for_reply(Client& client) {
 
 TEST(Endpoint, TakesAbsoluteIpcPathsOnly) {
     EXPECT_EQ(*ipc_path("ipc:///run/x.sock"), "/run/x.sock");
-    for (const std::string& bad : {std::string("tcp://127.0.0.1:5555"), std::string("ipc://run/x"), std::string("ipc://"),
-                                   "ipc:///" + std::string(200, 'x')}) {
+    for (const std::string& bad : {std::string("tcp://127.0.0.1:5555"), std::string("ipc://run/x"),
+                                   std::string("ipc://"), "ipc:///" + std::string(200, 'x')}) {
         EXPECT_EQ(ipc_path(bad).error().code, ErrorCode::kInvalidArgument) << bad;
     }
 }
@@ -110,7 +112,8 @@ TEST(Client, SurvivesALostReplyAndARestartedServer) {
     ASSERT_TRUE(client->send("one"));
     server.reset();  // Takes "one" with it.
     const unsigned before = client->losses();
-    for (int rounds = 0; rounds < 500 && client->losses() == before; ++rounds) client->wait(milliseconds(20), -1);
+    for (int rounds = 0; rounds < 500 && client->losses() == before; ++rounds)
+        client->wait(milliseconds(20), -1);
     EXPECT_EQ(client->losses(), before + 1);
     EXPECT_FALSE(client->connected());
     EXPECT_FALSE(client->send("two"));
@@ -129,10 +132,13 @@ TEST(Client, ReconnectDropsLateReplies) {
     ASSERT_TRUE(client->send("late"));
     Envelope envelope;
     std::string body;
-    for (int rounds = 0; rounds < 500 && server->receive(envelope, body) != ReceiveOutcome::kMessage; ++rounds) server->wait(milliseconds(20), -1);
+    for (int rounds = 0;
+         rounds < 500 && server->receive(envelope, body) != ReceiveOutcome::kMessage; ++rounds)
+        server->wait(milliseconds(20), -1);
     client->reconnect();
     ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
-    (void)server->send(envelope, "too late");  // Gone, or dropped: never delivered to the new connection.
+    (void)server->send(envelope,
+                       "too late");  // Gone, or dropped: never delivered to the new connection.
     ASSERT_TRUE(client->send("fresh"));
     echo_once(*server);
     EXPECT_EQ(wait_for_reply(*client), "re:fresh");
