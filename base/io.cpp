@@ -65,18 +65,6 @@ Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for
     return {};
 }
 
-Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode) {
-    const std::string temporary = path + ".tmp";
-    const UniqueFd fd(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (!fd) return fail(errno_error("create " + temporary, errno));
-    EW_CHECK(write_all(fd.get(), bytes, temporary));
-    if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + temporary, errno));
-    if (::rename(temporary.c_str(), path.c_str()) != 0)
-        return fail(errno_error("rename to " + path, errno));
-    return sync_directory(std::filesystem::path(path).parent_path().string());
-}
-
 Result<void> sync_directory(const std::string& path) {
     const std::string name = path.empty() ? "." : path;
     const UniqueFd fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -1,6 +1,4 @@
 // Files, the careful way: whole reads with a bound, whole writes, syncs that are checked.
-//
-// A crash during replace_file() leaves the old file or the new one, and at most one "NAME.tmp".
 #pragma once
 
 #include <sys/types.h>
@@ -22,9 +20,6 @@ namespace export_worker {
 // Writes all of `bytes` at the current offset; retries short writes and EINTR.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view bytes,
                                      std::string_view path_for_errors);
-// Writes NAME.tmp, syncs, renames over `path`, syncs the directory.
-[[nodiscard]] Result<void> replace_file(const std::string& path, std::string_view bytes,
-                                        mode_t mode);
 // Makes the entry of a created, renamed or deleted file durable.
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 // Creates `path` and its parents with `mode`; an existing directory is fine and keeps its mode.

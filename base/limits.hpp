@@ -93,7 +93,6 @@ inline constexpr std::size_t kStoresMax = 64;
 inline constexpr std::size_t kConfigFileBytesMax = 1024 * 1024;
 inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
 inline constexpr std::size_t kApiKeysMax = 100'000;
-inline constexpr std::size_t kPermissionsPerKeyMax = 32;
 
 // --- databases ---
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;

@@ -1,4 +1,5 @@
 // catalog import, catalog generate, sign: lines in, lines out.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -62,7 +63,10 @@ public:
     }
     [[nodiscard]] const message::WireError& error() const { return error_; }
     [[nodiscard]] std::int64_t rejected() const { return rejected_; }
-    [[nodiscard]] json report() const {
+    [[nodiscard]] json report() {
+        // What was found here and what the daemon found come in at different times.
+        std::sort(errors_.begin(), errors_.end(),
+                  [](const json& a, const json& b) { return a["line"] < b["line"]; });
         return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}};
     }
 

@@ -39,6 +39,16 @@ constexpr std::size_t kReadChunkBytes = 4096;
 constexpr std::size_t kSendChunkBytes =
     64 * 1024;  // Each within kHttpWriteTimeout: about 2 KiB a second at least.
 
+const char* method_name(Method method) {
+    switch (method) {
+        case Method::kGet: return "GET";
+        case Method::kHead: return "HEAD";
+        case Method::kPost: return "POST";
+        case Method::kOptions: return "OPTIONS";
+    }
+    return "?";
+}
+
 class Session {
 public:
     Session(tcp::socket socket, SessionParts& parts)
@@ -199,8 +209,8 @@ awaitable<bool> Session::serve_one(const RequestHead& head) {
     }
     const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(
         std::chrono::steady_clock::now() - started);
-    spdlog::info("{} {} {} {}us id={}", status, head.method == Method::kPost ? "POST" : "GET",
-                 redact_url(head.target), taken.count(), request_id);
+    spdlog::info("{} {} {} {}us id={}", status, method_name(head.method), redact_url(head.target),
+                 taken.count(), request_id);
     co_return written&& keep_alive;
 }
 

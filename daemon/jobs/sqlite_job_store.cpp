@@ -6,6 +6,8 @@
 #include "base/crypto/uuid.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/jobs/job_rows.hpp"
+#include "daemon/jobs/job_schema.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::jobs {
@@ -20,148 +22,6 @@ using model::OrganizationScope;
 using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
-
-constexpr std::int64_t kApplicationId = 0x45574a31;  // "EWJ1"
-
-constexpr std::array<const char*, 1> kMigrations{R"sql(
-CREATE TABLE job (
-    job_id          TEXT PRIMARY KEY,
-    organization_id TEXT NOT NULL,
-    job_type        TEXT NOT NULL,
-    runner          TEXT NOT NULL CHECK (runner IN ('daemon', 'external')),
-    status          TEXT NOT NULL CHECK (status IN ('pending', 'in_progress', 'completed', 'completed_with_warnings',
-                                                    'partial_success', 'failed', 'cancelled')),
-    epoch           INTEGER NOT NULL DEFAULT 0,
-    attempt         INTEGER NOT NULL DEFAULT 0,
-    crashes         INTEGER NOT NULL DEFAULT 0,
-    cancel_us       INTEGER,
-    due_us          INTEGER NOT NULL,
-    spec            TEXT NOT NULL,
-    total_items     INTEGER NOT NULL CHECK (total_items >= 0),
-    processed_items INTEGER NOT NULL DEFAULT 0 CHECK (processed_items >= 0),
-    failed_items    INTEGER NOT NULL DEFAULT 0,
-    warned_items    INTEGER NOT NULL DEFAULT 0,
-    stage           TEXT NOT NULL DEFAULT '',
-    message         TEXT NOT NULL DEFAULT '',
-    metadata        TEXT NOT NULL,
-    file_url        TEXT NOT NULL DEFAULT '',
-    filename        TEXT NOT NULL DEFAULT '',
-    error_message   TEXT NOT NULL DEFAULT '',
-    triggered_by    TEXT NOT NULL DEFAULT '',
-    created_us      INTEGER NOT NULL,
-    started_us      INTEGER,
-    completed_us    INTEGER,
-    CHECK ((completed_us IS NOT NULL) = (status NOT IN ('pending', 'in_progress')))
-) STRICT;
-CREATE INDEX job_claimable ON job (due_us, job_id) WHERE status = 'pending' AND runner = 'daemon';
-CREATE INDEX job_running ON job (job_id) WHERE status = 'in_progress' AND runner = 'daemon';
-CREATE INDEX job_listing ON job (organization_id, created_us DESC, job_id DESC);
-CREATE TABLE job_entry (
-    job_id   TEXT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
-    kind     TEXT NOT NULL CHECK (kind IN ('error', 'warning')),
-    number   INTEGER NOT NULL,
-    body     TEXT NOT NULL,
-    PRIMARY KEY (job_id, kind, number)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE file (
-    file_key TEXT PRIMARY KEY,
-    job_id   TEXT NOT NULL REFERENCES job (job_id),
-    epoch    INTEGER NOT NULL,
-    state    TEXT NOT NULL CHECK (state IN ('intended', 'live')),
-    bytes    INTEGER,
-    sha256   TEXT,
-    intended_us INTEGER NOT NULL
-) STRICT;
-CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
-)sql"};
-
-#define EW_JOB_COLUMNS                                                                           \
-    "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
-    "spec, total_items, "                                                                        \
-    "processed_items, failed_items, warned_items, stage, message, metadata, error_message, "     \
-    "triggered_by, "                                                                             \
-    "created_us, started_us, completed_us"
-
-Job read_job(const Statement& row) {
-    Job job;
-    job.job_id = row.string(0);
-    job.organization_id = row.string(1);
-    job.job_type = row.string(2);
-    job.runner = row.text(3) == "daemon" ? JobRunner::kDaemon : JobRunner::kExternal;
-    job.status = model::parse_job_status(row.text(4)).value_or(JobStatus::kFailed);
-    job.epoch = row.integer(5);
-    job.attempt = static_cast<int>(row.integer(6));
-    job.cancel_requested = row.integer(7) != 0;
-    job.spec_json = row.string(8);
-    job.total_items = row.integer(9);
-    job.processed_items = row.integer(10);
-    job.failed_items = row.integer(11);
-    job.warned_items = row.integer(12);
-    job.stage = row.string(13);
-    job.message = row.string(14);
-    job.metadata_json = row.string(15);
-    job.error_message = row.string(16);
-    job.triggered_by = row.string(17);
-    job.created_us = row.integer(18);
-    job.started_us = row.optional_integer(19);
-    job.completed_us = row.optional_integer(20);
-    return job;
-}
-
-std::string entry_to_json(const JobEntry& entry) {
-    json out = {{"entity_key", entry.entity_key},
-                {"entity_type", entry.entity_type},
-                {"error_type", entry.error_type},
-                {"message", entry.message},
-                {"step", entry.step},
-                {"at_us", entry.at_us}};
-    if (!entry.details_json.empty())
-        out["details"] = json::parse(entry.details_json, nullptr, false);
-    return out.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-JobEntry entry_from_json(std::string_view text) {
-    const json in = json::parse(text, nullptr, false);
-    JobEntry entry;
-    if (!in.is_object()) return entry;
-    entry.entity_key = in.value("entity_key", "");
-    entry.entity_type = in.value("entity_type", "job");
-    entry.error_type = in.value("error_type", "");
-    entry.message = in.value("message", "");
-    entry.step = in.value("step", "");
-    entry.at_us = in.value("at_us", std::int64_t{0});
-    if (in.contains("details")) entry.details_json = in["details"].dump();
-    return entry;
-}
-
-tl::unexpected<Error> not_found() {
-    return fail(ErrorCode::kNotFound, "Job not found");
-}
-tl::unexpected<Error> lease_lost(const Lease& lease) {
-    return fail(ErrorCode::kConflict, "job " + lease.job_id + ": the lease with epoch " +
-                                          std::to_string(lease.epoch) + " is no longer valid");
-}
-
-Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
-    Job job;
-    {
-        Statement row = connection.statement(
-            "SELECT " EW_JOB_COLUMNS
-            " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
-        EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
-        if (!found) return not_found();
-        job = read_job(row);
-    }
-    Statement entries = connection.statement(
-        "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
-    entries.bind(job_id);
-    for (;;) {
-        EW_TRY(const bool more, entries.step());
-        if (!more) return job;
-        (entries.text(0) == "error" ? job.errors : job.warnings)
-            .push_back(entry_from_json(entries.text(1)));
-    }
-}
 
 // The text under `key`, or nothing when it is absent or no text.
 std::string text_member(const json& object, const char* key) {
@@ -606,7 +466,7 @@ Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
                                                         const Clock& clock) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
            sqlite::Database::open(
-               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+               {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations}));
     return std::unique_ptr<JobStore>(std::make_unique<SqliteJobStore>(std::move(database), clock));
 }
 

@@ -142,10 +142,4 @@ Result<std::int64_t> Connection::query_integer(const std::string& sql) {
     return sqlite3_column_int64(compiled, 0);
 }
 
-Result<void> Connection::backup_to(const std::string& path) {
-    Statement vacuum = statement("VACUUM INTO ?1");
-    vacuum.bind(path);
-    return vacuum.run();
-}
-
 }  // namespace export_worker::sqlite

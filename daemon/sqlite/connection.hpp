@@ -82,8 +82,6 @@ public:
     [[nodiscard]] std::int64_t changes() const;
     // The first column of the first row.
     [[nodiscard]] Result<std::int64_t> query_integer(const std::string& sql);
-    // Copies the whole database, as committed now, into a new file. Errors: those of step().
-    [[nodiscard]] Result<void> backup_to(const std::string& path);
 
 private:
     explicit Connection(sqlite3* database) : database_(database) {}

@@ -31,14 +31,6 @@ TEST(ReadSecretFile, RefusesOneThatOthersMayRead) {
     EXPECT_NE(bad.error().message.find("chmod"), std::string::npos);
 }
 
-TEST(ReplaceFile, LeavesOnlyTheNewContent) {
-    const TempDir dir;
-    ASSERT_TRUE(replace_file(dir / "f", "one", 0600));
-    ASSERT_TRUE(replace_file(dir / "f", "two", 0600));
-    EXPECT_EQ(testing::read_text(dir / "f"), "two");
-    EXPECT_FALSE(std::filesystem::exists(dir / "f.tmp"));
-}
-
 TEST(MakeDirectories, CreatesParentsAndRefusesAFileInTheWay) {
     const TempDir dir;
     ASSERT_TRUE(make_directories(dir / "a/b/c", 0750));

@@ -163,6 +163,43 @@ TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
               static_cast<std::uint64_t>(kCalls));
 }
 
+TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
+    start(1);
+    constexpr std::size_t kExtra = 50;
+    const auto ping = [](std::size_t index) {
+        std::string bytes;
+        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}}, bytes);
+        return bytes;
+    };
+    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
+    std::size_t overloaded = 0;
+    std::size_t answered = 0;
+    const auto take = [&] {
+        while (auto bytes = client_->receive()) {
+            const json reply = json::from_msgpack(*bytes);
+            ++answered;
+            if (reply["ok"].get<bool>()) continue;
+            EXPECT_EQ(reply["error"]["code"], "overloaded");
+            EXPECT_EQ(reply["error"]["retryable"], true);
+            EXPECT_TRUE(reply["error"].contains("retry_after_ms"));
+            ++overloaded;
+        }
+    };
+    for (std::size_t index = 0; index < limits::kCallsMax + kExtra; ++index) {
+        while (!client_->send(ping(index))) client_->wait(milliseconds(1), -1);
+        take();
+    }
+    const std::size_t sent = limits::kCallsMax + kExtra + 1;
+    for (int rounds = 0; rounds < 2000 && answered < sent; ++rounds) {
+        client_->wait(milliseconds(10), -1);
+        take();
+    }
+    EXPECT_EQ(answered, sent);
+    // The worker slept 1.5 s over the first one: the queue filled up behind it.
+    EXPECT_GE(overloaded, 1U);
+    EXPECT_EQ(server_->ledger().overloaded.load(), overloaded);
+}
+
 TEST_F(DataServerTest, DrainingRefusesNewWork) {
     start();
     send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
