@@ -211,7 +211,7 @@ awaitable<bool> Session::serve_one(const RequestHead& head) {
         std::chrono::steady_clock::now() - started);
     spdlog::info("{} {} {} {}us id={}", status, method_name(head.method), redact_url(head.target),
                  taken.count(), request_id);
-    co_return written&& keep_alive;
+    co_return (written && keep_alive);
 }
 
 awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head,
