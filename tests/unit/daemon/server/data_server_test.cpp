@@ -46,6 +46,16 @@ protected:
         send(request);
         return receive();
     }
+    // The loop counts a reply after it has handed it over: the client may be a moment ahead.
+    bool ledger_adds_up() {
+        const Ledger& ledger = server_->ledger();
+        for (int rounds = 0; rounds < 500; ++rounds) {
+            if (ledger.accepted.load() == ledger.replied.load() + ledger.error_replied.load())
+                return true;
+            std::this_thread::sleep_for(milliseconds(10));
+        }
+        return false;
+    }
     std::string code(const json& request) {
         const json reply = call(request);
         return reply["ok"].get<bool>() ? "ok" : reply["error"]["code"].get<std::string>();
@@ -97,8 +107,7 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
     EXPECT_EQ(receive()["error"]["code"], "bad_request");
     ASSERT_TRUE(client_->send(std::string(limits::kRequestBytesMax + 1, 'x')));
     EXPECT_EQ(receive()["error"]["code"], "too_large");
-    const Ledger& ledger = server_->ledger();
-    EXPECT_EQ(ledger.accepted.load(), ledger.replied.load() + ledger.error_replied.load());
+    EXPECT_TRUE(ledger_adds_up());
 }
 
 TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {
@@ -159,8 +168,7 @@ TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
     EXPECT_EQ(std::ranges::count(answers, 1), kCalls);
     const Ledger& ledger = server_->ledger();
     EXPECT_EQ(ledger.accepted.load(), static_cast<std::uint64_t>(kCalls));
-    EXPECT_EQ(ledger.replied.load() + ledger.error_replied.load(),
-              static_cast<std::uint64_t>(kCalls));
+    EXPECT_TRUE(ledger_adds_up());
 }
 
 TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
