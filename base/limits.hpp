@@ -55,7 +55,7 @@ inline constexpr std::size_t kJobIdBytesMax = 128;
 inline constexpr std::size_t kOrganizationIdBytesMax = 64;
 inline constexpr std::size_t kJobMetadataBytesMax = 256 * 1024;
 inline constexpr std::size_t kJobErrorsMax =
-    1000;  // Entries kept on a job, errors and warnings each.
+    200;  // Entries kept on a job, errors and warnings each.
 inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
 inline constexpr std::size_t kJobTextBytesMax = 2048;       // Error text, stage, message.
 inline constexpr std::size_t kJobListLimitDefault = 50;
