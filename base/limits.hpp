@@ -39,14 +39,30 @@ inline constexpr std::chrono::milliseconds kSocketLinger{2'000};
 inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 inline constexpr unsigned kServerWorkersMax = 64;
+// A worker inside one request for longer than this is replaced, so that others do not wait for it.
+inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
+inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
+inline constexpr std::size_t kPinSlotsMax = kServerWorkersMax + kWorkersReplacedMax + 8;
 
 // --- plugins ---
 inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kPluginNoteBytesMax = 4096;
 inline constexpr std::size_t kPluginNameBytesMax = 64;
 inline constexpr std::size_t kPluginMethodsMax = 64;
-inline constexpr std::size_t kPluginGenerationsMax =
-    64;  // Loaded images of one process; then: restart.
+inline constexpr std::size_t kPluginGenerationsMax = 1024;  // Bound of [plugins] generations_max.
+inline constexpr std::size_t kPluginMappedBytesMax = 256 * 1024 * 1024;  // Files of mapped images.
+inline constexpr std::size_t kPluginReportsMax = 64;    // Reload reports kept in memory.
+inline constexpr std::size_t kPluginHistoryMax = 500;   // Entries kept on disk per plugin.
+inline constexpr std::size_t kPluginArtefactsKept = 8;  // Committed files kept for rolling back.
+inline constexpr std::size_t kPluginReloadsQueuedMax = 64;
+inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
+inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
+inline constexpr std::uint64_t kProbeAddressSpaceBytes = std::uint64_t{1} << 30U;
+inline constexpr std::uint64_t kProbeFilesMax = 64;
+inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and stderr of a candidate.
+inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
+inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.
+inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
 

@@ -11,3 +11,7 @@ elseif(EXPORT_WORKER_SANITIZER STREQUAL "thread")
 elseif(NOT EXPORT_WORKER_SANITIZER STREQUAL "")
     message(FATAL_ERROR "EXPORT_WORKER_SANITIZER: expected address, thread or empty, found '${EXPORT_WORKER_SANITIZER}'")
 endif()
+if(NOT EXPORT_WORKER_SANITIZER STREQUAL "")
+    # The runtimes bring libraries and reserve address space that the plugin host would otherwise refuse.
+    add_compile_definitions(EXPORT_WORKER_SANITIZED=1)
+endif()

@@ -10,7 +10,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 21> kFlags{{
+constexpr std::array<Flag, 27> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -25,17 +25,24 @@ constexpr std::array<Flag, 21> kFlags{{
     {"keys", "A,B", "export only these product keys"},
     {"columns", "A,B", "export only these columns, in this order"},
     {"filename", "NAME", "suggested download name"},
-    {"wait", nullptr, "wait for the end, with a progress bar"},
+    {"wait", nullptr, "wait for the end: of the export, or of the bake"},
     {"status", "S", "only jobs with this status"},
     {"type", "T", "only jobs of this type"},
     {"limit", "N", "at most this many (default 50)"},
     {"offset", "N", "skip this many"},
     {"explain", nullptr, "also print what was signed"},
+    {"file", "FILE", "the .so to load instead of the configured one"},
+    {"dry-run", nullptr, "do everything but publish it"},
+    {"no-bake", nullptr, "commit at once; nothing is taken back by itself then"},
+    {"allow", "M,N", "methods the new file may drop or make harder to retry"},
+    {"lift-quarantine", nullptr, "try a file that was taken back or crashed its probe"},
+    {"to", "HASH", "a committed file, by the start of its SHA-256 (default: the one before)"},
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 17> kCommands{{
+constexpr std::array<Command, 23> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
+    {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
      run_key_create},
     {"key list", "", 0, 0, "organization", "all keys, revoked ones too", run_key_list},
@@ -54,7 +61,16 @@ constexpr std::array<Command, 17> kCommands{{
      run_job_retry},
     {"link", "JOB", 1, 1, "organization", "mint a download URL for a completed export", run_link},
     {"plugin list", "", 0, 0, "", "loaded plugins and what they answer", run_plugin_list},
+    {"plugin show", "NAME", 1, 1, "", "its generations, and who is still inside the old ones",
+     run_plugin_show},
     {"plugin load", "FILE", 1, 1, "", "load one more plugin", run_plugin_load},
+    {"plugin reload", "NAME", 1, 1, "file dry-run no-bake allow lift-quarantine wait",
+     "replace the running code without losing a request", run_plugin_reload},
+    {"plugin rollback", "NAME", 1, 1, "to", "go back to the code before, or to a committed file",
+     run_plugin_rollback},
+    {"plugin commit", "NAME", 1, 1, "", "end the bake now: the new code stays", run_plugin_commit},
+    {"plugin history", "[NAME]", 0, 1, "", "what was loaded when, by whom, and what came of it",
+     run_plugin_history},
     {"plugin check", "FILE", 1, 1, "daemon",
      "would the daemon take this file? Works without one; with --config also creates it",
      run_plugin_check},

@@ -1,16 +1,12 @@
-// status, drain, key, plugin.
-#include <sys/wait.h>
-#include <unistd.h>
+// status, metrics, drain, key.
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/plugin_output.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -33,20 +29,6 @@ int call_and_show(const Context& context, const char* method, const json& params
     return kExitOk;
 }
 
-void show_plugins(const json& plugins) {
-    std::vector<std::vector<std::string>> rows;
-    for (const json& plugin : plugins) {
-        std::string methods;
-        for (const json& method : plugin["methods"])
-            methods += (methods.empty() ? "" : " ") + cell(method["name"]);
-        rows.push_back({cell(plugin["name"]), cell(plugin["version"]), cell(plugin["generation"]),
-                        cell(plugin["build_id"]).substr(0, 12), cell(plugin["handled"]),
-                        cell(plugin["faults"]), methods});
-    }
-    print_table({"PLUGIN", "VERSION", "GENERATION", "BUILD-ID", "HANDLED", "FAULTS", "METHODS"},
-                rows);
-}
-
 void show_status(const json& status) {
     const json& requests = status["requests"];
     const json& jobs = status["jobs"];
@@ -63,6 +45,7 @@ void show_status(const json& status) {
                       " in progress, " + cell(jobs["completed"]) + " completed, " +
                       cell(jobs["failed"]) + " failed, " + cell(jobs["cancelled"]) +
                       " cancelled"}});
+    for (const json& alarm : status["alarms"]) std::printf("ALARM: %s\n", cell(alarm).c_str());
     std::printf("\n");
     show_plugins(status["plugins"]);
 }
@@ -77,12 +60,6 @@ void show_keys(const json& answer) {
                         cell(key["created_at"]), cell(key["revoked_at"])});
     }
     print_table({"ID", "ORGANIZATION", "NAME", "PERMISSIONS", "CREATED", "REVOKED"}, rows);
-}
-
-std::filesystem::path own_directory() {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    return error ? std::filesystem::path(".") : self.parent_path();
 }
 
 }  // namespace
@@ -121,29 +98,10 @@ int run_key_revoke(const Context& context, const Arguments& arguments) {
         });
 }
 
-int run_plugin_list(const Context& context, const Arguments&) {
-    return call_and_show(context, "control.plugin_list", json::object(),
-                         [](const json& answer) { show_plugins(answer["items"]); });
-}
-
-int run_plugin_load(const Context& context, const Arguments& arguments) {
-    const std::string file =
-        std::filesystem::absolute(arguments.words[0]).lexically_normal().string();
-    return call_and_show(context, "control.plugin_load", {{"file", file}},
-                         [](const json& plugin) { show_plugins(json::array({plugin})); });
-}
-
-// The daemon's program holds the code that judges, so it is what judges here.
-int run_plugin_check(const Context& context, const Arguments& arguments) {
-    const std::string daemon =
-        arguments.get("daemon", (own_directory() / "export-workerd").string());
-    std::vector<const char*> words{daemon.c_str(), "--check-plugin", arguments.words[0].c_str()};
-    if (arguments.has("config"))
-        words.insert(words.end(), {"--config", context.config_path.c_str()});
-    words.push_back(nullptr);
-    ::execv(daemon.c_str(), const_cast<char* const*>(words.data()));
-    return complain(kExitUnavailable,
-                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
+int run_metrics(const Context& context, const Arguments&) {
+    return call_and_show(context, "control.metrics", json::object(), [](const json& answer) {
+        std::printf("%s", answer["text"].get_ref<const std::string&>().c_str());
+    });
 }
 
 }  // namespace export_worker::exportctl

@@ -4,23 +4,20 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include <array>
+#include <atomic>
+
 #include "base/assert.hpp"
 
 namespace export_worker::crypto {
 namespace {
 
-// Fetched once: EVP_sha256() would make every init search the providers.
-const EVP_MD* sha256_algorithm() {
-    static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    EW_ASSERT(algorithm != nullptr);
-    return algorithm;
-}
-
-struct ThreadContexts {
+// A digest context and a MAC context, ready to be started again and again.
+struct Contexts {
     EVP_MD_CTX* digest = EVP_MD_CTX_new();
     EVP_MAC_CTX* mac = nullptr;
 
-    ThreadContexts() {
+    Contexts() {
         EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
         EW_ASSERT(hmac != nullptr && digest != nullptr);
         mac = EVP_MAC_CTX_new(hmac);
@@ -31,18 +28,74 @@ struct ThreadContexts {
             OSSL_PARAM_construct_end()};
         EW_ASSERT(EVP_MAC_CTX_set_params(mac, parameters) == 1);
     }
-    ThreadContexts(const ThreadContexts&) = delete;
-    ThreadContexts& operator=(const ThreadContexts&) = delete;
-    ~ThreadContexts() {
+    Contexts(const Contexts&) = delete;
+    Contexts& operator=(const Contexts&) = delete;
+    ~Contexts() {
         EVP_MD_CTX_free(digest);
         EVP_MAC_CTX_free(mac);
     }
 };
 
-ThreadContexts& thread_contexts() {
-    thread_local ThreadContexts contexts;
+// Contexts kept from call to call, one slot per thread while there are no more threads than slots.
+//
+// Not thread_local: this code is also linked into plugins, and a thread-local destructor keeps a
+// plugin's image mapped for ever after the plugin was unloaded. The pool belongs to the image and
+// goes with it.
+class ContextPool {
+public:
+    ContextPool() : algorithm_(EVP_MD_fetch(nullptr, "SHA256", nullptr)) {
+        EW_ASSERT(algorithm_ != nullptr);
+    }
+    ContextPool(const ContextPool&) = delete;
+    ContextPool& operator=(const ContextPool&) = delete;
+    ~ContextPool() {
+        for (Slot& slot : slots_) delete slot.contexts.exchange(nullptr);
+        EVP_MD_free(algorithm_);
+    }
+
+    // Fetched once: EVP_sha256() would make every init search the providers.
+    [[nodiscard]] const EVP_MD* algorithm() const { return algorithm_; }
+
+    std::unique_ptr<Contexts> take() {
+        std::unique_ptr<Contexts> kept(own_slot().contexts.exchange(nullptr));
+        return kept ? std::move(kept) : std::make_unique<Contexts>();
+    }
+    void put_back(std::unique_ptr<Contexts> contexts) {
+        delete own_slot().contexts.exchange(contexts.release());
+    }
+
+private:
+    static constexpr std::size_t kSlots = 64;
+    struct alignas(64) Slot {
+        std::atomic<Contexts*> contexts{nullptr};
+    };
+
+    Slot& own_slot() {
+        static std::atomic<unsigned> threads{0};
+        thread_local const unsigned number = threads.fetch_add(1, std::memory_order_relaxed);
+        return slots_[number % kSlots];
+    }
+
+    EVP_MD* const algorithm_;
+    std::array<Slot, kSlots> slots_;
+};
+
+ContextPool& pool() {
+    static ContextPool contexts;
     return contexts;
 }
+
+class BorrowedContexts {
+public:
+    BorrowedContexts() : contexts_(pool().take()) {}
+    BorrowedContexts(const BorrowedContexts&) = delete;
+    BorrowedContexts& operator=(const BorrowedContexts&) = delete;
+    ~BorrowedContexts() { pool().put_back(std::move(contexts_)); }
+    Contexts* operator->() const { return contexts_.get(); }
+
+private:
+    std::unique_ptr<Contexts> contexts_;
+};
 
 const unsigned char* bytes_of(std::string_view text) {
     return reinterpret_cast<const unsigned char*>(text.data());
@@ -52,8 +105,9 @@ const unsigned char* bytes_of(std::string_view text) {
 
 Sha256Digest sha256(std::string_view bytes) {
     Sha256Digest out;
-    EVP_MD_CTX* context = thread_contexts().digest;
-    EW_ASSERT(EVP_DigestInit_ex2(context, sha256_algorithm(), nullptr) == 1);
+    const BorrowedContexts contexts;
+    EVP_MD_CTX* const context = contexts->digest;
+    EW_ASSERT(EVP_DigestInit_ex2(context, pool().algorithm(), nullptr) == 1);
     EW_ASSERT(EVP_DigestUpdate(context, bytes.data(), bytes.size()) == 1);
     EW_ASSERT(EVP_DigestFinal_ex(context, out.data(), nullptr) == 1);
     return out;
@@ -61,7 +115,8 @@ Sha256Digest sha256(std::string_view bytes) {
 
 Sha256Digest hmac_sha256(std::string_view key, std::string_view bytes) {
     Sha256Digest out;
-    EVP_MAC_CTX* context = thread_contexts().mac;
+    const BorrowedContexts contexts;
+    EVP_MAC_CTX* const context = contexts->mac;
     // A null key pointer would mean "the last key again"; an empty key is a key.
     static const unsigned char kNothing = 0;
     const unsigned char* key_bytes = key.empty() ? &kNothing : bytes_of(key);
@@ -79,7 +134,7 @@ void Sha256::Free::operator()(evp_md_ctx_st* context) const noexcept {
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     EW_ASSERT(context_ != nullptr &&
-              EVP_DigestInit_ex2(context_.get(), sha256_algorithm(), nullptr) == 1);
+              EVP_DigestInit_ex2(context_.get(), pool().algorithm(), nullptr) == 1);
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;

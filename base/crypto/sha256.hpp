@@ -1,7 +1,7 @@
 // SHA-256 (FIPS 180-4) and HMAC-SHA-256 (RFC 2104), over OpenSSL's EVP interface.
 //
-// The one-shot functions keep one context per thread, so a call neither allocates nor looks up an
-// algorithm by name.
+// The one-shot functions keep their contexts from call to call, so a call neither allocates nor
+// looks up an algorithm by name.
 #pragma once
 
 #include <array>

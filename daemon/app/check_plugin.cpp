@@ -1,23 +1,25 @@
 #include "daemon/app/check_plugin.hpp"
 
+#include <signal.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
+#include <nlohmann/json.hpp>
 
-#include "base/clock.hpp"
-#include "daemon/app/plugin_settings.hpp"
-#include "daemon/auth/authenticator.hpp"
-#include "daemon/auth/key_store.hpp"
-#include "daemon/credentials/credential_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
-#include "daemon/plugin_host/generation.hpp"
+#include "base/io.hpp"
+#include "base/limits.hpp"
+#include "daemon/app/host_config.hpp"
+#include "daemon/plugin_host/artefact_store.hpp"
+#include "daemon/plugin_host/probe.hpp"
 
 namespace export_worker::app {
 namespace {
 
-using plugin_host::Generation;
+using nlohmann::json;
+using plugin_host::Judged;
+using plugin_host::refusal_of;
 
 // A directory of our own that goes away with everything in it.
 class ScratchDirectory {
@@ -39,66 +41,128 @@ private:
     std::string path_;
 };
 
-void step(const char* name, const std::string& what) {
-    std::printf("%-11s ok  %s\n", name, what.c_str());
-}
+struct Verdict {
+    std::vector<std::pair<std::string, std::string>> steps;
+    std::string name;
+    std::string version;
+    std::string sha256;
+    std::vector<std::string> methods;
+    std::vector<std::string> pinned_by;
+};
 
-Result<void> run_instance(Generation::Setup setup, const std::string& config_path,
-                          const std::string& directory) {
-    EW_TRY(const config::Config config, config::read_config(config_path));
-    EW_TRY(const auto credentials, credentials::CredentialStore::load(config.stores));
-    EW_TRY(const auto keys, auth::KeyStore::open(directory + "/auth.db", system_clock()));
-    EW_TRY(const auto jobs, jobs::open_sqlite_job_store(directory + "/jobs.db", system_clock()));
-    const auth::Authenticator authenticator(*keys);
-    setup.parts = {&system_clock(), &authenticator, jobs.get(), &credentials};
-    config::PluginConfig plugin;
-    plugin.name = setup.manifest.name;
-    for (const config::PluginConfig& each : config.plugins) {
-        if (each.name == plugin.name) plugin = each;
+// The configuration the candidate would get in the daemon.
+Judged<void> configure(const std::string& config_path, const std::string& file,
+                       plugin_host::ProbeRequest& request) {
+    const auto read = config::read_config(config_path);
+    if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
+    auto host = host_config_of(*read);
+    if (!host) return plugin_host::refuse(refusal_of("configuration", host.error()));
+    request.credentials = host->credentials;
+    request.timeout = host->policy.probe_timeout;
+    const auto setup =
+        std::ranges::find(host->plugins, request.manifest.name, &plugin_host::PluginSetup::name);
+    std::string golden = std::filesystem::path(file).replace_extension(".golden.jsonl").string();
+    bool named = false;
+    if (setup != host->plugins.end()) {
+        request.config = setup->settings;
+        named = !setup->golden_file.empty();
+        if (named) golden = setup->golden_file;
     }
-    setup.config = plugin_settings(plugin, config.stores);
-    EW_TRY(const std::unique_ptr<Generation> generation, Generation::load(std::move(setup)));
-    std::string methods;
-    for (const auto& method : generation->methods())
-        methods += (methods.empty() ? "" : ", ") + method.name;
-    step("creating", "answers " + methods);
-    step("self_test", "passed");
+    auto text = read_file(golden, limits::kGoldenFileBytesMax);
+    if (text) request.golden = std::move(*text);
+    if (!text && (named || text.error().code != ErrorCode::kNotFound))
+        return plugin_host::refuse(refusal_of("staging", text.error()));
     return {};
 }
 
-Result<void> check(const std::string& file, const std::string& config_path) {
+Judged<void> examine(const std::string& file, const std::string& config_path, Verdict& verdict) {
     const ScratchDirectory scratch;
-    if (scratch.path().empty())
-        return fail(ErrorCode::kFailedPrecondition, "no temporary directory could be made");
-    Generation::Setup setup;
-    EW_TRY(setup.file,
-           plugin_host::stage(std::filesystem::absolute(file).string(), scratch.path(), 1));
-    step("staging", "sha256 " + setup.file.sha256);
-    EW_TRY(setup.manifest, plugin_host::inspect(setup.file.bytes));
-    step("inspection", setup.manifest.name + " " + setup.manifest.version + ", ABI " +
-                           std::to_string(setup.manifest.abi_major) + "." +
-                           std::to_string(setup.manifest.abi_minor) + ", build-id " +
-                           setup.manifest.build_id);
-    setup.number = 1;
-    setup.reason = EW_CREATE_PROBE;
-    if (!config_path.empty()) return run_instance(std::move(setup), config_path, scratch.path());
-    EW_TRY(const auto generation, Generation::load_without_instance(std::move(setup)));
-    step("loading", "the descriptor agrees with the note");
-    std::printf("%-11s --  not run: add --config FILE to try create, describe and self_test\n",
-                "creating");
+    auto store = plugin_host::ArtefactStore::open(scratch.path());
+    if (!store) return plugin_host::refuse(refusal_of("staging", store.error()));
+    EW_TRY(const plugin_host::Artefact artefact, store->take_in(file));
+    verdict.sha256 = artefact.sha256;
+    verdict.steps.emplace_back("staging", "sha256 " + artefact.sha256);
+    std::vector<std::string> allow_needed;
+    if (!config_path.empty()) {
+        const auto read = config::read_config(config_path);
+        if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
+        allow_needed = read->reload.allow_needed;
+    }
+    EW_TRY(const plugin_host::Inspected inspected,
+           plugin_host::inspect(artefact.bytes, allow_needed));
+    const plugin_host::Manifest& manifest = inspected.manifest;
+    verdict.name = manifest.name;
+    verdict.version = manifest.version;
+    verdict.steps.emplace_back("inspection", manifest.name + " " + manifest.version + ", ABI " +
+                                                 std::to_string(manifest.abi_major) + "." +
+                                                 std::to_string(manifest.abi_minor) +
+                                                 ", build-id " + manifest.build_id);
+    plugin_host::ProbeRequest request;
+    EW_TRY(request.file, store->make_live_copy(artefact));
+    request.sha256 = artefact.sha256;
+    request.manifest = manifest;
+    request.create = !config_path.empty();
+    request.timeout = limits::kProbeTimeout;
+    if (request.create) EW_CHECK(configure(config_path, file, request));
+    EW_TRY(const plugin_host::ProbeReport probed, plugin_host::probe("/proc/self/exe", request));
+    for (const auto& method : probed.methods) verdict.methods.push_back(method.name);
+    verdict.pinned_by = inspected.pinned_by;
+    verdict.pinned_by.insert(verdict.pinned_by.end(), probed.pinned_by.begin(),
+                             probed.pinned_by.end());
+    verdict.steps.emplace_back(
+        "probe", request.create
+                     ? std::to_string(probed.golden_requests) + " golden requests, " +
+                           std::to_string(probed.took_ms) + " ms"
+                     : "loads; add --config FILE to try create, self_test and golden requests");
     return {};
+}
+
+void print(const Verdict& verdict, const Judged<void>& judged) {
+    for (const auto& [step, what] : verdict.steps)
+        std::printf("%-11s ok  %s\n", step.c_str(), what.c_str());
+    if (!judged) {
+        std::printf("REFUSED: %s\n", plugin_host::to_text(judged.error()).c_str());
+        return;
+    }
+    std::string methods;
+    for (const std::string& method : verdict.methods)
+        methods += (methods.empty() ? "" : ", ") + method;
+    if (!methods.empty()) std::printf("%-11s     %s\n", "answers", methods.c_str());
+    for (const std::string& reason : verdict.pinned_by)
+        std::printf("%-11s     stays mapped when it is replaced: %s\n", "unloading",
+                    reason.c_str());
+    if (verdict.pinned_by.empty()) std::printf("%-11s     can be unmapped\n", "unloading");
+    std::printf("ACCEPTED\n");
+}
+
+void print_json(const Verdict& verdict, const Judged<void>& judged) {
+    json out = {{"accepted", judged.has_value()}, {"name", verdict.name},
+                {"version", verdict.version},     {"sha256", verdict.sha256},
+                {"methods", verdict.methods},     {"pinned_by", verdict.pinned_by}};
+    if (!judged) {
+        const plugin_host::Refusal& refusal = judged.error();
+        out["refusal"] = {{"code", refusal.code},
+                          {"stage", refusal.stage},
+                          {"expected", refusal.expected},
+                          {"found", refusal.found},
+                          {"hint", refusal.hint}};
+    }
+    std::printf("%s\n", out.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
 }
 
 }  // namespace
 
-int check_plugin(const std::string& file, const std::string& config_path) {
-    const auto checked = check(file, config_path);
-    if (!checked) {
-        std::printf("REFUSED: %s\n", checked.error().message.c_str());
-        return 1;
+int check_plugin(const std::string& file, const std::string& config_path, bool as_json) {
+    signal(SIGPIPE, SIG_IGN);  // A candidate that dies early must not take this process along.
+    Verdict verdict;
+    const auto judged =
+        examine(std::filesystem::absolute(file).lexically_normal().string(), config_path, verdict);
+    if (as_json) {
+        print_json(verdict, judged);
+    } else {
+        print(verdict, judged);
     }
-    std::printf("ACCEPTED\n");
-    return 0;
+    return judged ? 0 : 1;
 }
 
 }  // namespace export_worker::app

@@ -5,8 +5,10 @@
 
 namespace export_worker::app {
 
-// Runs the real staging, inspection and loading, and with a configuration also create, describe and
-// self_test. Prints one line a step on stdout. Returns the exit status: 0 accepted, 1 refused.
-[[nodiscard]] int check_plugin(const std::string& file, const std::string& config_path);
+// Runs the real staging, inspection and probe; with a configuration the probe also creates the
+// plugin and sends it golden requests. Prints one line a step on stdout, or one JSON object.
+// Returns the exit status: 0 accepted, 1 refused.
+[[nodiscard]] int check_plugin(const std::string& file, const std::string& config_path,
+                               bool as_json);
 
 }  // namespace export_worker::app

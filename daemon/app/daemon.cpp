@@ -8,7 +8,8 @@
 #include "base/clock.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
-#include "daemon/app/plugin_settings.hpp"
+#include "base/log.hpp"
+#include "daemon/app/host_config.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -42,7 +43,9 @@ struct Daemon::Parts {
     explicit Parts(FileLock held) : lock(std::move(held)) {}
 
     FileLock lock;
-    std::optional<credentials::CredentialStore> credentials;
+    config::Config started_with;
+    model::Ledger ledger;
+    std::optional<plugin_host::HostConfig> host_config;  // Until the plugins are loaded.
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<jobs::JobStore> jobs;
     std::unique_ptr<catalog::CatalogStore> catalog;
@@ -63,8 +66,7 @@ struct Daemon::Parts {
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config) {
-    EW_TRY(credentials::CredentialStore loaded, credentials::CredentialStore::load(config.stores));
-    credentials.emplace(std::move(loaded));
+    EW_TRY(host_config, host_config_of(config));
     EW_TRY(keys, auth::KeyStore::open(config.state_dir + "/auth.db", system_clock()));
     EW_TRY(jobs, jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
@@ -89,16 +91,12 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config) {
 }
 
 Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
-    const plugin_host::HostParts host{&system_clock(), &*authenticator, jobs.get(), &*credentials};
-    EW_TRY(plugins, plugin_host::PluginHost::open(config.state_dir + "/plugins", host));
-    for (const config::PluginConfig& plugin : config.plugins) {
-        auto loaded =
-            plugins->load(plugin.name, plugin.file, plugin_settings(plugin, config.stores));
-        if (!loaded)
-            return fail(loaded.error().code,
-                        "[plugin." + plugin.name + "] " + loaded.error().message);
-    }
-    return {};
+    plugin_host::HostOptions options;
+    options.state_directory = config.state_dir;
+    options.parts = {&system_clock(), &*authenticator, jobs.get(), host_config->credentials};
+    options.ledger = &ledger;
+    EW_TRY(plugins, plugin_host::PluginHost::open(options));
+    return plugins->start(*host_config);
 }
 
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
@@ -109,11 +107,12 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
     EW_TRY(transport::ServerSocket control,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
     data_server = std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(),
-                                                       config.server_workers);
+                                                       config.server_workers, ledger);
     control_server = std::make_unique<control::ControlServer>(
         std::move(control),
-        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, system_clock(),
-                              version, config.data_endpoint, system_clock().unix_us()},
+        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, ledger,
+                              system_clock(), version, config.data_endpoint,
+                              system_clock().unix_us()},
         *dispatcher);
     return {};
 }
@@ -133,12 +132,36 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     EW_CHECK(make_directories(config.state_dir, 0750));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
     auto parts = std::make_unique<Parts>(std::move(lock));
+    parts->started_with = config;
     EW_CHECK(parts->open_stores(config));
     EW_CHECK(parts->open_exports(config));
     EW_CHECK(parts->load_plugins(config));
+    parts->host_config.reset();
     EW_CHECK(parts->open_sockets(config, version));
     if (parts->export_workers) parts->export_workers->start(config.export_workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+Result<void> Daemon::reconfigure(const config::Config& config) {
+    EW_TRY(const plugin_host::HostConfig host, host_config_of(config));
+    EW_CHECK(set_log_level(config.log_level));
+    const config::Config& now = parts_->started_with;
+    const auto needs_restart = [](bool changed, const char* what) {
+        if (changed) spdlog::warn("configuration: {} has changed; that needs a restart", what);
+    };
+    needs_restart(config.state_dir != now.state_dir, "[daemon] state_dir");
+    needs_restart(config.data_endpoint != now.data_endpoint ||
+                      config.data_socket_mode != now.data_socket_mode,
+                  "the data socket");
+    needs_restart(config.control_endpoint != now.control_endpoint ||
+                      config.control_socket_mode != now.control_socket_mode,
+                  "the control socket");
+    needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
+    needs_restart(
+        config.export_workers != now.export_workers || config.export_root != now.export_root,
+        "[export]");
+    parts_->plugins->reconfigure(host, "SIGHUP");
+    return {};
 }
 
 }  // namespace export_worker::app

@@ -20,6 +20,10 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config,
                                                                const std::string& version);
     ~Daemon();
+    // Takes over what can change while it runs: stores with their credentials and link keys,
+    // plugins with their settings, [plugins], the log level. The rest is named in the log as
+    // waiting for a restart. Errors: the configuration is bad; nothing has changed.
+    [[nodiscard]] Result<void> reconfigure(const config::Config& config);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 

@@ -10,6 +10,7 @@
 #include "base/options/arguments.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
+#include "daemon/plugin_host/probe.hpp"
 
 namespace {
 
@@ -18,10 +19,12 @@ using export_worker::options::Flag;
 constexpr int kExitUsage = 64;   // EX_USAGE
 constexpr int kExitConfig = 78;  // EX_CONFIG
 
-constexpr std::array<Flag, 5> kFlags{
+constexpr std::array<Flag, 7> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
      {"check-config", nullptr, "read it, say whether it is good, and leave"},
      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
+     {"json", nullptr, "with --check-plugin: as one JSON object"},
+     {"probe-plugin", nullptr, "how the daemon tries a plugin in a child process; not for people"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
 
@@ -36,9 +39,19 @@ sigset_t block_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
     return signals;
+}
+
+// SIGHUP: everything that can change while the daemon runs, or nothing.
+void reload(export_worker::app::Daemon& daemon, const std::string& config_path) {
+    spdlog::info("SIGHUP: reading {} again", config_path);
+    const auto config = export_worker::config::read_config(config_path);
+    const auto done = config ? daemon.reconfigure(*config)
+                             : export_worker::Result<void>(tl::unexpected(config.error()));
+    if (!done) spdlog::error("SIGHUP: nothing has changed: {}", done.error().message);
 }
 
 int run(const std::string& config_path, bool only_check) {
@@ -56,7 +69,11 @@ int run(const std::string& config_path, bool only_check) {
     spdlog::info("ready: data on {}, control on {}", config->data_endpoint,
                  config->control_endpoint);
     int signal_number = 0;
-    sigwait(&signals, &signal_number);
+    for (;;) {
+        sigwait(&signals, &signal_number);
+        if (signal_number != SIGHUP) break;
+        reload(**daemon, config_path);
+    }
     spdlog::info("signal {}: stopping", signal_number);
     daemon->reset();
     spdlog::info("stopped");
@@ -84,8 +101,9 @@ int main(int argc, char** argv) {
     }
     if (arguments->has("check-plugin")) {
         return export_worker::app::check_plugin(arguments->get("check-plugin"),
-                                                arguments->get("config"));
+                                                arguments->get("config"), arguments->has("json"));
     }
+    if (arguments->has("probe-plugin")) return export_worker::plugin_host::run_probe_child();
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 #include "base/options/config_file.hpp"
 #include "base/text.hpp"
@@ -150,11 +151,37 @@ Result<void> read_plugins(const ConfigFile& file, Config& config) {
         PluginConfig plugin;
         plugin.name = section.name().substr(std::string_view("plugin.").size());
         absolute_path(section, "file", plugin.file);
+        section.text("golden_file", plugin.golden_file);
+        if (!plugin.golden_file.empty() && !plugin.golden_file.starts_with('/')) {
+            section.refuse("golden_file", "expected an absolute path, found '" +
+                                              printable(plugin.golden_file) + "'");
+        }
         plugin.values = section.take_rest();
         EW_CHECK(section.finish());
         config.plugins.push_back(std::move(plugin));
     }
     return {};
+}
+
+Result<void> read_reload(const ConfigFile& file, ReloadConfig& reload) {
+    Section section = file.section("plugins");
+    section.number("bake_s", reload.bake_s, 0, 86'400);
+    section.number("bake_failure_percent", reload.bake_failure_percent, 0, 100);
+    section.number("bake_latency_factor", reload.bake_latency_factor, 1, 1000);
+    section.number("bake_stall_ms", reload.bake_stall_ms, 10, 60'000);
+    section.number("drain_s", reload.drain_s, 1, 3'600);
+    section.number("probe_timeout_s", reload.probe_timeout_s, 1, 300);
+    section.number("generations_max", reload.generations_max, 2, limits::kPluginGenerationsMax);
+    constexpr std::array<std::string_view, 2> kRetire{"park", "unmap"};
+    std::string retire = "park";
+    section.choice("retire", retire, kRetire);
+    reload.unmap = retire == "unmap";
+    section.boolean("watch", reload.watch);
+    std::string libraries;
+    section.text("allow_needed", libraries);
+    std::istringstream words(libraries);
+    for (std::string word; words >> word;) reload.allow_needed.push_back(word);
+    return section.finish();
 }
 
 }  // namespace
@@ -167,6 +194,7 @@ Result<Config> read_config(const std::string& path) {
     EW_CHECK(read_stores(file, config));
     EW_CHECK(read_export(file, config));
     EW_CHECK(read_plugins(file, config));
+    EW_CHECK(read_reload(file, config.reload));
     return config;
 }
 

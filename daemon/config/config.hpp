@@ -3,6 +3,7 @@
 // etc/export-worker.ini shows every key with its default.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,7 +17,22 @@ namespace export_worker::config {
 struct PluginConfig {
     std::string name;
     std::string file;                           // Absolute path of the .so.
+    std::string golden_file;                    // Absolute, or empty: the one beside `file`.
     std::map<std::string, std::string> values;  // The other keys of its section.
+};
+
+// [plugins]: how a plugin is replaced.
+struct ReloadConfig {
+    std::uint64_t bake_s = 60;  // 0: no bake.
+    std::uint64_t bake_failure_percent = 1;
+    std::uint64_t bake_latency_factor = 4;
+    std::uint64_t bake_stall_ms = 2'000;
+    std::uint64_t drain_s = 30;
+    std::uint64_t probe_timeout_s = 10;
+    std::uint64_t generations_max = 16;
+    bool unmap = false;
+    bool watch = false;
+    std::vector<std::string> allow_needed;
 };
 
 struct Config {
@@ -32,6 +48,7 @@ struct Config {
     std::string export_root;   // Its directory.
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;
+    ReloadConfig reload;
 };
 
 // Errors: kInvalidArgument (unknown key or section, bad value, contradiction), naming file, section

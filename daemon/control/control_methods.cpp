@@ -6,28 +6,15 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
-#include "protocol/message/wire_error.hpp"
+#include "daemon/control/metrics.hpp"
+#include "daemon/control/plugin_methods.hpp"
+#include "daemon/control/refuse.hpp"
 
 namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
 using server::MethodResult;
-
-// Operators see the whole text, paths included: it is what they need.
-tl::unexpected<message::WireError> refuse(const Error& error) {
-    message::WireError out = message::from_error(error);
-    out.message = error.message;
-    return tl::unexpected(std::move(out));
-}
-tl::unexpected<message::WireError> bad(std::string what) {
-    return refuse(Error{ErrorCode::kInvalidArgument, std::move(what)});
-}
-
-std::string text_of(const json& params, const char* name) {
-    const auto found = params.find(name);
-    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 json key_json(const auth::ApiKey& key) {
     return {{"id", key.id},
@@ -38,52 +25,19 @@ json key_json(const auth::ApiKey& key) {
             {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
 }
 
-json plugin_json(const plugin_host::PluginStatus& plugin) {
-    json methods = json::array();
-    for (const auto& method : plugin.methods) {
-        methods.push_back({{"name", method.name},
-                           {"summary", method.summary},
-                           {"idempotent", method.idempotent}});
-    }
-    json counters = json::object();
-    for (const auto& counter : plugin.counters) counters[counter.name] = counter.value;
-    return {{"name", plugin.name},
-            {"version", plugin.version},
-            {"generation", plugin.generation},
-            {"build_id", plugin.build_id},
-            {"sha256", plugin.sha256},
-            {"file", plugin.file},
-            {"methods", methods},
-            {"handled", plugin.handled},
-            {"faults", plugin.faults},
-            {"counters", counters}};
-}
-
-json plugins_json(const ControlParts& parts) {
-    json out = json::array();
-    for (const auto& plugin : parts.plugins.list()) out.push_back(plugin_json(plugin));
-    return out;
-}
-
 MethodResult status(const ControlParts& parts, const json&) {
     const auto counts = parts.jobs.counts();
     if (!counts) return refuse(counts.error());
-    const server::Ledger& ledger = parts.data_server.ledger();
+    const model::LedgerCounts ledger = parts.ledger.read();
     return json{{"version", parts.version},
                 {"pid", ::getpid()},
                 {"started_at", to_iso8601(parts.started_us)},
                 {"uptime_seconds", (parts.clock.unix_us() - parts.started_us) / 1'000'000},
                 {"data_endpoint", parts.data_endpoint},
                 {"draining", parts.data_server.draining()},
-                {"requests",
-                 {{"in_flight", parts.data_server.in_flight()},
-                  {"accepted", ledger.accepted.load()},
-                  {"replied", ledger.replied.load()},
-                  {"error_replied", ledger.error_replied.load()},
-                  {"client_gone", ledger.client_gone.load()},
-                  {"dropped", ledger.dropped.load()},
-                  {"overloaded", ledger.overloaded.load()},
-                  {"expired", ledger.expired.load()}}},
+                {"requests", ledger_json(ledger)},
+                {"stalled_workers", parts.data_server.stalled_workers()},
+                {"alarms", parts.plugins.alarms()},
                 {"jobs",
                  {{"pending", counts->pending},
                   {"in_progress", counts->in_progress},
@@ -142,16 +96,10 @@ MethodResult catalog_import(const ControlParts& parts, const json& params) {
                 {"errors", std::move(errors)}};
 }
 
-MethodResult plugin_list(const ControlParts& parts, const json&) {
-    return json{{"items", plugins_json(parts)}};
-}
-
-MethodResult plugin_load(const ControlParts& parts, const json& params) {
-    const std::string file = text_of(params, "file");
-    if (!file.starts_with('/')) return bad("file: expected an absolute path");
-    const auto loaded = parts.plugins.load("", file, {});
-    if (!loaded) return refuse(loaded.error());
-    return plugin_json(*loaded);
+MethodResult metrics(const ControlParts& parts, const json&) {
+    const auto text = metrics_text(parts);
+    if (!text) return refuse(text.error());
+    return json{{"text", *text}};
 }
 
 MethodResult drain(const ControlParts& parts, const json&) {
@@ -163,13 +111,12 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 8> kMethods{{{"control.status", status},
+constexpr std::array<Row, 7> kMethods{{{"control.status", status},
                                        {"control.key_create", key_create},
                                        {"control.key_list", key_list},
                                        {"control.key_revoke", key_revoke},
                                        {"control.catalog_import", catalog_import},
-                                       {"control.plugin_list", plugin_list},
-                                       {"control.plugin_load", plugin_load},
+                                       {"control.metrics", metrics},
                                        {"control.drain", drain}}};
 
 }  // namespace
@@ -178,7 +125,7 @@ ControlMethod find_control_method(std::string_view method) {
     for (const Row& row : kMethods) {
         if (row.name == method) return row.run;
     }
-    return nullptr;
+    return find_plugin_method(method);
 }
 
 }  // namespace export_worker::control

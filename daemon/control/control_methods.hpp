@@ -1,4 +1,5 @@
-// What only operators may ask: status, keys, catalog imports, plugins, drain.
+// What only operators may ask: status, metrics, keys, catalog imports, drain; plugins are in
+// plugin_methods.hpp.
 #pragma once
 
 #include <string>
@@ -22,6 +23,7 @@ struct ControlParts {
     jobs::JobStore& jobs;
     plugin_host::PluginHost& plugins;
     server::DataServer& data_server;
+    const model::Ledger& ledger;
     const Clock& clock;
     std::string version;
     std::string data_endpoint;

@@ -36,7 +36,7 @@ void ControlServer::run() {
     transport::Envelope envelope;
     std::string body;
     std::string reply;
-    server::WorkerScratch scratch;
+    server::WorkerScratch scratch = dispatcher_.make_scratch("control");
     while (!stopping_.load()) {
         socket_.wait(std::chrono::milliseconds(1000), wake_fd_.get());
         while (!stopping_.load()) {

@@ -14,6 +14,7 @@
 namespace export_worker::credentials {
 
 struct Credentials {
+    bool operator==(const Credentials&) const = default;
     std::uint64_t version = 1;
     std::string key_id;
     std::string secret;
@@ -28,11 +29,17 @@ public:
     // store and the file, never the content.
     [[nodiscard]] static Result<CredentialStore> load(
         const std::vector<model::StoreSettings>& stores);
+    // Made by the caller, by store name: for a process that was handed them.
+    explicit CredentialStore(std::map<std::string, Credentials, std::less<>> by_store)
+        : by_store_(std::move(by_store)) {}
     CredentialStore(CredentialStore&&) noexcept = default;
     ~CredentialStore();
 
     // nullptr when no store has that name. Valid as long as this object.
     [[nodiscard]] const Credentials* find(std::string_view store) const;
+    [[nodiscard]] const std::map<std::string, Credentials, std::less<>>& all() const {
+        return by_store_;
+    }
 
 private:
     CredentialStore() = default;

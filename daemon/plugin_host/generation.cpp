@@ -5,13 +5,16 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <optional>
 
+#include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "daemon/plugin_host/refusal.hpp"
+#include "daemon/plugin_host/elf_file.hpp"
+#include "daemon/plugin_host/fp_state.hpp"
 #include "protocol/message/validate.hpp"
 
 namespace export_worker::plugin_host {
@@ -98,16 +101,37 @@ std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_s
     return "status " + std::to_string(status) + " without a reason";
 }
 
+bool is_mapped(const std::string& path) {
+    bool found = false;
+    const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* data) {
+            (*static_cast<decltype(look)*>(data))(info);
+            return 0;
+        },
+        const_cast<void*>(static_cast<const void*>(&look)));
+    return found;
+}
+
 }  // namespace
 
 Generation::Generation(Setup& setup)
     : manifest_(std::move(setup.manifest)),
-      sha256_(setup.file.sha256),
+      sha256_(std::move(setup.sha256)),
+      path_(std::move(setup.path)),
       number_(setup.number),
+      config_(std::move(setup.config)),
+      reason_(setup.reason),
+      on_fault_(std::move(setup.on_fault)),
       services_(manifest_.name, setup.parts) {}
 
 Generation::~Generation() {
+    end_instance();
+}
+
+void Generation::end_instance() {
     if (!created_) return;
+    created_ = false;
     std::string what;
     const auto result = guarded(
         [this] {
@@ -119,92 +143,109 @@ Generation::~Generation() {
     if (!result) spdlog::error("plugin {}: destroy: {}", manifest_.name, what);
 }
 
-Result<std::unique_ptr<Generation>> Generation::load_without_instance(Setup setup) {
+bool Generation::unmap() {
+    EW_ASSERT(!created_);
+    if (image_ != nullptr) ::dlclose(image_);
+    image_ = nullptr;
+    plugin_ = nullptr;
+    return !is_mapped(path_);
+}
+
+Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
     std::unique_ptr<Generation> generation(new Generation(setup));
-    EW_CHECK(generation->map(setup.file.path));
+    EW_CHECK(generation->map_image());
     EW_CHECK(generation->check_descriptor());
     return generation;
 }
 
-Result<std::unique_ptr<Generation>> Generation::load(Setup setup) {
-    const Setup kept = setup;
-    EW_TRY(std::unique_ptr<Generation> generation, load_without_instance(std::move(setup)));
-    EW_CHECK(generation->create(kept));
+Judged<std::unique_ptr<Generation>> Generation::load(Setup setup) {
+    EW_TRY(std::unique_ptr<Generation> generation, map(std::move(setup)));
+    EW_CHECK(generation->create());
     EW_CHECK(generation->describe());
     EW_CHECK(generation->self_test());
     return generation;
 }
 
-Result<void> Generation::map(const std::string& path) {
+Judged<void> Generation::map_image() {
+    const FpState before;
     // NOW: a missing symbol shows here, not in the middle of a request. LOCAL: no other image sees
     // its symbols.
-    image_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    image_ = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+    const bool fp_kept = before.still_holds();
+    before.restore();
     if (image_ == nullptr) {
         const char* why = ::dlerror();
-        return refuse({"loading", "a shared object the dynamic loader accepts",
+        return refuse({"load_failed", "loading", "a shared object the dynamic loader accepts",
                        why == nullptr ? "no reason" : why,
-                       "link with -Wl,-z,defs to see missing symbols at build time; if it says "
-                       "'failed to map', the state "
-                       "directory is on a noexec mount"});
+                       "link with -Wl,-z,defs to see missing symbols at build time"});
+    }
+    if (!fp_kept) {
+        return refuse({"load_failed", "loading", "a load that leaves the floating-point mode alone",
+                       "a constructor that changed it",
+                       "do not link with -Ofast or -ffast-math; they set flush-to-zero"});
     }
     const std::string mapped = mapped_build_id(image_);
     if (mapped != manifest_.build_id) {
-        return refuse({"loading", "the image with build-id " + manifest_.build_id,
+        return refuse({"stale_image", "loading", "the image with build-id " + manifest_.build_id,
                        "the loader returned " + mapped,
                        "report this: a stale image was returned for a new file"});
     }
     return {};
 }
 
-Result<void> Generation::check_descriptor() {
+Judged<void> Generation::check_descriptor() {
     const auto entry = reinterpret_cast<ew_plugin_entry>(::dlsym(image_, EW_PLUGIN_ENTRY_NAME));
     if (entry == nullptr) {
-        return refuse({"loading", "the exported function " EW_PLUGIN_ENTRY_NAME, "none",
-                       "mark it EW_EXPORT and declare it extern \"C\""});
+        return refuse({"descriptor", "loading", "the exported function " EW_PLUGIN_ENTRY_NAME,
+                       "none", "mark it EW_EXPORT and declare it extern \"C\""});
     }
     std::string threw;
     const auto called = guarded(
         [&] { return (plugin_ = entry(EW_ABI_MINOR)) == nullptr ? EW_FAILED : EW_OK; }, threw);
     if (!called || plugin_ == nullptr) {
-        return refuse({"loading", "a descriptor",
+        return refuse({"descriptor", "loading", "a descriptor",
                        threw.empty() ? "a null pointer: the plugin wants a newer host" : threw,
                        "upgrade the daemon, or build the plugin for this one"});
     }
     if (plugin_->struct_bytes < sizeof(ew_plugin)) {
-        return refuse(
-            {"loading", "a descriptor of at least " + std::to_string(sizeof(ew_plugin)) + " bytes",
-             std::to_string(plugin_->struct_bytes), "set struct_bytes = sizeof(ew_plugin)"});
+        return refuse({"descriptor", "loading",
+                       "a descriptor of at least " + std::to_string(sizeof(ew_plugin)) + " bytes",
+                       std::to_string(plugin_->struct_bytes),
+                       "set struct_bytes = sizeof(ew_plugin)"});
     }
     if (plugin_->abi_major != manifest_.abi_major || plugin_->abi_minor != manifest_.abi_minor ||
         view_of(plugin_->name) != manifest_.name ||
         view_of(plugin_->version) != manifest_.version) {
         return refuse(
-            {"loading",
+            {"descriptor", "loading",
              "a descriptor that agrees with the note (" + manifest_.name + " " + manifest_.version +
                  ")",
              printable(view_of(plugin_->name)) + " " + printable(view_of(plugin_->version)),
              "use one macro for both"});
     }
-    if (plugin_->create == nullptr || plugin_->describe == nullptr || plugin_->handle == nullptr ||
-        plugin_->destroy == nullptr) {
-        return refuse({"loading", "create, describe, handle and destroy",
-                       "a null pointer among them", "implement all four"});
+    for (const auto& [present, name] : {std::pair{plugin_->create != nullptr, "create"},
+                                        std::pair{plugin_->describe != nullptr, "describe"},
+                                        std::pair{plugin_->handle != nullptr, "handle"},
+                                        std::pair{plugin_->destroy != nullptr, "destroy"}}) {
+        if (present) continue;
+        return refuse({"descriptor", "loading", "create, describe, handle and destroy",
+                       std::string("a null pointer for ") + name, "implement all four"});
     }
     return {};
 }
 
-Result<void> Generation::create(const Setup& setup) {
+Judged<void> Generation::create() {
     std::vector<ew_config_entry> entries;
-    for (const auto& [key, value] : setup.config)
+    for (const auto& [key, value] : config_)
         entries.push_back({abi_string(key), abi_string(value)});
     ResultWriter error;
-    const ew_create_args args{sizeof(ew_create_args), setup.reason, entries.data(), entries.size(),
+    const ew_create_args args{sizeof(ew_create_args), reason_, entries.data(), entries.size(),
                               &error};
     std::string threw;
     const auto status =
         guarded([&] { return plugin_->create(&services_, &args, &instance_); }, threw);
     if (status != EW_OK) {
-        return refuse({"creating", "create() to succeed",
+        return refuse({"create_failed", "creating", "create() to succeed",
                        reason_of(error, threw, status.value_or(EW_FAILED)),
                        "correct the configuration of the plugin or its stores"});
     }
@@ -212,7 +253,7 @@ Result<void> Generation::create(const Setup& setup) {
     return {};
 }
 
-Result<void> Generation::describe() {
+Judged<void> Generation::describe() {
     MethodList list{{sizeof(ew_description), 0, add_method}, {}, {}};
     std::string threw;
     const auto status = guarded([&] { return plugin_->describe(instance_, &list); }, threw);
@@ -221,20 +262,20 @@ Result<void> Generation::describe() {
                                   : !list.problem.empty() ? list.problem
                                   : list.methods.empty()  ? "no method"
                                                           : "status " + std::to_string(*status);
-        return refuse({"creating", "describe() to name at least one method", found,
-                       "see docs/plugin_abi.md"});
+        return refuse({"describe_failed", "creating", "describe() to name at least one method",
+                       found, "see docs/plugin_abi.md"});
     }
     methods_ = std::move(list.methods);
     return {};
 }
 
-Result<void> Generation::self_test() {
+Judged<void> Generation::self_test() {
     if (plugin_->self_test == nullptr) return {};
     ResultWriter error;
     std::string threw;
     const auto status = guarded([&] { return plugin_->self_test(instance_, &error); }, threw);
     if (status != EW_OK || error.has_error) {
-        return refuse({"self_test", "self_test() to pass",
+        return refuse({"self_test_failed", "self_test", "self_test() to pass",
                        reason_of(error, threw, status.value_or(EW_FAILED)),
                        "repair what it names, then load it again"});
     }
@@ -242,12 +283,22 @@ Result<void> Generation::self_test() {
 }
 
 void Generation::handle(const message::Request& request, std::int64_t deadline_steady_ns,
-                        PluginCall& call) {
+                        std::size_t thread_number, PluginCall& call) {
+    const auto started = std::chrono::steady_clock::now();
+    run(request, deadline_steady_ns, call);
+    const bool failed =
+        call.writer.has_error && (call.writer.error.code == message::WireCode::kPluginFault ||
+                                  call.writer.error.code == message::WireCode::kInternal);
+    traffic_.count(thread_number, std::chrono::steady_clock::now() - started, failed);
+    if (failed && on_fault_) on_fault_();
+}
+
+void Generation::run(const message::Request& request, std::int64_t deadline_steady_ns,
+                     PluginCall& call) {
     const ew_request abi_request{sizeof(ew_request),         0,
                                  abi_string(request.id),     abi_string(request.method),
                                  abi_string(request.params), abi_string(request.trace),
                                  deadline_steady_ns,         &call};
-    handled_.fetch_add(1, std::memory_order_relaxed);
     ResultWriter& writer = call.writer;
     ew_status status = EW_FAILED;
     try {

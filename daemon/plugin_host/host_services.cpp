@@ -112,6 +112,8 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
     if (call.authorized) return {};
     if (call.preset_principal != nullptr) {
         call.principal = *call.preset_principal;
+    } else if (services.parts.authenticator == nullptr) {
+        return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     } else {
         EW_CHECK(services.parts.authenticator->authenticate(call.presented, call.principal));
     }
@@ -140,6 +142,17 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
 
 // --- job_lookup/1 ---
 
+Result<void> find_file(const HostServices& services, PluginCall& call,
+                       const model::OrganizationScope& scope, std::string_view job_id) {
+    if (services.parts.jobs != nullptr)
+        return services.parts.jobs->find_file(scope, job_id, call.job);
+    const bool known = call.golden_job_id == job_id &&
+                       call.golden_job.organization_id == call.principal.organization_id;
+    if (!known) return fail(ErrorCode::kNotFound, "no such job among the golden requests");
+    call.job = call.golden_job;
+    return {};
+}
+
 ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id,
                    ew_writer* writer, ew_job* job) noexcept {
     auto* call = static_cast<PluginCall*>(request->call);
@@ -147,7 +160,7 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
     const bool every = call->principal.is_operator && call->principal.organization_id.empty();
     const auto scope = every ? model::OrganizationScope::every()
                              : model::OrganizationScope::one(call->principal.organization_id);
-    auto found = services_of(host).parts.jobs->find_file(scope, view_of(job_id), call->job);
+    auto found = find_file(services_of(host), *call, scope, view_of(job_id));
     if (!found && found.error().code == ErrorCode::kNotFound) return EW_NOT_FOUND;
     if (!found) {
         spdlog::error("job lookup: {}", found.error().message);
@@ -166,7 +179,8 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
 
 ew_status credentials_get(const ew_host* host, void*, ew_string store,
                           ew_credentials* out) noexcept {
-    const auto* found = services_of(host).parts.credentials->find(view_of(store));
+    const auto& credentials = services_of(host).parts.credentials;
+    const auto* found = credentials ? credentials->find(view_of(store)) : nullptr;
     if (found == nullptr) return EW_NOT_FOUND;
     out->version = found->version;
     out->key_id = abi_string(found->key_id);

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +18,15 @@
 
 namespace export_worker::plugin_host {
 
-// The parts of the daemon behind the services. All outlive every plugin.
+// The parts of the daemon behind the services. All outlive every plugin. In a probe there is no
+// authenticator and no job store: callers and jobs come with the golden requests.
 struct HostParts {
     const Clock* clock = nullptr;
     const auth::Authenticator* authenticator = nullptr;
     jobs::JobStore* jobs = nullptr;
-    const credentials::CredentialStore* credentials = nullptr;
+    // Shared with every generation that was created with them: a reload brings new ones, and the
+    // requests inside the old generation keep theirs.
+    std::shared_ptr<const credentials::CredentialStore> credentials;
 };
 
 struct CounterValue {

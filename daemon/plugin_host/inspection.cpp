@@ -1,112 +1,146 @@
 #include "daemon/plugin_host/inspection.hpp"
 
-#include <elf.h>
-
+#include <algorithm>
+#include <array>
 #include <cstring>
-#include <functional>
 #include <optional>
 
-#include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
-#include "daemon/plugin_host/refusal.hpp"
+#include "daemon/plugin_host/elf_file.hpp"
 #include "protocol/plugin_abi/plugin.h"
 
 namespace export_worker::plugin_host {
 namespace {
 
-constexpr std::string_view kStage = "inspection";
+constexpr const char* kStage = "inspection";
 
-#if defined(__x86_64__)
-constexpr std::uint16_t kMachine = EM_X86_64;
-constexpr std::string_view kMachineName = "x86-64";
-#elif defined(__aarch64__)
-constexpr std::uint16_t kMachine = EM_AARCH64;
-constexpr std::string_view kMachineName = "AArch64";
-#else
-#error "name this machine's ELF e_machine here"
+// Libraries that are in the process anyway, or that may come: none of them belongs to a plugin, so
+// two generations can share it.
+constexpr auto kSystemLibraries = std::to_array<std::string_view>({
+    "libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1",
+        "libdl.so.2", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libcrypto.so.3",
+        "libssl.so.3", "libz.so.1",
+#if defined(EXPORT_WORKER_SANITIZED)
+        "libasan.so.8", "libubsan.so.1", "libtsan.so.2",
 #endif
+});
 
-// A T at `offset`, when it lies within the bytes.
-template <typename T>
-std::optional<T> read_at(std::string_view bytes, std::uint64_t offset) {
-    if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return std::nullopt;
-    T out;
-    std::memcpy(&out, bytes.data() + offset, sizeof out);
-    return out;
-}
-
-struct Note {
-    std::string_view owner;  // Without its NUL.
-    std::uint32_t type = 0;
-    std::string_view descriptor;
+struct Forbidden {
+    std::string_view name;
+    std::string_view why;
 };
+constexpr std::string_view kProcesses = "a plugin starts no processes";
+constexpr std::string_view kExits = "a plugin does not end the daemon";
+constexpr std::string_view kSignals = "signals belong to the daemon";
+constexpr std::string_view kProcessState = "it would change the whole process";
+constexpr std::string_view kLoads = "a plugin loads no code";
+constexpr auto kForbidden = std::to_array<Forbidden>({{"fork", kProcesses},
+                                                      {"vfork", kProcesses},
+                                                      {"_Fork", kProcesses},
+                                                      {"execve", kProcesses},
+                                                      {"execv", kProcesses},
+                                                      {"execvp", kProcesses},
+                                                      {"execvpe", kProcesses},
+                                                      {"execl", kProcesses},
+                                                      {"execlp", kProcesses},
+                                                      {"execle", kProcesses},
+                                                      {"fexecve", kProcesses},
+                                                      {"posix_spawn", kProcesses},
+                                                      {"posix_spawnp", kProcesses},
+                                                      {"system", kProcesses},
+                                                      {"popen", kProcesses},
+                                                      {"daemon", kProcesses},
+                                                      {"exit", kExits},
+                                                      {"_exit", kExits},
+                                                      {"_Exit", kExits},
+                                                      {"quick_exit", kExits},
+                                                      {"signal", kSignals},
+                                                      {"sigaction", kSignals},
+                                                      {"sigset", kSignals},
+                                                      {"bsd_signal", kSignals},
+                                                      {"sysv_signal", kSignals},
+                                                      {"__sysv_signal", kSignals},
+                                                      {"setlocale", kProcessState},
+                                                      {"setenv", kProcessState},
+                                                      {"putenv", kProcessState},
+                                                      {"unsetenv", kProcessState},
+                                                      {"clearenv", kProcessState},
+                                                      {"chdir", kProcessState},
+                                                      {"fchdir", kProcessState},
+                                                      {"chroot", kProcessState},
+                                                      {"umask", kProcessState},
+                                                      {"setuid", kProcessState},
+                                                      {"setgid", kProcessState},
+                                                      {"on_exit", kProcessState},
+                                                      {"pthread_atfork", kProcessState},
+                                                      {"dlopen", kLoads},
+                                                      {"dlmopen", kLoads}});
 
-void each_note(std::string_view notes, const std::function<void(const Note&)>& visit) {
-    const auto padded = [](std::uint64_t bytes) { return (bytes + 3) & ~std::uint64_t{3}; };
-    while (const auto header = read_at<Elf64_Nhdr>(notes, 0)) {
-        const std::uint64_t owner_at = sizeof *header;
-        const std::uint64_t descriptor_at = owner_at + padded(header->n_namesz);
-        const std::uint64_t end = descriptor_at + padded(header->n_descsz);
-        if (descriptor_at + header->n_descsz > notes.size()) return;
-        std::string_view owner = notes.substr(owner_at, header->n_namesz);
-        while (owner.ends_with('\0')) owner.remove_suffix(1);
-        visit({owner, header->n_type, notes.substr(descriptor_at, header->n_descsz)});
-        notes.remove_prefix(std::min<std::uint64_t>(end, notes.size()));
-    }
+// Imports that leave something of the image behind in other threads.
+constexpr auto kPinning = std::to_array<Forbidden>(
+    {{"__cxa_thread_atexit", "a thread-local destructor (import __cxa_thread_atexit)"},
+     {"__cxa_thread_atexit_impl", "a thread-local destructor (import __cxa_thread_atexit_impl)"},
+     {"pthread_key_create",
+      "a thread key whose destructor outlives it (import pthread_key_create)"},
+     {"tss_create", "a thread key whose destructor outlives it (import tss_create)"}});
+
+tl::unexpected<Refusal> lint(std::string expected, std::string found, std::string hint) {
+    return refuse({"lint", kStage, std::move(expected), std::move(found), std::move(hint)});
 }
 
-tl::unexpected<Error> truncated() {
-    return refuse({kStage, "a complete ELF file", "one that ends early",
-                   "copy the file again; write it under another name "
-                   "and rename it into place"});
+Judged<void> check_libraries(const ElfFacts& facts, const std::vector<std::string>& allowed) {
+    for (const std::string& library : facts.needed) {
+        if (std::ranges::find(kSystemLibraries, library) != kSystemLibraries.end() ||
+            std::ranges::find(allowed, library) != allowed.end())
+            continue;
+        return lint("only system libraries under DT_NEEDED", library,
+                    "link it statically (two generations would share one copy of " + library +
+                        "), or name it in [plugins] allow_needed");
+    }
+    if (!facts.search_path.empty()) {
+        return lint("no RPATH or RUNPATH", "'" + facts.search_path + "'",
+                    "link without -Wl,-rpath; the file is copied before it is loaded, so $ORIGIN "
+                    "would point elsewhere");
+    }
+    return {};
 }
 
-Result<Elf64_Ehdr> check_header(std::string_view bytes) {
-    if (bytes.size() < SELFMAG || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) {
-        return refuse({kStage, "an ELF shared object",
-                       "a file that does not start with the ELF magic",
-                       "name the .so that the build made"});
+Judged<void> check_image(const ElfFacts& facts) {
+    if (!facts.unique.empty()) {
+        return lint("no unique symbols",
+                    std::to_string(facts.unique.size()) + ", among them " + facts.unique.front(),
+                    "compile with -fno-gnu-unique and link with the version script plugin.map: "
+                    "unique symbols are shared between generations and pin the image");
     }
-    const auto header = read_at<Elf64_Ehdr>(bytes, 0);
-    if (!header) return truncated();
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB) {
-        return refuse({kStage, "a 64-bit little-endian file", "another word size or byte order",
-                       "build the plugin on or for this machine"});
+    if (facts.static_tls) {
+        return lint("no static TLS", "the flag DF_STATIC_TLS",
+                    "do not compile with -ftls-model=initial-exec: every generation would take a "
+                    "piece of a small, fixed block");
     }
-    if (header->e_machine != kMachine) {
-        return refuse({kStage, kMachineName, "ELF machine " + std::to_string(header->e_machine),
-                       "build the plugin on or for this machine"});
+    if (facts.executable_stack) {
+        return lint("a stack that is not executable", "PT_GNU_STACK asks for one or is missing",
+                    "link with -Wl,-z,noexecstack; in assembler files add "
+                    ".section .note.GNU-stack,\"\",@progbits");
     }
-    if (header->e_type != ET_DYN) {
-        return refuse({kStage, "a shared object (ET_DYN)",
-                       "ELF type " + std::to_string(header->e_type), "link with -shared"});
+    if (facts.text_relocations) {
+        return lint("no text relocations", "the flag DF_TEXTREL",
+                    "compile everything with -fPIC; link with -Wl,-z,text to see which object");
     }
-    return *header;
+    return {};
 }
 
-// All PT_NOTE contents, one after the other. Also finds out whether the file is whole.
-Result<std::string> collect_notes(std::string_view bytes, const Elf64_Ehdr& header) {
-    std::string notes;
-    const std::uint64_t sections_end =
-        header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
-    if (header.e_shoff > bytes.size() || sections_end > bytes.size()) return truncated();
-    for (std::uint64_t index = 0; index < header.e_phnum; ++index) {
-        const auto segment =
-            read_at<Elf64_Phdr>(bytes, header.e_phoff + index * header.e_phentsize);
-        if (!segment) return truncated();
-        if (segment->p_offset > bytes.size() ||
-            bytes.size() - segment->p_offset < segment->p_filesz)
-            return truncated();
-        if (segment->p_type != PT_NOTE) continue;
-        if (notes.size() + segment->p_filesz > limits::kPluginNoteBytesMax) {
-            return refuse({kStage, "notes of at most 4096 bytes", "more",
-                           "drop foreign notes from the plugin"});
-        }
-        notes.append(bytes.substr(segment->p_offset, segment->p_filesz));
-        notes.append((4 - notes.size() % 4) % 4, '\0');
+Judged<void> check_imports(const ElfFacts& facts) {
+    for (const Forbidden& forbidden : kForbidden) {
+        if (std::ranges::find(facts.imports, forbidden.name) == facts.imports.end()) continue;
+        return lint("no import of " + std::string(forbidden.name),
+                    "it: " + std::string(forbidden.why),
+                    "remove the call; nm -D --undefined-only shows what a file imports");
     }
-    return notes;
+    if (std::ranges::find(facts.exports, EW_PLUGIN_ENTRY_NAME) == facts.exports.end()) {
+        return lint("the exported function " EW_PLUGIN_ENTRY_NAME, "none",
+                    "mark it EW_EXPORT and declare it extern \"C\"");
+    }
+    return {};
 }
 
 // Text of a NUL-padded field; nullopt when it is empty or not terminated.
@@ -118,65 +152,67 @@ std::optional<std::string> field_text(const char* field, std::size_t bytes) {
     return text;
 }
 
-Result<Manifest> read_manifest(std::string_view descriptor) {
-    const auto raw = read_at<ew_note_descriptor>(descriptor, 0);
-    if (!raw || raw->struct_bytes < sizeof(ew_note_descriptor)) {
-        return refuse(
-            {kStage, "a note of at least " + std::to_string(sizeof(ew_note_descriptor)) + " bytes",
-             std::to_string(descriptor.size()) + " bytes", "use EW_PLUGIN_NOTE from plugin.h"});
-    }
-    const auto name = field_text(raw->name, sizeof raw->name);
-    const auto version = field_text(raw->version, sizeof raw->version);
-    if (!name || !version) {
-        return refuse({kStage, "a name and a version, NUL-terminated", "an unreadable one",
+Judged<Manifest> read_manifest(std::string_view descriptor) {
+    ew_note_descriptor raw{};
+    if (descriptor.size() >= sizeof raw) std::memcpy(&raw, descriptor.data(), sizeof raw);
+    if (raw.struct_bytes < sizeof raw) {
+        return refuse({"not_our_plugin", kStage,
+                       "a note of at least " + std::to_string(sizeof raw) + " bytes",
+                       std::to_string(descriptor.size()) + " bytes",
                        "use EW_PLUGIN_NOTE from plugin.h"});
     }
-    return Manifest{*name, *version, raw->abi_major, raw->abi_minor, raw->host_minor_min, {}};
+    const auto name = field_text(raw.name, sizeof raw.name);
+    const auto version = field_text(raw.version, sizeof raw.version);
+    if (!name || !version) {
+        return refuse({"not_our_plugin", kStage, "a name and a version, NUL-terminated",
+                       "an unreadable one", "use EW_PLUGIN_NOTE from plugin.h"});
+    }
+    return Manifest{*name, *version, raw.abi_major, raw.abi_minor, raw.host_minor_min, {}};
 }
 
-}  // namespace
-
-std::string find_build_id(std::string_view notes) {
-    std::string out;
-    each_note(notes, [&](const Note& note) {
-        if (note.owner == "GNU" && note.type == NT_GNU_BUILD_ID) {
-            out = to_hex({reinterpret_cast<const std::uint8_t*>(note.descriptor.data()),
-                          note.descriptor.size()});
-        }
-    });
-    return out;
-}
-
-Result<Manifest> inspect(std::string_view file_bytes) {
-    EW_TRY(const Elf64_Ehdr header, check_header(file_bytes));
-    EW_TRY(const std::string notes, collect_notes(file_bytes, header));
-    std::optional<std::string_view> descriptor;
-    each_note(notes, [&](const Note& note) {
-        if (note.owner == EW_NOTE_OWNER && note.type == EW_NOTE_TYPE) descriptor = note.descriptor;
-    });
-    if (!descriptor) {
-        return refuse({kStage, "an ELF note of owner " EW_NOTE_OWNER,
+Judged<Manifest> check_manifest(std::string_view notes) {
+    const std::string_view descriptor = find_note(notes, EW_NOTE_OWNER, EW_NOTE_TYPE);
+    if (descriptor.empty()) {
+        return refuse({"not_our_plugin", kStage, "an ELF note of owner " EW_NOTE_OWNER,
                        "none: this is a shared object, but no plugin of ours",
                        "put EW_PLUGIN_NOTE(name, version, 0) into the plugin's source"});
     }
-    EW_TRY(Manifest manifest, read_manifest(*descriptor));
+    EW_TRY(Manifest manifest, read_manifest(descriptor));
     if (manifest.abi_major != EW_ABI_MAJOR) {
-        return refuse({kStage, "plugin ABI major " + std::to_string(EW_ABI_MAJOR),
+        return refuse({"abi_major", kStage, "plugin ABI major " + std::to_string(EW_ABI_MAJOR),
                        "major " + std::to_string(manifest.abi_major),
                        "rebuild " + manifest.name + " " + manifest.version +
                            " against this version's headers"});
     }
     if (manifest.host_minor_min > EW_ABI_MINOR) {
-        return refuse({kStage,
+        return refuse({"abi_minor", kStage,
                        "a plugin for host ABI minor " + std::to_string(EW_ABI_MINOR) + " or older",
                        "one that needs minor " + std::to_string(manifest.host_minor_min),
                        "upgrade the daemon, or build the plugin for an older host"});
     }
     manifest.build_id = find_build_id(notes);
     if (manifest.build_id.empty()) {
-        return refuse({kStage, "a GNU build-id", "none", "link with -Wl,--build-id=sha1"});
+        return refuse({"lint", kStage, "a GNU build-id", "none", "link with -Wl,--build-id=sha1"});
     }
     return manifest;
+}
+
+}  // namespace
+
+Judged<Inspected> inspect(std::string_view file_bytes,
+                          const std::vector<std::string>& allowed_needed) {
+    EW_TRY(const ElfFacts facts, read_elf(file_bytes));
+    Inspected out;
+    EW_TRY(out.manifest, check_manifest(facts.notes));
+    EW_CHECK(check_libraries(facts, allowed_needed));
+    EW_CHECK(check_image(facts));
+    EW_CHECK(check_imports(facts));
+    if (facts.never_unloads) out.pinned_by.emplace_back("the flag DF_1_NODELETE");
+    for (const Forbidden& pinning : kPinning) {
+        if (std::ranges::find(facts.imports, pinning.name) != facts.imports.end())
+            out.pinned_by.emplace_back(pinning.why);
+    }
+    return out;
 }
 
 }  // namespace export_worker::plugin_host

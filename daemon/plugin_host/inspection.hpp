@@ -1,13 +1,12 @@
 // Judging a plugin file by its bytes, before any of its code can run.
-//
-// Layouts from the System V ABI (ELF-64 object file format) and <elf.h>.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "base/result.hpp"
+#include "daemon/plugin_host/refusal.hpp"
 
 namespace export_worker::plugin_host {
 
@@ -21,11 +20,17 @@ struct Manifest {
     std::string build_id;  // Hex digits; from .note.gnu.build-id.
 };
 
-// Refused: not ELF, another architecture or word size, not a shared object, truncated, without our
-// note or a build-id, a note that is malformed, another ABI major, or one that needs a newer host.
-[[nodiscard]] Result<Manifest> inspect(std::string_view file_bytes);
+struct Inspected {
+    Manifest manifest;
+    // Why the image could not be unmapped again, as far as the bytes tell; empty: nothing seen.
+    std::vector<std::string> pinned_by;
+};
 
-// The hex build-id among the notes in `notes`, or empty. For files and for mapped images alike.
-[[nodiscard]] std::string find_build_id(std::string_view notes);
+// Refused: what read_elf() refuses; no note of ours or no build-id, a malformed note, another ABI
+// major, one that needs a newer host; and what would harm the process it is loaded into: libraries
+// beyond the system's and `allowed_needed`, its own library search path, unique symbols, static
+// TLS, an executable stack, text relocations, forbidden imports.
+[[nodiscard]] Judged<Inspected> inspect(std::string_view file_bytes,
+                                        const std::vector<std::string>& allowed_needed = {});
 
 }  // namespace export_worker::plugin_host

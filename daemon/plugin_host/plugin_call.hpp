@@ -32,6 +32,10 @@ struct PluginCall {
     auth::Presented presented;
     const model::Principal* preset_principal = nullptr;
 
+    // In a probe, the one job there is. It belongs to golden_job.organization_id.
+    std::string golden_job_id;
+    model::JobFile golden_job;
+
     model::Principal principal;
     bool authorized = false;  // `principal` is filled in.
     model::JobFile job;

@@ -1,92 +1,259 @@
 #include "daemon/plugin_host/plugin_host.hpp"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/assert.hpp"
 #include "base/limits.hpp"
-#include "base/text.hpp"
-#include "daemon/plugin_host/refusal.hpp"
+#include "base/thread_role.hpp"
 
 namespace export_worker::plugin_host {
+namespace {
 
-Result<std::unique_ptr<PluginHost>> PluginHost::open(const std::string& staging_directory,
-                                                     const HostParts& parts) {
-    EW_CHECK(prepare_staging(staging_directory));
-    return std::unique_ptr<PluginHost>(new PluginHost(staging_directory, parts));
+using std::chrono::milliseconds;
+
+Error report_error(const ReloadReport& report) {
+    return report.refusal ? to_error(*report.refusal)
+                          : Error{ErrorCode::kInternal, "plugin: ended " + report.outcome};
 }
 
-PluginHost::PluginHost(std::string staging_directory, const HostParts& parts)
-    : staging_directory_(std::move(staging_directory)), parts_(parts) {
-    snapshots_.push_back(std::make_unique<const Routes>());
-    routes_.store(snapshots_.back().get());
+}  // namespace
+
+Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
+    EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
+    EW_TRY(std::unique_ptr<History> history,
+           History::open(options.state_directory + "/plugins.db", *options.parts.clock));
+    return std::unique_ptr<PluginHost>(
+        new PluginHost(options, std::move(artefacts), std::move(history)));
+}
+
+PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
+                       std::unique_ptr<History> history)
+    : options_(options),
+      artefacts_(std::move(artefacts)),
+      history_(std::move(history)),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    EW_ASSERT(static_cast<bool>(wake_fd_));
+    config_.credentials = options.parts.credentials;
+    loader_ = std::thread([this] { run_loader(); });
+}
+
+PluginHost::~PluginHost() {
+    stopping_.store(true);
+    wake();
+    loader_.join();
+    for (auto& [name, plugin] : plugins_) {
+        if (!plugin.bake) continue;
+        if (auto cleared = history_->clear_baking(name); !cleared)
+            spdlog::error("plugin {}: {}", name, cleared.error().message);
+    }
+    // Somebody still inside would be running freed code: such a generation is left alone.
+    static std::vector<std::unique_ptr<Generation>> left_alone;
+    for (auto& [name, plugin] : plugins_) {
+        for (Retired& retired : plugin.retired) {
+            if (retired.state == RetiredState::kStuck)
+                left_alone.push_back(std::move(retired.loaded.generation));
+        }
+    }
+}
+
+Result<void> PluginHost::start(const HostConfig& config) {
+    {
+        const std::lock_guard lock(mutex_);
+        config_ = config;
+    }
+    watching_changed_.store(true);
+    for (const PluginSetup& setup : config.plugins) {
+        ReloadRequest request;
+        request.action = Action::kStart;
+        request.trigger = "start";
+        request.plugin = setup.name;
+        const ReloadReport report = wait_for(enqueue(request));
+        if (!report.refusal) continue;
+        const Error error = report_error(report);
+        return fail(error.code, "[plugin." + setup.name + "] " + error.message);
+    }
+    return {};
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,
-                                      const std::map<std::string, std::string>& config) {
-    const std::lock_guard lock(load_mutex_);
-    const std::uint64_t number = loaded_.size() + 1;
-    if (number > limits::kPluginGenerationsMax) {
-        return fail(ErrorCode::kResourceExhausted,
-                    "plugins: this process has loaded its limit of images; restart the daemon");
+                                      const std::map<std::string, std::string>& settings) {
+    ReloadRequest request;
+    request.action = Action::kLoad;
+    request.plugin = name;
+    request.file = file;
+    request.settings = settings;
+    const ReloadReport report = wait_for(enqueue(request));
+    if (report.refusal) return fail(report_error(report));
+    for (PluginStatus& status : list()) {
+        if (status.name == report.plugin) return std::move(status);
     }
-    Generation::Setup setup;
-    EW_TRY(setup.file, stage(file, staging_directory_, number));
-    EW_TRY(setup.manifest, inspect(setup.file.bytes));
-    if (!name.empty() && setup.manifest.name != name) {
-        return refuse({"inspection", "the plugin " + name,
-                       "one that calls itself " + setup.manifest.name,
-                       "correct the section name or the file"});
-    }
-    for (const Loaded& other : loaded_) {
-        if (other.generation->manifest().name == setup.manifest.name) {
-            return fail(ErrorCode::kConflict, "plugin " + setup.manifest.name +
-                                                  ": already loaded as generation " +
-                                                  std::to_string(other.generation->number()) +
-                                                  "; restart the daemon to replace it");
+    return fail(report_error(report));
+}
+
+void PluginHost::reconfigure(const HostConfig& config, const std::string& trigger) {
+    std::vector<ReloadRequest> requests;
+    {
+        const std::lock_guard lock(mutex_);
+        config_ = config;
+        for (const PluginSetup& setup : config.plugins) {
+            ReloadRequest request;
+            request.action = plugins_.contains(setup.name) ? Action::kReload : Action::kStart;
+            request.trigger = trigger;
+            request.plugin = setup.name;
+            requests.push_back(std::move(request));
+        }
+        for (const auto& [name, plugin] : plugins_) {
+            if (std::ranges::find(config.plugins, name, &PluginSetup::name) == config.plugins.end())
+                spdlog::warn("plugin {}: no longer configured; it serves until the next start",
+                             name);
         }
     }
-    setup.file.bytes.clear();
-    setup.number = number;
-    setup.config = config;
-    setup.parts = parts_;
-    EW_TRY(std::unique_ptr<Generation> generation, Generation::load(std::move(setup)));
+    watching_changed_.store(true);
+    for (const ReloadRequest& request : requests) (void)enqueue(request);
+}
 
-    auto routes = std::make_unique<Routes>(*snapshots_.back());
-    for (const PluginMethod& method : generation->methods()) {
-        if (!routes->emplace(method.name, generation.get()).second) {
-            return fail(ErrorCode::kConflict, "plugin " + generation->manifest().name +
-                                                  ": another plugin already answers " +
-                                                  method.name);
+Result<std::uint64_t> PluginHost::submit(const ReloadRequest& request) {
+    {
+        const std::lock_guard lock(mutex_);
+        const ReloadReport* const other = running_ != nullptr ? running_
+                                          : queue_.empty()    ? nullptr
+                                                              : queue_.front();
+        if (other != nullptr) {
+            return fail(ErrorCode::kConflict,
+                        "busy: plugin " + other->plugin + " is being worked on (report " +
+                            std::to_string(other->id) + ", asked for by " + other->request.trigger +
+                            "); wait for it, then look again with: exportctl plugin show " +
+                            other->plugin);
+        }
+        const auto plugin = plugins_.find(request.plugin);
+        const bool configured = std::ranges::find(config_.plugins, request.plugin,
+                                                  &PluginSetup::name) != config_.plugins.end();
+        const bool can_begin =
+            request.action == Action::kLoad || (request.action == Action::kReload && configured);
+        if (plugin == plugins_.end() && !can_begin) {
+            return fail(ErrorCode::kNotFound,
+                        "no plugin '" + request.plugin + "'; exportctl plugin list names them");
+        }
+        const bool ends_bake =
+            request.action == Action::kRollback || request.action == Action::kCommit;
+        if (plugin != plugins_.end() && plugin->second.bake && !ends_bake && !request.dry_run) {
+            return fail(ErrorCode::kConflict,
+                        "busy: plugin " + request.plugin + " bakes generation " +
+                            std::to_string(plugin->second.active->generation->number()) +
+                            "; wait, or end it with: exportctl plugin commit " + request.plugin +
+                            " | exportctl plugin rollback " + request.plugin);
         }
     }
-    loaded_.push_back({std::move(generation), file});
-    snapshots_.push_back(std::move(routes));
-    routes_.store(snapshots_.back().get(), std::memory_order_release);
-    const PluginStatus status = status_of(loaded_.back());
-    spdlog::info("plugin {} {} loaded: generation {}, build-id {}", status.name, status.version,
-                 status.generation, status.build_id);
-    return status;
+    return enqueue(request);
 }
 
-Generation* PluginHost::find(std::string_view method) const {
-    const Routes& routes = *routes_.load(std::memory_order_acquire);
-    const auto found = routes.find(method);
-    return found == routes.end() ? nullptr : found->second;
+std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
+    std::uint64_t id = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const ReloadReport* queued : queue_) {
+            // The same again, not begun yet: once is enough.
+            if (queued->request.action == request.action && !request.plugin.empty() &&
+                queued->request.plugin == request.plugin && queued->request.file == request.file)
+                return queued->id;
+        }
+        auto report = std::make_unique<ReloadReport>();
+        report->id = id = ++last_report_;
+        report->request = request;
+        report->plugin = request.plugin;
+        report->started_us = options_.parts.clock->unix_us();
+        queue_.push_back(report.get());
+        reports_.push_back(std::move(report));
+        while (reports_.size() > limits::kPluginReportsMax && reports_.front()->ended())
+            reports_.pop_front();
+    }
+    wake();
+    return id;
 }
 
-PluginStatus PluginHost::status_of(const Loaded& loaded) {
-    const Generation& generation = *loaded.generation;
-    return {generation.manifest().name, generation.manifest().version,
-            generation.number(),        generation.manifest().build_id,
-            generation.sha256(),        loaded.file,
-            generation.methods(),       generation.handled(),
-            generation.faults(),        generation.services().counters()};
+ReloadReport PluginHost::wait_for(std::uint64_t id) const {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
+        EW_ASSERT(found != reports_.end());
+        if ((*found)->outcome != "running") return **found;
+        reports_changed_.wait(lock);
+    }
 }
 
-std::vector<PluginStatus> PluginHost::list() const {
-    const std::lock_guard lock(load_mutex_);
-    std::vector<PluginStatus> out;
-    for (const Loaded& loaded : loaded_) out.push_back(status_of(loaded));
+std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
+    if (found == reports_.end()) return std::nullopt;
+    return **found;
+}
+
+std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {
+    const std::lock_guard lock(mutex_);
+    return reload_counts_;
+}
+
+void PluginHost::wake() {
+    const std::uint64_t one = 1;
+    // EAGAIN means the counter is full: the loader is being woken anyway.
+    if (::write(wake_fd_.get(), &one, sizeof one) < 0) EW_ASSERT(errno == EAGAIN);
+}
+
+milliseconds PluginHost::patience() const {
+    const std::lock_guard lock(mutex_);
+    milliseconds out{1000};
+    for (const auto& [name, plugin] : plugins_) {
+        if (plugin.bake) out = std::min(out, milliseconds(50));
+        for (const Retired& retired : plugin.retired) {
+            if (retired.state == RetiredState::kDraining) out = std::min(out, milliseconds(2));
+        }
+    }
+    const bool window_open = std::ranges::any_of(
+        reports_, [](const auto& report) { return report->window && !report->window->closed; });
+    if (window_open) out = std::min(out, milliseconds(2));
+    if (watch_.unsettled()) out = std::min(out, milliseconds(50));
     return out;
+}
+
+ReloadReport* PluginHost::next_job() {
+    const std::lock_guard lock(mutex_);
+    for (auto job = queue_.begin(); job != queue_.end(); ++job) {
+        const Action action = (*job)->request.action;
+        const auto plugin = plugins_.find((*job)->request.plugin);
+        // What SIGHUP or a changed file asked for waits for the end of a bake.
+        const bool waits = plugin != plugins_.end() && plugin->second.bake &&
+                           !(*job)->request.dry_run && action != Action::kRollback &&
+                           action != Action::kCommit;
+        if (waits) continue;
+        ReloadReport* const report = *job;
+        queue_.erase(job);
+        running_ = report;
+        return report;
+    }
+    return nullptr;
+}
+
+void PluginHost::run_loader() {
+    set_thread_role(ThreadRole::kLoader);
+    while (!stopping_.load()) {
+        std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(patience().count()));
+        std::uint64_t wakes = 0;
+        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
+        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        tick();
+        while (ReloadReport* const job = stopping_.load() ? nullptr : next_job()) {
+            run(*job);
+            tick();
+        }
+    }
 }
 
 }  // namespace export_worker::plugin_host

@@ -1,79 +1,276 @@
-// All plugins of the daemon, and which generation answers which method.
+// All plugins of the daemon: which generation answers which method, and how one follows another.
 //
-// Routing is an immutable snapshot behind one atomic pointer: a worker reads it once per request
-// and never waits for a load. Snapshots and generations live until the host is destroyed; there are
-// at most kPluginGenerationsMax.
+// A reload goes through stages, each of which can refuse: staging (artefact_store, trust),
+// inspection, quarantine, probe, contract, budget, loading. Then the new generation is published
+// with one atomic store and bakes: the one before stays warm, answers what the new one faults on
+// (idempotent methods only), and comes back by itself when the new one does worse. Commit ends the
+// bake; the old one drains and is retired. One loader thread does all of this; workers only pin.
+//
+// A crash leaves live copies (deleted at the next start), artefacts and plugins.db; what they mean
+// is in history.hpp.
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <thread>
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/model/ledger.hpp"
+#include "daemon/plugin_host/artefact_store.hpp"
+#include "daemon/plugin_host/bake.hpp"
 #include "daemon/plugin_host/generation.hpp"
+#include "daemon/plugin_host/history.hpp"
+#include "daemon/plugin_host/probe.hpp"
+#include "daemon/plugin_host/reload_report.hpp"
+#include "daemon/plugin_host/routing.hpp"
+#include "daemon/plugin_host/watch.hpp"
 
 namespace export_worker::plugin_host {
 
-// One line of `exportctl plugin list`.
+// How reloads are done ([plugins] in the configuration).
+struct Policy {
+    std::chrono::milliseconds bake{60'000};  // Zero: commit at once.
+    BakeBounds bounds;
+    std::chrono::milliseconds drain{30'000};  // Longer: the generation is stuck, and parked.
+    std::chrono::milliseconds probe_timeout{10'000};
+    bool unmap = false;                // Retired images with a clean certificate are unmapped.
+    std::size_t generations_max = 16;  // Mapped images of one plugin.
+    std::vector<std::string> allow_needed;
+    bool watch = false;  // Reload when a configured file changes.
+};
+
+// One [plugin.NAME].
+struct PluginSetup {
+    std::string name;
+    std::string file;
+    std::string golden_file;  // Empty: FILE with .golden.jsonl for .so, if it is there.
+    std::map<std::string, std::string> settings;
+};
+
+struct HostConfig {
+    std::vector<PluginSetup> plugins;
+    std::shared_ptr<const credentials::CredentialStore> credentials;
+    Policy policy;
+};
+
+struct HostOptions {
+    std::string state_directory;                   // plugins/ and plugins.db are made in it.
+    std::string probe_program = "/proc/self/exe";  // An export-workerd.
+    HostParts parts;                        // Its credentials are replaced by the configuration's.
+    const model::Ledger* ledger = nullptr;  // Outlives the host; nullptr: reports have no window.
+};
+
+// One generation of a plugin, for operators.
+struct GenerationStatus {
+    std::uint64_t number = 0;
+    std::string state;  // "active", "baking", "warm", "draining", "stuck", "parked", "lingering"
+    std::string version;
+    std::string build_id;
+    std::string sha256;
+    std::string file;
+    std::uint64_t handled = 0;
+    std::uint64_t faults = 0;
+    std::chrono::microseconds p50{0};
+    std::chrono::microseconds p99{0};
+    std::vector<std::string> pinned_by;
+    std::vector<Holder> holders;
+    std::chrono::milliseconds in_state{0};
+};
+
 struct PluginStatus {
     std::string name;
     std::string version;
-    std::uint64_t generation = 0;
+    std::uint64_t generation = 0;  // The one that answers.
     std::string build_id;
     std::string sha256;
     std::string file;  // Where the operator keeps it.
     std::vector<PluginMethod> methods;
-    std::uint64_t handled = 0;
+    std::uint64_t handled = 0;  // By all generations since the start, like the next two.
     std::uint64_t faults = 0;
     std::vector<CounterValue> counters;
+    std::string committed_sha256;
+    std::optional<std::chrono::milliseconds> bake_left;
+    std::vector<GenerationStatus> generations;  // The newest first.
+    std::uint64_t unmapped = 0;                 // Generations that are gone without a trace.
 };
 
 class PluginHost {
 public:
-    // `staging_directory` is private to this process; what lies there is deleted.
-    [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(
-        const std::string& staging_directory, const HostParts& parts);
+    // Starts the loader thread. What an earlier process left in the staging directory is cleared.
+    [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const HostOptions& options);
+    // Ends all instances; nobody may be inside one. A bake that goes on is forgotten: the next
+    // start looks at the configured file anew.
+    ~PluginHost();
+    PluginHost(const PluginHost&) = delete;
+    PluginHost& operator=(const PluginHost&) = delete;
 
-    // Stages, inspects, loads and publishes. `name` empty: whatever the file says it is. Errors:
-    // kFailedPrecondition with the reason, kConflict when a plugin of that name, or one of its
-    // methods, is already there. One at a time.
+    // Loads every configured plugin, each as history says (history.hpp). Errors: the first that
+    // cannot be loaded, with the reason.
+    [[nodiscard]] Result<void> start(const HostConfig& config);
+    // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
-                                            const std::map<std::string, std::string>& config);
+                                            const std::map<std::string, std::string>& settings);
+    // Takes over what was configured and reloads every plugin that this changes; those that are new
+    // are loaded. Returns at once.
+    void reconfigure(const HostConfig& config, const std::string& trigger);
 
-    // The generation that answers `method`; nullptr when none does. Valid as long as the host.
-    // [any-thread]
-    [[nodiscard]] Generation* find(std::string_view method) const;
+    // Queues one action and returns the number of its report. kConflict: another one is under way
+    // or the plugin bakes ("busy", and with whom); kNotFound: no such plugin. [any-thread]
+    [[nodiscard]] Result<std::uint64_t> submit(const ReloadRequest& request);
+    // nullopt: never heard of it, or too long ago. [any-thread]
+    [[nodiscard]] std::optional<ReloadReport> report(std::uint64_t id) const;
     [[nodiscard]] std::vector<PluginStatus> list() const;
+    // What somebody should look at, in words. [any-thread]
+    [[nodiscard]] std::vector<std::string> alarms() const;
+    [[nodiscard]] History& history() { return *history_; }
+    // Numbers of reports by outcome and refusal code, since the start. [any-thread]
+    [[nodiscard]] std::map<std::string, std::uint64_t> reload_counts() const;
+
+    // For threads that run methods. [any-thread]
+    [[nodiscard]] RoutingTable& routing() { return routing_; }
 
 private:
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const {
-            return std::hash<std::string_view>()(text);
-        }
-    };
-    using Routes = std::unordered_map<std::string, Generation*, TextHash, std::equal_to<>>;
+    // A generation with what it was made from.
     struct Loaded {
         std::unique_ptr<Generation> generation;
         std::string file;
+        std::map<std::string, std::string> settings;
+        std::shared_ptr<const credentials::CredentialStore> credentials;
+        std::vector<std::string> pinned_by;
+        std::size_t file_bytes = 0;
+    };
+    enum class RetiredState { kDraining, kStuck, kParked, kLingering };
+    struct Retired {
+        Loaded loaded;
+        RetiredState state = RetiredState::kDraining;
+        std::chrono::steady_clock::time_point since;
+    };
+    struct Bake {
+        std::chrono::steady_clock::time_point end;
+        TrafficStats baseline;  // The old generation's, at the swap.
+        std::uint64_t report = 0;
+        std::string configured_sha256;
+    };
+    struct Plugin {
+        std::optional<Loaded> active;
+        std::optional<Loaded> previous;  // Warm, while `active` bakes.
+        std::optional<Bake> bake;
+        std::vector<Retired> retired;
+        std::string committed_sha256;
+        std::string notice;  // Why it does not run what is configured; for alarms.
+        // Of generations that are no longer listed.
+        std::uint64_t past_handled = 0;
+        std::uint64_t past_faults = 0;
+        std::map<std::string, CounterValue> past_counters;
+        std::uint64_t unmapped = 0;
+        std::size_t abandoned = 0;  // Images of loads that failed after the probe.
+    };
+    // A candidate on its way through the stages.
+    struct Candidate {
+        ReloadReport* report = nullptr;
+        Artefact artefact;
+        Inspected inspected;
+        std::string live_copy;
+        ProbeReport probe;
+        std::string golden;
+        std::map<std::string, std::string> settings;
+        std::uint32_t reason = EW_CREATE_RELOAD;
+        std::string configured_sha256;
+        std::string committed_sha256;  // At a start: what history has.
+        bool check_contract = true;
+        bool bake = true;
     };
 
-    PluginHost(std::string staging_directory, const HostParts& parts);
-    [[nodiscard]] static PluginStatus status_of(const Loaded& loaded);
+    explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
+                        std::unique_ptr<History> history);
 
-    const std::string staging_directory_;
-    const HostParts parts_;
-    mutable std::mutex load_mutex_;  // One load at a time.
-    std::vector<Loaded> loaded_;     // Guarded by load_mutex_.
-    std::vector<std::unique_ptr<const Routes>>
-        snapshots_;  // Guarded by load_mutex_; the last one is current.
-    std::atomic<const Routes*> routes_{nullptr};
+    // --- plugin_host.cpp: the loader thread and its queue ---
+    void run_loader();
+    [[nodiscard]] ReloadReport* next_job();
+    [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
+    [[nodiscard]] ReloadReport wait_for(std::uint64_t report) const;
+    void wake();
+    [[nodiscard]] std::chrono::milliseconds patience() const;
+
+    // --- reload.cpp: one action, stage by stage. [loader-thread] ---
+    void run(ReloadReport& report);
+    [[nodiscard]] Judged<void> perform(ReloadReport& report);
+    [[nodiscard]] Judged<void> start_plugin(ReloadReport& report);
+    [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
+                                                    const PluginRecord& record);
+    [[nodiscard]] Judged<void> start_configured(ReloadReport& report, const PluginSetup& setup,
+                                                const PluginRecord& record);
+    [[nodiscard]] Judged<void> reload_file(ReloadReport& report, const std::string& file);
+    [[nodiscard]] Judged<void> roll_back(ReloadReport& report);
+    [[nodiscard]] Judged<void> commit_now(ReloadReport& report);
+    [[nodiscard]] Judged<void> examine_and_publish(Candidate& candidate);
+    [[nodiscard]] Judged<void> inspect_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<void> probe_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<void> compare_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<void> check_quarantine(const Candidate& candidate);
+    [[nodiscard]] Judged<void> check_budget(const Candidate& candidate) const;
+    [[nodiscard]] Judged<Loaded> load_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<void> publish_candidate(Candidate& candidate, Loaded loaded);
+    [[nodiscard]] bool is_unchanged(const Candidate& candidate) const;
+    void set_step(ReloadReport& report, const std::string& name, const std::string& detail,
+                  std::chrono::steady_clock::time_point since);
+    void note_refusal(ReloadReport& report, const Refusal& refusal);
+    void record(const ReloadReport& report, const std::string& detail);
+    [[nodiscard]] std::optional<PluginSetup> configured(const std::string& plugin) const;
+    [[nodiscard]] Judged<std::string> read_golden(const std::string& file,
+                                                  const std::string& configured_file) const;
+
+    // --- supervise.cpp: baking, draining, retiring. [loader-thread] ---
+    void tick();
+    void watch_bake(const std::string& name, Plugin& plugin);
+    void finish_bake(const std::string& name, Plugin& plugin);
+    void take_back(const std::string& name, Plugin& plugin, const std::string& why,
+                   bool quarantine);
+    void take_back_a_start(const std::string& name, Plugin& plugin, const std::string& why);
+    [[nodiscard]] Result<void> commit(const std::string& name, Plugin& plugin);
+    void publish_routes();
+    void retire(Plugin& plugin, Loaded loaded);
+    void advance_retired(const std::string& name, Plugin& plugin);
+    void close_windows();
+    void forget_old_artefacts();
+    [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
+
+    const HostOptions options_;
+    ArtefactStore artefacts_;  // Loader thread.
+    const std::unique_ptr<History> history_;
+    RoutingTable routing_;
+    UniqueFd wake_fd_;
+    Watch watch_;  // Loader thread.
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> watching_changed_{true};  // config_ may name other files to watch.
+    std::atomic<bool> baking_{false};  // Some plugin is: its faults wake the loader at once.
+
+    // Guards everything below. The loader thread alone changes plugins_, and holds it only for
+    // moments: never while it runs code of a plugin or waits for a disk.
+    mutable std::mutex mutex_;
+    mutable std::condition_variable reports_changed_;
+    HostConfig config_;
+    std::map<std::string, Plugin> plugins_;
+    std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
+    std::deque<ReloadReport*> queue_;
+    const ReloadReport* running_ = nullptr;
+    std::uint64_t last_report_ = 0;
+    std::uint64_t last_generation_ = 0;
+    std::map<std::string, std::uint64_t> reload_counts_;
+
+    std::thread loader_;  // Last: it uses everything above.
 };
 
 }  // namespace export_worker::plugin_host

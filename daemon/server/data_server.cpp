@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/assert.hpp"
@@ -25,12 +26,13 @@ std::int64_t as_ns(SteadyTime time) {
 }  // namespace
 
 DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher,
-                       const Clock& clock, unsigned workers)
+                       const Clock& clock, unsigned workers, model::Ledger& ledger)
     : socket_(std::move(socket)),
       dispatcher_(dispatcher),
       clock_(clock),
+      ledger_(ledger),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      workers_left_(workers) {
+      workers_wanted_(workers) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     calls_.reserve(limits::kCallsMax);
     for (std::size_t index = 0; index < limits::kCallsMax; ++index) {
@@ -39,8 +41,7 @@ DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatc
     }
     finished_.reserve(limits::kCallsMax);
     collected_.reserve(limits::kCallsMax);
-    for (unsigned index = 0; index < workers; ++index)
-        workers_.emplace_back([this] { run_worker(); });
+    for (unsigned index = 0; index < workers; ++index) start_worker();
     loop_ = std::thread([this] { run_loop(); });
 }
 
@@ -57,7 +58,7 @@ void DataServer::stop() {
     if (!loop_.joinable()) return;
     drain();
     const SteadyTime end = clock_.steady() + limits::kDrainTimeout;
-    while (in_flight_.load() > 0 && clock_.steady() < end)
+    while (occupied_.load() > 0 && clock_.steady() < end)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     stopping_.store(true);
     wake_loop();
@@ -68,11 +69,12 @@ void DataServer::stop() {
     }
     ready_changed_.notify_all();
     std::unique_lock lock(ended_mutex_);
-    const bool all_ended =
-        ended_changed_.wait_for(lock, limits::kSocketLinger, [this] { return workers_left_ == 0; });
+    const bool all_ended = ended_changed_.wait_for(
+        lock, limits::kSocketLinger, [this] { return ended_.size() == workers_.size(); });
+    const std::size_t stuck = workers_.size() - ended_.size();
     lock.unlock();
     if (!all_ended) {
-        spdlog::error("{} workers are stuck in a plugin; leaving without them", workers_left_);
+        spdlog::error("{} workers are stuck in a plugin; leaving without them", stuck);
         // They use this object, and there is no way to end them: the process ends here, with
         // everything durable on disk.
         std::_Exit(70);
@@ -91,7 +93,7 @@ void DataServer::run_loop() {
     while (!stopping_.load()) {
         // Deadlines need a look now and then while something is in flight; otherwise sleep until
         // something comes.
-        const bool idle = in_flight_.load() == 0 && unsent_.empty();
+        const bool idle = occupied_.load() == 0 && unsent_.empty();
         socket_.wait(idle ? std::chrono::milliseconds(1000) : limits::kDeadlineScanInterval,
                      wake_fd_.get());
         std::uint64_t wakes = 0;
@@ -101,12 +103,15 @@ void DataServer::run_loop() {
         receive_some();
         if (clock_.steady() >= next_scan_) {
             expire_overdue();
+            replace_stalled();
             retry_unsent();
             next_scan_ = clock_.steady() + limits::kDeadlineScanInterval;
         }
+        ledger_.publish();
     }
     collect_finished();
     retry_unsent();
+    ledger_.publish();
 }
 
 void DataServer::receive_some() {
@@ -120,12 +125,13 @@ void DataServer::receive_some() {
                                   : socket_.receive(call->envelope, call->body);
         if (outcome == ReceiveOutcome::kNothing) return;
         if (outcome == ReceiveOutcome::kDropped) {
-            ledger_.dropped.fetch_add(1);
+            ++ledger_.counts.dropped;
             continue;
         }
-        ledger_.accepted.fetch_add(1);
+        ++ledger_.counts.accepted;
+        ++ledger_.counts.in_flight;
         if (full) {
-            ledger_.overloaded.fetch_add(1);
+            ++ledger_.counts.overloaded;
             message::WireError error = message::make_error(
                 WireCode::kOverloaded, "too many requests in flight; try again");
             error.retry_after_ms = 100;
@@ -137,7 +143,7 @@ void DataServer::receive_some() {
         }
         free_.pop_back();
         call->answered = false;
-        in_flight_.fetch_add(1);
+        occupied_.fetch_add(1);
         if (outcome == ReceiveOutcome::kMalformed) {
             call->request = {};
             answer_error(*call, message::make_error(
@@ -172,7 +178,7 @@ void DataServer::accept(Call& call) {
         return free_call(call);
     }
     if (request->deadline_ms == 0) {
-        ledger_.expired.fetch_add(1);
+        ++ledger_.counts.expired;
         answer_error(call,
                      message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
         return free_call(call);
@@ -185,35 +191,87 @@ void DataServer::accept(Call& call) {
     ready_changed_.notify_one();
 }
 
-void DataServer::run_worker() {
+void DataServer::start_worker() {
+    const unsigned number = ++workers_started_;
+    const std::lock_guard lock(ended_mutex_);
+    ++worker_count_;
+    workers_.emplace_back([this, number] { run_worker(number); });
+}
+
+void DataServer::run_worker(unsigned number) {
     set_thread_role(ThreadRole::kWorker);
-    WorkerScratch scratch;
-    for (;;) {
-        Call* call = nullptr;
-        {
-            std::unique_lock lock(ready_mutex_);
-            ready_changed_.wait(lock, [this] { return stopping_.load() || !ready_.empty(); });
-            if (stopping_.load()) break;
-            call = ready_.front();
-            ready_.pop_front();
-        }
-        CallState expected = CallState::kQueued;
-        // Lost against expire_overdue(): the loop has answered it.
-        if (call->state.compare_exchange_strong(expected, CallState::kRunning)) {
-            call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
-                                                         nullptr, scratch, call->reply);
-        }
-        bool first = false;
-        {
-            const std::lock_guard lock(finished_mutex_);
-            first = finished_.empty();
-            finished_.push_back(call);
-        }
-        if (first) wake_loop();  // Otherwise a wake-up is on its way already.
+    {
+        WorkerScratch scratch = dispatcher_.make_scratch("worker " + std::to_string(number));
+        do {
+            Call* call = nullptr;
+            {
+                std::unique_lock lock(ready_mutex_);
+                ready_changed_.wait(lock, [this] { return stopping_.load() || !ready_.empty(); });
+                if (stopping_.load()) break;
+                call = ready_.front();
+                ready_.pop_front();
+            }
+            CallState expected = CallState::kQueued;
+            call->started_ns.store(as_ns(clock_.steady()), std::memory_order_relaxed);
+            // Lost against expire_overdue(): the loop has answered it.
+            if (call->state.compare_exchange_strong(expected, CallState::kRunning)) {
+                call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
+                                                             nullptr, scratch, call->reply);
+            }
+            bool first = false;
+            {
+                const std::lock_guard lock(finished_mutex_);
+                first = finished_.empty();
+                finished_.push_back(call);
+            }
+            if (first) wake_loop();  // Otherwise a wake-up is on its way already.
+        } while (!is_surplus());
     }
     const std::lock_guard lock(ended_mutex_);
-    --workers_left_;
+    ended_.push_back(std::this_thread::get_id());
     ended_changed_.notify_all();
+}
+
+// A worker that was replaced while it was stuck has come back: one of them may go.
+bool DataServer::is_surplus() {
+    if (spare_workers_.load(std::memory_order_relaxed) == 0) return false;
+    const std::lock_guard lock(ended_mutex_);
+    if (worker_count_ <= workers_wanted_ + stalled_.load()) return false;
+    --worker_count_;
+    --spare_workers_;
+    return true;
+}
+
+// As many workers as configured make progress, whatever some of them are stuck in.
+void DataServer::replace_stalled() {
+    const std::int64_t now_ns = as_ns(clock_.steady());
+    constexpr std::int64_t kStallNs =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(limits::kWorkerStall).count();
+    unsigned stalled = 0;
+    for (const auto& call : calls_) {
+        if (call->state.load() == CallState::kRunning &&
+            now_ns - call->started_ns.load(std::memory_order_relaxed) > kStallNs)
+            ++stalled;
+    }
+    stalled_.store(std::min(stalled, limits::kWorkersReplacedMax));
+    for (;;) {
+        {
+            const std::lock_guard lock(ended_mutex_);
+            for (const std::thread::id id : ended_) {
+                const auto thread = std::ranges::find_if(
+                    workers_, [&](const auto& each) { return each.get_id() == id; });
+                thread->join();
+                workers_.erase(thread);
+            }
+            ended_.clear();
+            if (worker_count_ >= workers_wanted_ + stalled_.load()) return;
+        }
+        ++spare_workers_;
+        start_worker();
+        spdlog::warn(
+            "{} workers have been in one request for more than {} ms; one more was started",
+            stalled, limits::kWorkerStall.count());
+    }
 }
 
 void DataServer::collect_finished() {
@@ -239,7 +297,7 @@ void DataServer::expire_overdue() {
             continue;
         CallState expected = CallState::kQueued;
         if (call.state.compare_exchange_strong(expected, CallState::kExpired)) {
-            ledger_.expired.fetch_add(1);
+            ++ledger_.counts.expired;
             answer_error(call,
                          message::make_error(WireCode::kExpired,
                                              "the deadline passed before the work could start"));
@@ -259,13 +317,13 @@ void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
                            clock_.steady() + limits::kSocketLinger, is_result});
         return;
     }
-    if (outcome != SendOutcome::kSent) {
-        ledger_.client_gone.fetch_add(1);
-    } else if (is_result) {
-        ledger_.replied.fetch_add(1);
-    } else {
-        ledger_.error_replied.fetch_add(1);
-    }
+    count_answer(outcome == SendOutcome::kSent, is_result);
+}
+
+void DataServer::count_answer(bool sent, bool is_result) {
+    model::LedgerCounts& counts = ledger_.counts;
+    ++(!sent ? counts.client_gone : is_result ? counts.replied : counts.error_replied);
+    --counts.in_flight;
 }
 
 void DataServer::answer_error(Call& call, const message::WireError& error) {
@@ -282,9 +340,9 @@ void DataServer::retry_unsent() {
         unsent_.pop_front();
         const SendOutcome outcome = socket_.send(unsent.envelope, unsent.reply);
         if (outcome == SendOutcome::kSent) {
-            (unsent.is_result ? ledger_.replied : ledger_.error_replied).fetch_add(1);
+            count_answer(true, unsent.is_result);
         } else if (outcome == SendOutcome::kPeerGone || now >= unsent.give_up) {
-            ledger_.client_gone.fetch_add(1);
+            count_answer(false, false);
         } else {
             unsent_.push_back(std::move(unsent));
         }
@@ -294,7 +352,7 @@ void DataServer::retry_unsent() {
 void DataServer::free_call(Call& call) {
     call.state.store(CallState::kFree);
     free_.push_back(&call);
-    in_flight_.fetch_sub(1);
+    occupied_.fetch_sub(1);
 }
 
 }  // namespace export_worker::server

@@ -21,28 +21,17 @@
 #include "base/clock.hpp"
 #include "base/limits.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/model/ledger.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "protocol/transport/server_socket.hpp"
 
 namespace export_worker::server {
 
-// What became of everything that arrived: accepted = replied + error_replied + client_gone + what
-// is in flight.
-struct Ledger {
-    std::atomic<std::uint64_t> accepted{0};
-    std::atomic<std::uint64_t> replied{0};
-    std::atomic<std::uint64_t> error_replied{0};
-    std::atomic<std::uint64_t> client_gone{0};
-    std::atomic<std::uint64_t> dropped{0};     // Unanswerable frames; not in accepted.
-    std::atomic<std::uint64_t> overloaded{0};  // Among error_replied.
-    std::atomic<std::uint64_t> expired{0};     // Among error_replied.
-};
-
 class DataServer {
 public:
-    // Everything outlives the server. Starts the threads.
+    // Everything outlives the server. Starts the threads. The loop counts in `ledger`.
     DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock,
-               unsigned workers);
+               unsigned workers, model::Ledger& ledger);
     ~DataServer();  // stop() without a drain.
     DataServer(const DataServer&) = delete;
     DataServer& operator=(const DataServer&) = delete;
@@ -53,8 +42,10 @@ public:
     // stuck in a plugin is left behind and ends with the process.
     void stop();
 
-    [[nodiscard]] const Ledger& ledger() const { return ledger_; }
-    [[nodiscard]] std::size_t in_flight() const { return in_flight_.load(); }
+    // Requests that occupy a slot: not answered yet, or answered while their worker goes on.
+    [[nodiscard]] std::size_t occupied() const { return occupied_.load(); }
+    // Workers inside one request for longer than kWorkerStall; as many were started in their place.
+    [[nodiscard]] unsigned stalled_workers() const { return stalled_.load(); }
     [[nodiscard]] bool draining() const { return draining_.load(); }
 
 private:
@@ -71,6 +62,7 @@ private:
         message::Request request;  // Views into body, but for an id that was made here.
         std::string own_id;
         SteadyTime deadline;
+        std::atomic<std::int64_t> started_ns{0};  // Since when a worker runs it.
         std::string reply;
         bool reply_is_result = false;
         std::atomic<CallState> state{CallState::kFree};
@@ -79,7 +71,10 @@ private:
     };
 
     void run_loop();
-    void run_worker();
+    void run_worker(unsigned number);
+    [[nodiscard]] bool is_surplus();
+    void start_worker();
+    void replace_stalled();
     void receive_some();
     void accept(Call& call);
     void collect_finished();
@@ -87,16 +82,19 @@ private:
     void retry_unsent();
     void answer(Call& call, std::string_view reply, bool is_result);
     void answer_error(Call& call, const message::WireError& error);
+    void count_answer(bool sent, bool is_result);
     void free_call(Call& call);
     void wake_loop();
 
     transport::ServerSocket socket_;  // Loop thread.
     const Dispatcher& dispatcher_;
     const Clock& clock_;
-    Ledger ledger_;
+    model::Ledger& ledger_;
     std::atomic<bool> draining_{false};
     std::atomic<bool> stopping_{false};
-    std::atomic<std::size_t> in_flight_{0};
+    std::atomic<std::size_t> occupied_{0};
+    std::atomic<unsigned> stalled_{0};
+    std::atomic<unsigned> spare_workers_{0};  // Started in the place of stalled ones.
     UniqueFd wake_fd_;
 
     std::vector<std::unique_ptr<Call>> calls_;  // All of them, for ever.
@@ -121,9 +119,12 @@ private:
 
     std::mutex ended_mutex_;
     std::condition_variable ended_changed_;
-    unsigned workers_left_ = 0;  // Guarded by ended_mutex_.
-
+    unsigned worker_count_ = 0;  // Guarded by ended_mutex_, like the next two.
     std::vector<std::thread> workers_;
+    std::vector<std::thread::id> ended_;  // Surplus workers that have left, to be joined.
+    const unsigned workers_wanted_;
+    unsigned workers_started_ = 0;  // Loop thread, after the constructor.
+
     std::thread loop_;
 };
 

@@ -27,11 +27,13 @@ tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
 bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
                           const model::Principal* operator_principal, WorkerScratch& scratch,
                           std::string& reply) const {
-    if (plugin_host::Generation* generation = parts_.plugins.find(request.method)) {
-        scratch.call.reset();
-        scratch.call.presented = presented_by(request);
-        scratch.call.preset_principal = operator_principal;
-        return run_plugin(*generation, request, deadline_steady_ns, scratch, reply);
+    {
+        const plugin_host::Pin pin =
+            parts_.plugins.routing().pin(request.method, request.id, scratch.slot);
+        if (pin.route().generation != nullptr) {
+            return run_plugin(pin.route(), request, deadline_steady_ns, operator_principal, scratch,
+                              reply);
+        }
     }
     const MethodResult result = run_own(request, operator_principal);
     if (!result) {
@@ -51,14 +53,28 @@ bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline
     return true;
 }
 
-bool Dispatcher::run_plugin(plugin_host::Generation& generation, const message::Request& request,
-                            std::int64_t deadline_steady_ns, WorkerScratch& scratch,
+bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Request& request,
+                            std::int64_t deadline_steady_ns,
+                            const model::Principal* operator_principal, WorkerScratch& scratch,
                             std::string& reply) const {
-    generation.handle(request, deadline_steady_ns, scratch.call);
-    const plugin_host::Manifest& manifest = generation.manifest();
-    const message::ServedBy served_by{manifest.name, manifest.version, generation.number(),
-                                      manifest.build_id};
+    const auto run_in = [&](plugin_host::Generation& generation) {
+        scratch.call.reset();
+        scratch.call.presented = presented_by(request);
+        scratch.call.preset_principal = operator_principal;
+        generation.handle(request, deadline_steady_ns, scratch.slot.number(), scratch.call);
+    };
     const plugin_host::ResultWriter& writer = scratch.call.writer;
+    const plugin_host::Generation* answered_by = route.generation;
+    run_in(*route.generation);
+    // A generation that still bakes failed where its predecessor may not: the caller need not know.
+    if (writer.has_error && writer.error.code == WireCode::kPluginFault && route.idempotent &&
+        route.fallback != nullptr) {
+        answered_by = route.fallback;
+        run_in(*route.fallback);
+    }
+    const plugin_host::Manifest& manifest = answered_by->manifest();
+    const message::ServedBy served_by{manifest.name, manifest.version, answered_by->number(),
+                                      manifest.build_id};
     if (writer.has_error) {
         message::encode_error(reply, request.id, writer.error, &served_by);
         return false;

@@ -13,9 +13,21 @@
 
 namespace export_worker::server {
 
-// What one worker reuses from request to request.
-struct WorkerScratch {
+// What one thread reuses from request to request, and its place in the plugin host.
+class WorkerScratch {
+public:
+    // `holder` is how operators see the thread: "worker 2". `plugins` outlives it.
+    WorkerScratch(plugin_host::PluginHost& plugins, const std::string& holder)
+        : slot(plugins.routing().take_slot(holder)), plugins_(plugins) {}
+    WorkerScratch(const WorkerScratch&) = delete;
+    WorkerScratch& operator=(const WorkerScratch&) = delete;
+    ~WorkerScratch() { plugins_.routing().give_back(slot); }
+
+    plugin_host::PinSlot& slot;
     plugin_host::PluginCall call;
+
+private:
+    plugin_host::PluginHost& plugins_;
 };
 
 // The parts of the daemon a request can reach. All outlive the dispatcher.
@@ -30,6 +42,10 @@ class Dispatcher {
 public:
     explicit Dispatcher(const DispatcherParts& parts) : parts_(parts) {}
 
+    [[nodiscard]] WorkerScratch make_scratch(const std::string& holder) const {
+        return WorkerScratch(parts_.plugins, holder);
+    }
+
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
     // is null on the data socket, where the request's credentials count; on the control socket it
     // says who is asking.
@@ -38,8 +54,9 @@ public:
                                 std::string& reply) const;
 
 private:
-    [[nodiscard]] bool run_plugin(plugin_host::Generation& generation,
-                                  const message::Request& request, std::int64_t deadline_steady_ns,
+    [[nodiscard]] bool run_plugin(const plugin_host::Route& route, const message::Request& request,
+                                  std::int64_t deadline_steady_ns,
+                                  const model::Principal* operator_principal,
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] MethodResult run_own(const message::Request& request,
                                        const model::Principal* operator_principal) const;

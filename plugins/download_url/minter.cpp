@@ -135,7 +135,8 @@ void Minter::mint(const ew_request& request, ew_writer& writer) {
         return refuse(writer, WireCode::kConflict,
                       "The job's file_url cannot be signed: " + url.error().message);
     }
-    thread_local std::string result;
+    // No thread_local: one with a destructor would keep this image mapped after a reload.
+    std::string result;
     message::encode_download_url_result(result, {*url, filename, lifetime_s});
     if (writer.append(&writer, result.data(), result.size()) == EW_OK) count(minted_);
 }
@@ -174,8 +175,7 @@ Result<std::string> Minter::sign(const Location& location, std::string_view file
                                  const ew_credentials& credentials, std::int64_t now_unix_s,
                                  std::int64_t expires_seconds) {
     if (location.store->kind == Store::Kind::kS3) {
-        thread_local std::string disposition;
-        disposition.clear();
+        std::string disposition;
         signing::append_content_disposition(disposition, filename);
         return location.signer->sign(location.bucket, location.key, disposition, credentials,
                                      now_unix_s, expires_seconds);

@@ -9,7 +9,9 @@
 #include "protocol/message/download_url.hpp"
 
 #define EW_DOWNLOAD_URL_NAME "download_url"
+#if !defined(EW_DOWNLOAD_URL_VERSION)
 #define EW_DOWNLOAD_URL_VERSION "1.0.0"
+#endif
 
 EW_PLUGIN_NOTE(EW_DOWNLOAD_URL_NAME, EW_DOWNLOAD_URL_VERSION, 0);
 

@@ -45,7 +45,7 @@ class FullDiskTest(unittest.TestCase):
         self.system.daemon.stop()
         # SQLite writes with pwrite: take the space away with a quota on file size instead.
         import resource
-        # Enough for the daemon's own copy of the plugin, too little for what follows.
+        # Enough for the daemon's own copies of the plugin, too little for what follows.
         limit = (BUILD / "plugins" / "download_url.so").stat().st_size + 2_000_000
         def small_files():
             import signal

@@ -76,6 +76,9 @@ class System:
         self.state = self.directory / "state"
         self.exports = self.directory / "exports"
         self.keys = self.secret("link_keys", f"k1 {secrets.token_hex(32)}\n")
+        # As an installation has it: owned by us, writable by nobody else, whatever the build directory is like.
+        self.plugin = self.install("download_url.so", BUILD / "plugins" / "download_url.so")
+        self.install("download_url.golden.jsonl", BUILD / "plugins" / "download_url.golden.jsonl")
         self.daemon = self.shim = None
         self.port = 0
         self.extra = ""
@@ -87,10 +90,18 @@ class System:
         path.chmod(0o600)
         return path
 
+    def install(self, name, source):
+        """Puts a file where the daemon may take plugins from, by a rename, as install(1) would."""
+        folder = self.directory / "plugins"
+        folder.mkdir(mode=0o755, exist_ok=True)
+        part = folder / f".{name}.{secrets.token_hex(4)}"
+        shutil.copyfile(source, part)
+        part.chmod(0o755)
+        return part.rename(folder / name)
+
     @property
     def config(self):
         path = self.directory / "export-worker.ini"
-        plugin = BUILD / "plugins" / "download_url.so"
         path.write_text(f"""
 [daemon]
 state_dir = {self.state}
@@ -102,7 +113,7 @@ root = {self.exports}
 base_url = http://127.0.0.1:{self.port}
 key_file = {self.keys}
 [plugin.download_url]
-file = {plugin}
+file = {self.plugin}
 {self.extra}""")
         return path
 

@@ -33,7 +33,9 @@ class ExportctlTest(SystemTest):
             (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
             (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
             (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv or jsonl"),
-            (["plugin", "load", "/etc/passwd"], 1, "ELF magic"),
+            (["plugin", "load", "/no/such/plugin.so"], 1, "nothing at /no"), (["plugin", "show", "nope"], 1, "no plugin 'nope'"),
+            (["plugin", "reload", "nope"], 1, "no plugin 'nope'"), (["plugin", "rollback", "nope"], 1, "no plugin 'nope'"),
+            (["plugin", "reload"], 64, "expected NAME"), (["plugin", "reload", "x", "--dryrun"], 64, "dryrun"),
         ]
         for arguments, status, text in cases:
             done = self.ctl(*arguments)
@@ -141,25 +143,30 @@ class ExportctlTest(SystemTest):
         self.assertEqual(self.ctl("job", "cancel", job).returncode, 1)
 
     def test_plugin_check_gives_the_daemons_verdict_offline(self):
-        check = lambda *words: subprocess.run([str(BUILD / "bin" / "exportctl"), *map(str, words)], capture_output=True, text=True, timeout=60)
-        good = check("plugin", "check", BUILD / "plugins" / "download_url.so")
+        def check(*words):
+            return subprocess.run([str(BUILD / "bin" / "exportctl"), *map(str, words)], capture_output=True, text=True, timeout=60)
+        good = check("plugin", "check", self.system.plugin)
         self.assertEqual((good.returncode, good.stdout.splitlines()[-1]), (0, "ACCEPTED"), good.stdout + good.stderr)
-        full = check("--config", self.system.config, "plugin", "check", BUILD / "plugins" / "download_url.so")
-        self.assertIn("answers download_url.get", full.stdout)
-        self.assertIn("self_test   ok", full.stdout)
-        for defect in ("no_note", "other_major", "null_descriptor"):
-            bad = BUILD / "fixtures" / f"broken_{defect}.so"
-            refused = check("plugin", "check", bad)
+        full = check("--config", self.system.config, "plugin", "check", self.system.plugin)
+        self.assertIn("answers         download_url.get", full.stdout)
+        self.assertIn("9 golden requests", full.stdout)  # Eight of the file beside it, and the anonymous one.
+        for defect in ("no_note", "other_major", "null_descriptor", "ctor_aborts", "leaks"):
+            bad = self.system.install("bad.so", BUILD / "fixtures" / f"broken_{defect}.so")
+            refused = check("--config", self.system.config, "--json", "plugin", "check", bad)
             self.assertEqual(refused.returncode, 1)
-            by_daemon = self.ctl("plugin", "load", bad)
-            self.assertIn(by_daemon.stderr.strip().removeprefix("exportctl: "), refused.stdout)
+            by_daemon = self.ctl("--json", "plugin", "load", bad)
+            self.assertEqual(by_daemon.returncode, 1)
+            mine, its = json.loads(refused.stdout)["refusal"], json.loads(by_daemon.stdout)["refusal"]
+            for part in ("code", "stage", "expected", "hint"):
+                self.assertEqual(mine[part], its[part], defect)
 
     def test_plugin_load_adds_a_method(self):
-        self.ctl("plugin", "load", BUILD / "fixtures" / "minimal_c.so")
+        minimal = self.system.install("minimal_c.so", BUILD / "fixtures" / "minimal_c.so")
+        self.ctl("plugin", "load", minimal)
         wire = self.system.wire()
         self.assertEqual(wire.call("minimal.echo", {"a": [1, 2]})["result"], {"a": [1, 2]})
         wire.close()
-        self.assertIn("already loaded", self.ctl("plugin", "load", BUILD / "fixtures" / "minimal_c.so").stderr)
+        self.assertIn("already loaded", self.ctl("plugin", "load", minimal).stderr)
 
     def test_sign_reads_and_writes_lines(self):
         lines = EXAMPLE + "\n\n" + '{"provider":"s3"}' + "\n"

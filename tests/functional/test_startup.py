@@ -104,7 +104,7 @@ class StartupTest(unittest.TestCase):
         self.system.start_daemon()
 
     def test_bad_plugin_files(self):
-        good = BUILD / "plugins" / "download_url.so"
+        good = self.system.plugin
         path = self.system.directory / "plugin.so"
         config = self.config_with(str(good), str(path))
         self.refused("[plugin.download_url]", "nothing at", config=config)

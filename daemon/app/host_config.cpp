@@ -1,0 +1,46 @@
+#include "daemon/app/host_config.hpp"
+
+namespace export_worker::app {
+namespace {
+
+std::map<std::string, std::string> settings_of(const config::PluginConfig& plugin,
+                                               const std::vector<model::StoreSettings>& stores) {
+    std::map<std::string, std::string> out = plugin.values;
+    for (const model::StoreSettings& store : stores) {
+        for (const auto& [key, value] : store.values)
+            out["store." + store.name + "." + key] = value;
+    }
+    return out;
+}
+
+plugin_host::Policy policy_of(const config::ReloadConfig& reload) {
+    plugin_host::Policy out;
+    out.bake = std::chrono::seconds(reload.bake_s);
+    out.bounds.failure_percent_max = static_cast<double>(reload.bake_failure_percent);
+    out.bounds.latency_factor_max = static_cast<double>(reload.bake_latency_factor);
+    out.bounds.stall_max = std::chrono::milliseconds(reload.bake_stall_ms);
+    out.drain = std::chrono::seconds(reload.drain_s);
+    out.probe_timeout = std::chrono::seconds(reload.probe_timeout_s);
+    out.generations_max = reload.generations_max;
+    out.unmap = reload.unmap;
+    out.watch = reload.watch;
+    out.allow_needed = reload.allow_needed;
+    return out;
+}
+
+}  // namespace
+
+Result<plugin_host::HostConfig> host_config_of(const config::Config& config) {
+    plugin_host::HostConfig out;
+    EW_TRY(credentials::CredentialStore credentials,
+           credentials::CredentialStore::load(config.stores));
+    out.credentials = std::make_shared<const credentials::CredentialStore>(std::move(credentials));
+    for (const config::PluginConfig& plugin : config.plugins) {
+        out.plugins.push_back(
+            {plugin.name, plugin.file, plugin.golden_file, settings_of(plugin, config.stores)});
+    }
+    out.policy = policy_of(config.reload);
+    return out;
+}
+
+}  // namespace export_worker::app

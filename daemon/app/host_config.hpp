@@ -1,0 +1,17 @@
+// The plugin host's view of the configuration.
+#pragma once
+
+#include <memory>
+
+#include "base/result.hpp"
+#include "daemon/config/config.hpp"
+#include "daemon/plugin_host/plugin_host.hpp"
+
+namespace export_worker::app {
+
+// Reads the credentials of all stores, too. A plugin is told the keys of its own section as they
+// are, and those of [store.S] as "store.S.key", without secrets. Errors: those of
+// CredentialStore::load().
+[[nodiscard]] Result<plugin_host::HostConfig> host_config_of(const config::Config& config);
+
+}  // namespace export_worker::app

@@ -1,0 +1,235 @@
+#include "daemon/control/plugin_methods.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "daemon/control/refuse.hpp"
+
+namespace export_worker::control {
+namespace {
+
+using nlohmann::json;
+using plugin_host::Action;
+using server::MethodResult;
+
+json generation_json(const plugin_host::GenerationStatus& generation) {
+    json holders = json::array();
+    for (const plugin_host::Holder& holder : generation.holders) {
+        holders.push_back(
+            {{"who", holder.who},
+             {"request_id", holder.request_id},
+             {"running_ms",
+              std::chrono::duration_cast<std::chrono::milliseconds>(holder.running).count()}});
+    }
+    return {{"generation", generation.number},
+            {"state", generation.state},
+            {"version", generation.version},
+            {"build_id", generation.build_id},
+            {"sha256", generation.sha256},
+            {"file", generation.file},
+            {"handled", generation.handled},
+            {"faults", generation.faults},
+            {"p50_us", generation.p50.count()},
+            {"p99_us", generation.p99.count()},
+            {"pinned_by", generation.pinned_by},
+            {"holders", std::move(holders)},
+            {"in_state_ms", generation.in_state.count()}};
+}
+
+json plugin_json(const plugin_host::PluginStatus& plugin) {
+    json methods = json::array();
+    for (const auto& method : plugin.methods) {
+        methods.push_back({{"name", method.name},
+                           {"summary", method.summary},
+                           {"idempotent", method.idempotent}});
+    }
+    json counters = json::object();
+    for (const auto& counter : plugin.counters) counters[counter.name] = counter.value;
+    json generations = json::array();
+    for (const auto& generation : plugin.generations)
+        generations.push_back(generation_json(generation));
+    return {{"name", plugin.name},
+            {"version", plugin.version},
+            {"generation", plugin.generation},
+            {"build_id", plugin.build_id},
+            {"sha256", plugin.sha256},
+            {"committed_sha256", plugin.committed_sha256},
+            {"bake_left_ms", plugin.bake_left ? json(plugin.bake_left->count()) : json()},
+            {"file", plugin.file},
+            {"methods", std::move(methods)},
+            {"handled", plugin.handled},
+            {"faults", plugin.faults},
+            {"counters", std::move(counters)},
+            {"unmapped", plugin.unmapped},
+            {"generations", std::move(generations)}};
+}
+
+json refusal_json(const plugin_host::Refusal& refusal) {
+    return {{"code", refusal.code},         {"stage", refusal.stage},
+            {"expected", refusal.expected}, {"found", refusal.found},
+            {"hint", refusal.hint},         {"text", plugin_host::to_text(refusal)}};
+}
+
+json window_json(const plugin_host::SwapWindow& window) {
+    return {{"closed", window.closed},
+            {"took_us", window.took.count()},
+            {"before", ledger_json(window.before)},
+            {"after", window.closed ? ledger_json(window.after) : json()}};
+}
+
+json report_json(const plugin_host::ReloadReport& report) {
+    json steps = json::array();
+    for (const auto& step : report.steps) {
+        steps.push_back({{"name", step.name}, {"detail", step.detail}, {"took_us", step.took_us}});
+    }
+    const auto text_or_null = [](const std::optional<std::string>& text) {
+        return text ? json(*text) : json();
+    };
+    return {{"id", report.id},
+            {"outcome", report.outcome},
+            {"trigger", report.request.trigger},
+            {"dry_run", report.request.dry_run},
+            {"started_at", to_iso8601(report.started_us)},
+            {"plugin", report.plugin},
+            {"file", report.file},
+            {"sha256", report.sha256},
+            {"version", report.version},
+            {"build_id", report.build_id},
+            {"generation", report.generation},
+            {"from_generation", report.from_generation},
+            {"from_sha256", report.from_sha256},
+            {"steps", std::move(steps)},
+            {"refusal", report.refusal ? refusal_json(*report.refusal) : json()},
+            {"rolled_back_because", text_or_null(report.rolled_back_because)},
+            {"pinned_by", report.pinned_by},
+            {"contract",
+             {{"added", report.contract.added},
+              {"removed", report.contract.removed},
+              {"narrowed", report.contract.narrowed}}},
+            {"window", report.window ? window_json(*report.window) : json()}};
+}
+
+MethodResult submit(const ControlParts& parts, const plugin_host::ReloadRequest& request) {
+    const auto id = parts.plugins.submit(request);
+    if (!id) return refuse(id.error());
+    return json{{"report", *id}};
+}
+
+// The parameters every action shares.
+plugin_host::ReloadRequest request_of(Action action, const json& params) {
+    plugin_host::ReloadRequest out;
+    out.action = action;
+    out.plugin = text_of(params, "plugin");
+    out.file = text_of(params, "file");
+    out.to_sha256 = text_of(params, "to");
+    out.dry_run = flag_of(params, "dry_run");
+    out.bake = !flag_of(params, "no_bake");
+    out.lift_quarantine = flag_of(params, "lift_quarantine");
+    for (const json& method : params.value("allow", json::array())) {
+        if (method.is_string()) out.allowed_contract_changes.insert(method.get<std::string>());
+    }
+    return out;
+}
+
+MethodResult plugin_load(const ControlParts& parts, const json& params) {
+    const auto request = request_of(Action::kLoad, params);
+    if (!request.file.starts_with('/')) return bad("file: expected an absolute path");
+    return submit(parts, request);
+}
+
+MethodResult plugin_reload(const ControlParts& parts, const json& params) {
+    const auto request = request_of(Action::kReload, params);
+    if (!request.file.empty() && !request.file.starts_with('/'))
+        return bad("file: expected an absolute path");
+    return submit(parts, request);
+}
+
+MethodResult plugin_rollback(const ControlParts& parts, const json& params) {
+    return submit(parts, request_of(Action::kRollback, params));
+}
+
+MethodResult plugin_commit(const ControlParts& parts, const json& params) {
+    return submit(parts, request_of(Action::kCommit, params));
+}
+
+MethodResult plugin_list(const ControlParts& parts, const json&) {
+    return json{{"items", plugins_json(parts)}};
+}
+
+MethodResult plugin_report(const ControlParts& parts, const json& params) {
+    const auto id = params.find("report");
+    if (id == params.end() || !id->is_number_unsigned())
+        return bad("report: expected the number a reload has answered with");
+    const auto report = parts.plugins.report(id->get<std::uint64_t>());
+    if (!report) {
+        return refuse(Error{ErrorCode::kNotFound,
+                            "no such report any more; control.plugin_history keeps the outcome"});
+    }
+    return report_json(*report);
+}
+
+MethodResult plugin_history(const ControlParts& parts, const json& params) {
+    const auto entries =
+        parts.plugins.history().entries(text_of(params, "plugin"), limits::kPluginHistoryMax);
+    if (!entries) return refuse(entries.error());
+    const auto quarantined = parts.plugins.history().all_quarantined();
+    if (!quarantined) return refuse(quarantined.error());
+    json items = json::array();
+    for (const auto& entry : *entries) {
+        items.push_back({{"at", to_iso8601(entry.at_us)},
+                         {"plugin", entry.plugin},
+                         {"trigger", entry.trigger},
+                         {"file", entry.file},
+                         {"sha256", entry.sha256},
+                         {"version", entry.version},
+                         {"generation", entry.generation},
+                         {"outcome", entry.outcome},
+                         {"code", entry.code},
+                         {"detail", entry.detail}});
+    }
+    json bad_files = json::array();
+    for (const auto& file : *quarantined) {
+        bad_files.push_back({{"sha256", file.sha256},
+                             {"plugin", file.plugin},
+                             {"at", to_iso8601(file.at_us)},
+                             {"reason", file.reason}});
+    }
+    return json{{"items", std::move(items)}, {"quarantined", std::move(bad_files)}};
+}
+
+struct Row {
+    std::string_view name;
+    ControlMethod run;
+};
+constexpr std::array<Row, 7> kMethods{{{"control.plugin_list", plugin_list},
+                                       {"control.plugin_load", plugin_load},
+                                       {"control.plugin_reload", plugin_reload},
+                                       {"control.plugin_rollback", plugin_rollback},
+                                       {"control.plugin_commit", plugin_commit},
+                                       {"control.plugin_report", plugin_report},
+                                       {"control.plugin_history", plugin_history}}};
+
+}  // namespace
+
+ControlMethod find_plugin_method(std::string_view method) {
+    for (const Row& row : kMethods) {
+        if (row.name == method) return row.run;
+    }
+    return nullptr;
+}
+
+json plugins_json(const ControlParts& parts) {
+    json out = json::array();
+    for (const auto& plugin : parts.plugins.list()) out.push_back(plugin_json(plugin));
+    return out;
+}
+
+json ledger_json(const model::LedgerCounts& counts) {
+    return {{"in_flight", counts.in_flight},     {"accepted", counts.accepted},
+            {"replied", counts.replied},         {"error_replied", counts.error_replied},
+            {"client_gone", counts.client_gone}, {"dropped", counts.dropped},
+            {"overloaded", counts.overloaded},   {"expired", counts.expired},
+            {"balanced", counts.balanced()}};
+}
+
+}  // namespace export_worker::control

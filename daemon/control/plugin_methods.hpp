@@ -1,0 +1,20 @@
+// What operators ask about plugins.
+//
+// Actions return at once with the number of a report; control.plugin_report tells how far it is.
+#pragma once
+
+#include <string_view>
+#include <nlohmann/json_fwd.hpp>
+
+#include "daemon/control/control_methods.hpp"
+#include "daemon/model/ledger.hpp"
+
+namespace export_worker::control {
+
+// control.plugin_list, _load, _reload, _rollback, _commit, _report, _history; nullptr for others.
+[[nodiscard]] ControlMethod find_plugin_method(std::string_view method);
+
+[[nodiscard]] nlohmann::json plugins_json(const ControlParts& parts);
+[[nodiscard]] nlohmann::json ledger_json(const model::LedgerCounts& counts);
+
+}  // namespace export_worker::control

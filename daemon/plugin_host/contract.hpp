@@ -1,0 +1,25 @@
+// What callers may rely on: the methods of the running generation, against those of a candidate.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/plugin_host/generation.hpp"
+
+namespace export_worker::plugin_host {
+
+struct ContractDiff {
+    std::vector<std::string> added;
+    std::vector<std::string> removed;
+    std::vector<std::string> narrowed;  // No longer idempotent: callers may not retry any more.
+};
+
+[[nodiscard]] ContractDiff compare_contracts(const std::vector<PluginMethod>& active,
+                                             const std::vector<PluginMethod>& candidate);
+
+// Refused: something removed or narrowed that `allowed` does not name.
+[[nodiscard]] Judged<void> check_contract(const ContractDiff& diff,
+                                          const std::set<std::string>& allowed);
+
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,194 @@
+#include "daemon/plugin_host/history.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/limits.hpp"
+
+namespace export_worker::plugin_host {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr std::int64_t kApplicationId = 0x45575031;  // "EWP1"
+
+constexpr std::array<const char*, 1> kMigrations{R"sql(
+CREATE TABLE plugin (
+    name              TEXT PRIMARY KEY,
+    committed_sha256  TEXT NOT NULL DEFAULT '',
+    configured_sha256 TEXT NOT NULL DEFAULT '',
+    baking_sha256     TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE event (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    plugin     TEXT NOT NULL,
+    at_us      INTEGER NOT NULL,
+    cause      TEXT NOT NULL,
+    file       TEXT NOT NULL,
+    sha256     TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    outcome    TEXT NOT NULL,
+    code       TEXT NOT NULL,
+    detail     TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_by_plugin ON event (plugin, id);
+CREATE TABLE quarantine (
+    sha256 TEXT PRIMARY KEY,
+    plugin TEXT NOT NULL,
+    at_us  INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+)sql"};
+
+#define EW_EVENT_COLUMNS \
+    "id, plugin, at_us, cause, file, sha256, version, generation, outcome, code, detail"
+
+HistoryEntry read_entry(const Statement& row) {
+    return {row.integer(0), row.string(1), row.integer(2), row.string(3),
+            row.string(4),  row.string(5), row.string(6),  row.integer(7),
+            row.string(8),  row.string(9), row.string(10)};
+}
+
+Quarantined read_quarantined(const Statement& row) {
+    return {row.string(0), row.string(1), row.integer(2), row.string(3)};
+}
+
+template <typename Row>
+Result<std::vector<Row>> read_all(Statement& rows, Row (*read)(const Statement&)) {
+    std::vector<Row> out;
+    for (;;) {
+        EW_TRY(const bool more, rows.step());
+        if (!more) return out;
+        out.push_back(read(rows));
+    }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<History>> History::open(const std::string& path, const Clock& clock) {
+    EW_TRY(std::unique_ptr<sqlite::Database> database,
+           sqlite::Database::open(
+               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+    return std::unique_ptr<History>(new History(std::move(database), clock));
+}
+
+Result<PluginRecord> History::record(const std::string& plugin) {
+    return database_->read([&](Connection& connection) -> Result<PluginRecord> {
+        Statement row = connection.statement(
+            "SELECT committed_sha256, configured_sha256, baking_sha256 FROM plugin WHERE name = "
+            "?1");
+        row.bind(plugin);
+        EW_TRY(const bool found, row.step());
+        if (!found) return PluginRecord{};
+        return PluginRecord{row.string(0), row.string(1), row.string(2)};
+    });
+}
+
+Result<void> History::set_baking(const std::string& plugin, const std::string& sha256) {
+    return database_->write([&](Connection& connection) {
+        return connection
+            .statement(
+                "INSERT INTO plugin (name, baking_sha256) VALUES (?1, ?2) ON CONFLICT (name) DO "
+                "UPDATE SET baking_sha256 = ?2")
+            .bind(plugin, sha256)
+            .run();
+    });
+}
+
+Result<void> History::clear_baking(const std::string& plugin) {
+    return set_baking(plugin, "");
+}
+
+Result<void> History::commit(const std::string& plugin, const std::string& sha256,
+                             const std::string& configured_sha256) {
+    return database_->write([&](Connection& connection) {
+        return connection
+            .statement(
+                "INSERT INTO plugin (name, committed_sha256, configured_sha256) VALUES (?1, ?2, "
+                "?3) ON CONFLICT (name) DO UPDATE SET committed_sha256 = ?2, configured_sha256 = "
+                "?3, baking_sha256 = ''")
+            .bind(plugin, sha256, configured_sha256)
+            .run();
+    });
+}
+
+Result<void> History::add(HistoryEntry entry) {
+    entry.at_us = clock_.unix_us();
+    return database_->write([&](Connection& connection) -> Result<void> {
+        EW_CHECK(connection
+                     .statement("INSERT INTO event (plugin, at_us, cause, file, sha256, version, "
+                                "generation, outcome, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, "
+                                "?6, ?7, ?8, ?9, ?10)")
+                     .bind(entry.plugin, entry.at_us, entry.trigger, entry.file, entry.sha256,
+                           entry.version, entry.generation, entry.outcome, entry.code, entry.detail)
+                     .run());
+        return connection
+            .statement(
+                "DELETE FROM event WHERE plugin = ?1 AND id <= (SELECT id FROM event WHERE "
+                "plugin = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)")
+            .bind(entry.plugin, static_cast<std::int64_t>(limits::kPluginHistoryMax))
+            .run();
+    });
+}
+
+Result<std::vector<HistoryEntry>> History::entries(const std::string& plugin, std::size_t limit) {
+    return database_->read([&](Connection& connection) -> Result<std::vector<HistoryEntry>> {
+        Statement rows = connection.statement(
+            "SELECT " EW_EVENT_COLUMNS
+            " FROM event WHERE ?1 = '' OR plugin = ?1 ORDER BY id DESC LIMIT ?2");
+        rows.bind(plugin, static_cast<std::int64_t>(limit));
+        return read_all(rows, read_entry);
+    });
+}
+
+Result<std::vector<std::string>> History::committed(const std::string& plugin) {
+    return database_->read([&](Connection& connection) -> Result<std::vector<std::string>> {
+        Statement rows = connection.statement(
+            "SELECT sha256 FROM event WHERE plugin = ?1 AND outcome = 'committed' GROUP BY sha256 "
+            "ORDER BY max(id) DESC LIMIT ?2");
+        rows.bind(plugin, static_cast<std::int64_t>(limits::kPluginArtefactsKept));
+        return read_all<std::string>(rows, [](const Statement& row) { return row.string(0); });
+    });
+}
+
+Result<void> History::quarantine(const std::string& plugin, const std::string& sha256,
+                                 const std::string& reason) {
+    const std::int64_t now = clock_.unix_us();
+    return database_->write([&](Connection& connection) {
+        return connection
+            .statement(
+                "INSERT OR REPLACE INTO quarantine (sha256, plugin, at_us, reason) VALUES "
+                "(?1, ?2, ?3, ?4)")
+            .bind(sha256, plugin, now, reason)
+            .run();
+    });
+}
+
+Result<void> History::lift_quarantine(const std::string& sha256) {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("DELETE FROM quarantine WHERE sha256 = ?1").bind(sha256).run();
+    });
+}
+
+Result<std::optional<Quarantined>> History::quarantined(const std::string& sha256) {
+    return database_->read([&](Connection& connection) -> Result<std::optional<Quarantined>> {
+        Statement row = connection.statement(
+            "SELECT sha256, plugin, at_us, reason FROM quarantine WHERE sha256 = ?1");
+        row.bind(sha256);
+        EW_TRY(const bool found, row.step());
+        if (!found) return std::optional<Quarantined>();
+        return std::optional<Quarantined>(read_quarantined(row));
+    });
+}
+
+Result<std::vector<Quarantined>> History::all_quarantined() {
+    return database_->read([&](Connection& connection) -> Result<std::vector<Quarantined>> {
+        Statement rows = connection.statement(
+            "SELECT sha256, plugin, at_us, reason FROM quarantine ORDER BY at_us DESC");
+        return read_all(rows, read_quarantined);
+    });
+}
+
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,86 @@
+// What this daemon has done with its plugins, and what it may start with: STATE/plugins.db.
+//
+// A generation that bakes is written down before it serves; the mark goes away when it is
+// committed, taken back, or the daemon stops in good order. A mark that is still there at the next
+// start means that the daemon died while it baked: the file is quarantined and the committed one
+// starts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::plugin_host {
+
+// What a plugin may start with. Empty texts: nothing yet.
+struct PluginRecord {
+    std::string committed_sha256;
+    std::string configured_sha256;  // What the configured file held at that commit.
+    std::string baking_sha256;
+};
+
+struct HistoryEntry {
+    std::int64_t id = 0;
+    std::string plugin;
+    std::int64_t at_us = 0;
+    std::string trigger;  // "start", "operator", "SIGHUP", "watch", "bake"
+    std::string file;
+    std::string sha256;
+    std::string version;
+    std::int64_t generation = 0;  // 0: it never got that far.
+    std::string outcome;          // "committed", "baking", "refused", "rolled_back", ...
+    std::string code;             // Of a refusal.
+    std::string detail;
+};
+
+struct Quarantined {
+    std::string sha256;
+    std::string plugin;
+    std::int64_t at_us = 0;
+    std::string reason;
+};
+
+// [any-thread]; durable when a call returns.
+class History {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<History>> open(const std::string& path,
+                                                               const Clock& clock);
+
+    [[nodiscard]] Result<PluginRecord> record(const std::string& plugin);
+    [[nodiscard]] Result<void> set_baking(const std::string& plugin, const std::string& sha256);
+    // Forgets the mark, and nothing else.
+    [[nodiscard]] Result<void> clear_baking(const std::string& plugin);
+    // Also forgets the mark.
+    [[nodiscard]] Result<void> commit(const std::string& plugin, const std::string& sha256,
+                                      const std::string& configured_sha256);
+
+    // Appends; id and time are set here. Entries beyond kPluginHistoryMax of that plugin go, oldest
+    // first.
+    [[nodiscard]] Result<void> add(HistoryEntry entry);
+    // Newest first. `plugin` empty: all.
+    [[nodiscard]] Result<std::vector<HistoryEntry>> entries(const std::string& plugin,
+                                                            std::size_t limit);
+    // Distinct hashes that were committed, newest first.
+    [[nodiscard]] Result<std::vector<std::string>> committed(const std::string& plugin);
+
+    [[nodiscard]] Result<void> quarantine(const std::string& plugin, const std::string& sha256,
+                                          const std::string& reason);
+    [[nodiscard]] Result<void> lift_quarantine(const std::string& sha256);
+    [[nodiscard]] Result<std::optional<Quarantined>> quarantined(const std::string& sha256);
+    [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();
+
+private:
+    History(std::unique_ptr<sqlite::Database> database, const Clock& clock)
+        : database_(std::move(database)), clock_(clock) {}
+    std::unique_ptr<sqlite::Database> database_;
+    const Clock& clock_;
+};
+
+}  // namespace export_worker::plugin_host

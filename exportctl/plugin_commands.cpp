@@ -1,0 +1,156 @@
+// plugin list, show, load, reload, rollback, commit, history, check.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+#include <nlohmann/json.hpp>
+
+#include "exportctl/commands.hpp"
+#include "exportctl/control_client.hpp"
+#include "exportctl/output.hpp"
+#include "exportctl/plugin_output.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using nlohmann::json;
+using options::Arguments;
+
+constexpr std::chrono::milliseconds kPollInterval{50};
+
+bool has_ended(const json& report, bool wait) {
+    const std::string outcome = report["outcome"].get<std::string>();
+    if (outcome == "running" || (wait && outcome == "baking")) return false;
+    // With the swap window closed the account is complete; it stays open for moments.
+    return report["window"].is_null() || report["window"]["closed"].get<bool>();
+}
+
+// Prints the stages as they end, until the report is complete.
+tl::expected<json, message::WireError> follow(ControlClient& client, const json& id, bool wait,
+                                              bool quiet) {
+    std::size_t shown = 0;
+    for (;;) {
+        auto report = client.call("control.plugin_report", {{"report", id}});
+        if (!report) return report;
+        for (; !quiet && shown < (*report)["steps"].size(); ++shown)
+            show_reload_step((*report)["steps"][shown]);
+        if (has_ended(*report, wait)) return report;
+        std::this_thread::sleep_for(kPollInterval);
+    }
+}
+
+// Starts an action and shows what comes of it.
+int act(const Context& context, const char* method, const json& params, bool wait) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto started = client->call(method, params);
+    if (!started) return complain(started.error());
+    const auto report = follow(*client, (*started)["report"], wait, context.json);
+    if (!report) return complain(report.error());
+    if (context.json) {
+        print_json(*report);
+    } else {
+        show_reload_end(*report);
+    }
+    const std::string outcome = (*report)["outcome"].get<std::string>();
+    return outcome == "refused" || outcome == "rolled_back" ? kExitRefused : kExitOk;
+}
+
+std::string absolute_file(const std::string& file) {
+    return file.empty() ? file : std::filesystem::absolute(file).lexically_normal().string();
+}
+
+int call_and_show(const Context& context, const char* method, const json& params,
+                  void (*show)(const json&)) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = client->call(method, params);
+    if (!answer) return complain(answer.error());
+    if (context.json) {
+        print_json(*answer);
+    } else {
+        show(*answer);
+    }
+    return kExitOk;
+}
+
+std::filesystem::path own_directory() {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    return error ? std::filesystem::path(".") : self.parent_path();
+}
+
+}  // namespace
+
+int run_plugin_list(const Context& context, const Arguments&) {
+    return call_and_show(context, "control.plugin_list", json::object(),
+                         [](const json& answer) { show_plugins(answer["items"]); });
+}
+
+int run_plugin_show(const Context& context, const Arguments& arguments) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = client->call("control.plugin_list", json::object());
+    if (!answer) return complain(answer.error());
+    for (const json& plugin : (*answer)["items"]) {
+        if (plugin["name"] != arguments.words[0]) continue;
+        if (context.json) {
+            print_json(plugin);
+        } else {
+            show_plugin(plugin);
+        }
+        return kExitOk;
+    }
+    return complain(kExitRefused,
+                    "no plugin '" + arguments.words[0] + "'; exportctl plugin list names them");
+}
+
+int run_plugin_load(const Context& context, const Arguments& arguments) {
+    return act(context, "control.plugin_load", {{"file", absolute_file(arguments.words[0])}},
+               false);
+}
+
+int run_plugin_reload(const Context& context, const Arguments& arguments) {
+    const json params = {{"plugin", arguments.words[0]},
+                         {"file", absolute_file(arguments.get("file"))},
+                         {"dry_run", arguments.has("dry-run")},
+                         {"no_bake", arguments.has("no-bake")},
+                         {"lift_quarantine", arguments.has("lift-quarantine")},
+                         {"allow", split_commas(arguments.get("allow"))}};
+    return act(context, "control.plugin_reload", params, arguments.has("wait"));
+}
+
+int run_plugin_rollback(const Context& context, const Arguments& arguments) {
+    return act(context, "control.plugin_rollback",
+               {{"plugin", arguments.words[0]}, {"to", arguments.get("to")}}, true);
+}
+
+int run_plugin_commit(const Context& context, const Arguments& arguments) {
+    return act(context, "control.plugin_commit", {{"plugin", arguments.words[0]}}, true);
+}
+
+int run_plugin_history(const Context& context, const Arguments& arguments) {
+    const std::string plugin = arguments.words.empty() ? "" : arguments.words[0];
+    return call_and_show(context, "control.plugin_history", {{"plugin", plugin}}, show_history);
+}
+
+// The daemon's program holds the code that judges, so it is what judges here.
+int run_plugin_check(const Context& context, const Arguments& arguments) {
+    const std::string daemon =
+        arguments.get("daemon", (own_directory() / "export-workerd").string());
+    std::vector<const char*> words{daemon.c_str(), "--check-plugin", arguments.words[0].c_str()};
+    if (arguments.has("config"))
+        words.insert(words.end(), {"--config", context.config_path.c_str()});
+    if (context.json) words.push_back("--json");
+    words.push_back(nullptr);
+    ::execv(daemon.c_str(), const_cast<char* const*>(words.data()));
+    return complain(kExitUnavailable,
+                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
+}
+
+}  // namespace export_worker::exportctl

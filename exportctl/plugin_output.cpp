@@ -1,0 +1,160 @@
+#include "exportctl/plugin_output.hpp"
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "exportctl/output.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using nlohmann::json;
+
+void line(const std::string& text) {
+    std::printf("%s\n", text.c_str());
+}
+
+std::string join(const json& words) {
+    std::string out;
+    for (const json& word : words) out += (out.empty() ? "" : ", ") + cell(word);
+    return out;
+}
+
+std::string ms(const json& microseconds) {
+    std::array<char, 32> out{};
+    std::snprintf(out.data(), out.size(), "%.1f ms", microseconds.get<double>() / 1000.0);
+    return out.data();
+}
+
+std::string hash(const json& sha256) {
+    return cell(sha256).substr(0, 16);
+}
+
+std::uint64_t grown(const json& window, const char* name) {
+    return window["after"][name].get<std::uint64_t>() - window["before"][name].get<std::uint64_t>();
+}
+
+void show_window(const json& window) {
+    if (window.is_null() || !window["closed"].get<bool>()) return;
+    line("swap       " + ms(window["took_us"]) +
+         " with requests in both generations: " + std::to_string(grown(window, "accepted")) +
+         " accepted, " + std::to_string(grown(window, "replied")) + " answered, " +
+         std::to_string(grown(window, "error_replied")) + " refused, " +
+         std::to_string(grown(window, "client_gone")) + " client gone; in flight " +
+         cell(window["before"]["in_flight"]) + " before, " + cell(window["after"]["in_flight"]) +
+         " after" +
+         (window["after"]["balanced"].get<bool>() ? "; nothing lost" : "; DOES NOT ADD UP"));
+}
+
+void show_contract(const json& contract) {
+    for (const char* kind : {"added", "removed", "narrowed"}) {
+        if (!contract[kind].empty())
+            line("contract   " + std::string(kind) + ": " + join(contract[kind]));
+    }
+}
+
+}  // namespace
+
+void show_plugins(const json& plugins) {
+    std::vector<std::vector<std::string>> rows;
+    for (const json& plugin : plugins) {
+        std::string methods;
+        for (const json& method : plugin["methods"])
+            methods += (methods.empty() ? "" : " ") + cell(method["name"]);
+        const std::string state =
+            plugin["bake_left_ms"].is_null()
+                ? "committed"
+                : "baking, " + std::to_string(plugin["bake_left_ms"].get<std::int64_t>() / 1000) +
+                      " s left";
+        rows.push_back({cell(plugin["name"]), cell(plugin["version"]), cell(plugin["generation"]),
+                        state, cell(plugin["build_id"]).substr(0, 12), cell(plugin["handled"]),
+                        cell(plugin["faults"]), methods});
+    }
+    print_table(
+        {"PLUGIN", "VERSION", "GENERATION", "STATE", "BUILD-ID", "HANDLED", "FAULTS", "METHODS"},
+        rows);
+}
+
+void show_plugin(const json& plugin) {
+    print_fields({{"plugin", cell(plugin["name"]) + " " + cell(plugin["version"])},
+                  {"file", cell(plugin["file"])},
+                  {"build-id", cell(plugin["build_id"])},
+                  {"sha256", cell(plugin["sha256"])},
+                  {"committed", cell(plugin["committed_sha256"])},
+                  {"unmapped", cell(plugin["unmapped"]) + " earlier generations"}});
+    std::printf("\n");
+    std::vector<std::vector<std::string>> rows;
+    for (const json& generation : plugin["generations"]) {
+        rows.push_back(
+            {cell(generation["generation"]), cell(generation["state"]), cell(generation["version"]),
+             hash(generation["sha256"]), cell(generation["handled"]), cell(generation["faults"]),
+             ms(generation["p50_us"]), ms(generation["p99_us"]),
+             generation["pinned_by"].empty() ? "can be unmapped" : join(generation["pinned_by"])});
+    }
+    print_table({"GENERATION", "STATE", "VERSION", "SHA256", "HANDLED", "FAULTS", "P50", "P99",
+                 "UNLOADING"},
+                rows);
+    for (const json& generation : plugin["generations"]) {
+        const std::string state = cell(generation["state"]);
+        if (state == "active" || state == "baking") continue;
+        for (const json& holder : generation["holders"]) {
+            line("\ngeneration " + cell(generation["generation"]) + " is held by " +
+                 cell(holder["who"]) + ": request " + cell(holder["request_id"]) + ", for " +
+                 cell(holder["running_ms"]) + " ms");
+        }
+    }
+}
+
+void show_reload_step(const json& step) {
+    std::printf("%-10s ok %9s  %s\n", cell(step["name"]).c_str(), ms(step["took_us"]).c_str(),
+                cell(step["detail"]).c_str());
+    std::fflush(stdout);
+}
+
+void show_reload_end(const json& report) {
+    const std::string outcome = cell(report["outcome"]);
+    const std::string what = cell(report["plugin"]) + " " + cell(report["version"]) +
+                             ", generation " + cell(report["generation"]) + ", " +
+                             hash(report["sha256"]);
+    show_contract(report["contract"]);
+    show_window(report["window"]);
+    if (outcome == "refused") {
+        const json& refusal = report["refusal"];
+        std::fflush(stdout);
+        std::fprintf(stderr, "REFUSED    at %s (%s)\n  expected %s\n  found    %s\n  do       %s\n",
+                     cell(refusal["stage"]).c_str(), cell(refusal["code"]).c_str(),
+                     cell(refusal["expected"]).c_str(), cell(refusal["found"]).c_str(),
+                     cell(refusal["hint"]).c_str());
+        if (report["from_generation"].get<std::uint64_t>() > 0)
+            line("generation " + cell(report["from_generation"]) + " goes on serving");
+    } else if (outcome == "unchanged") {
+        line("UNCHANGED  the same file and configuration already serve");
+    } else if (outcome == "would_publish") {
+        line("ACCEPTED   a reload would publish it; nothing has changed");
+    } else if (outcome == "baking") {
+        line("BAKING     " + what + "; generation " + cell(report["from_generation"]) +
+             " stays warm until the bake is over");
+    } else if (outcome == "rolled_back") {
+        line("TAKEN BACK " + what + ": " + cell(report["rolled_back_because"]));
+    } else {
+        line("COMMITTED  " + what);
+    }
+}
+
+void show_history(const json& history) {
+    std::vector<std::vector<std::string>> rows;
+    for (const json& item : history["items"]) {
+        rows.push_back({cell(item["at"]), cell(item["plugin"]), cell(item["version"]),
+                        item["generation"] == 0 ? "-" : cell(item["generation"]),
+                        hash(item["sha256"]), cell(item["trigger"]), cell(item["outcome"]),
+                        cell(item["detail"])});
+    }
+    print_table({"AT", "PLUGIN", "VERSION", "GENERATION", "SHA256", "TRIGGER", "OUTCOME", "DETAIL"},
+                rows);
+    for (const json& file : history["quarantined"])
+        line("\nquarantined " + hash(file["sha256"]) + " (" + cell(file["plugin"]) + ") at " +
+             cell(file["at"]) + ": " + cell(file["reason"]));
+}
+
+}  // namespace export_worker::exportctl

@@ -1,0 +1,119 @@
+#include "daemon/plugin_host/routing.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+namespace export_worker::plugin_host {
+namespace {
+
+// Never looked into: routing only compares addresses.
+Generation& generation(int number) {
+    static std::array<char, 16> places{};
+    return *reinterpret_cast<Generation*>(&places[static_cast<std::size_t>(number)]);
+}
+
+std::unique_ptr<const Routes> routes_to(Generation& target, Generation* fallback = nullptr) {
+    auto out = std::make_unique<Routes>();
+    out->emplace("a.b", Route{&target, fallback, true});
+    return out;
+}
+
+TEST(RoutingTable, APinHoldsItsGenerationUntilItEnds) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("worker 1");
+    table.publish(routes_to(generation(1)));
+    {
+        const Pin pin = table.pin("a.b", "request-1", slot);
+        EXPECT_EQ(pin.route().generation, &generation(1));
+        table.publish(routes_to(generation(2)));
+        EXPECT_TRUE(table.is_pinned(generation(1)));
+        EXPECT_TRUE(table.is_running(generation(1)));
+        EXPECT_FALSE(table.is_pinned(generation(2)));
+        const auto holders = table.holders(generation(1));
+        ASSERT_EQ(holders.size(), 1U);
+        EXPECT_EQ(holders[0].who, "worker 1");
+        EXPECT_EQ(holders[0].request_id, "request-1");
+    }
+    EXPECT_FALSE(table.is_pinned(generation(1)));
+    EXPECT_TRUE(table.holders(generation(1)).empty());
+    const Pin pin = table.pin("a.b", "", slot);
+    EXPECT_EQ(pin.route().generation, &generation(2));
+}
+
+TEST(RoutingTable, AMethodNobodyHasPinsNothing) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("worker 1");
+    table.publish(routes_to(generation(1)));
+    const Pin pin = table.pin("no.such", "r", slot);
+    EXPECT_EQ(pin.route().generation, nullptr);
+    EXPECT_FALSE(table.is_pinned(generation(1)));
+}
+
+TEST(RoutingTable, TheWarmGenerationIsHeldToo) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("worker 1");
+    table.publish(routes_to(generation(2), &generation(1)));
+    {
+        const Pin pin = table.pin("a.b", "r", slot);
+        table.publish(routes_to(generation(2)));
+        EXPECT_TRUE(table.is_pinned(generation(1)));
+        EXPECT_FALSE(table.is_running(generation(1)));
+    }
+    EXPECT_FALSE(table.is_pinned(generation(1)));
+}
+
+TEST(RoutingTable, ALongRequestIdIsShownWhole) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("worker 1");
+    table.publish(routes_to(generation(1)));
+    const std::string id(limits::kRequestIdBytesMax, 'x');
+    const Pin pin = table.pin("a.b", id, slot);
+    EXPECT_EQ(table.holders(generation(1))[0].request_id, id);
+}
+
+TEST(RoutingTable, SlotsAreReused) {
+    RoutingTable table;
+    for (std::size_t round = 0; round < 3 * limits::kPinSlotsMax; ++round)
+        table.give_back(table.take_slot("worker"));
+}
+
+// What the loader believes to be unused is unused: a pin never returns a generation after
+// is_pinned() said nobody has it and its routes were replaced.
+TEST(RoutingTable, NobodyGetsAGenerationThatWasGivenUp) {
+    RoutingTable table;
+    constexpr std::size_t kWorkers = 3;
+    std::array<std::atomic<bool>, 2> given_up{};
+    std::atomic<bool> stopping{false};
+    std::atomic<std::uint64_t> wrong{0};
+    std::atomic<std::uint64_t> pins{0};
+    table.publish(routes_to(generation(0)));
+    given_up[1] = true;
+    std::vector<std::thread> workers;
+    for (std::size_t index = 0; index < kWorkers; ++index) {
+        workers.emplace_back([&, index] {
+            PinSlot& slot = table.take_slot("worker " + std::to_string(index));
+            while (!stopping.load()) {
+                const Pin pin = table.pin("a.b", "r", slot);
+                const std::size_t which = pin.route().generation == &generation(0) ? 0 : 1;
+                if (given_up[which].load()) wrong.fetch_add(1);
+                pins.fetch_add(1);
+            }
+        });
+    }
+    for (int swap = 0; swap < 200; ++swap) {
+        const int next = 1 - swap % 2;
+        given_up[static_cast<std::size_t>(next)] = false;
+        table.publish(routes_to(generation(next)));
+        while (table.is_pinned(generation(1 - next))) std::this_thread::yield();
+        given_up[static_cast<std::size_t>(1 - next)] = true;
+        table.reclaim();
+    }
+    while (pins.load() < 1000) std::this_thread::yield();
+    stopping = true;
+    for (std::thread& worker : workers) worker.join();
+    EXPECT_EQ(wrong.load(), 0U);
+}
+
+}  // namespace
+}  // namespace export_worker::plugin_host

@@ -1,0 +1,30 @@
+// Plugins for tests, where a plugin host takes them from: in a directory nobody else may write.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "daemon/plugin_host/plugin_host.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::testing {
+
+// Copies tests/fixtures/plugins' `name` into `dir` and returns its path.
+inline std::string install_plugin(const TempDir& dir, const std::string& name) {
+    const std::string path = dir / (name + ".so");
+    std::filesystem::copy_file(std::string(EXPORT_WORKER_FIXTURES_DIR) + "/" + name + ".so", path,
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::permissions(path, std::filesystem::perms(0755));
+    return path;
+}
+
+inline plugin_host::HostOptions host_options(const TempDir& dir,
+                                             const plugin_host::HostParts& parts) {
+    plugin_host::HostOptions out;
+    out.state_directory = dir.path();
+    out.probe_program = EXPORT_WORKER_PROBE_PROGRAM;
+    out.parts = parts;
+    return out;
+}
+
+}  // namespace export_worker::testing
