@@ -112,6 +112,18 @@ tl::expected<void, Response> check_job_id(const std::string& job_id) {
     return {};
 }
 
+// "download_url/1.0.0; generation=7; build=0a1b2c3d4e5f": whose code made this answer.
+void add_served_by(Response& response, const message::Reply& reply) {
+    if (!reply.served_by) return;
+    const message::ServedBy& by = *reply.served_by;
+    const std::string value = std::string(by.plugin) + "/" + std::string(by.version) +
+                              "; generation=" + std::to_string(by.generation) +
+                              "; build=" + std::string(by.build_id.substr(0, 12));
+    // A header is ASCII; a version that is not stays out of it.
+    const bool ascii = std::ranges::all_of(value, [](char c) { return c >= 0x20 && c < 0x7f; });
+    if (ascii) response.headers.emplace_back("X-Served-By", value);
+}
+
 }  // namespace
 
 tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
@@ -167,14 +179,17 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
         const bool has_path_id =
             match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
         const bool has_query = match.route->wire_method == "jobs.list";
-        return make_wire_error_response(decoded->error, has_path_id ? "path"
-                                                        : has_query ? "query"
-                                                                    : "body");
+        Response refused = make_wire_error_response(decoded->error, has_path_id ? "path"
+                                                                    : has_query ? "query"
+                                                                                : "body");
+        add_served_by(refused, *decoded);
+        return refused;
     }
     // Ordered: members come out as the daemon wrote them.
     const auto result = nlohmann::ordered_json::from_msgpack(decoded->result.begin(),
                                                              decoded->result.end(), true, false);
     Response response;
+    add_served_by(response, *decoded);
     response.status = match.route->success_status;
     response.body = result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     return response;

@@ -73,6 +73,8 @@ json refusal_json(const plugin_host::Refusal& refusal) {
 json window_json(const plugin_host::SwapWindow& window) {
     return {{"closed", window.closed},
             {"took_us", window.took.count()},
+            // CLOCK_MONOTONIC, for whoever measures on the same machine.
+            {"opened_monotonic_ns", window.opened.time_since_epoch().count()},
             {"before", ledger_json(window.before)},
             {"after", window.closed ? ledger_json(window.after) : json()}};
 }

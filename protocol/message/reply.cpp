@@ -79,6 +79,19 @@ WireError read_error(const msgpack::object& map) {
     return error;
 }
 
+std::optional<ServedBy> read_served_by(const msgpack::object& reply) {
+    const auto* served_by = find(reply, "served_by");
+    if (served_by == nullptr || served_by->type != msgpack::type::MAP) return std::nullopt;
+    ServedBy out;
+    if (const auto* plugin = find(*served_by, "plugin")) out.plugin = text_of(*plugin);
+    if (const auto* version = find(*served_by, "version")) out.version = text_of(*version);
+    if (const auto* build_id = find(*served_by, "build_id")) out.build_id = text_of(*build_id);
+    const auto* generation = find(*served_by, "generation");
+    if (generation != nullptr && generation->type == msgpack::type::POSITIVE_INTEGER)
+        out.generation = generation->via.u64;
+    return out;
+}
+
 }  // namespace
 
 void encode_result(std::string& out, std::string_view id, std::string_view result,
@@ -144,6 +157,7 @@ Result<Reply> decode_reply(std::string_view bytes) {
         Reply reply;
         if (const auto* id = find(map, "id")) reply.id = text_of(*id);
         reply.ok = ok->via.boolean;
+        reply.served_by = read_served_by(map);
         if (!reply.ok) {
             const auto* error = find(map, "error");
             if (error == nullptr) return refuse("neither result nor error");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,8 +30,9 @@ void encode_error(std::string& out, std::string_view id, const WireError& error,
 struct Reply {
     std::string_view id;
     bool ok = false;
-    std::string_view result;  // One msgpack object when ok.
-    WireError error;          // When not ok.
+    std::string_view result;            // One msgpack object when ok.
+    WireError error;                    // When not ok.
+    std::optional<ServedBy> served_by;  // When a plugin answered.
 };
 
 // Errors: kInvalidArgument when the bytes are no reply of version 1.

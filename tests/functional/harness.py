@@ -204,6 +204,10 @@ file = {self.plugin}
     def wire(self):
         return Wire(f"ipc://{self.state}/run/data.sock")
 
+    def control(self):
+        """The operators' socket."""
+        return Wire(f"ipc://{self.state}/run/control.sock")
+
 
 class Wire:
     """A plain REQ socket, as any language has one."""

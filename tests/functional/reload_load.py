@@ -1,0 +1,173 @@
+"""Traffic from every kind of client while plugins are reloaded: what came of each request, and how long it took."""
+import array
+import http.client
+import json
+import subprocess
+import threading
+import time
+
+
+from functional.harness import BUILD, PATIENCE_S, System
+
+SETTINGS = """
+[plugins]
+bake_s = 0
+retire = {retire}
+generations_max = {generations_max}
+"""
+FIELDS = 3  # when (ns), how long (ns), generation
+
+
+class Client(threading.Thread):
+    """Asks one at a time until told to stop; `records` are (when, how long, generation)."""
+
+    def __init__(self, load):
+        super().__init__(daemon=True)
+        self.load = load
+        self.records = []
+        self.errors = []
+
+    def run(self):
+        try:
+            self.prepare()
+            while not self.load.stopping.is_set():
+                begun = time.monotonic_ns()
+                generation = self.ask()
+                now = time.monotonic_ns()
+                self.records.append((now, now - begun, generation))
+        except Exception as error:  # noqa: BLE001 - whatever it is, a caller has noticed the reload.
+            self.errors.append(repr(error))
+
+
+class ReqClient(Client):
+    """A plain REQ socket."""
+
+    def prepare(self):
+        self.wire = self.load.system.wire()
+
+    def ask(self):
+        reply = self.wire.call("download_url.get", {"job_id": self.load.job}, self.load.key)
+        if not reply["ok"]:
+            raise AssertionError(reply)
+        return reply["served_by"]["generation"]
+
+
+class HttpClient(Client):
+    """GET over one connection that is kept."""
+
+    def prepare(self):
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.load.system.port, timeout=PATIENCE_S)
+        self.requests = 0
+
+    def ask(self):
+        self.requests += 1
+        if self.requests % 900 == 0:  # The shim closes a connection after 1,000 requests.
+            self.connection.close()
+        self.connection.request("GET", f"/api/products/export/{self.load.job}/download-url",
+                                headers={"Authorization": f"Bearer {self.load.key}"})
+        response = self.connection.getresponse()
+        body = response.read()
+        if response.status != 200 or b"download_url" not in body:
+            raise AssertionError((response.status, body))
+        return int(response.headers["X-Served-By"].split("generation=")[1].split(";")[0])
+
+
+class Load:
+    """A running system, its job and key, and clients that ask for links."""
+
+    def __init__(self, connections=4, in_flight=8, retire="unmap", generations_max=64):
+        self.system = System()
+        self.system.extra = SETTINGS.format(retire=retire, generations_max=generations_max)
+        self.stopping = threading.Event()
+        self.connections, self.in_flight = connections, in_flight
+        self.windows = []   # (from, to) in ns: requests were in both generations.
+        self.reloads = []   # (from, to) in ns: from the operator's command to its end.
+        self.builds = [BUILD / "fixtures" / "download_url_b.so", BUILD / "plugins" / "download_url.so"]
+        self.reports = []
+
+    def start(self):
+        self.system.start()
+        self.system.import_generated(20)
+        self.key = self.system.make_key()
+        self.job = self.system.export()["job_id"]
+        self.output = self.system.directory / "answers"
+        self.dealers = subprocess.Popen(
+            [BUILD / "bin" / "load_mint", f"ipc://{self.system.state}/run/data.sock", self.key, self.job,
+             str(self.connections), str(self.in_flight), self.output], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.clients = [ReqClient(self), HttpClient(self)]
+        for client in self.clients:
+            client.start()
+        return self
+
+    def reload(self):
+        """One reload to the other build; returns its report."""
+        build = self.builds[len(self.reloads) % 2]
+        path = self.system.install("next.so", build)
+        begun = time.monotonic_ns()
+        done = self.system.ctl("--json", "plugin", "reload", "download_url", "--file", path, "--no-bake", check=False)
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+        report = json.loads(done.stdout)
+        self.reloads.append((begun, time.monotonic_ns()))
+        opened = report["window"]["opened_monotonic_ns"]
+        self.windows.append((opened, opened + report["window"]["took_us"] * 1000))
+        self.reports.append(report)
+        return report
+
+    def accepted(self):
+        return self.system.ctl_json("status")["requests"]["accepted"]
+
+    def spread(self, reloads, requests, check=lambda report: None):
+        """That many reloads over that many requests."""
+        for number in range(1, reloads + 1):
+            check(self.reload())
+            while self.accepted() < requests * number // reloads:
+                time.sleep(0.02)
+
+    def finish(self):
+        """Stops the clients; returns (records, errors)."""
+        self.stopping.set()
+        out, _ = self.dealers.communicate(timeout=60)
+        errors = [] if self.dealers.returncode == 0 else [f"load_mint: {out}"]
+        numbers = array.array("q")
+        numbers.frombytes(self.output.read_bytes())
+        records = [tuple(numbers[at:at + FIELDS]) for at in range(0, len(numbers), FIELDS)]
+        for client in self.clients:
+            client.join(60)
+            errors += client.errors
+            records += client.records
+        return records, errors
+
+    def close(self):
+        self.stopping.set()
+        if self.dealers.poll() is None:
+            self.dealers.kill()
+            self.dealers.wait()
+        self.system.close()
+
+
+def percentile(values, fraction):
+    values = sorted(values)
+    return values[min(int(len(values) * fraction), len(values) - 1)] if values else 0
+
+
+def split(records, spans, margin_ns=0):
+    """Latencies of requests that were under way during any of `spans`, and of the others."""
+    spans = sorted((begin - margin_ns, end + margin_ns) for begin, end in spans)
+    inside, outside, at = [], [], 0
+    for when, took, _ in sorted(records):
+        while at < len(spans) and spans[at][1] < when - took:
+            at += 1
+        touched = any(begin <= when and when - took <= end for begin, end in spans[at:at + 3])
+        (inside if touched else outside).append(took)
+    return inside, outside
+
+
+def resources(pid):
+    """(memory mapped lines, open files, threads, resident KiB) of a process."""
+    import pathlib
+    proc = pathlib.Path(f"/proc/{pid}")
+    rss = next(int(line.split()[1]) for line in (proc / "status").read_text().splitlines() if line.startswith("VmRSS"))
+    return len((proc / "maps").read_text().splitlines()), len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir())), rss
+
+

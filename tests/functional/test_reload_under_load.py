@@ -1,0 +1,69 @@
+"""Reloads while every kind of client asks: nobody notices. And a thousand in a row leave nothing behind."""
+import os
+import unittest
+
+from functional.harness import SANITIZED
+from functional.reload_load import Load, percentile, resources, split
+
+REQUESTS = int(os.environ.get("EXPORT_WORKER_RELOAD_REQUESTS", 20_000 if SANITIZED else 1_000_000))
+RELOADS = int(os.environ.get("EXPORT_WORKER_RELOADS", 10 if SANITIZED else 200))
+IN_A_ROW = 20 if SANITIZED else 1000
+
+
+class ReloadUnderLoadTest(unittest.TestCase):
+    def test_nobody_notices(self):
+        # The sanitizers' runtimes keep images for their reports, so there they are parked.
+        load = Load(retire="park" if SANITIZED else "unmap")
+        self.addCleanup(load.close)
+        load.start()
+        load.spread(RELOADS, REQUESTS, self.check_report)
+        records, errors = load.finish()
+        self.assertEqual(errors, [])
+        inside, _ = split(records, load.windows, margin_ns=5_000_000)
+        _, steady = split(records, load.reloads)
+        answered_by = {generation for _, _, generation in records}
+        print(f"\n{len(records)} requests, 0 errors, {len(load.reloads)} reloads, {len(answered_by)} generations answered; "
+              f"p99 steady {percentile(steady, .99) / 1e6:.2f} ms, in swap windows {percentile(inside, .99) / 1e6:.2f} ms")
+        self.assertGreaterEqual(len(load.reloads), RELOADS)
+        # Every generation that was published has answered somebody.
+        self.assertGreaterEqual(len(answered_by), len(load.reloads))
+        if not SANITIZED:
+            self.assertGreaterEqual(len(records), REQUESTS)
+            self.assertLessEqual(percentile(inside, .99), 2 * percentile(steady, .99))
+        requests = load.system.ctl_json("status")["requests"]
+        self.assertEqual(requests["client_gone"], 0)
+        self.assertTrue(requests["balanced"])
+
+    def check_report(self, report):
+        self.assertEqual(report["outcome"], "committed")
+        after = report["window"]["after"]
+        self.assertTrue(after["balanced"], after)
+        self.assertEqual(after["error_replied"], report["window"]["before"]["error_replied"])
+
+    def test_a_thousand_in_a_row_leave_nothing_behind(self):
+        load = Load(connections=1, in_flight=1, retire="park" if SANITIZED else "unmap")
+        self.addCleanup(load.close)
+        load.start()
+        for _ in range(min(100, IN_A_ROW)):
+            load.reload()
+        before = resources(load.system.daemon.popen.pid)
+        for _ in range(IN_A_ROW - 100):
+            load.reload()
+        after = resources(load.system.daemon.popen.pid)
+        _, errors = load.finish()
+        self.assertEqual(errors, [])
+        print(f"\n{len(load.reloads)} reloads; maps {before[0]} -> {after[0]}, open files {before[1]} -> {after[1]}, "
+              f"threads {before[2]} -> {after[2]}, resident {before[3]} -> {after[3]} KiB")
+        if SANITIZED:
+            return
+        shown = load.system.ctl_json("plugin", "show", "download_url")
+        self.assertEqual(shown["unmapped"], IN_A_ROW)
+        self.assertEqual(len(shown["generations"]), 1)
+        self.assertLessEqual(after[0], before[0] + 10)
+        self.assertLessEqual(after[1], before[1] + 3)
+        self.assertLessEqual(after[2], before[2])
+        self.assertLessEqual(after[3], before[3] * 1.05 + 2048)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,136 @@
+"""Every plugin of the zoo, offered to a real daemon: what it makes of each, against what zoo.json expects."""
+import json
+import os
+import platform
+import re
+
+import msgpack
+
+from functional.harness import BUILD, PATIENCE_S, SANITIZED, SOURCE, System, wait_until
+
+SETTINGS = f"""
+[plugin.broken]
+file = {{broken}}
+[plugins]
+probe_timeout_s = {8 if SANITIZED else 3}
+bake_s = 120
+bake_stall_ms = 300
+drain_s = 1
+generations_max = 64
+"""
+
+
+def expectations():
+    zoo = json.loads((SOURCE / "tests" / "fixtures" / "plugins" / "zoo.json").read_text())["zoo"]
+    return {name: what for name, what in zoo.items()
+            if what.get("only_on", platform.machine()) == platform.machine() and not (SANITIZED and "not_sanitized" in what)}
+
+
+class Zoo:
+    """A daemon with a right plugin called 'broken', and the ways to offer it another one."""
+
+    def __init__(self):
+        self.system = System()
+        self.system.port = 1  # No shim here.
+        broken = self.system.install("broken.so", BUILD / "fixtures" / "broken_nothing.so")
+        self.system.extra = SETTINGS.format(broken=broken)
+        self.system.start_daemon()
+
+    def close(self):
+        # A plugin may hang in a worker by now; what a kill does to the daemon is tested elsewhere.
+        self.system.daemon.stop(9)
+        self.system.daemon = None
+        self.system.close()
+
+    def reload(self, path, *flags):
+        done = self.system.ctl("--json", "plugin", "reload", "broken", "--file", path, *flags, check=False)
+        if not done.stdout:
+            raise AssertionError(done.stderr)
+        return json.loads(done.stdout)
+
+    def report(self, identifier):
+        wire = self.system.control()
+        try:
+            return wire.call("control.plugin_report", {"report": identifier})["result"]
+        finally:
+            wire.close()
+
+    def send_traffic(self, condition):
+        """Calls the plugin until `condition()` holds; no caller may see a fault of code that bakes."""
+        wire = self.system.wire()
+        try:
+            def step():
+                for _ in range(100):
+                    reply = wire.call("broken.do", {"a": 1}, deadline_ms=1000)
+                    if not reply["ok"] and reply["error"]["code"] != "deadline_exceeded":
+                        raise AssertionError(reply)
+                return condition()
+            return wait_until("the bake to be judged", step)
+        finally:
+            wire.close()
+
+    def judge(self, name, expected):
+        """(verdict, what was said)"""
+        path = self.system.install(f"candidate_{name}.so", BUILD / "fixtures" / f"broken_{name}.so")
+        if expected["verdict"] == "dies":
+            return self.judge_deadly(path)
+        report = self.reload(path)
+        if report["outcome"] == "refused":
+            return report["refusal"]["code"], report["refusal"]["text"]
+        if expected["verdict"] == "rolled_back":
+            end = self.send_traffic(lambda: (r := self.report(report["id"]))["outcome"] != "baking" and r)
+            return end["outcome"], end["rolled_back_because"] or ""
+        # It bakes; the next candidate meets the right plugin again.
+        said = "; ".join(report["pinned_by"])
+        if report["outcome"] == "baking":
+            self.system.ctl("plugin", "rollback", "broken")
+        return ("accepted" if report["outcome"] in ("baking", "unchanged") else report["outcome"]), said
+
+    def judge_deadly(self, path):
+        """Takes the daemon down while it bakes: the next start must know."""
+        self.reload(path)
+        wire = self.system.wire()
+        wire.socket.setsockopt(__import__("zmq").RCVTIMEO, 100)
+        try:
+            for _ in range(2000):
+                wire.socket.send(msgpack.packb({"v": 1, "method": "broken.do"}))
+                wire.socket.recv()
+        except Exception:
+            pass
+        finally:
+            wire.close()
+        self.system.daemon.popen.wait(PATIENCE_S)
+        self.system.start_daemon()
+        reasons = [q["reason"] for q in self.system.ctl_json("plugin", "history", "broken")["quarantined"]]
+        serves = self.system.ctl_json("plugin", "show", "broken")
+        wire = self.system.wire()
+        good = wire.call("broken.do", {"a": 1})["ok"]
+        wire.close()
+        if "the daemon died while it was baking" in reasons and good and serves["sha256"] == serves["committed_sha256"]:
+            return "dies", "; ".join(reasons)
+        return "survived", str(serves)
+
+
+def run_zoo(show=lambda *row: None):
+    """Offers all of them; returns what did not go as expected."""
+    zoo = Zoo()
+    wrong = []
+    try:
+        for name, expected in expectations().items():
+            verdict, said = zoo.judge(name, expected)
+            wanted = expected.get("found", expected.get("pinned_by", ""))
+            good = verdict == expected["verdict"] and wanted in said
+            show(name, verdict, said, good)
+            if not good:
+                wrong.append((name, verdict, said, expected))
+            wire = zoo.system.wire()
+            reply = wire.call("broken.do", {"still": "there"})
+            wire.close()
+            if not reply["ok"] or reply["result"] != {"still": "there"}:
+                wrong.append((name, "and then the right plugin did not answer", reply, expected))
+    finally:
+        zoo.close()
+    built = {re.sub(r"^broken_|\.so$", "", p.name) for p in (BUILD / "fixtures").glob("broken_*.so")}
+    if not SANITIZED and built != set(expectations()):
+        wrong.append(("zoo.json", "and the fixtures differ", sorted(built ^ set(expectations())), {}))
+    return wrong
