@@ -1,0 +1,388 @@
+"""Plugins replaced by operators: the command line, SIGHUP, a watched file, a death in the middle, and who is told what."""
+import json
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from functional.harness import BUILD, SANITIZED, SOURCE, System, wait_until
+
+A = BUILD / "plugins" / "download_url.so"
+B = BUILD / "fixtures" / "download_url_b.so"
+STUCK = "broken_hangs_later.so"
+
+
+def broken(name):
+    return BUILD / "fixtures" / f"broken_{name}.so"
+
+
+class ReloadTest(unittest.TestCase):
+    extra = "[plugins]\nbake_s = 600\n"
+
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        self.system.extra = self.extra
+        self.configure()
+        self.system.start()
+
+    def configure(self):
+        """Before the start."""
+
+    def prepare_job(self):
+        self.system.import_generated(20)
+        self.key = self.system.make_key()
+        self.job = self.system.export()["job_id"]
+
+    def ctl(self, *arguments):
+        return self.system.ctl(*arguments, check=False)
+
+    def plugin(self, name="download_url"):
+        return self.system.ctl_json("plugin", "show", name)
+
+    def served_by(self):
+        response = self.system.mint(self.job, self.key)
+        self.assertEqual(response.status, 200, response.body)
+        return response.headers["X-Served-By"]
+
+
+class OperatorTest(ReloadTest):
+    def test_a_reload_from_command_to_commit(self):
+        self.prepare_job()
+        self.assertRegex(self.served_by(), r"^download_url/1\.0\.0; generation=1; build=[0-9a-f]{12}$")
+        new = self.system.install("new.so", B)
+        dry = self.ctl("plugin", "reload", "download_url", "--file", new, "--dry-run")
+        self.assertIn("ACCEPTED   a reload would publish it; nothing has changed", dry.stdout)
+        self.assertIn("generation=1", self.served_by())
+        done = self.ctl("plugin", "reload", "download_url", "--file", new)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for stage in ("staging", "inspection", "probe", "loading", "publishing"):
+            self.assertRegex(done.stdout, rf"(?m)^{stage} +ok +[0-9.]+ ms")
+        self.assertRegex(done.stdout, r"(?m)^swap .* nothing lost$")
+        self.assertRegex(done.stdout, r"(?m)^BAKING     download_url 1\.0\.0-b, generation 2, [0-9a-f]{16}; generation 1 stays warm")
+        self.assertIn("download_url/1.0.0-b; generation=2", self.served_by())
+        self.assertIn("baking", self.ctl("plugin", "list").stdout)
+        busy = self.ctl("plugin", "reload", "download_url")
+        self.assertEqual(busy.returncode, 1)
+        self.assertIn("busy: plugin download_url bakes generation 2", busy.stderr)
+        self.assertIn("COMMITTED", self.ctl("plugin", "commit", "download_url").stdout)
+        states = lambda: [g["state"] for g in self.plugin()["generations"]]
+        wait_until("the old generation to be parked", lambda: states() == ["active", "parked"])
+        back = self.ctl("plugin", "rollback", "download_url")
+        self.assertIn("COMMITTED  download_url 1.0.0, generation 3", back.stdout, back.stderr)
+        self.assertIn("download_url/1.0.0; generation=3", self.served_by())
+        history = self.ctl("plugin", "history", "download_url").stdout
+        for word in ("start", "operator", "baking", "committed", "would_publish"):
+            self.assertIn(word, history)
+        unchanged = self.ctl("plugin", "reload", "download_url")
+        self.assertIn("UNCHANGED", unchanged.stdout)
+
+    def test_an_operator_takes_a_baking_generation_back(self):
+        self.prepare_job()
+        new = self.system.install("new.so", B)
+        self.ctl("plugin", "reload", "download_url", "--file", new)
+        self.assertIn("generation=2", self.served_by())
+        back = self.ctl("plugin", "rollback", "download_url")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertIn("generation=1", self.served_by())
+        # Taken back by hand is no quarantine.
+        self.assertIn("BAKING", self.ctl("plugin", "reload", "download_url", "--file", new).stdout)
+
+    def test_two_operators_at_once(self):
+        slow = self.system.install("slow.so", broken("slow_create"))
+        first = subprocess.Popen([BUILD / "bin" / "exportctl", "--config", self.system.config, "plugin", "load", slow],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # It takes two seconds: one in the probe, one here.
+        def refused():
+            second = self.ctl("plugin", "reload", "download_url", "--file", self.system.install("new.so", B), "--dry-run")
+            return second if "busy" in second.stderr else None
+        second = wait_until("the second operator to be refused", refused)
+        self.assertEqual(second.returncode, 1)
+        self.assertRegex(second.stderr, r"busy: plugin \w* ?is being worked on \(report \d+, asked for by operator\)")
+        out, err = first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0, out + err)
+
+    def test_a_slow_create_delays_nobody(self):
+        self.prepare_job()
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        slow = self.system.install("slow.so", broken("slow_create"))
+        loading = subprocess.Popen([BUILD / "bin" / "exportctl", "--config", self.system.config, "plugin", "load", slow],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        longest = 0
+        while loading.poll() is None:
+            begun = time.monotonic()
+            self.assertTrue(wire.call("download_url.get", {"job_id": self.job}, self.key)["ok"])
+            longest = max(longest, time.monotonic() - begun)
+        self.assertEqual(loading.returncode, 0)
+        self.assertLess(longest, 2.0 if SANITIZED else 0.5)  # create() takes a second, twice.
+
+    def test_metrics_and_status_tell_of_reloads(self):
+        self.ctl("plugin", "reload", "download_url", "--file", self.system.install("new.so", B))
+        self.ctl("plugin", "reload", "download_url", "--file", self.system.install("bad.so", broken("no_note")), "--dry-run")
+        text = self.ctl("metrics").stdout
+        values = {}
+        for line in text.splitlines():
+            if line.startswith("#"):
+                self.assertRegex(line, r"^# (HELP|TYPE) export_worker_\w+ ")
+                continue
+            match = re.fullmatch(r'(export_worker_\w+(?:\{[^}]*\})?) ([0-9.e+-]+)', line)
+            self.assertIsNotNone(match, line)
+            values[match.group(1)] = float(match.group(2))
+        outcomes = sum(v for n, v in values.items() if n.startswith("export_worker_requests_total"))
+        self.assertEqual(values["export_worker_requests_accepted_total"], outcomes + values["export_worker_requests_in_flight"])
+        self.assertEqual(values['export_worker_plugin_generation{plugin="download_url"}'], 2)
+        self.assertEqual(values['export_worker_plugin_images{plugin="download_url",state="warm"}'], 1)
+        self.assertEqual(values['export_worker_plugin_reloads_total{outcome="refused_not_our_plugin"}'], 1)
+        self.assertTrue(self.system.ctl_json("status")["requests"]["balanced"])
+
+
+class TrustTest(ReloadTest):
+    def refused(self, path, code):
+        done = self.ctl("--json", "plugin", "reload", "download_url", "--file", path)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["outcome"], "refused", report)
+        self.assertEqual(report["refusal"]["code"], code)
+        return report["refusal"]["text"]
+
+    def test_links_and_directories_others_may_write(self):
+        good = self.system.install("good.so", B)
+        link = self.system.directory / "plugins" / "link.so"
+        link.symlink_to(good)
+        self.assertIn("symbolic link", self.refused(link, "ownership"))
+        folder = self.system.directory / "shared"
+        folder.mkdir()
+        folder.chmod(0o775)
+        shutil.copy(B, folder / "p.so")
+        self.assertIn("chmod go-w", self.refused(folder / "p.so", "ownership"))
+        good.chmod(0o666)
+        self.assertIn("writable by group or others", self.refused(good, "ownership"))
+
+    def test_a_file_swapped_all_the_time_is_judged_and_loaded_as_one(self):
+        """What was hashed is what was judged is what runs, whatever happens to the path."""
+        self.prepare_job()
+        path = self.system.install("swapped.so", B)
+        stopping = threading.Event()
+        def swap():
+            while not stopping.is_set():
+                self.system.install("swapped.so", A)
+                self.system.install("swapped.so", B)
+                self.system.install("swapped.so", broken("ctor_aborts"))
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        builds = {}
+        try:
+            for _ in range(8):
+                done = self.ctl("--json", "plugin", "reload", "download_url", "--file", path, "--no-bake")
+                report = json.loads(done.stdout)
+                if report["outcome"] == "refused":
+                    self.assertIn(report["refusal"]["code"], ("wrong_name", "io", "not_elf"))
+                    continue
+                builds[report["sha256"]] = report["build_id"]
+                self.assertEqual(self.plugin()["build_id"][:12], self.served_by().split("build=")[1])
+        finally:
+            stopping.set()
+            swapper.join()
+        for path in (A, B):
+            import hashlib
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True).stdout
+            if digest in builds:
+                self.assertIn(builds[digest], notes)
+        self.assertTrue(set(builds) <= {hashlib.sha256(p.read_bytes()).hexdigest() for p in (A, B)})
+
+    def test_an_overwritten_source_file_does_not_touch_what_runs(self):
+        self.prepare_job()
+        with open(self.system.plugin, "r+b") as source:  # The same inode, other bytes.
+            source.truncate(100)
+        self.assertIn("generation=1", self.served_by())
+        self.assertIn("ends early", self.refused(self.system.plugin, "not_elf"))
+        self.assertIn("generation=1", self.served_by())
+
+
+class FullDiskTest(ReloadTest):
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        library = self.system.directory / "full_disk.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests/fault/full_disk.c"), "-ldl"], check=True)
+        self.switch = self.system.directory / "disk-is-full"
+        self.system.port = 1
+        self.system.start_daemon({"LD_PRELOAD": str(library), "FULL_DISK_SWITCH": str(self.switch),
+                                  "FULL_DISK_ROOT": str(self.system.state / "plugins/"), "ASAN_OPTIONS": "verify_asan_link_order=0"})
+
+    def test_a_full_disk_while_staging_refuses_and_leaves_nothing(self):
+        new = self.system.install("new.so", B)
+        before = sorted((self.system.state / "plugins").rglob("*.*"))
+        self.switch.touch()
+        done = self.ctl("plugin", "reload", "download_url", "--file", new)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No space left on device", done.stderr)
+        self.assertEqual(sorted((self.system.state / "plugins").rglob("*.*")), before)
+        self.switch.unlink()
+        self.assertIn("BAKING", self.ctl("plugin", "reload", "download_url", "--file", new).stdout)
+
+
+class SignalTest(ReloadTest):
+    extra = "[plugins]\nbake_s = 0\n"
+
+    def hup(self):
+        before = self.plugin()["generation"]
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+        return before
+
+    def test_keys_stores_and_settings_are_read_again(self):
+        self.prepare_job()
+        self.assertIn("key=k1", self.system.mint(self.job, self.key).json["download_url"])
+        old = self.system.keys.read_text()
+        self.system.keys.write_text(f"k2 {secrets.token_hex(32)}\n{old}")
+        before = self.hup()
+        wait_until("the new key to sign", lambda: "key=k2" in self.system.mint(self.job, self.key).json["download_url"])
+        self.assertEqual(self.plugin()["generation"], before + 1)
+        # A new store, with its credentials.
+        self.system.secret("s3", "s3cret\n")
+        self.system.extra += f"""[store.bucket]
+kind = s3
+prefix = s3://merchant/
+region = eu-central-1
+access_key_id = AKIA
+secret_access_key_file = {self.system.directory}/s3
+"""
+        worker = self.system.wire()
+        self.addCleanup(worker.close)
+        job = worker.call("jobs.create", {"job_type": "export", "total_items": 0}, self.key)["result"]["job_id"]
+        worker.call("jobs.report_progress", {"job_id": job, "mark_completed": True,
+                                             "metadata_patch": {"file_url": "s3://merchant/acme/x.csv"}}, self.key)
+        self.assertEqual(self.system.mint(job, self.key).status, 409)
+        self.system.config  # Writes the file.
+        self.hup()
+        wait_until("the new store to be signed for", lambda: self.system.mint(job, self.key).status == 200)
+        self.assertIn("X-Amz-Signature=", self.system.mint(job, self.key).json["download_url"])
+
+    def test_nothing_changed_is_nothing_done(self):
+        before = self.hup()
+        self.system.daemon.wait_for_log("SIGHUP: reading")
+        wait_until("the reload to be looked at", lambda: not self.busy())
+        self.assertEqual(self.plugin()["generation"], before)
+
+    def busy(self):
+        return "busy" in self.ctl("plugin", "reload", "download_url", "--dry-run").stderr
+
+    def test_a_bad_configuration_changes_nothing(self):
+        self.prepare_job()
+        self.system.extra += "[store.other]\nkind = local\n"
+        self.system.config  # Writes the file.
+        before = self.hup()
+        self.system.daemon.wait_for_log(r"SIGHUP: nothing has changed: .*\[store.other\]")
+        self.assertEqual(self.plugin()["generation"], before)
+        self.assertIn("generation=1", self.served_by())
+
+    def test_what_needs_a_restart_is_named(self):
+        self.system.extra += "[export]\nworkers = 3\n"
+        self.system.config  # Writes the file.
+        self.hup()
+        self.system.daemon.wait_for_log(r"\[export\] has changed; that needs a restart")
+
+    def test_a_new_plugin_is_loaded(self):
+        minimal = self.system.install("minimal.so", BUILD / "fixtures" / "minimal_c.so")
+        self.system.extra += f"[plugin.minimal]\nfile = {minimal}\n"
+        self.system.config  # Writes the file.
+        self.hup()
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        wait_until("the new method", lambda: wire.call("minimal.echo", {"a": 1})["ok"])
+
+
+class WatchTest(ReloadTest):
+    extra = "[plugins]\nbake_s = 0\nwatch = on\n"
+
+    def test_a_replaced_file_is_taken_by_itself_and_a_bad_one_is_not(self):
+        self.prepare_job()
+        self.system.install("download_url.so", B)
+        wait_until("the new build to answer", lambda: "1.0.0-b" in self.served_by())
+        self.system.install("download_url.so", broken("no_note"))
+        wait_until("the refusal", lambda: "not_our_plugin" in json.dumps(self.system.ctl_json("plugin", "history")["items"][0]))
+        self.assertIn("1.0.0-b", self.served_by())
+
+
+class DeathTest(ReloadTest):
+    def test_kill_9_while_baking_starts_the_committed_file(self):
+        self.prepare_job()
+        committed = self.plugin()["sha256"]
+        new = self.system.install("new.so", B)
+        self.assertIn("BAKING", self.ctl("plugin", "reload", "download_url", "--file", new).stdout)
+        self.assertIn("1.0.0-b", self.served_by())
+        self.system.daemon.stop(signal.SIGKILL)
+        self.system.start_daemon()
+        shown = wait_until("the daemon", lambda: self.plugin())
+        self.assertEqual(shown["sha256"], committed)
+        wait_until("the shim", lambda: self.system.http("GET", "/readyz").status == 200)
+        self.assertIn("download_url/1.0.0;", self.served_by())
+        again = self.ctl("plugin", "reload", "download_url", "--file", new)
+        self.assertIn("the daemon died while it was baking", again.stderr)
+        self.assertIn("--lift-quarantine", again.stderr)
+        lifted = self.ctl("plugin", "reload", "download_url", "--file", new, "--lift-quarantine", "--no-bake")
+        self.assertIn("COMMITTED", lifted.stdout, lifted.stderr)
+        # Committed, it survives a kill, although the configured file is another one.
+        self.system.daemon.stop(signal.SIGKILL)
+        self.system.start_daemon()
+        wait_until("the shim", lambda: self.system.http("GET", "/readyz").status == 200)
+        self.assertIn("1.0.0-b", self.served_by())
+
+    def test_kill_9_at_any_moment_of_a_reload_starts_something_committed(self):
+        self.prepare_job()
+        new = self.system.install("new.so", B)
+        for pause_ms in (0, 5, 10, 20, 40, 60, 80, 120):
+            reload = subprocess.Popen([BUILD / "bin" / "exportctl", "--config", self.system.config, "plugin", "reload", "download_url",
+                                       "--file", new, "--no-bake"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(pause_ms / 1000)
+            self.system.daemon.stop(signal.SIGKILL)
+            reload.wait(30)
+            self.system.start_daemon()
+            wait_until("the shim", lambda: self.system.http("GET", "/readyz").status == 200)
+            self.assertRegex(self.served_by(), r"download_url/1\.0\.0(-b)?; generation=1")
+            self.assertEqual(self.plugin()["sha256"], self.plugin()["committed_sha256"])
+            live = list((self.system.state / "plugins" / "live").iterdir())
+            self.assertEqual(len(live), 1, live)
+            self.ctl("plugin", "rollback", "download_url")
+
+
+class StuckTest(unittest.TestCase):
+    def test_show_names_who_holds_the_old_generation(self):
+        system = System()
+        system.port = 1
+        plugin = system.install("broken.so", BUILD / "fixtures" / STUCK)
+        system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\nbake_s = 0\ndrain_s = 1\n"
+        system.start_daemon()
+        wire = system.wire()
+        try:
+            for _ in range(400):
+                self.assertTrue(wire.call("broken.do", {})["ok"])
+            held = wire.call("broken.do", {}, deadline_ms=200)
+            self.assertEqual(held["error"]["code"], "deadline_exceeded")
+            good = system.install("good.so", BUILD / "fixtures" / "broken_nothing.so")
+            done = system.ctl("plugin", "reload", "broken", "--file", good)
+            self.assertIn("COMMITTED", done.stdout)
+            self.assertTrue(wire.call("broken.do", {})["ok"])
+            shown = system.ctl("plugin", "show", "broken").stdout
+            self.assertRegex(shown, rf"generation 1 is held by worker \d+: request {held['id']}, for \d+ ms")
+            wait_until("the alarm", lambda: "is stuck in request" in system.ctl("status").stdout)
+            # It blocks nothing: the next reload goes through.
+            other = system.install("other.so", BUILD / "fixtures" / "broken_longer_descriptor.so")
+            self.assertIn("COMMITTED", system.ctl("plugin", "reload", "broken", "--file", other).stdout)
+            states = [g["state"] for g in system.ctl_json("plugin", "show", "broken")["generations"]]
+            self.assertEqual((states[0], states[-1]), ("active", "stuck"))
+        finally:
+            wire.close()
+            # Leaving a stuck plugin behind has its own exit status.
+            self.assertEqual(system.daemon.stop(), 70)
+            system.daemon = None
+            system.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
