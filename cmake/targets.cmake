@@ -57,8 +57,7 @@ function(export_worker_program name)
     target_compile_definitions(${name} PRIVATE EXPORT_WORKER_VERSION="${PROJECT_VERSION}")
 endfunction()
 
-# A plugin: one exported symbol (version script), no unique symbols (they would pin the image in memory
-# for ever), nothing left undefined, and libstdc++ from the system like the host's.
+# A plugin of this tree: built like anybody's (ExportWorkerPlugin.cmake), and part of the layer check.
 function(export_worker_plugin name)
     cmake_parse_arguments(arg "" "OUTPUT_DIRECTORY" "SOURCES;DEPENDS;LINKS" ${ARGN})
     if(NOT arg_OUTPUT_DIRECTORY)
@@ -69,18 +68,10 @@ function(export_worker_plugin name)
     if(NOT folder MATCHES "^tests/")
         _export_worker_record(${name} "${arg_DEPENDS}")
     endif()
-    add_library(${name} MODULE ${arg_SOURCES})
+    export_worker_add_plugin(${name} SOURCES ${arg_SOURCES})
     _export_worker_common(${name})
     _export_worker_link(${name} PRIVATE "${arg_DEPENDS}" "${arg_LINKS}")
-    set(script ${CMAKE_SOURCE_DIR}/protocol/plugin_abi/plugin.map)
-    target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-    # The sanitizer runtimes leave symbols open on purpose.
-    if(EXPORT_WORKER_SANITIZER STREQUAL "")
-        target_link_options(${name} PRIVATE -Wl,-z,defs)
-    endif()
-    target_link_options(${name} PRIVATE -Wl,--version-script=${script} -Wl,--build-id=sha1 -Wl,--exclude-libs,ALL)
-    set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".so" LINK_DEPENDS ${script}
-        LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT_DIRECTORY})
+    set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT_DIRECTORY})
 endfunction()
 
 function(export_worker_write_layers path)
