@@ -21,7 +21,7 @@ function(export_worker_plugin_flags target)
     target_include_directories(${target} PRIVATE ${EXPORT_WORKER_PLUGIN_INCLUDE})
     target_compile_options(${target} PRIVATE -fvisibility=hidden $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
     target_link_options(${target} PRIVATE -Wl,--version-script=${EXPORT_WORKER_PLUGIN_MAP} -Wl,--build-id=sha1
-        -Wl,--exclude-libs,ALL -Wl,-z,noexecstack -Wl,-z,text)
+        -Wl,--exclude-libs,ALL -Wl,--as-needed -Wl,-z,noexecstack -Wl,-z,text)
     set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX ".so" POSITION_INDEPENDENT_CODE ON SKIP_BUILD_RPATH ON
         LINK_DEPENDS ${EXPORT_WORKER_PLUGIN_MAP})
     # The sanitizer runtimes leave symbols open on purpose.

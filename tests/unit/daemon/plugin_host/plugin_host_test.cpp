@@ -154,6 +154,22 @@ TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {
     EXPECT_NE(refusal(dir_ / "link.so").find("symbolic link"), std::string::npos);
 }
 
+TEST_F(PluginHostTest, AnotherImageThanTheOneThatWasJudgedIsRefused) {
+    // What the loader does for a path it has seen before: the old image, whatever the file holds
+    // now.
+    const std::string path = fixture("minimal_c");
+    Generation::Setup setup;
+    setup.path = path;
+    setup.manifest = inspect(testing::read_text(path))->manifest;
+    const auto first = Generation::map(setup);
+    ASSERT_TRUE(first);
+    std::filesystem::rename(fixture("minimal_cpp"), path);
+    setup.manifest = inspect(testing::read_text(path))->manifest;
+    const auto stale = Generation::map(setup);
+    ASSERT_FALSE(stale);
+    EXPECT_EQ(stale.error().code, "stale_image");
+}
+
 TEST_F(PluginHostTest, RefusesASecondPluginOfTheSameName) {
     ASSERT_TRUE(host_->load("", fixture("minimal_c"), {}));
     EXPECT_NE(refusal(fixture("minimal_cpp")).find("already loaded as generation 1"),
