@@ -171,8 +171,10 @@ std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
         report->started_us = options_.parts.clock->unix_us();
         queue_.push_back(report.get());
         reports_.push_back(std::move(report));
-        while (reports_.size() > limits::kPluginReportsMax && reports_.front()->ended())
-            reports_.pop_front();
+        const auto oldest =
+            std::ranges::find_if(reports_, [](const auto& each) { return each->ended(); });
+        if (reports_.size() > limits::kPluginReportsMax && oldest != reports_.end())
+            reports_.erase(oldest);
     }
     wake();
     return id;

@@ -204,33 +204,36 @@ private:
     void wake();
     [[nodiscard]] std::chrono::milliseconds patience() const;
 
-    // --- reload.cpp: one action, stage by stage. [loader-thread] ---
+    // --- reload.cpp: one action, stage by stage; each says how it ended. [loader-thread] ---
     void run(ReloadReport& report);
-    [[nodiscard]] Judged<void> perform(ReloadReport& report);
-    [[nodiscard]] Judged<void> start_plugin(ReloadReport& report);
+    [[nodiscard]] Judged<std::string> perform(ReloadReport& report);
+    [[nodiscard]] Judged<std::string> start_plugin(ReloadReport& report);
     [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
                                                     const PluginRecord& record);
-    [[nodiscard]] Judged<void> start_configured(ReloadReport& report, const PluginSetup& setup,
-                                                const PluginRecord& record);
-    [[nodiscard]] Judged<void> reload_file(ReloadReport& report, const std::string& file);
-    [[nodiscard]] Judged<void> roll_back(ReloadReport& report);
-    [[nodiscard]] Judged<void> commit_now(ReloadReport& report);
-    [[nodiscard]] Judged<void> examine_and_publish(Candidate& candidate);
+    [[nodiscard]] Judged<std::string> start_configured(ReloadReport& report,
+                                                       const PluginSetup& setup,
+                                                       const PluginRecord& record);
+    [[nodiscard]] Judged<std::string> reload_file(ReloadReport& report, const std::string& file);
+    [[nodiscard]] Judged<std::string> roll_back(ReloadReport& report);
+    [[nodiscard]] Judged<std::string> commit_now(ReloadReport& report);
+    void note_refusal(ReloadReport& report, const Refusal& refusal);
+    void record(const ReloadReport& report, const std::string& outcome, const std::string& detail);
+    void set_step(ReloadReport& report, const std::string& name, const std::string& detail,
+                  std::chrono::steady_clock::time_point since);
+    [[nodiscard]] std::optional<PluginSetup> configured(const std::string& plugin) const;
+    [[nodiscard]] Judged<std::string> read_golden(const std::string& file,
+                                                  const std::string& configured_file) const;
+
+    // --- stages.cpp: what a candidate goes through. [loader-thread] ---
+    [[nodiscard]] Judged<std::string> examine_and_publish(Candidate& candidate);
     [[nodiscard]] Judged<void> inspect_candidate(Candidate& candidate);
     [[nodiscard]] Judged<void> probe_candidate(Candidate& candidate);
     [[nodiscard]] Judged<void> compare_candidate(Candidate& candidate);
     [[nodiscard]] Judged<void> check_quarantine(const Candidate& candidate);
     [[nodiscard]] Judged<void> check_budget(const Candidate& candidate) const;
     [[nodiscard]] Judged<Loaded> load_candidate(Candidate& candidate);
-    [[nodiscard]] Judged<void> publish_candidate(Candidate& candidate, Loaded loaded);
+    [[nodiscard]] Judged<std::string> publish_candidate(Candidate& candidate, Loaded loaded);
     [[nodiscard]] bool is_unchanged(const Candidate& candidate) const;
-    void set_step(ReloadReport& report, const std::string& name, const std::string& detail,
-                  std::chrono::steady_clock::time_point since);
-    void note_refusal(ReloadReport& report, const Refusal& refusal);
-    void record(const ReloadReport& report, const std::string& detail);
-    [[nodiscard]] std::optional<PluginSetup> configured(const std::string& plugin) const;
-    [[nodiscard]] Judged<std::string> read_golden(const std::string& file,
-                                                  const std::string& configured_file) const;
 
     // --- supervise.cpp: baking, draining, retiring. [loader-thread] ---
     void tick();
@@ -239,6 +242,7 @@ private:
     void take_back(const std::string& name, Plugin& plugin, const std::string& why,
                    bool quarantine);
     void take_back_a_start(const std::string& name, Plugin& plugin, const std::string& why);
+    void end_report(ReloadReport& report, const std::string& outcome, const std::string& detail);
     [[nodiscard]] Result<void> commit(const std::string& name, Plugin& plugin);
     void publish_routes();
     void retire(Plugin& plugin, Loaded loaded);

@@ -106,19 +106,14 @@ Result<void> PluginHost::commit(const std::string& name, Plugin& plugin) {
         old = std::move(plugin.previous);
         plugin.previous.reset();
         const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
-        if (found != reports_.end()) {
-            report = found->get();
-            report->outcome = "committed";
-            ++reload_counts_["committed"];
-        }
+        if (found != reports_.end()) report = found->get();
     }
     publish_routes();
     if (old) retire(plugin, std::move(*old));
     spdlog::info("plugin {} {} generation {}: committed", name,
                  plugin.active->generation->manifest().version,
                  plugin.active->generation->number());
-    if (report != nullptr) record(*report, "");
-    reports_changed_.notify_all();
+    if (report != nullptr) end_report(*report, "committed", "");
     forget_old_artefacts();
     return {};
 }
@@ -141,9 +136,7 @@ void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::s
         }
         if (found != reports_.end()) {
             report = found->get();
-            report->outcome = "rolled_back";
             report->rolled_back_because = why;
-            ++reload_counts_["rolled_back"];
         }
     }
     // Traffic first; the disk can wait.
@@ -156,8 +149,19 @@ void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::s
     }
     if (auto cleared = history_->clear_baking(name); !cleared)
         spdlog::error("plugin {}: {}", name, cleared.error().message);
-    if (report != nullptr) record(*report, why);
     retire(plugin, std::move(bad));
+    if (report != nullptr) end_report(*report, "rolled_back", why);
+}
+
+// A bake is over.
+void PluginHost::end_report(ReloadReport& report, const std::string& outcome,
+                            const std::string& detail) {
+    record(report, outcome, detail);
+    {
+        const std::lock_guard lock(mutex_);
+        report.outcome = outcome;
+        ++reload_counts_[outcome];
+    }
     reports_changed_.notify_all();
 }
 
@@ -174,13 +178,20 @@ void PluginHost::take_back_a_start(const std::string& name, Plugin& plugin,
     request.action = Action::kRollback;
     request.trigger = "bake";
     request.plugin = name;
+    ReloadReport* report = nullptr;
     {
         const std::lock_guard lock(mutex_);
+        const auto found = std::ranges::find(reports_, plugin.bake->report, &ReloadReport::id);
+        if (found != reports_.end()) {
+            report = found->get();
+            report->rolled_back_because = why;
+        }
         request.to_sha256 = plugin.committed_sha256;
         plugin.bake.reset();
         plugin.notice = "the configured file was taken back and quarantined: " + why;
     }
     (void)enqueue(request);
+    if (report != nullptr) end_report(*report, "rolled_back", why);
 }
 
 void PluginHost::publish_routes() {

@@ -150,7 +150,7 @@ class ExportctlTest(SystemTest):
         full = check("--config", self.system.config, "plugin", "check", self.system.plugin)
         self.assertIn("answers         download_url.get", full.stdout)
         self.assertIn("9 golden requests", full.stdout)  # Eight of the file beside it, and the anonymous one.
-        for defect in ("no_note", "other_major", "null_descriptor", "ctor_aborts", "leaks"):
+        for defect in ("no_note", "other_major", "null_descriptor", "ctor_aborts", "replies_never"):
             bad = self.system.install("bad.so", BUILD / "fixtures" / f"broken_{defect}.so")
             refused = check("--config", self.system.config, "--json", "plugin", "check", bad)
             self.assertEqual(refused.returncode, 1)

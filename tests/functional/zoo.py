@@ -119,6 +119,8 @@ def run_zoo(show=lambda *row: None):
         for name, expected in expectations().items():
             verdict, said = zoo.judge(name, expected)
             wanted = expected.get("found", expected.get("pinned_by", ""))
+            if SANITIZED and verdict == "probe_crash":
+                wanted = ""  # The runtime dies in its own words.
             good = verdict == expected["verdict"] and wanted in said
             show(name, verdict, said, good)
             if not good:
