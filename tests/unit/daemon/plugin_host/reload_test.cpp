@@ -249,7 +249,7 @@ TEST_F(ReloadTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
     start();
     const ReloadReport report = reload("broken_hangs_later", false);
     for (int count = 0; count < 400; ++count) ASSERT_EQ(call(), "ok");
-    // Whoever is stuck stays so until this process ends: it gets a host that is never destroyed.
+    // Whoever is stuck stays so until this process ends; the host leaves that generation alone.
     PinSlot& stuck_slot = host_->routing().take_slot("stuck worker");
     std::thread([this, &stuck_slot] { (void)call(stuck_slot); }).detach();
     EXPECT_EQ(wait(report.id).outcome, "rolled_back");
@@ -267,8 +267,6 @@ TEST_F(ReloadTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
     install("broken_longer_descriptor");
     EXPECT_EQ(act(next).outcome, "committed");
     EXPECT_EQ(call(), "ok");
-    static std::vector<std::unique_ptr<PluginHost>> never_destroyed;
-    never_destroyed.push_back(std::move(host_));
 }
 
 TEST_F(ReloadTest, TheBudgetEndsEndlessParking) {
