@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/plugin_host/artefact_store.hpp"
+#include "daemon/plugin_host/golden.hpp"
 #include "daemon/plugin_host/probe.hpp"
 
 namespace export_worker::app {
@@ -61,17 +61,11 @@ Judged<void> configure(const std::string& config_path, const std::string& file,
     request.timeout = host->policy.probe_timeout;
     const auto setup =
         std::ranges::find(host->plugins, request.manifest.name, &plugin_host::PluginSetup::name);
-    std::string golden = std::filesystem::path(file).replace_extension(".golden.jsonl").string();
-    bool named = false;
-    if (setup != host->plugins.end()) {
-        request.config = setup->settings;
-        named = !setup->golden_file.empty();
-        if (named) golden = setup->golden_file;
-    }
-    auto text = read_file(golden, limits::kGoldenFileBytesMax);
-    if (text) request.golden = std::move(*text);
-    if (!text && (named || text.error().code != ErrorCode::kNotFound))
-        return plugin_host::refuse(refusal_of("staging", text.error()));
+    const bool configured = setup != host->plugins.end();
+    if (configured) request.config = setup->settings;
+    EW_TRY(request.golden,
+           plugin_host::read_golden_file(configured ? setup->golden_file : std::string(), file,
+                                         configured ? setup->file : std::string()));
     return {};
 }
 

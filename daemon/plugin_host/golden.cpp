@@ -1,8 +1,11 @@
 #include "daemon/plugin_host/golden.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 
 namespace export_worker::plugin_host {
@@ -59,6 +62,27 @@ GoldenRequest read_request(const json& object, const Generation& generation) {
 }
 
 }  // namespace
+
+Judged<std::string> read_golden_file(const std::string& named, const std::string& candidate,
+                                     const std::string& configured) {
+    std::vector<std::string> places;
+    if (!named.empty()) {
+        places.push_back(named);
+    } else {
+        for (const std::string& plugin : {candidate, configured}) {
+            if (plugin.empty()) continue;
+            std::filesystem::path path(plugin);
+            places.push_back(path.replace_extension(".golden.jsonl").string());
+        }
+    }
+    for (const std::string& place : places) {
+        auto text = read_file(place, limits::kGoldenFileBytesMax);
+        if (text) return std::move(*text);
+        if (!named.empty() || text.error().code != ErrorCode::kNotFound)
+            return refuse(refusal_of("staging", text.error()));
+    }
+    return std::string();
+}
 
 Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
                                                    std::string_view text) {

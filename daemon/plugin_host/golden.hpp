@@ -29,6 +29,13 @@ struct GoldenRequest {
     bool repeatable = false;                 // The method is idempotent.
 };
 
+// The text of the golden requests for `candidate`: `named` when it is not empty, else the file
+// beside the candidate, else the one beside `configured` (may be empty), else none. Refused:
+// unreadable.
+[[nodiscard]] Judged<std::string> read_golden_file(const std::string& named,
+                                                   const std::string& candidate,
+                                                   const std::string& configured);
+
 // The requests of `text`, then the anonymous ones. Refused: a line that cannot be read.
 [[nodiscard]] Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
                                                                  std::string_view text);

@@ -2,12 +2,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/assert.hpp"
-#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/plugin_host/golden.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 
 namespace export_worker::plugin_host {
@@ -265,15 +264,13 @@ std::optional<PluginSetup> PluginHost::configured(const std::string& plugin) con
 
 Judged<std::string> PluginHost::read_golden(const std::string& file,
                                             const std::string& configured_file) const {
-    const std::lock_guard lock(mutex_);
-    const auto setup = std::ranges::find(config_.plugins, configured_file, &PluginSetup::file);
-    std::string path = setup == config_.plugins.end() ? std::string() : setup->golden_file;
-    const bool named = !path.empty();
-    if (!named) path = std::filesystem::path(file).replace_extension(".golden.jsonl").string();
-    auto text = read_file(path, limits::kGoldenFileBytesMax);
-    if (text) return std::move(*text);
-    if (!named && text.error().code == ErrorCode::kNotFound) return std::string();
-    return refuse(refusal_of("staging", text.error()));
+    std::string named;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto setup = std::ranges::find(config_.plugins, configured_file, &PluginSetup::file);
+        if (setup != config_.plugins.end()) named = setup->golden_file;
+    }
+    return read_golden_file(named, file, configured_file);
 }
 
 }  // namespace export_worker::plugin_host

@@ -246,12 +246,13 @@ TEST_F(ReloadTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
     config_.policy.bake = milliseconds(60'000);
     config_.policy.bounds.stall_max = milliseconds(100);
     config_.policy.drain = milliseconds(200);
+    const std::string release = dir_ / "release";
+    ASSERT_EQ(::setenv("BROKEN_RELEASE", release.c_str(), 1), 0);  // Before there are threads.
     start();
     const ReloadReport report = reload("broken_hangs_later", false);
     for (int count = 0; count < 400; ++count) ASSERT_EQ(call(), "ok");
-    // Whoever is stuck stays so until this process ends; the host leaves that generation alone.
     PinSlot& stuck_slot = host_->routing().take_slot("stuck worker");
-    std::thread([this, &stuck_slot] { (void)call(stuck_slot); }).detach();
+    std::thread stuck([this, &stuck_slot] { (void)call(stuck_slot); });
     EXPECT_EQ(wait(report.id).outcome, "rolled_back");
     EXPECT_EQ(call(), "ok");
     ASSERT_TRUE(eventually([&] {
@@ -267,6 +268,12 @@ TEST_F(ReloadTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
     install("broken_longer_descriptor");
     EXPECT_EQ(act(next).outcome, "committed");
     EXPECT_EQ(call(), "ok");
+    // Once given up it stays parked, even when the handler returns after all.
+    std::ofstream(release) << "now";
+    stuck.join();
+    ASSERT_TRUE(eventually([&] { return host_->alarms().empty(); }));
+    const auto after = states();
+    EXPECT_EQ(std::ranges::count(after, "stuck"), 1);
 }
 
 TEST_F(ReloadTest, TheBudgetEndsEndlessParking) {
