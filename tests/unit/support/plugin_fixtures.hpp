@@ -11,8 +11,10 @@ namespace export_worker::testing {
 
 // Copies tests/fixtures/plugins' `name` into `dir` and returns its path.
 inline std::string install_plugin(const TempDir& dir, const std::string& name) {
-    const std::string path = dir / (name + ".so");
-    std::filesystem::copy_file(std::string(EXPORT_WORKER_FIXTURES_DIR) + "/" + name + ".so", path,
+    std::string file = name;
+    file += ".so";
+    const std::string path = dir / file;
+    std::filesystem::copy_file(std::filesystem::path(EXPORT_WORKER_FIXTURES_DIR) / file, path,
                                std::filesystem::copy_options::overwrite_existing);
     std::filesystem::permissions(path, std::filesystem::perms(0755));
     return path;

@@ -96,6 +96,29 @@ TEST(Credentials, AreReadFromFilesAndNeverRepeatedInErrors) {
     }
 }
 
+TEST(Config, ReloadsHaveBoundsAndDefaults) {
+    const TempDir dir;
+    EXPECT_EQ(read_config(dir.write("c.ini", kGood))->reload.bake_s, 60U);
+    const auto config = read_config(dir.write(
+        "c.ini", kGood + "golden_file = /etc/golden.jsonl\n[plugins]\nbake_s = 0\nretire = "
+                         "unmap\nwatch = on\nallow_needed = liba.so.1 libb.so.2\n"));
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->reload.bake_s, 0U);
+    EXPECT_TRUE(config->reload.unmap);
+    EXPECT_TRUE(config->reload.watch);
+    EXPECT_EQ(config->reload.allow_needed, (std::vector<std::string>{"liba.so.1", "libb.so.2"}));
+    EXPECT_EQ(config->plugins[0].golden_file, "/etc/golden.jsonl");
+    EXPECT_FALSE(config->plugins[0].values.contains("golden_file"));
+    for (const auto& [line, text] :
+         {std::pair{"[plugins]\nretire = burn\n", "park"},
+          {"[plugins]\ngenerations_max = 1\n", "2 to 1024"},
+          {"[plugins]\nprobe_timeout_s = 0\n", "1 to 300"},
+          {"[plugins]\nbake = 5\n", "did you mean 'bake_s'"},
+          {"golden_file = relative.jsonl\n", "expected an absolute path"}}) {
+        EXPECT_NE(error_of(kGood + line).find(text), std::string::npos) << error_of(kGood + line);
+    }
+}
+
 TEST(Credentials, S3ComesFromFilesOrTheEnvironment) {
     const TempDir dir;
     model::StoreSettings store;

@@ -154,6 +154,25 @@ TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {
     EXPECT_NE(refusal(dir_ / "link.so").find("symbolic link"), std::string::npos);
 }
 
+TEST_F(PluginHostTest, DamagedFilesAreJudgedWithoutReadingOutside) {
+    const std::string whole = testing::read_text(fixture("minimal_c"));
+    ASSERT_TRUE(inspect(whole));
+    int refused = 0;
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+        for (const int flip : {0xff, 0x80, 0x01}) {
+            std::string bytes = whole;
+            bytes[at] = static_cast<char>(bytes[at] ^ flip);
+            refused += inspect(bytes) ? 0 : 1;
+        }
+    }
+    for (std::size_t size = 0; size < whole.size(); size += 13) {
+        const auto cut = inspect(std::string(whole, 0, size));
+        ASSERT_FALSE(cut) << size;
+        EXPECT_EQ(cut.error().code, "not_elf");
+    }
+    EXPECT_GT(refused, 100);
+}
+
 TEST_F(PluginHostTest, AnotherImageThanTheOneThatWasJudgedIsRefused) {
     // What the loader does for a path it has seen before: the old image, whatever the file holds
     // now.
