@@ -113,7 +113,7 @@ TEST(Config, ReloadsHaveBoundsAndDefaults) {
          {std::pair{"[plugins]\nretire = burn\n", "park"},
           {"[plugins]\ngenerations_max = 1\n", "2 to 1024"},
           {"[plugins]\nprobe_timeout_s = 0\n", "1 to 300"},
-          {"[plugins]\nbake = 5\n", "did you mean 'bake_s'"},
+          {"[plugins]\nbake_ss = 5\n", "did you mean 'bake_s'"},
           {"golden_file = relative.jsonl\n", "expected an absolute path"}}) {
         EXPECT_NE(error_of(kGood + line).find(text), std::string::npos) << error_of(kGood + line);
     }
