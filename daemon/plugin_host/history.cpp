@@ -153,6 +153,19 @@ Result<std::vector<std::string>> History::committed(const std::string& plugin) {
     });
 }
 
+Result<std::set<std::string>> History::worth_keeping() {
+    return database_->read([&](Connection& connection) -> Result<std::set<std::string>> {
+        Statement rows = connection.statement(
+            "SELECT sha256 FROM (SELECT sha256, row_number() OVER (PARTITION BY plugin ORDER BY "
+            "max(id) DESC) AS place FROM event WHERE outcome = 'committed' GROUP BY plugin, "
+            "sha256) WHERE place <= ?1 UNION SELECT committed_sha256 FROM plugin");
+        rows.bind(static_cast<std::int64_t>(limits::kPluginArtefactsKept));
+        EW_TRY(const std::vector<std::string> hashes,
+               read_all<std::string>(rows, [](const Statement& row) { return row.string(0); }));
+        return std::set<std::string>(hashes.begin(), hashes.end());
+    });
+}
+
 Result<void> History::quarantine(const std::string& plugin, const std::string& sha256,
                                  const std::string& reason) {
     const std::int64_t now = clock_.unix_us();

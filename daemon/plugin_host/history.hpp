@@ -70,6 +70,9 @@ public:
     // Distinct hashes that were committed, newest first.
     [[nodiscard]] Result<std::vector<std::string>> committed(const std::string& plugin);
 
+    // Of all plugins: what committed() lists, and what a start may need.
+    [[nodiscard]] Result<std::set<std::string>> worth_keeping();
+
     [[nodiscard]] Result<void> quarantine(const std::string& plugin, const std::string& sha256,
                                           const std::string& reason);
     [[nodiscard]] Result<void> lift_quarantine(const std::string& sha256);

@@ -126,11 +126,12 @@ Result<std::uint64_t> PluginHost::submit(const ReloadRequest& request) {
                                           : queue_.empty()    ? nullptr
                                                               : queue_.front();
         if (other != nullptr) {
+            const std::string what =
+                other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
             return fail(ErrorCode::kConflict,
-                        "busy: plugin " + other->plugin + " is being worked on (report " +
+                        "busy: " + what + " is being worked on (report " +
                             std::to_string(other->id) + ", asked for by " + other->request.trigger +
-                            "); wait for it, then look again with: exportctl plugin show " +
-                            other->plugin);
+                            "); wait for it, then look at: exportctl plugin history");
         }
         const auto plugin = plugins_.find(request.plugin);
         const bool configured = std::ranges::find(config_.plugins, request.plugin,

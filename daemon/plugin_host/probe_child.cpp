@@ -261,7 +261,7 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
 int run_probe_child() {
     std::string text;
     std::array<char, 8192> chunk{};
-    for (;;) {
+    while (::isatty(STDIN_FILENO) == 0) {
         const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) break;

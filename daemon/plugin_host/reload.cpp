@@ -26,6 +26,7 @@ void PluginHost::run(ReloadReport& report) {
     if (!done) note_refusal(report, done.error());
     const std::string outcome = done ? *done : "refused";
     if (outcome != "unchanged") record(report, outcome, "");
+    forget_old_artefacts();
     {
         // At one moment: who sees the outcome may ask for the next action.
         const std::lock_guard lock(mutex_);

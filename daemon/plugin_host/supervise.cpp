@@ -114,7 +114,6 @@ Result<void> PluginHost::commit(const std::string& name, Plugin& plugin) {
                  plugin.active->generation->manifest().version,
                  plugin.active->generation->number());
     if (report != nullptr) end_report(*report, "committed", "");
-    forget_old_artefacts();
     return {};
 }
 
@@ -286,15 +285,13 @@ void PluginHost::close_windows() {
 }
 
 void PluginHost::forget_old_artefacts() {
-    std::set<std::string> wanted;
+    auto wanted = history_->worth_keeping();
+    if (!wanted) return;
     for (const auto& [name, plugin] : plugins_) {
-        if (plugin.active) wanted.insert(plugin.active->generation->sha256());
-        if (plugin.previous) wanted.insert(plugin.previous->generation->sha256());
-        const auto committed = history_->committed(name);
-        if (!committed) return;
-        wanted.insert(committed->begin(), committed->end());
+        if (plugin.active) wanted->insert(plugin.active->generation->sha256());
+        if (plugin.previous) wanted->insert(plugin.previous->generation->sha256());
     }
-    artefacts_.keep_only(wanted);
+    artefacts_.keep_only(*wanted);
 }
 
 GenerationStatus PluginHost::status_of(const Loaded& loaded, std::string state) {

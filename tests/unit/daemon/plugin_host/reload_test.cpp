@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <set>
 
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -328,6 +329,21 @@ TEST_F(ReloadTest, RollsBackToCommittedFilesByHash) {
     EXPECT_EQ(act(back).sha256, first);
     back.to_sha256 = "0000000000000000";
     EXPECT_EQ(act(back).refusal->code, "unknown_hash");
+}
+
+TEST_F(ReloadTest, KeepsTheFilesItMayGoBackToAndNoOthers) {
+    start();
+    std::set<std::string> committed{status().sha256};
+    committed.insert(reload("broken_longer_descriptor").sha256);
+    EXPECT_EQ(reload("broken_self_test_fails").outcome, "refused");
+    install("broken_newer_minor");
+    ReloadRequest dry;
+    dry.dry_run = true;
+    EXPECT_EQ(act(dry).outcome, "would_publish");
+    std::set<std::string> kept;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artefacts"))
+        kept.insert(entry.path().stem().string());
+    EXPECT_EQ(kept, committed);
 }
 
 TEST_F(ReloadTest, AnOperatorTakesABakingGenerationBackWithoutQuarantine) {
