@@ -2,8 +2,8 @@
 # kit for authors of plugins (headers, version script, find_package(ExportWorkerPlugin)).
 include(GNUInstallDirs)
 install(TARGETS export-workerd export-httpd exportctl RUNTIME)
-install(TARGETS download_url LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/export-worker/plugins)
-install(FILES plugins/download_url/download_url.golden.jsonl DESTINATION ${CMAKE_INSTALL_LIBDIR}/export-worker/plugins)
+install(TARGETS download_url LIBRARY DESTINATION lib/export-worker/plugins)
+install(FILES plugins/download_url/download_url.golden.jsonl DESTINATION lib/export-worker/plugins)
 install(FILES protocol/plugin_abi/types.h protocol/plugin_abi/host.h protocol/plugin_abi/extensions.h protocol/plugin_abi/plugin.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/export-worker/protocol/plugin_abi)
 install(FILES protocol/plugin_abi/plugin.map DESTINATION lib/cmake/ExportWorkerPlugin)
