@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,10 +33,27 @@ struct Pipe {
     UniqueFd write_end;
 };
 
+// Above every number the child gives them, so that none overwrites another there.
+UniqueFd move_up(int fd) {
+    const UniqueFd low(fd);
+    return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, kProbeReportFd + 1));
+}
+
 std::optional<Pipe> make_pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
-    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+    Pipe out{move_up(ends[0]), move_up(ends[1])};
+    if (!out.read_end || !out.write_end) return std::nullopt;
+    return out;
+}
+
+// A socket: to a child that has died one can write without getting a signal for it.
+std::optional<Pipe> make_input() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return std::nullopt;
+    Pipe out{move_up(ends[0]), move_up(ends[1])};
+    if (!out.read_end || !out.write_end) return std::nullopt;
+    return out;
 }
 
 tl::unexpected<Refusal> system_failed(const std::string& what, int error) {
@@ -49,12 +67,10 @@ Judged<pid_t> spawn(const std::string& program, const Pipe& input, const Pipe& r
     posix_spawnattr_t attributes;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawnattr_init(&attributes);
-    // Duplicated above the three first, so that no number is overwritten before it was used.
-    ::posix_spawn_file_actions_adddup2(&actions, report.write_end.get(), 13);
     ::posix_spawn_file_actions_adddup2(&actions, input.read_end.get(), STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, output.write_end.get(), STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, output.write_end.get(), STDERR_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, 13, kProbeReportFd);
+    ::posix_spawn_file_actions_adddup2(&actions, report.write_end.get(), kProbeReportFd);
     ::posix_spawn_file_actions_addclosefrom_np(&actions, kProbeReportFd + 1);
     sigset_t none;
     sigset_t all;
@@ -138,7 +154,7 @@ void send_request(const Pipe& input, const ProbeRequest& request) {
     std::string_view left = text;
     while (!left.empty()) {
         // A child that has died already shows in how it ended.
-        const ssize_t put = ::write(input.write_end.get(), left.data(), left.size());
+        const ssize_t put = ::send(input.write_end.get(), left.data(), left.size(), MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) break;
         left.remove_prefix(static_cast<std::size_t>(put));
@@ -150,7 +166,7 @@ void send_request(const Pipe& input, const ProbeRequest& request) {
 
 Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request) {
     const auto started = std::chrono::steady_clock::now();
-    auto input = make_pipe();
+    auto input = make_input();
     auto report = make_pipe();
     auto output = make_pipe();
     if (!input || !report || !output) return system_failed("make a pipe", errno);
