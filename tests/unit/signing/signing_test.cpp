@@ -10,6 +10,7 @@
 #include "signing/percent_encoding.hpp"
 #include "signing/s3_presign.hpp"
 #include "signing/signing_time.hpp"
+#include "tests/unit/support/paths.hpp"
 
 namespace export_worker::signing {
 namespace {
@@ -170,10 +171,10 @@ TEST(S3Presign, RefusesWhatCannotWork) {
 
 // The published AWS signing suite and others, when the folder is there.
 TEST(SigV4, MatchesThePublishedVectors) {
-    std::ifstream file(EXPORT_WORKER_VECTORS_DIR "/s3_sigv4_presign.json");
+    const std::string vectors_path = testing::vectors_directory() + "/s3_sigv4_presign.json";
+    std::ifstream file(vectors_path);
     if (!file) {
-        std::printf("no vectors at " EXPORT_WORKER_VECTORS_DIR
-                    ": only the built-in examples ran\n");
+        std::printf("no vectors at %s: only the built-in examples ran\n", vectors_path.c_str());
         return;
     }
     const json vectors = json::parse(file);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "daemon/plugin_host/plugin_host.hpp"
+#include "tests/unit/support/paths.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::testing {
@@ -14,7 +15,7 @@ inline std::string install_plugin(const TempDir& dir, const std::string& name) {
     std::string file = name;
     file += ".so";
     const std::string path = dir / file;
-    std::filesystem::copy_file(std::filesystem::path(EXPORT_WORKER_FIXTURES_DIR) / file, path,
+    std::filesystem::copy_file(std::filesystem::path(fixtures_directory()) / file, path,
                                std::filesystem::copy_options::overwrite_existing);
     std::filesystem::permissions(path, std::filesystem::perms(0755));
     return path;
@@ -24,7 +25,7 @@ inline plugin_host::HostOptions host_options(const TempDir& dir,
                                              const plugin_host::HostParts& parts) {
     plugin_host::HostOptions out;
     out.state_directory = dir.path();
-    out.probe_program = EXPORT_WORKER_PROBE_PROGRAM;
+    out.probe_program = probe_program();
     out.parts = parts;
     return out;
 }

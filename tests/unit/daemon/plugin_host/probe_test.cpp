@@ -18,7 +18,7 @@ TEST(Probe, WorksWhicheverDescriptorsAreFree) {
     request.create = false;
     std::vector<UniqueFd> taken;
     for (int number = 0; number < 20; ++number) {
-        const auto probed = probe(EXPORT_WORKER_PROBE_PROGRAM, request);
+        const auto probed = probe(testing::probe_program(), request);
         // The manifest is none, so the answer is a refusal of the child's own: it was asked.
         ASSERT_FALSE(probed) << number;
         ASSERT_NE(probed.error().code, "probe_crash") << number << ": " << probed.error().found;

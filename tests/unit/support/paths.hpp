@@ -1,0 +1,13 @@
+// Where a build tree has what tests use. In one source file of its own: a path that every test was compiled with would make
+// every checkout compile every test anew.
+#pragma once
+
+#include <string>
+
+namespace export_worker::testing {
+
+[[nodiscard]] std::string vectors_directory();   // Published signing vectors; may not be there.
+[[nodiscard]] std::string fixtures_directory();  // Plugins made for tests.
+[[nodiscard]] std::string probe_program();       // export-workerd.
+
+}  // namespace export_worker::testing
