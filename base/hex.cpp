@@ -1,5 +1,8 @@
 #include "base/hex.hpp"
 
+#include <array>
+#include <cstring>
+
 namespace export_worker {
 namespace {
 
@@ -10,13 +13,24 @@ int digit_value(char c) {
     return -1;
 }
 
+// Both digits of every byte.
+constexpr auto kPairs = [] {
+    constexpr char kDigits[] = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> out{};
+    for (std::size_t byte = 0; byte < out.size(); ++byte)
+        out[byte] = {kDigits[byte >> 4U], kDigits[byte & 15U]};
+    return out;
+}();
+
 }  // namespace
 
 void append_hex(std::string& out, std::span<const std::uint8_t> bytes) {
-    constexpr char kDigits[] = "0123456789abcdef";
+    const std::size_t before = out.size();
+    out.resize(before + 2 * bytes.size());
+    char* to = out.data() + before;
     for (const std::uint8_t byte : bytes) {
-        out += kDigits[byte >> 4];
-        out += kDigits[byte & 15];
+        std::memcpy(to, kPairs[byte].data(), 2);
+        to += 2;
     }
 }
 

@@ -105,6 +105,36 @@ inline constexpr std::int64_t kLinkLifetimeSecondsDefault = 900;
 inline constexpr std::int64_t kLinkLifetimeSecondsMax = 604'800;  // Seven days, the bound of SigV4.
 inline constexpr std::size_t kStoresMax = 64;
 
+// --- requests to others: object stores, and who hands out credentials ---
+inline constexpr std::size_t kHttpAnswerBytesMax = 4 * 1024 * 1024;  // A page of a bucket's list.
+inline constexpr std::chrono::milliseconds kHttpConnectTimeout{5'000};
+inline constexpr std::chrono::seconds kHttpStall{30};  // Without a kilobyte a second.
+inline constexpr int kHttpTriesMax = 6;                // Of one request that can be repeated.
+inline constexpr std::chrono::milliseconds kHttpBackoffBase{200};
+inline constexpr std::chrono::milliseconds kHttpBackoffMax{10'000};
+
+// --- credentials of stores ---
+inline constexpr std::chrono::milliseconds kCredentialTimeout{5'000};  // One fetch, all of it.
+inline constexpr std::size_t kCredentialAnswerBytesMax = 64 * 1024;
+inline constexpr std::chrono::milliseconds kCredentialWatchInterval{500};  // Looks at the files.
+inline constexpr std::chrono::seconds kCredentialAhead{300};   // Renewed this long before the end.
+inline constexpr std::chrono::seconds kCredentialRetryMin{1};  // After a failed fetch, doubling.
+inline constexpr std::chrono::seconds kCredentialRetryMax{60};
+// Somebody who hands out the same credentials again is asked again after this long.
+inline constexpr std::chrono::seconds kCredentialSameAgain{60};
+
+// --- uploads ---
+inline constexpr std::size_t kUploadPartBytesDefault = 8 * 1024 * 1024;
+inline constexpr std::size_t kUploadPartBytesMin = 5 * 1024 * 1024;  // S3's own bound.
+inline constexpr std::size_t kUploadPartBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kUploadPartsMax = 10'000;         // S3's own bound.
+inline constexpr std::size_t kUploadBlocksMax = 50'000;        // Azure's own bound.
+inline constexpr std::int64_t kUploadLinkSeconds = 900;        // What one request is signed for.
+inline constexpr std::size_t kUploadRowBytesEstimate = 1'024;  // Of one product, when guessing.
+inline constexpr std::chrono::seconds kOrphanGraceDefault{24 * 3'600};
+inline constexpr std::chrono::seconds kOrphanSweepInterval{3'600};
+inline constexpr std::chrono::seconds kOrphanSweepFirst{60};  // After the start.
+
 // --- configuration and keys ---
 inline constexpr std::size_t kConfigFileBytesMax = 1024 * 1024;
 inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
@@ -141,5 +171,7 @@ static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits 
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);
+static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);
+static_assert(kUploadPartBytesDefault <= kUploadPartBytesMax);
 
 }  // namespace export_worker::limits

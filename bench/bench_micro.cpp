@@ -4,8 +4,6 @@
 #include "protocol/message/download_url.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
-#include "signing/local_link.hpp"
-#include "signing/s3_presign.hpp"
 
 namespace {
 
@@ -37,54 +35,12 @@ void encode_reply(benchmark::State& state) {
     for (auto _ : state) {
         message::encode_download_url_result(
             result,
-            {"https://downloads.example.com/exports/acme/1.csv?sig=x", "products.csv", 900});
+            {"https://downloads.example.com/exports/acme/1.csv?sig=x", "products.csv", 900, {}});
         message::encode_result(reply, "0123456789abcdef", result, &served_by);
         benchmark::DoNotOptimize(reply.data());
     }
 }
 BENCHMARK(encode_reply);
-
-void sign_local(benchmark::State& state) {
-    const signing::LocalLinkRequest request{"https://downloads.example.com",
-                                            "acme/01a20a70-bd2c-759b-a590-1b6fd44efa16.1.csv",
-                                            "k1",
-                                            "0123456789abcdef0123456789abcdef",
-                                            1795473061,
-                                            "products-2026-11-23.csv"};
-    for (auto _ : state) benchmark::DoNotOptimize(signing::sign_local_link(request));
-}
-BENCHMARK(sign_local);
-
-signing::S3PresignRequest s3_request() {
-    signing::S3PresignRequest request;
-    request.bucket = "merchant-exports";
-    request.key = "acme/01a20a70-bd2c-759b-a590-1b6fd44efa16.1.csv";
-    request.region = "eu-central-1";
-    request.access_key_id = "AKIAIOSFODNN7EXAMPLE";
-    request.unix_s = 1795473061;
-    request.expires_seconds = 900;
-    request.query = {
-        {"response-content-disposition", "attachment; filename=\"products-2026-11-23.csv\""}};
-    return request;
-}
-
-void presign_s3_cached_key(benchmark::State& state) {
-    const auto request = s3_request();
-    const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-                                               "20261123", "eu-central-1", "s3");
-    for (auto _ : state) benchmark::DoNotOptimize(signing::presign_s3(request, key));
-}
-BENCHMARK(presign_s3_cached_key);
-
-void presign_s3_fresh_key(benchmark::State& state) {
-    const auto request = s3_request();
-    for (auto _ : state) {
-        const auto key = signing::derive_sigv4_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-                                                   "20261123", "eu-central-1", "s3");
-        benchmark::DoNotOptimize(signing::presign_s3(request, key));
-    }
-}
-BENCHMARK(presign_s3_fresh_key);
 
 }  // namespace
 

@@ -9,6 +9,8 @@ find_package(spdlog REQUIRED)
 find_package(tl-expected REQUIRED)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
 pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.88)
+find_package(pugixml 1.13 REQUIRED)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 
 add_library(export_worker_msgpack INTERFACE)

@@ -149,7 +149,29 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     });
 }
 
+namespace {
+
+void explain_link(const json& link) {
+    const json& explanation = link["explanation"];
+    std::vector<std::pair<std::string, std::string>> fields;
+    for (const char* name :
+         {"store", "kind", "file_url", "key", "signed_at", "expires_at", "credentials_end"})
+        fields.emplace_back(name, cell(explanation[name]));
+    fields.emplace_back("filename", cell(link["filename"]));
+    fields.emplace_back("good for", cell(link["expires_in_seconds"]) + " s");
+    print_fields(fields);
+    for (const char* name : {"canonical_request", "string_to_sign"}) {
+        if (explanation[name] != "")
+            std::printf("\n%s:\n%s\n", name, cell(explanation[name]).c_str());
+    }
+    std::printf("\n%s\n", cell(link["download_url"]).c_str());
+}
+
+}  // namespace
+
 int run_link(const Context& context, const Arguments& arguments) {
+    if (arguments.has("explain"))
+        return call_about_job(context, arguments, "download_url.explain", explain_link);
     return call_about_job(context, arguments, "download_url.get", [](const json& link) {
         std::printf("%s\n", cell(link["download_url"]).c_str());
         std::fprintf(stderr, "%s, good for %s s\n", cell(link["filename"]).c_str(),

@@ -29,6 +29,20 @@ int call_and_show(const Context& context, const char* method, const json& params
     return kExitOk;
 }
 
+void show_stores(const json& stores) {
+    std::vector<std::vector<std::string>> rows;
+    for (const json& store : stores) {
+        const std::string error = store["error"].is_null() ? "" : cell(store["error"]);
+        rows.push_back({cell(store["name"]), cell(store["credentials"]),
+                        store["usable"].get<bool>() ? "usable" : "NOT USABLE",
+                        store["expires_at"].is_null() ? "never" : cell(store["expires_at"]),
+                        error});
+    }
+    if (rows.empty()) return;
+    print_table({"STORE", "CREDENTIALS", "STATE", "END", "LAST ERROR"}, rows);
+    std::printf("\n");
+}
+
 void show_status(const json& status) {
     const json& requests = status["requests"];
     const json& jobs = status["jobs"];
@@ -47,6 +61,7 @@ void show_status(const json& status) {
                       " cancelled"}});
     for (const json& alarm : status["alarms"]) std::printf("ALARM: %s\n", cell(alarm).c_str());
     std::printf("\n");
+    show_stores(status["stores"]);
     show_plugins(status["plugins"]);
 }
 

@@ -49,10 +49,7 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
         section.text("key_file", key_file);
         if (kind != "local") continue;
         download.name = section.name();
-        EW_TRY(const std::string text, read_secret_file(key_file, limits::kSecretFileBytesMax));
-        auto keys = signing::parse_local_link_keys(text);
-        if (!keys) return fail(keys.error().code, key_file + ": " + keys.error().message);
-        download.keys = std::move(*keys);
+        EW_TRY(download.keys, LinkKeys::open(key_file));
         config.downloads.push_back(std::move(download));
     }
     return {};

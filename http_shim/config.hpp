@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "signing/local_link.hpp"
+#include "http_shim/link_keys.hpp"
 
 namespace export_worker::http_shim {
 
@@ -15,7 +15,7 @@ namespace export_worker::http_shim {
 struct DownloadRoot {
     std::string name;
     std::string root;
-    std::vector<signing::LocalLinkKey> keys;
+    std::shared_ptr<LinkKeys> keys;
 };
 
 struct Config {

@@ -99,7 +99,7 @@ Download open_download(const RequestHead& head, const std::vector<DownloadRoot>&
     const DownloadRoot* root = nullptr;
     Error error{ErrorCode::kPermissionDenied, "The link is not valid"};
     for (const DownloadRoot& each : roots) {
-        auto verified = signing::verify_local_link(head.target, each.keys, now_unix_s);
+        auto verified = signing::verify_local_link(head.target, *each.keys->current(), now_unix_s);
         if (verified) {
             link = std::move(*verified);
             root = &each;

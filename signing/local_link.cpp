@@ -4,11 +4,13 @@
 #include <array>
 #include <optional>
 
+#include "base/base64.hpp"
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "signing/object_key.hpp"
 #include "signing/percent_encoding.hpp"
 
 namespace export_worker::signing {
@@ -31,29 +33,9 @@ bool is_key_id(std::string_view id) {
 bool is_safe_relative_path(std::string_view path) {
     if (path.empty() || path.size() > limits::kFileKeyBytesMax || has_control_characters(path))
         return false;
-    for (std::size_t begin = 0; begin <= path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view segment = path.substr(begin, end - begin);
-        if (segment.empty() || segment == "." || segment == "..") return false;
-        begin = end + 1;
-    }
-    return true;
-}
-
-// RFC 4648, section 5, without padding.
-void append_base64url(std::string& out, std::string_view bytes) {
-    constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::uint32_t bits = 0;
-    unsigned count = 0;
-    for (const char c : bytes) {
-        bits = (bits << 8) | static_cast<unsigned char>(c);
-        count += 8;
-        while (count >= 6) {
-            count -= 6;
-            out += kAlphabet[(bits >> count) & 63U];
-        }
-    }
-    if (count > 0) out += kAlphabet[(bits << (6 - count)) & 63U];
+    const bool empty_segment =
+        path.starts_with('/') || path.ends_with('/') || path.find("//") != std::string_view::npos;
+    return !empty_segment && !has_dot_segment(path);
 }
 
 std::string string_to_sign(std::string_view encoded_path, std::string_view expires,

@@ -31,4 +31,10 @@ SigningTime::SigningTime(std::int64_t unix_s) {
     text_[15] = 'Z';
 }
 
+std::array<char, 20> SigningTime::iso8601() const {
+    const auto& t = text_;
+    return {t[0], t[1], t[2],  t[3], '-',   t[4],  t[5], '-',   t[6],  t[7],
+            'T',  t[9], t[10], ':',  t[11], t[12], ':',  t[13], t[14], 'Z'};
+}
+
 }  // namespace export_worker::signing

@@ -55,13 +55,14 @@ Judged<void> configure(const std::string& config_path, const std::string& file,
                        plugin_host::ProbeRequest& request) {
     const auto read = config::read_config(config_path);
     if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
-    auto host = host_config_of(*read);
-    if (!host) return plugin_host::refuse(refusal_of("configuration", host.error()));
-    request.credentials = host->credentials;
-    request.timeout = host->policy.probe_timeout;
+    auto credentials = credentials::CredentialStore::load(read->stores);
+    if (!credentials) return plugin_host::refuse(refusal_of("configuration", credentials.error()));
+    const plugin_host::HostConfig host = host_config_of(*read, std::move(*credentials));
+    request.credentials = host.credentials;
+    request.timeout = host.policy.probe_timeout;
     const auto setup =
-        std::ranges::find(host->plugins, request.manifest.name, &plugin_host::PluginSetup::name);
-    const bool configured = setup != host->plugins.end();
+        std::ranges::find(host.plugins, request.manifest.name, &plugin_host::PluginSetup::name);
+    const bool configured = setup != host.plugins.end();
     if (configured) request.config = setup->settings;
     EW_TRY(request.golden,
            plugin_host::read_golden_file(configured ? setup->golden_file : std::string(), file,

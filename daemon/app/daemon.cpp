@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <atomic>
 #include <optional>
 
 #include "base/clock.hpp"
@@ -10,6 +12,7 @@
 #include "base/io.hpp"
 #include "base/log.hpp"
 #include "daemon/app/host_config.hpp"
+#include "daemon/app/upload_store.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -17,7 +20,6 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
-#include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -44,12 +46,15 @@ struct Daemon::Parts {
 
     FileLock lock;
     config::Config started_with;
+    std::vector<model::StoreSettings> stores;  // As last read.
     model::Ledger ledger;
-    std::optional<plugin_host::HostConfig> host_config;  // Until the plugins are loaded.
+    std::shared_ptr<credentials::CredentialStore> credentials;
+    std::optional<CurrentCredentials> current_credentials;
+    std::atomic<bool> uploads_stopping{false};
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<jobs::JobStore> jobs;
     std::unique_ptr<catalog::CatalogStore> catalog;
-    std::optional<files::LocalFileStore> files;
+    std::unique_ptr<files::FileStore> files;
     std::optional<exports::ExportWorkers> export_workers;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
@@ -66,7 +71,9 @@ struct Daemon::Parts {
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config) {
-    EW_TRY(host_config, host_config_of(config));
+    EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
+    credentials->start();
+    current_credentials.emplace(credentials);
     EW_TRY(keys, auth::KeyStore::open(config.state_dir + "/auth.db", system_clock()));
     EW_TRY(jobs, jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
@@ -76,13 +83,10 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config) {
 
 Result<void> Daemon::Parts::open_exports(const config::Config& config) {
     if (config.export_workers > 0) {
-        EW_TRY(files::LocalFileStore opened, files::LocalFileStore::open(config.export_root));
-        files.emplace(std::move(opened));
-        if (files->parts_swept() > 0)
-            spdlog::warn("deleted {} half-written export files", files->parts_swept());
-        const exports::ExportParts parts{&system_clock(), jobs.get(), catalog.get(), &*files};
+        EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
+        const exports::ExportParts parts{&system_clock(), jobs.get(), catalog.get(), files.get()};
         EW_CHECK(exports::recover(parts));
-        export_workers.emplace(parts);
+        export_workers.emplace(parts, config.sweep_interval, config.orphan_grace);
     }
     export_service.emplace(*jobs, *catalog, [this] {
         if (export_workers) export_workers->wake();
@@ -93,10 +97,10 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config) {
 Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
     plugin_host::HostOptions options;
     options.state_directory = config.state_dir;
-    options.parts = {&system_clock(), &*authenticator, jobs.get(), host_config->credentials};
+    options.parts = {&system_clock(), &*authenticator, jobs.get(), credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugin_host::PluginHost::open(options));
-    return plugins->start(*host_config);
+    return plugins->start(host_config_of(config, credentials));
 }
 
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
@@ -112,7 +116,8 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
         std::move(control),
         control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, ledger,
                               system_clock(), version, config.data_endpoint,
-                              system_clock().unix_us()},
+                              system_clock().unix_us(),
+                              [this] { return current_credentials->get()->states(); }},
         *dispatcher);
     return {};
 }
@@ -123,6 +128,7 @@ Daemon::~Daemon() {
     // Operators can watch the drain: their socket closes after the data socket.
     if (parts_->data_server) parts_->data_server->stop();
     parts_->control_server.reset();
+    parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
 }
 
@@ -133,19 +139,31 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
+    parts->stores = config.stores;
     EW_CHECK(parts->open_stores(config));
     EW_CHECK(parts->open_exports(config));
     EW_CHECK(parts->load_plugins(config));
-    parts->host_config.reset();
     EW_CHECK(parts->open_sockets(config, version));
     if (parts->export_workers) parts->export_workers->start(config.export_workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
 Result<void> Daemon::reconfigure(const config::Config& config) {
-    EW_TRY(const plugin_host::HostConfig host, host_config_of(config));
-    EW_CHECK(set_log_level(config.log_level));
     const config::Config& now = parts_->started_with;
+    auto credentials = parts_->credentials;
+    if (config.stores == parts_->stores) {
+        // The same stores: what is new in their files reaches every generation that has them.
+        EW_CHECK(credentials->renew());
+    } else {
+        EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
+    }
+    EW_CHECK(set_log_level(config.log_level));
+    if (credentials != parts_->credentials) {
+        credentials->start();
+        parts_->credentials = credentials;
+        parts_->current_credentials->set(credentials);
+        parts_->stores = config.stores;
+    }
     const auto needs_restart = [](bool changed, const char* what) {
         if (changed) spdlog::warn("configuration: {} has changed; that needs a restart", what);
     };
@@ -157,10 +175,17 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
                       config.control_socket_mode != now.control_socket_mode,
                   "the control socket");
     needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
+    const auto export_store = [](const config::Config& of) {
+        const auto found =
+            std::ranges::find(of.stores, of.export_store, &model::StoreSettings::name);
+        return found == of.stores.end() ? std::map<std::string, std::string>() : found->values;
+    };
     needs_restart(
-        config.export_workers != now.export_workers || config.export_root != now.export_root,
+        config.export_workers != now.export_workers || config.export_store != now.export_store ||
+            config.orphan_grace != now.orphan_grace || config.sweep_interval != now.sweep_interval,
         "[export]");
-    parts_->plugins->reconfigure(host, "SIGHUP");
+    needs_restart(export_store(config) != export_store(now), "the store that exports go to");
+    parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");
     return {};
 }
 

@@ -30,11 +30,10 @@ plugin_host::Policy policy_of(const config::ReloadConfig& reload) {
 
 }  // namespace
 
-Result<plugin_host::HostConfig> host_config_of(const config::Config& config) {
+plugin_host::HostConfig host_config_of(
+    const config::Config& config, std::shared_ptr<const credentials::CredentialStore> credentials) {
     plugin_host::HostConfig out;
-    EW_TRY(credentials::CredentialStore credentials,
-           credentials::CredentialStore::load(config.stores));
-    out.credentials = std::make_shared<const credentials::CredentialStore>(std::move(credentials));
+    out.credentials = std::move(credentials);
     for (const config::PluginConfig& plugin : config.plugins) {
         out.plugins.push_back(
             {plugin.name, plugin.file, plugin.golden_file, settings_of(plugin, config.stores)});

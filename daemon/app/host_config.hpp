@@ -9,9 +9,9 @@
 
 namespace export_worker::app {
 
-// Reads the credentials of all stores, too. A plugin is told the keys of its own section as they
-// are, and those of [store.S] as "store.S.key", without secrets. Errors: those of
-// CredentialStore::load().
-[[nodiscard]] Result<plugin_host::HostConfig> host_config_of(const config::Config& config);
+// A plugin is told the keys of its own section as they are, and those of [store.S] as
+// "store.S.key", without secrets.
+[[nodiscard]] plugin_host::HostConfig host_config_of(
+    const config::Config& config, std::shared_ptr<const credentials::CredentialStore> credentials);
 
 }  // namespace export_worker::app

@@ -6,6 +6,7 @@
 
 #include "base/options/config_file.hpp"
 #include "base/text.hpp"
+#include "signing/store.hpp"
 
 namespace export_worker::config {
 namespace {
@@ -61,58 +62,145 @@ void shared_text(Section& section, model::StoreSettings& store, const char* key,
     if (!value.empty()) store.values[key] = value;
 }
 
+// The same for a key of the credentials, which no plugin sees.
+void credential_text(Section& section, model::StoreSettings& store, const char* key,
+                     bool required = false) {
+    std::string value;
+    if (required) {
+        section.required_text(key, value);
+    } else {
+        section.text(key, value);
+    }
+    if (!value.empty()) store.credentials[key] = value;
+}
+
+void credential_file(Section& section, model::StoreSettings& store, const char* key,
+                     bool required = false) {
+    credential_text(section, store, key, required);
+    const auto found = store.credentials.find(key);
+    if (found != store.credentials.end() && !found->second.starts_with('/'))
+        section.refuse(key, "expected an absolute path, found '" + printable(found->second) + "'");
+}
+
+template <std::size_t count>
+void credential_choice(Section& section, model::StoreSettings& store,
+                       const std::array<std::string_view, count>& sources) {
+    store.credentials_source = sources.front();
+    section.choice("credentials", store.credentials_source, sources);
+}
+
 void read_local_store(Section& section, model::StoreSettings& store) {
     std::string root;
     absolute_path(section, "root", root);
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
     store.values["root"] = root;
     shared_text(section, store, "base_url", true);
-    absolute_path(section, "key_file", store.key_file);
+    store.credentials_source = "key_file";
+    credential_file(section, store, "key_file", true);
 }
 
 void read_s3_store(Section& section, model::StoreSettings& store) {
+    for (const char* key : {"prefix", "region"}) shared_text(section, store, key, true);
+    for (const char* key : {"endpoint", "public_endpoint", "addressing"})
+        shared_text(section, store, key);
+    constexpr std::array<std::string_view, 7> kSources{
+        "static", "environment", "profile", "web_identity", "container", "instance", "default"};
+    credential_choice(section, store, kSources);
+    const std::string& source = store.credentials_source;
+    if (source == "static") {
+        credential_text(section, store, "access_key_id", true);
+        credential_file(section, store, "secret_access_key_file", true);
+        credential_file(section, store, "session_token_file");
+    }
+    if (source == "profile" || source == "default") {
+        credential_text(section, store, "profile");
+        credential_file(section, store, "credentials_file");
+    }
+    if (source == "web_identity" || source == "default") {
+        for (const char* key : {"role_arn", "role_session_name", "sts_endpoint"})
+            credential_text(section, store, key);
+        credential_file(section, store, "web_identity_token_file");
+    }
+    if (source == "instance" || source == "default")
+        credential_text(section, store, "metadata_endpoint");
+}
+
+void read_gcs_store(Section& section, model::StoreSettings& store) {
     shared_text(section, store, "prefix", true);
-    shared_text(section, store, "region", true);
-    shared_text(section, store, "endpoint");
-    shared_text(section, store, "public_endpoint");
-    constexpr std::array<std::string_view, 2> kAddressing{"virtual", "path"};
-    std::string addressing = "virtual";
-    section.choice("addressing", addressing, kAddressing);
-    store.values["addressing"] = addressing;
-    constexpr std::array<std::string_view, 2> kSources{"static", "environment"};
-    store.credentials_source = "static";
-    section.choice("credentials", store.credentials_source, kSources);
-    if (store.credentials_source == "static") {
-        section.required_text("access_key_id", store.access_key_id);
-        absolute_path(section, "secret_access_key_file", store.secret_key_file);
-        section.text("session_token_file", store.session_token_file);
+    for (const char* key : {"style", "endpoint", "public_endpoint", "universe_domain"})
+        shared_text(section, store, key);
+    constexpr std::array<std::string_view, 2> kSources{"service_account", "hmac"};
+    credential_choice(section, store, kSources);
+    if (store.credentials_source == "hmac") {
+        credential_text(section, store, "access_key_id", true);
+        credential_file(section, store, "secret_access_key_file", true);
+    } else {
+        credential_file(section, store, "service_account_file");
     }
-    const std::string& prefix = store.values["prefix"];
-    if (!prefix.empty() &&
-        (!prefix.starts_with("s3://") || !prefix.ends_with('/') || prefix.size() < 9)) {
-        section.refuse("prefix", "expected s3://BUCKET/ or s3://BUCKET/PATH/, found '" +
-                                     printable(prefix) + "'");
+}
+
+void read_azure_store(Section& section, model::StoreSettings& store) {
+    for (const char* key : {"prefix", "account"}) shared_text(section, store, key, true);
+    for (const char* key : {"endpoint", "public_endpoint", "sas_version"})
+        shared_text(section, store, key);
+    constexpr std::array<std::string_view, 2> kSources{"account_key", "connection_string"};
+    credential_choice(section, store, kSources);
+    if (store.credentials_source == "account_key") {
+        credential_file(section, store, "account_key_file", true);
+    } else {
+        credential_file(section, store, "connection_string_file");
     }
+}
+
+void read_cloudfront_store(Section& section, model::StoreSettings& store) {
+    shared_text(section, store, "base_url", true);
+    for (const char* key : {"prefix", "hash"}) shared_text(section, store, key);
+    bool forward = false;
+    section.boolean("forward_disposition", forward);
+    store.values["forward_disposition"] = forward ? "on" : "off";
+    store.credentials_source = "private_key";
+    credential_text(section, store, "key_pair_id", true);
+    credential_file(section, store, "private_key_file", true);
+}
+
+void read_kind(Section& section, model::StoreSettings& store) {
+    if (store.kind == "local") return read_local_store(section, store);
+    if (store.kind == "s3") read_s3_store(section, store);
+    if (store.kind == "gcs") read_gcs_store(section, store);
+    if (store.kind == "azure") read_azure_store(section, store);
+    if (store.kind == "cloudfront") return read_cloudfront_store(section, store);
+    constexpr std::uint64_t kMebibyte = 1024 * 1024;
+    std::uint64_t part_mib = limits::kUploadPartBytesDefault / kMebibyte;
+    section.number("part_mib", part_mib, limits::kUploadPartBytesMin / kMebibyte,
+                   limits::kUploadPartBytesMax / kMebibyte);
+    store.part_bytes = part_mib * kMebibyte;
 }
 
 Result<void> read_stores(const ConfigFile& file, Config& config) {
     for (Section& section : file.sections("store")) {
         model::StoreSettings store;
         store.name = section.name().substr(std::string_view("store.").size());
-        constexpr std::array<std::string_view, 2> kKinds{"local", "s3"};
+        constexpr std::array<std::string_view, 5> kKinds{"local", "s3", "gcs", "azure",
+                                                         "cloudfront"};
         section.choice("kind", store.kind, kKinds);
         if (store.kind.empty() && !section.has("kind"))
-            section.refuse("kind", "missing; expected local or s3");
+            section.refuse("kind", "missing; expected local, s3, gcs, azure or cloudfront");
         store.values["kind"] = store.kind;
         std::uint64_t lifetime_s = limits::kLinkLifetimeSecondsDefault;
         section.number("link_lifetime_s", lifetime_s, 1, limits::kLinkLifetimeSecondsMax);
         store.values["link_lifetime_s"] = std::to_string(lifetime_s);
+        for (const char* key : {"link_window_s", "link_backdate_s", "expiry_policy"})
+            shared_text(section, store, key);
         bool organization_prefix = true;
         section.boolean("organization_prefix", organization_prefix);
         store.values["organization_prefix"] = organization_prefix ? "on" : "off";
-        if (store.kind == "local") read_local_store(section, store);
-        if (store.kind == "s3") read_s3_store(section, store);
+        read_kind(section, store);
         EW_CHECK(section.finish());
+        // What the keys mean together is known where links are signed.
+        if (auto parsed = signing::parse_store(store.name, store.values); !parsed) {
+            return fail(ErrorCode::kInvalidArgument,
+                        file.path() + ": [" + section.name() + "] " + parsed.error().message);
+        }
         config.stores.push_back(std::move(store));
     }
     if (config.stores.size() > limits::kStoresMax) {
@@ -128,21 +216,27 @@ Result<void> read_export(const ConfigFile& file, Config& config) {
     section.number("workers", config.export_workers, 0, limits::kExportWorkersMax);
     section.text("store", config.export_store);
     const auto usable = [&](const model::StoreSettings& store) {
-        return store.kind == "local" &&
-               (config.export_store.empty() || store.name == config.export_store);
+        return config.export_store.empty() ? store.kind == "local"
+                                           : store.name == config.export_store;
     };
     const auto found = std::ranges::find_if(config.stores, usable);
-    if (found != config.stores.end()) {
+    if (found != config.stores.end() && found->kind != "cloudfront") {
         config.export_store = found->name;
-        config.export_root = found->values.at("root");
     } else if (config.export_workers > 0) {
         section.refuse("store",
                        config.export_store.empty()
-                           ? "exports need a place to go: add a [store.NAME] with kind = local, or "
-                             "set workers = 0"
-                           : "expected the name of a [store.NAME] with kind = local, found '" +
+                           ? "exports need a place to go: name a [store.NAME], add one with "
+                             "kind = local, or set workers = 0"
+                           : "expected the name of a [store.NAME] with kind = local, s3, gcs or "
+                             "azure, found '" +
                                  printable(config.export_store) + "'");
     }
+    std::uint64_t grace_s = static_cast<std::uint64_t>(config.orphan_grace.count());
+    section.number("orphan_grace_s", grace_s, 1, 365 * 86'400);
+    config.orphan_grace = std::chrono::seconds(grace_s);
+    std::uint64_t interval_s = static_cast<std::uint64_t>(config.sweep_interval.count());
+    section.number("sweep_interval_s", interval_s, 1, 30 * 86'400);
+    config.sweep_interval = std::chrono::seconds(interval_s);
     return section.finish();
 }
 

@@ -3,6 +3,7 @@
 // etc/export-worker.ini shows every key with its default.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -44,8 +45,9 @@ struct Config {
     unsigned control_socket_mode = 0600;
     unsigned server_workers = 4;
     unsigned export_workers = 1;
-    std::string export_store;  // Name of the local store exports are written to.
-    std::string export_root;   // Its directory.
+    std::string export_store;  // Name of the store exports are written to.
+    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
+    std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;
     ReloadConfig reload;

@@ -25,6 +25,22 @@ json key_json(const auth::ApiKey& key) {
             {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
 }
 
+json stores_json(const ControlParts& parts) {
+    json out = json::array();
+    for (const credentials::CredentialState& state : parts.credential_states()) {
+        const auto time = [](std::int64_t unix_us) {
+            return unix_us == 0 ? json() : json(to_iso8601(unix_us));
+        };
+        out.push_back({{"name", state.store},
+                       {"credentials", state.source},
+                       {"usable", state.usable},
+                       {"expires_at", time(state.expires_unix_us)},
+                       {"fetched_at", time(state.fetched_unix_us)},
+                       {"error", state.error.empty() ? json() : json(state.error)}});
+    }
+    return out;
+}
+
 MethodResult status(const ControlParts& parts, const json&) {
     const auto counts = parts.jobs.counts();
     if (!counts) return refuse(counts.error());
@@ -44,6 +60,7 @@ MethodResult status(const ControlParts& parts, const json&) {
                   {"completed", counts->completed},
                   {"failed", counts->failed},
                   {"cancelled", counts->cancelled}}},
+                {"stores", stores_json(parts)},
                 {"plugins", plugins_json(parts)}};
 }
 

@@ -2,13 +2,16 @@
 // plugin_methods.hpp.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/clock.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
+#include "daemon/credentials/credential_store.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -28,6 +31,8 @@ struct ControlParts {
     std::string version;
     std::string data_endpoint;
     std::int64_t started_us = 0;
+    // Of the stores' credentials, now.
+    std::function<std::vector<credentials::CredentialState>()> credential_states;
 };
 
 // nullptr when `method` is no control method.

@@ -117,6 +117,18 @@ Result<std::string> metrics_text(const ControlParts& parts) {
     page.sample({{"status", "completed"}}, static_cast<double>(counts.completed));
     page.sample({{"status", "failed"}}, static_cast<double>(counts.failed));
     page.sample({{"status", "cancelled"}}, static_cast<double>(counts.cancelled));
+    const auto stores = parts.credential_states();
+    page.family("export_worker_store_credentials_usable", "1: links to the store can be signed now",
+                MetricType::Gauge);
+    for (const auto& store : stores) page.sample({{"store", store.store}}, store.usable ? 1 : 0);
+    page.family("export_worker_store_credentials_expiry_seconds",
+                "When the store's credentials end, in seconds since 1970; stores without an end "
+                "are left out",
+                MetricType::Gauge);
+    for (const auto& store : stores) {
+        if (store.expires_unix_us != 0)
+            page.sample({{"store", store.store}}, static_cast<double>(store.expires_unix_us) / 1e6);
+    }
     add_plugins(page, parts.plugins);
     return page.text();
 }

@@ -1,90 +1,247 @@
 #include "daemon/credentials/credential_store.hpp"
 
-#include <cstdlib>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <algorithm>
 
 #include "base/crypto/compare.hpp"
-#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "signing/local_link.hpp"
 
 namespace export_worker::credentials {
 namespace {
 
-// A secret in a file of its own, less the line end an editor leaves.
-Result<std::string> read_secret(const std::string& path) {
-    EW_TRY(std::string text, read_secret_file(path, limits::kSecretFileBytesMax));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
-        text.pop_back();
-    if (text.empty() || has_control_characters(text)) {
-        return fail(ErrorCode::kInvalidArgument, path + ": expected one line with the secret");
-    }
-    return text;
+std::uint64_t next_number() {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1) + 1;
 }
 
-Result<Credentials> read_local(const model::StoreSettings& store) {
-    EW_TRY(const std::string text, read_secret_file(store.key_file, limits::kSecretFileBytesMax));
-    auto keys = signing::parse_local_link_keys(text);
-    if (!keys) return fail(keys.error().code, store.key_file + ": " + keys.error().message);
-    Credentials out;
-    out.key_id = keys->front().id;
-    out.secret = keys->front().secret;
+std::int64_t us_of(std::chrono::microseconds time) {
+    return time.count();
+}
+
+// What a file looks like from outside: changes with every replacement and every write.
+std::string look_at(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return "none";
+    std::string out;
+    for (const auto value :
+         {static_cast<std::int64_t>(info.st_dev), static_cast<std::int64_t>(info.st_ino),
+          static_cast<std::int64_t>(info.st_size), static_cast<std::int64_t>(info.st_mtim.tv_sec),
+          static_cast<std::int64_t>(info.st_mtim.tv_nsec),
+          static_cast<std::int64_t>(info.st_ctim.tv_sec),
+          static_cast<std::int64_t>(info.st_ctim.tv_nsec)}) {
+        out += std::to_string(value);
+        out += ' ';
+    }
     return out;
 }
 
-Result<Credentials> read_s3_environment() {
-    const auto get = [](const char* name) {
-        const char* value = std::getenv(name);
-        return std::string(value == nullptr ? "" : value);
+std::vector<std::string> look_at(const std::vector<std::string>& paths) {
+    std::vector<std::string> out;
+    for (const std::string& path : paths) out.push_back(look_at(path));
+    return out;
+}
+
+// With refresh-first, credentials must outlive a whole link at all times.
+std::chrono::seconds ahead_of(const model::StoreSettings& store) {
+    const auto seconds = [&](const char* key) {
+        const auto found = store.values.find(key);
+        const auto number =
+            found == store.values.end() ? std::nullopt : parse_unsigned(found->second);
+        return std::chrono::seconds(number.value_or(0));
     };
-    Credentials out;
-    out.key_id = get("AWS_ACCESS_KEY_ID");
-    out.secret = get("AWS_SECRET_ACCESS_KEY");
-    out.session_token = get("AWS_SESSION_TOKEN");
-    if (out.key_id.empty() || out.secret.empty()) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "credentials = environment: expected AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY to be set");
-    }
-    return out;
-}
-
-Result<Credentials> read_s3(const model::StoreSettings& store) {
-    if (store.credentials_source == "environment") return read_s3_environment();
-    Credentials out;
-    out.key_id = store.access_key_id;
-    EW_TRY(out.secret, read_secret(store.secret_key_file));
-    if (!store.session_token_file.empty()) {
-        EW_TRY(out.session_token, read_secret(store.session_token_file));
-    }
-    return out;
+    const auto policy = store.values.find("expiry_policy");
+    if (policy == store.values.end() || policy->second != "refresh-first")
+        return limits::kCredentialAhead;
+    return limits::kCredentialAhead + seconds("link_lifetime_s") + seconds("link_window_s");
 }
 
 }  // namespace
 
-Result<CredentialStore> CredentialStore::load(const std::vector<model::StoreSettings>& stores) {
-    CredentialStore out;
-    for (const model::StoreSettings& store : stores) {
-        auto credentials = store.kind == "local" ? read_local(store) : read_s3(store);
-        if (!credentials) {
-            return fail(credentials.error().code,
-                        "[store." + store.name + "] " + credentials.error().message);
-        }
-        out.by_store_.emplace(store.name, std::move(*credentials));
-    }
-    return out;
-}
-
-CredentialStore::~CredentialStore() {
-    for (auto& [name, credentials] : by_store_) {
+CredentialSet::~CredentialSet() {
+    for (auto& [name, credentials] : by_store) {
         crypto::wipe(credentials.secret);
         crypto::wipe(credentials.session_token);
     }
 }
 
-const Credentials* CredentialStore::find(std::string_view store) const {
-    const auto found = by_store_.find(store);
-    return found == by_store_.end() ? nullptr : &found->second;
+CredentialStore::CredentialStore(const std::vector<model::StoreSettings>& stores,
+                                 const Clock& clock)
+    : clock_(clock) {
+    for (const model::StoreSettings& store : stores) {
+        Entry entry;
+        entry.settings = store;
+        entry.source = make_source(store, clock, &stopping_);
+        entry.ahead = ahead_of(store);
+        entry.state.store = store.name;
+        entry.state.source = entry.source->name();
+        entries_.push_back(std::move(entry));
+    }
+    publish({});
+}
+
+CredentialStore::CredentialStore(CredentialSet::ByStore by_store) : clock_(system_clock()) {
+    publish(std::move(by_store));
+}
+
+Result<std::unique_ptr<CredentialStore>> CredentialStore::load(
+    const std::vector<model::StoreSettings>& stores, const Clock& clock) {
+    std::unique_ptr<CredentialStore> out(new CredentialStore(stores, clock));
+    EW_CHECK(out->fetch_all(true));
+    return out;
+}
+
+CredentialStore::~CredentialStore() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_.store(true);
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void CredentialStore::start() {
+    if (!thread_.joinable() && !entries_.empty()) thread_ = std::thread([this] { run(); });
+}
+
+Result<void> CredentialStore::renew() {
+    return fetch_all(false);
+}
+
+Result<void> CredentialStore::fetch_all(bool keep_what_is_away) {
+    const std::lock_guard fetching(fetching_);
+    std::vector<Result<Credentials>> fetched;
+    for (Entry& entry : entries_) {
+        entry.seen = look_at(entry.source->files());
+        fetched.push_back(entry.source->fetch());
+        const auto& last = fetched.back();
+        if (last || (keep_what_is_away && entry.source->is_remote())) continue;
+        return fail(last.error().code,
+                    "[store." + entry.settings.name + "] credentials: " + last.error().message);
+    }
+    CredentialSet::ByStore by_store = snapshot()->by_store;
+    for (std::size_t index = 0; index < entries_.size(); ++index)
+        take(entries_[index], std::move(fetched[index]), by_store);
+    publish(std::move(by_store));
+    return {};
+}
+
+// Puts what came into `by_store`, and plans the next time.
+void CredentialStore::take(Entry& entry, Result<Credentials> fetched,
+                           CredentialSet::ByStore& by_store) {
+    const std::int64_t now_us = clock_.unix_us();
+    const auto known = by_store.find(entry.settings.name);
+    CredentialState state;
+    state.store = entry.settings.name;
+    state.source = entry.source->name();
+    state.fetched_unix_us = now_us;
+    if (fetched) {
+        const bool same = known != by_store.end() && known->second.same_material(*fetched);
+        fetched->version = same ? known->second.version : next_number();
+        if (!same && known != by_store.end())
+            spdlog::info("store {}: new credentials from {}", state.store, state.source);
+        entry.failures = 0;
+        plan(entry, &*fetched, !same);
+        state.usable = true;
+        state.expires_unix_us = fetched->expires_unix_us;
+        by_store[entry.settings.name] = std::move(*fetched);
+    } else {
+        ++entry.failures;
+        spdlog::error("store {}: credentials from {}: {}", state.store, state.source,
+                      fetched.error().message);
+        plan(entry, nullptr, false);
+        state.error = fetched.error().message;
+        if (known != by_store.end()) {  // What there was is used until it ends.
+            state.usable =
+                known->second.expires_unix_us == 0 || known->second.expires_unix_us > now_us;
+            state.expires_unix_us = known->second.expires_unix_us;
+        }
+    }
+    const std::lock_guard lock(mutex_);
+    if (!state.error.empty()) state.fetched_unix_us = entry.state.fetched_unix_us;
+    entry.state = std::move(state);
+}
+
+void CredentialStore::plan(Entry& entry, const Credentials* credentials, bool changed) {
+    const std::int64_t now_us = clock_.unix_us();
+    if (credentials == nullptr) {
+        // Files are looked at all the time; who is asked over a network gets some peace.
+        const auto pause =
+            std::min(limits::kCredentialRetryMin * (1 << std::min(entry.failures, 8)),
+                     limits::kCredentialRetryMax);
+        entry.renew_at_us = entry.source->is_remote() ? now_us + us_of(pause) : 0;
+        return;
+    }
+    if (credentials->expires_unix_us == 0) {
+        entry.renew_at_us = 0;
+        return;
+    }
+    entry.renew_at_us = credentials->expires_unix_us - us_of(entry.ahead);
+    const std::int64_t soonest =
+        now_us + us_of(changed ? limits::kCredentialRetryMin : limits::kCredentialSameAgain);
+    entry.renew_at_us = std::max(entry.renew_at_us, soonest);
+    // Never past the end for the sake of politeness.
+    entry.renew_at_us = std::min(
+        entry.renew_at_us,
+        std::max(credentials->expires_unix_us, now_us + us_of(limits::kCredentialRetryMin)));
+}
+
+bool CredentialStore::is_due(const Entry& entry) const {
+    if (entry.renew_at_us != 0 && clock_.unix_us() >= entry.renew_at_us) return true;
+    return look_at(entry.source->files()) != entry.seen;
+}
+
+void CredentialStore::publish(CredentialSet::ByStore by_store) {
+    auto set = std::make_shared<const CredentialSet>(next_number(), std::move(by_store));
+    const std::lock_guard lock(mutex_);
+    set_ = std::move(set);
+    sequence_.store(set_->sequence, std::memory_order_release);
+}
+
+void CredentialStore::run() {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, limits::kCredentialWatchInterval,
+                              [this] { return stopping_.load(); })) {
+        lock.unlock();
+        {
+            const std::lock_guard fetching(fetching_);
+            for (Entry& entry : entries_) {
+                if (!is_due(entry)) continue;
+                entry.seen = look_at(entry.source->files());
+                CredentialSet::ByStore by_store = snapshot()->by_store;
+                take(entry, entry.source->fetch(), by_store);
+                publish(std::move(by_store));
+            }
+        }
+        lock.lock();
+    }
+}
+
+std::shared_ptr<const CredentialSet> CredentialStore::snapshot() const {
+    const std::lock_guard lock(mutex_);
+    return set_;
+}
+
+bool CredentialStore::knows(std::string_view store) const {
+    return std::ranges::any_of(entries_,
+                               [&](const Entry& entry) { return entry.settings.name == store; });
+}
+
+bool CredentialStore::has_same_material(const CredentialStore& other) const {
+    const auto mine = snapshot();
+    const auto theirs = other.snapshot();
+    return std::ranges::equal(mine->by_store, theirs->by_store, [](const auto& a, const auto& b) {
+        return a.first == b.first && a.second.same_material(b.second);
+    });
+}
+
+std::vector<CredentialState> CredentialStore::states() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<CredentialState> out;
+    for (const Entry& entry : entries_) out.push_back(entry.state);
+    return out;
 }
 
 }  // namespace export_worker::credentials

@@ -116,7 +116,7 @@ Result<void> write_listed_products(const ExportParts& parts, const ClaimedJob& j
 
 Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
                      const std::atomic<bool>& stopping,
-                     std::optional<model::FileKey>& published_key) {
+                     std::optional<model::FileKey>& written_key) {
     EW_TRY(const ExportSpec spec, read_spec(job));
     EW_TRY(const std::vector<std::string> paths,
            parts.catalog->property_paths(job.organization_id));
@@ -135,20 +135,23 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
                                std::to_string(job.lease.epoch) + "." +
                                std::string(model::to_string(spec.format));
     EW_CHECK(parts.jobs->intend_file(job.lease, key));
-    EW_TRY(files::PendingFile file, parts.files->create(key));
+    written_key = key;
+    EW_TRY(
+        const std::unique_ptr<files::PendingFile> file,
+        parts.files->create({key, std::string(model::media_type(spec.format)),
+                             static_cast<std::uint64_t>(total) * limits::kUploadRowBytesEstimate}));
     const auto encoder = format::make_encoder(spec.format, std::move(columns));
     std::string header;
     encoder->append_header(header);
-    EW_CHECK(file.append(header));
+    EW_CHECK(file->append(header));
     Written written;
     const std::int64_t as_of_us = parts.clock->unix_us();
     if (spec.product_keys.empty()) {
-        EW_CHECK(write_all_products(parts, job, *encoder, file, heart, written));
+        EW_CHECK(write_all_products(parts, job, *encoder, *file, heart, written));
     } else {
-        EW_CHECK(write_listed_products(parts, job, spec, *encoder, file, heart, written));
+        EW_CHECK(write_listed_products(parts, job, spec, *encoder, *file, heart, written));
     }
-    EW_TRY(model::FileReceipt receipt, std::move(file).commit());
-    published_key = key;
+    EW_TRY(model::FileReceipt receipt, file->commit());
 
     jobs::Completion completion;
     completion.filename =
@@ -177,9 +180,11 @@ std::int64_t retry_delay_us(int attempt) {
 }
 
 // Says what became of an attempt that did not publish.
-Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const Error& error) {
+Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const Error& error,
+                        bool stopping) {
+    // Interrupted is not failed: the attempt is given back.
+    if (stopping && error.code == ErrorCode::kUnavailable) return parts.jobs->release(job.lease);
     switch (error.code) {
-        case ErrorCode::kUnavailable: return parts.jobs->release(job.lease);
         case ErrorCode::kCancelled: return parts.jobs->cancelled(job.lease);
         case ErrorCode::kConflict: return {};  // The lease is lost: somebody else says how it ends.
         default: break;
@@ -187,6 +192,20 @@ Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const E
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
     return parts.jobs->give_up_attempt(job.lease, error.message, permanent,
                                        retry_delay_us(job.attempt));
+}
+
+// "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
+std::string job_id_of(std::string_view key) {
+    const std::size_t slash = key.find('/');
+    if (slash == std::string_view::npos || key.find('/', slash + 1) != std::string_view::npos)
+        return "";
+    const std::string_view name = key.substr(slash + 1);
+    const std::size_t first = name.find('.');
+    const std::size_t second = name.find('.', std::min(first + 1, name.size()));
+    if (first == 0 || first == std::string_view::npos || second == std::string_view::npos ||
+        !parse_unsigned(name.substr(first + 1, second - first - 1)))
+        return "";
+    return std::string(name.substr(0, first));
 }
 
 Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
@@ -201,19 +220,20 @@ void run_export(const ExportParts& parts, const ClaimedJob& job,
                 const std::atomic<bool>& stopping) {
     spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt,
                  job.lease.epoch);
-    std::optional<model::FileKey> published_key;
-    const auto done = produce(parts, job, stopping, published_key);
+    std::optional<model::FileKey> written_key;
+    const auto done = produce(parts, job, stopping, written_key);
     if (done) return;
     spdlog::log(
         done.error().code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
         "job {}: {}", job.lease.job_id, done.error().message);
     // The file first: once the registry has forgotten it, nobody would look for it again.
-    if (published_key) {
-        if (auto dropped = drop_file(parts, *published_key); !dropped) {
-            spdlog::error("job {}: {}", job.lease.job_id, dropped.error().message);
+    if (written_key) {
+        if (auto dropped = drop_file(parts, *written_key); !dropped) {
+            spdlog::warn("job {}: left to the sweep: {}", job.lease.job_id,
+                         dropped.error().message);
         }
     }
-    if (auto recorded = record_end(parts, job, done.error()); !recorded) {
+    if (auto recorded = record_end(parts, job, done.error(), stopping.load()); !recorded) {
         spdlog::error("job {}: {}", job.lease.job_id, recorded.error().message);
     }
 }
@@ -222,8 +242,38 @@ Result<void> recover(const ExportParts& parts) {
     EW_TRY(const std::size_t rescued, parts.jobs->rescue());
     if (rescued > 0) spdlog::warn("{} jobs of a process that died are pending again", rescued);
     EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
-    for (const jobs::UnpublishedFile& file : unpublished) EW_CHECK(drop_file(parts, file.key));
+    for (const jobs::UnpublishedFile& file : unpublished) {
+        // A store that is away now is no reason not to start.
+        if (auto dropped = drop_file(parts, file.key); !dropped)
+            spdlog::warn("{}: left to the sweep: {}", file.key, dropped.error().message);
+    }
     return {};
+}
+
+Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace) {
+    Swept out;
+    EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
+    for (const jobs::UnpublishedFile& file : unpublished) {
+        EW_CHECK(drop_file(parts, file.key));
+        ++out.unpublished;
+    }
+    const std::int64_t old_unix_s = parts.clock->unix_us() / 1'000'000 - grace.count();
+    EW_CHECK(parts.files->list([&](const files::ListedFile& file) -> Result<void> {
+        const std::string job_id = job_id_of(file.key);
+        bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
+        if (orphan) {
+            EW_TRY(orphan, parts.jobs->is_orphan(file.key, job_id));
+        }
+        if (!orphan) {
+            ++out.kept;
+            return {};
+        }
+        EW_CHECK(parts.files->remove(file.key));
+        spdlog::warn("deleted {}: no job points to it", file.key);
+        ++out.orphans;
+        return {};
+    }));
+    return out;
 }
 
 }  // namespace export_worker::exports

@@ -5,11 +5,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_store.hpp"
-#include "daemon/files/local_file_store.hpp"
+#include "daemon/files/file_store.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/export_spec.hpp"
 
@@ -20,7 +21,7 @@ struct ExportParts {
     const Clock* clock = nullptr;
     jobs::JobStore* jobs = nullptr;
     catalog::CatalogStore* catalog = nullptr;
-    const files::LocalFileStore* files = nullptr;
+    files::FileStore* files = nullptr;
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
@@ -29,7 +30,19 @@ void run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
                 const std::atomic<bool>& stopping);
 
 // At start, before any worker: jobs of the dead process become pending again, their unpublished
-// files are deleted. Errors: those of the stores.
+// files are deleted; what cannot be deleted now is left to the sweep. Errors: those of the
+// registry.
 [[nodiscard]] Result<void> recover(const ExportParts& parts);
+
+struct Swept {
+    std::size_t unpublished = 0;  // Files of attempts that ended without publishing them.
+    std::size_t orphans = 0;      // Files no job points to.
+    std::size_t kept = 0;         // The rest: published, too young, or not of this registry.
+};
+// Deletes what attempts have left in the store: at once what the registry knows to be unpublished;
+// after `grace` a file that is named like one of a known job and that nobody published. A file of a
+// job this registry does not know is left alone: another daemon may share the place. Errors: those
+// of registry and store; what has been deleted stays deleted. [worker-thread of export]
+[[nodiscard]] Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace);
 
 }  // namespace export_worker::exports

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "base/thread_role.hpp"
 
@@ -9,6 +11,7 @@ namespace export_worker::exports {
 
 void ExportWorkers::start(unsigned count) {
     for (unsigned index = 0; index < count; ++index) threads_.emplace_back([this] { run(); });
+    threads_.emplace_back([this] { run_sweeps(); });
 }
 
 void ExportWorkers::wake() {
@@ -48,6 +51,25 @@ void ExportWorkers::run() {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, limits::kJobPollInterval,
                           [&] { return stopping_.load() || wakes_ != seen_wakes; });
+    }
+}
+
+void ExportWorkers::run_sweeps() {
+    set_thread_role(ThreadRole::kExport);
+    auto pause = std::min(sweep_interval_, limits::kOrphanSweepFirst);
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            if (changed_.wait_for(lock, pause, [this] { return stopping_.load(); })) return;
+        }
+        pause = sweep_interval_;
+        const auto swept = sweep(parts_, orphan_grace_);
+        if (!swept) {
+            if (!stopping_.load()) spdlog::warn("sweep: {}", swept.error().message);
+        } else if (swept->unpublished + swept->orphans > 0) {
+            spdlog::info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
+                         swept->orphans);
+        }
     }
 }
 

@@ -14,11 +14,14 @@ namespace export_worker::exports {
 class ExportWorkers {
 public:
     // `parts` outlive this object. Starts nothing yet.
-    explicit ExportWorkers(const ExportParts& parts) : parts_(parts) {}
+    ExportWorkers(const ExportParts& parts, std::chrono::seconds sweep_interval,
+                  std::chrono::seconds orphan_grace)
+        : parts_(parts), sweep_interval_(sweep_interval), orphan_grace_(orphan_grace) {}
     ~ExportWorkers() { stop(); }
     ExportWorkers(const ExportWorkers&) = delete;
     ExportWorkers& operator=(const ExportWorkers&) = delete;
 
+    // `count` workers, and one thread that sweeps: a little after the start, then every interval.
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();
@@ -28,8 +31,11 @@ public:
 
 private:
     void run();
+    void run_sweeps();
 
     const ExportParts parts_;
+    const std::chrono::seconds sweep_interval_;
+    const std::chrono::seconds orphan_grace_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;
     std::condition_variable changed_;

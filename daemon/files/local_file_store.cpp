@@ -1,58 +1,125 @@
 #include "daemon/files/local_file_store.hpp"
 
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/unique_fd.hpp"
+#include "signing/object_key.hpp"
+#include "signing/percent_encoding.hpp"
 
 namespace export_worker::files {
+namespace {
 
 namespace fs = std::filesystem;
 
-Result<LocalFileStore> LocalFileStore::open(const std::string& root) {
+constexpr std::string_view kPartSuffix = ".part";
+
+class LocalPendingFile final : public PendingFile {
+public:
+    LocalPendingFile(UniqueFd fd, model::FileKey key, std::string final_path)
+        : fd_(std::move(fd)), key_(std::move(key)), final_path_(std::move(final_path)) {
+        buffer_.reserve(limits::kFileWriteBufferBytes);
+    }
+    ~LocalPendingFile() override {
+        if (owns_part_ && ::unlink(part_path().c_str()) != 0 && errno != ENOENT)
+            spdlog::warn("delete {}: {}", part_path(), errno_error("unlink", errno).message);
+    }
+
+    Result<void> append(std::string_view bytes) override {
+        digest_.update(bytes);
+        bytes_ += bytes.size();
+        if (buffer_.size() + bytes.size() >= limits::kFileWriteBufferBytes) EW_CHECK(flush());
+        if (bytes.size() >= limits::kFileWriteBufferBytes)
+            return write_all(fd_.get(), bytes, part_path());
+        buffer_.append(bytes);
+        return {};
+    }
+
+    Result<model::FileReceipt> commit() override {
+        EW_CHECK(flush());
+        // One failed sync is final: the kernel may have dropped the pages, and a second sync would
+        // lie.
+        if (::fsync(fd_.get()) != 0) return fail(errno_error("sync " + part_path(), errno));
+        if (::renameat2(AT_FDCWD, part_path().c_str(), AT_FDCWD, final_path_.c_str(),
+                        RENAME_NOREPLACE) != 0)
+            return fail(errno_error("publish " + final_path_, errno));
+        owns_part_ = false;
+        EW_CHECK(sync_directory(fs::path(final_path_).parent_path().string()));
+        std::string file_url = "file://";
+        signing::append_percent_encoded_path(file_url, final_path_);
+        return model::FileReceipt{key_, std::move(file_url), bytes_, to_hex(digest_.finish())};
+    }
+
+private:
+    Result<void> flush() {
+        EW_CHECK(write_all(fd_.get(), buffer_, part_path()));
+        // Starts write-back of what is there now, so that the sync at the end is short. Advisory.
+        (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+        buffer_.clear();
+        return {};
+    }
+    std::string part_path() const { return final_path_ + std::string(kPartSuffix); }
+
+    UniqueFd fd_;
+    model::FileKey key_;
+    std::string final_path_;
+    std::string buffer_;  // Less than kFileWriteBufferBytes.
+    crypto::Sha256 digest_;
+    std::uint64_t bytes_ = 0;
+    bool owns_part_ = true;  // The .part file is ours to delete.
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& root) {
     if (!root.starts_with('/'))
         return fail(ErrorCode::kInvalidArgument, "files: expected an absolute path, found " + root);
     EW_CHECK(make_directories(root, 0750));
     std::string normal = fs::path(root).lexically_normal().string();
     while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-    LocalFileStore store(std::move(normal));
+    std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal)));
     std::error_code error;
-    for (fs::recursive_directory_iterator it(store.root_, error), end; !error && it != end;
+    for (fs::recursive_directory_iterator it(store->root_, error), end; !error && it != end;
          it.increment(error)) {
-        if (it->path().extension() != ".part" || !it->is_regular_file()) continue;
+        if (it->path().extension() != kPartSuffix || !it->is_regular_file()) continue;
         if (::unlink(it->path().c_str()) != 0)
             return fail(errno_error("delete " + it->path().string(), errno));
-        ++store.parts_swept_;
+        ++store->parts_swept_;
     }
-    if (error) return fail(errno_error("list " + store.root_, error.value()));
+    if (error) return fail(errno_error("list " + store->root_, error.value()));
     return store;
 }
 
 Result<std::string> LocalFileStore::path_of(const model::FileKey& key) const {
-    const fs::path relative(key);
-    bool safe = !key.empty() && key.size() <= limits::kFileKeyBytesMax && relative.is_relative();
-    for (const fs::path& part : relative)
-        safe = safe && part != ".." && part != "." && !part.empty();
+    const bool safe = !key.empty() && key.size() <= limits::kFileKeyBytesMax &&
+                      !key.starts_with('/') && !key.ends_with('/') &&
+                      key.find("//") == std::string::npos && !signing::has_dot_segment(key);
     if (!safe)
         return fail(ErrorCode::kInvalidArgument,
                     "file key: expected a relative path below the store");
-    return (fs::path(root_) / relative).string();
+    return root_ + "/" + key;
 }
 
-Result<PendingFile> LocalFileStore::create(const model::FileKey& key) const {
-    EW_TRY(std::string path, path_of(key));
+Result<std::unique_ptr<PendingFile>> LocalFileStore::create(const NewFile& file) {
+    EW_TRY(std::string path, path_of(file.key));
     EW_CHECK(make_directories(fs::path(path).parent_path().string(), 0750));
-    const std::string part = path + ".part";
+    const std::string part = path + std::string(kPartSuffix);
     UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
     if (!fd) return fail(errno_error("create " + part, errno));
-    return PendingFile(std::move(fd), key, std::move(path));
+    return std::make_unique<LocalPendingFile>(std::move(fd), file.key, std::move(path));
 }
 
-Result<bool> LocalFileStore::remove(const model::FileKey& key) const {
+Result<bool> LocalFileStore::remove(const model::FileKey& key) {
     EW_TRY(const std::string path, path_of(key));
     if (::unlink(path.c_str()) != 0) {
         if (errno == ENOENT) return false;
@@ -60,6 +127,22 @@ Result<bool> LocalFileStore::remove(const model::FileKey& key) const {
     }
     EW_CHECK(sync_directory(fs::path(path).parent_path().string()));
     return true;
+}
+
+Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(root_, error), end; !error && it != end;
+         it.increment(error)) {
+        struct stat info {};
+        const std::string path = it->path().string();
+        // Gone since it was listed, or nothing an export ever is.
+        if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) ||
+            path.ends_with(kPartSuffix))
+            continue;
+        EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
+    }
+    if (error) return fail(errno_error("list " + root_, error.value()));
+    return {};
 }
 
 }  // namespace export_worker::files

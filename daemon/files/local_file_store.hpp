@@ -1,30 +1,27 @@
 // Export files in a directory of this machine.
 //
-// ROOT/ORGANIZATION/JOB.EPOCH.csv. open() deletes every ".part" file: the caller holds the lock of
-// the state directory, so nobody is writing them.
+// ROOT/ORGANIZATION/JOB.EPOCH.csv, written under the same name with ".part" behind it. open()
+// deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
+// nobody is writing them.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "base/result.hpp"
-#include "daemon/files/pending_file.hpp"
-#include "daemon/model/file.hpp"
+#include "daemon/files/file_store.hpp"
 
 namespace export_worker::files {
 
-class LocalFileStore {
+class LocalFileStore final : public FileStore {
 public:
     // Creates the directory when missing. `root` is absolute. Errors: those of the file system.
-    [[nodiscard]] static Result<LocalFileStore> open(const std::string& root);
+    [[nodiscard]] static Result<std::unique_ptr<LocalFileStore>> open(const std::string& root);
 
-    // Errors: kInvalidArgument for a key that would leave the root; those of the file system.
-    // [any-thread]
-    [[nodiscard]] Result<PendingFile> create(const model::FileKey& key) const;
-    // True: there was a file. Its directory entry is gone for good when this returns. [any-thread]
-    [[nodiscard]] Result<bool> remove(const model::FileKey& key) const;
-    [[nodiscard]] const std::string& root() const { return root_; }
+    Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
+    Result<bool> remove(const model::FileKey& key) override;
+    Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
+    std::string where() const override { return root_; }
     // .part files open() found and deleted.
     [[nodiscard]] std::size_t parts_swept() const { return parts_swept_; }
 

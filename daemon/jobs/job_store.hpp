@@ -152,13 +152,21 @@ public:
     // The worker has stopped and cleaned up after a cancel request.
     [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
 
+    // --- cleaning up ---
+    // Intended by an attempt that has ended without publishing: whoever holds the lease of a job
+    // that runs keeps its own.
+    [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
+    // The file is gone; forget the intention.
+    [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
+    // Is `key` of a job this registry knows, and neither published nor intended? Then nobody will
+    // ever ask for it.
+    [[nodiscard]] virtual Result<bool> is_orphan(const model::FileKey& key,
+                                                 std::string_view job_id) = 0;
+
     // --- start-up, with no worker running ---
     // Every job the dead process was running becomes pending again (failed after kJobCrashesMax
     // deaths, cancelled when that was asked for). Returns how many there were.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
-    [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
-    // The file is gone; forget the intention.
-    [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
 
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
 };

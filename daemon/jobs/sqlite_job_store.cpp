@@ -336,7 +336,9 @@ public:
         return database_->read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
             std::vector<UnpublishedFile> out;
             Statement rows = connection.statement(
-                "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended'");
+                "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' AND NOT EXISTS "
+                "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
+                "job.status = 'in_progress')");
             for (;;) {
                 EW_TRY(const bool more, rows.step());
                 if (!more) return out;
@@ -351,6 +353,16 @@ public:
                 .statement("DELETE FROM file WHERE file_key = ?1 AND state = 'intended'")
                 .bind(key)
                 .run();
+        });
+    }
+
+    Result<bool> is_orphan(const model::FileKey& key, std::string_view job_id) override {
+        return database_->read([&](Connection& connection) -> Result<bool> {
+            Statement row = connection.statement(
+                "SELECT 1 FROM job WHERE job_id = ?1 AND NOT EXISTS "
+                "(SELECT 1 FROM file WHERE file_key = ?2)");
+            row.bind(job_id, key);
+            return row.step();
         });
     }
 

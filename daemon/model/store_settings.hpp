@@ -7,17 +7,19 @@
 namespace export_worker::model {
 
 struct StoreSettings {
+    bool operator==(const StoreSettings&) const = default;
+
     std::string name;
-    std::string kind;  // "local" or "s3".
+    std::string kind;  // "local", "s3", "gcs", "azure" or "cloudfront".
     // Keys of the section as plugins may see them: kind, prefix, region, root, base_url, ... No
     // secrets.
     std::map<std::string, std::string> values;
-    // --- credentials; only daemon/credentials reads these ---
-    std::string key_file;            // local: lines "ID HEX".
-    std::string credentials_source;  // s3: "static" or "environment".
-    std::string access_key_id;       // s3, static.
-    std::string secret_key_file;     // s3, static.
-    std::string session_token_file;  // s3, static, optional.
+    // Where the credentials come from, and the keys that say more about it: paths and names, never
+    // a secret. Only daemon/credentials reads these.
+    std::string credentials_source;
+    std::map<std::string, std::string> credentials;
+    // How large a part of an upload is.
+    std::size_t part_bytes = 0;
 };
 
 }  // namespace export_worker::model

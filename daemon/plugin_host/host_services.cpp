@@ -177,16 +177,22 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
 
 // --- credentials/1 ---
 
-ew_status credentials_get(const ew_host* host, void*, ew_string store,
+ew_status credentials_get(const ew_host* host, void* call, ew_string store,
                           ew_credentials* out) noexcept {
-    const auto& credentials = services_of(host).parts.credentials;
-    const auto* found = credentials ? credentials->find(view_of(store)) : nullptr;
-    if (found == nullptr) return EW_NOT_FOUND;
-    out->version = found->version;
-    out->key_id = abi_string(found->key_id);
-    out->secret = abi_string(found->secret);
-    out->session_token = abi_string(found->session_token);
-    out->expires_unix_us = found->expires_unix_us;
+    const HostServices& services = services_of(host);
+    const auto& credentials = services.parts.credentials;
+    if (!credentials) return EW_NOT_FOUND;
+    auto& kept =
+        call != nullptr ? static_cast<PluginCall*>(call)->credentials : services.loader_credentials;
+    if (!kept || kept->sequence != credentials->sequence()) kept = credentials->snapshot();
+    const auto found = kept->by_store.find(view_of(store));
+    if (found == kept->by_store.end())
+        return credentials->knows(view_of(store)) ? EW_FAILED : EW_NOT_FOUND;
+    out->version = found->second.version;
+    out->key_id = abi_string(found->second.key_id);
+    out->secret = abi_string(found->second.secret);
+    out->session_token = abi_string(found->second.session_token);
+    out->expires_unix_us = found->second.expires_unix_us;
     return EW_OK;
 }
 

@@ -55,6 +55,8 @@ public:
     };
     std::array<Counter, limits::kPluginCountersMax> counter_slots;
     std::atomic<std::int32_t> counter_count{0};
+    // What credentials/1 last gave without a call: in self_test(). [loader-thread]
+    mutable std::shared_ptr<const credentials::CredentialSet> loader_credentials;
 };
 
 }  // namespace export_worker::plugin_host

@@ -4,9 +4,11 @@
 // Reused from request to request by one worker: buffers keep their capacity.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "daemon/auth/authenticator.hpp"
+#include "daemon/credentials/credential_store.hpp"
 #include "daemon/model/job.hpp"
 #include "daemon/model/principal.hpp"
 #include "protocol/message/wire_error.hpp"
@@ -39,6 +41,9 @@ struct PluginCall {
     model::Principal principal;
     bool authorized = false;  // `principal` is filled in.
     model::JobFile job;
+    // What credentials/1 last gave to this call; kept from request to request, so that asking again
+    // costs one comparison while nothing has changed.
+    std::shared_ptr<const credentials::CredentialSet> credentials;
     ResultWriter writer;
 
     void reset() {

@@ -18,7 +18,8 @@ std::string hex(std::string_view bytes) {
 json credentials_json(const ProbeRequest& request) {
     json out = json::object();
     if (!request.credentials) return out;
-    for (const auto& [store, credentials] : request.credentials->all()) {
+    const auto set = request.credentials->snapshot();
+    for (const auto& [store, credentials] : set->by_store) {
         out[store] = {{"version", credentials.version},
                       {"key_id", credentials.key_id},
                       {"secret", hex(credentials.secret)},
@@ -28,9 +29,8 @@ json credentials_json(const ProbeRequest& request) {
     return out;
 }
 
-Result<std::map<std::string, credentials::Credentials, std::less<>>> credentials_of(
-    const json& stores) {
-    std::map<std::string, credentials::Credentials, std::less<>> out;
+Result<credentials::CredentialSet::ByStore> credentials_of(const json& stores) {
+    credentials::CredentialSet::ByStore out;
     for (const auto& [store, fields] : stores.items()) {
         EW_TRY(const std::string secret, from_hex(fields.at("secret").get<std::string>()));
         out[store] = {fields.at("version").get<std::uint64_t>(),

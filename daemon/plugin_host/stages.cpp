@@ -176,10 +176,11 @@ bool PluginHost::is_unchanged(const Candidate& candidate) const {
     const auto plugin = plugins_.find(candidate.report->plugin);
     if (plugin == plugins_.end() || !plugin->second.active) return false;
     const Loaded& active = *plugin->second.active;
-    const auto& credentials = config_.credentials;
-    const bool same_credentials =
-        active.credentials == credentials ||
-        (active.credentials && credentials && active.credentials->all() == credentials->all());
+    // New ones from the same store reach the active generation as they are; another store with
+    // the same in it changes nothing.
+    const bool same_credentials = active.credentials == config_.credentials ||
+                                  (active.credentials && config_.credentials &&
+                                   active.credentials->has_same_material(*config_.credentials));
     return active.generation->sha256() == candidate.artefact.sha256 &&
            active.settings == candidate.settings && same_credentials;
 }

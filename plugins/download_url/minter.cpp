@@ -2,30 +2,24 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
-
+#include "base/clock.hpp"
 #include "base/text.hpp"
-#include "protocol/message/download_url.hpp"
+#include "plugins/download_url/abi_text.hpp"
 #include "protocol/message/wire_error.hpp"
 #include "signing/content_disposition.hpp"
-#include "signing/local_link.hpp"
-#include "signing/percent_encoding.hpp"
 
 namespace export_worker::download_url {
 namespace {
 
 using message::WireCode;
+using signing::Store;
+using signing::StoreKind;
 
-std::string_view view_of(ew_string text) {
-    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
+void refuse(ew_writer& writer, std::uint32_t code, std::string_view message) {
+    writer.set_error(&writer, code, abi_string(message), EW_EXECUTED_NO, abi_string({}));
 }
-ew_string abi_string(std::string_view text) {
-    return {text.data(), text.size()};
-}
-
 void refuse(ew_writer& writer, WireCode code, std::string_view message) {
-    writer.set_error(&writer, static_cast<std::uint32_t>(code), abi_string(message), EW_EXECUTED_NO,
-                     abi_string({}));
+    refuse(writer, static_cast<std::uint32_t>(code), message);
 }
 
 // "completed" and "completed_with_warnings" have a file.
@@ -37,26 +31,20 @@ std::string_view last_segment(std::string_view key) {
     return key.substr(key.rfind('/') + 1);
 }
 
-bool has_dot_segment(std::string_view path) {
-    for (std::size_t begin = 0; begin <= path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view segment = path.substr(begin, end - begin);
-        if (segment == "." || segment == "..") return true;
-        begin = end + 1;
-    }
-    return false;
-}
-
 bool is_readable_file(const std::string& path) {
     struct stat info {};
     return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
-// Seconds the URL will really work: the store's lifetime, cut at the end of the credentials.
-std::int64_t effective_lifetime_s(const Store& store, const ew_credentials& credentials,
-                                  std::int64_t now_unix_s) {
-    if (credentials.expires_unix_us == 0) return store.link_lifetime_s;
-    return std::min(store.link_lifetime_s, credentials.expires_unix_us / 1'000'000 - now_unix_s);
+std::string_view name_of(StoreKind kind) {
+    switch (kind) {
+        case StoreKind::kLocal: return "local";
+        case StoreKind::kS3: return "s3";
+        case StoreKind::kGcs: return "gcs";
+        case StoreKind::kAzure: return "azure";
+        case StoreKind::kCloudFront: break;
+    }
+    return "cloudfront";
 }
 
 }  // namespace
@@ -77,140 +65,174 @@ void Minter::count(std::int32_t counter) const {
     if (services_.metrics != nullptr) services_.metrics->add(services_.host, counter, 1);
 }
 
+bool Minter::find_job(const ew_request& request, std::string_view permission,
+                      std::string_view job_id, ew_writer& writer, Job& job) const {
+    // Both services write their own refusal.
+    ew_principal principal{};
+    principal.struct_bytes = sizeof principal;
+    if (services_.authorize->require(services_.host, &request, abi_string(permission), &writer,
+                                     &principal) != EW_OK)
+        return false;
+    ew_job found{};
+    found.struct_bytes = sizeof found;
+    const ew_status status =
+        services_.jobs->find(services_.host, &request, abi_string(job_id), &writer, &found);
+    if (status == EW_NOT_FOUND || (status == EW_OK && found.is_export == 0)) {
+        refuse(writer, WireCode::kNotFound, "Export job not found");
+        return false;
+    }
+    if (status != EW_OK) return false;
+    if (!has_file(view_of(found.status))) {
+        refuse(
+            writer, WireCode::kConflict,
+            "Export job is " + std::string(view_of(found.status)) + "; it has no file to download");
+        return false;
+    }
+    job = {view_of(found.file_url), view_of(found.filename), view_of(found.organization_id)};
+    if (!job.file_url.empty()) return true;
+    refuse(writer, WireCode::kGone, "Export file is no longer available");
+    return false;
+}
+
+Minter::Decided Minter::decide(const ew_request& request, const Job& job) {
+    const auto unsignable = [](const Error& error) {
+        return tl::unexpected(
+            Refusal{EW_ERROR_CONFLICT, "The job's file_url cannot be signed: " + error.message});
+    };
+    auto location = signing::locate(stores_, job.file_url, job.organization_id);
+    if (!location) return unsignable(location.error());
+    Minted out;
+    out.location = std::move(*location);
+    const Store& store = *out.location.store;
+    if (store.kind == StoreKind::kLocal && !is_readable_file(store.root + "/" + out.location.key))
+        return tl::unexpected(Refusal{EW_ERROR_GONE, "Export file is no longer available"});
+    out.filename = signing::safe_filename(!job.filename.empty() ? job.filename
+                                                                : last_segment(out.location.key));
+    if (auto signed_link = sign(request.call, out); !signed_link)
+        return tl::unexpected(std::move(signed_link).error());
+    return out;
+}
+
+tl::expected<void, Minter::Refusal> Minter::sign(void* call, Minted& minted) {
+    const Store& store = *minted.location.store;
+    const auto unavailable = [](std::string_view why) {
+        return tl::unexpected(
+            Refusal{EW_ERROR_PLUGIN_UNAVAILABLE, "The file's store " + std::string(why)});
+    };
+    ew_credentials credentials{};
+    credentials.struct_bytes = sizeof credentials;
+    if (services_.credentials->get(services_.host, call, abi_string(store.name), &credentials) !=
+        EW_OK)
+        return unavailable("has no credentials yet");
+
+    signing::LinkTimesRequest wanted;
+    wanted.now_unix_s = services_.clock->unix_us(services_.host) / 1'000'000;
+    wanted.lifetime_s = store.link_lifetime_s;
+    wanted.lifetime_max_s = signing::lifetime_max_s(store);
+    wanted.window_s = store.link_window_s;
+    wanted.backdate_s = store.link_backdate_s;
+    wanted.credentials_end_unix_s = credentials.expires_unix_us / 1'000'000;
+    const auto times = signing::plan_link_times(wanted);
+    if (!times) return unavailable("has credentials that have expired");
+    minted.times = *times;
+    minted.expires_in_s = times->expires_unix_s - wanted.now_unix_s;
+    minted.credentials_end_unix_s = wanted.credentials_end_unix_s;
+    if (store.expiry_policy == signing::ExpiryPolicy::kRefuse &&
+        minted.expires_in_s < store.link_lifetime_s)
+        return unavailable("has credentials that end before a link would");
+
+    std::string disposition;
+    signing::append_content_disposition(disposition, minted.filename);
+    signing::StoreLinkRequest request;
+    request.key = minted.location.key;
+    request.times = *times;
+    request.disposition = disposition;
+    request.filename = minted.filename;
+    auto link =
+        signers_[static_cast<std::size_t>(&store - stores_.data())].sign(request, credentials);
+    if (!link) {
+        return tl::unexpected(Refusal{
+            EW_ERROR_CONFLICT, "The job's file_url cannot be signed: " + link.error().message});
+    }
+    minted.link = std::move(*link);
+    return {};
+}
+
 void Minter::mint(const ew_request& request, ew_writer& writer) {
     const auto params = message::decode_download_url_params(view_of(request.params));
     if (!params) return refuse(writer, WireCode::kInvalidArgument, params.error().message);
-
-    // Both write their own refusal.
-    ew_principal principal{};
-    principal.struct_bytes = sizeof principal;
-    if (services_.authorize->require(services_.host, &request, abi_string("product:read"), &writer,
-                                     &principal) != EW_OK)
+    const bool explain = view_of(request.method) == message::kExplainMethod;
+    Job job;
+    if (!find_job(request, explain ? message::kExplainPermission : "product:read", params->job_id,
+                  writer, job))
         return;
-    ew_job job{};
-    job.struct_bytes = sizeof job;
-    const ew_status found =
-        services_.jobs->find(services_.host, &request, abi_string(params->job_id), &writer, &job);
-    if (found == EW_NOT_FOUND || (found == EW_OK && job.is_export == 0)) {
-        return refuse(writer, WireCode::kNotFound, "Export job not found");
+    const Decided decided = decide(request, job);
+    if (!decided) {
+        if (decided.error().code == EW_ERROR_CONFLICT) {
+            count(refused_);
+            const std::string text =
+                "job " + printable(params->job_id) + ": " + decided.error().message;
+            services_.log->write(services_.host, EW_LOG_WARN, abi_string(text));
+        }
+        return refuse(writer, decided.error().code, decided.error().message);
     }
-    if (found != EW_OK) return;
-    const std::string_view status = view_of(job.status);
-    if (!has_file(status)) {
-        return refuse(writer, WireCode::kConflict,
-                      "Export job is " + std::string(status) + "; it has no file to download");
-    }
-    if (job.file_url.size == 0)
-        return refuse(writer, WireCode::kGone, "Export file is no longer available");
-
-    const auto location = locate(view_of(job.file_url), view_of(job.organization_id));
-    if (!location) {
-        count(refused_);
-        const std::string text =
-            "job " + printable(params->job_id) + ": " + location.error().message;
-        services_.log->write(services_.host, EW_LOG_WARN, abi_string(text));
-        return refuse(writer, WireCode::kConflict,
-                      "The job's file_url cannot be signed: " + location.error().message);
-    }
-    if (location->store->kind == Store::Kind::kLocal &&
-        !is_readable_file(location->store->root + "/" + location->key)) {
-        return refuse(writer, WireCode::kGone, "Export file is no longer available");
-    }
-    ew_credentials credentials{};
-    credentials.struct_bytes = sizeof credentials;
-    if (services_.credentials->get(services_.host, request.call, abi_string(location->store->name),
-                                   &credentials) != EW_OK) {
-        return refuse(writer, WireCode::kInternal, "the store has no credentials");
-    }
-    const std::int64_t now_unix_s = services_.clock->unix_us(services_.host) / 1'000'000;
-    const std::int64_t lifetime_s = effective_lifetime_s(*location->store, credentials, now_unix_s);
-    if (lifetime_s < 1)
-        return refuse(writer, WireCode::kPluginUnavailable, "the store's credentials have expired");
-
-    const std::string filename = signing::safe_filename(
-        job.filename.size > 0 ? view_of(job.filename) : last_segment(location->key));
-    const auto url = sign(*location, filename, credentials, now_unix_s, lifetime_s);
-    if (!url) {
-        count(refused_);
-        return refuse(writer, WireCode::kConflict,
-                      "The job's file_url cannot be signed: " + url.error().message);
+    message::DownloadUrlResult result;
+    result.download_url = decided->link.url;
+    result.filename = decided->filename;
+    result.expires_in_seconds = decided->expires_in_s;
+    if (explain) {
+        const Store& store = *decided->location.store;
+        const auto time = [](std::int64_t unix_s) { return to_iso8601(unix_s * 1'000'000); };
+        result.explanation = {{"store", store.name},
+                              {"kind", std::string(name_of(store.kind))},
+                              {"file_url", std::string(job.file_url)},
+                              {"key", decided->location.key},
+                              {"signed_at", time(decided->times.signed_unix_s)},
+                              {"expires_at", time(decided->times.expires_unix_s)},
+                              {"credentials_end", decided->credentials_end_unix_s == 0
+                                                      ? "never"
+                                                      : time(decided->credentials_end_unix_s)},
+                              {"canonical_request", decided->link.canonical_request},
+                              {"string_to_sign", decided->link.string_to_sign}};
     }
     // No thread_local: one with a destructor would keep this image mapped after a reload.
-    std::string result;
-    message::encode_download_url_result(result, {*url, filename, lifetime_s});
-    if (writer.append(&writer, result.data(), result.size()) == EW_OK) count(minted_);
-}
-
-Result<Minter::Location> Minter::locate(std::string_view file_url,
-                                        std::string_view organization_id) {
-    const Store* store = match_store(stores_, file_url);
-    if (store == nullptr)
-        return fail(ErrorCode::kInvalidArgument, "no configured store has this prefix");
-    Location location;
-    location.store = store;
-    std::string_view below = file_url.substr(store->prefix.size());
-    if (store->kind == Store::Kind::kLocal) {
-        auto decoded = signing::percent_decode(below);
-        if (!decoded) return fail(ErrorCode::kInvalidArgument, "a '%' without two hex digits");
-        location.key = std::move(*decoded);
-    } else {
-        // s3://BUCKET/KEY: the key's bytes are exactly what follows, nothing is decoded.
-        constexpr std::size_t kScheme = std::string_view("s3://").size();
-        location.bucket = file_url.substr(kScheme, file_url.find('/', kScheme) - kScheme);
-        location.key = file_url.substr(kScheme + location.bucket.size() + 1);
-        location.signer = &signers_[static_cast<std::size_t>(store - stores_.data())];
-    }
-    const std::string_view checked =
-        store->kind == Store::Kind::kLocal ? std::string_view(location.key) : below;
-    if (has_dot_segment(checked)) return fail(ErrorCode::kInvalidArgument, "a '.' or '..' segment");
-    const bool own = checked.size() > organization_id.size() &&
-                     checked.starts_with(organization_id) && checked[organization_id.size()] == '/';
-    if (store->organization_prefix && !own) {
-        return fail(ErrorCode::kInvalidArgument, "it is not below the organization's own prefix");
-    }
-    return location;
-}
-
-Result<std::string> Minter::sign(const Location& location, std::string_view filename,
-                                 const ew_credentials& credentials, std::int64_t now_unix_s,
-                                 std::int64_t expires_seconds) {
-    if (location.store->kind == Store::Kind::kS3) {
-        std::string disposition;
-        signing::append_content_disposition(disposition, filename);
-        return location.signer->sign(location.bucket, location.key, disposition, credentials,
-                                     now_unix_s, expires_seconds);
-    }
-    signing::LocalLinkRequest request;
-    request.base_url = location.store->base_url;
-    request.path = location.key;
-    request.key_id = view_of(credentials.key_id);
-    request.secret = view_of(credentials.secret);
-    request.expires_unix_s = now_unix_s + expires_seconds;
-    request.filename = filename;
-    EW_TRY(signing::LocalLink link, signing::sign_local_link(request));
-    return std::move(link.url);
+    std::string bytes;
+    message::encode_download_url_result(bytes, result);
+    if (writer.append(&writer, bytes.data(), bytes.size()) == EW_OK) count(minted_);
 }
 
 Result<void> Minter::self_test() {
-    const std::int64_t now_unix_s = services_.clock->unix_us(services_.host) / 1'000'000;
     for (const Store& store : stores_) {
-        const std::string where = "[store." + store.name + "] ";
-        ew_credentials credentials{};
-        credentials.struct_bytes = sizeof credentials;
-        if (services_.credentials->get(services_.host, nullptr, abi_string(store.name),
-                                       &credentials) != EW_OK) {
-            return fail(ErrorCode::kFailedPrecondition, where + "has no credentials");
+        Minted made_up;
+        made_up.location = {&store, store.key_prefix + "self-test/file.csv"};
+        made_up.filename = "file.csv";
+        const auto signed_link = sign(nullptr, made_up);
+        // Credentials that have not come yet, or have just ended, are no fault of the code.
+        if (!signed_link && signed_link.error().code != EW_ERROR_PLUGIN_UNAVAILABLE) {
+            return fail(ErrorCode::kFailedPrecondition,
+                        "[store." + store.name + "] " + signed_link.error().message);
         }
-        const std::string file_url =
-            store.prefix + "self-test/file.csv";  // Outlives `location`, which looks into it.
-        const auto location = locate(file_url, "self-test");
-        if (!location)
-            return fail(ErrorCode::kFailedPrecondition, where + location.error().message);
-        const auto url =
-            sign(*location, "file.csv", credentials, now_unix_s, store.link_lifetime_s);
-        if (!url) return fail(ErrorCode::kFailedPrecondition, where + url.error().message);
     }
     return {};
+}
+
+Result<std::vector<Store>> read_stores(
+    const std::map<std::string, std::string, std::less<>>& config) {
+    constexpr std::string_view kFamily = "store.";
+    std::map<std::string, std::map<std::string, std::string>> by_name;
+    for (const auto& [key, value] : config) {
+        const std::size_t dot = key.rfind('.');
+        if (!key.starts_with(kFamily) || dot <= kFamily.size()) continue;
+        by_name[key.substr(kFamily.size(), dot - kFamily.size())][key.substr(dot + 1)] = value;
+    }
+    std::vector<Store> stores;
+    for (const auto& [name, values] : by_name) {
+        auto store = signing::parse_store(name, values);
+        if (!store)
+            return fail(store.error().code, "[store." + name + "] " + store.error().message);
+        stores.push_back(std::move(*store));
+    }
+    return stores;
 }
 
 }  // namespace export_worker::download_url

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "plugins/download_url/s3_signer.hpp"
-#include "plugins/download_url/store.hpp"
+#include "plugins/download_url/store_signer.hpp"
+#include "protocol/message/download_url.hpp"
 #include "protocol/plugin_abi/extensions.h"
+#include "signing/store.hpp"
 
 namespace export_worker::download_url {
 
@@ -26,35 +28,53 @@ struct Services {
 // [any-thread]
 class Minter {
 public:
-    Minter(const Services& services, std::vector<Store> stores);
+    Minter(const Services& services, std::vector<signing::Store> stores);
 
-    // Exactly one outcome in `writer`.
+    // Exactly one outcome in `writer`. Both methods: the explained one needs another permission.
     void mint(const ew_request& request, ew_writer& writer);
-    // Every store has usable credentials: signs one made-up key per store. Errors:
+    // Every store whose credentials are there can sign: signs one made-up key per store. Errors:
     // kFailedPrecondition, naming the store.
     [[nodiscard]] Result<void> self_test();
 
 private:
-    // Where a file_url points within its store, after every check that it may be signed for this
-    // organization.
-    struct Location {
-        const Store* store = nullptr;
-        S3Signer* signer = nullptr;  // For kS3.
-        std::string_view bucket;     // For kS3; a view into the file_url.
-        std::string key;             // Decoded; relative to the root (local) or the bucket (s3).
+    // What a caller may have a link to.
+    struct Job {
+        std::string_view file_url;
+        std::string_view filename;
+        std::string_view organization_id;
     };
-    [[nodiscard]] Result<Location> locate(std::string_view file_url,
-                                          std::string_view organization_id);
-    [[nodiscard]] Result<std::string> sign(const Location& location, std::string_view filename,
-                                           const ew_credentials& credentials,
-                                           std::int64_t now_unix_s, std::int64_t expires_seconds);
+    struct Minted {
+        signing::StoreLocation location;
+        signing::LinkTimes times;
+        std::string filename;
+        signing::StoreLink link;
+        std::int64_t expires_in_s = 0;
+        std::int64_t credentials_end_unix_s = 0;  // 0: none.
+    };
+    // Why there is no link.
+    struct Refusal {
+        std::uint32_t code = 0;  // EW_ERROR_...
+        std::string message;
+    };
+    using Decided = tl::expected<Minted, Refusal>;
+
+    // false: the refusal is in `writer`.
+    [[nodiscard]] bool find_job(const ew_request& request, std::string_view permission,
+                                std::string_view job_id, ew_writer& writer, Job& job) const;
+    [[nodiscard]] Decided decide(const ew_request& request, const Job& job);
+    [[nodiscard]] tl::expected<void, Refusal> sign(void* call, Minted& minted);
     void count(std::int32_t counter) const;
 
     const Services services_;
-    const std::vector<Store> stores_;
-    std::deque<S3Signer> signers_;  // One per store, same order; the local ones are unused.
+    const std::vector<signing::Store> stores_;
+    std::deque<StoreSigner> signers_;  // One per store, same order.
     std::int32_t minted_ = -1;
     std::int32_t refused_ = -1;
 };
+
+// From the entries "store.NAME.key" of the configuration. Errors: kInvalidArgument, naming the
+// store.
+[[nodiscard]] Result<std::vector<signing::Store>> read_stores(
+    const std::map<std::string, std::string, std::less<>>& config);
 
 }  // namespace export_worker::download_url

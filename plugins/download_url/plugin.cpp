@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "plugins/download_url/abi_text.hpp"
 #include "plugins/download_url/minter.hpp"
 #include "protocol/message/download_url.hpp"
 
@@ -17,10 +18,6 @@ EW_PLUGIN_NOTE(EW_DOWNLOAD_URL_NAME, EW_DOWNLOAD_URL_VERSION, 0);
 
 namespace export_worker::download_url {
 namespace {
-
-ew_string abi_string(std::string_view text) {
-    return {text.data(), text.size()};
-}
 
 void explain(ew_writer* writer, std::string_view text) {
     writer->set_error(writer, EW_ERROR_INTERNAL, abi_string(text), EW_EXECUTED_NO, abi_string({}));
@@ -73,7 +70,10 @@ ew_status create(const ew_host* host, const ew_create_args* args, void** instanc
 ew_status describe(void*, ew_description* description) noexcept {
     const ew_method method{sizeof(ew_method), 1, abi_string(message::kDownloadUrlMethod),
                            abi_string("A fresh, short-lived signed URL for a completed export")};
-    return description->add_method(description, &method);
+    const ew_method explain{sizeof(ew_method), 1, abi_string(message::kExplainMethod),
+                            abi_string("The same, and how the link came about; for operators")};
+    const ew_status added = description->add_method(description, &method);
+    return added == EW_OK ? description->add_method(description, &explain) : added;
 }
 
 ew_status self_test(void* instance, ew_writer* error) noexcept try {

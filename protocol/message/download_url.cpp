@@ -26,13 +26,20 @@ void encode_download_url_result(std::string& out, const DownloadUrlResult& resul
     out.clear();
     StringSink sink(out);
     msgpack::packer<StringSink> packer(sink);
-    packer.pack_map(3);
+    packer.pack_map(result.explanation.empty() ? 3 : 4);
     packer.pack("download_url");
     packer.pack(result.download_url);
     packer.pack("filename");
     packer.pack(result.filename);
     packer.pack("expires_in_seconds");
     packer.pack(result.expires_in_seconds);
+    if (result.explanation.empty()) return;
+    packer.pack("explanation");
+    packer.pack_map(static_cast<std::uint32_t>(result.explanation.size()));
+    for (const auto& [name, text] : result.explanation) {
+        packer.pack(name);
+        packer.pack(text);
+    }
 }
 
 }  // namespace export_worker::message

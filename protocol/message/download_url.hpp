@@ -1,15 +1,20 @@
-// The method `download_url.get`: parameters and result.
+// The methods `download_url.get` and `download_url.explain`: parameters and results.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.hpp"
 
 namespace export_worker::message {
 
 inline constexpr std::string_view kDownloadUrlMethod = "download_url.get";
+// The same, and how the link came about; for operators.
+inline constexpr std::string_view kExplainMethod = "download_url.explain";
+inline constexpr std::string_view kExplainPermission = "link:explain";
 
 struct DownloadUrlParams {
     std::string_view job_id;  // 1 to kJobIdBytesMax bytes without control characters, checked.
@@ -19,6 +24,8 @@ struct DownloadUrlResult {
     std::string_view download_url;
     std::string_view filename;
     std::int64_t expires_in_seconds = 0;
+    // Name and text; only download_url.explain has it. Never a secret.
+    std::vector<std::pair<std::string_view, std::string>> explanation;
 };
 
 // `params` is a valid msgpack map. Errors: kInvalidArgument when job_id is missing, no text, or out

@@ -87,7 +87,7 @@ typedef struct ew_credentials {
     uint32_t reserved;
     uint64_t version; /* Changes when anything below does: drop what was derived from the old. */
     ew_string key_id; /* Access key id, or the id of the local signing key. */
-    ew_string secret; /* Never log it, never keep it past handle(). */
+    ew_string secret; /* Never log it. Past handle(), keep nothing but what was derived from it. */
     ew_string session_token; /* Empty for long-lived credentials. */
     int64_t expires_unix_us; /* 0: no end. */
 } ew_credentials; /* All borrowed until handle() returns, or until get() with the same call returns.
@@ -95,8 +95,9 @@ typedef struct ew_credentials {
 typedef struct ew_ext_credentials {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* EW_NOT_FOUND: no such store, or it has none. `call` is ew_request.call, or NULL in
-     * self_test(), where the pointers live until self_test() returns. */
+    /* EW_NOT_FOUND: no such store, or it needs none. EW_FAILED: they have not come yet; try again
+     * with the next request. `call` is ew_request.call, or NULL in self_test(), where the pointers
+     * live until the next get(). */
     ew_status (*get)(const ew_host* host, void* call, ew_string store, ew_credentials* credentials);
 } ew_ext_credentials;
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,8 @@ import zmq
 BUILD = pathlib.Path(os.environ["EXPORT_WORKER_BUILD"])
 SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
 SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
+# The peers of tests/node/package.json; scripts/test installs them.
+NODE_MODULES = pathlib.Path(os.environ.get("EXPORT_WORKER_NODE_MODULES") or SOURCE / "build" / "node" / "node_modules")
 PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
 
 
@@ -32,6 +35,20 @@ def wait_until(what, condition, patience_s=PATIENCE_S):
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience_s} s for: {what}")
         time.sleep(0.02)
+
+
+def need_node(*modules):
+    """For setUpClass: skips, with the reason, where a peer from npm is not there."""
+    missing = [m for m in modules if not (NODE_MODULES / m).exists()] if shutil.which("node") else ["node itself"]
+    if missing:
+        print(f"not run: {', '.join(missing)} missing in {NODE_MODULES.name}; scripts/test installs it where npm is there")
+        raise unittest.SkipTest(f"{', '.join(missing)} is not installed")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Process:
@@ -175,6 +192,16 @@ file = {self.plugin}
         return self.ctl_json("export", "submit", "--organization", organization, "--wait", *flags)
 
     # --- API client ---
+    def submit(self, key, **request):
+        response = self.api("POST", "/api/products/export-async", key, request)
+        assert response.status == 202, response.body
+        return response.json["job_id"]
+
+    def job_when(self, job_id, *statuses):
+        """The job, once it has one of the statuses; None before."""
+        job = self.ctl_json("job", "show", job_id)
+        return job if job["status"] in statuses else None
+
     def http(self, method, target, headers=None, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request(method, target, body=body, headers=headers or {})

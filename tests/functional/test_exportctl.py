@@ -148,8 +148,8 @@ class ExportctlTest(SystemTest):
         good = check("plugin", "check", self.system.plugin)
         self.assertEqual((good.returncode, good.stdout.splitlines()[-1]), (0, "ACCEPTED"), good.stdout + good.stderr)
         full = check("--config", self.system.config, "plugin", "check", self.system.plugin)
-        self.assertIn("answers         download_url.get", full.stdout)
-        self.assertIn("9 golden requests", full.stdout)  # Eight of the file beside it, and the anonymous one.
+        self.assertIn("answers         download_url.get, download_url.explain", full.stdout)
+        self.assertIn("12 golden requests", full.stdout)  # Ten of the file beside it, and an anonymous one a method.
         for defect in ("no_note", "other_major", "null_descriptor", "ctor_aborts", "replies_never"):
             bad = self.system.install("bad.so", BUILD / "fixtures" / f"broken_{defect}.so")
             refused = check("--config", self.system.config, "--json", "plugin", "check", bad)

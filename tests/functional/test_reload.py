@@ -241,7 +241,8 @@ class SignalTest(ReloadTest):
         self.system.keys.write_text(f"k2 {secrets.token_hex(32)}\n{old}")
         before = self.hup()
         wait_until("the new key to sign", lambda: "key=k2" in self.system.mint(self.job, self.key).json["download_url"])
-        self.assertEqual(self.plugin()["generation"], before + 1)
+        # Credentials reach the generation that serves: no new one is needed for them.
+        self.assertEqual(self.plugin()["generation"], before)
         # A new store, with its credentials.
         self.system.secret("s3", "s3cret\n")
         self.system.extra += f"""[store.bucket]
@@ -261,6 +262,23 @@ secret_access_key_file = {self.system.directory}/s3
         self.hup()
         wait_until("the new store to be signed for", lambda: self.system.mint(job, self.key).status == 200)
         self.assertIn("X-Amz-Signature=", self.system.mint(job, self.key).json["download_url"])
+
+    def test_a_changed_key_file_is_taken_by_itself(self):
+        self.prepare_job()
+        old = self.system.keys.read_text()
+        before = self.system.mint(self.job, self.key).json["download_url"]
+        self.system.keys.write_text(f"k2 {secrets.token_hex(32)}\n{old}")
+        wait_until("the new key to sign", lambda: "key=k2" in self.system.mint(self.job, self.key).json["download_url"])
+        for url in (before, self.system.mint(self.job, self.key).json["download_url"]):
+            self.assertEqual(self.system.fetch(url).status, 200)
+        self.system.keys.write_text("rubbish\n")
+        def told():
+            store = self.system.ctl_json("status")["stores"][0]
+            return store if store["error"] else None
+        store = wait_until("the bad file to be told of", told)
+        self.assertTrue(store["usable"])
+        self.assertNotIn("rubbish", store["error"])
+        self.assertIn("key=k2", self.system.mint(self.job, self.key).json["download_url"])
 
     def test_nothing_changed_is_nothing_done(self):
         before = self.hup()

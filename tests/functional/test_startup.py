@@ -121,17 +121,17 @@ class StartupTest(unittest.TestCase):
         path.chmod(0o777)
         self.refused("writable by group or others", config=config)
 
-    def test_a_store_the_plugin_cannot_use_fails_the_start_not_the_first_request(self):
-        self.system.secret("secret", "s3cret\n")
-        config = self.config_with("[plugin.download_url]", f"""[store.bucket]
-kind = s3
-prefix = s3://merchant/
-region = eu-central-1
-endpoint = not-a-url
-access_key_id = AKIA
-secret_access_key_file = {self.system.directory}/secret
-[plugin.download_url]""")
-        self.refused("self_test", "[store.bucket]", "endpoint", config=config)
+    def test_a_store_that_cannot_work_fails_the_start_not_the_first_request(self):
+        self.system.secret("secret", "c2VjcmV0\n")
+        def store(kind, *lines):
+            text = "\n".join(lines).replace("SECRET", f"{self.system.directory}/secret")
+            return self.config_with("[plugin.download_url]", f"[store.bucket]\nkind = {kind}\n{text}\n[plugin.download_url]")
+        self.refused("[store.bucket]", "endpoint", "not-a-url", config=store(
+            "s3", "prefix = s3://merchant/", "region = eu-central-1", "endpoint = not-a-url", "access_key_id = A",
+            "secret_access_key_file = SECRET"))
+        # What only shows when something is signed.
+        self.refused("self_test", "[store.bucket]", "version", config=store(
+            "azure", "prefix = az://exports/", "account = acct", "account_key_file = SECRET", "sas_version = 1999-01-01"))
 
     def test_a_stale_socket_is_replaced(self):
         self.system.start_daemon()

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "http_shim/download.hpp"
 #include "http_shim/request_head.hpp"
@@ -133,7 +134,8 @@ protected:
         dir_.write("root/acme/a.csv", "0123456789");
         dir_.write("secret", "outside");
         std::filesystem::create_symlink(dir_ / "secret", dir_ / "root/acme/link.csv");
-        roots_ = {{"store.x", dir_ / "root", {{"k", "0123456789abcdef"}}}};
+        dir_.write("keys", "k " + to_hex_text("0123456789abcdef") + "\n");
+        roots_ = {{"store.x", dir_ / "root", *LinkKeys::open(dir_ / "keys")}};
     }
     Download open(const std::string& path, const std::map<std::string, std::string>& headers = {}) {
         RequestHead head;
@@ -142,6 +144,9 @@ protected:
         head.target = link->url.substr(8);
         head.headers = headers;
         return open_download(head, roots_, 999);
+    }
+    static std::string to_hex_text(std::string_view text) {
+        return to_hex({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
     }
     std::string header(const Download& download, const std::string& name) {
         for (const auto& [each, value] : download.response.headers) {
@@ -215,6 +220,18 @@ TEST_F(DownloadTest, RefusesBadLinksMissingFilesAndWaysOut) {
     const Download expired = open_download(head, roots_, 1000);
     EXPECT_EQ(expired.response.status, 403);
     EXPECT_NE(expired.response.body.find("expired"), std::string::npos);
+}
+
+TEST_F(DownloadTest, KeysAreReadAgainWhenTheirFileChanges) {
+    EXPECT_EQ(open("acme/a.csv").response.status, 200);
+    dir_.write("keys", "other " + std::string(32, 'a') + "\n");
+    EXPECT_EQ(open("acme/a.csv").response.status, 403);
+    dir_.write("keys", "rubbish");
+    EXPECT_EQ(open("acme/a.csv").response.status, 403);
+    dir_.write("keys", "k2 " + std::string(32, 'a') + "\nk " + to_hex_text("0123456789abcdef"));
+    EXPECT_EQ(open("acme/a.csv").response.status, 200);
+    dir_.write("keys", "rubbish");  // The last good ones go on.
+    EXPECT_EQ(open("acme/a.csv").response.status, 200);
 }
 
 }  // namespace

@@ -2,8 +2,14 @@
 
 namespace export_worker::testing {
 
-std::string vectors_directory() { return EXPORT_WORKER_VECTORS_DIR; }
-std::string fixtures_directory() { return EXPORT_WORKER_FIXTURES_DIR; }
-std::string probe_program() { return EXPORT_WORKER_PROBE_PROGRAM; }
+std::string vectors_directory() {
+    return EXPORT_WORKER_VECTORS_DIR;
+}
+std::string fixtures_directory() {
+    return EXPORT_WORKER_FIXTURES_DIR;
+}
+std::string probe_program() {
+    return EXPORT_WORKER_PROBE_PROGRAM;
+}
 
 }  // namespace export_worker::testing

@@ -1,5 +1,5 @@
-// Where a build tree has what tests use. In one source file of its own: a path that every test was compiled with would make
-// every checkout compile every test anew.
+// Where a build tree has what tests use. In one source file of its own: a path that every test was
+// compiled with would make every checkout compile every test anew.
 #pragma once
 
 #include <string>

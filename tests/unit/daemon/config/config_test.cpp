@@ -32,9 +32,10 @@ TEST(Config, ReadsEverySection) {
     EXPECT_EQ(config->server_workers, 2U);
     EXPECT_EQ(config->data_socket_mode, 0666U);
     EXPECT_EQ(config->export_store, "files");
-    EXPECT_EQ(config->export_root, "/srv/exports");
+    EXPECT_EQ(config->stores[1].values.at("root"), "/srv/exports");
     ASSERT_EQ(config->stores.size(), 2U);
     EXPECT_EQ(config->stores[0].values.at("link_lifetime_s"), "900");
+    EXPECT_EQ(config->stores[0].credentials.at("access_key_id"), "AKIA");
     EXPECT_FALSE(config->stores[0].values.contains("access_key_id"));
     EXPECT_EQ(config->plugins[0].values.at("colour"), "blue");
 }
@@ -45,8 +46,10 @@ TEST(Config, RefusesWhatCannotWork) {
     EXPECT_NE(error_of("[daemon]\nstate_dir = /x\n").find("exports need a place to go"),
               std::string::npos);
     EXPECT_EQ(error_of("[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n"), "");
-    EXPECT_NE(error_of(kGood + "[export]\nstore = bucket\n").find("kind = local"),
-              std::string::npos);
+    EXPECT_EQ(error_of(kGood + "[export]\nstore = bucket\n"), "");
+    EXPECT_NE(
+        error_of(kGood + "[export]\nstore = nowhere\n").find("kind = local, s3, gcs or azure"),
+        std::string::npos);
     EXPECT_NE(error_of(kGood + "[daemn]\nx = 1\n").find("[daemn]"), std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir=/x\nworkers=many\n[export]\nworkers=0\n")
                   .find("from 1 to 64"),
@@ -55,12 +58,12 @@ TEST(Config, RefusesWhatCannotWork) {
                   .find("octal"),
               std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=ftp\n")
-                  .find("expected one of local, s3"),
+                  .find("expected one of local, s3, gcs, azure, cloudfront"),
               std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir=/"
                        "x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregion=x\nprefix="
                        "merchant\naccess_key_id=a\nsecret_access_key_file=/k\n")
-                  .find("s3://BUCKET/"),
+                  .find("s3://NAME/"),
               std::string::npos);
     EXPECT_NE(
         error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[store.a]\nkind=s3\nregoin=x\n")
@@ -69,31 +72,6 @@ TEST(Config, RefusesWhatCannotWork) {
     EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[plugin.p]\nfile=p.so\n")
                   .find("absolute"),
               std::string::npos);
-}
-
-model::StoreSettings local_store(const std::string& key_file) {
-    model::StoreSettings store;
-    store.name = "files";
-    store.kind = "local";
-    store.key_file = key_file;
-    return store;
-}
-
-TEST(Credentials, AreReadFromFilesAndNeverRepeatedInErrors) {
-    const TempDir dir;
-    const auto good = credentials::CredentialStore::load(
-        {local_store(dir.write("k", "k1 " + std::string(32, 'a') + "\n"))});
-    ASSERT_TRUE(good);
-    EXPECT_EQ(good->find("files")->key_id, "k1");
-    EXPECT_EQ(good->find("other"), nullptr);
-    for (const std::string& file : {dir / "missing", dir.write("short", "k1 c0ffee\n"),
-                                    dir.write("open", "k1 " + std::string(32, 'a'), 0644)}) {
-        const auto bad = credentials::CredentialStore::load({local_store(file)});
-        ASSERT_FALSE(bad) << file;
-        EXPECT_NE(bad.error().message.find("[store.files]"), std::string::npos);
-        EXPECT_NE(bad.error().message.find(file), std::string::npos);
-        EXPECT_EQ(bad.error().message.find("c0ffee"), std::string::npos);
-    }
 }
 
 TEST(Config, ReloadsHaveBoundsAndDefaults) {
@@ -119,28 +97,54 @@ TEST(Config, ReloadsHaveBoundsAndDefaults) {
     }
 }
 
-TEST(Credentials, S3ComesFromFilesOrTheEnvironment) {
-    const TempDir dir;
-    model::StoreSettings store;
-    store.name = "b";
-    store.kind = "s3";
-    store.credentials_source = "static";
-    store.access_key_id = "AKIA";
-    store.secret_key_file = dir.write("s", "secret\n");
-    store.session_token_file = dir.write("t", "token");
-    const auto good = credentials::CredentialStore::load({store});
-    ASSERT_TRUE(good);
-    EXPECT_EQ(good->find("b")->secret, "secret");
-    EXPECT_EQ(good->find("b")->session_token, "token");
-    store.credentials_source = "environment";
-    ::unsetenv("AWS_ACCESS_KEY_ID");
-    EXPECT_NE(credentials::CredentialStore::load({store}).error().message.find("AWS_ACCESS_KEY_ID"),
-              std::string::npos);
-    ::setenv("AWS_ACCESS_KEY_ID", "E", 1);
-    ::setenv("AWS_SECRET_ACCESS_KEY", "S", 1);
-    EXPECT_EQ(credentials::CredentialStore::load({store})->find("b")->key_id, "E");
-    ::unsetenv("AWS_ACCESS_KEY_ID");
-    ::unsetenv("AWS_SECRET_ACCESS_KEY");
+// Each kind with the least it needs, and a word of what is refused.
+TEST(Config, KnowsEveryKindOfStore) {
+    const std::string daemon = "[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n[store.a]\n";
+    for (const std::string store :
+         {"kind = s3\nprefix = s3://merchant/\nregion = eu-central-1\ncredentials = default\n",
+          "kind = s3\nprefix = s3://merchant/deep/\nregion = auto\ncredentials = instance\n"
+          "metadata_endpoint = http://127.0.0.1:1\nendpoint = https://r2.example\npart_mib = 16\n",
+          "kind = gcs\nprefix = gs://merchant/\n",
+          "kind = gcs\nprefix = gs://merchant/\nstyle = bucket_bound\n"
+          "public_endpoint = https://files.example.com\ncredentials = hmac\naccess_key_id = G\n"
+          "secret_access_key_file = /s\n",
+          "kind = azure\nprefix = az://exports/\naccount = acct\naccount_key_file = /k\n",
+          "kind = azure\nprefix = az://exports/\naccount = acct\ncredentials = connection_string\n",
+          "kind = cloudfront\nbase_url = https://d1.cloudfront.net\nprefix = s3://merchant/\n"
+          "key_pair_id = K1\nprivate_key_file = /k\nhash = SHA1\nlink_window_s = 60\n"})
+        EXPECT_EQ(error_of(daemon + store), "");
+    for (const auto& [store, word] : std::vector<std::pair<std::string, std::string>>{
+             {"kind = s3\nprefix = s3://m/../x/\nregion = r\ncredentials = default\n", "prefix"},
+             {"kind = s3\nprefix = gs://merchant/\nregion = r\ncredentials = default\n", "s3://"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = magic\n",
+              "web_identity"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = default\n"
+              "addressing = diagonal\n",
+              "virtual, path"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = default\n"
+              "endpoint = http://10.0.0.1:9000\n",
+              "addressing = path"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = default\n"
+              "link_lifetime_s = 604800\nlink_window_s = 60\n",
+              "link_window_s"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = default\n"
+              "expiry_policy = hope\n",
+              "refresh-first"},
+             {"kind = s3\nprefix = s3://merchant/\nregion = r\ncredentials = default\n"
+              "part_mib = 4\n",
+              "5 to 64"},
+             {"kind = gcs\nprefix = gs://merchant/\nstyle = bucket_bound\n", "public_endpoint"},
+             {"kind = azure\nprefix = az://exports/\naccount_key_file = /k\n", "account"},
+             {"kind = azure\nprefix = az://exports/\naccount = a\naccount_key_file = k\n",
+              "absolute"},
+             {"kind = cloudfront\nbase_url = d1.cloudfront.net\nkey_pair_id = K\n"
+              "private_key_file = /k\n",
+              "http"},
+             {"kind = cloudfront\nbase_url = https://d1\nkey_pair_id = K\nprivate_key_file = /k\n"
+              "prefix = s3://bucket\n",
+              "slash"}})
+        EXPECT_NE(error_of(daemon + store).find(word), std::string::npos)
+            << store << error_of(daemon + store);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/hex.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -55,8 +56,9 @@ protected:
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
-    files::LocalFileStore files_ = std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), &files_};
+    std::unique_ptr<files::LocalFileStore> files_ =
+        std::move(*files::LocalFileStore::open(dir_ / "exports"));
+    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get()};
     ExportService service_{*jobs_, *catalog_, [] {}};
     std::atomic<bool> stopping_{false};
 };
@@ -136,8 +138,8 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     // A crash after the rename and before the commit: the file is there, nothing points to it.
     ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/orphan.csv"));
     {
-        auto file = files_.create("acme/orphan.csv");
-        ASSERT_TRUE(std::move(*file).commit());
+        auto file = files_->create({"acme/orphan.csv", "text/csv", 0});
+        ASSERT_TRUE((*file)->commit());
     }
     EXPECT_EQ(files(), 1U);
     ASSERT_TRUE(recover(parts_));
@@ -146,6 +148,42 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     EXPECT_EQ(find(id).status, JobStatus::kPending);
     EXPECT_EQ(run(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
+}
+
+// A file that turned up after its attempt had been cleaned up, as an upload whose answer was lost
+// can.
+TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
+    const auto id = submit({{"format", "csv"}});
+    ASSERT_EQ(run(id).status, JobStatus::kCompleted);
+    const auto put = [&](const std::string& key) {
+        auto file = files_->create({key, "text/csv", 0});
+        ASSERT_TRUE((*file)->commit());
+    };
+    put("acme/" + id + ".7.csv");
+    put("acme/unknown-job.1.csv");  // Of another daemon, for all this one knows.
+    put("acme/notes.txt");
+    EXPECT_EQ(files(), 4U);
+    clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
+    const auto young = sweep(parts_, std::chrono::seconds(3600));
+    ASSERT_TRUE(young);
+    EXPECT_EQ(young->orphans, 0U);
+    EXPECT_EQ(young->kept, 4U);
+    clock_.advance(std::chrono::seconds(3601));
+    const auto old = sweep(parts_, std::chrono::seconds(3600));
+    ASSERT_TRUE(old);
+    EXPECT_EQ(old->orphans, 1U);
+    EXPECT_EQ(old->kept, 3U);
+    EXPECT_EQ(files(), 3U);
+}
+
+TEST_F(ExportRunnerTest, SweepLeavesAloneWhatIsBeingWritten) {
+    submit({{"format", "csv"}});
+    const auto job = jobs_->claim();
+    ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/running.csv"));
+    EXPECT_EQ(sweep(parts_, std::chrono::seconds(0))->unpublished, 0U);
+    ASSERT_TRUE(jobs_->release((*job)->lease));
+    EXPECT_EQ(sweep(parts_, std::chrono::seconds(0))->unpublished, 1U);
+    EXPECT_TRUE(jobs_->unpublished_files()->empty());
 }
 
 TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
@@ -163,7 +201,7 @@ TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
 }
 
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
-    ExportWorkers workers(parts_);
+    ExportWorkers workers(parts_, std::chrono::seconds(3600), std::chrono::seconds(3600));
     workers.start(2);
     std::vector<std::string> ids;
     for (int index = 0; index < 6; ++index) {

@@ -5,7 +5,6 @@
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "base/limits.hpp"
-#include "daemon/files/file_url.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::files {
@@ -13,18 +12,21 @@ namespace {
 
 using testing::TempDir;
 
+std::unique_ptr<LocalFileStore> open_store(const std::string& root) {
+    return std::move(*LocalFileStore::open(root));
+}
+
 TEST(LocalFileStore, AFileAppearsOnlyWhenCommitted) {
     const TempDir dir;
-    const auto store = LocalFileStore::open(dir / "x y/");
-    ASSERT_TRUE(store) << store.error().message;
-    auto file = store->create("acme/1.csv");
+    const auto store = open_store(dir / "x y/");
+    auto file = store->create({"acme/1.csv", "text/csv", 0});
     ASSERT_TRUE(file);
     const std::string text = "hello " + std::string(2 * limits::kFileWriteBufferBytes, 'x');
-    ASSERT_TRUE(file->append("hello "));
-    ASSERT_TRUE(file->append(std::string_view(text).substr(6)));
+    ASSERT_TRUE((*file)->append("hello "));
+    ASSERT_TRUE((*file)->append(std::string_view(text).substr(6)));
     EXPECT_FALSE(std::filesystem::exists(dir / "x y/acme/1.csv"));
     EXPECT_TRUE(std::filesystem::exists(dir / "x y/acme/1.csv.part"));
-    const auto receipt = std::move(*file).commit();
+    const auto receipt = (*file)->commit();
     ASSERT_TRUE(receipt);
     EXPECT_EQ(testing::read_text(dir / "x y/acme/1.csv"), text);
     EXPECT_EQ(receipt->bytes, text.size());
@@ -35,8 +37,8 @@ TEST(LocalFileStore, AFileAppearsOnlyWhenCommitted) {
 
 TEST(LocalFileStore, AnAbandonedFileLeavesNothing) {
     const TempDir dir;
-    const auto store = LocalFileStore::open(dir / "x");
-    { ASSERT_TRUE(store->create("acme/1.csv")); }
+    const auto store = open_store(dir / "x");
+    { ASSERT_TRUE(store->create({"acme/1.csv", "text/csv", 0})); }
     EXPECT_TRUE(std::filesystem::is_empty(dir / "x/acme"));
 }
 
@@ -45,7 +47,7 @@ TEST(LocalFileStore, OpenSweepsPartsAndOnlyThose) {
     std::filesystem::create_directories(dir / "x/acme");
     dir.write("x/acme/1.csv.part", "half");
     dir.write("x/acme/2.csv", "whole");
-    const auto store = LocalFileStore::open(dir / "x");
+    const auto store = open_store(dir / "x");
     EXPECT_EQ(store->parts_swept(), 1U);
     EXPECT_FALSE(std::filesystem::exists(dir / "x/acme/1.csv.part"));
     EXPECT_TRUE(std::filesystem::exists(dir / "x/acme/2.csv"));
@@ -53,18 +55,19 @@ TEST(LocalFileStore, OpenSweepsPartsAndOnlyThose) {
 
 TEST(LocalFileStore, NeverReplacesAFile) {
     const TempDir dir;
-    const auto store = LocalFileStore::open(dir / "x");
-    auto file = store->create("acme/1.csv");
+    const auto store = open_store(dir / "x");
+    auto file = store->create({"acme/1.csv", "text/csv", 0});
     dir.write("x/acme/1.csv", "precious");
-    EXPECT_FALSE(std::move(*file).commit());
+    EXPECT_FALSE((*file)->commit());
     EXPECT_EQ(testing::read_text(dir / "x/acme/1.csv"), "precious");
 }
 
 TEST(LocalFileStore, RefusesKeysThatLeaveTheRoot) {
     const TempDir dir;
-    const auto store = LocalFileStore::open(dir / "x");
+    const auto store = open_store(dir / "x");
     for (const char* bad : {"", "/etc/passwd", "../x", "a/../../b", "a/./b"}) {
-        EXPECT_EQ(store->create(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+        EXPECT_EQ(store->create({bad, "text/csv", 0}).error().code, ErrorCode::kInvalidArgument)
+            << bad;
         EXPECT_FALSE(store->remove(bad)) << bad;
     }
     EXPECT_FALSE(LocalFileStore::open("relative"));
@@ -72,13 +75,31 @@ TEST(LocalFileStore, RefusesKeysThatLeaveTheRoot) {
 
 TEST(LocalFileStore, RemoveSaysWhetherThereWasOne) {
     const TempDir dir;
-    const auto store = LocalFileStore::open(dir / "x");
+    const auto store = open_store(dir / "x");
     {
-        auto file = store->create("a/1");
-        ASSERT_TRUE(std::move(*file).commit());
+        auto file = store->create({"a/1", "text/csv", 0});
+        ASSERT_TRUE((*file)->commit());
     }
     EXPECT_TRUE(*store->remove("a/1"));
     EXPECT_FALSE(*store->remove("a/1"));
+}
+
+TEST(LocalFileStore, ListsFinishedFilesOnly) {
+    const TempDir dir;
+    const auto store = open_store(dir / "x");
+    for (const char* key : {"a/1.csv", "b/2.csv"}) {
+        auto file = store->create({key, "text/csv", 0});
+        ASSERT_TRUE((*file)->commit());
+    }
+    const auto half = store->create({"a/3.csv", "text/csv", 0});
+    std::vector<std::string> keys;
+    ASSERT_TRUE(store->list([&](const ListedFile& file) -> Result<void> {
+        keys.push_back(file.key);
+        EXPECT_GT(file.modified_unix_s, 1'700'000'000);
+        return {};
+    }));
+    std::ranges::sort(keys);
+    EXPECT_EQ(keys, (std::vector<std::string>{"a/1.csv", "b/2.csv"}));
 }
 
 }  // namespace

@@ -233,13 +233,20 @@ TEST_P(JobStoreConformance, UnpublishedFilesAreKnownUntilForgotten) {
     submit();
     const ClaimedJob job = claim();
     ASSERT_TRUE(store_->intend_file(job.lease, "acme/orphan.csv"));
+    EXPECT_TRUE(store_->unpublished_files()->empty());  // Its attempt still runs.
+    ASSERT_TRUE(store_->release(job.lease));
     const auto files = store_->unpublished_files();
     ASSERT_EQ(files->size(), 1U);
     EXPECT_EQ((*files)[0].key, "acme/orphan.csv");
+    EXPECT_FALSE(*store_->is_orphan("acme/orphan.csv", job.lease.job_id));
     ASSERT_TRUE(store_->forget_file("acme/orphan.csv"));
     EXPECT_TRUE(store_->unpublished_files()->empty());
-    ASSERT_TRUE(finish(job));
-    ASSERT_TRUE(store_->forget_file(completion(job).file.key));  // Live: not forgotten.
+    EXPECT_TRUE(*store_->is_orphan("acme/orphan.csv", job.lease.job_id));
+    EXPECT_FALSE(*store_->is_orphan("acme/orphan.csv", "no-such-job"));
+    const ClaimedJob again = claim();
+    ASSERT_TRUE(finish(again));
+    EXPECT_FALSE(*store_->is_orphan(completion(again).file.key, again.lease.job_id));
+    ASSERT_TRUE(store_->forget_file(completion(again).file.key));  // Live: not forgotten.
     model::JobFile file;
     ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), job.lease.job_id, file));
     EXPECT_EQ(file.status, "completed");

@@ -1,0 +1,35 @@
+// Export files in a bucket or container.
+//
+// KEY_PREFIX/ORGANIZATION/JOB.EPOCH.csv. A file of at most one part goes up in one request at
+// commit(); a larger one in parts, of which one at a time is in memory. A crash leaves parts nobody
+// sees, or an object no job points to: remove() takes both away.
+#pragma once
+
+#include <string>
+
+#include "daemon/files/file_store.hpp"
+#include "daemon/files/object_requests.hpp"
+
+namespace export_worker::files {
+
+class ObjectFileStore final : public FileStore {
+public:
+    explicit ObjectFileStore(ObjectStoreParts parts) : parts_(std::move(parts)) {}
+
+    Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
+    Result<bool> remove(const model::FileKey& key) override;
+    Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
+    std::string where() const override { return parts_.store.location + parts_.store.key_prefix; }
+
+private:
+    [[nodiscard]] Result<std::string> object_key(const model::FileKey& key) const;
+
+    const ObjectStoreParts parts_;
+};
+
+// The size of a part for a file of about `bytes_estimate` bytes: `wanted`, or as much more as it
+// takes to stay within half of `parts_max` parts; at most kUploadPartBytesMax.
+[[nodiscard]] std::size_t part_bytes_for(std::uint64_t bytes_estimate, std::size_t wanted,
+                                         std::size_t parts_max);
+
+}  // namespace export_worker::files

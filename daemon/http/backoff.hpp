@@ -1,0 +1,19 @@
+// How long to wait before trying again.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+namespace export_worker::http {
+
+// Full jitter: anything from 0 to kHttpBackoffBase doubled `failures` times, at most
+// kHttpBackoffMax. Source: Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog).
+[[nodiscard]] std::chrono::milliseconds backoff_of(int failures);
+
+// Sleeps that long; false as soon as `stopping` (which may be null) is set.
+[[nodiscard]] bool wait_backoff(int failures, const std::atomic<bool>* stopping);
+
+// Statuses that say "later": 408, 429, 500, 502, 503, 504.
+[[nodiscard]] bool is_worth_retrying(long status);
+
+}  // namespace export_worker::http

@@ -1,0 +1,208 @@
+"""Exports that go to object stores, links minted over HTTP, files fetched with curl from who verifies the signature."""
+import hashlib
+import re
+import signal
+import subprocess
+import unittest
+import urllib.parse
+
+from functional.harness import PATIENCE_S, System, need_node, wait_until
+from functional.stores import S3, Azure
+
+
+class StoreTest:
+    """The same for every store; the emulator says what differs."""
+    emulator_class = None
+    modules = ()
+
+    @classmethod
+    def setUpClass(cls):
+        need_node(*cls.modules)
+        cls.emulator = cls.emulator_class()
+        cls.addClassCleanup(cls.emulator.close)
+
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+
+    def start(self, export="", **store):
+        self.system.extra = f"[export]\nstore = remote\n{export}\n{self.emulator.config(self.system, **store)}"
+        self.system.start()
+        self.key = self.system.make_key()
+
+    def curl(self, url, *arguments):
+        done = subprocess.run(["curl", "-s", "-D", "-", "-o", str(self.system.directory / "download"), "--max-time", "60",
+                               *arguments, url], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        status = int(re.match(r"HTTP/1.1 (\d+)", done.stdout).group(1))
+        headers = {name.lower(): value.strip() for name, value in re.findall(r"(?m)^([\w-]+): (.*)$", done.stdout)}
+        return status, headers, (self.system.directory / "download").read_bytes()
+
+    def mint(self, job):
+        response = self.system.mint(job, self.key)
+        self.assertEqual(response.status, 200, response.body)
+        return response.json
+
+    def export(self, **request):
+        job = self.system.submit(self.key, **request)
+        ended = wait_until("the export to end", lambda: self.system.job_when(job, "completed", "failed"), PATIENCE_S * 3)
+        self.assertEqual(ended["status"], "completed", ended["error_message"])
+        return ended
+
+    def check(self, job):
+        metadata = self.system.ctl_json("job", "show", job["job_id"])["metadata"]
+        link = self.mint(job["job_id"])
+        status, headers, body = self.curl(link["download_url"])
+        self.assertEqual(status, 200, body[:500])
+        self.assertEqual(hashlib.sha256(body).hexdigest(), metadata["sha256"])
+        self.assertEqual(len(body), metadata["bytes"])
+        return link, headers
+
+    def test_a_small_export_from_upload_to_download(self):
+        self.start()
+        self.system.import_generated(50)
+        job = self.export(format="csv", filename="products of today.csv")
+        link, headers = self.check(job)
+        self.assertEqual(link["filename"], "products of today.csv")
+        self.assertEqual(headers["content-disposition"], 'attachment; filename="products of today.csv"')
+        self.assertIn("text/csv", headers["content-type"])
+        self.assertIn(f"acme/{job['job_id']}.1.csv", " ".join(self.emulator.objects()))
+
+    def test_a_name_in_any_script_arrives(self):
+        self.start()
+        self.system.import_generated(5)
+        link, headers = self.check(self.export(format="csv", filename="Prix (été) – 50% «A»'s!*.csv"))
+        self.assertEqual(link["filename"], "Prix (été) – 50% «A»'s!*.csv")
+        self.assertIn("filename*=UTF-8''Prix%20%28%C3%A9t%C3%A9%29%20%E2%80%93%2050%25%20%C2%ABA%C2%BB%27s!%2A.csv",
+                      headers["content-disposition"])
+
+    def test_a_large_export_goes_up_in_parts(self):
+        self.start(part_mib=5)
+        self.system.import_generated(40_000)
+        job = self.export(format="jsonl")
+        metadata = self.system.ctl_json("job", "show", job["job_id"])["metadata"]
+        self.assertGreater(metadata["bytes"], 11 * 1024 * 1024)  # At least three parts.
+        self.check(job)
+
+    def test_a_link_that_was_touched_is_refused(self):
+        self.start()
+        self.system.import_generated(5)
+        url = self.mint(self.export(format="csv")["job_id"])["download_url"]
+        parts = urllib.parse.urlsplit(url)
+        query = urllib.parse.parse_qsl(parts.query)
+        signature = next(i for i, (name, _) in enumerate(query) if name in ("X-Amz-Signature", "sig"))
+        for index, (name, value) in enumerate(query):
+            touched = list(query)
+            flipped = ("A" if value[0] != "A" else "B") + value[1:]
+            touched[index] = (name, flipped)
+            status, _, body = self.curl(parts._replace(query=urllib.parse.urlencode(touched, quote_via=urllib.parse.quote)).geturl())
+            self.assertIn(status, (400, 403), (name, body[:300]))
+        touched = [pair for i, pair in enumerate(query) if i != signature]
+        status, _, _ = self.curl(parts._replace(query=urllib.parse.urlencode(touched, quote_via=urllib.parse.quote)).geturl())
+        self.assertIn(status, (400, 403, 404))
+        other_file = parts._replace(path=parts.path.replace(".1.csv", ".2.csv")).geturl()
+        self.assertIn(self.curl(other_file)[0], (403, 404))
+
+    def test_a_link_ends_when_it_says(self):
+        self.start(link_lifetime_s=2)
+        self.system.import_generated(5)
+        link = self.mint(self.export(format="csv")["job_id"])
+        self.assertEqual(link["expires_in_seconds"], 2)
+        self.assertEqual(self.curl(link["download_url"])[0], 200)
+        wait_until("the link to end", lambda: self.curl(link["download_url"])[0] in (400, 401, 403))
+
+    def test_a_window_gives_the_same_link_again(self):
+        self.start(link_window_s=3600)
+        self.system.import_generated(5)
+        job = self.export(format="csv")["job_id"]
+        first, second = self.mint(job), self.mint(job)
+        if first["download_url"] != second["download_url"]:  # The hour has just turned: it does so once.
+            first, second = second, self.mint(job)
+        self.assertEqual(first["download_url"], second["download_url"])
+        self.assertGreaterEqual(second["expires_in_seconds"], 900)
+        self.assertEqual(self.curl(first["download_url"])[0], 200)
+
+    def test_explain_shows_what_was_signed_and_only_to_operators(self):
+        self.start()
+        self.system.import_generated(5)
+        job = self.export(format="csv")["job_id"]
+        explained = self.system.ctl_json("link", job, "--explain")
+        self.assertEqual(self.curl(explained["download_url"])[0], 200)
+        self.assertEqual(explained["explanation"]["store"], "remote")
+        self.assertIn(f"acme/{job}.1.csv", explained["explanation"]["string_to_sign"] + explained["explanation"]["canonical_request"])
+        for_people = self.system.ctl("link", job, "--explain").stdout
+        self.assertIn("string_to_sign:\n", for_people)
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        self.assertEqual(wire.call("download_url.explain", {"job_id": job}, self.key)["error"]["code"], "permission_denied")
+
+    def test_kill_9_in_the_middle_of_an_upload_leaves_one_file(self):
+        self.start(part_mib=5)
+        self.system.import_generated(60_000)
+        job = self.system.submit(self.key, format="jsonl")
+        wait_until("the upload to be under way",
+                   lambda: self.system.ctl_json("job", "show", job)["processed_items"] > 15_000)
+        self.system.daemon.stop(signal.SIGKILL)
+        self.system.start_daemon()
+        wait_until("the shim to see it again", lambda: self.system.http("GET", "/readyz").status == 200)
+        wait_until("the job to be done", lambda: self.system.job_when(job, "completed"), PATIENCE_S * 3)
+        self.check({"job_id": job})
+        self.assertEqual(len([o for o in self.emulator.objects() if job in o]), 1)
+
+    def test_a_store_that_is_away_fails_the_attempt_and_not_the_daemon(self):
+        self.start()
+        self.system.import_generated(5)
+        self.system.secret("s3_secret", "wrong\n")
+        self.system.secret("azure_key", "d3Jvbmc=\n")
+        wait_until("the wrong key to be taken", lambda: "new credentials" in self.system.daemon.text())
+        job = self.system.submit(self.key, format="csv")
+        failed = wait_until("the job to fail", lambda: self.system.job_when(job, "failed"), PATIENCE_S * 2)
+        self.assertRegex(failed["error_message"], r"40[13]")
+        self.assertNotIn("ignature=", failed["error_message"])
+
+
+class S3Test(StoreTest, unittest.TestCase):
+    emulator_class = S3
+    modules = ("s3rver", "@smithy/signature-v4")
+
+    def test_the_sweep_deletes_orphans_and_nothing_else(self):
+        self.start(export="sweep_interval_s = 1\norphan_grace_s = 1\n")
+        self.system.import_generated(5)
+        job = self.export(format="csv")["job_id"]
+        orphan, stranger = f"exports/acme/{job}.7.csv", "exports/acme/somebody-elses.1.csv"
+        self.emulator.put_beside(orphan, b"late")
+        self.emulator.put_beside(stranger, b"mine")
+        wait_until("the orphan to be swept", lambda: orphan not in self.emulator.objects())
+        self.assertIn(stranger, self.emulator.objects())
+        self.assertIn(f"exports/acme/{job}.1.csv", self.emulator.objects())
+
+    def test_other_spellings_of_a_location_are_the_same_object(self):
+        self.start()
+        self.system.import_generated(5)
+        job = self.export(format="csv")["job_id"]
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        def link_to(file_url):
+            made = wire.call("jobs.create", {"job_type": "export", "total_items": 0}, self.key)["result"]["job_id"]
+            wire.call("jobs.report_progress", {"job_id": made, "mark_completed": True, "metadata_patch": {"file_url": file_url}}, self.key)
+            return self.system.mint(made, self.key)
+        key = f"exports/acme/{job}.1.csv"
+        for spelling in (f"s3://{S3.bucket}/{key}", f"http://127.0.0.1:{self.emulator.port}/{S3.bucket}/{key}",
+                         f"http://127.0.0.1:{self.emulator.port}/{S3.bucket}/{key.replace('exports', '%65xports')}"):
+            response = link_to(spelling)
+            self.assertEqual(response.status, 200, (spelling, response.body))
+            self.assertEqual(self.curl(response.json["download_url"])[0], 200)
+        for refused in (f"s3://{S3.bucket}/exports/other/{job}.1.csv", f"s3://{S3.bucket}/{key}/../x", f"s3://elsewhere/{key}",
+                        f"http://127.0.0.1:{self.emulator.port}/{S3.bucket}/{key}?versionId=1"):
+            response = link_to(refused)
+            self.assertEqual(response.status, 409, (refused, response.body))
+            self.assertIn("cannot be signed", response.json["detail"])
+
+
+class AzureTest(StoreTest, unittest.TestCase):
+    emulator_class = Azure
+    modules = ("azurite",)
+
+
+if __name__ == "__main__":
+    unittest.main()

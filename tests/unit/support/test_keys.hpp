@@ -1,0 +1,83 @@
+// Private keys for tests; they open nothing anywhere.
+#pragma once
+
+namespace export_worker::testing {
+
+// RSA with 2048 bits, in PKCS#8 and, the same key, in PKCS#1.
+inline constexpr const char* kRsaKey = R"(-----BEGIN PRIVATE KEY-----
+MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQDGdgNXeiTRyqO4
+Tezkifqeyo+UQONQgMCCqgZUIdb0OCW74kmMLpV8Rq5TbCBYDxrKpYI8uAMhqqzX
+Ga6pXTFSKC8zhgma1W6cWTWVCUHdg6b6gAMQVUTC31NjzCLMx2BJZtew/tyYzTDI
+8EyDqGSmxPviTmNo2o7o1p+jMQ1hbS/I3GO+8mN4XG9/5qYHLJ7aEjh06jPdTQhI
+1queZbzaeBQ7JZGmT3uqW1gIXLi7W04YnJ7mesnXtCh74KE1tgr6ULnaKleD83Q6
+8m0vHB4e/BtAAqTF8UwlyeIto1WkiLqGLe3q5+f+yhso0ICrziOf1E7evCyKFRNu
+MnxibHvXAgMBAAECggEAMTBj4KUmBhd/H7m0uupWA1B6aMjybmwTCu/AVM70W6Ck
+/Z33E7ciFuTf5U5Z7+mCfvKpxonnQMtwPnofl9vA0zehh1gz/jvjR/42cSOTvycX
+1mOvHre7rL80iHo6r93EyDykvjpVC8xjyJICrOkqVUlikvNR4VW2cRBtDcIlKl25
+Z2vlzvQ/u+7iV+sVV97QVXGKpOaiClJIOjvpV9J9Omq8sFvzizl7ZJjW6Oz+PJdI
+PtAa6rqoAtZBO3BStAgLZiKGy77SuXthdTgDW+/sxNCsyJBXsHqQSwZ2451OkRLO
+BbS3epCQve2qJYA4r5xALFhQ6XxGJ7FPB4hHC2DsYQKBgQDlWfki9CEn2uGMeUqW
+WnjfXhToSFXHu8LHk60fd1IonMCcMLexcIXvXwsFVXc4K3FtMZ6/qzsUZGDREfdN
+9QZogGXTPd+TBjAMXa5SLe1GWWBoiIG/fMHa5+wXgw/5GBmZdHDTt8cO4B/dzDLV
+oYP5khaKKO08jGPtqG4RcmSP4QKBgQDdhTULbkPSa9Fj0iUtpK2A9bMAsFCDSIyZ
+qmNWttPUFkD5fDccXyhDwcFo7qUObwec1S1ckQ/NUcCS788NAQzxmOU0YfAvwgbY
+J2Dr9Bb2hiihtznIJ/N4f3C3jk6EsQoArph/GYJuHcit4vsrjxn7JF9+uPUbOLrm
+SwvHSiXitwKBgQDGNzxaOSNujnzgKvOLfiV45parKdj5Bg0Q71BwIW+gKdlNI82e
+TOF0P3AG7BZdNS6ScJAClro4pYgHKL/TYDBpoI5gQtk29+IOzeganhay9gucTF3W
+YLwptMcWiu8DGREGztu0HuCquojP5+sHNtAYoWlZfoWKDstOWoLGEVdYAQKBgQCt
+KVnjy5gcvsd5vmXtnhM7AdWhrjHhzi6KWJU6zcQcwCCeZak29nOlM6qa+iHwfH54
+7HN/Lq4pk8RzmB5EThPuL9TL89srmgJ7qZysFax1nT3Z3D7A5en+wbA87HMYasQk
+8Fao1CoPJh0fQJWS4VQv66jyiGahluES8IsOiDnBVQKBgQCMRa3y03VqYpN2pPeT
+YzDdHWizdq7sLkH80R5syjuwubkaY4LHoSIaDC+lV0u8qQHEZHwJGpl+p/OyUSGU
+9FBFlJH1jI+gp6rrl5bVh5SZwj8UVWrglRgh+2rVhDGGDAo2scvRWptpe8ZbIjMR
+K+O/baOshz/WhWIORO+WUig9mA==
+-----END PRIVATE KEY-----
+)";
+inline constexpr const char* kRsaKeyPkcs1 = R"(-----BEGIN RSA PRIVATE KEY-----
+MIIEpQIBAAKCAQEAxnYDV3ok0cqjuE3s5In6nsqPlEDjUIDAgqoGVCHW9Dglu+JJ
+jC6VfEauU2wgWA8ayqWCPLgDIaqs1xmuqV0xUigvM4YJmtVunFk1lQlB3YOm+oAD
+EFVEwt9TY8wizMdgSWbXsP7cmM0wyPBMg6hkpsT74k5jaNqO6NafozENYW0vyNxj
+vvJjeFxvf+amByye2hI4dOoz3U0ISNarnmW82ngUOyWRpk97qltYCFy4u1tOGJye
+5nrJ17Qoe+ChNbYK+lC52ipXg/N0OvJtLxweHvwbQAKkxfFMJcniLaNVpIi6hi3t
+6ufn/sobKNCAq84jn9RO3rwsihUTbjJ8Ymx71wIDAQABAoIBADEwY+ClJgYXfx+5
+tLrqVgNQemjI8m5sEwrvwFTO9FugpP2d9xO3Ihbk3+VOWe/pgn7yqcaJ50DLcD56
+H5fbwNM3oYdYM/4740f+NnEjk78nF9Zjrx63u6y/NIh6Oq/dxMg8pL46VQvMY8iS
+AqzpKlVJYpLzUeFVtnEQbQ3CJSpduWdr5c70P7vu4lfrFVfe0FVxiqTmogpSSDo7
+6VfSfTpqvLBb84s5e2SY1ujs/jyXSD7QGuq6qALWQTtwUrQIC2Yihsu+0rl7YXU4
+A1vv7MTQrMiQV7B6kEsGduOdTpESzgW0t3qQkL3tqiWAOK+cQCxYUOl8RiexTweI
+Rwtg7GECgYEA5Vn5IvQhJ9rhjHlKllp4314U6EhVx7vCx5OtH3dSKJzAnDC3sXCF
+718LBVV3OCtxbTGev6s7FGRg0RH3TfUGaIBl0z3fkwYwDF2uUi3tRllgaIiBv3zB
+2ufsF4MP+RgZmXRw07fHDuAf3cwy1aGD+ZIWiijtPIxj7ahuEXJkj+ECgYEA3YU1
+C25D0mvRY9IlLaStgPWzALBQg0iMmapjVrbT1BZA+Xw3HF8oQ8HBaO6lDm8HnNUt
+XJEPzVHAku/PDQEM8ZjlNGHwL8IG2Cdg6/QW9oYoobc5yCfzeH9wt45OhLEKAK6Y
+fxmCbh3IreL7K48Z+yRffrj1Gzi65ksLx0ol4rcCgYEAxjc8Wjkjbo584Crzi34l
+eOaWqynY+QYNEO9QcCFvoCnZTSPNnkzhdD9wBuwWXTUuknCQApa6OKWIByi/02Aw
+aaCOYELZNvfiDs3oGp4WsvYLnExd1mC8KbTHForvAxkRBs7btB7gqrqIz+frBzbQ
+GKFpWX6Fig7LTlqCxhFXWAECgYEArSlZ48uYHL7Heb5l7Z4TOwHVoa4x4c4uiliV
+Os3EHMAgnmWpNvZzpTOqmvoh8Hx+eOxzfy6uKZPEc5geRE4T7i/Uy/PbK5oCe6mc
+rBWsdZ092dw+wOXp/sGwPOxzGGrEJPBWqNQqDyYdH0CVkuFUL+uo8ohmoZbhEvCL
+Dog5wVUCgYEAjEWt8tN1amKTdqT3k2Mw3R1os3au7C5B/NEebMo7sLm5GmOCx6Ei
+GgwvpVdLvKkBxGR8CRqZfqfzslEhlPRQRZSR9YyPoKeq65eW1YeUmcI/FFVq4JUY
+Iftq1YQxhgwKNrHL0VqbaXvGWyIzESvjv22jrIc/1oViDkTvllIoPZg=
+-----END RSA PRIVATE KEY-----
+)";
+// EC on P-256, in PKCS#8 and, the same key, in SEC1.
+inline constexpr const char* kEcKey = R"(-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJhMRv/FcSmdvxmzb
+VJNigZf7r9yJVw6+/yIMpTGDk/+hRANCAAQHBquWG1VVn3hnI8TfNUndY6e0zRZi
+OOT2NlbHWAqjNtLxr538d+iUvVY6garpI8SSuCgtbytS6BlyirpD0pYv
+-----END PRIVATE KEY-----
+)";
+inline constexpr const char* kEcKeySec1 = R"(-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEICYTEb/xXEpnb8Zs21STYoGX+6/ciVcOvv8iDKUxg5P/oAoGCCqGSM49
+AwEHoUQDQgAEBwarlhtVVZ94ZyPE3zVJ3WOntM0WYjjk9jZWx1gKozbS8a+d/Hfo
+lL1WOoGq6SPEkrgoLW8rUugZcoq6Q9KWLw==
+-----END EC PRIVATE KEY-----
+)";
+// Ed25519, which nobody here signs with.
+inline constexpr const char* kEd25519Key = R"(-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIIszSwWYEp94sbX7c+0GDB6z7mJX9GC4c6tJTpYYuHA6
+-----END PRIVATE KEY-----
+)";
+
+}  // namespace export_worker::testing
