@@ -3,12 +3,12 @@
 // "AssumeRole credential provider".
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/credentials/credential_source.hpp"
+#include "daemon/credentials/parse.hpp"
 #include "daemon/http/http_client.hpp"
 #include "daemon/http/xml_document.hpp"
 #include "signing/endpoint.hpp"
@@ -20,7 +20,6 @@ namespace {
 using http::HttpAnswer;
 using http::HttpRequest;
 using model::StoreSettings;
-using nlohmann::json;
 
 tl::unexpected<Error> not_set_up(std::string what) {
     return fail(ErrorCode::kFailedPrecondition, std::move(what));
@@ -51,50 +50,10 @@ Result<HttpAnswer> ask(http::HttpClient& client, const HttpRequest& request,
     return answer;
 }
 
-// Checks what was handed out. `expires` is text because every service writes it so.
-Result<Credentials> checked(Credentials credentials, const std::string& expires,
-                            const std::string& who, const Clock& clock) {
-    const auto bad = [&](const std::string& what) {
-        return fail(ErrorCode::kUnavailable, who + ": " + what);
-    };
-    if (credentials.key_id.empty() || credentials.secret.empty())
-        return bad("expected an access key id and a secret in the answer, found none");
-    if (has_control_characters(credentials.key_id) || has_control_characters(credentials.secret) ||
-        has_control_characters(credentials.session_token))
-        return bad("expected text in the answer, found control characters");
-    if (expires.empty()) return credentials;
-    // A fraction of a second, as some services write it, is dropped: earlier is safe.
-    std::string whole = expires;
-    if (const std::size_t dot = whole.find('.'); dot != std::string::npos)
-        whole = whole.substr(0, dot) + "Z";
-    const auto unix_s = parse_iso8601_seconds(whole);
-    if (!unix_s) return bad("expected a time of expiry such as 2026-01-31T12:00:00Z");
-    credentials.expires_unix_us = *unix_s * 1'000'000;
-    if (credentials.expires_unix_us <= clock.unix_us())
-        return bad("the credentials in the answer have expired already, at " + whole);
-    return credentials;
-}
-
-// {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}, of containers and instances alike.
-Result<Credentials> parse_answer(const HttpAnswer& answer, const std::string& who,
-                                 const Clock& clock) {
-    const json object = json::parse(answer.body, nullptr, false);
-    if (!object.is_object())
-        return fail(ErrorCode::kUnavailable, who + ": expected a JSON object in the answer");
-    const auto text = [&](const char* key) {
-        const auto found = object.find(key);
-        return found != object.end() && found->is_string() ? found->get<std::string>()
-                                                           : std::string();
-    };
-    if (const std::string code = text("Code"); !code.empty() && code != "Success")
-        return fail(ErrorCode::kUnavailable, who + ": it says '" + printable(code) + "'");
-    Credentials out;
-    out.key_id = text("AccessKeyId");
-    out.secret = text("SecretAccessKey");
-    out.session_token = text("Token");
-    if (text("Expiration").empty())
-        return fail(ErrorCode::kUnavailable, who + ": Expiration: missing in the answer");
-    return checked(std::move(out), text("Expiration"), who, clock);
+// Says who it was that answered badly.
+Result<Credentials> from(const std::string& who, Result<Credentials> parsed) {
+    if (!parsed) return fail(parsed.error().code, who + ": " + parsed.error().message);
+    return parsed;
 }
 
 class EnvironmentSource : public CredentialSource {
@@ -125,61 +84,12 @@ public:
     }
     Result<Credentials> fetch() override {
         EW_TRY(const std::string text, read_secret_file(path_, limits::kSecretFileBytesMax));
-        EW_TRY(const Keys keys, find_profile(text));
-        const auto value = [&](const char* key) {
-            const auto found = keys.find(key);
-            return found == keys.end() ? std::string() : found->second;
-        };
-        for (const char* other : {"credential_process", "source_profile", "sso_session"}) {
-            if (value("aws_access_key_id").empty() && keys.contains(other)) {
-                return not_set_up(path_ + ": profile '" + printable(profile_) + "' uses " + other +
-                                  "; expected aws_access_key_id and aws_secret_access_key");
-            }
-        }
-        Credentials out;
-        out.key_id = value("aws_access_key_id");
-        out.secret = value("aws_secret_access_key");
-        out.session_token = value("aws_session_token");
-        return checked(std::move(out), value("aws_expiration"),
-                       path_ + ": profile '" + printable(profile_) + "'", clock_);
+        return from(path_, parse_profile(text, profile_, clock_));
     }
     std::string name() const override { return "profile"; }
     std::vector<std::string> files() const override { return {path_}; }
 
 private:
-    using Keys = std::map<std::string, std::string>;
-
-    static std::string_view trimmed(std::string_view text) {
-        const std::size_t begin = text.find_first_not_of(" \t\r");
-        if (begin == std::string_view::npos) return {};
-        return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-    }
-
-    // Read here and not by a general parser: an error must not repeat a line of this file.
-    Result<Keys> find_profile(std::string_view text) const {
-        Keys keys;
-        bool inside = false;
-        bool found = false;
-        for (std::size_t begin = 0; begin < text.size();) {
-            const std::size_t end = std::min(text.find('\n', begin), text.size());
-            const std::string_view line = trimmed(text.substr(begin, end - begin));
-            begin = end + 1;
-            if (line.empty() || line[0] == '#' || line[0] == ';') continue;
-            if (line[0] == '[') {
-                std::string_view name = trimmed(line.substr(1, line.find(']') - 1));
-                if (name.starts_with("profile ")) name = trimmed(name.substr(8));
-                inside = name == profile_;
-                found = found || inside;
-            } else if (const std::size_t equals = line.find('=');
-                       inside && equals != std::string_view::npos) {
-                keys[std::string(trimmed(line.substr(0, equals)))] =
-                    trimmed(line.substr(equals + 1));
-            }
-        }
-        if (!found) return not_set_up(path_ + ": no profile '" + printable(profile_) + "'");
-        return keys;
-    }
-
     std::string path_;
     std::string profile_;
     const Clock& clock_;
@@ -236,22 +146,14 @@ public:
         request.body = body;
         auto answer = client_.send(request);
         if (!answer) return fail(ErrorCode::kUnavailable, "STS: " + answer.error().message);
-        const auto document = http::XmlElement::parse(answer->body);
         if (answer->status != 200) {
+            const auto document = http::XmlElement::parse(answer->body);
             const std::string code = document ? document->text("Error/Code") : "";
             return fail(ErrorCode::kUnavailable, "STS: expected status 200, found " +
                                                      std::to_string(answer->status) + " " +
                                                      printable(code));
         }
-        if (!document) return fail(ErrorCode::kUnavailable, "STS: " + document.error().message);
-        const std::string where = "AssumeRoleWithWebIdentityResult/Credentials/";
-        Credentials out;
-        out.key_id = document->text(where + "AccessKeyId");
-        out.secret = document->text(where + "SecretAccessKey");
-        out.session_token = document->text(where + "SessionToken");
-        const std::string expires = document->text(where + "Expiration");
-        if (expires.empty()) return fail(ErrorCode::kUnavailable, "STS: Expiration: missing");
-        return checked(std::move(out), expires, "STS", clock_);
+        return from("STS", parse_assumed_role(answer->body, clock_));
     }
     std::string name() const override { return "web_identity"; }
     std::vector<std::string> files() const override {
@@ -291,7 +193,7 @@ public:
             return not_set_up("the container's authorization token: expected one line");
         if (!token.empty()) request.headers.emplace_back("Authorization", token);
         EW_TRY(const HttpAnswer answer, ask(client_, request, "the container's service"));
-        return parse_answer(answer, "the container's service", clock_);
+        return from("the container's service", parse_handed_out(answer.body, clock_));
     }
     std::string name() const override { return "container"; }
     std::vector<std::string> files() const override {
@@ -354,7 +256,7 @@ public:
         const std::string role = roles.body.substr(0, roles.body.find('\n'));
         if (role.empty()) return fail(ErrorCode::kUnavailable, who + ": the instance has no role");
         EW_TRY(const HttpAnswer answer, get(path + signing::percent_encode(role)));
-        return parse_answer(answer, who, clock_);
+        return from(who, parse_handed_out(answer.body, clock_));
     }
     std::string name() const override { return "instance"; }
 

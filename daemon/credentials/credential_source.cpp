@@ -1,20 +1,18 @@
 #include "daemon/credentials/credential_source.hpp"
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
-#include "base/base64.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/credentials/parse.hpp"
 #include "signing/local_link.hpp"
 
 namespace export_worker::credentials {
 namespace {
 
 using model::StoreSettings;
-using nlohmann::json;
 
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
@@ -37,6 +35,12 @@ private:
     const std::vector<std::string> files_;
     const Read read_;
 };
+
+// Says where it was that something was wrong.
+Result<Credentials> at(const std::string& where, Result<Credentials> parsed) {
+    if (!parsed) return fail(parsed.error().code, where + ": " + parsed.error().message);
+    return parsed;
+}
 
 Result<Credentials> read_local(const StoreSettings& store) {
     const std::string path = setting(store, "key_file");
@@ -86,73 +90,28 @@ Result<Credentials> read_service_account(const StoreSettings& store) {
                     "expected service_account_file or the variable GOOGLE_APPLICATION_CREDENTIALS");
     }
     EW_TRY(const std::string text, read_secret_file(path, limits::kSecretFileBytesMax));
-    const json object = json::parse(text, nullptr, false);
-    if (!object.is_object()) return refuse(path + ": expected a JSON object");
-    const auto text_of = [&](const char* key) {
-        const auto found = object.find(key);
-        return found != object.end() && found->is_string() ? found->get<std::string>()
-                                                           : std::string();
-    };
-    // Federated and authorized-user files hold nothing that could sign.
-    if (text_of("type") != "service_account") {
-        return refuse(path +
-                      ": expected a service account key (type service_account), found type '" +
-                      printable(text_of("type")) + "'; only a private key can sign links offline");
-    }
-    Credentials out;
-    out.key_id = text_of("client_email");
-    out.secret = text_of("private_key");
-    if (out.key_id.empty()) return refuse(path + ": client_email: missing");
-    if (auto key = crypto::PrivateKey::parse(out.secret); !key)
-        return fail(key.error().code, path + ": private_key: " + key.error().message);
-    return out;
-}
-
-Result<Credentials> account_key(const StoreSettings& store, std::string key,
-                                const std::string& where) {
-    if (!from_base64(key)) return refuse(where + ": expected an account key in base64");
-    Credentials out;
-    out.key_id = store.values.at("account");
-    out.secret = std::move(key);
-    return out;
+    return at(path, parse_service_account(text));
 }
 
 Result<Credentials> read_account_key(const StoreSettings& store) {
     const std::string path = setting(store, "account_key_file");
-    EW_TRY(std::string key, read_one_line_secret(path));
-    return account_key(store, std::move(key), path);
+    EW_TRY(const std::string key, read_one_line_secret(path));
+    return at(path, parse_account_key(key, store.values.at("account")));
 }
 
 Result<Credentials> read_connection_string(const StoreSettings& store) {
     const std::string path = setting(store, "connection_string_file");
-    std::string where = path;
-    std::string text;
-    if (path.empty()) {
-        where = "the variable AZURE_STORAGE_CONNECTION_STRING";
-        text = environment("AZURE_STORAGE_CONNECTION_STRING");
-        if (text.empty())
-            return fail(ErrorCode::kFailedPrecondition,
-                        "expected connection_string_file or " + where);
-    } else {
+    const char* const variable = "AZURE_STORAGE_CONNECTION_STRING";
+    std::string text = environment(variable);
+    if (path.empty() && text.empty()) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    std::string("expected connection_string_file or the variable ") + variable);
+    }
+    if (!path.empty()) {
         EW_TRY(text, read_one_line_secret(path));
     }
-    std::string key;
-    std::string account;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find(';', begin), text.size());
-        const std::string_view part = std::string_view(text).substr(begin, end - begin);
-        const std::size_t equals = std::min(part.find('='), part.size());
-        const std::string_view value = part.substr(std::min(equals + 1, part.size()));
-        if (part.substr(0, equals) == "AccountKey") key = value;
-        if (part.substr(0, equals) == "AccountName") account = value;
-        begin = end + 1;
-    }
-    if (key.empty()) return refuse(where + ": expected AccountKey=... in it");
-    if (account != store.values.at("account")) {
-        return refuse(where + ": expected AccountName=" + store.values.at("account") +
-                      ", the store's account, found '" + printable(account) + "'");
-    }
-    return account_key(store, std::move(key), where);
+    return at(path.empty() ? variable : path,
+              parse_connection_string(text, store.values.at("account")));
 }
 
 std::vector<std::string> without_empty(std::vector<std::string> files) {

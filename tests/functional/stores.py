@@ -74,9 +74,10 @@ secret_access_key_file = {secret}
         root = self.directory / "data" / self.bucket
         return sorted(str(p.relative_to(root)).removesuffix("._S3rver_object") for p in root.rglob("*._S3rver_object"))
 
-    def uploads(self):
+    def received(self):
+        """Bytes of parts that are there."""
         root = self.directory / "data" / self.bucket / "._S3rver_uploads"
-        return sorted(p.name for p in root.iterdir()) if root.exists() else []
+        return sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
 
     def put_beside(self, key, data):
         """An object nobody here has written."""
@@ -122,6 +123,10 @@ account_key_file = {key}
         signature = base64.b64encode(hmac.new(base64.b64decode(self.key), text.encode(), hashlib.sha256).digest()).decode()
         headers["Authorization"] = f"SharedKey {self.account}:{signature}"
         return self.request(method, f"{path}?{urllib.parse.urlencode(query)}", headers)
+
+    def received(self):
+        """Bytes of blocks that are there."""
+        return sum(p.stat().st_size for p in (self.directory / "__blobstorage__").rglob("*") if p.is_file())
 
     def objects(self):
         listed = self.signed("GET", f"/{self.account}/{self.container}", {"restype": "container", "comp": "list"})

@@ -1,5 +1,6 @@
 """Exports that go to object stores, links minted over HTTP, files fetched with curl from who verifies the signature."""
 import hashlib
+import json
 import re
 import signal
 import subprocess
@@ -76,12 +77,21 @@ class StoreTest:
         self.assertIn("filename*=UTF-8''Prix%20%28%C3%A9t%C3%A9%29%20%E2%80%93%2050%25%20%C2%ABA%C2%BB%27s!%2A.csv",
                       headers["content-disposition"])
 
+    def import_large(self, mebibytes):
+        """Few products with much text: large files without long imports."""
+        path = self.system.directory / "large.jsonl"
+        with open(path, "w", encoding="utf-8") as file:
+            for number in range(mebibytes * 32):
+                text = hashlib.sha256(str(number).encode()).hexdigest() * 512  # 32 KiB
+                file.write(json.dumps({"key": f"sku-{number:06}", "productType": "book", "properties": {"description": text}}) + "\n")
+        self.system.ctl("catalog", "import", "--organization", "acme", path)
+
     def test_a_large_export_goes_up_in_parts(self):
         self.start(part_mib=5)
-        self.system.import_generated(40_000)
+        self.import_large(16)
         job = self.export(format="jsonl")
         metadata = self.system.ctl_json("job", "show", job["job_id"])["metadata"]
-        self.assertGreater(metadata["bytes"], 11 * 1024 * 1024)  # At least three parts.
+        self.assertGreater(metadata["bytes"], 15 * 1024 * 1024)  # At least four parts.
         self.check(job)
 
     def test_a_link_that_was_touched_is_refused(self):
@@ -138,16 +148,21 @@ class StoreTest:
 
     def test_kill_9_in_the_middle_of_an_upload_leaves_one_file(self):
         self.start(part_mib=5)
-        self.system.import_generated(60_000)
+        self.import_large(64)
+        before = self.emulator.received()
         job = self.system.submit(self.key, format="jsonl")
-        wait_until("the upload to be under way",
-                   lambda: self.system.ctl_json("job", "show", job)["processed_items"] > 15_000)
+        wait_until("the upload to be under way", lambda: self.emulator.received() > before)
+        # The store stands still with some of the parts, and the daemon dies waiting for it.
+        self.emulator.process.popen.send_signal(signal.SIGSTOP)
         self.system.daemon.stop(signal.SIGKILL)
+        self.emulator.process.popen.send_signal(signal.SIGCONT)
+        self.assertEqual([o for o in self.emulator.objects() if job in o], [])
         self.system.start_daemon()
         wait_until("the shim to see it again", lambda: self.system.http("GET", "/readyz").status == 200)
         wait_until("the job to be done", lambda: self.system.job_when(job, "completed"), PATIENCE_S * 3)
         self.check({"job_id": job})
         self.assertEqual(len([o for o in self.emulator.objects() if job in o]), 1)
+        self.assertIn("a process that died", self.system.daemon.text())
 
     def test_a_store_that_is_away_fails_the_attempt_and_not_the_daemon(self):
         self.start()

@@ -5,6 +5,9 @@ namespace export_worker::testing {
 std::string vectors_directory() {
     return EXPORT_WORKER_VECTORS_DIR;
 }
+std::string golden_directory() {
+    return EXPORT_WORKER_GOLDEN_DIR;
+}
 std::string fixtures_directory() {
     return EXPORT_WORKER_FIXTURES_DIR;
 }

@@ -7,6 +7,7 @@
 namespace export_worker::testing {
 
 [[nodiscard]] std::string vectors_directory();   // Published signing vectors; may not be there.
+[[nodiscard]] std::string golden_directory();    // tests/golden.
 [[nodiscard]] std::string fixtures_directory();  // Plugins made for tests.
 [[nodiscard]] std::string probe_program();       // export-workerd.
 
