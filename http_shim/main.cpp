@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/process.hpp"
 #include "http_shim/config.hpp"
 #include "http_shim/listener.hpp"
 
@@ -52,6 +53,8 @@ int main(int argc, char** argv) {
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level); !log)
         return start_failed(log.error());
+    export_worker::raise_descriptor_limit();
+    export_worker::forbid_core_files();
     if (auto served = export_worker::http_shim::run_http(*config); !served)
         return start_failed(served.error());
     return 0;

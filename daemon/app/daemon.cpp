@@ -1,7 +1,6 @@
 #include "daemon/app/daemon.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
 #include "base/log.hpp"
+#include "base/process.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/auth/authenticator.hpp"
@@ -27,19 +27,6 @@
 #include "protocol/transport/server_socket.hpp"
 
 namespace export_worker::app {
-namespace {
-
-// A listener that runs out of descriptors cannot answer anybody: take all the system allows.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        spdlog::warn("the limit of open files stays at its soft value");
-}
-
-}  // namespace
-
 // Members are destroyed from the last to the first.
 struct Daemon::Parts {
     explicit Parts(FileLock held) : lock(std::move(held)) {}
@@ -135,6 +122,7 @@ Daemon::~Daemon() {
 Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
                                               const std::string& version) {
     raise_descriptor_limit();
+    forbid_core_files();
     EW_CHECK(make_directories(config.state_dir, 0750));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
     auto parts = std::make_unique<Parts>(std::move(lock));

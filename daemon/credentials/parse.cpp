@@ -84,9 +84,9 @@ Result<Credentials> parse_profile(std::string_view text, std::string_view profil
     if (!found) return fail(ErrorCode::kFailedPrecondition, "no " + name);
     for (const char* other : {"credential_process", "source_profile", "sso_session"}) {
         if (!keys.contains("aws_access_key_id") && keys.contains(other)) {
-            return fail(ErrorCode::kFailedPrecondition,
-                        name + " uses " + other +
-                            "; expected aws_access_key_id and aws_secret_access_key");
+            return fail(
+                ErrorCode::kFailedPrecondition,
+                name + " uses " + other + "; expected aws_access_key_id and aws_secret_access_key");
         }
     }
     Credentials out;

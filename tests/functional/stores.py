@@ -7,6 +7,7 @@ import http.client
 import pathlib
 import shutil
 import tempfile
+import time
 import urllib.parse
 
 from functional.harness import NODE_MODULES, SOURCE, Process, free_port, wait_until
@@ -51,11 +52,23 @@ class Emulator:
 class S3(Emulator):
     """s3rver behind a gate that verifies every signature and expiry (tests/node/s3_gate.js says why)."""
     bucket = "merchant-exports"
+    key_prefix, raw_url = "exports/", "s3://merchant-exports/"
+    put_headers = ()
+    cannot = ("x//y.csv",)  # It keeps objects as files, and a file system knows no empty name.
     key_id = "AKIA/+EXAMPLE"  # Compatible stores allow such.
     secret = "s3/cret+"
 
     def arguments(self):
         return [SOURCE / "tests/node/s3_gate.js", str(self.port), self.directory / "data", self.bucket, self.key_id, self.secret]
+
+    @property
+    def web_url(self):
+        return f"http://127.0.0.1:{self.port}/{self.bucket}/"
+
+    def put_request(self, key):
+        return {"provider": "s3", "method": "PUT", "bucket": self.bucket, "key": key, "region": "us-east-1", "addressing": "path",
+                "endpoint": f"http://127.0.0.1:{self.port}", "access_key_id": self.key_id, "secret_access_key": self.secret,
+                "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "expires_in": 60}
 
     def config(self, system, **more):
         secret = system.secret("s3_secret", self.secret + "\n")
@@ -93,6 +106,9 @@ class Azure(Emulator):
     account = "devstoreaccount1"
     key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # Azurite's own, published.
     container = "exports"
+    key_prefix, raw_url = "deep/", "az://exports/"
+    put_headers = ("-H", "x-ms-blob-type: BlockBlob")
+    cannot = ()
 
     def __init__(self):
         super().__init__()
@@ -102,6 +118,15 @@ class Azure(Emulator):
     def arguments(self):
         return [NODE_MODULES / "azurite/dist/src/blob/main.js", "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
                 "--location", self.directory, "--silent", "--disableTelemetry"]
+
+    @property
+    def web_url(self):
+        return f"http://127.0.0.1:{self.port}/{self.account}/{self.container}/"
+
+    def put_request(self, key):
+        return {"provider": "azure", "account": self.account, "account_key": self.key, "container": self.container, "blob": key,
+                "endpoint": f"http://127.0.0.1:{self.port}/{self.account}", "version": "2022-11-02", "resource": "b", "permissions": "cw",
+                "expiry": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))}
 
     def config(self, system, **more):
         key = system.secret("azure_key", self.key + "\n")

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 import urllib.parse
 
-from functional.harness import PATIENCE_S, System, need_node, wait_until
+from functional.harness import BUILD, PATIENCE_S, SANITIZED, System, need_node, wait_until
 from functional.stores import S3, Azure
 
 
@@ -86,6 +86,27 @@ class StoreTest:
                 file.write(json.dumps({"key": f"sku-{number:06}", "productType": "book", "properties": {"description": text}}) + "\n")
         self.system.ctl("catalog", "import", "--organization", "acme", path)
 
+    # What follows the organization in the object's key; a browser can fetch each.
+    strange = ("a b.csv", "a+b.csv", "50%.csv", "a%2Fb.csv", "q?x#y&z=1.csv", "x//y.csv", "caf\u00e9.csv", "cafe\u0301.csv", "\U0001f7e2.csv",
+               "~!*'();:@$,[].csv", "..a/b...csv")
+
+    def test_strange_keys_are_exact(self):
+        self.start()
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        for number, name in enumerate(n for n in self.strange if n not in self.emulator.cannot):
+            data = f"file number {number}\n"
+            key = f"{self.emulator.key_prefix}acme/{name}"
+            signed = subprocess.run([BUILD / "bin" / "exportctl", "sign"], input=json.dumps(self.emulator.put_request(key)) + "\n",
+                                    capture_output=True, text=True)
+            put = self.curl(json.loads(signed.stdout)["url"], "-X", "PUT", *self.emulator.put_headers, "--data-binary", data)
+            self.assertEqual(put[0] // 100, 2, (key, put))
+            for file_url in (self.emulator.raw_url + key, self.emulator.web_url + urllib.parse.quote(key)):
+                job = wire.call("jobs.create", {"job_type": "export", "total_items": 0}, self.key)["result"]["job_id"]
+                wire.call("jobs.report_progress", {"job_id": job, "mark_completed": True, "metadata_patch": {"file_url": file_url}}, self.key)
+                status, _, body = self.curl(self.mint(job)["download_url"])
+                self.assertEqual((status, body.decode()), (200, data), file_url)
+
     def test_a_large_export_goes_up_in_parts(self):
         self.start(part_mib=5)
         self.import_large(16)
@@ -163,6 +184,10 @@ class StoreTest:
         self.check({"job_id": job})
         self.assertEqual(len([o for o in self.emulator.objects() if job in o]), 1)
         self.assertIn("a process that died", self.system.daemon.text())
+        if not SANITIZED:  # 64 MiB went through, two buffers of a part and the catalog's cache at a time.
+            with open(f"/proc/{self.system.daemon.popen.pid}/status") as file:
+                peak_kib = int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1))
+            self.assertLess(peak_kib, 96 * 1024)
 
     def test_a_store_that_is_away_fails_the_attempt_and_not_the_daemon(self):
         self.start()

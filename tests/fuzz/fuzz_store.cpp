@@ -1,5 +1,5 @@
-// file_urls and store settings from strangers: what is located is signed or refused with a reason, and
-// what is signed keeps to the store and the organization.
+// file_urls and store settings from strangers: what is located is signed or refused with a reason,
+// and what is signed keeps to the store and the organization.
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -41,13 +41,14 @@ constexpr const char* kEcKey =
 
 SigningKey key_for(const Store& store) {
     const bool pem = store.kind == StoreKind::kCloudFront;
-    return *make_signing_key(
-        store, {"id+/=", pem ? kEcKey : "c2VjcmV0c2VjcmV0c2VjcmV0", "tok/+="}, 1'700'000'000);
+    return *make_signing_key(store, {"id+/=", pem ? kEcKey : "c2VjcmV0c2VjcmV0c2VjcmV0", "tok/+="},
+                             1'700'000'000);
 }
 
 // A URL that a client can send: printable ASCII without blanks or quotes.
 void check_url(const std::string& url) {
-    for (const char c : url) check(c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>' && c != '\\');
+    for (const char c : url)
+        check(c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>' && c != '\\');
     check(url.starts_with("https://"));
 }
 
@@ -87,8 +88,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         check(parse_endpoint(endpoint->scheme + endpoint->host).has_value());
     }
     for (const char* kind : {"s3", "gcs", "azure", "cloudfront"}) {
-        for (const char* key : {"prefix", "endpoint", "public_endpoint", "base_url", "region", "account",
-                                "link_window_s", "style"}) {
+        for (const char* key : {"prefix", "endpoint", "public_endpoint", "base_url", "region",
+                                "account", "link_window_s", "style"}) {
             std::map<std::string, std::string> values{{"kind", kind},
                                                       {"prefix", "s3://bucket/"},
                                                       {"region", "r"},

@@ -6,12 +6,14 @@
 
 #include "base/base64.hpp"
 #include "base/crypto/md5.hpp"
+#include "base/crypto/private_key.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "daemon/files/object_protocol.hpp"
 #include "signing/percent_encoding.hpp"
 #include "tests/unit/support/http_server.hpp"
+#include "tests/unit/support/test_keys.hpp"
 
 namespace export_worker::files {
 namespace {
@@ -54,7 +56,7 @@ public:
         const std::string path = request.target.substr(0, request.target.find('?'));
         const std::string prefix = "/bucket/";
         const std::string key = path.size() > prefix.size() ? path.substr(prefix.size()) : "";
-        if (parameter(request, "X-Amz-Signature").size() != 64) return error(403, "AccessDenied");
+        if (!authorized(request)) return error(403, "AccessDenied");
         if (request.headers.contains("content-md5") &&
             request.headers.at("content-md5") != md5_of(request.body))
             return error(400, "BadDigest");
@@ -85,6 +87,11 @@ public:
         }
         return parameter(request, "uploads") == "" ? list_uploads() : list(request);
     }
+
+    // Tests replace it where the signature can be verified.
+    std::function<bool(const Request&)> authorized = [](const Request& request) {
+        return parameter(request, "X-Amz-Signature").size() == 64;
+    };
 
     static Response error(int status, const std::string& code) {
         return {status, "<Error><Code>" + code + "</Code><Message>no</Message></Error>", {}};
@@ -340,6 +347,73 @@ TEST_F(ObjectFileStoreTest, AStoppingDaemonDoesNotWait) {
 TEST_F(ObjectFileStoreTest, KeysThatNoLinkCouldReachAreRefused) {
     for (const char* key : {"../x", "a/./b", "/a"})
         EXPECT_EQ(store_.create({key, "text/csv", 0}).error().code, ErrorCode::kInvalidArgument);
+}
+
+// The server's side of Google's V4 signatures, written from the specification: the canonical
+// request is made again from what arrived, and the public half verifies.
+bool verifies(const Request& request, const crypto::PrivateKey& key) {
+    const std::size_t question = request.target.find('?');
+    std::vector<std::string> pairs;
+    std::string signature_hex;
+    for (std::size_t begin = question + 1; begin < request.target.size();) {
+        const std::size_t end = std::min(request.target.find('&', begin), request.target.size());
+        const std::string pair = request.target.substr(begin, end - begin);
+        const std::string_view name = "X-Goog-Signature=";
+        if (pair.starts_with(name)) {
+            signature_hex = pair.substr(name.size());
+        } else {
+            pairs.push_back(pair);
+        }
+        begin = end + 1;
+    }
+    std::ranges::sort(pairs);
+    std::string canonical = request.method + "\n" + request.target.substr(0, question) + "\n";
+    for (std::size_t index = 0; index < pairs.size(); ++index)
+        canonical += (index == 0 ? "" : "&") + pairs[index];
+    canonical += "\n";
+    const std::string names = parameter(request, "X-Goog-SignedHeaders");
+    for (std::size_t begin = 0; begin < names.size();) {
+        const std::size_t end = std::min(names.find(';', begin), names.size());
+        const std::string name = names.substr(begin, end - begin);
+        canonical += name + ":" + request.headers.at(name) + "\n";
+        begin = end + 1;
+    }
+    canonical += "\n" + names + "\nUNSIGNED-PAYLOAD";
+    const std::string date = parameter(request, "X-Goog-Date");
+    const std::string to_sign = "GOOG4-RSA-SHA256\n" + date + "\n" + date.substr(0, 8) +
+                                "/auto/storage/goog4_request\n" + to_hex(crypto::sha256(canonical));
+    const auto signature = from_hex(signature_hex);
+    return signature && key.verify(crypto::SignatureDigest::kSha256, to_sign, *signature);
+}
+
+TEST_F(ObjectFileStoreTest, GoogleTakesTheSameRequestsUnderItsOwnSignature) {
+    const auto key = crypto::PrivateKey::parse(testing::kRsaKey);
+    bucket_.authorized = [&](const Request& request) { return verifies(request, *key); };
+    ObjectStoreParts google = parts();
+    google.store = *signing::parse_store(
+        "g", {{"kind", "gcs"}, {"prefix", "gs://bucket/exports/"}, {"endpoint", server_.url()}});
+    google.signing_key = [store = google.store] {
+        return signing::make_signing_key(store, {"robot@p.iam", testing::kRsaKey, ""}, 0);
+    };
+    ObjectFileStore store(google);
+    for (const std::size_t bytes : {std::size_t{100}, 2 * kPart + 9}) {
+        const std::string whole = text(bytes);
+        const auto file = store.create({"acme/" + std::to_string(bytes) + ".1.csv", "text/csv", 0});
+        ASSERT_TRUE((*file)->append(whole));
+        const auto receipt = (*file)->commit();
+        ASSERT_TRUE(receipt) << receipt.error().message;
+        EXPECT_TRUE(receipt->file_url.starts_with("gs://bucket/exports/acme/"));
+        EXPECT_EQ(bucket_.objects.at("exports/" + receipt->key), whole);
+        EXPECT_TRUE(*store.remove(receipt->key));
+    }
+    EXPECT_TRUE(bucket_.objects.empty());
+    // The check can fail: another key is refused.
+    google.signing_key = [store = google.store] {
+        return signing::make_signing_key(store, {"GOOG", "hmac-secret", ""},
+                                         system_clock().unix_us() / 1'000'000);
+    };
+    ObjectFileStore wrong(google);
+    EXPECT_EQ(wrong.remove("acme/x.1.csv").error().code, ErrorCode::kFailedPrecondition);
 }
 
 TEST(PartBytes, FollowTheEstimate) {
