@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/options/config_file.hpp"
+#include "exportctl/output.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 
@@ -81,6 +82,24 @@ int complain(const message::WireError& error) {
     const bool away =
         error.code == WireCode::kPluginUnavailable || error.code == WireCode::kDeadlineExceeded;
     return complain(away ? kExitUnavailable : kExitRefused, error.message);
+}
+
+int show_answer(const Context& context, const nlohmann::json& answer,
+                void (*show)(const nlohmann::json&)) {
+    if (context.json) {
+        print_json(answer);
+    } else {
+        show(answer);
+    }
+    return kExitOk;
+}
+
+int call_and_show(const Context& context, const char* method, const nlohmann::json& params,
+                  void (*show)(const nlohmann::json&)) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = client->call(method, params);
+    return answer ? show_answer(context, *answer, show) : complain(answer.error());
 }
 
 }  // namespace export_worker::exportctl

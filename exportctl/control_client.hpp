@@ -35,4 +35,11 @@ private:
 // Prints the error and returns the exit code that fits.
 int complain(const message::WireError& error);
 
+// The answer as JSON or as `show` prints it for people.
+int show_answer(const Context& context, const nlohmann::json& answer,
+                void (*show)(const nlohmann::json&));
+// One call, and its answer shown.
+int call_and_show(const Context& context, const char* method, const nlohmann::json& params,
+                  void (*show)(const nlohmann::json&));
+
 }  // namespace export_worker::exportctl

@@ -41,15 +41,6 @@ void show_job(const json& job) {
     }
 }
 
-int show_answer(const Context& context, const json& answer, void (*show)(const json&)) {
-    if (context.json) {
-        print_json(answer);
-    } else {
-        show(answer);
-    }
-    return kExitOk;
-}
-
 int call_about_job(const Context& context, const Arguments& arguments, const char* method,
                    void (*show)(const json&)) {
     auto client = ControlClient::open(context);

@@ -14,21 +14,6 @@ namespace {
 using nlohmann::json;
 using options::Arguments;
 
-// One call whose answer `show` prints for people.
-int call_and_show(const Context& context, const char* method, const json& params,
-                  void (*show)(const json&)) {
-    auto client = ControlClient::open(context);
-    if (!client) return client.error();
-    const auto answer = client->call(method, params);
-    if (!answer) return complain(answer.error());
-    if (context.json) {
-        print_json(*answer);
-    } else {
-        show(*answer);
-    }
-    return kExitOk;
-}
-
 void show_stores(const json& stores) {
     std::vector<std::vector<std::string>> rows;
     for (const json& store : stores) {

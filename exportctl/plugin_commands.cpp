@@ -65,20 +65,6 @@ std::string absolute_file(const std::string& file) {
     return file.empty() ? file : std::filesystem::absolute(file).lexically_normal().string();
 }
 
-int call_and_show(const Context& context, const char* method, const json& params,
-                  void (*show)(const json&)) {
-    auto client = ControlClient::open(context);
-    if (!client) return client.error();
-    const auto answer = client->call(method, params);
-    if (!answer) return complain(answer.error());
-    if (context.json) {
-        print_json(*answer);
-    } else {
-        show(*answer);
-    }
-    return kExitOk;
-}
-
 std::filesystem::path own_directory() {
     std::error_code error;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);

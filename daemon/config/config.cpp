@@ -50,28 +50,27 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     return section.finish();
 }
 
-// Reads a key and keeps it where the plugin can see it.
-void shared_text(Section& section, model::StoreSettings& store, const char* key,
-                 bool required = false) {
+void keep_text(Section& section, std::map<std::string, std::string>& target, const char* key,
+               bool required) {
     std::string value;
     if (required) {
         section.required_text(key, value);
     } else {
         section.text(key, value);
     }
-    if (!value.empty()) store.values[key] = value;
+    if (!value.empty()) target[key] = value;
+}
+
+// Reads a key and keeps it where the plugin can see it.
+void shared_text(Section& section, model::StoreSettings& store, const char* key,
+                 bool required = false) {
+    keep_text(section, store.values, key, required);
 }
 
 // The same for a key of the credentials, which no plugin sees.
 void credential_text(Section& section, model::StoreSettings& store, const char* key,
                      bool required = false) {
-    std::string value;
-    if (required) {
-        section.required_text(key, value);
-    } else {
-        section.text(key, value);
-    }
-    if (!value.empty()) store.credentials[key] = value;
+    keep_text(section, store.credentials, key, required);
 }
 
 void credential_file(Section& section, model::StoreSettings& store, const char* key,
