@@ -25,6 +25,7 @@ public:
         upload_.key = std::move(key);
         upload_.content_type = file.content_type;
         part_bytes_ = part_bytes_for(file.bytes_estimate, parts.part_bytes, protocol_->parts_max());
+        buffer_.reserve(part_bytes_);  // Pages that are never touched cost nothing.
     }
     ~ObjectPendingFile() override {
         if (done_ || upload_.id.empty()) return;
