@@ -37,6 +37,12 @@ inline constexpr std::chrono::milliseconds kHeartbeatInterval{5'000};
 inline constexpr std::chrono::milliseconds kHeartbeatTimeout{15'000};
 inline constexpr std::chrono::milliseconds kSocketLinger{2'000};
 inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
+// Replies a peer does not take at once wait for it, at most kSocketLinger each; more, or more bytes
+// of them together: the newest is given up.
+inline constexpr std::size_t kUnsentRepliesMax = 16'384;
+inline constexpr std::size_t kUnsentBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
+inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 inline constexpr unsigned kServerWorkersMax = 64;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
@@ -109,7 +115,9 @@ inline constexpr std::size_t kStoresMax = 64;
 inline constexpr std::size_t kHttpAnswerBytesMax = 4 * 1024 * 1024;  // A page of a bucket's list.
 inline constexpr std::chrono::milliseconds kHttpConnectTimeout{5'000};
 inline constexpr std::chrono::seconds kHttpStall{30};  // Without a kilobyte a second.
-inline constexpr int kHttpTriesMax = 6;                // Of one request that can be repeated.
+// What puts the parts of an upload together may think for minutes before it answers.
+inline constexpr std::chrono::seconds kUploadCompleteStall{600};
+inline constexpr int kHttpTriesMax = 6;  // Of one request that can be repeated.
 inline constexpr std::chrono::milliseconds kHttpBackoffBase{200};
 inline constexpr std::chrono::milliseconds kHttpBackoffMax{10'000};
 

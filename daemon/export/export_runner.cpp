@@ -241,22 +241,21 @@ void run_export(const ExportParts& parts, const ClaimedJob& job,
 Result<void> recover(const ExportParts& parts) {
     EW_TRY(const std::size_t rescued, parts.jobs->rescue());
     if (rescued > 0) spdlog::warn("{} jobs of a process that died are pending again", rescued);
-    EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
-    for (const jobs::UnpublishedFile& file : unpublished) {
-        // A store that is away now is no reason not to start.
-        if (auto dropped = drop_file(parts, file.key); !dropped)
-            spdlog::warn("{}: left to the sweep: {}", file.key, dropped.error().message);
-    }
+    if (parts.files->is_remote()) return {};
+    if (auto dropped = drop_unpublished(parts); !dropped)
+        spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);
     return {};
+}
+
+Result<std::size_t> drop_unpublished(const ExportParts& parts) {
+    EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
+    for (const jobs::UnpublishedFile& file : unpublished) EW_CHECK(drop_file(parts, file.key));
+    return unpublished.size();
 }
 
 Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace) {
     Swept out;
-    EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
-    for (const jobs::UnpublishedFile& file : unpublished) {
-        EW_CHECK(drop_file(parts, file.key));
-        ++out.unpublished;
-    }
+    EW_TRY(out.unpublished, drop_unpublished(parts));
     const std::int64_t old_unix_s = parts.clock->unix_us() / 1'000'000 - grace.count();
     EW_CHECK(parts.files->list([&](const files::ListedFile& file) -> Result<void> {
         const std::string job_id = job_id_of(file.key);

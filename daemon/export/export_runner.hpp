@@ -29,10 +29,15 @@ struct ExportParts {
 void run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
                 const std::atomic<bool>& stopping);
 
-// At start, before any worker: jobs of the dead process become pending again, their unpublished
-// files are deleted; what cannot be deleted now is left to the sweep. Errors: those of the
-// registry.
+// At start, before any worker: jobs of the dead process become pending again, and their unpublished
+// files are deleted. Those in a remote store, and what cannot be deleted now, are left to
+// drop_unpublished(): a start waits for nobody. Errors: those of the registry.
 [[nodiscard]] Result<void> recover(const ExportParts& parts);
+
+// Deletes the files of attempts that have ended without publishing them; how many. Errors: the
+// first of registry or store, after which the rest is left for the next time. [worker-thread of
+// export]
+[[nodiscard]] Result<std::size_t> drop_unpublished(const ExportParts& parts);
 
 struct Swept {
     std::size_t unpublished = 0;  // Files of attempts that ended without publishing them.

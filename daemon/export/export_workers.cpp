@@ -56,6 +56,8 @@ void ExportWorkers::run() {
 
 void ExportWorkers::run_sweeps() {
     set_thread_role(ThreadRole::kExport);
+    if (auto dropped = drop_unpublished(parts_); !dropped && !stopping_.load())
+        spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);
     auto pause = std::min(sweep_interval_, limits::kOrphanSweepFirst);
     for (;;) {
         {

@@ -21,7 +21,8 @@ public:
     ExportWorkers(const ExportWorkers&) = delete;
     ExportWorkers& operator=(const ExportWorkers&) = delete;
 
-    // `count` workers, and one thread that sweeps: a little after the start, then every interval.
+    // `count` workers, and one thread that sweeps: what is known to be unpublished at once, the
+    // rest a little later, then every interval.
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();

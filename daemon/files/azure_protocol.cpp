@@ -58,6 +58,7 @@ public:
         request.headers = {{"x-ms-blob-content-type", upload.content_type},
                            {"Content-Type", "application/xml"}};
         request.body = body;
+        request.stall = limits::kUploadCompleteStall;
         return complete_surely(requests_, request, bytes,
                                [](const HttpAnswer& answer) { return answer.status == 201; });
     }

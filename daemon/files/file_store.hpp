@@ -60,6 +60,8 @@ public:
     // Every finished file, in any order, a page at a time; ends with the first error of `visit`.
     [[nodiscard]] virtual Result<void> list(
         const std::function<Result<void>(const ListedFile&)>& visit) = 0;
+    // Behind a network: what it is asked may take a minute to fail.
+    [[nodiscard]] virtual bool is_remote() const = 0;
     // For people: "/srv/exports", "s3://bucket/prefix/".
     [[nodiscard]] virtual std::string where() const = 0;
 };

@@ -21,6 +21,7 @@ public:
     Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
     Result<bool> remove(const model::FileKey& key) override;
     Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
+    bool is_remote() const override { return false; }
     std::string where() const override { return root_; }
     // .part files open() found and deleted.
     [[nodiscard]] std::size_t parts_swept() const { return parts_swept_; }

@@ -39,6 +39,7 @@ Result<http::HttpAnswer> ObjectRequests::send_once(const ObjectRequest& request)
     sent.url = std::move(url.url);
     sent.headers = request.headers;
     sent.body = request.body;
+    sent.stall = request.stall;
     auto answer = client_.send(sent);
     if (!answer && answer.error().code == ErrorCode::kCancelled) return stopping();
     return answer;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/http/http_client.hpp"
 #include "signing/store.hpp"
@@ -36,6 +37,7 @@ struct ObjectRequest {
     std::vector<std::pair<std::string, std::string>> headers;  // Signed where the kind can.
     std::string_view body;
     std::string_view permissions = "r";  // azure
+    std::chrono::seconds stall = limits::kHttpStall;
 };
 
 // Threads: [one-owner].

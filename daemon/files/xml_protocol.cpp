@@ -88,6 +88,7 @@ public:
         request.query = {{"uploadId", upload.id}};
         request.headers = {{"Content-Type", "application/xml"}};
         request.body = body;
+        request.stall = limits::kUploadCompleteStall;
         return complete_surely(requests_, request, bytes,
                                [](const HttpAnswer& answer) { return !is_error(answer); });
     }

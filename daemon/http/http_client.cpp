@@ -183,7 +183,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
     set(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.connect_timeout.count()));
     set(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
     set(curl, CURLOPT_LOW_SPEED_LIMIT, 1024L);
-    set(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits::kHttpStall.count()));
+    set(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall.count()));
     set(curl, CURLOPT_WRITEFUNCTION, take_body);
     set(curl, CURLOPT_WRITEDATA, static_cast<void*>(&incoming));
     set(curl, CURLOPT_HEADERFUNCTION, take_header);

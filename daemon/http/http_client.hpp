@@ -25,8 +25,9 @@ struct HttpRequest {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string_view body;  // Borrowed until send() returns.
     std::chrono::milliseconds connect_timeout = limits::kHttpConnectTimeout;
-    // All of it; 0: as long as it moves (kHttpStall).
+    // All of it; 0: as long as it moves.
     std::chrono::milliseconds timeout{0};
+    std::chrono::seconds stall = limits::kHttpStall;  // How long it may stand still.
     std::size_t answer_bytes_max = limits::kHttpAnswerBytesMax;
     bool direct = false;  // Never over a proxy: for services of this machine.
 };

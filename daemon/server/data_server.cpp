@@ -93,24 +93,27 @@ void DataServer::run_loop() {
     while (!stopping_.load()) {
         // Deadlines need a look now and then while something is in flight; otherwise sleep until
         // something comes.
-        const bool idle = occupied_.load() == 0 && unsent_.empty();
-        socket_.wait(idle ? std::chrono::milliseconds(1000) : limits::kDeadlineScanInterval,
+        const bool idle = occupied_.load() == 0;
+        socket_.wait(!unsent_.empty() ? limits::kUnsentRetryInterval
+                     : idle           ? std::chrono::milliseconds(1000)
+                                      : limits::kDeadlineScanInterval,
                      wake_fd_.get());
         std::uint64_t wakes = 0;
         const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
         EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        // Those that have waited longest go first.
+        retry_unsent(limits::kUnsentRetriesPerTurn);
         collect_finished();
         receive_some();
         if (clock_.steady() >= next_scan_) {
             expire_overdue();
             replace_stalled();
-            retry_unsent();
             next_scan_ = clock_.steady() + limits::kDeadlineScanInterval;
         }
         ledger_.publish();
     }
     collect_finished();
-    retry_unsent();
+    retry_unsent(unsent_.size());
     ledger_.publish();
 }
 
@@ -312,7 +315,9 @@ void DataServer::expire_overdue() {
 void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
     call.answered = true;
     const SendOutcome outcome = socket_.send(call.envelope, reply);
-    if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kCallsMax) {
+    if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kUnsentRepliesMax &&
+        unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax) {
+        unsent_bytes_ += reply.size();
         unsent_.push_back({call.envelope, std::string(reply),
                            clock_.steady() + limits::kSocketLinger, is_result});
         return;
@@ -333,17 +338,20 @@ void DataServer::answer_error(Call& call, const message::WireError& error) {
     answer(call, reply, false);
 }
 
-void DataServer::retry_unsent() {
+void DataServer::retry_unsent(std::size_t count) {
+    if (unsent_.empty()) return;
     const SteadyTime now = clock_.steady();
-    for (std::size_t left = unsent_.size(); left > 0; --left) {
+    for (std::size_t left = std::min(count, unsent_.size()); left > 0; --left) {
         Unsent unsent = std::move(unsent_.front());
         unsent_.pop_front();
+        unsent_bytes_ -= unsent.reply.size();
         const SendOutcome outcome = socket_.send(unsent.envelope, unsent.reply);
         if (outcome == SendOutcome::kSent) {
             count_answer(true, unsent.is_result);
         } else if (outcome == SendOutcome::kPeerGone || now >= unsent.give_up) {
             count_answer(false, false);
         } else {
+            unsent_bytes_ += unsent.reply.size();
             unsent_.push_back(std::move(unsent));
         }
     }

@@ -79,7 +79,7 @@ private:
     void accept(Call& call);
     void collect_finished();
     void expire_overdue();
-    void retry_unsent();
+    void retry_unsent(std::size_t count);
     void answer(Call& call, std::string_view reply, bool is_result);
     void answer_error(Call& call, const message::WireError& error);
     void count_answer(bool sent, bool is_result);
@@ -107,7 +107,9 @@ private:
         SteadyTime give_up;
         bool is_result;
     };
-    std::deque<Unsent> unsent_;  // Replies a busy peer has not taken yet. At most kCallsMax.
+    std::deque<Unsent>
+        unsent_;  // Replies a busy peer has not taken yet. At most kUnsentRepliesMax.
+    std::size_t unsent_bytes_ = 0;  // Of their replies.
     SteadyTime next_scan_{};
 
     std::mutex ready_mutex_;

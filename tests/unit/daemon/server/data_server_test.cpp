@@ -157,17 +157,45 @@ TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
     for (int index = 0; index < kCalls; ++index) {
         std::string bytes;
         json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}}, bytes);
-        while (!client_->send(bytes)) client_->wait(milliseconds(1), -1);
+        // It reads while it cannot write: replies nobody takes for kSocketLinger are given up.
+        while (!client_->send(bytes)) {
+            client_->wait(milliseconds(1), -1);
+            take();
+        }
         take();
     }
     for (int rounds = 0; rounds < 1000 && received < kCalls; ++rounds) {
         client_->wait(milliseconds(10), -1);
         take();
     }
-    EXPECT_EQ(received, kCalls);
+    const auto ledger = ledger_.read();
+    EXPECT_EQ(received, kCalls) << ledger.replied << " replied, " << ledger.error_replied
+                                << " refused, " << ledger.client_gone << " gone, "
+                                << ledger.in_flight << " in flight, " << client_->losses()
+                                << " connections lost";
     EXPECT_EQ(std::ranges::count(answers, 1), kCalls);
     EXPECT_TRUE(ledger_adds_up());
     EXPECT_EQ(ledger_.read().accepted, static_cast<std::uint64_t>(kCalls));
+}
+
+// A client that asks and asks before it reads its first answer: more than all the queues between
+// hold.
+TEST_F(DataServerTest, RepliesWaitForAPeerThatReadsLate) {
+    start(3);
+    constexpr int kCalls = 5000;
+    for (int index = 0; index < kCalls; ++index) {
+        std::string bytes;
+        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "sys.ping"}}, bytes);
+        while (!client_->send(bytes)) std::this_thread::yield();
+    }
+    std::vector<int> answers(kCalls, 0);
+    for (int rounds = 0; rounds < 1000 && std::ranges::count(answers, 1) < kCalls; ++rounds) {
+        client_->wait(milliseconds(10), -1);
+        while (auto bytes = client_->receive())
+            ++answers[static_cast<std::size_t>(std::stoi(std::string(message::reply_id(*bytes))))];
+    }
+    EXPECT_EQ(std::ranges::count(answers, 1), kCalls);
+    EXPECT_EQ(ledger_.read().client_gone, 0U);
 }
 
 TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
