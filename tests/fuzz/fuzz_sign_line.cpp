@@ -5,17 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "exportctl/sign.hpp"
+#include "tests/unit/support/test_keys.hpp"
 
 using nlohmann::json;
 
 namespace {
-
-constexpr const char* kEcKey =
-    "-----BEGIN PRIVATE KEY-----\n"
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJhMRv/FcSmdvxmzb\n"
-    "VJNigZf7r9yJVw6+/yIMpTGDk/+hRANCAAQHBquWG1VVn3hnI8TfNUndY6e0zRZi\n"
-    "OOT2NlbHWAqjNtLxr538d+iUvVY6garpI8SSuCgtbytS6BlyirpD0pYv\n"
-    "-----END PRIVATE KEY-----\n";
 
 // Good requests, of which the input replaces one field at a time.
 const json kRequests = {{{"provider", "s3"},
@@ -53,7 +47,7 @@ const json kRequests = {{{"provider", "s3"},
                          {"starts_at", 1},
                          {"ip", "1.2.3.4"},
                          {"key_pair_id", "K"},
-                         {"private_key_pem", kEcKey},
+                         {"private_key_pem", export_worker::testing::kEcKey},
                          {"hash", "SHA256"}},
                         {{"provider", "local"},
                          {"base_url", "http://h"},

@@ -10,6 +10,7 @@
 #include "signing/endpoint.hpp"
 #include "signing/store.hpp"
 #include "signing/store_link.hpp"
+#include "tests/unit/support/test_keys.hpp"
 
 using namespace export_worker;
 using namespace export_worker::signing;
@@ -32,17 +33,11 @@ std::vector<Store> make_stores() {
     return out;
 }
 
-constexpr const char* kEcKey =
-    "-----BEGIN PRIVATE KEY-----\n"
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJhMRv/FcSmdvxmzb\n"
-    "VJNigZf7r9yJVw6+/yIMpTGDk/+hRANCAAQHBquWG1VVn3hnI8TfNUndY6e0zRZi\n"
-    "OOT2NlbHWAqjNtLxr538d+iUvVY6garpI8SSuCgtbytS6BlyirpD0pYv\n"
-    "-----END PRIVATE KEY-----\n";
-
 SigningKey key_for(const Store& store) {
     const bool pem = store.kind == StoreKind::kCloudFront;
-    return *make_signing_key(store, {"id+/=", pem ? kEcKey : "c2VjcmV0c2VjcmV0c2VjcmV0", "tok/+="},
-                             1'700'000'000);
+    return *make_signing_key(
+        store, {"id+/=", pem ? testing::kEcKey : "c2VjcmV0c2VjcmV0c2VjcmV0", "tok/+="},
+        1'700'000'000);
 }
 
 // A URL that a client can send: printable ASCII without blanks or quotes.
