@@ -1,6 +1,7 @@
 #include "base/io.hpp"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,6 +72,15 @@ Result<void> sync_directory(const std::string& path) {
     if (!fd) return fail(errno_error("open directory " + name, errno));
     if (::fsync(fd.get()) != 0) return fail(errno_error("sync directory " + name, errno));
     return {};
+}
+
+Result<void> publish_file(const std::string& part, const std::string& path) {
+    const UniqueFd fd(::open(part.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return fail(errno_error("open " + part, errno));
+    if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + part, errno));
+    if (::rename(part.c_str(), path.c_str()) != 0)
+        return fail(errno_error("rename " + part + " to " + path, errno));
+    return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {

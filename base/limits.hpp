@@ -91,13 +91,30 @@ inline constexpr std::chrono::seconds kJobRetryDelayMax{60};
 inline constexpr std::size_t kExportWorkersMax = 16;
 inline constexpr std::size_t kExportKeysMax = 10'000;  // product_keys of one request.
 inline constexpr std::size_t kExportColumnsMax = 2'000;
+inline constexpr std::size_t kExportFilterTermsMax = 100;
+inline constexpr std::size_t kExportTemplatesMax = 200;  // Of one organization.
+inline constexpr std::size_t kTemplateNameBytesMax = 128;
+inline constexpr std::size_t kExportTemplateBytesMax = 256 * 1024;
+inline constexpr std::size_t kExportNotesMax = 100;  // Of skipped rows, and of altered cells, each.
+
+// --- formats ---
+inline constexpr std::uint32_t kXlsxRowsMax =
+    1'048'576;  // Of a sheet, header included; then the next.
+inline constexpr std::size_t kXlsxColumnsMax = 16'384;
+inline constexpr std::size_t kXlsxCellUnitsMax = 32'767;  // UTF-16; longer ones are cut and marked.
+inline constexpr std::uint64_t kXlsxSheetBytesMax =
+    3'500'000'000;                                               // Unpacked; then the next sheet.
+inline constexpr std::uint64_t kXlsxFileBytesMax = 0xffff'ffff;  // Of zip without its extension.
 
 // --- catalog ---
 inline constexpr std::size_t kProductLineBytesMax = 512 * 1024;  // One product as JSON.
 inline constexpr std::size_t kProductKeyBytesMax = 512;
 inline constexpr std::size_t kProductDepthMax = 24;
 inline constexpr std::size_t kProductVariantsMax = 2'000;
+inline constexpr std::size_t kProductLabelsMax = 100;
+inline constexpr std::size_t kPriceLineBytesMax = 16 * 1024;
 inline constexpr std::size_t kCatalogBatchRows = 500;
+inline constexpr std::size_t kCatalogScanRows = 10'000;  // Looked at for one batch of a filter.
 inline constexpr std::size_t kCatalogBatchBytes = 4 * 1024 * 1024;
 inline constexpr std::size_t kImportErrorsShownMax = 100;
 inline constexpr std::size_t kImportBatchBytes = 512 * 1024;  // One message of `catalog import`.

@@ -25,8 +25,15 @@ using options::Arguments;
 // left empty, so that the numbers of the others stay right.
 class Importer {
 public:
-    Importer(ControlClient client, std::string organization, bool quiet)
-        : client_(std::move(client)), organization_(std::move(organization)), bar_(quiet) {}
+    struct What {
+        const char* method;
+        const char* done;  // "products imported"
+    };
+    Importer(ControlClient client, What what, std::string organization, bool quiet)
+        : client_(std::move(client)),
+          what_(what),
+          organization_(std::move(organization)),
+          bar_(quiet) {}
 
     // False: the daemon refused or is gone; error() says why.
     bool add(std::string& line) {
@@ -46,7 +53,7 @@ public:
     bool flush() {
         if (batch_.empty()) return true;
         const auto answer = client_.call(
-            "control.catalog_import",
+            what_.method,
             {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line_}}, {},
             std::chrono::seconds(60));
         if (!answer) {
@@ -58,7 +65,7 @@ public:
         for (const json& error : (*answer)["errors"]) note(error);
         first_line_ = line_number_;
         batch_.clear();
-        bar_.update(imported_, 0, "products imported");
+        bar_.update(imported_, 0, what_.done);
         return true;
     }
     [[nodiscard]] const message::WireError& error() const { return error_; }
@@ -81,6 +88,7 @@ private:
     }
 
     ControlClient client_;
+    What what_;
     std::string organization_;
     ProgressBar bar_;
     std::string batch_;
@@ -101,15 +109,11 @@ void show_report(const json& report) {
         report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
     if (hidden > 0)
         std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
-    std::printf("%s products imported, %s lines rejected\n", cell(report["imported"]).c_str(),
-                cell(report["rejected"]).c_str());
 }
 
-}  // namespace
-
-int run_catalog_import(const Context& context, const Arguments& arguments) {
+int import_file(const Context& context, const Arguments& arguments, Importer::What what) {
     if (!arguments.has("organization"))
-        return complain(kExitUsage, "catalog import: expected --organization ID");
+        return complain(kExitUsage, "import: expected --organization ID");
     const std::string& file = arguments.words[0];
     std::ifstream opened;
     if (file != "-") {
@@ -121,7 +125,7 @@ int run_catalog_import(const Context& context, const Arguments& arguments) {
     if (!client) return client.error();
     json report;
     {
-        Importer importer(std::move(*client), arguments.get("organization"), context.json);
+        Importer importer(std::move(*client), what, arguments.get("organization"), context.json);
         std::string line;
         bool good = true;
         while (good && std::getline(lines, line)) good = importer.add(line);
@@ -133,8 +137,20 @@ int run_catalog_import(const Context& context, const Arguments& arguments) {
         print_json(report);
     } else {
         show_report(report);
+        std::printf("%s %s, %s lines rejected\n", cell(report["imported"]).c_str(), what.done,
+                    cell(report["rejected"]).c_str());
     }
     return report["rejected"] == 0 ? kExitOk : kExitBadData;
+}
+
+}  // namespace
+
+int run_catalog_import(const Context& context, const Arguments& arguments) {
+    return import_file(context, arguments, {"control.catalog_import", "products imported"});
+}
+
+int run_price_import(const Context& context, const Arguments& arguments) {
+    return import_file(context, arguments, {"control.price_import", "prices imported"});
 }
 
 int run_catalog_generate(const Context&, const Arguments& arguments) {

@@ -10,7 +10,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 27> kFlags{{
+constexpr std::array<Flag, 33> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -21,7 +21,13 @@ constexpr std::array<Flag, 27> kFlags{{
     {"products", "N", "how many products to make"},
     {"seed", "S", "which catalog to make; the same seed makes the same one (default 1)"},
     {"output", "FILE", "where to write it (default: standard output)"},
-    {"format", "F", "csv (default) or jsonl"},
+    {"format", "F", "csv (default), jsonl or xlsx"},
+    {"profile", "P", "of csv: rfc4180 (default), excel, excel-eu or tsv"},
+    {"compression", "C", "none (default), gzip or zstd"},
+    {"variants", "V", "row_per_variant, parent_child, or for jsonl nested"},
+    {"formulas", "F", "text a spreadsheet would run: off, guard or reject"},
+    {"filter", "JSON", "only products this object describes (docs/exports.md)"},
+    {"template", "NAME", "the fields of this saved template, where no flag says otherwise"},
     {"keys", "A,B", "export only these product keys"},
     {"columns", "A,B", "export only these columns, in this order"},
     {"filename", "NAME", "suggested download name"},
@@ -40,7 +46,7 @@ constexpr std::array<Flag, 27> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 23> kCommands{{
+constexpr std::array<Command, 28> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
@@ -51,8 +57,18 @@ constexpr std::array<Command, 23> kCommands{{
      "add or replace products, one JSON object a line ('-': stdin)", run_catalog_import},
     {"catalog generate", "", 0, 0, "products seed output", "make up a realistic catalog",
      run_catalog_generate},
-    {"export submit", "", 0, 0, "organization format keys columns filename wait", "queue an export",
-     run_export_submit},
+    {"catalog import-prices", "FILE", 1, 1, "organization",
+     "add or replace prices, one JSON object a line ('-': stdin)", run_price_import},
+    {"export submit", "", 0, 0,
+     "organization format profile compression variants formulas keys filter columns template "
+     "filename wait",
+     "queue an export", run_export_submit},
+    {"template put", "NAME FILE", 2, 2, "organization",
+     "save the fields of an export under a name; FILE is a JSON object ('-': stdin)",
+     run_template_put},
+    {"template list", "", 0, 0, "organization", "the organization's templates", run_template_list},
+    {"template show", "NAME", 1, 1, "organization", "one template as JSON", run_template_show},
+    {"template drop", "NAME", 1, 1, "organization", "forget a template", run_template_drop},
     {"job show", "JOB", 1, 1, "organization", "one job in full", run_job_show},
     {"job list", "", 0, 0, "organization status type limit offset", "jobs, newest first",
      run_job_list},

@@ -20,6 +20,11 @@ int run_plugin_history(const Context& context, const options::Arguments& argumen
 int run_metrics(const Context& context, const options::Arguments& arguments);
 int run_plugin_check(const Context& context, const options::Arguments& arguments);
 int run_catalog_import(const Context& context, const options::Arguments& arguments);
+int run_price_import(const Context& context, const options::Arguments& arguments);
+int run_template_put(const Context& context, const options::Arguments& arguments);
+int run_template_list(const Context& context, const options::Arguments& arguments);
+int run_template_show(const Context& context, const options::Arguments& arguments);
+int run_template_drop(const Context& context, const options::Arguments& arguments);
 int run_catalog_generate(const Context& context, const options::Arguments& arguments);
 int run_export_submit(const Context& context, const options::Arguments& arguments);
 int run_job_show(const Context& context, const options::Arguments& arguments);

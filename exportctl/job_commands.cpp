@@ -18,7 +18,8 @@ bool is_final(const std::string& status) {
     return status != "pending" && status != "in_progress";
 }
 bool has_file(const std::string& status) {
-    return status == "completed" || status == "completed_with_warnings";
+    return status == "completed" || status == "completed_with_warnings" ||
+           status == "partial_success";
 }
 
 void show_job(const json& job) {
@@ -81,10 +82,20 @@ int wait_for_job(const Context& context, ControlClient& client, const std::strin
 int run_export_submit(const Context& context, const Arguments& arguments) {
     if (!arguments.has("organization"))
         return complain(kExitUsage, "export submit: expected --organization ID");
-    json params = {{"format", arguments.get("format", "csv")}};
+    json params = json::object();
+    for (const char* name :
+         {"format", "profile", "compression", "variants", "formulas", "template", "filename"}) {
+        if (arguments.has(name)) params[name] = arguments.get(name);
+    }
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
-    if (arguments.has("filename")) params["filename"] = arguments.get("filename");
+    if (arguments.has("filter")) {
+        params["filter"] = json::parse(arguments.get("filter"), nullptr, false);
+        if (!params["filter"].is_object())
+            return complain(kExitUsage,
+                            "--filter: expected a JSON object such as "
+                            "'{\"product_type\": \"shirt\", \"labels\": [\"new\"]}'");
+    }
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     const auto accepted = client->call("exports.submit", params, arguments.get("organization"));

@@ -51,7 +51,8 @@ struct Daemon::Parts {
     std::unique_ptr<control::ControlServer> control_server;
 
     [[nodiscard]] Result<void> open_stores(const config::Config& config);
-    [[nodiscard]] Result<void> open_exports(const config::Config& config);
+    [[nodiscard]] Result<void> open_exports(const config::Config& config,
+                                            const std::string& version);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
     [[nodiscard]] Result<void> open_sockets(const config::Config& config,
                                             const std::string& version);
@@ -68,10 +69,12 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config) {
     return {};
 }
 
-Result<void> Daemon::Parts::open_exports(const config::Config& config) {
+Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
     if (config.export_workers > 0) {
         EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
-        const exports::ExportParts parts{&system_clock(), jobs.get(), catalog.get(), files.get()};
+        const exports::ExportParts parts{
+            &system_clock(),           jobs.get(), catalog.get(), files.get(),
+            config.state_dir + "/tmp", version};
         EW_CHECK(exports::recover(parts));
         export_workers.emplace(parts, config.sweep_interval, config.orphan_grace);
     }
@@ -129,7 +132,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->started_with = config;
     parts->stores = config.stores;
     EW_CHECK(parts->open_stores(config));
-    EW_CHECK(parts->open_exports(config));
+    EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->load_plugins(config));
     EW_CHECK(parts->open_sockets(config, version));
     if (parts->export_workers) parts->export_workers->start(config.export_workers);

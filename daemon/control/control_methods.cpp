@@ -92,7 +92,9 @@ MethodResult key_revoke(const ControlParts& parts, const json& params) {
     return json{{"id", id}, {"revoked", true}};
 }
 
-MethodResult catalog_import(const ControlParts& parts, const json& params) {
+template <Result<catalog::ImportReport> (catalog::CatalogStore::*Import)(
+    std::string_view, std::string_view, std::int64_t)>
+MethodResult import_lines(const ControlParts& parts, const json& params) {
     const std::string organization = text_of(params, "organization");
     if (!is_organization_id(organization))
         return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
@@ -102,8 +104,8 @@ MethodResult catalog_import(const ControlParts& parts, const json& params) {
         !first->is_number_unsigned()) {
         return bad("lines and first_line: expected text and a line number");
     }
-    const auto report = parts.catalog.import_lines(
-        organization, lines->get_ref<const std::string&>(), first->get<std::int64_t>());
+    const auto report = (parts.catalog.*Import)(organization, lines->get_ref<const std::string&>(),
+                                                first->get<std::int64_t>());
     if (!report) return refuse(report.error());
     json errors = json::array();
     for (const auto& error : report->errors)
@@ -128,13 +130,15 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 7> kMethods{{{"control.status", status},
-                                       {"control.key_create", key_create},
-                                       {"control.key_list", key_list},
-                                       {"control.key_revoke", key_revoke},
-                                       {"control.catalog_import", catalog_import},
-                                       {"control.metrics", metrics},
-                                       {"control.drain", drain}}};
+constexpr std::array<Row, 8> kMethods{
+    {{"control.status", status},
+     {"control.key_create", key_create},
+     {"control.key_list", key_list},
+     {"control.key_revoke", key_revoke},
+     {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
+     {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
+     {"control.metrics", metrics},
+     {"control.drain", drain}}};
 
 }  // namespace
 

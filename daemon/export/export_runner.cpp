@@ -3,11 +3,16 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <nlohmann/json.hpp>
 
+#include "base/fault_point.hpp"
+#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/format/columns.hpp"
+#include "daemon/format/compressor.hpp"
 #include "daemon/format/product_encoder.hpp"
 
 namespace export_worker::exports {
@@ -45,16 +50,19 @@ private:
     std::optional<SteadyTime> last_;
 };
 
-struct Written {
-    std::int64_t products = 0;
-    std::int64_t rows = 0;
-    std::vector<model::JobEntry> warnings;
+// Encoded bytes on their way into the pending file.
+class FileSink final : public format::ByteSink {
+public:
+    explicit FileSink(files::PendingFile& file) : file_(file) {}
+    Result<void> write(std::string_view bytes) override { return file_.append(bytes); }
+
+private:
+    files::PendingFile& file_;
 };
 
-std::string default_filename(const ClaimedJob& job, model::ExportFormat format) {
+std::string default_filename(const ClaimedJob& job, const ExportSpec& spec) {
     return "products-" + to_iso8601(job.created_us).substr(0, 10) + "-" +
-           job.lease.job_id.substr(job.lease.job_id.size() - 8) + "." +
-           std::string(model::to_string(format));
+           job.lease.job_id.substr(job.lease.job_id.size() - 8) + "." + model::file_extension(spec);
 }
 
 Result<ExportSpec> read_spec(const ClaimedJob& job) {
@@ -64,112 +72,171 @@ Result<ExportSpec> read_spec(const ClaimedJob& job) {
     return model::parse_export_spec(object);
 }
 
-Result<void> write_all_products(const ExportParts& parts, const ClaimedJob& job,
-                                format::ProductEncoder& encoder, files::PendingFile& file,
-                                Heart& heart, Written& written) {
-    std::vector<model::Product> batch;
-    std::string after;
-    std::string bytes;
-    for (;;) {
-        EW_CHECK(parts.catalog->read_batch(job.organization_id, after, batch));
-        if (batch.empty()) return {};
-        for (const model::Product& product : batch) {
-            EW_TRY(const std::size_t rows, encoder.append(product, bytes));
-            written.rows += static_cast<std::int64_t>(rows);
-            if (bytes.size() < limits::kFileWriteBufferBytes) continue;
-            EW_CHECK(file.append(bytes));
-            bytes.clear();
-        }
-        EW_CHECK(file.append(bytes));
-        bytes.clear();
-        written.products += static_cast<std::int64_t>(batch.size());
-        after = batch.back().key;
-        EW_CHECK(heart.beat(written.products, "reading"));
-    }
-}
+// Everything one attempt has open.
+struct Attempt {
+    ExportSpec spec;
+    std::vector<format::Column> columns;
+    catalog::BatchQuery query;
+    std::int64_t total = 0;
+    std::int64_t as_of_us = 0;
+    model::FileKey key;
+    std::vector<model::JobEntry> missing;  // Keys that were asked for and that no product has.
+    std::int64_t missing_count = 0;
+};
 
-Result<void> write_listed_products(const ExportParts& parts, const ClaimedJob& job,
-                                   const ExportSpec& spec, format::ProductEncoder& encoder,
-                                   files::PendingFile& file, Heart& heart, Written& written) {
-    std::string bytes;
-    for (const std::string& key : spec.product_keys) {
-        auto product = parts.catalog->find(job.organization_id, key);
-        if (!product && product.error().code != ErrorCode::kNotFound) return fail(product.error());
-        if (!product) {
-            model::JobEntry warning;
-            warning.entity_key = key;
-            warning.entity_type = "product";
-            warning.error_type = "not_found";
-            warning.message = "The catalog has no product with this key";
-            written.warnings.push_back(std::move(warning));
-            continue;
-        }
-        bytes.clear();
-        EW_TRY(const std::size_t rows, encoder.append(*product, bytes));
-        EW_CHECK(file.append(bytes));
-        written.rows += static_cast<std::int64_t>(rows);
-        ++written.products;
-        EW_CHECK(heart.beat(written.products, "reading"));
+Result<void> write_all_products(const ExportParts& parts, Attempt& attempt,
+                                format::ProductEncoder& encoder, Heart& heart) {
+    std::vector<model::Product> batch;
+    std::int64_t seen = 0;
+    while (!attempt.query.at_end) {
+        EW_CHECK(parts.catalog->read_batch(attempt.query, batch));
+        for (model::Product& product : batch) EW_CHECK(encoder.append(product));
+        seen += static_cast<std::int64_t>(batch.size());
+        fault_point("run.batch");
+        EW_CHECK(heart.beat(seen, "reading"));
     }
     return {};
+}
+
+void note_missing(Attempt& attempt, const std::string& key) {
+    ++attempt.missing_count;
+    if (attempt.missing.size() >= limits::kExportNotesMax) return;
+    model::JobEntry entry;
+    entry.entity_key = key;
+    entry.entity_type = "product";
+    entry.error_type = "not_found";
+    entry.message = "The catalog has no product with this key";
+    attempt.missing.push_back(std::move(entry));
+}
+
+Result<void> write_listed_products(const ExportParts& parts, Attempt& attempt,
+                                   format::ProductEncoder& encoder, Heart& heart) {
+    std::int64_t seen = 0;
+    for (const std::string& key : attempt.spec.product_keys) {
+        auto product = parts.catalog->find(attempt.query, key);
+        if (product) {
+            EW_CHECK(encoder.append(*product));
+        } else if (product.error().code == ErrorCode::kNotFound) {
+            note_missing(attempt, key);
+        } else {
+            return fail(product.error());
+        }
+        EW_CHECK(heart.beat(++seen, "reading"));
+    }
+    return {};
+}
+
+Result<Attempt> prepare(const ExportParts& parts, const ClaimedJob& job) {
+    Attempt attempt;
+    EW_TRY(attempt.spec, read_spec(job));
+    const bool whole = attempt.spec.variants == model::VariantMode::kNested;
+    if (!whole) {
+        EW_TRY(const std::vector<std::string> paths,
+               parts.catalog->property_paths(job.organization_id));
+        EW_TRY(attempt.columns, format::resolve_columns(attempt.spec, paths));
+    }
+    EW_TRY(attempt.total, parts.catalog->count(job.organization_id));
+    if (!attempt.spec.product_keys.empty())
+        attempt.total = static_cast<std::int64_t>(attempt.spec.product_keys.size());
+    attempt.as_of_us = parts.clock->unix_us();
+    attempt.query.organization_id = job.organization_id;
+    attempt.query.with_prices = format::wants_prices(attempt.columns);
+    attempt.query.prices_at_us = attempt.as_of_us;
+    attempt.key = job.organization_id + "/" + job.lease.job_id + "." +
+                  std::to_string(job.lease.epoch) + "." + model::file_extension(attempt.spec);
+    return attempt;
+}
+
+// What a reader of the job can check the file against.
+json manifest(const ExportParts& parts, const Attempt& attempt, const format::EncodeReport& report,
+              const model::FileReceipt& receipt) {
+    const ExportSpec& spec = attempt.spec;
+    json out = {{"format", model::to_string(spec.format)},
+                {"content_type", model::media_type(spec)},
+                {"compression", model::to_string(spec.compression)},
+                {"variants", model::to_string(spec.variants)},
+                {"products", report.products},
+                {"rows", report.rows},
+                {"bytes", receipt.bytes},
+                {"sha256", receipt.sha256},
+                {"as_of", to_iso8601(attempt.as_of_us)},
+                {"tool", "export-worker " + parts.version}};
+    if (!attempt.columns.empty()) {
+        out["columns"] = attempt.columns.size();
+        out["columns_sha256"] = format::columns_hash(attempt.columns);
+    }
+    if (spec.format == model::ExportFormat::kCsv) {
+        out["profile"] = model::to_string(spec.profile);
+        out["formulas"] = model::to_string(spec.formulas);
+        out["guarded_cells"] = report.guarded_cells;
+    }
+    if (spec.format == model::ExportFormat::kXlsx) out["sheets"] = report.sheets;
+    for (const auto& [name, count] : {std::pair("missing_products", attempt.missing_count),
+                                      std::pair("skipped_products", report.skipped_products),
+                                      std::pair("truncated_cells", report.truncated_cells),
+                                      std::pair("mismatched_cells", report.mismatched_cells)}) {
+        if (count > 0) out[name] = count;
+    }
+    return out;
+}
+
+jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, Attempt& attempt,
+                               const format::EncodeReport& report, model::FileReceipt receipt) {
+    jobs::Completion out;
+    out.filename =
+        attempt.spec.filename.empty() ? default_filename(job, attempt.spec) : attempt.spec.filename;
+    out.processed_items = report.products;
+    out.failed_items = attempt.missing_count + report.skipped_products;
+    out.warned_items = report.truncated_cells + report.mismatched_cells;
+    out.errors = std::move(attempt.missing);
+    out.errors.insert(out.errors.end(), report.errors.begin(), report.errors.end());
+    out.warnings = report.warnings;
+    out.metadata_json = manifest(parts, attempt, report, receipt).dump();
+    out.file = std::move(receipt);
+    return out;
 }
 
 Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
                      const std::atomic<bool>& stopping,
                      std::optional<model::FileKey>& written_key) {
-    EW_TRY(const ExportSpec spec, read_spec(job));
-    EW_TRY(const std::vector<std::string> paths,
-           parts.catalog->property_paths(job.organization_id));
-    std::vector<model::ExportColumn> columns;
-    if (spec.format == model::ExportFormat::kCsv || !spec.columns.empty()) {
-        EW_TRY(columns, format::resolve_columns(spec.columns, paths));
-    }
-    EW_TRY(std::int64_t total, parts.catalog->count(job.organization_id));
-    if (!spec.product_keys.empty()) total = static_cast<std::int64_t>(spec.product_keys.size());
-    Heart heart(parts, job, total, stopping);
+    fault_point("run.claimed");
+    EW_TRY(Attempt attempt, prepare(parts, job));
+    const ExportSpec& spec = attempt.spec;
+    if (!spec.filter.empty()) attempt.query.filter = &spec.filter;
+    Heart heart(parts, job, attempt.total, stopping);
     EW_CHECK(heart.beat(0, "preparing"));
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
-    const model::FileKey key = job.organization_id + "/" + job.lease.job_id + "." +
-                               std::to_string(job.lease.epoch) + "." +
-                               std::string(model::to_string(spec.format));
-    EW_CHECK(parts.jobs->intend_file(job.lease, key));
-    written_key = key;
-    EW_TRY(
-        const std::unique_ptr<files::PendingFile> file,
-        parts.files->create({key, std::string(model::media_type(spec.format)),
-                             static_cast<std::uint64_t>(total) * limits::kUploadRowBytesEstimate}));
-    const auto encoder = format::make_encoder(spec.format, std::move(columns));
-    std::string header;
-    encoder->append_header(header);
-    EW_CHECK(file->append(header));
-    Written written;
-    const std::int64_t as_of_us = parts.clock->unix_us();
+    EW_CHECK(parts.jobs->intend_file(job.lease, attempt.key));
+    written_key = attempt.key;
+    fault_point("run.intended");
+    EW_TRY(const std::unique_ptr<files::PendingFile> file,
+           parts.files->create(
+               {attempt.key, std::string(model::media_type(spec)),
+                static_cast<std::uint64_t>(attempt.total) * limits::kUploadRowBytesEstimate}));
+    FileSink sink(*file);
+    EW_TRY(const std::unique_ptr<format::Compressor> compressor,
+           format::make_compressor(spec.compression, sink));
+    const auto encoder =
+        format::make_encoder({&spec, attempt.columns, compressor.get(), parts.temporary_directory});
+    EW_CHECK(encoder->begin());
     if (spec.product_keys.empty()) {
-        EW_CHECK(write_all_products(parts, job, *encoder, *file, heart, written));
+        EW_CHECK(write_all_products(parts, attempt, *encoder, heart));
     } else {
-        EW_CHECK(write_listed_products(parts, job, spec, *encoder, *file, heart, written));
+        EW_CHECK(write_listed_products(parts, attempt, *encoder, heart));
     }
+    EW_CHECK(encoder->finish());
+    EW_CHECK(compressor->finish());
     EW_TRY(model::FileReceipt receipt, file->commit());
-
-    jobs::Completion completion;
-    completion.filename =
-        spec.filename.empty() ? default_filename(job, spec.format) : spec.filename;
-    completion.processed_items = written.products;
-    completion.warnings = std::move(written.warnings);
-    completion.metadata_json = json{
-        {"format", model::to_string(spec.format)},
-        {"content_type", model::media_type(spec.format)},
-        {"rows", written.rows},
-        {"bytes", receipt.bytes},
-        {"sha256", receipt.sha256},
-        {"as_of",
-         to_iso8601(as_of_us)}}.dump();
-    completion.file = std::move(receipt);
+    const format::EncodeReport& report = encoder->report();
+    const jobs::Completion completion =
+        completion_of(parts, job, attempt, report, std::move(receipt));
+    fault_point("run.before_completion");
     EW_CHECK(parts.jobs->complete(job.lease, completion));
-    spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, written.products,
-                 written.rows, completion.file.bytes);
+    fault_point("run.completed");
+    spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, report.products,
+                 report.rows, completion.file.bytes);
     return {};
 }
 
@@ -192,6 +259,16 @@ Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const E
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
     return parts.jobs->give_up_attempt(job.lease, error.message, permanent,
                                        retry_delay_us(job.attempt));
+}
+
+// What workbooks a dead process was writing have left.
+Result<void> empty_directory(const std::string& path) {
+    EW_CHECK(make_directories(path, 0700));
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(path, error))
+        std::filesystem::remove(entry.path(), error);
+    if (error) return fail(errno_error("empty " + path, error.value()));
+    return {};
 }
 
 // "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
@@ -239,6 +316,7 @@ void run_export(const ExportParts& parts, const ClaimedJob& job,
 }
 
 Result<void> recover(const ExportParts& parts) {
+    EW_CHECK(empty_directory(parts.temporary_directory));
     EW_TRY(const std::size_t rescued, parts.jobs->rescue());
     if (rescued > 0) spdlog::warn("{} jobs of a process that died are pending again", rescued);
     if (parts.files->is_remote()) return {};

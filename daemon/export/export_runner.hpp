@@ -22,6 +22,8 @@ struct ExportParts {
     jobs::JobStore* jobs = nullptr;
     catalog::CatalogStore* catalog = nullptr;
     files::FileStore* files = nullptr;
+    std::string temporary_directory;  // Workbooks while they are written; emptied by recover().
+    std::string version;              // Of this program, for the manifest.
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns

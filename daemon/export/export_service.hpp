@@ -1,4 +1,5 @@
-// Accepting an export: everything that can be refused is refused here, before a job exists.
+// Accepting an export: everything that can be refused is refused here, before a job exists. And the
+// saved templates an export may name.
 #pragma once
 
 #include <functional>
@@ -24,14 +25,35 @@ public:
         model::Job job;
         std::int64_t total = 0;  // Products queued.
     };
-    // Errors: kInvalidArgument, naming the field or the unknown columns.
+    // The fields of model::parse_export_spec() and `template`: what that has, except where the
+    // request says otherwise. The job keeps what came of it; a template changed later changes no
+    // job. Errors: kInvalidArgument, naming the field or the unknown columns.
     [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
                                           const nlohmann::json& request,
                                           std::string_view triggered_by);
+    // Adds or replaces. Errors: kInvalidArgument, naming the field; kConflict: too many.
+    [[nodiscard]] Result<void> put_template(std::string_view organization_id, std::string_view name,
+                                            const nlohmann::json& body);
+    // kNotFound when there is none of that name.
+    [[nodiscard]] Result<catalog::ExportTemplate> find_template(std::string_view organization_id,
+                                                                std::string_view name) {
+        return catalog_.find_template(organization_id, name);
+    }
+    [[nodiscard]] Result<std::vector<catalog::ExportTemplate>> templates(
+        std::string_view organization_id) {
+        return catalog_.templates(organization_id);
+    }
+    [[nodiscard]] Result<void> drop_template(std::string_view organization_id,
+                                             std::string_view name) {
+        return catalog_.drop_template(organization_id, name);
+    }
     // Tells the workers that a job may be due.
     void wake() { wake_workers_(); }
 
 private:
+    [[nodiscard]] Result<nlohmann::json> with_template(std::string_view organization_id,
+                                                       const nlohmann::json& request);
+
     jobs::JobStore& jobs_;
     catalog::CatalogStore& catalog_;
     std::function<void()> wake_workers_;

@@ -1,30 +1,42 @@
 #include "daemon/format/csv.hpp"
 
-namespace export_worker::format {
+#include <array>
+#include <cstring>
 
-void append_csv_cell(std::string& out, std::string_view cell) {
-    if (cell.find_first_of("\",\r\n") == std::string_view::npos) {
+namespace export_worker::format {
+namespace {
+
+// What makes quotes necessary whatever the delimiter is.
+constexpr std::array<bool, 256> kSpecial = [] {
+    std::array<bool, 256> out{};
+    out['"'] = out['\r'] = out['\n'] = true;
+    return out;
+}();
+
+bool needs_quotes(std::string_view cell, char delimiter) {
+    for (const char c : cell) {
+        if (kSpecial[static_cast<unsigned char>(c)] || c == delimiter) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+void append_csv_cell(std::string& out, std::string_view cell, char delimiter) {
+    if (!needs_quotes(cell, delimiter)) {
         out += cell;
         return;
     }
     out += '"';
-    for (const char c : cell) {
-        if (c == '"') out += '"';
-        out += c;
+    for (;;) {
+        const std::size_t quote = cell.find('"');
+        if (quote == std::string_view::npos) break;
+        out += cell.substr(0, quote + 1);
+        out += '"';
+        cell.remove_prefix(quote + 1);
     }
+    out += cell;
     out += '"';
-}
-
-void append_csv_row(std::string& out, std::span<const std::string> cells) {
-    if (cells.size() == 1 && cells[0].empty()) {
-        out += "\"\"\r\n";
-        return;
-    }
-    for (std::size_t index = 0; index < cells.size(); ++index) {
-        if (index > 0) out += ',';
-        append_csv_cell(out, cells[index]);
-    }
-    out += "\r\n";
 }
 
 }  // namespace export_worker::format

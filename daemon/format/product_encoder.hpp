@@ -1,40 +1,64 @@
-// Products to the bytes of an export file.
+// Products to the bytes of an export file: CSV, JSON lines or a workbook.
 //
-// CSV: one line a variant, with the product's columns repeated; a product without variants is one
-// line. A cell is the variant's own value, else the product's. Lists are joined with '|'; anything
-// deeper is JSON text. JSONL: one product a line, as it was imported; with columns, an object of
-// just those.
+// A cell is the variant's own value, else the product's. Lists are joined with '|'; anything deeper
+// is JSON text. The same products give the same bytes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
+#include "daemon/format/byte_sink.hpp"
+#include "daemon/format/columns.hpp"
 #include "daemon/model/export_spec.hpp"
+#include "daemon/model/job.hpp"
 #include "daemon/model/product.hpp"
 
 namespace export_worker::format {
 
-// [one-owner]
+// What happened on the way, for the job.
+struct EncodeReport {
+    std::int64_t products = 0;          // That are in the file.
+    std::int64_t rows = 0;              // Without headers.
+    std::int64_t skipped_products = 0;  // Could not be written.
+    std::int64_t guarded_cells = 0;     // Formulas with an apostrophe in front.
+    std::int64_t truncated_cells = 0;   // Longer than a workbook's cell can be.
+    std::int64_t mismatched_cells = 0;  // Not of the format their column asks for; written as text.
+    std::int64_t sheets = 0;            // Of a workbook.
+    std::vector<model::JobEntry> errors;    // The first of the skipped products.
+    std::vector<model::JobEntry> warnings;  // The first of the altered cells.
+};
+
+// [one-owner]. begin(), append() for each product, finish(). Errors: those of the sink;
+// kInvalidArgument where the formula policy says reject, naming the cell; for a workbook also those
+// of the directory for its temporary files. After an error the only legal next step is destruction.
 class ProductEncoder {
 public:
     virtual ~ProductEncoder() = default;
-    // What goes before the first product. Appends.
-    virtual void append_header(std::string& out) = 0;
-    // Appends one product; returns its number of rows. Errors: kDataLoss when the stored product is
-    // not JSON.
-    [[nodiscard]] virtual Result<std::size_t> append(const model::Product& product,
-                                                     std::string& out) = 0;
+    // What goes before the first product.
+    [[nodiscard]] virtual Result<void> begin() = 0;
+    // A product the filter does not keep, and one that cannot be read, adds no row. May move the
+    // product's body.
+    [[nodiscard]] virtual Result<void> append(model::Product& product) = 0;
+    // Everything is in the sink when this returns.
+    [[nodiscard]] virtual Result<void> finish() = 0;
+    [[nodiscard]] virtual const EncodeReport& report() const = 0;
 };
 
-// The columns of an export: those asked for, or the system columns and all `property_paths`.
-// Errors: kInvalidArgument, naming every column that is neither.
-[[nodiscard]] Result<std::vector<model::ExportColumn>> resolve_columns(
-    const std::vector<model::ExportColumn>& asked, const std::vector<std::string>& property_paths);
+struct EncoderParts {
+    const model::ExportSpec* spec = nullptr;
+    std::vector<Column> columns;  // Of resolve_columns(); not looked at for nested JSONL.
+    ByteSink* sink = nullptr;
+    std::string temporary_directory;  // For a workbook.
+};
 
-// `columns` from resolve_columns(); for JSONL empty means "the whole product".
-[[nodiscard]] std::unique_ptr<ProductEncoder> make_encoder(
-    model::ExportFormat format, std::vector<model::ExportColumn> columns);
+// What `parts` point to outlives the encoder.
+[[nodiscard]] std::unique_ptr<ProductEncoder> make_encoder(EncoderParts parts);
+
+// SHA-256 of the columns, their order, headers and formats: two files with the same hash have the
+// same columns.
+[[nodiscard]] std::string columns_hash(const std::vector<Column>& columns);
 
 }  // namespace export_worker::format

@@ -57,7 +57,10 @@ struct Completion {
     std::string
         metadata_json;  // Merged into the job's; file_url and filename are added by the store.
     std::int64_t processed_items = 0;
-    std::vector<model::JobEntry> warnings;  // Any: the job is completed_with_warnings.
+    std::int64_t failed_items = 0;        // Any: the job is a partial_success.
+    std::int64_t warned_items = 0;        // Any, and none failed: it is completed_with_warnings.
+    std::vector<model::JobEntry> errors;  // The first of each, for the job.
+    std::vector<model::JobEntry> warnings;
 };
 
 // What a foreign worker reports in one call. Absent: unchanged.

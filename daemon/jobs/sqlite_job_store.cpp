@@ -236,19 +236,24 @@ public:
         const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
-                         .statement("UPDATE job SET status = iif(?8 > 0, "
-                                    "'completed_with_warnings', 'completed'), "
+                         .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
+                                    "'partial_success' WHEN ?9 > 0 THEN "
+                                    "'completed_with_warnings' ELSE 'completed' END, "
                                     "completed_us = ?3, stage = '', error_message = '', "
                                     "processed_items = ?4, total_items = ?4 + ?8, "
-                                    "warned_items = ?8, file_url = ?5, filename = ?6, "
+                                    "failed_items = ?8, warned_items = ?9, "
+                                    "file_url = ?5, filename = ?6, "
                                     "metadata = json_patch(metadata, ?7) "
                                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
                                     "AND cancel_us IS NULL")
                          .bind(lease.job_id, lease.epoch, now, completion.processed_items,
                                completion.file.file_url, completion.filename, patch_text,
-                               static_cast<std::int64_t>(completion.warnings.size()))
+                               completion.failed_items, completion.warned_items)
                          .run());
             if (connection.changes() == 0) return why_not_mine(connection, lease);
+            for (const JobEntry& error : completion.errors) {
+                EW_CHECK(append_entry(connection, lease.job_id, "error", error));
+            }
             for (const JobEntry& warning : completion.warnings) {
                 EW_CHECK(append_entry(connection, lease.job_id, "warning", warning));
             }

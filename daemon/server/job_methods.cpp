@@ -5,6 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
@@ -125,8 +126,66 @@ MethodResult change_job(const JobMethodParts& parts, const Principal& principal,
     return to_json(*job);
 }
 
-constexpr std::array<JobMethod, 8> kMethods{{
+json template_json(const catalog::ExportTemplate& entry) {
+    return {{"name", entry.name},
+            {"updated_at", to_iso8601(entry.updated_us)},
+            {"template", json::parse(entry.body_json, nullptr, false)}};
+}
+
+std::string name_of(const json& params) {
+    const auto found = params.find("name");
+    return found != params.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+MethodResult put_template(const JobMethodParts& parts, const Principal& principal,
+                          const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    const std::string name = name_of(params);
+    const auto put =
+        parts.exports.put_template(*organization, name, params.value("template", json()));
+    if (!put) return refuse(put.error());
+    const auto entry = parts.exports.find_template(*organization, name);
+    if (!entry) return refuse(entry.error());
+    return template_json(*entry);
+}
+
+MethodResult get_template(const JobMethodParts& parts, const Principal& principal,
+                          const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    const auto entry = parts.exports.find_template(*organization, name_of(params));
+    if (!entry) return refuse(entry.error());
+    return template_json(*entry);
+}
+
+MethodResult list_templates(const JobMethodParts& parts, const Principal& principal, const json&) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    const auto entries = parts.exports.templates(*organization);
+    if (!entries) return refuse(entries.error());
+    json items = json::array();
+    for (const auto& entry : *entries)
+        items.push_back({{"name", entry.name}, {"updated_at", to_iso8601(entry.updated_us)}});
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult drop_template(const JobMethodParts& parts, const Principal& principal,
+                           const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return refuse(organization.error());
+    const std::string name = name_of(params);
+    if (auto dropped = parts.exports.drop_template(*organization, name); !dropped)
+        return refuse(dropped.error());
+    return json{{"name", name}, {"dropped", true}};
+}
+
+constexpr std::array<JobMethod, 12> kMethods{{
     {"exports.submit", "product:read", submit_export},
+    {"templates.put", "template:write", put_template},
+    {"templates.get", "product:read", get_template},
+    {"templates.list", "product:read", list_templates},
+    {"templates.drop", "template:write", drop_template},
     {"jobs.create", "job:create", create_job},
     {"jobs.report_progress", "job:create", report_progress},
     {"jobs.get", "job:read", get_job<to_json>},

@@ -1,4 +1,4 @@
-// The daemon's own methods: exports.submit and jobs.*.
+// The daemon's own methods: exports.submit, templates.* and jobs.*.
 #pragma once
 
 #include <span>

@@ -131,6 +131,24 @@ std::int64_t Connection::changes() const {
     return sqlite3_changes64(database_);
 }
 
+Result<void> Connection::copy_to(const std::string& path) {
+    sqlite3* target = nullptr;
+    const int opened = sqlite3_open_v2(
+        path.c_str(), &target,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+        nullptr);
+    const std::unique_ptr<sqlite3, int (*)(sqlite3*)> owner(target, sqlite3_close);
+    if (opened != SQLITE_OK) return database_error(target, "create " + path);
+    sqlite3_backup* backup = sqlite3_backup_init(target, "main", database_, "main");
+    if (backup == nullptr) return database_error(target, "copy to " + path);
+    // All pages in one go: a copy in steps starts again whenever somebody writes.
+    const int stepped = sqlite3_backup_step(backup, -1);
+    sqlite3_backup_finish(backup);
+    if (stepped != SQLITE_DONE)
+        return fail(code_of(stepped), "copy to " + path + ": " + sqlite3_errstr(stepped));
+    return {};
+}
+
 Result<std::int64_t> Connection::query_integer(const std::string& sql) {
     sqlite3_stmt* compiled = nullptr;
     if (sqlite3_prepare_v2(database_, sql.c_str(), -1, &compiled, nullptr) != SQLITE_OK) {

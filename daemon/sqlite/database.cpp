@@ -1,8 +1,13 @@
 #include "daemon/sqlite/database.hpp"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
+#include "base/io.hpp"
 #include "base/limits.hpp"
 
 namespace export_worker::sqlite {
@@ -42,11 +47,16 @@ Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
         const std::string step =
             "BEGIN IMMEDIATE;" + std::string(options.migrations[next]) +
             "; PRAGMA application_id=" + std::to_string(options.application_id) +
-            "; PRAGMA user_version=" + std::to_string(next + 1) + "; COMMIT;";
-        if (auto done = connection.execute(step); !done) {
+            "; PRAGMA user_version=" + std::to_string(next + 1);
+        fault_point("database.before_migration");
+        auto done = connection.execute(step);
+        fault_point("database.in_migration");
+        if (done) done = connection.execute("COMMIT");
+        if (!done) {
             (void)connection.execute("ROLLBACK");
             return done;
         }
+        fault_point("database.after_migration");
         spdlog::info("{}: schema version {}", options.path, next + 1);
     }
     return {};
@@ -130,7 +140,9 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
             if (!task->succeeded && !writer_->execute("ROLLBACK TO task")) break;
             if (!writer_->execute("RELEASE task")) break;
         }
+        fault_point("database.before_commit");
         committed = writer_->execute("COMMIT");
+        fault_point("database.after_commit");
         if (!committed) (void)writer_->execute("ROLLBACK");
     }
     for (const std::shared_ptr<Task>& task : group) {
@@ -138,6 +150,15 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         task->done.release();
     }
     if (!committed) spdlog::error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+Result<void> Database::backup(const std::string& path) {
+    const std::string part = path + ".part";
+    if (::unlink(part.c_str()) != 0 && errno != ENOENT)
+        return fail(errno_error("delete " + part, errno));
+    EW_CHECK(read([&](Connection& connection) { return connection.copy_to(part); }));
+    fault_point("backup.before_rename");
+    return publish_file(part, path);
 }
 
 Result<std::unique_ptr<Connection>> Database::borrow_reader() {

@@ -69,6 +69,10 @@ public:
         return out;
     }
 
+    // Copies the file as it is now to `path`, which is replaced once the copy is whole and on disk;
+    // writes go on meanwhile. Errors: as for reads, and those of the file system. [any-thread]
+    [[nodiscard]] Result<void> backup(const std::string& path);
+
 private:
     // Shared with the caller: the writer still touches it while the caller wakes up.
     struct Task {

@@ -22,9 +22,10 @@ void refuse(ew_writer& writer, WireCode code, std::string_view message) {
     refuse(writer, static_cast<std::uint32_t>(code), message);
 }
 
-// "completed" and "completed_with_warnings" have a file.
+// These have a file; a partial success has one that lacks some products (docs/decisions/0011).
 bool has_file(std::string_view status) {
-    return status == "completed" || status == "completed_with_warnings";
+    return status == "completed" || status == "completed_with_warnings" ||
+           status == "partial_success";
 }
 
 std::string_view last_segment(std::string_view key) {

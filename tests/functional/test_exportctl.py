@@ -32,7 +32,7 @@ class ExportctlTest(SystemTest):
             (["key", "create", "--organization", "acme", "--permission", "product:raed"], 1, "product:read"),
             (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
             (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
-            (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv or jsonl"),
+            (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv, jsonl or xlsx"),
             (["plugin", "load", "/no/such/plugin.so"], 1, "nothing at /no"), (["plugin", "show", "nope"], 1, "no plugin 'nope'"),
             (["plugin", "reload", "nope"], 1, "no plugin 'nope'"), (["plugin", "rollback", "nope"], 1, "no plugin 'nope'"),
             (["plugin", "reload"], 64, "expected NAME"), (["plugin", "reload", "x", "--dryrun"], 64, "dryrun"),
@@ -96,8 +96,8 @@ class ExportctlTest(SystemTest):
 
     def test_submit_with_keys_filename_and_without_wait(self):
         job = self.system.export("acme", "--keys", "sku-00000001,sku-00000002,missing", "--filename", "Prüfung.csv")
-        self.assertEqual(job["status"], "completed_with_warnings")
-        self.assertEqual([w["entity_key"] for w in job["warnings"]], ["missing"])
+        self.assertEqual(job["status"], "partial_success")
+        self.assertEqual([e["entity_key"] for e in job["errors"]], ["missing"])
         link = self.system.ctl_json("link", job["job_id"])
         self.assertEqual(link["filename"], "Prüfung.csv")
         disposition = self.system.fetch(link["download_url"]).headers["Content-Disposition"]

@@ -6,6 +6,7 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
+#include "base/limits.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
 #include "daemon/files/local_file_store.hpp"
@@ -58,7 +59,7 @@ protected:
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get()};
+    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test"};
     ExportService service_{*jobs_, *catalog_, [] {}};
     std::atomic<bool> stopping_{false};
 };
@@ -87,12 +88,22 @@ TEST_F(ExportRunnerTest, AnEmptyCatalogIsAFileWithAHeader) {
     EXPECT_EQ(json::parse(job.metadata_json)["rows"], 0);
 }
 
-TEST_F(ExportRunnerTest, MissingKeysAreWarnings) {
+TEST_F(ExportRunnerTest, MissingKeysMakeAPartialSuccess) {
     const model::Job job = run(submit({{"product_keys", {"k10001", "nope"}}}));
-    EXPECT_EQ(job.status, JobStatus::kCompletedWithWarnings);
-    ASSERT_EQ(job.warnings.size(), 1U);
-    EXPECT_EQ(job.warnings[0].entity_key, "nope");
+    EXPECT_EQ(job.status, JobStatus::kPartialSuccess);
+    ASSERT_EQ(job.errors.size(), 1U);
+    EXPECT_EQ(job.errors[0].entity_key, "nope");
     EXPECT_EQ(job.processed_items, 1);
+    EXPECT_EQ(job.failed_items, 1);
+    EXPECT_EQ(json::parse(job.metadata_json)["missing_products"], 1);
+}
+
+TEST_F(ExportRunnerTest, AlteredCellsMakeItCompletedWithWarnings) {
+    const model::Job job =
+        run(submit({{"columns", {{{"property", "name"}, {"format", "number"}}}}}));
+    EXPECT_EQ(job.status, JobStatus::kCompletedWithWarnings);
+    EXPECT_EQ(job.warned_items, 1200);
+    EXPECT_EQ(job.warnings.size(), limits::kExportNotesMax);
 }
 
 TEST_F(ExportRunnerTest, UnknownColumnsAreRefusedBeforeAJobExists) {

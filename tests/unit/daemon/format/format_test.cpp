@@ -2,96 +2,376 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/limits.hpp"
+#include "daemon/format/cells.hpp"
+#include "daemon/format/compressor.hpp"
 #include "daemon/format/csv.hpp"
 #include "daemon/format/product_encoder.hpp"
+#include "daemon/format/workbook_check.hpp"
 #include "daemon/model/export_spec.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::format {
 namespace {
 
-using model::ExportColumn;
-using model::ExportFormat;
+using nlohmann::json;
+
+class TextSink final : public ByteSink {
+public:
+    Result<void> write(std::string_view bytes) override {
+        text += bytes;
+        return {};
+    }
+    std::string text;
+};
+
+model::ExportSpec spec_of(const char* text) {
+    auto spec = model::parse_export_spec(json::parse(text));
+    EXPECT_TRUE(spec) << spec.error().message;
+    return *spec;
+}
+
+struct Encoded {
+    std::string text;
+    EncodeReport report;
+};
+
+Result<Encoded> try_encode(const char* request, const std::vector<std::string>& bodies,
+                           const std::vector<std::string>& paths = {},
+                           const std::vector<model::Price>& prices = {}) {
+    const model::ExportSpec spec = spec_of(request);
+    EW_TRY(std::vector<Column> columns, resolve_columns(spec, paths));
+    TextSink sink;
+    const testing::TempDir dir;
+    const auto encoder = make_encoder({&spec, std::move(columns), &sink, dir.path()});
+    EW_CHECK(encoder->begin());
+    for (const std::string& body : bodies) {
+        EW_TRY(model::Product product, model::parse_product(body, nullptr));
+        product.prices = prices;
+        product.version = 3;
+        product.updated_us = 1'700'000'000'000'000;
+        EW_CHECK(encoder->append(product));
+    }
+    EW_CHECK(encoder->finish());
+    return Encoded{std::move(sink.text), encoder->report()};
+}
+
+std::string encode(const char* request, const std::vector<std::string>& bodies,
+                   const std::vector<std::string>& paths = {}) {
+    auto out = try_encode(request, bodies, paths);
+    EXPECT_TRUE(out) << out.error().message;
+    return out ? out->text : "";
+}
 
 TEST(Csv, QuotesOnlyWhatNeedsIt) {
-    std::string out;
-    append_csv_row(out, std::vector<std::string>{"plain", "a,b", "say \"hi\"", "two\nlines", "cr\r",
-                                                 " blank ", "", "=1+1"});
-    EXPECT_EQ(out, "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",\"cr\r\", blank ,,=1+1\r\n");
-    out.clear();
-    append_csv_row(out, std::vector<std::string>{""});
-    EXPECT_EQ(out, "\"\"\r\n");
+    const auto cell = [](std::string_view text, char delimiter = ',') {
+        std::string out;
+        append_csv_cell(out, text, delimiter);
+        return out;
+    };
+    EXPECT_EQ(cell("plain"), "plain");
+    EXPECT_EQ(cell("a,b"), "\"a,b\"");
+    EXPECT_EQ(cell("a,b", ';'), "a,b");
+    EXPECT_EQ(cell("a\tb", '\t'), "\"a\tb\"");
+    EXPECT_EQ(cell("say \"hi\""), "\"say \"\"hi\"\"\"");
+    EXPECT_EQ(cell("\""), "\"\"\"\"");
+    EXPECT_EQ(cell("two\nlines"), "\"two\nlines\"");
+    EXPECT_EQ(cell("cr\r"), "\"cr\r\"");
+    EXPECT_EQ(cell(" blank "), " blank ");
 }
 
-model::Product product(const std::string& body) {
-    return *model::parse_product(body, nullptr);
-}
-
-std::string encode(ExportFormat format, const std::vector<ExportColumn>& columns,
-                   const std::string& body) {
-    std::string out;
-    const auto encoder = make_encoder(format, columns);
-    encoder->append_header(out);
-    EXPECT_TRUE(encoder->append(product(body), out));
-    return out;
-}
+constexpr const char* kShirt =
+    R"({"key":"a","productType":"shirt","isPublished":true,"labels":["new","sale"],"properties":{"key":"inner",
+    "colors":["red","blue"],"size":{"w":1.5},"price":"10","tags":[{"x":1}]},"variants":[
+    {"key":"a/S","properties":{"price":"9"}},{"key":"a/M","isPublished":false,"properties":{}}]})";
+const std::vector<std::string> kShirtPaths{"colors", "key", "price", "size.w", "tags"};
 
 TEST(ProductEncoder, FlattensJoinsAndRepeats) {
-    const std::vector<std::string> paths{"colors", "key", "price", "size.w", "tags"};
-    const auto columns = resolve_columns({}, paths);
-    ASSERT_TRUE(columns);
+    EXPECT_EQ(encode("{}", {kShirt}, kShirtPaths),
+              "key,productType,isPublished,variant_key,colors,properties.key,price,size.w,tags\r\n"
+              "a,shirt,true,a/S,red|blue,inner,9,1.5,\"[{\"\"x\"\":1}]\"\r\n"
+              "a,shirt,false,a/M,red|blue,inner,10,1.5,\"[{\"\"x\"\":1}]\"\r\n");
+}
+
+TEST(ProductEncoder, ParentAndChildRowsHaveTheirOwnValuesOnly) {
     EXPECT_EQ(
         encode(
-            ExportFormat::kCsv, *columns,
-            R"({"key":"a","productType":"shirt","isPublished":true,"properties":{"key":"inner","colors":["red","blue"],
-                      "size":{"w":1.5},"price":"10","tags":[{"x":1}]},"variants":[{"key":"a/S","properties":{"price":"9"}},
-                      {"key":"a/M","isPublished":false,"properties":{}}]})"),
-        "key,productType,isPublished,variant_key,colors,properties.key,price,size.w,tags\r\n"
-        "a,shirt,true,a/S,red|blue,inner,9,1.5,\"[{\"\"x\"\":1}]\"\r\n"
-        "a,shirt,false,a/M,red|blue,inner,10,1.5,\"[{\"\"x\"\":1}]\"\r\n");
+            R"({"variants":"parent_child","columns":["row_type","key","variant_key","price","colors"]})",
+            {kShirt}, kShirtPaths),
+        "row_type,key,variant_key,price,colors\r\n"
+        "product,a,,10,red|blue\r\n"
+        "variant,a,a/S,9,\r\n"
+        "variant,a,a/M,,\r\n");
+    EXPECT_TRUE(encode(R"({"variants":"parent_child"})", {kShirt}, kShirtPaths)
+                    .starts_with("row_type,key,"));
+}
+
+TEST(ProductEncoder, SystemColumnsAndPrices) {
+    std::vector<model::Price> prices;
+    const auto add = [&](const char* variant, const char* brand, std::int64_t from,
+                         const char* amount) {
+        model::Price price;
+        price.product_key = "a";
+        price.variant_key = variant;
+        price.price_type = "msrp";
+        price.currency = "EUR";
+        price.brand_key = brand;
+        price.effective_from_us = from;
+        price.amount = amount;
+        prices.push_back(price);
+    };
+    add("", "b1", 0, "12.50");
+    add("", "b1", 5, "11.00");
+    add("", "b0", 5, "11.90");
+    add("a/M", "b1", 0, "9.90");
+    const char* request =
+        R"({"columns":["version","updatedAt","publishStatus","labels","prices.msrp.EUR","prices.sale.USD"]})";
+    const auto out = try_encode(request, {kShirt}, kShirtPaths, prices);
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_EQ(out->text,
+              "version,updatedAt,publishStatus,labels,prices.msrp.EUR,prices.sale.USD\r\n"
+              "3,2023-11-14T22:13:20Z,live,new|sale,11.90,\r\n"
+              "3,2023-11-14T22:13:20Z,live,new|sale,9.90,\r\n");
 }
 
 TEST(ProductEncoder, WritesWholeProductsAsJsonl) {
-    EXPECT_EQ(encode(ExportFormat::kJsonl, {}, R"({"key":"a","productType":"t"})"),
+    EXPECT_EQ(encode(R"({"format":"jsonl"})", {R"({"key":"a","productType":"t"})"}),
               "{\"key\":\"a\",\"productType\":\"t\"}\n");
-    EXPECT_EQ(encode(ExportFormat::kJsonl, {{"size.w", "Width"}, {"key", "Key"}, {"nope", "Nope"}},
-                     R"({"key":"a","productType":"t","properties":{"size":{"w":3}}})"),
-              "{\"Width\":3,\"Key\":\"a\",\"Nope\":null}\n");
+    EXPECT_EQ(
+        encode(
+            R"({"format":"jsonl","columns":[{"property":"size.w","header":"Width"},{"property":"key","header":"K\"ey"},
+                   {"property":"t"},{"property":"u"},{"property":"size"}]})",
+            {R"({"key":"a","productType":"t","properties":{"size":{"w":3.10},"t":"é\n"}})"},
+            {"size.w", "t", "u"}),
+        "{\"Width\":3.1,\"K\\\"ey\":\"a\",\"t\":\"é\\n\",\"u\":null,\"size\":{\"w\":3.1}}\n");
+}
+
+TEST(ProductEncoder, AKeyMayHoldDotsAndEscapes) {
+    EXPECT_EQ(
+        encode(
+            R"({"columns":["a.b","a.b.c","q\"t"]})",
+            {R"({"key":"k","productType":"t","properties":{"a":{"b":{"c":"nested"}},"a.b":{"c":"dotted"},"q\"t":1}})"},
+            {"a.b.c", "q\"t"}),
+        "a.b,a.b.c,\"q\"\"t\"\r\n\"{\"\"c\"\":\"\"dotted\"\"}\",dotted,1\r\n");
+}
+
+TEST(ProductEncoder, ProfilesDifferInDelimiterMarkAndDecimalPoint) {
+    const std::string body = R"({"key":"a","productType":"t","properties":{"n":1.5,"s":"1.5;x"}})";
+    const auto with = [&](const char* profile) {
+        return encode(
+            (std::string(R"({"columns":["key","n","s"],"profile":")") + profile + "\"}").c_str(),
+            {body}, {"n", "s"});
+    };
+    EXPECT_EQ(with("rfc4180"), "key,n,s\r\na,1.5,1.5;x\r\n");
+    EXPECT_EQ(with("excel"), "\xef\xbb\xbfkey,n,s\r\na,1.5,1.5;x\r\n");
+    EXPECT_EQ(with("excel-eu"), "\xef\xbb\xbfkey;n;s\r\na;1,5;\"1.5;x\"\r\n");
+    EXPECT_EQ(with("tsv"), "key\tn\ts\r\na\t1.5\t1.5;x\r\n");
+}
+
+TEST(ProductEncoder, FormulasAreGuardedCountedOrRefused) {
+    const std::vector<std::string> bodies{
+        R"({"key":"a","productType":"t","properties":{"p":"=1+1","q":-5,"r":"-5.00"}})",
+        R"({"key":"b","productType":"t","properties":{"p":"+49 40","q":7,"r":"＝x"}})"};
+    const auto guarded =
+        try_encode(R"({"columns":["p","q","r"],"profile":"excel"})", bodies, {"p", "q", "r"});
+    ASSERT_TRUE(guarded);
+    EXPECT_EQ(guarded->text, "\xef\xbb\xbfp,q,r\r\n'=1+1,-5,-5.00\r\n'+49 40,7,'＝x\r\n");
+    EXPECT_EQ(guarded->report.guarded_cells, 3);
+    EXPECT_EQ(encode(R"({"columns":["p"]})", bodies, {"p"}), "p\r\n=1+1\r\n+49 40\r\n");
+    const auto refused = try_encode(R"({"columns":["p"],"formulas":"reject"})", bodies, {"p"});
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("product 'a'"), std::string::npos);
+}
+
+TEST(ProductEncoder, ColumnFormats) {
+    const auto out = try_encode(
+        R"({"columns":[{"property":"n","format":"number:2"},{"property":"d","format":"date"},{"property":"b","format":"yes_no"},
+            {"property":"j","format":"json"},{"property":"n","header":"t","format":"text"}]})",
+        {R"({"key":"a","productType":"t","properties":{"n":"2.345","d":"2026-11-25T10:00:00Z","b":true,"j":"x"}})",
+         R"({"key":"b","productType":"t","properties":{"n":"many","d":"soon","b":"maybe","j":[1]}})"},
+        {"b", "d", "j", "n"});
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_EQ(
+        out->text,
+        "n,d,b,j,t\r\n2.35,2026-11-25,yes,\"\"\"x\"\"\",2.345\r\nmany,soon,maybe,[1],many\r\n");
+    EXPECT_EQ(out->report.mismatched_cells, 3);
+    ASSERT_EQ(out->report.warnings.size(), 3U);
+    EXPECT_EQ(out->report.warnings[0].entity_key, "b");
+}
+
+TEST(ProductEncoder, FiltersByLabelAndProperty) {
+    const std::vector<std::string> bodies{
+        kShirt, R"({"key":"b","productType":"t","labels":["new"],"properties":{"price":"10"}})"};
+    EXPECT_EQ(encode(R"({"columns":["key"],"filter":{"labels":["new","sale"]}})", bodies),
+              "key\r\na\r\na\r\n");
+    // Of a row a variant: only the variants that have the value.
+    EXPECT_EQ(encode(R"({"columns":["key","variant_key"],"filter":{"properties":{"price":"10"}}})",
+                     bodies, kShirtPaths),
+              "key,variant_key\r\na,a/M\r\nb,\r\n");
+    const auto nested = try_encode(R"({"format":"jsonl","filter":{"properties":{"price":9}}})",
+                                   bodies, kShirtPaths);
+    EXPECT_EQ(nested->report.products, 1);  // The text "9" reads the same.
+}
+
+TEST(ProductEncoder, AnUnreadableProductIsSkippedAndNamed) {
+    const model::ExportSpec spec = spec_of(R"({"columns":["key"]})");
+    TextSink sink;
+    const auto encoder = make_encoder({&spec, *resolve_columns(spec, {}), &sink, ""});
+    ASSERT_TRUE(encoder->begin());
+    model::Product broken;
+    broken.key = "broken";
+    broken.body = R"({"key":"broken","properties":{"a":)";
+    ASSERT_TRUE(encoder->append(broken));
+    ASSERT_TRUE(encoder->finish());
+    EXPECT_EQ(encoder->report().skipped_products, 1);
+    EXPECT_EQ(encoder->report().errors.at(0).entity_key, "broken");
+    EXPECT_EQ(encoder->report().rows, 0);
+}
+
+TEST(ProductEncoder, WorkbooksAreTheSameBytesEveryTime) {
+    const std::vector<std::string> bodies{
+        kShirt, R"({"key":"=x","productType":"t","properties":{"price":12.5,"key":true}})"};
+    const auto first = try_encode(R"({"format":"xlsx"})", bodies, kShirtPaths);
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_TRUE(first->text.starts_with("PK"));
+    EXPECT_EQ(first->text, encode(R"({"format":"xlsx"})", bodies, kShirtPaths));
+    EXPECT_EQ(first->report.sheets, 1);
+    EXPECT_EQ(first->report.rows, 3);
+}
+
+TEST(ProductEncoder, OverlongCellsOfAWorkbookAreCutAndMarked) {
+    const std::string longest(limits::kXlsxCellUnitsMax, 'x');
+    const auto fits = try_encode(
+        R"({"format":"xlsx","columns":["p"]})",
+        {R"({"key":"a","productType":"t","properties":{"p":")" + longest + "\"}}"}, {"p"});
+    EXPECT_EQ(fits->report.truncated_cells, 0);
+    const auto cut = try_encode(
+        R"({"format":"xlsx","columns":["p"]})",
+        {R"({"key":"a","productType":"t","properties":{"p":")" + longest + "y\"}}"}, {"p"});
+    EXPECT_EQ(cut->report.truncated_cells, 1);
+    EXPECT_EQ(cut->report.warnings.at(0).error_type, "truncated");
+}
+
+TEST(CheckWorkbook, SeesASheetThatEndsEarly) {
+    const testing::TempDir dir;
+    const std::string whole =
+        encode(R"({"format":"xlsx","columns":["key"]})", {R"({"key":"a","productType":"t"})"});
+    const auto check = [&](const std::string& bytes, std::size_t sheets = 1) {
+        return check_workbook(dir.write("x.xlsx", bytes), sheets);
+    };
+    EXPECT_TRUE(check(whole));
+    EXPECT_EQ(check(whole, 2).error().code, ErrorCode::kDataLoss);
+    EXPECT_EQ(check(whole.substr(0, whole.size() / 2)).error().code, ErrorCode::kDataLoss);
+    EXPECT_EQ(check("PK").error().code, ErrorCode::kDataLoss);
+    std::string damaged = whole;
+    const std::size_t sheet = damaged.find("xl/worksheets/sheet1.xml");
+    ASSERT_NE(sheet, std::string::npos);
+    for (std::size_t at = sheet + 60; at < sheet + 70; ++at) damaged[at] = '\xff';
+    EXPECT_EQ(check(damaged).error().code, ErrorCode::kDataLoss);
 }
 
 TEST(ResolveColumns, NamesEveryUnknownColumn) {
     const auto columns = resolve_columns(
-        {{"key", "k"}, {"colour", "c"}, {"size", "s"}, {"weigth", "w"}}, {"color", "size.w"});
+        spec_of(R"({"columns":["key","colour","size","weigth","prices.msrp.eur"]})"),
+        {"color", "size.w"});
     ASSERT_FALSE(columns);
-    EXPECT_NE(columns.error().message.find("colour, weigth"), std::string::npos);
-    EXPECT_TRUE(resolve_columns({{"properties.color", "c"}}, {"color"}));
+    EXPECT_NE(columns.error().message.find("colour, weigth, prices.msrp.eur"), std::string::npos);
+    EXPECT_TRUE(resolve_columns(spec_of(R"({"columns":["properties.color"]})"), {"color"}));
+}
+
+TEST(Decimals, AreRoundedAsText) {
+    EXPECT_EQ(round_decimal("2.345", 2), "2.35");
+    EXPECT_EQ(round_decimal("-2.345", 2), "-2.35");
+    EXPECT_EQ(round_decimal("9.999", 2), "10.00");
+    EXPECT_EQ(round_decimal("0.4", 0), "0");
+    EXPECT_EQ(round_decimal("-0.4", 0), "0");
+    EXPECT_EQ(round_decimal("99.5", 0), "100");
+    EXPECT_EQ(round_decimal("+007", -1), "7");
+    EXPECT_EQ(round_decimal("1.50", -1), "1.50");
+    EXPECT_EQ(round_decimal("1", 3), "1.000");
+    EXPECT_TRUE(is_decimal("-5"));
+    EXPECT_FALSE(is_decimal("5."));
+    EXPECT_FALSE(is_decimal("1e5"));
+    EXPECT_FALSE(is_decimal(""));
+    EXPECT_FALSE(is_decimal("+"));
 }
 
 TEST(ExportSpec, RefusesUnknownFieldsAndBadValues) {
     const auto refused = [](const char* text) {
-        const auto spec = model::parse_export_spec(nlohmann::json::parse(text));
+        const auto spec = model::parse_export_spec(json::parse(text));
         return spec ? std::string() : spec.error().message;
     };
     EXPECT_EQ(refused(R"({"format":"csv"})"), "");
     EXPECT_NE(refused(R"({"fromat":"csv"})").find("fromat"), std::string::npos);
-    EXPECT_NE(refused(R"({"format":"xls"})").find("expected csv or jsonl"), std::string::npos);
+    EXPECT_NE(refused(R"({"format":"xls"})").find("expected csv, jsonl or xlsx"),
+              std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[]})").find("product_keys"), std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[7]})").find("product_keys"), std::string::npos);
     EXPECT_NE(refused(R"({"columns":[{"header":"x"}]})").find("columns.property"),
               std::string::npos);
     EXPECT_NE(refused(R"({"columns":[{"property":"x","heading":"x"}]})").find("heading"),
               std::string::npos);
+    EXPECT_NE(refused(R"({"columns":[{"property":"x","format":"money"}]})").find("columns.format"),
+              std::string::npos);
     EXPECT_NE(refused(R"({"filename":"a\nb"})").find("filename"), std::string::npos);
+    EXPECT_NE(refused(R"({"format":"xlsx","compression":"gzip"})").find("compression"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"format":"jsonl","profile":"tsv"})").find("profile"), std::string::npos);
+    EXPECT_NE(refused(R"({"variants":"nested"})").find("variants"), std::string::npos);
+    EXPECT_NE(refused(R"({"format":"jsonl","formulas":"guard"})").find("formulas"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"product_keys":["a"],"filter":{"labels":"x"}})").find("filter"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"filter":{"lables":["x"]}})").find("filter.lables"), std::string::npos);
+    EXPECT_NE(refused(R"({"filter":{"publish_status":"gone"}})").find("draft, live or changed"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"filter":{"updated_since":"yesterday"}})").find("updated_since"),
+              std::string::npos);
+    EXPECT_NE(refused(R"({"filter":{"properties":{"a":null}}})").find("filter.properties.a"),
+              std::string::npos);
     EXPECT_NE(refused("[]").find("expected an object"), std::string::npos);
 }
 
 TEST(ExportSpec, SurvivesStorage) {
-    const auto spec = model::parse_export_spec(nlohmann::json::parse(
-        R"({"format":"jsonl","product_keys":["a"],"columns":["key",{"property":"p","header":"P"}],"filename":"f"})"));
-    ASSERT_TRUE(spec);
-    const auto again = model::parse_export_spec(model::to_json(*spec));
-    ASSERT_TRUE(again);
-    EXPECT_EQ(again->columns[1].header, "P");
-    EXPECT_EQ(again->product_keys, spec->product_keys);
+    for (
+        const char* text :
+        {R"({"format":"jsonl","product_keys":["a"],"columns":["key",{"property":"p","header":"P","format":"number:2"}],"filename":"f","variants":"parent_child"})",
+         R"({"profile":"excel-eu","compression":"zstd","filter":{"product_type":["a","b"],"publish_status":"live","labels":["x"],"updated_since":"2026-01-02T03:04:05Z","properties":{"brand":"N","n":3}}})",
+         R"({"format":"jsonl"})", R"({"format":"xlsx"})", R"({"formulas":"reject"})"}) {
+        const model::ExportSpec spec = spec_of(text);
+        const auto again = model::parse_export_spec(model::to_json(spec));
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_EQ(model::to_json(*again), model::to_json(spec));
+        EXPECT_EQ(again->columns, spec.columns);
+        EXPECT_EQ(again->variants, spec.variants);
+        EXPECT_EQ(again->formulas, spec.formulas);
+        EXPECT_EQ(again->filter.updated_since_us, spec.filter.updated_since_us);
+    }
+}
+
+TEST(ExportSpec, TemplatesHoldWhatIsNotAboutOneExport) {
+    EXPECT_TRUE(
+        model::check_export_template(json::parse(R"({"columns":["key"],"format":"xlsx"})")));
+    EXPECT_FALSE(model::check_export_template(json::parse(R"({"filename":"x"})")));
+    EXPECT_FALSE(model::check_export_template(json::parse(R"({"format":"docx"})")));
+    EXPECT_FALSE(model::check_export_template(json::object()));
+}
+
+TEST(Compressor, SameBytesEveryTime) {
+    for (const auto kind : {model::Compression::kGzip, model::Compression::kZstd}) {
+        std::string outputs[2];
+        for (std::string& output : outputs) {
+            TextSink sink;
+            auto compressor = make_compressor(kind, sink);
+            ASSERT_TRUE(compressor);
+            ASSERT_TRUE((*compressor)->write(std::string(300'000, 'a')));
+            ASSERT_TRUE((*compressor)->write("b"));
+            ASSERT_TRUE((*compressor)->finish());
+            output = sink.text;
+        }
+        EXPECT_EQ(outputs[0], outputs[1]);
+        EXPECT_LT(outputs[0].size(), 2'000U);
+    }
 }
 
 }  // namespace

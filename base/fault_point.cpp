@@ -1,0 +1,9 @@
+// A file of its own: the tests' daemon brings another definition, and the linker then leaves this
+// one in its archive.
+#include "base/fault_point.hpp"
+
+namespace export_worker {
+
+void fault_point(const char*) {}
+
+}  // namespace export_worker

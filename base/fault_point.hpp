@@ -1,0 +1,12 @@
+// Places where a test may stop, kill or delay the process, to see what that leaves behind.
+//
+// The programs that are shipped do nothing there. The tests link a daemon of their own that obeys
+// EXPORT_WORKER_FAULTS (tests/support/fault_points.cpp). Not for paths that serve requests.
+#pragma once
+
+namespace export_worker {
+
+// `name` says what has just happened or is about to: "file.before_rename". [any-thread]
+void fault_point(const char* name);
+
+}  // namespace export_worker

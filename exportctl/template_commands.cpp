@@ -1,0 +1,78 @@
+// template put, list, show, drop.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "exportctl/commands.hpp"
+#include "exportctl/control_client.hpp"
+#include "exportctl/output.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using nlohmann::json;
+using options::Arguments;
+
+int call_for_organization(const Context& context, const Arguments& arguments, const char* method,
+                          const json& params, void (*show)(const json&)) {
+    if (!arguments.has("organization"))
+        return complain(kExitUsage, "template: expected --organization ID");
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = client->call(method, params, arguments.get("organization"));
+    if (!answer) return complain(answer.error());
+    return show_answer(context, *answer, show);
+}
+
+}  // namespace
+
+int run_template_put(const Context& context, const Arguments& arguments) {
+    const std::string& path = arguments.words[1];
+    std::ifstream opened;
+    if (path != "-") {
+        opened.open(path, std::ios::binary);
+        if (!opened) return complain(kExitUsage, "open " + path + ": " + std::strerror(errno));
+    }
+    std::istream& in = path == "-" ? std::cin : opened;
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    const json body = json::parse(text, nullptr, false);
+    if (!body.is_object())
+        return complain(kExitUsage, path + ": expected a JSON object such as {\"format\": "
+                                           "\"xlsx\", \"columns\": [\"key\"]}");
+    return call_for_organization(context, arguments, "templates.put",
+                                 {{"name", arguments.words[0]}, {"template", body}},
+                                 [](const json& entry) {
+                                     std::printf("template %s saved\n",
+                                                 cell(entry["name"]).c_str());
+                                 });
+}
+
+int run_template_list(const Context& context, const Arguments& arguments) {
+    return call_for_organization(
+        context, arguments, "templates.list", json::object(), [](const json& page) {
+            std::vector<std::vector<std::string>> rows;
+            for (const json& entry : page["items"])
+                rows.push_back({cell(entry["name"]), cell(entry["updated_at"])});
+            print_table({"NAME", "UPDATED"}, rows);
+        });
+}
+
+int run_template_show(const Context& context, const Arguments& arguments) {
+    return call_for_organization(context, arguments, "templates.get",
+                                 {{"name", arguments.words[0]}},
+                                 [](const json& entry) { print_json(entry["template"]); });
+}
+
+int run_template_drop(const Context& context, const Arguments& arguments) {
+    return call_for_organization(context, arguments, "templates.drop",
+                                 {{"name", arguments.words[0]}}, [](const json& entry) {
+                                     std::printf("template %s dropped\n",
+                                                 cell(entry["name"]).c_str());
+                                 });
+}
+
+}  // namespace export_worker::exportctl
