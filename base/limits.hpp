@@ -82,12 +82,35 @@ inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warn
 inline constexpr std::size_t kJobTextBytesMax = 2048;       // Error text, stage, message.
 inline constexpr std::size_t kJobListLimitDefault = 50;
 inline constexpr std::size_t kJobListLimitMax = 500;
-inline constexpr int kJobAttemptsMax = 3;
+inline constexpr int kJobAttemptsDefault = 8;
+inline constexpr int kJobAttemptsMax = 100;  // That a request may ask for.
+inline constexpr int kJobInterruptionsMax = 50;
+inline constexpr int kOrganizationRunningDefault = 2;
+inline constexpr int kOrganizationRunningMax = 1'000;
+inline constexpr int kOrganizationWeightMax = 100;
+inline constexpr std::size_t kIdempotencyKeyBytesMax = 255;
+inline constexpr std::int64_t kJobEventsMax = 1'000;  // Of one job.
+inline constexpr std::size_t kJobEventsPage = 500;
+inline constexpr std::chrono::seconds kJobEventMerge{60};
+inline constexpr std::size_t kEventsQueuedMax =
+    10'000;  // Of links and downloads; more are dropped and counted.
+inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
+inline constexpr std::size_t kRetentionBatch = 200;
+inline constexpr std::size_t kNoticesPage = 200;
+inline constexpr std::size_t kFsckPage = 500;
+inline constexpr std::chrono::seconds kJobTimesMax{366 * 86'400};  // Deadlines, delays, silences.
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
-inline constexpr std::chrono::seconds kJobRetryDelayBase{2};
-inline constexpr std::chrono::seconds kJobRetryDelayMax{60};
+inline constexpr std::chrono::milliseconds kJobRetryBaseDefault{5'000};
+inline constexpr std::chrono::seconds kJobRetryMaxDefault{600};
+inline constexpr std::chrono::seconds kJobAttemptLimitDefault{6 * 3'600};
+inline constexpr std::chrono::seconds kJobStallLimitDefault{900};
+inline constexpr std::chrono::seconds kJobDeadlineDefault{86'400};
+inline constexpr std::chrono::seconds kFileRetentionDefault{7 * 86'400};
+inline constexpr std::chrono::seconds kJobRetentionDefault{30 * 86'400};
+inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
+inline constexpr std::chrono::seconds kRetentionInterval{60};
 inline constexpr std::size_t kExportWorkersMax = 16;
 inline constexpr std::size_t kExportKeysMax = 10'000;  // product_keys of one request.
 inline constexpr std::size_t kExportColumnsMax = 2'000;

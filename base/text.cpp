@@ -78,6 +78,11 @@ bool is_organization_id(std::string_view text) {
         text, [&](char c) { return letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
 }
 
+bool is_idempotency_key(std::string_view text) {
+    return !text.empty() && text.size() <= limits::kIdempotencyKeyBytesMax && is_valid_utf8(text) &&
+           !has_control_characters(text);
+}
+
 std::optional<std::uint64_t> parse_unsigned(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -10,7 +10,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 33> kFlags{{
+constexpr std::array<Flag, 42> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -31,6 +31,15 @@ constexpr std::array<Flag, 33> kFlags{{
     {"keys", "A,B", "export only these product keys"},
     {"columns", "A,B", "export only these columns, in this order"},
     {"filename", "NAME", "suggested download name"},
+    {"priority", "P", "low, normal (default) or high, among the organization's own jobs"},
+    {"start-at", "TIME", "not before this time, such as 2026-11-25T18:00:00Z"},
+    {"deadline-s", "S", "fail the job when it has not ended so many seconds from now"},
+    {"max-attempts", "N", "how often to try before the job fails"},
+    {"idempotency-key", "KEY", "the same key and request again is the same job"},
+    {"running-max", "N", "its jobs that run at the same time; 'default': the configuration's"},
+    {"weight", "N", "its share of the workers, against others' weights (default 1)"},
+    {"hold", nullptr, "start none of its jobs until --release"},
+    {"release", nullptr, "start its jobs again"},
     {"wait", nullptr, "wait for the end: of the export, or of the bake"},
     {"status", "S", "only jobs with this status"},
     {"type", "T", "only jobs of this type"},
@@ -46,7 +55,7 @@ constexpr std::array<Flag, 33> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 28> kCommands{{
+constexpr std::array<Command, 33> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
@@ -61,7 +70,7 @@ constexpr std::array<Command, 28> kCommands{{
      "add or replace prices, one JSON object a line ('-': stdin)", run_price_import},
     {"export submit", "", 0, 0,
      "organization format profile compression variants formulas keys filter columns template "
-     "filename wait",
+     "filename priority start-at deadline-s max-attempts idempotency-key wait",
      "queue an export", run_export_submit},
     {"template put", "NAME FILE", 2, 2, "organization",
      "save the fields of an export under a name; FILE is a JSON object ('-': stdin)",
@@ -75,6 +84,14 @@ constexpr std::array<Command, 28> kCommands{{
     {"job cancel", "JOB", 1, 1, "organization", "stop a job that has not finished", run_job_cancel},
     {"job retry", "JOB", 1, 1, "organization", "run a failed or cancelled export again",
      run_job_retry},
+    {"job hold", "JOB", 1, 1, "organization", "do not start a waiting export", run_job_hold},
+    {"job release", "JOB", 1, 1, "organization", "let a held export start", run_job_release},
+    {"job events", "JOB", 1, 1, "organization", "what happened to a job, who asked, who got links",
+     run_job_events},
+    {"organization list", "", 0, 0, "", "organizations with jobs or limits of their own",
+     run_organization_list},
+    {"organization set", "ID", 1, 1, "running-max weight hold release",
+     "how much of the workers an organization gets", run_organization_set},
     {"link", "JOB", 1, 1, "organization explain", "mint a download URL for a completed export",
      run_link},
     {"plugin list", "", 0, 0, "", "loaded plugins and what they answer", run_plugin_list},

@@ -31,6 +31,11 @@ int run_job_show(const Context& context, const options::Arguments& arguments);
 int run_job_list(const Context& context, const options::Arguments& arguments);
 int run_job_cancel(const Context& context, const options::Arguments& arguments);
 int run_job_retry(const Context& context, const options::Arguments& arguments);
+int run_job_hold(const Context& context, const options::Arguments& arguments);
+int run_job_release(const Context& context, const options::Arguments& arguments);
+int run_job_events(const Context& context, const options::Arguments& arguments);
+int run_organization_list(const Context& context, const options::Arguments& arguments);
+int run_organization_set(const Context& context, const options::Arguments& arguments);
 int run_link(const Context& context, const options::Arguments& arguments);
 int run_sign(const Context& context, const options::Arguments& arguments);
 

@@ -1,4 +1,5 @@
 // export, job, link.
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 #include <nlohmann/json.hpp>
@@ -77,6 +78,12 @@ int wait_for_job(const Context& context, ControlClient& client, const std::strin
     return has_file(cell(job["status"])) ? kExitOk : kExitRefused;
 }
 
+// The field a flag sets: "start_at" for "start-at".
+std::string field_of(std::string flag) {
+    std::ranges::replace(flag, '-', '_');
+    return flag;
+}
+
 }  // namespace
 
 int run_export_submit(const Context& context, const Arguments& arguments) {
@@ -86,6 +93,13 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
     for (const char* name :
          {"format", "profile", "compression", "variants", "formulas", "template", "filename"}) {
         if (arguments.has(name)) params[name] = arguments.get(name);
+    }
+    for (const char* name : {"priority", "start-at", "idempotency-key"}) {
+        if (arguments.has(name)) params[field_of(name)] = arguments.get(name);
+    }
+    for (const char* name : {"deadline-s", "max-attempts"}) {
+        if (arguments.has(name))
+            params[field_of(name)] = parse_unsigned(arguments.get(name)).value_or(0);
     }
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
@@ -122,6 +136,68 @@ int run_job_cancel(const Context& context, const Arguments& arguments) {
 int run_job_retry(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.retry", [](const json& job) {
         std::printf("job %s: pending again\n", cell(job["job_id"]).c_str());
+    });
+}
+
+int run_job_hold(const Context& context, const Arguments& arguments) {
+    return call_about_job(context, arguments, "jobs.hold", [](const json& job) {
+        std::printf("job %s: held until it is released\n", cell(job["job_id"]).c_str());
+    });
+}
+
+int run_job_release(const Context& context, const Arguments& arguments) {
+    return call_about_job(context, arguments, "jobs.release", [](const json& job) {
+        std::printf("job %s: may start\n", cell(job["job_id"]).c_str());
+    });
+}
+
+int run_job_events(const Context& context, const Arguments& arguments) {
+    return call_about_job(context, arguments, "jobs.events", [](const json& page) {
+        std::vector<std::vector<std::string>> rows;
+        for (const json& event : page["items"]) {
+            rows.push_back({cell(event["at"]), cell(event["kind"]), cell(event["count"]),
+                            cell(event["actor"]), cell(event["detail"])});
+        }
+        print_table({"AT", "EVENT", "TIMES", "BY", "DETAIL"}, rows);
+    });
+}
+
+int run_organization_list(const Context& context, const Arguments&) {
+    return call_and_show(
+        context, "control.organization_list", json::object(), [](const json& page) {
+            std::vector<std::vector<std::string>> rows;
+            for (const json& each : page["items"]) {
+                rows.push_back(
+                    {cell(each["organization"]), cell(each["running"]),
+                     each["running_max"].is_null() ? "default" : cell(each["running_max"]),
+                     cell(each["pending"]), cell(each["weight"]),
+                     each["held"] == true ? "held" : ""});
+            }
+            print_table({"ORGANIZATION", "RUNNING", "AT MOST", "WAITING", "WEIGHT", ""}, rows);
+        });
+}
+
+int run_organization_set(const Context& context, const Arguments& arguments) {
+    json params = {{"organization", arguments.words[0]}};
+    if (arguments.has("running-max") && arguments.get("running-max") == "default") {
+        params["running_max"] = nullptr;
+    } else if (arguments.has("running-max")) {
+        params["running_max"] = parse_unsigned(arguments.get("running-max")).value_or(0);
+    }
+    if (arguments.has("weight"))
+        params["weight"] = parse_unsigned(arguments.get("weight")).value_or(0);
+    if (arguments.has("hold")) params["held"] = true;
+    if (arguments.has("release")) params["held"] = false;
+    if (params.size() == 1)
+        return complain(kExitUsage,
+                        "organization set: expected --running-max, --weight, --hold or "
+                        "--release");
+    return call_and_show(context, "control.organization_set", params, [](const json& each) {
+        std::printf("%s: %s at a time, weight %s%s\n", cell(each["organization"]).c_str(),
+                    each["running_max"].is_null() ? "the default number"
+                                                  : cell(each["running_max"]).c_str(),
+                    cell(each["weight"]).c_str(),
+                    each["held"] == true ? ", held: nothing is started" : "");
     });
 }
 

@@ -41,14 +41,12 @@ int run_template_put(const Context& context, const Arguments& arguments) {
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     const json body = json::parse(text, nullptr, false);
     if (!body.is_object())
-        return complain(kExitUsage, path + ": expected a JSON object such as {\"format\": "
-                                           "\"xlsx\", \"columns\": [\"key\"]}");
-    return call_for_organization(context, arguments, "templates.put",
-                                 {{"name", arguments.words[0]}, {"template", body}},
-                                 [](const json& entry) {
-                                     std::printf("template %s saved\n",
-                                                 cell(entry["name"]).c_str());
-                                 });
+        return complain(kExitUsage, path +
+                                        ": expected a JSON object such as {\"format\": "
+                                        "\"xlsx\", \"columns\": [\"key\"]}");
+    return call_for_organization(
+        context, arguments, "templates.put", {{"name", arguments.words[0]}, {"template", body}},
+        [](const json& entry) { std::printf("template %s saved\n", cell(entry["name"]).c_str()); });
 }
 
 int run_template_list(const Context& context, const Arguments& arguments) {

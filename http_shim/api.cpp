@@ -45,7 +45,7 @@ std::string_view valid_traceparent(std::string_view text) {
     return zero_trace || zero_parent ? std::string_view() : text;
 }
 
-// limit and offset are numbers, everything else is text. Form decoding: '+' is a space.
+// limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
 tl::expected<void, Response> add_query(std::string_view query, json& params) {
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
@@ -61,7 +61,7 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
             return tl::unexpected(
                 make_error_response(400, "Bad request: the query is not percent-encoded UTF-8"));
         }
-        if (*name == "limit" || *name == "offset") {
+        if (*name == "limit" || *name == "offset" || *name == "after") {
             const auto number = parse_unsigned(*value);
             if (!number) {
                 return tl::unexpected(make_validation_response(
@@ -138,10 +138,16 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
         }
         (*params)[name] = value;
     }
-    if (match.route->wire_method == "jobs.list") {
+    if (match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events") {
         if (auto good = add_query(head.query, *params); !good)
             return tl::unexpected(std::move(good.error()));
     }
+    // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
+    const std::string_view key = head.header("idempotency-key");
+    const bool creates =
+        match.route->wire_method == "exports.submit" || match.route->wire_method == "jobs.create";
+    if (creates && !key.empty() && is_valid_utf8(key) && !params->contains("idempotency_key"))
+        (*params)["idempotency_key"] = key;
     std::string bytes;
     json::to_msgpack(*params, bytes);
     message::Request request;
@@ -178,7 +184,8 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     if (!decoded->ok) {
         const bool has_path_id =
             match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
-        const bool has_query = match.route->wire_method == "jobs.list";
+        const bool has_query =
+            match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events";
         Response refused = make_wire_error_response(decoded->error, has_path_id ? "path"
                                                                     : has_query ? "query"
                                                                                 : "body");

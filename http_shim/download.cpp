@@ -87,7 +87,12 @@ bool names_etag(std::string_view header, std::string_view etag) {
 
 std::string content_type_of(std::string_view path) {
     if (path.ends_with(".csv")) return "text/csv; charset=utf-8";
+    if (path.ends_with(".tsv")) return "text/tab-separated-values; charset=utf-8";
     if (path.ends_with(".jsonl")) return "application/x-ndjson";
+    if (path.ends_with(".xlsx"))
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    if (path.ends_with(".gz")) return "application/gzip";
+    if (path.ends_with(".zst")) return "application/zstd";
     return "application/octet-stream";
 }
 

@@ -10,7 +10,7 @@
 namespace export_worker::http_shim {
 namespace {
 
-constexpr std::array<Route, 12> kRoutes{{
+constexpr std::array<Route, 16> kRoutes{{
     {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall,
      "download_url.get"},
     {Method::kPost, "/api/products/export-async", RouteKind::kCall, "exports.submit", 202},
@@ -20,6 +20,10 @@ constexpr std::array<Route, 12> kRoutes{{
     {Method::kGet, "/api/jobs/{job_id}/status", RouteKind::kCall, "jobs.status"},
     {Method::kPost, "/api/jobs/{job_id}/progress", RouteKind::kCall, "jobs.report_progress"},
     {Method::kPost, "/api/jobs/{job_id}/cancel", RouteKind::kCall, "jobs.cancel"},
+    {Method::kPost, "/api/jobs/{job_id}/retry", RouteKind::kCall, "jobs.retry"},
+    {Method::kPost, "/api/jobs/{job_id}/hold", RouteKind::kCall, "jobs.hold"},
+    {Method::kPost, "/api/jobs/{job_id}/release", RouteKind::kCall, "jobs.release"},
+    {Method::kGet, "/api/jobs/{job_id}/events", RouteKind::kCall, "jobs.events"},
     {Method::kGet, "/exports/*", RouteKind::kDownload, ""},
     {Method::kGet, "/livez", RouteKind::kLivez, ""},
     {Method::kGet, "/readyz", RouteKind::kReadyz, ""},

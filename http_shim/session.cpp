@@ -12,8 +12,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/crypto/uuid.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
@@ -21,6 +23,7 @@
 #include "http_shim/request_head.hpp"
 #include "http_shim/response.hpp"
 #include "http_shim/routes.hpp"
+#include "protocol/message/request.hpp"
 
 namespace export_worker::http_shim {
 
@@ -74,6 +77,7 @@ private:
     awaitable<bool> write_download(const RequestHead& head, std::string_view request_id,
                                    bool keep_alive, int& status);
     awaitable<bool> send_file(const Download& download);
+    void report_download(const RequestHead& head);
     awaitable<void> refuse(const HeadRefusal& refusal);
     awaitable<void> linger();
 
@@ -288,7 +292,24 @@ awaitable<bool> Session::write_download(const RequestHead& head, std::string_vie
     co_await asio::async_write(socket_, asio::buffer(bytes), redirect_error(use_awaitable, error));
     if (error) co_return false;
     if (is_head) co_return true;
-    co_return co_await send_file(download);
+    const bool sent = co_await send_file(download);
+    if (sent) report_download(head);
+    co_return sent;
+}
+
+// So that the job remembers it. Nobody waits for the answer, and a daemon that is away misses it.
+void Session::report_download(const RequestHead& head) {
+    std::string params;
+    const nlohmann::json target = {{"target", head.target}};
+    nlohmann::json::to_msgpack(target, params);
+    const std::string id = crypto::make_uuid7(system_clock().unix_us());
+    message::Request request;
+    request.id = id;
+    request.method = "downloads.report";
+    request.params = params;
+    parts_.link.call(id, message::encode_request(request),
+                     std::chrono::milliseconds(parts_.config.request_timeout_ms),
+                     [](const Result<std::string>&) {});
 }
 
 // The kernel copies from file to socket. A file that turns out shorter than it was ends the

@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/process.hpp"
 #include "daemon/app/host_config.hpp"
+#include "daemon/app/note_download.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
@@ -20,6 +21,7 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -42,6 +44,7 @@ struct Daemon::Parts {
     std::unique_ptr<jobs::JobStore> jobs;
     std::unique_ptr<catalog::CatalogStore> catalog;
     std::unique_ptr<files::FileStore> files;
+    std::optional<jobs::EventRecorder> events;
     std::optional<exports::ExportWorkers> export_workers;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
@@ -50,7 +53,8 @@ struct Daemon::Parts {
     std::unique_ptr<server::DataServer> data_server;
     std::unique_ptr<control::ControlServer> control_server;
 
-    [[nodiscard]] Result<void> open_stores(const config::Config& config);
+    [[nodiscard]] Result<void> open_stores(const config::Config& config,
+                                           const std::string& version);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
@@ -58,27 +62,37 @@ struct Daemon::Parts {
                                             const std::string& version);
 };
 
-Result<void> Daemon::Parts::open_stores(const config::Config& config) {
+Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
     EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
     credentials->start();
     current_credentials.emplace(credentials);
     EW_TRY(keys, auth::KeyStore::open(config.state_dir + "/auth.db", system_clock()));
-    EW_TRY(jobs, jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
+    EW_TRY(jobs, jobs::open_sqlite_job_store(
+                     config.state_dir + "/jobs.db", system_clock(),
+                     {config.exports.attempts, config.exports.organization_running_max, version}));
+    events.emplace(*jobs);
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     authenticator.emplace(*keys);
     return {};
 }
 
 Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
-    if (config.export_workers > 0) {
+    const config::ExportConfig& of = config.exports;
+    if (of.workers > 0) {
         EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
-        const exports::ExportParts parts{
-            &system_clock(),           jobs.get(), catalog.get(), files.get(),
-            config.state_dir + "/tmp", version};
+        const exports::ExportParts parts{&system_clock(),
+                                         jobs.get(),
+                                         catalog.get(),
+                                         files.get(),
+                                         config.state_dir + "/tmp",
+                                         version,
+                                         {of.retry_base, of.retry_max, of.attempt_limit}};
         EW_CHECK(exports::recover(parts));
-        export_workers.emplace(parts, config.sweep_interval, config.orphan_grace);
+        export_workers.emplace(
+            parts, exports::UpkeepPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
+                                         of.file_retention, of.job_retention});
     }
-    export_service.emplace(*jobs, *catalog, [this] {
+    export_service.emplace(*jobs, *catalog, config.exports.deadline, [this] {
         if (export_workers) export_workers->wake();
     });
     return {};
@@ -87,14 +101,17 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
 Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
     plugin_host::HostOptions options;
     options.state_directory = config.state_dir;
-    options.parts = {&system_clock(), &*authenticator, jobs.get(), credentials};
+    options.parts = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugin_host::PluginHost::open(options));
     return plugins->start(host_config_of(config, credentials));
 }
 
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
-    dispatcher.emplace(server::DispatcherParts{*authenticator, *plugins, {*jobs, *export_service}});
+    dispatcher.emplace(server::DispatcherParts{
+        *authenticator, *plugins, {*jobs, *export_service}, [this](std::string_view target) {
+            return note_download(*current_credentials, *events, target);
+        }});
     // Both are bound before either serves: a start that fails has answered nobody.
     EW_TRY(transport::ServerSocket data,
            transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
@@ -107,7 +124,8 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
         control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, ledger,
                               system_clock(), version, config.data_endpoint,
                               system_clock().unix_us(),
-                              [this] { return current_credentials->get()->states(); }},
+                              [this] { return current_credentials->get()->states(); },
+                              [this] { export_service->wake(); }},
         *dispatcher);
     return {};
 }
@@ -131,11 +149,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
-    EW_CHECK(parts->open_stores(config));
+    EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->load_plugins(config));
     EW_CHECK(parts->open_sockets(config, version));
-    if (parts->export_workers) parts->export_workers->start(config.export_workers);
+    if (parts->export_workers) parts->export_workers->start(config.exports.workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
@@ -168,13 +186,10 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
     needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
     const auto export_store = [](const config::Config& of) {
         const auto found =
-            std::ranges::find(of.stores, of.export_store, &model::StoreSettings::name);
+            std::ranges::find(of.stores, of.exports.store, &model::StoreSettings::name);
         return found == of.stores.end() ? std::map<std::string, std::string>() : found->values;
     };
-    needs_restart(
-        config.export_workers != now.export_workers || config.export_store != now.export_store ||
-            config.orphan_grace != now.orphan_grace || config.sweep_interval != now.sweep_interval,
-        "[export]");
+    needs_restart(config.exports != now.exports, "[export]");
     needs_restart(export_store(config) != export_store(now), "the store that exports go to");
     parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");
     return {};

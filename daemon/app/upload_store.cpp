@@ -73,7 +73,7 @@ Result<std::unique_ptr<files::FileStore>> open_export_store(const config::Config
                                                             const CurrentCredentials& credentials,
                                                             const std::atomic<bool>& stopping) {
     const auto settings =
-        std::ranges::find(config.stores, config.export_store, &model::StoreSettings::name);
+        std::ranges::find(config.stores, config.exports.store, &model::StoreSettings::name);
     if (settings == config.stores.end())
         return fail(ErrorCode::kInvalidArgument, "[export] store: there is none");
     if (settings->kind == "local") return open_local(*settings);

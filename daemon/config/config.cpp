@@ -210,32 +210,55 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
     return {};
 }
 
-Result<void> read_export(const ConfigFile& file, Config& config) {
-    Section section = file.section("export");
-    section.number("workers", config.export_workers, 0, limits::kExportWorkersMax);
-    section.text("store", config.export_store);
+template <typename Duration>
+void duration(Section& section, const char* key, Duration& target, std::uint64_t min,
+              std::uint64_t max) {
+    auto number = static_cast<std::uint64_t>(target.count());
+    section.number(key, number, min, max);
+    target = Duration(number);
+}
+
+void read_export_store(Section& section, Config& config) {
+    ExportConfig& out = config.exports;
+    section.text("store", out.store);
     const auto usable = [&](const model::StoreSettings& store) {
-        return config.export_store.empty() ? store.kind == "local"
-                                           : store.name == config.export_store;
+        return out.store.empty() ? store.kind == "local" : store.name == out.store;
     };
     const auto found = std::ranges::find_if(config.stores, usable);
     if (found != config.stores.end() && found->kind != "cloudfront") {
-        config.export_store = found->name;
-    } else if (config.export_workers > 0) {
+        out.store = found->name;
+    } else if (out.workers > 0) {
         section.refuse("store",
-                       config.export_store.empty()
+                       out.store.empty()
                            ? "exports need a place to go: name a [store.NAME], add one with "
                              "kind = local, or set workers = 0"
                            : "expected the name of a [store.NAME] with kind = local, s3, gcs or "
                              "azure, found '" +
-                                 printable(config.export_store) + "'");
+                                 printable(out.store) + "'");
     }
-    std::uint64_t grace_s = static_cast<std::uint64_t>(config.orphan_grace.count());
-    section.number("orphan_grace_s", grace_s, 1, 365 * 86'400);
-    config.orphan_grace = std::chrono::seconds(grace_s);
-    std::uint64_t interval_s = static_cast<std::uint64_t>(config.sweep_interval.count());
-    section.number("sweep_interval_s", interval_s, 1, 30 * 86'400);
-    config.sweep_interval = std::chrono::seconds(interval_s);
+}
+
+Result<void> read_export(const ConfigFile& file, Config& config) {
+    constexpr auto kSecondsMax = static_cast<std::uint64_t>(limits::kJobTimesMax.count());
+    Section section = file.section("export");
+    ExportConfig& out = config.exports;
+    section.number("workers", out.workers, 0, limits::kExportWorkersMax);
+    read_export_store(section, config);
+    duration(section, "orphan_grace_s", out.orphan_grace, 1, kSecondsMax);
+    duration(section, "sweep_interval_s", out.sweep_interval, 1, kSecondsMax);
+    duration(section, "retry_base_ms", out.retry_base, 1, 3'600'000);
+    duration(section, "retry_max_s", out.retry_max, 1, 86'400);
+    duration(section, "attempt_limit_s", out.attempt_limit, 1, kSecondsMax);
+    duration(section, "stall_limit_s", out.stall_limit, 1, kSecondsMax);
+    duration(section, "deadline_s", out.deadline, 0, kSecondsMax);
+    duration(section, "file_retention_s", out.file_retention, 0, kSecondsMax);
+    duration(section, "job_retention_s", out.job_retention, 0, kSecondsMax);
+    unsigned attempts = static_cast<unsigned>(out.attempts);
+    section.number("attempts", attempts, 1, limits::kJobAttemptsMax);
+    out.attempts = static_cast<int>(attempts);
+    unsigned running_max = static_cast<unsigned>(out.organization_running_max);
+    section.number("organization_running_max", running_max, 1, limits::kOrganizationRunningMax);
+    out.organization_running_max = static_cast<int>(running_max);
     return section.finish();
 }
 

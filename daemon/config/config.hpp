@@ -36,6 +36,25 @@ struct ReloadConfig {
     std::vector<std::string> allow_needed;
 };
 
+// [export]
+struct ExportConfig {
+    bool operator==(const ExportConfig&) const = default;
+
+    unsigned workers = 1;
+    std::string store;  // Name of the store exports are written to.
+    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
+    std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
+    int attempts = limits::kJobAttemptsDefault;
+    std::chrono::milliseconds retry_base = limits::kJobRetryBaseDefault;
+    std::chrono::seconds retry_max = limits::kJobRetryMaxDefault;
+    std::chrono::seconds attempt_limit = limits::kJobAttemptLimitDefault;
+    std::chrono::seconds stall_limit = limits::kJobStallLimitDefault;
+    std::chrono::seconds deadline = limits::kJobDeadlineDefault;          // Zero: none.
+    std::chrono::seconds file_retention = limits::kFileRetentionDefault;  // Zero: for ever.
+    std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // Zero: for ever.
+    int organization_running_max = limits::kOrganizationRunningDefault;
+};
+
 struct Config {
     std::string state_dir;  // Databases, staged plugins, the lock. Absolute.
     std::string data_endpoint;
@@ -44,10 +63,7 @@ struct Config {
     unsigned data_socket_mode = 0660;
     unsigned control_socket_mode = 0600;
     unsigned server_workers = 4;
-    unsigned export_workers = 1;
-    std::string export_store;  // Name of the store exports are written to.
-    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
-    std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
+    ExportConfig exports;
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;
     ReloadConfig reload;

@@ -5,6 +5,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/control/plugin_methods.hpp"
@@ -59,7 +60,11 @@ MethodResult status(const ControlParts& parts, const json&) {
                   {"in_progress", counts->in_progress},
                   {"completed", counts->completed},
                   {"failed", counts->failed},
-                  {"cancelled", counts->cancelled}}},
+                  {"cancelled", counts->cancelled},
+                  {"oldest_waiting_since",
+                   counts->oldest_due_us == 0 ? json() : json(to_iso8601(counts->oldest_due_us))},
+                  {"notices_pending", counts->notices_pending},
+                  {"writes_fenced", counts->fenced}}},
                 {"stores", stores_json(parts)},
                 {"plugins", plugins_json(parts)}};
 }
@@ -115,6 +120,65 @@ MethodResult import_lines(const ControlParts& parts, const json& params) {
                 {"errors", std::move(errors)}};
 }
 
+json organization_json(const jobs::OrganizationState& state) {
+    const auto& policy = state.policy;
+    return {{"organization", policy.organization_id},
+            {"running", state.running},
+            {"pending", state.pending},
+            {"running_max", policy.running_max ? json(*policy.running_max) : json()},
+            {"weight", policy.weight},
+            {"held", policy.held}};
+}
+
+MethodResult organization_list(const ControlParts& parts, const json&) {
+    const auto states = parts.jobs.organizations();
+    if (!states) return refuse(states.error());
+    json items = json::array();
+    for (const auto& state : *states) items.push_back(organization_json(state));
+    return json{{"items", std::move(items)}};
+}
+
+// Absent fields stay as they are; running_max null is the configuration's again.
+Result<void> read_organization(const json& params, jobs::OrganizationPolicy& policy) {
+    const auto number = [&](const char* name, int max) -> Result<int> {
+        const json& value = params[name];
+        if (!value.is_number_integer() || value < 1 || value > max)
+            return fail(ErrorCode::kInvalidArgument,
+                        std::string(name) + ": expected 1 to " + std::to_string(max));
+        return value.get<int>();
+    };
+    if (params.contains("running_max") && params["running_max"].is_null()) {
+        policy.running_max.reset();
+    } else if (params.contains("running_max")) {
+        EW_TRY(policy.running_max, number("running_max", limits::kOrganizationRunningMax));
+    }
+    if (params.contains("weight")) {
+        EW_TRY(policy.weight, number("weight", limits::kOrganizationWeightMax));
+    }
+    if (params.contains("held")) {
+        if (!params["held"].is_boolean())
+            return fail(ErrorCode::kInvalidArgument, "held: expected true or false");
+        policy.held = params["held"].get<bool>();
+    }
+    return {};
+}
+
+MethodResult organization_set(const ControlParts& parts, const json& params) {
+    jobs::OrganizationPolicy policy;
+    policy.organization_id = text_of(params, "organization");
+    if (!is_organization_id(policy.organization_id))
+        return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    const auto states = parts.jobs.organizations();
+    if (!states) return refuse(states.error());
+    for (const auto& state : *states) {
+        if (state.policy.organization_id == policy.organization_id) policy = state.policy;
+    }
+    if (auto read = read_organization(params, policy); !read) return refuse(read.error());
+    if (auto set = parts.jobs.set_organization(policy); !set) return refuse(set.error());
+    parts.wake_workers();
+    return organization_json({policy, 0, 0});
+}
+
 MethodResult metrics(const ControlParts& parts, const json&) {
     const auto text = metrics_text(parts);
     if (!text) return refuse(text.error());
@@ -130,13 +194,15 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 8> kMethods{
+constexpr std::array<Row, 10> kMethods{
     {{"control.status", status},
      {"control.key_create", key_create},
      {"control.key_list", key_list},
      {"control.key_revoke", key_revoke},
      {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
      {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
+     {"control.organization_list", organization_list},
+     {"control.organization_set", organization_set},
      {"control.metrics", metrics},
      {"control.drain", drain}}};
 

@@ -33,6 +33,8 @@ struct ControlParts {
     std::int64_t started_us = 0;
     // Of the stores' credentials, now.
     std::function<std::vector<credentials::CredentialState>()> credential_states;
+    // A job may be due.
+    std::function<void()> wake_workers;
 };
 
 // nullptr when `method` is no control method.

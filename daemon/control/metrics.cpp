@@ -117,6 +117,16 @@ Result<std::string> metrics_text(const ControlParts& parts) {
     page.sample({{"status", "completed"}}, static_cast<double>(counts.completed));
     page.sample({{"status", "failed"}}, static_cast<double>(counts.failed));
     page.sample({{"status", "cancelled"}}, static_cast<double>(counts.cancelled));
+    page.family("export_worker_jobs_oldest_wait_seconds",
+                "How long the longest waiting job could have run already", MetricType::Gauge);
+    page.sample({}, counts.oldest_due_us == 0
+                        ? 0
+                        : static_cast<double>(parts.clock.unix_us() - counts.oldest_due_us) / 1e6);
+    page.family("export_worker_job_writes_fenced_total",
+                "Writes refused because the worker had lost its job", MetricType::Counter);
+    page.sample({}, static_cast<double>(counts.fenced));
+    page.family("export_worker_notices_pending", "Notices not delivered yet", MetricType::Gauge);
+    page.sample({}, static_cast<double>(counts.notices_pending));
     const auto stores = parts.credential_states();
     page.family("export_worker_store_credentials_usable", "1: links to the store can be signed now",
                 MetricType::Gauge);

@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <nlohmann/json.hpp>
 
+#include "base/crypto/random.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -22,21 +24,32 @@ using jobs::ClaimedJob;
 using model::ExportSpec;
 using nlohmann::json;
 
-// Tells the registry that we live, at most every kJobHeartbeatInterval.
+std::int64_t us_of(SteadyTime time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+// Tells the registry that we live, at most every kJobHeartbeatInterval: one call says that, says
+// how far we are, and brings back whether somebody asked to cancel.
 class Heart {
 public:
-    Heart(const ExportParts& parts, const ClaimedJob& job, std::int64_t total,
-          const std::atomic<bool>& stopping)
-        : parts_(parts), job_(job), total_(total), stopping_(stopping) {}
+    Heart(const ExportParts& parts, const ClaimedJob& job, std::int64_t total, RunWatch& watch)
+        : parts_(parts), job_(job), total_(total), watch_(watch), began_(parts.clock->steady()) {}
 
-    // Errors: kCancelled when somebody asked for it or the process stops, kConflict when the lease
-    // is lost.
+    // Errors: kCancelled when somebody asked for it, kUnavailable when the process stops, kConflict
+    // when the lease is lost, kDeadlineExceeded when the attempt takes too long.
     Result<void> beat(std::int64_t processed, std::string_view stage) {
-        if (stopping_.load(std::memory_order_relaxed))
+        if (watch_.stopping.load(std::memory_order_relaxed))
             return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const SteadyTime now = parts_.clock->steady();
-        if (last_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
+        watch_.progressed_us.store(us_of(now), std::memory_order_relaxed);
+        if (now - began_ > parts_.policy.attempt_limit)
+            return fail(ErrorCode::kDeadlineExceeded,
+                        "the attempt took longer than the " +
+                            std::to_string(parts_.policy.attempt_limit.count()) +
+                            " s one may take");
+        if (last_ && stage == stage_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
+        stage_ = stage;
         EW_TRY(const bool cancel, parts_.jobs->heartbeat(job_.lease, {processed, total_, stage}));
         if (cancel) return fail(ErrorCode::kCancelled, "cancelled");
         return {};
@@ -46,8 +59,10 @@ private:
     const ExportParts& parts_;
     const ClaimedJob& job_;
     const std::int64_t total_;
-    const std::atomic<bool>& stopping_;
+    RunWatch& watch_;
+    const SteadyTime began_;
     std::optional<SteadyTime> last_;
+    std::string_view stage_;  // Of literals.
 };
 
 // Encoded bytes on their way into the pending file.
@@ -196,14 +211,13 @@ jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, 
     return out;
 }
 
-Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
-                     const std::atomic<bool>& stopping,
+Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch,
                      std::optional<model::FileKey>& written_key) {
     fault_point("run.claimed");
     EW_TRY(Attempt attempt, prepare(parts, job));
     const ExportSpec& spec = attempt.spec;
     if (!spec.filter.empty()) attempt.query.filter = &spec.filter;
-    Heart heart(parts, job, attempt.total, stopping);
+    Heart heart(parts, job, attempt.total, watch);
     EW_CHECK(heart.beat(0, "preparing"));
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
@@ -226,6 +240,7 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
     } else {
         EW_CHECK(write_listed_products(parts, attempt, *encoder, heart));
     }
+    EW_CHECK(heart.beat(encoder->report().products, "publishing"));
     EW_CHECK(encoder->finish());
     EW_CHECK(compressor->finish());
     EW_TRY(model::FileReceipt receipt, file->commit());
@@ -240,12 +255,6 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job,
     return {};
 }
 
-std::int64_t retry_delay_us(int attempt) {
-    const auto delay = std::min(limits::kJobRetryDelayBase * (1 << std::min(attempt - 1, 10)),
-                                limits::kJobRetryDelayMax);
-    return std::chrono::duration_cast<std::chrono::microseconds>(delay).count();
-}
-
 // Says what became of an attempt that did not publish.
 Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const Error& error,
                         bool stopping) {
@@ -258,7 +267,7 @@ Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const E
     }
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
     return parts.jobs->give_up_attempt(job.lease, error.message, permanent,
-                                       retry_delay_us(job.attempt));
+                                       retry_delay(parts.policy, job.attempt).count());
 }
 
 // What workbooks a dead process was writing have left.
@@ -271,7 +280,26 @@ Result<void> empty_directory(const std::string& path) {
     return {};
 }
 
-// "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
+Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
+    EW_TRY(const bool existed, parts.files->remove(key));
+    fault_point("drop.removed");
+    if (existed) spdlog::info("deleted the unpublished file {}", key);
+    return parts.jobs->forget_file(key);
+}
+
+}  // namespace
+
+std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt) {
+    const std::chrono::microseconds ceiling = std::min<std::chrono::microseconds>(
+        policy.retry_base * (std::int64_t{1} << std::clamp(attempt - 1, 0, 20)), policy.retry_max);
+    std::array<std::uint8_t, 4> random{};
+    crypto::fill_random(random);
+    const auto share = static_cast<double>(random[0] << 16U | random[1] << 8U | random[2]) /
+                       static_cast<double>(1U << 24U);
+    return std::chrono::microseconds(
+        static_cast<std::int64_t>(static_cast<double>(ceiling.count()) * share));
+}
+
 std::string job_id_of(std::string_view key) {
     const std::size_t slash = key.find('/');
     if (slash == std::string_view::npos || key.find('/', slash + 1) != std::string_view::npos)
@@ -285,32 +313,24 @@ std::string job_id_of(std::string_view key) {
     return std::string(name.substr(0, first));
 }
 
-Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
-    EW_TRY(const bool existed, parts.files->remove(key));
-    if (existed) spdlog::info("deleted the unpublished file {}", key);
-    return parts.jobs->forget_file(key);
-}
-
-}  // namespace
-
-void run_export(const ExportParts& parts, const ClaimedJob& job,
-                const std::atomic<bool>& stopping) {
+void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
     spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt,
                  job.lease.epoch);
     std::optional<model::FileKey> written_key;
-    const auto done = produce(parts, job, stopping, written_key);
+    const auto done = produce(parts, job, watch, written_key);
     if (done) return;
     spdlog::log(
         done.error().code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
         "job {}: {}", job.lease.job_id, done.error().message);
     // The file first: once the registry has forgotten it, nobody would look for it again.
+    fault_point("run.before_cleanup");
     if (written_key) {
         if (auto dropped = drop_file(parts, *written_key); !dropped) {
             spdlog::warn("job {}: left to the sweep: {}", job.lease.job_id,
                          dropped.error().message);
         }
     }
-    if (auto recorded = record_end(parts, job, done.error(), stopping.load()); !recorded) {
+    if (auto recorded = record_end(parts, job, done.error(), watch.stopping.load()); !recorded) {
         spdlog::error("job {}: {}", job.lease.job_id, recorded.error().message);
     }
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "base/clock.hpp"
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/files/file_store.hpp"
@@ -15,6 +16,13 @@
 #include "daemon/model/export_spec.hpp"
 
 namespace export_worker::exports {
+
+// When an attempt is given up, and when the next one begins.
+struct RunPolicy {
+    std::chrono::milliseconds retry_base = limits::kJobRetryBaseDefault;
+    std::chrono::seconds retry_max = limits::kJobRetryMaxDefault;
+    std::chrono::seconds attempt_limit = limits::kJobAttemptLimitDefault;
+};
 
 // What a run needs; all outlive it.
 struct ExportParts {
@@ -24,12 +32,23 @@ struct ExportParts {
     files::FileStore* files = nullptr;
     std::string temporary_directory;  // Workbooks while they are written; emptied by recover().
     std::string version;              // Of this program, for the manifest.
+    RunPolicy policy;
+};
+
+// A run as the thread that watches it sees it.
+struct RunWatch {
+    explicit RunWatch(const std::atomic<bool>& stop) : stopping(stop) {}
+    const std::atomic<bool>& stopping;           // The process stops.
+    std::atomic<std::int64_t> progressed_us{0};  // Steady clock, at the last sign of progress.
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
-// early, with the attempt given back, once `stopping` is true. [worker-thread of export]
-void run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
-                const std::atomic<bool>& stopping);
+// early, with the attempt given back, once `watch.stopping` is true. [worker-thread of export]
+void run_export(const ExportParts& parts, const jobs::ClaimedJob& job, RunWatch& watch);
+
+// Full jitter: anything from 0 to retry_base doubled with every attempt, at most retry_max. Source:
+// Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog).
+[[nodiscard]] std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt);
 
 // At start, before any worker: jobs of the dead process become pending again, and their unpublished
 // files are deleted. Those in a remote store, and what cannot be deleted now, are left to
@@ -40,6 +59,9 @@ void run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
 // first of registry or store, after which the rest is left for the next time. [worker-thread of
 // export]
 [[nodiscard]] Result<std::size_t> drop_unpublished(const ExportParts& parts);
+
+// "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
+[[nodiscard]] std::string job_id_of(std::string_view key);
 
 struct Swept {
     std::size_t unpublished = 0;  // Files of attempts that ended without publishing them.

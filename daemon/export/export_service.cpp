@@ -2,6 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/fault_point.hpp"
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/format/columns.hpp"
@@ -15,6 +19,62 @@ using nlohmann::json;
 bool is_template_name(std::string_view name) {
     return !name.empty() && name.size() <= limits::kTemplateNameBytesMax && is_valid_utf8(name) &&
            !has_control_characters(name);
+}
+
+tl::unexpected<Error> refuse(const char* field, const std::string& expected) {
+    return fail(ErrorCode::kInvalidArgument, std::string(field) + ": expected " + expected);
+}
+
+Result<std::int64_t> whole_number(const json& value, const char* field, std::int64_t max) {
+    if (!value.is_number_integer() || value < 1 || value > max)
+        return refuse(field, "a whole number from 1 to " + std::to_string(max));
+    return value.get<std::int64_t>();
+}
+
+// The fields about the job and not about its file. True: `name` was one of them.
+Result<bool> read_job_field(const std::string& name, const json& value, jobs::NewJob& job) {
+    if (name == "priority") {
+        const auto priority =
+            value.is_string() ? model::parse_job_priority(value.get<std::string>()) : std::nullopt;
+        if (!priority) return refuse("priority", "low, normal or high");
+        job.priority = *priority;
+    } else if (name == "start_at") {
+        const auto seconds = value.is_string() ? parse_iso8601_seconds(value.get<std::string>())
+                                               : Result<std::int64_t>(refuse("start_at", "text"));
+        if (!seconds) return refuse("start_at", "YYYY-MM-DDThh:mm:ssZ");
+        job.start_unix_us = *seconds * 1'000'000;
+    } else if (name == "deadline_s") {
+        EW_TRY(const std::int64_t seconds,
+               whole_number(value, "deadline_s", limits::kJobTimesMax.count()));
+        job.deadline = std::chrono::seconds(seconds);
+    } else if (name == "max_attempts") {
+        EW_TRY(const std::int64_t attempts,
+               whole_number(value, "max_attempts", limits::kJobAttemptsMax));
+        job.attempts_max = static_cast<int>(attempts);
+    } else if (name == "idempotency_key") {
+        if (!value.is_string() || !is_idempotency_key(value.get_ref<const std::string&>()))
+            return refuse("idempotency_key", "1 to " +
+                                                 std::to_string(limits::kIdempotencyKeyBytesMax) +
+                                                 " bytes without control characters");
+        job.idempotency_key = value.get<std::string>();
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// Takes the fields about the job out of `request`.
+Result<void> take_job_fields(json& request, jobs::NewJob& job) {
+    if (!request.is_object()) return {};
+    json hashed = request;
+    hashed.erase("idempotency_key");
+    job.request_sha256 =
+        to_hex(crypto::sha256(hashed.dump(-1, ' ', false, json::error_handler_t::replace)));
+    for (auto field = request.begin(); field != request.end();) {
+        EW_TRY(const bool taken, read_job_field(field.key(), field.value(), job));
+        field = taken ? request.erase(field) : std::next(field);
+    }
+    return {};
 }
 
 }  // namespace
@@ -55,24 +115,29 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
 Result<ExportService::Accepted> ExportService::submit(std::string_view organization_id,
                                                       const json& request,
                                                       std::string_view triggered_by) {
-    EW_TRY(const json merged, with_template(organization_id, request));
+    jobs::NewJob job;
+    if (deadline_.count() > 0) job.deadline = deadline_;
+    json asked = request;
+    EW_CHECK(take_job_fields(asked, job));
+    EW_TRY(const json merged, with_template(organization_id, asked));
     EW_TRY(const model::ExportSpec spec, model::parse_export_spec(merged));
     if (!spec.columns.empty()) {
         EW_TRY(const std::vector<std::string> paths, catalog_.property_paths(organization_id));
         EW_CHECK(format::resolve_columns(spec, paths));
     }
-    EW_TRY(std::int64_t total, catalog_.count(organization_id));
-    if (!spec.product_keys.empty()) total = static_cast<std::int64_t>(spec.product_keys.size());
-
-    jobs::NewJob job;
+    EW_TRY(job.total_items, catalog_.count(organization_id));
+    if (!spec.product_keys.empty())
+        job.total_items = static_cast<std::int64_t>(spec.product_keys.size());
+    job.total_is_estimate = !spec.filter.empty();
     job.organization_id = organization_id;
     job.job_type = model::kExportJobType;
     job.spec_json = model::to_json(spec).dump();
-    job.total_items = total;
     job.triggered_by = triggered_by;
-    EW_TRY(model::Job created, jobs_.create(job));
+    EW_TRY(jobs::CreatedJob created, jobs_.create(job));
+    fault_point("submit.created");
     wake_workers_();
-    return Accepted{std::move(created), total};
+    const std::int64_t total = created.job.total_items;
+    return Accepted{std::move(created.job), total, created.existed};
 }
 
 }  // namespace export_worker::exports

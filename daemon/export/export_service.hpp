@@ -2,6 +2,7 @@
 // saved templates an export may name.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -17,17 +18,24 @@ namespace export_worker::exports {
 class ExportService {
 public:
     // `wake_workers` is called once per accepted job. All outlive this object.
+    // `deadline`: of a job that does not say, from accepting it to its end; zero: none.
     ExportService(jobs::JobStore& jobs, catalog::CatalogStore& catalog,
-                  std::function<void()> wake_workers)
-        : jobs_(jobs), catalog_(catalog), wake_workers_(std::move(wake_workers)) {}
+                  std::chrono::seconds deadline, std::function<void()> wake_workers)
+        : jobs_(jobs),
+          catalog_(catalog),
+          deadline_(deadline),
+          wake_workers_(std::move(wake_workers)) {}
 
     struct Accepted {
         model::Job job;
-        std::int64_t total = 0;  // Products queued.
+        std::int64_t total = 0;  // Products queued; with a filter, at most.
+        bool existed = false;    // The idempotency key found this job.
     };
-    // The fields of model::parse_export_spec() and `template`: what that has, except where the
-    // request says otherwise. The job keeps what came of it; a template changed later changes no
-    // job. Errors: kInvalidArgument, naming the field or the unknown columns.
+    // The fields of model::parse_export_spec(); `template`: what that has, except where the request
+    // says otherwise; and those about the job: priority (low, normal, high), start_at, deadline_s,
+    // max_attempts, idempotency_key. The job keeps what came of it; a template changed later
+    // changes no job. Errors: kInvalidArgument, naming the field or the unknown columns; kConflict:
+    // the idempotency key belongs to another request.
     [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
                                           const nlohmann::json& request,
                                           std::string_view triggered_by);
@@ -56,6 +64,7 @@ private:
 
     jobs::JobStore& jobs_;
     catalog::CatalogStore& catalog_;
+    const std::chrono::seconds deadline_;
     std::function<void()> wake_workers_;
 };
 

@@ -4,14 +4,24 @@
 
 #include <algorithm>
 
+#include "base/fault_point.hpp"
 #include "base/limits.hpp"
 #include "base/thread_role.hpp"
 
 namespace export_worker::exports {
+namespace {
+
+std::int64_t steady_us(const Clock& clock) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(clock.steady().time_since_epoch())
+        .count();
+}
+
+}  // namespace
 
 void ExportWorkers::start(unsigned count) {
-    for (unsigned index = 0; index < count; ++index) threads_.emplace_back([this] { run(); });
-    threads_.emplace_back([this] { run_sweeps(); });
+    for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
+    for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
+    threads_.emplace_back([this] { run_upkeep(); });
 }
 
 void ExportWorkers::wake() {
@@ -28,11 +38,12 @@ void ExportWorkers::stop() {
         stopping_.store(true);
     }
     changed_.notify_all();
+    fault_point("workers.stopping");
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
 }
 
-void ExportWorkers::run() {
+void ExportWorkers::run(Slot& slot) {
     set_thread_role(ThreadRole::kExport);
     std::uint64_t seen_wakes = 0;
     while (!stopping_.load()) {
@@ -42,7 +53,7 @@ void ExportWorkers::run() {
         }
         auto job = parts_.jobs->claim();
         if (job && job->has_value()) {
-            run_export(parts_, **job, stopping_);
+            run_one(slot, **job);
             continue;
         }
         if (!job) spdlog::error("claim: {}", job.error().message);
@@ -54,23 +65,95 @@ void ExportWorkers::run() {
     }
 }
 
-void ExportWorkers::run_sweeps() {
+void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
+    slot.watch.progressed_us.store(steady_us(*parts_.clock));
+    {
+        const std::lock_guard lock(slot.mutex);
+        slot.job = job;
+    }
+    run_export(parts_, job, slot.watch);
+    {
+        const std::lock_guard lock(slot.mutex);
+        slot.job.reset();
+    }
+    // Another one of the same organization may start now.
+    wake();
+}
+
+void ExportWorkers::fence_stalled(Slot& slot) {
+    std::optional<jobs::ClaimedJob> stalled;
+    {
+        const std::lock_guard lock(slot.mutex);
+        const auto silent =
+            std::chrono::microseconds(steady_us(*parts_.clock) - slot.watch.progressed_us.load());
+        if (!slot.job || silent < upkeep_.stall_limit) return;
+        stalled = std::move(slot.job);
+        slot.job.reset();
+    }
+    const std::string why = "no progress for " + std::to_string(upkeep_.stall_limit.count()) + " s";
+    spdlog::error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
+    const auto put_back = parts_.jobs->give_up_attempt(
+        stalled->lease, why, false, retry_delay(parts_.policy, stalled->attempt).count());
+    // kConflict: it has ended by itself in the meantime.
+    if (!put_back && put_back.error().code != ErrorCode::kConflict)
+        spdlog::error("job {}: {}", stalled->lease.job_id, put_back.error().message);
+    wake();
+}
+
+void ExportWorkers::expire() {
+    if (upkeep_.file_retention.count() > 0) {
+        const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
+        fault_point("expiry.marked");
+        if (!expired) {
+            spdlog::warn("expiry: {}", expired.error().message);
+        } else if (*expired > 0) {
+            if (auto dropped = drop_unpublished(parts_); !dropped)
+                spdlog::warn("expiry: {}", dropped.error().message);
+            spdlog::info("{} files were older than {} s and are gone", *expired,
+                         upkeep_.file_retention.count());
+        }
+    }
+    if (upkeep_.job_retention.count() > 0) {
+        const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
+        if (!pruned) spdlog::warn("retention: {}", pruned.error().message);
+    }
+}
+
+void ExportWorkers::sweep_now() {
+    const auto swept = sweep(parts_, upkeep_.orphan_grace);
+    if (!swept) {
+        if (!stopping_.load()) spdlog::warn("sweep: {}", swept.error().message);
+    } else if (swept->unpublished + swept->orphans > 0) {
+        spdlog::info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
+                     swept->orphans);
+    }
+}
+
+void ExportWorkers::run_upkeep() {
     set_thread_role(ThreadRole::kExport);
     if (auto dropped = drop_unpublished(parts_); !dropped && !stopping_.load())
         spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);
-    auto pause = std::min(sweep_interval_, limits::kOrphanSweepFirst);
+    const Clock& clock = *parts_.clock;
+    SteadyTime next_sweep =
+        clock.steady() + std::min(upkeep_.sweep_interval, limits::kOrphanSweepFirst);
+    SteadyTime next_expiry = clock.steady();
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            if (changed_.wait_for(lock, pause, [this] { return stopping_.load(); })) return;
+            if (changed_.wait_for(lock, limits::kUpkeepInterval,
+                                  [this] { return stopping_.load(); }))
+                return;
         }
-        pause = sweep_interval_;
-        const auto swept = sweep(parts_, orphan_grace_);
-        if (!swept) {
-            if (!stopping_.load()) spdlog::warn("sweep: {}", swept.error().message);
-        } else if (swept->unpublished + swept->orphans > 0) {
-            spdlog::info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
-                         swept->orphans);
+        for (Slot& slot : slots_) fence_stalled(slot);
+        if (auto done = parts_.jobs->enforce_limits(); !done)
+            spdlog::warn("deadlines: {}", done.error().message);
+        if (clock.steady() >= next_expiry) {
+            next_expiry = clock.steady() + limits::kRetentionInterval;
+            expire();
+        }
+        if (clock.steady() >= next_sweep) {
+            next_sweep = clock.steady() + upkeep_.sweep_interval;
+            sweep_now();
         }
     }
 }

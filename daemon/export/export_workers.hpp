@@ -1,9 +1,11 @@
-// The threads that run export jobs.
+// The threads that run export jobs, and the one that looks after what time does to them.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -11,18 +13,25 @@
 
 namespace export_worker::exports {
 
+struct UpkeepPolicy {
+    std::chrono::seconds stall_limit = limits::kJobStallLimitDefault;
+    std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
+    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
+    std::chrono::seconds file_retention = limits::kFileRetentionDefault;  // Zero: for ever.
+    std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // The same.
+};
+
 class ExportWorkers {
 public:
     // `parts` outlive this object. Starts nothing yet.
-    ExportWorkers(const ExportParts& parts, std::chrono::seconds sweep_interval,
-                  std::chrono::seconds orphan_grace)
-        : parts_(parts), sweep_interval_(sweep_interval), orphan_grace_(orphan_grace) {}
+    ExportWorkers(const ExportParts& parts, const UpkeepPolicy& upkeep)
+        : parts_(parts), upkeep_(upkeep) {}
     ~ExportWorkers() { stop(); }
     ExportWorkers(const ExportWorkers&) = delete;
     ExportWorkers& operator=(const ExportWorkers&) = delete;
 
-    // `count` workers, and one thread that sweeps: what is known to be unpublished at once, the
-    // rest a little later, then every interval.
+    // `count` workers, and one thread that keeps up: jobs that stalled or are past their deadline,
+    // files and jobs that have become old, files nobody published.
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();
@@ -31,16 +40,29 @@ public:
     void stop();
 
 private:
-    void run();
-    void run_sweeps();
+    // What a worker runs now.
+    struct Slot {
+        explicit Slot(const std::atomic<bool>& stopping) : watch(stopping) {}
+        std::mutex mutex;
+        std::optional<jobs::ClaimedJob> job;  // Guarded by mutex.
+        RunWatch watch;
+    };
+
+    void run(Slot& slot);
+    void run_one(Slot& slot, const jobs::ClaimedJob& job);
+    void run_upkeep();
+    // Takes the job away from a worker that makes no progress: its lease is lost from then on.
+    void fence_stalled(Slot& slot);
+    void expire();
+    void sweep_now();
 
     const ExportParts parts_;
-    const std::chrono::seconds sweep_interval_;
-    const std::chrono::seconds orphan_grace_;
+    const UpkeepPolicy upkeep_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;
     std::condition_variable changed_;
     std::uint64_t wakes_ = 0;  // Guarded by mutex_.
+    std::deque<Slot> slots_;   // One a worker; fixed once started.
     std::vector<std::thread> threads_;
 };
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/crypto/sha256.hpp"
+#include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -35,25 +36,32 @@ public:
             spdlog::warn("delete {}: {}", part_path(), errno_error("unlink", errno).message);
     }
 
+    // Whole blocks, wherever in a row or a character they end.
     Result<void> append(std::string_view bytes) override {
         digest_.update(bytes);
         bytes_ += bytes.size();
-        if (buffer_.size() + bytes.size() >= limits::kFileWriteBufferBytes) EW_CHECK(flush());
-        if (bytes.size() >= limits::kFileWriteBufferBytes)
-            return write_all(fd_.get(), bytes, part_path());
+        while (buffer_.size() + bytes.size() >= limits::kFileWriteBufferBytes) {
+            const std::size_t room = limits::kFileWriteBufferBytes - buffer_.size();
+            buffer_.append(bytes.substr(0, room));
+            bytes.remove_prefix(room);
+            EW_CHECK(flush());
+        }
         buffer_.append(bytes);
         return {};
     }
 
     Result<model::FileReceipt> commit() override {
         EW_CHECK(flush());
+        fault_point("file.before_sync");
         // One failed sync is final: the kernel may have dropped the pages, and a second sync would
         // lie.
         if (::fsync(fd_.get()) != 0) return fail(errno_error("sync " + part_path(), errno));
+        fault_point("file.before_rename");
         if (::renameat2(AT_FDCWD, part_path().c_str(), AT_FDCWD, final_path_.c_str(),
                         RENAME_NOREPLACE) != 0)
             return fail(errno_error("publish " + final_path_, errno));
         owns_part_ = false;
+        fault_point("file.before_directory_sync");
         EW_CHECK(sync_directory(fs::path(final_path_).parent_path().string()));
         std::string file_url = "file://";
         signing::append_percent_encoded_path(file_url, final_path_);
@@ -66,6 +74,7 @@ private:
         // Starts write-back of what is there now, so that the sync at the end is short. Advisory.
         (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
         buffer_.clear();
+        fault_point("file.block_written");
         return {};
     }
     std::string part_path() const { return final_path_ + std::string(kPartSuffix); }

@@ -70,8 +70,7 @@ bool begins_with_date(std::string_view text) {
             kShape[index] == '0' ? is_digit(text[index]) : text[index] == kShape[index];
         if (!fits) return false;
     }
-    return text.size() == kShape.size() || text[kShape.size()] == 'T' ||
-           text[kShape.size()] == ' ';
+    return text.size() == kShape.size() || text[kShape.size()] == 'T' || text[kShape.size()] == ' ';
 }
 
 Cell mismatch(Cell cell) {
@@ -107,7 +106,8 @@ Cell CellMaker::system_cell(const Column& column, const Row& row) {
                                     : product.is_published);
         case ColumnSource::kVariantKey:
             return row.variant == nullptr ? Cell{} : text_cell(row.variant->key);
-        case ColumnSource::kRowType: return text_cell(row.variant == nullptr ? "product" : "variant");
+        case ColumnSource::kRowType:
+            return text_cell(row.variant == nullptr ? "product" : "variant");
         case ColumnSource::kVersion:
             scratch_ = std::to_string(product.version);
             return {Kind::kNumber, scratch_, scratch_, false};
@@ -138,7 +138,7 @@ Cell CellMaker::formatted(const Column& column, Cell cell) {
             if (!is_decimal(cell.text)) {
                 // Larger exponents than anybody has decimals for stay as they are.
                 return cell.kind == Kind::kNumber && column.asked.decimals < 0 ? cell
-                                                                                : mismatch(cell);
+                                                                               : mismatch(cell);
             }
             if (column.asked.decimals >= 0) {
                 scratch_ = round_decimal(cell.text, column.asked.decimals);
@@ -217,8 +217,8 @@ bool is_formula(std::string_view text) {
         case '+':
         case '-': return !is_decimal(text);
         case '\xef':
-            return std::ranges::any_of(kFullWidth,
-                                       [&](std::string_view sign) { return text.starts_with(sign); });
+            return std::ranges::any_of(
+                kFullWidth, [&](std::string_view sign) { return text.starts_with(sign); });
         default: return false;
     }
 }

@@ -15,8 +15,9 @@ namespace export_worker::format {
 struct Cell {
     enum class Kind : std::uint8_t { kEmpty, kText, kNumber, kBoolean, kDate, kJson };
     Kind kind = Kind::kEmpty;
-    std::string_view text;  // Numbers as decimal text, dates as YYYY-MM-DD, booleans as true, false.
-    std::string_view raw;   // As JSON; empty when `text` is not what the product says.
+    std::string_view
+        text;              // Numbers as decimal text, dates as YYYY-MM-DD, booleans as true, false.
+    std::string_view raw;  // As JSON; empty when `text` is not what the product says.
     bool mismatched = false;  // The column's format did not fit: `text` is the value as it is.
 };
 

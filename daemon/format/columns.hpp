@@ -1,7 +1,7 @@
 // Which columns an export has, and where each takes its value from.
 //
-// System columns come from the product's own fields; every other name is a property path. A property
-// that has the name of a system column is reached with "properties." in front.
+// System columns come from the product's own fields; every other name is a property path. A
+// property that has the name of a system column is reached with "properties." in front.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +31,9 @@ enum class ColumnSource : std::uint8_t {
 struct Column {
     model::ExportColumn asked;
     ColumnSource source = ColumnSource::kProperty;
-    std::string path;        // kProperty: the path. kPrice: the type.
-    std::string currency;    // kPrice.
-    std::size_t slot = 0;    // kProperty: its number among the paths the reader looks for.
+    std::string path;      // kProperty: the path. kPrice: the type.
+    std::string currency;  // kPrice.
+    std::size_t slot = 0;  // kProperty: its number among the paths the reader looks for.
 };
 
 // The columns of `spec`: those asked for, or the system columns of every export (with row_type

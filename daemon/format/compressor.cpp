@@ -14,7 +14,8 @@ namespace {
 
 constexpr int kGzipLevel = 6;
 constexpr int kZstdLevel = 3;
-constexpr int kGzipWindowBits = 15 + 16;  // 16: a gzip header and trailer around the deflate stream.
+constexpr int kGzipWindowBits =
+    15 + 16;  // 16: a gzip header and trailer around the deflate stream.
 constexpr int kGzipMemoryLevel = 8;
 
 class PassThrough final : public Compressor {
@@ -80,7 +81,9 @@ private:
 class Zstd final : public Compressor {
 public:
     explicit Zstd(ByteSink& next)
-        : next_(next), context_(ZSTD_createCCtx(), ZSTD_freeCCtx), out_(ZSTD_CStreamOutSize(), '\0') {}
+        : next_(next),
+          context_(ZSTD_createCCtx(), ZSTD_freeCCtx),
+          out_(ZSTD_CStreamOutSize(), '\0') {}
 
     Result<void> open() {
         if (context_ == nullptr) return fail(ErrorCode::kResourceExhausted, "zstd: out of memory");

@@ -153,9 +153,8 @@ struct ProductReader::State {
         std::size_t cursor = 0;
         for (ondemand::field field : object) {
             const std::string_view plain = key_without_escapes(field.key().raw());
-            const Node* found = plain.data() != nullptr
-                                    ? step(node, plain, cursor)
-                                    : step(node, field.unescaped_key(), cursor);
+            const Node* found = plain.data() != nullptr ? step(node, plain, cursor)
+                                                        : step(node, field.unescaped_key(), cursor);
             if (found == nullptr) continue;
             Value taken;
             ondemand::value value = field.value();

@@ -20,9 +20,9 @@ namespace export_worker::format {
 struct Value {
     enum class Kind : std::uint8_t { kAbsent, kNull, kText, kNumber, kBoolean, kList, kJson };
     Kind kind = Kind::kAbsent;
-    std::uint8_t keys = 0;   // On the way to it; see ProductReader.
-    std::string_view raw;    // Its JSON text.
-    std::string_view text;   // As a cell shows it: unescaped; a list of scalars joined with '|'.
+    std::uint8_t keys = 0;  // On the way to it; see ProductReader.
+    std::string_view raw;   // Its JSON text.
+    std::string_view text;  // As a cell shows it: unescaped; a list of scalars joined with '|'.
 };
 
 // [one-owner]

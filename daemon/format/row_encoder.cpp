@@ -50,10 +50,10 @@ Result<void> RowEncoder::append(model::Product& product) {
     const std::int64_t rows_before = report_.rows;
     if (nested) {
         const Row whole{&product, &*reader_, nullptr, true};
-        const bool kept = keeps(whole) ||
-                          std::ranges::any_of(reader_->variants(), [&](const auto& variant) {
-                              return keeps({&product, &*reader_, &variant, true});
-                          });
+        const bool kept =
+            keeps(whole) || std::ranges::any_of(reader_->variants(), [&](const auto& variant) {
+                return keeps({&product, &*reader_, &variant, true});
+            });
         if (!kept) return {};
         ++report_.rows;
         EW_CHECK(append_nested(product));

@@ -37,8 +37,8 @@ Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t bytes) {
     std::string out(bytes, '\0');
     std::size_t done = 0;
     while (done < bytes) {
-        const ssize_t got = ::pread(fd, out.data() + done, bytes - done,
-                                    static_cast<off_t>(offset + done));
+        const ssize_t got =
+            ::pread(fd, out.data() + done, bytes - done, static_cast<off_t>(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(errno_error("read the workbook", errno));
         if (got == 0) return broken("it ends early");
@@ -113,10 +113,10 @@ Result<void> check_workbook(const std::string& path, std::size_t sheets) {
         const std::string_view name =
             std::string_view(directory).substr(at + kEntryBytes, name_bytes);
         if (name.starts_with(kSheetFolder)) {
-            EW_TRY(const std::string tail,
-                   unpacked_tail(fd.get(),
-                                 {number_at(directory, at + 42, 4), number_at(directory, at + 20, 4)},
-                                 kSheetEnd.size()));
+            EW_TRY(const std::string tail, unpacked_tail(fd.get(),
+                                                         {number_at(directory, at + 42, 4),
+                                                          number_at(directory, at + 20, 4)},
+                                                         kSheetEnd.size()));
             if (tail != kSheetEnd) return broken("a sheet ends early; was the disk full?");
             ++found;
         }

@@ -27,7 +27,8 @@ constexpr std::size_t kNumberDigitsMax = 15;
 constexpr std::time_t kCreated = 946'684'800;  // 2000-01-01T00:00:00Z
 
 Error library_error(const std::string& tried, lxw_error error) {
-    const bool disk = error == LXW_ERROR_CREATING_TMPFILE || error == LXW_ERROR_CREATING_XLSX_FILE ||
+    const bool disk = error == LXW_ERROR_CREATING_TMPFILE ||
+                      error == LXW_ERROR_CREATING_XLSX_FILE ||
                       error == LXW_ERROR_ZIP_FILE_OPERATION || error == LXW_ERROR_ZIP_FILE_ADD ||
                       error == LXW_ERROR_ZIP_CLOSE || error == LXW_ERROR_READING_TMPFILE;
     if (disk && errno != 0) return errno_error(tried + ": " + lxw_strerror(error), errno);
@@ -177,7 +178,8 @@ private:
         switch (value.kind) {
             case Cell::Kind::kEmpty: return {};
             case Cell::Kind::kBoolean:
-                error = worksheet_write_boolean(sheet_, line, column, value.text == "true", nullptr);
+                error =
+                    worksheet_write_boolean(sheet_, line, column, value.text == "true", nullptr);
                 break;
             case Cell::Kind::kDate: {
                 lxw_datetime date{};

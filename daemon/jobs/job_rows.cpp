@@ -2,6 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.hpp"
+#include "base/crypto/uuid.hpp"
+#include "base/limits.hpp"
+
 namespace export_worker::jobs {
 namespace {
 
@@ -40,6 +44,15 @@ Job read_job(const Statement& row) {
     job.created_us = row.integer(18);
     job.started_us = row.optional_integer(19);
     job.completed_us = row.optional_integer(20);
+    job.attempts_max = static_cast<int>(row.integer(21));
+    job.crashes = static_cast<int>(row.integer(22));
+    job.interruptions = static_cast<int>(row.integer(23));
+    job.priority = static_cast<model::JobPriority>(row.integer(24));
+    job.held = row.integer(25) != 0;
+    job.total_is_estimate = row.integer(26) != 0;
+    job.due_us = row.integer(27);
+    job.deadline_us = row.optional_integer(28);
+    job.expired_us = row.optional_integer(29);
     return job;
 }
 
@@ -96,6 +109,89 @@ Result<Job> load(Connection& connection, const OrganizationScope& scope, std::st
         (entries.text(0) == "error" ? job.errors : job.warnings)
             .push_back(entry_from_json(entries.text(1)));
     }
+}
+
+Result<void> append_entry(Connection& connection, std::string_view job_id, const char* kind,
+                          JobEntry entry, const Now& now) {
+    entry.at_us = now.wall_us;
+    return connection
+        .statement(
+            "INSERT INTO job_entry (job_id, kind, number, body) "
+            "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING "
+            "count(*) < ?4")
+        .bind(job_id, kind, entry_to_json(entry), static_cast<std::int64_t>(limits::kJobErrorsMax))
+        .run();
+}
+
+Result<void> append_event(Connection& connection, const NewEvent& event, const Now& now) {
+    const auto merge_us =
+        std::chrono::duration_cast<std::chrono::microseconds>(limits::kJobEventMerge).count();
+    EW_CHECK(connection
+                 .statement(
+                     "UPDATE job_event SET count = count + ?5, at_us = ?4 WHERE job_id = ?1 AND "
+                     "number = (SELECT max(number) FROM job_event WHERE job_id = ?1 AND kind = ?2 "
+                     "AND actor = ?3) AND (number >= ?7 OR (at_us > ?4 - ?6 AND number = (SELECT "
+                     "max(number) FROM job_event WHERE job_id = ?1))) AND detail = ?8")
+                 .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, merge_us,
+                       limits::kJobEventsMax, event.detail)
+                 .run());
+    if (connection.changes() > 0) return {};
+    return connection
+        .statement(
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
+            "SELECT ?1, 1 + coalesce((SELECT max(number) FROM job_event WHERE job_id = ?1), 0), "
+            "?4, ?2, ?3, ?6, ?5 WHERE EXISTS (SELECT 1 FROM job WHERE job_id = ?1)")
+        .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, event.detail)
+        .run();
+}
+
+Result<void> append_notice(Connection& connection, const Job& job, const char* type,
+                           const Now& now) {
+    const std::string event_id = crypto::make_uuid7(now.wall_us);
+    const json metadata = json::parse(job.metadata_json, nullptr, false);
+    json about = {{"job_id", job.job_id},
+                  {"job_type", job.job_type},
+                  {"status", model::to_string(job.status)},
+                  {"processed_items", job.processed_items},
+                  {"total_items", job.total_items},
+                  {"failed_items", job.failed_items},
+                  {"warned_items", job.warned_items},
+                  {"error_message", job.error_message.empty() ? json() : json(job.error_message)}};
+    // Never where the file lies: whoever may have it asks for a link.
+    for (const char* name : {"filename", "bytes", "sha256", "rows", "format"}) {
+        if (metadata.is_object() && metadata.contains(name)) about[name] = metadata[name];
+    }
+    const json body = {{"event_id", event_id},
+                       {"type", type},
+                       {"organization_id", job.organization_id},
+                       {"created_at", to_iso8601(now.wall_us)},
+                       {"job", std::move(about)}};
+    return connection
+        .statement(
+            "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "
+            "due_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+        .bind(event_id, job.organization_id, job.job_id, type,
+              body.dump(-1, ' ', false, json::error_handler_t::replace), now.wall_us, now.us)
+        .run();
+}
+
+Result<void> note_end(Connection& connection, std::string_view job_id, std::string_view actor,
+                      const Now& now) {
+    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+    const bool failed = job.status == JobStatus::kFailed;
+    const bool cancelled = job.status == JobStatus::kCancelled;
+    EW_CHECK(append_event(connection,
+                          {job.job_id,
+                           failed      ? "failed"
+                           : cancelled ? "cancelled"
+                                       : "published",
+                           std::string(actor), failed ? job.error_message : "", 1},
+                          now));
+    return append_notice(connection, job,
+                         failed      ? "job.failed"
+                         : cancelled ? "job.cancelled"
+                                     : "job.completed",
+                         now);
 }
 
 }  // namespace export_worker::jobs

@@ -1,10 +1,12 @@
-// Rows of jobs.db to jobs and back. Private to daemon/jobs.
+// Rows of jobs.db to jobs and back, and what every change of a job writes beside it. Private to
+// daemon/jobs.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "base/result.hpp"
+#include "daemon/jobs/job_store.hpp"
 #include "daemon/model/job.hpp"
 #include "daemon/model/organization_scope.hpp"
 #include "daemon/sqlite/connection.hpp"
@@ -12,10 +14,9 @@
 // The columns read_job() reads, in its order.
 #define EW_JOB_COLUMNS                                                                           \
     "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
-    "spec, total_items, "                                                                        \
-    "processed_items, failed_items, warned_items, stage, message, metadata, error_message, "     \
-    "triggered_by, "                                                                             \
-    "created_us, started_us, completed_us"
+    "spec, total_items, processed_items, failed_items, warned_items, stage, message, metadata, " \
+    "error_message, triggered_by, created_us, started_us, completed_us, attempts_max, crashes, " \
+    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us"
 
 namespace export_worker::jobs {
 
@@ -32,5 +33,24 @@ namespace export_worker::jobs {
 
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
+
+// When something is written, on both clocks: `wall_us` for people, `us` for lengths of time.
+struct Now {
+    std::int64_t us = 0;
+    std::int64_t wall_us = 0;
+};
+
+[[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
+                                        const char* kind, model::JobEntry entry, const Now& now);
+// One more event, or one more on the last (JobStore::add_events()).
+[[nodiscard]] Result<void> append_event(sqlite::Connection& connection, const NewEvent& event,
+                                        const Now& now);
+// Of a job that has just ended: the event, and the notice for the outside. Call it in the
+// transaction that ends the job.
+[[nodiscard]] Result<void> note_end(sqlite::Connection& connection, std::string_view job_id,
+                                    std::string_view actor, const Now& now);
+// The same for any type of notice.
+[[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
+                                         const char* type, const Now& now);
 
 }  // namespace export_worker::jobs

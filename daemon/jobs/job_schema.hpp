@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 1> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 2> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -59,6 +59,91 @@ CREATE TABLE file (
     intended_us INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
+)sql",
+                                                           R"sql(
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE job ADD COLUMN attempts_max INTEGER NOT NULL DEFAULT 3;
+ALTER TABLE job ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN deadline_us INTEGER;
+ALTER TABLE job ADD COLUMN silence_us INTEGER;
+ALTER TABLE job ADD COLUMN seen_us INTEGER;
+ALTER TABLE job ADD COLUMN idempotency_key TEXT;
+ALTER TABLE job ADD COLUMN request_sha256 TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN total_is_estimate INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN expired_us INTEGER;
+DROP INDEX job_claimable;
+DROP INDEX job_running;
+CREATE INDEX job_claimable ON job (organization_id, priority DESC, due_us, job_id)
+    WHERE status = 'pending' AND runner = 'daemon' AND held = 0;
+CREATE INDEX job_running ON job (organization_id) WHERE status = 'in_progress' AND runner = 'daemon';
+CREATE UNIQUE INDEX job_idempotency ON job (organization_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+CREATE INDEX job_deadline ON job (deadline_us)
+    WHERE deadline_us IS NOT NULL AND status IN ('pending', 'in_progress');
+CREATE INDEX job_silence ON job (job_id) WHERE silence_us IS NOT NULL AND status = 'in_progress';
+CREATE INDEX job_ended ON job (completed_us) WHERE completed_us IS NOT NULL;
+CREATE TABLE organization (
+    organization_id TEXT PRIMARY KEY,
+    running_max     INTEGER,
+    weight          INTEGER NOT NULL DEFAULT 1 CHECK (weight > 0),
+    held            INTEGER NOT NULL DEFAULT 0,
+    virtual_time    INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE instance (
+    instance_id TEXT PRIMARY KEY,
+    pid         INTEGER NOT NULL,
+    boot_id     TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    started_us  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_event (
+    job_id TEXT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    at_us  INTEGER NOT NULL,
+    kind   TEXT NOT NULL,
+    actor  TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    count  INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (job_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notice (
+    sequence        INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id        TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    job_id          TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    body            TEXT NOT NULL,
+    at_us           INTEGER NOT NULL,
+    published       INTEGER NOT NULL DEFAULT 0,
+    delivery        TEXT NOT NULL DEFAULT 'pending' CHECK (delivery IN ('pending', 'done', 'given_up')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    due_us          INTEGER NOT NULL,
+    answer          TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX notice_unpublished ON notice (sequence) WHERE published = 0;
+CREATE INDEX notice_due ON notice (due_us) WHERE delivery = 'pending';
+CREATE INDEX notice_age ON notice (at_us);
+CREATE TABLE file_2 (
+    file_key TEXT PRIMARY KEY,
+    job_id   TEXT NOT NULL REFERENCES job (job_id),
+    epoch    INTEGER NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN ('intended', 'live', 'expiring')),
+    bytes    INTEGER,
+    sha256   TEXT,
+    intended_us INTEGER NOT NULL
+) STRICT;
+INSERT INTO file_2 SELECT file_key, job_id, epoch, state, bytes, sha256, intended_us FROM file;
+DROP TABLE file;
+ALTER TABLE file_2 RENAME TO file;
+CREATE INDEX file_unpublished ON file (job_id) WHERE state <> 'live';
+CREATE INDEX file_of_job ON file (job_id);
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO setting VALUES ('virtual_time', 0);
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -1,31 +1,48 @@
-// The job registry: every job, who runs it, and which file it published.
+// The job registry: every job, who runs it, which file it published, what happened to it, and what
+// the outside is still to be told.
 //
 // An interface with one conformance suite (tests/unit/daemon/jobs/job_store_conformance.hpp),
 // because another database follows. Rules every implementation keeps:
 //  - Whoever holds a Lease writes under its epoch. A write with an older epoch, or on a job that is
-//  no longer in
-//    progress, changes nothing and returns kConflict.
+//  no longer in progress, changes nothing and returns kConflict. Time never decides who may write;
+//  it only decides when somebody may raise the epoch.
 //  - Cancelling and completing are two conditional updates of one row: whichever is first wins, and
-//  the other
-//    caller is told.
-//  - A file becomes visible in the same transaction that completes its job.
+//  the other caller is told.
+//  - A file becomes visible in the same transaction that completes its job, and the notice of it is
+//  written there, too.
+//  - Lengths of time (retries, deadlines, silence) are measured on the steady clock while the
+//  process lives: setting the wall clock moves none of them.
 // All functions: [any-thread], durable when they return. Errors beside those named:
-// kResourceExhausted (disk full), kUnavailable, kDataLoss, kInternal.
+// kResourceExhausted (disk full), kUnavailable, kDataLoss, kInternal. `actor` is who asks, for the
+// job's events.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/model/file.hpp"
 #include "daemon/model/job.hpp"
 #include "daemon/model/organization_scope.hpp"
 
 namespace export_worker::jobs {
+
+// What the store decides by itself.
+struct JobPolicy {
+    int attempts_max = limits::kJobAttemptsDefault;  // Of a job that does not say.
+    // Jobs of one organization that run at the same time, where the organization has no number of
+    // its own.
+    int organization_running_max = limits::kOrganizationRunningDefault;
+    std::string version;  // Of this program, for the list of instances.
+};
 
 struct NewJob {
     std::string organization_id;
@@ -34,7 +51,21 @@ struct NewJob {
     std::string spec_json = "{}";
     std::string metadata_json = "{}";
     std::int64_t total_items = 0;
+    bool total_is_estimate = false;
     std::string triggered_by;
+    model::JobPriority priority = model::JobPriority::kNormal;
+    std::optional<std::int64_t> start_unix_us;          // Not before; absent: now.
+    std::optional<std::chrono::seconds> deadline;       // From now to the end.
+    std::optional<std::chrono::seconds> silence_limit;  // Of an external job, between two reports.
+    int attempts_max = 0;                               // 0: the policy's.
+    // The same key again in this organization is the same job when the request is the same, too.
+    std::string idempotency_key;  // Empty: none.
+    std::string request_sha256;   // Hash of the request, for that.
+};
+
+struct CreatedJob {
+    model::Job job;
+    bool existed = false;  // The idempotency key found it.
 };
 
 struct ClaimedJob {
@@ -95,12 +126,47 @@ struct UnpublishedFile {
     model::Lease lease;
 };
 
+// How much of the workers an organization gets.
+struct OrganizationPolicy {
+    std::string organization_id;
+    std::optional<int> running_max;  // Absent: the policy's.
+    int weight = 1;                  // Its share, against others' weights.
+    bool held = false;               // None of its jobs is started.
+};
+
+struct OrganizationState {
+    OrganizationPolicy policy;
+    std::int64_t pending = 0;
+    std::int64_t running = 0;
+};
+
+// An event that happened outside of the store: a link, a download.
+struct NewEvent {
+    std::string job_id;
+    std::string kind;
+    std::string actor;
+    std::string detail;
+    std::int64_t count = 1;
+};
+
+// A file of a finished job, as the store remembers it.
+struct PublishedFile {
+    model::FileKey key;
+    std::string job_id;
+    std::string organization_id;
+    std::uint64_t bytes = 0;
+    std::string sha256;
+};
+
 struct JobCounts {
     std::int64_t pending = 0;
     std::int64_t in_progress = 0;
     std::int64_t completed = 0;
     std::int64_t failed = 0;
     std::int64_t cancelled = 0;
+    std::int64_t oldest_due_us = 0;    // Since when the longest waiting job could run; 0: none.
+    std::int64_t fenced = 0;           // Writes refused because a lease was lost.
+    std::int64_t notices_pending = 0;  // Not yet delivered.
 };
 
 class JobStore {
@@ -108,7 +174,8 @@ public:
     virtual ~JobStore() = default;
 
     // --- callers ---
-    [[nodiscard]] virtual Result<model::Job> create(const NewJob& job) = 0;
+    // kConflict: the idempotency key belongs to another request.
+    [[nodiscard]] virtual Result<CreatedJob> create(const NewJob& job) = 0;
     // kNotFound for unknown jobs and for those outside the scope alike.
     [[nodiscard]] virtual Result<model::Job> find(const model::OrganizationScope& scope,
                                                   std::string_view job_id) = 0;
@@ -120,19 +187,43 @@ public:
     // A pending job is cancelled at once, a running one at its next heartbeat. kConflict: already
     // finished.
     [[nodiscard]] virtual Result<model::Job> request_cancel(const model::OrganizationScope& scope,
-                                                            std::string_view job_id) = 0;
+                                                            std::string_view job_id,
+                                                            std::string_view actor) = 0;
     // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict
     // otherwise.
     [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope,
-                                                   std::string_view job_id) = 0;
+                                                   std::string_view job_id,
+                                                   std::string_view actor) = 0;
+    // A pending job of the daemon is not started until release_hold(). kConflict: it is not
+    // pending. Doing it twice is fine.
+    [[nodiscard]] virtual Result<model::Job> hold(const model::OrganizationScope& scope,
+                                                  std::string_view job_id,
+                                                  std::string_view actor) = 0;
+    [[nodiscard]] virtual Result<model::Job> release_hold(const model::OrganizationScope& scope,
+                                                          std::string_view job_id,
+                                                          std::string_view actor) = 0;
     // For jobs with JobRunner::kExternal. kConflict: the job is finished or belongs to the daemon;
     // kInvalidArgument: more than one transition, or metadata over its limit.
     [[nodiscard]] virtual Result<model::Job> report(const model::OrganizationScope& scope,
                                                     std::string_view job_id,
-                                                    const ProgressReport& report) = 0;
+                                                    const ProgressReport& report,
+                                                    std::string_view actor) = 0;
+    // The job's events after number `after`, oldest first, at most kJobEventsPage.
+    [[nodiscard]] virtual Result<std::vector<model::JobEvent>> events(
+        const model::OrganizationScope& scope, std::string_view job_id, std::int64_t after) = 0;
+    // Adds events; those of unknown jobs are dropped. The same kind by the same actor within
+    // kJobEventMerge, or beyond kJobEventsMax events, is counted on the event that is there.
+    [[nodiscard]] virtual Result<void> add_events(std::span<const NewEvent> events) = 0;
+
+    // --- organizations ---
+    [[nodiscard]] virtual Result<void> set_organization(const OrganizationPolicy& policy) = 0;
+    // Those with a policy of their own, and those with jobs that are not finished.
+    [[nodiscard]] virtual Result<std::vector<OrganizationState>> organizations() = 0;
 
     // --- our workers ---
-    // The oldest due job, now in progress under a new epoch; nullopt when there is none.
+    // The next job, now in progress under a new epoch; nullopt when none may start. Of the
+    // organizations that have work and are below their limit, the one that had the least for its
+    // weight; of its jobs the one of the highest priority that is due longest.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
     // Life sign and progress. True: somebody asked to cancel. kConflict: the lease is lost; stop at
     // once.
@@ -145,33 +236,63 @@ public:
     // call cancelled().
     [[nodiscard]] virtual Result<void> complete(const model::Lease& lease,
                                                 const Completion& completion) = 0;
-    // Puts the job back, due after `delay_us`, or fails it when `permanent` or kJobAttemptsMax is
-    // used up.
+    // Puts the job back, due after `delay_us`, or fails it when `permanent` or its attempts are
+    // used up; cancels it when that was asked for.
     [[nodiscard]] virtual Result<void> give_up_attempt(const model::Lease& lease,
                                                        std::string_view error, bool permanent,
                                                        std::int64_t delay_us) = 0;
-    // Puts the job back as if it had not been claimed: the process is stopping.
+    // Puts the job back as if it had not been claimed: the process is stopping. After
+    // kJobInterruptionsMax times the attempt counts.
     [[nodiscard]] virtual Result<void> release(const model::Lease& lease) = 0;
     // The worker has stopped and cleaned up after a cancel request.
     [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
 
-    // --- cleaning up ---
-    // Intended by an attempt that has ended without publishing: whoever holds the lease of a job
-    // that runs keeps its own.
+    // --- upkeep ---
+    // Intended by an attempt that has ended without publishing, or of a job that expired: whoever
+    // holds the lease of a job that runs keeps its own.
     [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
-    // The file is gone; forget the intention.
+    // The file is gone; forget it. A live one is not forgotten.
     [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
     // Is `key` of a job this registry knows, and neither published nor intended? Then nobody will
     // ever ask for it.
     [[nodiscard]] virtual Result<bool> is_orphan(const model::FileKey& key,
                                                  std::string_view job_id) = 0;
-
-    // --- start-up, with no worker running ---
-    // Every job the dead process was running becomes pending again (failed after kJobCrashesMax
-    // deaths, cancelled when that was asked for). Returns how many there were.
+    // Every job that was in progress under another instance becomes pending again (failed after
+    // kJobCrashesMax deaths, cancelled when that was asked for). Returns how many there were. The
+    // caller has proof that the other instances are dead.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
+    // Fails what is past its deadline, and external jobs that were silent for too long. How many.
+    [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
+    // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
+    // unpublished_files() names them. At most kRetentionBatch; how many.
+    [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
+    // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
+    // notices of that age. At most kRetentionBatch; how many.
+    [[nodiscard]] virtual Result<std::size_t> prune(std::chrono::seconds age) = 0;
+    // Files of finished jobs after `after`, by key; at most kFsckPage.
+    [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(
+        const model::FileKey& after) = 0;
+    // The file is lost: the job keeps its status, and no link is minted any more.
+    [[nodiscard]] virtual Result<void> withdraw_file(const model::FileKey& key,
+                                                     std::string_view reason) = 0;
+
+    // --- notices ---
+    // Those that were not published yet, oldest first, at most kNoticesPage.
+    [[nodiscard]] virtual Result<std::vector<model::Notice>> unpublished_notices() = 0;
+    [[nodiscard]] virtual Result<void> mark_published(std::int64_t last_sequence) = 0;
+    // Those whose delivery is due, oldest first, at most kNoticesPage.
+    [[nodiscard]] virtual Result<std::vector<model::Notice>> due_notices() = 0;
+    enum class Delivery { kDone, kRetry, kGivenUp };
+    [[nodiscard]] virtual Result<void> mark_delivery(std::int64_t sequence, Delivery delivery,
+                                                     std::string_view answer,
+                                                     std::int64_t delay_us) = 0;
+    // Those after `after`, oldest first, at most kNoticesPage: for a subscriber that missed some.
+    [[nodiscard]] virtual Result<std::vector<model::Notice>> notices(
+        const model::OrganizationScope& scope, std::int64_t after) = 0;
 
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
+    // A copy of the registry as it is now, whole and consistent, at `path` (replaced).
+    [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
 };
 
 }  // namespace export_worker::jobs

@@ -1,13 +1,19 @@
 #include "daemon/jobs/sqlite_job_store.hpp"
 
-#include <array>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 
 #include "base/crypto/uuid.hpp"
+#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/jobs/claims.hpp"
 #include "daemon/jobs/job_rows.hpp"
 #include "daemon/jobs/job_schema.hpp"
+#include "daemon/jobs/upkeep.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::jobs {
@@ -29,29 +35,94 @@ std::string text_member(const json& object, const char* key) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::int64_t us_of(std::chrono::seconds seconds) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(seconds).count();
+}
+
+model::Notice read_notice(const Statement& row) {
+    return {row.integer(0), row.string(1), row.string(2),  row.string(3),
+            row.string(4),  row.string(5), row.integer(6), static_cast<int>(row.integer(7))};
+}
+#define EW_NOTICE_COLUMNS "sequence, event_id, organization_id, job_id, type, body, at_us, attempts"
+
 class SqliteJobStore final : public JobStore {
 public:
-    SqliteJobStore(std::unique_ptr<sqlite::Database> database, const Clock& clock)
-        : database_(std::move(database)), clock_(clock) {}
+    SqliteJobStore(std::unique_ptr<sqlite::Database> database, const Clock& clock,
+                   const JobPolicy& policy)
+        : database_(std::move(database)),
+          clock_(clock),
+          policy_(policy),
+          instance_id_(crypto::make_uuid7(clock.unix_us())),
+          opened_wall_us_(clock.unix_us()),
+          opened_(clock.steady()) {}
 
-    Result<Job> create(const NewJob& job) override {
-        const std::int64_t now = clock_.unix_us();
-        const std::string job_id = crypto::make_uuid7(now);
-        EW_TRY(const json metadata, parse_metadata(job.metadata_json));
-        return database_->write([&](Connection& connection) -> Result<Job> {
+    // A number of its own for every start: process ids come again, and so do boots.
+    Result<void> enter_instance() {
+        const Now at = now();
+        std::string boot_id;
+        if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64)) boot_id = *read;
+        while (boot_id.ends_with('\n')) boot_id.pop_back();
+        return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
-                         .statement(
-                             "INSERT INTO job (job_id, organization_id, job_type, runner, status, "
-                             "due_us, spec, "
-                             "total_items, metadata, file_url, filename, triggered_by, created_us) "
-                             "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?5)")
-                         .bind(job_id, job.organization_id, job.job_type,
-                               job.runner == JobRunner::kDaemon ? "daemon" : "external", now,
-                               job.spec_json, job.total_items, job.metadata_json,
-                               text_member(metadata, "file_url"), text_member(metadata, "filename"),
-                               job.triggered_by)
+                         .statement("INSERT INTO instance (instance_id, pid, boot_id, version, "
+                                    "started_us) VALUES (?1, ?2, ?3, ?4, ?5)")
+                         .bind(instance_id_, static_cast<std::int64_t>(::getpid()), boot_id,
+                               policy_.version, at.wall_us)
                          .run());
-            return load(connection, OrganizationScope::one(job.organization_id), job_id);
+            return connection
+                .statement(
+                    "DELETE FROM instance WHERE started_us < ?1 AND instance_id NOT IN "
+                    "(SELECT owner FROM job WHERE status = 'in_progress')")
+                .bind(at.wall_us - us_of(limits::kJobTimesMax))
+                .run();
+        });
+    }
+
+    Result<CreatedJob> create(const NewJob& job) override {
+        const Now at = now();
+        const std::string job_id = crypto::make_uuid7(at.wall_us);
+        EW_TRY(const json metadata, parse_metadata(job.metadata_json));
+        const std::optional<std::string> key =
+            job.idempotency_key.empty() ? std::nullopt : std::optional(job.idempotency_key);
+        // As far from now on the steady clock as it is on the wall.
+        const std::int64_t due_us =
+            job.start_unix_us ? at.us + std::max<std::int64_t>(0, *job.start_unix_us - at.wall_us)
+                              : at.us;
+        const auto after = [&](const std::optional<std::chrono::seconds>& length,
+                               std::int64_t from) -> std::optional<std::int64_t> {
+            return length ? std::optional(from + us_of(*length)) : std::nullopt;
+        };
+        return database_->write([&](Connection& connection) -> Result<CreatedJob> {
+            if (key) {
+                EW_TRY(const std::optional<std::string> known, same_request(connection, job));
+                if (known) {
+                    EW_TRY(Job found,
+                           load(connection, OrganizationScope::one(job.organization_id), *known));
+                    return CreatedJob{std::move(found), true};
+                }
+            }
+            EW_CHECK(
+                connection
+                    .statement(
+                        "INSERT INTO job (job_id, organization_id, job_type, runner, status, "
+                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
+                        "created_us, priority, attempts_max, deadline_us, silence_us, "
+                        "idempotency_key, request_sha256, total_is_estimate) "
+                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                        "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
+                    .bind(job_id, job.organization_id, job.job_type,
+                          job.runner == JobRunner::kDaemon ? "daemon" : "external", due_us,
+                          job.spec_json, job.total_items, job.metadata_json,
+                          text_member(metadata, "file_url"), text_member(metadata, "filename"),
+                          job.triggered_by, at.wall_us, static_cast<int>(job.priority),
+                          job.attempts_max > 0 ? job.attempts_max : policy_.attempts_max,
+                          after(job.deadline, at.us), after(job.silence_limit, 0), key,
+                          job.request_sha256, job.total_is_estimate ? 1 : 0)
+                    .run());
+            EW_CHECK(append_event(connection, {job_id, "submitted", job.triggered_by, "", 1}, at));
+            EW_TRY(Job created,
+                   load(connection, OrganizationScope::one(job.organization_id), job_id));
+            return CreatedJob{std::move(created), false};
         });
     }
 
@@ -106,8 +177,9 @@ public:
         });
     }
 
-    Result<Job> request_cancel(const OrganizationScope& scope, std::string_view job_id) override {
-        const std::int64_t now = clock_.unix_us();
+    Result<Job> request_cancel(const OrganizationScope& scope, std::string_view job_id,
+                               std::string_view actor) override {
+        const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load(connection, scope, job_id));
             if (model::is_final(job.status)) {
@@ -123,13 +195,20 @@ public:
                     ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
                     : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
                       "WHERE job_id = ?1";
-            EW_CHECK(connection.statement(sql).bind(job_id, now).run());
+            EW_CHECK(connection.statement(sql).bind(job_id, at.wall_us).run());
+            if (ours_and_running) {
+                EW_CHECK(append_event(
+                    connection, {job.job_id, "cancel_requested", std::string(actor), "", 1}, at));
+            } else {
+                EW_CHECK(note_end(connection, job_id, actor, at));
+            }
             return load(connection, scope, job_id);
         });
     }
 
-    Result<Job> retry(const OrganizationScope& scope, std::string_view job_id) override {
-        const std::int64_t now = clock_.unix_us();
+    Result<Job> retry(const OrganizationScope& scope, std::string_view job_id,
+                      std::string_view actor) override {
+        const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load(connection, scope, job_id));
             if (job.runner != JobRunner::kDaemon ||
@@ -141,17 +220,28 @@ public:
             EW_CHECK(
                 connection
                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
-                               "cancel_us = NULL, "
+                               "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
                                "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
                                "processed_items = 0 WHERE job_id = ?1")
-                    .bind(job_id, now)
+                    .bind(job_id, at.us)
                     .run());
+            EW_CHECK(
+                append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
             return load(connection, scope, job_id);
         });
     }
 
+    Result<Job> hold(const OrganizationScope& scope, std::string_view job_id,
+                     std::string_view actor) override {
+        return set_held(scope, job_id, actor, true);
+    }
+    Result<Job> release_hold(const OrganizationScope& scope, std::string_view job_id,
+                             std::string_view actor) override {
+        return set_held(scope, job_id, actor, false);
+    }
+
     Result<Job> report(const OrganizationScope& scope, std::string_view job_id,
-                       const ProgressReport& report) override {
+                       const ProgressReport& report, std::string_view actor) override {
         if (report.mark_completed && report.mark_failed) {
             return fail(ErrorCode::kInvalidArgument,
                         "mark_completed and mark_failed: expected at most one of them");
@@ -165,32 +255,94 @@ public:
                 return fail(ErrorCode::kConflict,
                             "The job is already " + std::string(model::to_string(job.status)));
             }
-            EW_CHECK(apply(connection, job, report));
+            EW_CHECK(apply(connection, job, report, actor));
             return load(connection, scope, job_id);
         });
     }
 
+    Result<std::vector<model::JobEvent>> events(const OrganizationScope& scope,
+                                                std::string_view job_id,
+                                                std::int64_t after) override {
+        return database_->read([&](Connection& connection) -> Result<std::vector<model::JobEvent>> {
+            {
+                Statement known = connection.statement(
+                    "SELECT 1 FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+                EW_TRY(const bool found, known.bind(job_id, scope.organization_id()).step());
+                if (!found) return not_found();
+            }
+            std::vector<model::JobEvent> out;
+            Statement rows = connection.statement(
+                "SELECT number, at_us, kind, actor, detail, count FROM job_event WHERE job_id = ?1 "
+                "AND number > ?2 ORDER BY number LIMIT ?3");
+            rows.bind(job_id, after, static_cast<std::int64_t>(limits::kJobEventsPage));
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return out;
+                out.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
+                               rows.string(4), rows.integer(5)});
+            }
+        });
+    }
+
+    Result<void> add_events(std::span<const NewEvent> events) override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) -> Result<void> {
+            for (const NewEvent& event : events) EW_CHECK(append_event(connection, event, at));
+            return {};
+        });
+    }
+
+    Result<void> set_organization(const OrganizationPolicy& policy) override {
+        return database_->write([&](Connection& connection) {
+            return connection
+                .statement(
+                    "INSERT INTO organization (organization_id, running_max, weight, held) "
+                    "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET running_max = ?2, "
+                    "weight = ?3, held = ?4")
+                .bind(policy.organization_id, as_integer(policy.running_max), policy.weight,
+                      policy.held ? 1 : 0)
+                .run();
+        });
+    }
+
+    Result<std::vector<OrganizationState>> organizations() override {
+        return database_->read(
+            [&](Connection& connection) -> Result<std::vector<OrganizationState>> {
+                std::vector<OrganizationState> out;
+                Statement rows = connection.statement(
+                    "SELECT organization_id, running_max, coalesce(weight, 1), coalesce(held, 0), "
+                    "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
+                    "AND status = 'pending' AND runner = 'daemon'), "
+                    "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
+                    "AND status = 'in_progress' AND runner = 'daemon') "
+                    "FROM (SELECT organization_id FROM organization UNION SELECT organization_id "
+                    "FROM job WHERE status IN ('pending', 'in_progress')) AS every "
+                    "LEFT JOIN organization USING (organization_id) ORDER BY organization_id");
+                for (;;) {
+                    EW_TRY(const bool more, rows.step());
+                    if (!more) return out;
+                    OrganizationState state;
+                    state.policy.organization_id = rows.string(0);
+                    if (const auto limit = rows.optional_integer(1))
+                        state.policy.running_max = static_cast<int>(*limit);
+                    state.policy.weight = static_cast<int>(rows.integer(2));
+                    state.policy.held = rows.integer(3) != 0;
+                    state.pending = rows.integer(4);
+                    state.running = rows.integer(5);
+                    out.push_back(std::move(state));
+                }
+            });
+    }
+
     Result<std::optional<ClaimedJob>> claim() override {
-        const std::int64_t now = clock_.unix_us();
-        return database_->write([&](Connection& connection) -> Result<std::optional<ClaimedJob>> {
-            Statement row = connection.statement(
-                "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
-                "started_us = coalesce(started_us, ?1), stage = 'preparing', processed_items = 0 "
-                "WHERE job_id = ("
-                "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND due_us "
-                "<= ?1 "
-                "ORDER BY due_us, job_id LIMIT 1) RETURNING job_id, epoch, organization_id, spec, "
-                "attempt, created_us");
-            EW_TRY(const bool claimed, row.bind(now).step());
-            if (!claimed) return std::optional<ClaimedJob>();
-            ClaimedJob job{{row.string(0), row.integer(1)},
-                           row.string(2),
-                           row.string(3),
-                           static_cast<int>(row.integer(4)),
-                           row.integer(5)};
-            EW_TRY(const bool more, row.step());
-            (void)more;
-            return std::optional(std::move(job));
+        const Now at = now();
+        {
+            // Workers that find nothing look every second: not through the writer.
+            EW_TRY(const bool any, has_pending());
+            if (!any) return std::optional<ClaimedJob>();
+        }
+        return database_->write([&](Connection& connection) {
+            return claim_next(connection, policy_, instance_id_, at);
         });
     }
 
@@ -203,7 +355,7 @@ public:
             row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
                      progress.stage);
             EW_TRY(const bool mine, row.step());
-            if (!mine) return lease_lost(lease);
+            if (!mine) return fenced(lease);
             // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
             // it is NULL.
             const bool cancel = row.optional_integer(0).has_value();
@@ -214,22 +366,22 @@ public:
     }
 
     Result<void> intend_file(const Lease& lease, const model::FileKey& key) override {
-        const std::int64_t now = clock_.unix_us();
+        const std::int64_t now_us = clock_.unix_us();
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(
                 connection
                     .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
                                "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                    .bind(lease.job_id, lease.epoch, key, now)
+                    .bind(lease.job_id, lease.epoch, key, now_us)
                     .run());
-            if (connection.changes() == 0) return lease_lost(lease);
+            if (connection.changes() == 0) return fenced(lease);
             return {};
         });
     }
 
     Result<void> complete(const Lease& lease, const Completion& completion) override {
-        const std::int64_t now = clock_.unix_us();
+        const Now at = now();
         EW_TRY(json patch, parse_metadata(completion.metadata_json));
         patch["file_url"] = completion.file.file_url;
         patch["filename"] = completion.filename;
@@ -246,16 +398,16 @@ public:
                                     "metadata = json_patch(metadata, ?7) "
                                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
                                     "AND cancel_us IS NULL")
-                         .bind(lease.job_id, lease.epoch, now, completion.processed_items,
+                         .bind(lease.job_id, lease.epoch, at.wall_us, completion.processed_items,
                                completion.file.file_url, completion.filename, patch_text,
                                completion.failed_items, completion.warned_items)
                          .run());
             if (connection.changes() == 0) return why_not_mine(connection, lease);
             for (const JobEntry& error : completion.errors) {
-                EW_CHECK(append_entry(connection, lease.job_id, "error", error));
+                EW_CHECK(append_entry(connection, lease.job_id, "error", error, at));
             }
             for (const JobEntry& warning : completion.warnings) {
-                EW_CHECK(append_entry(connection, lease.job_id, "warning", warning));
+                EW_CHECK(append_entry(connection, lease.job_id, "warning", warning, at));
             }
             EW_CHECK(connection
                          .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
@@ -266,82 +418,185 @@ public:
                          .run());
             if (connection.changes() == 0)
                 return fail(ErrorCode::kInternal, "the file was never announced");
-            return {};
+            return note_end(connection, lease.job_id, instance_id_, at);
         });
     }
 
     Result<void> give_up_attempt(const Lease& lease, std::string_view error, bool permanent,
                                  std::int64_t delay_us) override {
-        const std::int64_t now = clock_.unix_us();
-        const std::string_view text = utf8_prefix(error, limits::kJobTextBytesMax);
+        const Now at = now();
+        const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
         return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(connection
-                         .statement("UPDATE job SET "
-                                    "status = iif(?4 OR attempt >= ?5, 'failed', 'pending'), "
-                                    "completed_us = iif(?4 OR attempt >= ?5, ?6, NULL), "
-                                    "due_us = ?6 + ?7, stage = '', error_message = ?3 "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0,
-                               limits::kJobAttemptsMax, now, delay_us)
-                         .run());
-            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+            EW_CHECK(
+                connection
+                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
+                               "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
+                               "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
+                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
+                               "attempt >= attempts_max, ?5, NULL) "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                    .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, at.wall_us, at.us,
+                          delay_us)
+                    .run());
+            if (connection.changes() == 0) return fenced(lease);
+            EW_CHECK(append_event(connection,
+                                  {lease.job_id, "attempt_failed", instance_id_, text, 1}, at));
+            return note_end_if_final(connection, lease.job_id, at);
         });
     }
 
     Result<void> release(const Lease& lease) override {
-        const std::int64_t now = clock_.unix_us();
+        const Now at = now();
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
-                         .statement("UPDATE job SET status = 'pending', attempt = attempt - 1, "
-                                    "due_us = ?3, stage = '' "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, now)
+                         .statement(
+                             "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                             "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
+                             ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
+                             "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
+                             "owner = '', due_us = ?3, stage = '' "
+                             "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                         .bind(lease.job_id, lease.epoch, at.us, limits::kJobInterruptionsMax,
+                               at.wall_us)
                          .run());
-            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+            if (connection.changes() == 0) return fenced(lease);
+            EW_CHECK(
+                append_event(connection, {lease.job_id, "interrupted", instance_id_, "", 1}, at));
+            return note_end_if_final(connection, lease.job_id, at);
         });
     }
 
     Result<void> cancelled(const Lease& lease) override {
-        const std::int64_t now = clock_.unix_us();
+        const Now at = now();
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(
                 connection
                     .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
                                "cancel_us IS NOT NULL")
-                    .bind(lease.job_id, lease.epoch, now)
+                    .bind(lease.job_id, lease.epoch, at.wall_us)
                     .run());
-            return connection.changes() == 0 ? Result<void>(lease_lost(lease)) : Result<void>();
+            if (connection.changes() == 0) return fenced(lease);
+            return note_end(connection, lease.job_id, instance_id_, at);
         });
     }
 
     Result<std::size_t> rescue() override {
-        const std::int64_t now = clock_.unix_us();
-        return database_->write([&](Connection& connection) -> Result<std::size_t> {
-            // The attempt is given back: the job did not fail, its process died. Too many deaths
-            // and it is the job.
-            EW_CHECK(
-                connection
-                    .statement(
-                        "UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?1, "
-                        "stage = '', "
-                        "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
-                        "WHEN crashes + 1 >= ?2 THEN 'failed' ELSE 'pending' END, "
-                        "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?2, ?1, NULL), "
-                        "error_message = iif(crashes + 1 >= ?2, "
-                        "'the daemon died repeatedly while it ran this job', error_message) "
-                        "WHERE status = 'in_progress' AND runner = 'daemon'")
-                    .bind(now, limits::kJobCrashesMax)
-                    .run());
-            return static_cast<std::size_t>(connection.changes());
+        const Now at = now();
+        return database_->write(
+            [&](Connection& connection) { return rescue_jobs(connection, instance_id_, at); });
+    }
+
+    Result<std::size_t> enforce_limits() override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) {
+            return jobs::enforce_limits(connection, instance_id_, at);
         });
     }
+
+    Result<std::size_t> expire_files(std::chrono::seconds age) override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) {
+            return jobs::expire_files(connection, instance_id_, age, at);
+        });
+    }
+
+    Result<std::size_t> prune(std::chrono::seconds age) override {
+        const Now at = now();
+        return database_->write(
+            [&](Connection& connection) { return prune_jobs(connection, age, at); });
+    }
+
+    Result<std::vector<PublishedFile>> published_files(const model::FileKey& after) override {
+        return database_->read([&](Connection& connection) -> Result<std::vector<PublishedFile>> {
+            std::vector<PublishedFile> out;
+            Statement rows = connection.statement(
+                "SELECT file_key, job_id, organization_id, bytes, sha256 FROM file JOIN job USING "
+                "(job_id) WHERE state = 'live' AND file_key > ?1 ORDER BY file_key LIMIT ?2");
+            rows.bind(after, static_cast<std::int64_t>(limits::kFsckPage));
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return out;
+                out.push_back({rows.string(0), rows.string(1), rows.string(2),
+                               static_cast<std::uint64_t>(rows.integer(3)), rows.string(4)});
+            }
+        });
+    }
+
+    Result<void> withdraw_file(const model::FileKey& key, std::string_view reason) override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) {
+            return jobs::withdraw_file(connection, key, "withdrawn", instance_id_, reason, at);
+        });
+    }
+
+    Result<std::vector<model::Notice>> unpublished_notices() override {
+        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
+            Statement rows =
+                connection.statement("SELECT " EW_NOTICE_COLUMNS
+                                     " FROM notice WHERE published = 0 ORDER BY sequence LIMIT ?1");
+            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage));
+            return all_notices(rows);
+        });
+    }
+
+    Result<void> mark_published(std::int64_t last_sequence) override {
+        return database_->write([&](Connection& connection) {
+            return connection
+                .statement("UPDATE notice SET published = 1 WHERE published = 0 AND sequence <= ?1")
+                .bind(last_sequence)
+                .run();
+        });
+    }
+
+    Result<std::vector<model::Notice>> due_notices() override {
+        const std::int64_t now_us = now().us;
+        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
+            Statement rows = connection.statement(
+                "SELECT " EW_NOTICE_COLUMNS
+                " FROM notice WHERE delivery = 'pending' AND due_us <= ?2 ORDER BY due_us, "
+                "sequence LIMIT ?1");
+            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), now_us);
+            return all_notices(rows);
+        });
+    }
+
+    Result<void> mark_delivery(std::int64_t sequence, Delivery delivery, std::string_view answer,
+                               std::int64_t delay_us) override {
+        const std::int64_t due_us = now().us + delay_us;
+        const char* state = delivery == Delivery::kDone    ? "done"
+                            : delivery == Delivery::kRetry ? "pending"
+                                                           : "given_up";
+        return database_->write([&](Connection& connection) {
+            return connection
+                .statement(
+                    "UPDATE notice SET delivery = ?2, answer = ?3, due_us = ?4, attempts = "
+                    "attempts + 1 WHERE sequence = ?1")
+                .bind(sequence, state, utf8_prefix(answer, limits::kJobTextBytesMax), due_us)
+                .run();
+        });
+    }
+
+    Result<std::vector<model::Notice>> notices(const OrganizationScope& scope,
+                                               std::int64_t after) override {
+        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
+            Statement rows = connection.statement(
+                "SELECT " EW_NOTICE_COLUMNS
+                " FROM notice WHERE sequence > ?2 AND (?3 IS NULL OR organization_id = ?3) ORDER "
+                "BY sequence LIMIT ?1");
+            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), after,
+                      scope.organization_id());
+            return all_notices(rows);
+        });
+    }
+
+    Result<void> backup(const std::string& path) override { return database_->backup(path); }
 
     Result<std::vector<UnpublishedFile>> unpublished_files() override {
         return database_->read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
             std::vector<UnpublishedFile> out;
             Statement rows = connection.statement(
-                "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' AND NOT EXISTS "
+                "SELECT file_key, job_id, epoch FROM file WHERE state <> 'live' AND NOT EXISTS "
                 "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
                 "job.status = 'in_progress')");
             for (;;) {
@@ -354,8 +609,7 @@ public:
 
     Result<void> forget_file(const model::FileKey& key) override {
         return database_->write([&](Connection& connection) {
-            return connection
-                .statement("DELETE FROM file WHERE file_key = ?1 AND state = 'intended'")
+            return connection.statement("DELETE FROM file WHERE file_key = ?1 AND state <> 'live'")
                 .bind(key)
                 .run();
         });
@@ -376,6 +630,17 @@ public:
             JobCounts out;
             Statement rows =
                 connection.statement("SELECT status, count(*) FROM job GROUP BY status");
+            {
+                Statement waiting = connection.statement(
+                    "SELECT (SELECT min(due_us) FROM job WHERE status = 'pending' AND runner = "
+                    "'daemon' AND held = 0), (SELECT count(*) FROM notice WHERE delivery = "
+                    "'pending')");
+                EW_TRY(const bool found, waiting.step());
+                if (found && waiting.integer(0) > 0 && waiting.integer(0) <= now().us)
+                    out.oldest_due_us = wall_of(waiting.integer(0));
+                if (found) out.notices_pending = waiting.integer(1);
+            }
+            out.fenced = fenced_.load();
             for (;;) {
                 EW_TRY(const bool more, rows.step());
                 if (!more) return out;
@@ -391,6 +656,87 @@ public:
     }
 
 private:
+    // Wall time, and time that no setting of the wall clock moves.
+    [[nodiscard]] Now now() const {
+        const auto lived =
+            std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady() - opened_);
+        return {opened_wall_us_ + lived.count(), clock_.unix_us()};
+    }
+    [[nodiscard]] std::int64_t wall_of(std::int64_t us) const {
+        const Now at = now();
+        return at.wall_us - (at.us - us);
+    }
+
+    static std::optional<std::int64_t> as_integer(const std::optional<int>& value) {
+        return value ? std::optional<std::int64_t>(*value) : std::nullopt;
+    }
+
+    // A write that came too late changes nothing; how often that happens is a metric.
+    tl::unexpected<Error> fenced(const Lease& lease) {
+        fenced_.fetch_add(1);
+        return lease_lost(lease);
+    }
+
+    // The job the idempotency key already made; kConflict when it was made by another request.
+    static Result<std::optional<std::string>> same_request(Connection& connection,
+                                                           const NewJob& job) {
+        Statement row = connection.statement(
+            "SELECT job_id, request_sha256 FROM job WHERE organization_id = ?1 AND idempotency_key "
+            "= ?2");
+        EW_TRY(const bool found, row.bind(job.organization_id, job.idempotency_key).step());
+        if (!found) return std::optional<std::string>();
+        if (row.text(1) != job.request_sha256)
+            return fail(ErrorCode::kConflict,
+                        "idempotency_key: another request has used this key; expected the same "
+                        "request or a new key");
+        return std::optional(row.string(0));
+    }
+
+    Result<bool> has_pending() {
+        return database_->read([](Connection& connection) -> Result<bool> {
+            Statement row = connection.statement(
+                "SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
+                "LIMIT 1");
+            return row.step();
+        });
+    }
+
+    Result<Job> set_held(const OrganizationScope& scope, std::string_view job_id,
+                         std::string_view actor, bool held) {
+        const Now at = now();
+        return database_->write([&](Connection& connection) -> Result<Job> {
+            EW_TRY(const Job job, load(connection, scope, job_id));
+            if (job.runner != JobRunner::kDaemon || job.status != JobStatus::kPending)
+                return fail(ErrorCode::kConflict,
+                            "Only a pending export can be held; this job is " +
+                                std::string(model::to_string(job.status)));
+            if (job.held == held) return job;
+            EW_CHECK(connection.statement("UPDATE job SET held = ?2 WHERE job_id = ?1")
+                         .bind(job_id, held ? 1 : 0)
+                         .run());
+            EW_CHECK(append_event(
+                connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1},
+                at));
+            return load(connection, scope, job_id);
+        });
+    }
+
+    Result<void> note_end_if_final(Connection& connection, const std::string& job_id,
+                                   const Now& at) {
+        EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+        if (!model::is_final(job.status)) return {};
+        return note_end(connection, job_id, instance_id_, at);
+    }
+
+    static Result<std::vector<model::Notice>> all_notices(Statement& rows) {
+        std::vector<model::Notice> out;
+        for (;;) {
+            EW_TRY(const bool more, rows.step());
+            if (!more) return out;
+            out.push_back(read_notice(rows));
+        }
+    }
+
     static Result<json> parse_metadata(const std::string& text) {
         if (text.size() > limits::kJobMetadataBytesMax) {
             return fail(ErrorCode::kInvalidArgument,
@@ -408,30 +754,18 @@ private:
         return object;
     }
 
-    static Result<void> why_not_mine(Connection& connection, const Lease& lease) {
+    Result<void> why_not_mine(Connection& connection, const Lease& lease) {
         Statement row = connection.statement(
             "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
             "cancel_us IS NOT NULL");
         EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
         if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
-        return lease_lost(lease);
+        return fenced(lease);
     }
 
-    Result<void> append_entry(Connection& connection, const std::string& job_id, const char* kind,
-                              JobEntry entry) {
-        entry.at_us = clock_.unix_us();
-        return connection
-            .statement(
-                "INSERT INTO job_entry (job_id, kind, number, body) "
-                "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING "
-                "count(*) < ?4")
-            .bind(job_id, kind, entry_to_json(entry),
-                  static_cast<std::int64_t>(limits::kJobErrorsMax))
-            .run();
-    }
-
-    Result<void> apply(Connection& connection, Job& job, const ProgressReport& report) {
-        const std::int64_t now = clock_.unix_us();
+    Result<void> apply(Connection& connection, Job& job, const ProgressReport& report,
+                       std::string_view actor) {
+        const Now at = now();
         json metadata = json::parse(job.metadata_json, nullptr, false);
         if (!report.metadata_patch_json.empty()) {
             EW_TRY(const json patch, parse_metadata(report.metadata_patch_json));
@@ -440,9 +774,10 @@ private:
         const std::string metadata_text =
             metadata.dump(-1, ' ', false, json::error_handler_t::replace);
         EW_CHECK(parse_metadata(metadata_text));
-        if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error));
+        if (report.error)
+            EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));
         if (report.warning)
-            EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning));
+            EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning, at));
         const std::int64_t failed = job.failed_items + (report.error ? 1 : 0);
         const std::int64_t warned = job.warned_items + (report.warning ? 1 : 0);
         JobStatus status = job.status;
@@ -455,36 +790,52 @@ private:
         }
         const bool started = job.started_us.has_value() || status != JobStatus::kPending;
         const bool finished = model::is_final(status);
-        return connection
-            .statement(
-                "UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = ?5, "
-                "message = ?6, "
-                "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, failed_items = "
-                "?11, "
-                "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
-                "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
-            .bind(job.job_id, model::to_string(status),
-                  report.processed_items.value_or(job.processed_items),
-                  report.total_items.value_or(job.total_items), report.stage.value_or(job.stage),
-                  report.message.value_or(job.message), metadata_text,
-                  text_member(metadata, "file_url"), text_member(metadata, "filename"),
-                  report.mark_failed.value_or(job.error_message), failed, warned, started ? 1 : 0,
-                  now, finished ? 1 : 0)
-            .run();
+        EW_CHECK(
+            connection
+                .statement(
+                    "UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = "
+                    "?5, "
+                    "seen_us = ?16, "
+                    "message = ?6, "
+                    "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, "
+                    "failed_items = "
+                    "?11, "
+                    "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
+                    "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
+                .bind(job.job_id, model::to_string(status),
+                      report.processed_items.value_or(job.processed_items),
+                      report.total_items.value_or(job.total_items),
+                      report.stage.value_or(job.stage), report.message.value_or(job.message),
+                      metadata_text, text_member(metadata, "file_url"),
+                      text_member(metadata, "filename"),
+                      report.mark_failed.value_or(job.error_message), failed, warned,
+                      started ? 1 : 0, at.wall_us, finished ? 1 : 0, at.us)
+                .run());
+        if (finished) return note_end(connection, job.job_id, actor, at);
+        if (job.status == JobStatus::kPending && status == JobStatus::kInProgress)
+            return append_event(connection, {job.job_id, "started", std::string(actor), "", 1}, at);
+        return {};
     }
 
     std::unique_ptr<sqlite::Database> database_;
     const Clock& clock_;
+    const JobPolicy policy_;
+    const std::string instance_id_;
+    const std::int64_t opened_wall_us_;
+    const SteadyTime opened_;
+    std::atomic<std::int64_t> fenced_{0};
 };
 
 }  // namespace
 
-Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
-                                                        const Clock& clock) {
+Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path, const Clock& clock,
+                                                        const JobPolicy& policy) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
            sqlite::Database::open(
                {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations}));
-    return std::unique_ptr<JobStore>(std::make_unique<SqliteJobStore>(std::move(database), clock));
+    auto store = std::make_unique<SqliteJobStore>(std::move(database), clock, policy);
+    EW_CHECK(store->enter_instance());
+    return std::unique_ptr<JobStore>(std::move(store));
 }
 
 }  // namespace export_worker::jobs

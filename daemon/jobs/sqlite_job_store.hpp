@@ -9,8 +9,11 @@
 
 namespace export_worker::jobs {
 
-// Opens or creates the file. `clock` outlives the store. Errors: those of sqlite::Database::open().
+// Opens or creates the file, and enters this process into its list of instances. The caller holds
+// the lock of the directory: no other process has the file open. `clock` outlives the store.
+// Errors: those of sqlite::Database::open().
 [[nodiscard]] Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
-                                                                      const Clock& clock);
+                                                                      const Clock& clock,
+                                                                      const JobPolicy& policy = {});
 
 }  // namespace export_worker::jobs

@@ -34,6 +34,11 @@ enum class JobRunner {
     kExternal,  // Somebody else's, reporting through jobs.report_progress.
 };
 
+// Which of an organization's own jobs goes first.
+enum class JobPriority { kLow, kNormal, kHigh };
+[[nodiscard]] std::string_view to_string(JobPriority priority);  // "normal"
+[[nodiscard]] std::optional<JobPriority> parse_job_priority(std::string_view text);
+
 // One error or warning, as reported.
 struct JobEntry {
     std::string entity_key;
@@ -53,7 +58,13 @@ struct Job {
     JobStatus status = JobStatus::kPending;
     std::int64_t epoch = 0;  // Raised by every claim.
     int attempt = 0;
+    int attempts_max = 0;
+    int crashes = 0;        // Deaths of the daemon while it ran this job.
+    int interruptions = 0;  // Attempts given back because the daemon stopped.
+    JobPriority priority = JobPriority::kNormal;
+    bool held = false;  // Pending, and not to be started.
     bool cancel_requested = false;
+    bool total_is_estimate = false;
     std::string spec_json;  // What to do, for the runner.
     std::int64_t total_items = 0;
     std::int64_t processed_items = 0;
@@ -67,6 +78,9 @@ struct Job {
     std::int64_t created_us = 0;
     std::optional<std::int64_t> started_us;
     std::optional<std::int64_t> completed_us;
+    std::optional<std::int64_t> expired_us;  // Its file was deleted because it had become old.
+    std::int64_t due_us = 0;                 // Not started before.
+    std::optional<std::int64_t> deadline_us;
     std::vector<JobEntry> errors;  // Filled in by find(), not by list().
     std::vector<JobEntry> warnings;
 };
@@ -79,6 +93,28 @@ struct JobFile {
     std::string status;
     std::string file_url;
     std::string filename;
+};
+
+// What happened to a job, in order; only ever added to.
+struct JobEvent {
+    std::int64_t number = 0;
+    std::int64_t at_us = 0;
+    std::string kind;   // "submitted", "claimed", "published", "link_minted", ...
+    std::string actor;  // Key id, "operator", or the daemon's instance.
+    std::string detail;
+    std::int64_t count = 1;  // The same again and again is one event.
+};
+
+// What the outside is told once a job has ended. `sequence` grows by one; it is never used again.
+struct Notice {
+    std::int64_t sequence = 0;
+    std::string event_id;
+    std::string organization_id;
+    std::string job_id;
+    std::string type;  // "job.completed", "job.failed", "job.cancelled", "job.expired"
+    std::string body_json;
+    std::int64_t at_us = 0;
+    int attempts = 0;
 };
 
 // The right to run a job: every write of a worker carries it, and fails once the job has a higher

@@ -196,12 +196,26 @@ ew_status credentials_get(const ew_host* host, void* call, ew_string store,
     return EW_OK;
 }
 
+// --- audit/1 ---
+
+void audit_record(const ew_host* host, const ew_request* request, ew_string job_id,
+                  ew_string kind) noexcept {
+    const auto* call = static_cast<const PluginCall*>(request->call);
+    jobs::EventRecorder* events = services_of(host).parts.events;
+    if (events == nullptr || call == nullptr || !call->authorized) return;
+    const std::string_view name = view_of(kind);
+    const bool good = !name.empty() && name.size() <= 32 &&
+                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == name.npos;
+    if (good) events->record(view_of(job_id), name, call->principal.subject);
+}
+
 constexpr ew_ext_log kLog{sizeof(ew_ext_log), 0, log_write};
 constexpr ew_ext_clock kClock{sizeof(ew_ext_clock), 0, clock_unix_us, clock_steady_ns};
 constexpr ew_ext_metrics kMetrics{sizeof(ew_ext_metrics), 0, metrics_register, metrics_add};
 constexpr ew_ext_authorize kAuthorize{sizeof(ew_ext_authorize), 0, authorize_require};
 constexpr ew_ext_job_lookup kJobLookup{sizeof(ew_ext_job_lookup), 0, job_find};
 constexpr ew_ext_credentials kCredentials{sizeof(ew_ext_credentials), 0, credentials_get};
+constexpr ew_ext_audit kAudit{sizeof(ew_ext_audit), 0, audit_record};
 
 const void* find_extension(const ew_host*, ew_string name) noexcept {
     const std::string_view wanted = view_of(name);
@@ -211,6 +225,7 @@ const void* find_extension(const ew_host*, ew_string name) noexcept {
     if (wanted == EW_EXT_AUTHORIZE) return &kAuthorize;
     if (wanted == EW_EXT_JOB_LOOKUP) return &kJobLookup;
     if (wanted == EW_EXT_CREDENTIALS) return &kCredentials;
+    if (wanted == EW_EXT_AUDIT) return &kAudit;
     return nullptr;
 }
 

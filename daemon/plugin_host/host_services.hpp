@@ -13,6 +13,7 @@
 #include "base/limits.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "protocol/plugin_abi/extensions.h"
 
@@ -24,6 +25,7 @@ struct HostParts {
     const Clock* clock = nullptr;
     const auth::Authenticator* authenticator = nullptr;
     jobs::JobStore* jobs = nullptr;
+    jobs::EventRecorder* events = nullptr;
     // Shared with every generation that was created with them: a reload brings new ones, and the
     // requests inside the old generation keep theirs.
     std::shared_ptr<const credentials::CredentialStore> credentials;

@@ -87,6 +87,7 @@ MethodResult Dispatcher::run_own(const message::Request& request,
                                  const model::Principal* operator_principal) const {
     if (request.method == "sys.ping") return json{{"pong", true}};
     if (request.method == "sys.methods") return list_methods();
+    if (request.method == "downloads.report") return report_download(request);
     const auto methods = job_methods();
     const auto method = std::ranges::find(methods, request.method, &JobMethod::name);
     if (method == methods.end()) {
@@ -112,9 +113,22 @@ MethodResult Dispatcher::run_own(const message::Request& request,
     return method->run(parts_.jobs, principal, params);
 }
 
+// From whoever serves local files. Needs no credentials of its own: what it reports is a link that
+// only this system can have signed.
+MethodResult Dispatcher::report_download(const message::Request& request) const {
+    const json params =
+        json::from_msgpack(request.params.begin(), request.params.end(), true, false);
+    const auto target = params.is_object() ? params.find("target") : params.end();
+    if (!params.is_object() || target == params.end() || !target->is_string())
+        return refuse(WireCode::kInvalidArgument, "target: expected the link's path and query");
+    if (!parts_.note_download || !parts_.note_download(target->get_ref<const std::string&>()))
+        return refuse(WireCode::kPermissionDenied, "target: expected a link signed here");
+    return json{{"noted", true}};
+}
+
 MethodResult Dispatcher::list_methods() const {
     json out = json::array();
-    for (const std::string_view name : {"sys.ping", "sys.methods"})
+    for (const std::string_view name : {"sys.ping", "sys.methods", "downloads.report"})
         out.push_back({{"name", name}, {"provider", "daemon"}});
     for (const JobMethod& method : job_methods()) {
         out.push_back(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,8 @@ struct DispatcherParts {
     const auth::Authenticator& authenticator;
     plugin_host::PluginHost& plugins;
     JobMethodParts jobs;
+    // Notes a download through a link: the link's signature is the proof. False: it has none.
+    std::function<bool(std::string_view target)> note_download;
 };
 
 // [any-thread], each with its own scratch.
@@ -60,6 +63,7 @@ private:
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] MethodResult run_own(const message::Request& request,
                                        const model::Principal* operator_principal) const;
+    [[nodiscard]] MethodResult report_download(const message::Request& request) const;
     [[nodiscard]] MethodResult list_methods() const;
 
     const DispatcherParts parts_;

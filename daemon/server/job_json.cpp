@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
@@ -170,6 +172,12 @@ json to_json(const Job& job) {
             {"errors", to_json(job.errors)},
             {"warnings", to_json(job.warnings)},
             {"cancel_requested", job.cancel_requested},
+            {"priority", model::to_string(job.priority)},
+            {"attempt", job.attempt},
+            {"max_attempts", job.attempts_max},
+            {"held", job.held},
+            {"total_is_estimate", job.total_is_estimate},
+            {"expired_at", time_or_null(job.expired_us)},
             {"metadata", json::parse(job.metadata_json, nullptr, false)},
             {"triggered_by", text_or_null(job.triggered_by)}};
 }
@@ -186,6 +194,19 @@ json to_status_json(const Job& job) {
             {"error_message", text_or_null(job.error_message)}};
 }
 
+namespace {
+
+Result<std::optional<std::chrono::seconds>> seconds_of(const char* name,
+                                                       const std::optional<std::int64_t>& value) {
+    if (!value) return std::optional<std::chrono::seconds>();
+    if (*value < 1 || *value > limits::kJobTimesMax.count())
+        return refuse(std::string(name) + ": expected 1 to " +
+                      std::to_string(limits::kJobTimesMax.count()) + " seconds");
+    return std::optional(std::chrono::seconds(*value));
+}
+
+}  // namespace
+
 Result<jobs::NewJob> parse_new_job(const json& body) {
     if (!body.is_object()) return refuse("body: expected an object");
     jobs::NewJob job;
@@ -198,10 +219,49 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
     job.total_items = *total;
     EW_CHECK(fields.object("metadata", job.metadata_json, limits::kJobMetadataBytesMax));
     EW_CHECK(fields.text("triggered_by", job.triggered_by, 256));
-    EW_CHECK(fields.finish("job_type, total_items, metadata, triggered_by"));
+    std::optional<std::int64_t> deadline_s;
+    std::optional<std::int64_t> silence_s;
+    EW_CHECK(fields.count("deadline_s", deadline_s));
+    EW_CHECK(fields.count("silence_limit_s", silence_s));
+    EW_CHECK(fields.text("idempotency_key", job.idempotency_key, limits::kIdempotencyKeyBytesMax));
+    EW_CHECK(
+        fields.finish("job_type, total_items, metadata, triggered_by, deadline_s, "
+                      "silence_limit_s, idempotency_key"));
+    EW_TRY(job.deadline, seconds_of("deadline_s", deadline_s));
+    EW_TRY(job.silence_limit, seconds_of("silence_limit_s", silence_s));
+    if (!job.idempotency_key.empty() && !is_idempotency_key(job.idempotency_key))
+        return refuse("idempotency_key: expected no control characters");
+    json hashed = body;
+    hashed.erase("idempotency_key");
+    job.request_sha256 =
+        to_hex(crypto::sha256(hashed.dump(-1, ' ', false, json::error_handler_t::replace)));
     if (has_control_characters(job.job_type))
         return refuse("job_type: expected no control characters");
     return job;
+}
+
+nlohmann::json to_json(const model::JobEvent& event) {
+    return {{"number", event.number},
+            {"at", to_iso8601(event.at_us)},
+            {"kind", event.kind},
+            {"actor", text_or_null(event.actor)},
+            {"detail", text_or_null(event.detail)},
+            {"count", event.count}};
+}
+
+nlohmann::json to_json(const model::Notice& notice) {
+    json out = json::parse(notice.body_json, nullptr, false);
+    if (!out.is_object()) out = json::object();
+    out["sequence"] = notice.sequence;
+    return out;
+}
+
+Result<std::int64_t> parse_after(const json& params) {
+    const auto found = params.find("after");
+    if (found == params.end() || found->is_null()) return 0;
+    if (!found->is_number_integer() || *found < 0)
+        return refuse("after: expected the number of the last one seen, 0 for all");
+    return found->get<std::int64_t>();
 }
 
 Result<jobs::ProgressReport> parse_report(const json& body) {

@@ -61,9 +61,12 @@ MethodResult submit_export(const JobMethodParts& parts, const Principal& princip
     if (!organization) return refuse(organization.error());
     const auto accepted = parts.exports.submit(*organization, params, principal.subject);
     if (!accepted) return refuse(accepted.error());
-    return json{{"job_id", accepted->job.job_id},
-                {"message", "Export queued for " + std::to_string(accepted->total) + " products"},
-                {"total", accepted->total}};
+    const std::string message =
+        accepted->existed ? "This request was accepted before"
+                          : "Export queued for " +
+                                std::string(accepted->job.total_is_estimate ? "at most " : "") +
+                                std::to_string(accepted->total) + " products";
+    return json{{"job_id", accepted->job.job_id}, {"message", message}, {"total", accepted->total}};
 }
 
 MethodResult create_job(const JobMethodParts& parts, const Principal& principal,
@@ -76,7 +79,7 @@ MethodResult create_job(const JobMethodParts& parts, const Principal& principal,
     if (job->triggered_by.empty()) job->triggered_by = principal.subject;
     const auto created = parts.jobs.create(*job);
     if (!created) return refuse(created.error());
-    return to_json(*created);
+    return to_json(created->job);
 }
 
 MethodResult report_progress(const JobMethodParts& parts, const Principal& principal,
@@ -87,7 +90,7 @@ MethodResult report_progress(const JobMethodParts& parts, const Principal& princ
     body.erase("job_id");
     const auto report = parse_report(body);
     if (!report) return refuse(report.error());
-    const auto job = parts.jobs.report(scope_of(principal), *job_id, *report);
+    const auto job = parts.jobs.report(scope_of(principal), *job_id, *report, principal.subject);
     if (!job) return refuse(job.error());
     return to_json(*job);
 }
@@ -115,12 +118,37 @@ MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
                 {"total", page->total}};
 }
 
-template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view)>
+MethodResult job_events(const JobMethodParts& parts, const Principal& principal,
+                        const json& params) {
+    const auto job_id = job_id_of(params);
+    if (!job_id) return refuse(job_id.error());
+    const auto after = parse_after(params);
+    if (!after) return refuse(after.error());
+    const auto events = parts.jobs.events(scope_of(principal), *job_id, *after);
+    if (!events) return refuse(events.error());
+    json items = json::array();
+    for (const model::JobEvent& event : *events) items.push_back(to_json(event));
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult list_notices(const JobMethodParts& parts, const Principal& principal,
+                          const json& params) {
+    const auto after = parse_after(params);
+    if (!after) return refuse(after.error());
+    const auto notices = parts.jobs.notices(scope_of(principal), *after);
+    if (!notices) return refuse(notices.error());
+    json items = json::array();
+    for (const model::Notice& notice : *notices) items.push_back(to_json(notice));
+    return json{{"items", std::move(items)}};
+}
+
+template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view,
+                                                std::string_view)>
 MethodResult change_job(const JobMethodParts& parts, const Principal& principal,
                         const json& params) {
     const auto job_id = job_id_of(params);
     if (!job_id) return refuse(job_id.error());
-    const auto job = (parts.jobs.*Change)(scope_of(principal), *job_id);
+    const auto job = (parts.jobs.*Change)(scope_of(principal), *job_id, principal.subject);
     if (!job) return refuse(job.error());
     parts.exports.wake();
     return to_json(*job);
@@ -180,7 +208,7 @@ MethodResult drop_template(const JobMethodParts& parts, const Principal& princip
     return json{{"name", name}, {"dropped", true}};
 }
 
-constexpr std::array<JobMethod, 12> kMethods{{
+constexpr std::array<JobMethod, 16> kMethods{{
     {"exports.submit", "product:read", submit_export},
     {"templates.put", "template:write", put_template},
     {"templates.get", "product:read", get_template},
@@ -193,6 +221,10 @@ constexpr std::array<JobMethod, 12> kMethods{{
     {"jobs.list", "job:read", list_jobs},
     {"jobs.cancel", "job:create", change_job<&jobs::JobStore::request_cancel>},
     {"jobs.retry", "job:create", change_job<&jobs::JobStore::retry>},
+    {"jobs.hold", "job:create", change_job<&jobs::JobStore::hold>},
+    {"jobs.release", "job:create", change_job<&jobs::JobStore::release_hold>},
+    {"jobs.events", "job:read", job_events},
+    {"jobs.notices", "job:read", list_notices},
 }};
 
 }  // namespace

@@ -199,7 +199,11 @@ void Minter::mint(const ew_request& request, ew_writer& writer) {
     // No thread_local: one with a destructor would keep this image mapped after a reload.
     std::string bytes;
     message::encode_download_url_result(bytes, result);
-    if (writer.append(&writer, bytes.data(), bytes.size()) == EW_OK) count(minted_);
+    if (writer.append(&writer, bytes.data(), bytes.size()) != EW_OK) return;
+    count(minted_);
+    if (services_.audit != nullptr)
+        services_.audit->record(services_.host, &request, abi_string(params->job_id),
+                                abi_string("link_minted"));
 }
 
 Result<void> Minter::self_test() {

@@ -23,6 +23,7 @@ struct Services {
     const ew_ext_job_lookup* jobs = nullptr;
     const ew_ext_credentials* credentials = nullptr;
     const ew_ext_metrics* metrics = nullptr;
+    const ew_ext_audit* audit = nullptr;  // Older hosts have none.
 };
 
 // [any-thread]

@@ -37,6 +37,7 @@ ew_status create(const ew_host* host, const ew_create_args* args, void** instanc
     services.jobs = extension<ew_ext_job_lookup>(host, EW_EXT_JOB_LOOKUP);
     services.credentials = extension<ew_ext_credentials>(host, EW_EXT_CREDENTIALS);
     services.metrics = extension<ew_ext_metrics>(host, EW_EXT_METRICS);
+    services.audit = extension<ew_ext_audit>(host, EW_EXT_AUDIT);
     if (!services.log || !services.clock || !services.authorize || !services.jobs ||
         !services.credentials) {
         explain(args->error,

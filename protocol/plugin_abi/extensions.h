@@ -101,6 +101,18 @@ typedef struct ew_ext_credentials {
     ew_status (*get)(const ew_host* host, void* call, ew_string store, ew_credentials* credentials);
 } ew_ext_credentials;
 
+/* What is remembered about a job: who did what. */
+#define EW_EXT_AUDIT "audit/1"
+typedef struct ew_ext_audit {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    /* Remembers that the caller authorize/1 has established did `kind` ("link_minted": 1 to 32 of
+     * [a-z_]) with the job. Never waits; under overload it may be dropped, which is counted. The
+     * texts are copied. [the thread of handle()] */
+    void (*record)(const ew_host* host, const ew_request* request, ew_string job_id,
+                   ew_string kind);
+} ew_ext_audit;
+
 #ifdef __cplusplus
 }
 #endif

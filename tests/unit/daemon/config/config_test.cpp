@@ -31,7 +31,7 @@ TEST(Config, ReadsEverySection) {
     EXPECT_EQ(config->data_endpoint, "ipc:///var/lib/ew/run/data.sock");
     EXPECT_EQ(config->server_workers, 2U);
     EXPECT_EQ(config->data_socket_mode, 0666U);
-    EXPECT_EQ(config->export_store, "files");
+    EXPECT_EQ(config->exports.store, "files");
     EXPECT_EQ(config->stores[1].values.at("root"), "/srv/exports");
     ASSERT_EQ(config->stores.size(), 2U);
     EXPECT_EQ(config->stores[0].values.at("link_lifetime_s"), "900");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include <nlohmann/json.hpp>
 
 #include "base/crypto/sha256.hpp"
@@ -32,15 +34,18 @@ protected:
         }
         ASSERT_TRUE(catalog_->import_lines("acme", lines, 1));
     }
+    ExportService service() {
+        return {*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
+    }
     std::string submit(const json& request) {
-        auto accepted = service_.submit("acme", request, "test");
+        auto accepted = service().submit("acme", request, "test");
         EXPECT_TRUE(accepted) << accepted.error().message;
         return accepted->job.job_id;
     }
     model::Job run(const std::string& id) {
         const auto job = jobs_->claim();
         EXPECT_TRUE(job && job->has_value());
-        run_export(parts_, **job, stopping_);
+        run_export(parts_, **job, watch_);
         return find(id);
     }
     model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
@@ -53,15 +58,24 @@ protected:
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
+    jobs::JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
     std::unique_ptr<jobs::JobStore> jobs_ =
-        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test"};
-    ExportService service_{*jobs_, *catalog_, [] {}};
+    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp",
+                       "test",  {}};
+    // The jobs run once more, as after a death: another instance owns them then.
+    void reopen_jobs() {
+        parts_.jobs = nullptr;
+        jobs_.reset();
+        jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_));
+        parts_.jobs = jobs_.get();
+    }
     std::atomic<bool> stopping_{false};
+    RunWatch watch_{stopping_};
 };
 
 TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
@@ -82,7 +96,7 @@ TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
 }
 
 TEST_F(ExportRunnerTest, AnEmptyCatalogIsAFileWithAHeader) {
-    auto accepted = service_.submit("nobody", json{{"format", "csv"}}, "test");
+    auto accepted = service().submit("nobody", json{{"format", "csv"}}, "test");
     const model::Job job = run(accepted->job.job_id);
     EXPECT_EQ(job.status, JobStatus::kCompleted);
     EXPECT_EQ(json::parse(job.metadata_json)["rows"], 0);
@@ -107,7 +121,7 @@ TEST_F(ExportRunnerTest, AlteredCellsMakeItCompletedWithWarnings) {
 }
 
 TEST_F(ExportRunnerTest, UnknownColumnsAreRefusedBeforeAJobExists) {
-    const auto refused = service_.submit("acme", json{{"columns", {"nmae"}}}, "test");
+    const auto refused = service().submit("acme", json{{"columns", {"nmae"}}}, "test");
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(jobs_->counts()->pending, 0);
 }
@@ -115,8 +129,8 @@ TEST_F(ExportRunnerTest, UnknownColumnsAreRefusedBeforeAJobExists) {
 TEST_F(ExportRunnerTest, ACancelledRunLeavesNoFile) {
     const auto id = submit({{"format", "jsonl"}});
     const auto job = jobs_->claim();
-    ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id));
-    run_export(parts_, **job, stopping_);
+    ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id, "me"));
+    run_export(parts_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
     EXPECT_EQ(files(), 0U);
 }
@@ -133,12 +147,13 @@ TEST_F(ExportRunnerTest, AStoppingDaemonPutsTheJobBack) {
 TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
     const auto id = submit({{"format", "csv"}});
     const auto zombie = jobs_->claim();
+    reopen_jobs();
     ASSERT_TRUE(jobs_->rescue());
     const auto current = jobs_->claim();
-    run_export(parts_, **zombie, stopping_);
+    run_export(parts_, **zombie, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kInProgress);
     EXPECT_EQ(files(), 0U);
-    run_export(parts_, **current, stopping_);
+    run_export(parts_, **current, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
 }
@@ -153,6 +168,7 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
         ASSERT_TRUE((*file)->commit());
     }
     EXPECT_EQ(files(), 1U);
+    reopen_jobs();
     ASSERT_TRUE(recover(parts_));
     EXPECT_EQ(files(), 0U);
     EXPECT_TRUE(jobs_->unpublished_files()->empty());
@@ -212,7 +228,7 @@ TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
 }
 
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
-    ExportWorkers workers(parts_, std::chrono::seconds(3600), std::chrono::seconds(3600));
+    ExportWorkers workers(parts_, {});
     workers.start(2);
     std::vector<std::string> ids;
     for (int index = 0; index < 6; ++index) {
@@ -224,6 +240,76 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     workers.stop();
     EXPECT_EQ(jobs_->counts()->completed, 6);
     EXPECT_EQ(files(), 6U);
+}
+
+TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {
+    parts_.policy.attempt_limit = std::chrono::seconds(0);
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->claim();
+    clock_.advance(std::chrono::seconds(1));
+    struct Moving final : Clock {
+        explicit Moving(testing::FakeClock& under) : clock(under) {}
+        std::int64_t unix_us() const override { return clock.unix_us(); }
+        SteadyTime steady() const override {
+            clock.advance(std::chrono::seconds(1));
+            return clock.steady();
+        }
+        testing::FakeClock& clock;
+    } moving(clock_);
+    parts_.clock = &moving;
+    run_export(parts_, **job, watch_);
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    EXPECT_NE(find(id).error_message.find("the attempt took longer"), std::string::npos);
+    EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(ExportRunnerTest, DelaysGrowAreBoundedAndDiffer) {
+    RunPolicy policy;
+    policy.retry_base = std::chrono::milliseconds(100);
+    policy.retry_max = std::chrono::seconds(2);
+    std::set<std::int64_t> seen;
+    std::chrono::microseconds longest{0};
+    for (int round = 0; round < 200; ++round) {
+        EXPECT_LE(retry_delay(policy, 1), std::chrono::milliseconds(100));
+        EXPECT_LE(retry_delay(policy, 3), std::chrono::milliseconds(400));
+        const auto late = retry_delay(policy, 60);
+        EXPECT_LE(late, policy.retry_max);
+        longest = std::max(longest, late);
+        seen.insert(late.count());
+    }
+    EXPECT_GT(seen.size(), 150U);
+    EXPECT_GT(longest, std::chrono::seconds(1));
+}
+
+TEST_F(ExportRunnerTest, FieldsAboutTheJobAreCheckedAndKept) {
+    const auto refused = [&](const json& request) {
+        const auto accepted = service().submit("acme", request, "test");
+        return accepted ? std::string() : accepted.error().message;
+    };
+    EXPECT_NE(refused({{"priority", "urgent"}}).find("low, normal or high"), std::string::npos);
+    EXPECT_NE(refused({{"start_at", "soon"}}).find("start_at"), std::string::npos);
+    EXPECT_NE(refused({{"deadline_s", 0}}).find("deadline_s"), std::string::npos);
+    EXPECT_NE(refused({{"max_attempts", 1000}}).find("max_attempts"), std::string::npos);
+    EXPECT_NE(refused({{"idempotency_key", "a\nb"}}).find("idempotency_key"), std::string::npos);
+    EXPECT_NE(refused({{"template", "none"}}).find("template"), std::string::npos);
+    const json request = {{"priority", "high"}, {"max_attempts", 7}, {"idempotency_key", "k"}};
+    const auto id = submit(request);
+    EXPECT_EQ(submit(request), id);
+    EXPECT_EQ(find(id).priority, model::JobPriority::kHigh);
+    EXPECT_EQ(find(id).attempts_max, 7);
+    EXPECT_NE(refused({{"format", "jsonl"}, {"idempotency_key", "k"}}).find("idempotency_key"),
+              std::string::npos);
+}
+
+TEST_F(ExportRunnerTest, OldFilesGo) {
+    const auto id = submit({{"format", "csv"}});
+    ASSERT_EQ(run(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+    clock_.advance(std::chrono::hours(24 * 8));
+    EXPECT_EQ(*jobs_->expire_files(limits::kFileRetentionDefault), 1U);
+    EXPECT_EQ(*drop_unpublished(parts_), 1U);
+    EXPECT_EQ(files(), 0U);
+    EXPECT_TRUE(jobs_->unpublished_files()->empty());
 }
 
 }  // namespace

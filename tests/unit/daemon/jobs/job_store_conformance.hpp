@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 #include <nlohmann/json.hpp>
@@ -19,16 +22,21 @@ using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 
-using StoreFactory =
-    std::function<std::unique_ptr<JobStore>(const std::string& directory, const Clock& clock)>;
+using StoreFactory = std::function<std::unique_ptr<JobStore>(
+    const std::string& directory, const Clock& clock, const JobPolicy& policy)>;
 
 class JobStoreConformance : public ::testing::TestWithParam<StoreFactory> {
 protected:
     void SetUp() override { reopen(); }
     void reopen() {
         store_.reset();
-        store_ = GetParam()(dir_.path(), clock_);
+        store_ = GetParam()(dir_.path(), clock_, policy_);
         ASSERT_NE(store_, nullptr);
+    }
+    // As after a death: the same file, another instance.
+    std::size_t die_and_rescue() {
+        reopen();
+        return *store_->rescue();
     }
     model::Job submit(const std::string& organization = "acme") {
         NewJob job;
@@ -37,14 +45,26 @@ protected:
         job.total_items = 10;
         auto created = store_->create(job);
         EXPECT_TRUE(created) << created.error().message;
-        return *created;
+        return created->job;
+    }
+    NewJob export_of(const std::string& organization) {
+        NewJob job;
+        job.organization_id = organization;
+        job.job_type = model::kExportJobType;
+        return job;
+    }
+    std::vector<std::string> kinds(const std::string& id) {
+        std::vector<std::string> out;
+        const auto events = store_->events(OrganizationScope::every(), id, 0);
+        for (const auto& event : *events) out.push_back(event.kind);
+        return out;
     }
     model::Job create_external() {
         NewJob job;
         job.organization_id = "acme";
         job.job_type = "export";
         job.runner = JobRunner::kExternal;
-        return *store_->create(job);
+        return store_->create(job)->job;
     }
     ClaimedJob claim() {
         auto claimed = store_->claim();
@@ -70,6 +90,8 @@ protected:
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
+    // One organization has many jobs in these tests.
+    JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
     std::unique_ptr<JobStore> store_;
 };
 
@@ -107,9 +129,9 @@ TEST_P(JobStoreConformance, OtherOrganizationsSeeNothing) {
     model::JobFile file;
     EXPECT_EQ(store_->find(other, id).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(store_->find_file(other, id, file).error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->request_cancel(other, id).error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->retry(other, id).error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->report(other, id, {}).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->request_cancel(other, id, "me").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->retry(other, id, "me").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->report(other, id, {}, "me").error().code, ErrorCode::kNotFound);
     EXPECT_EQ(store_->list(other, {})->total, 0);
     EXPECT_EQ(store_->find(other, id).error().message,
               store_->find(other, "no-such-job").error().message);
@@ -137,7 +159,7 @@ TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
 TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
     submit();
     const ClaimedJob zombie = claim();
-    EXPECT_EQ(*store_->rescue(), 1U);
+    EXPECT_EQ(die_and_rescue(), 1U);
     EXPECT_EQ(store_->heartbeat(zombie.lease, {1, 10, "x"}).error().code, ErrorCode::kConflict);
     EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code,
               ErrorCode::kConflict);
@@ -161,7 +183,7 @@ TEST_P(JobStoreConformance, CompletingWithoutAnnouncingTheFileIsRefused) {
 
 TEST_P(JobStoreConformance, AttemptsAreUsedUpWithADelayBetween) {
     const auto id = submit().job_id;
-    for (int attempt = 1; attempt <= limits::kJobAttemptsMax; ++attempt) {
+    for (int attempt = 1; attempt <= policy_.attempts_max; ++attempt) {
         const ClaimedJob job = claim();
         EXPECT_EQ(job.attempt, attempt);
         ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk full", false, 2'000'000));
@@ -170,7 +192,7 @@ TEST_P(JobStoreConformance, AttemptsAreUsedUpWithADelayBetween) {
     }
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
     EXPECT_EQ(find(id).error_message, "disk full");
-    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id));
+    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
     EXPECT_EQ(claim().attempt, 1);
 }
 
@@ -184,7 +206,7 @@ TEST_P(JobStoreConformance, ReleaseAndRescueGiveTheAttemptBack) {
     submit();
     ASSERT_TRUE(store_->release(claim().lease));
     EXPECT_EQ(claim().attempt, 1);
-    EXPECT_EQ(*store_->rescue(), 1U);
+    EXPECT_EQ(die_and_rescue(), 1U);
     EXPECT_EQ(claim().attempt, 1);
 }
 
@@ -192,20 +214,21 @@ TEST_P(JobStoreConformance, AJobThatKeepsKillingTheDaemonFails) {
     const auto id = submit().job_id;
     for (int death = 0; death < limits::kJobCrashesMax; ++death) {
         claim();
-        ASSERT_TRUE(store_->rescue());
+        EXPECT_EQ(die_and_rescue(), 1U);
     }
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
 }
 
 TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
     const auto pending = submit().job_id;
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending)->status,
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending, "me")->status,
               JobStatus::kCancelled);
 
     submit();
     const ClaimedJob running = claim();
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), running.lease.job_id)->status,
-              JobStatus::kInProgress);
+    EXPECT_EQ(
+        store_->request_cancel(OrganizationScope::every(), running.lease.job_id, "me")->status,
+        JobStatus::kInProgress);
     EXPECT_TRUE(*store_->heartbeat(running.lease, {1, 10, "reading"}));
     ASSERT_TRUE(store_->intend_file(running.lease, completion(running).file.key));
     EXPECT_EQ(store_->complete(running.lease, completion(running)).error().code,
@@ -216,7 +239,8 @@ TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
     submit();
     const ClaimedJob finished = claim();
     ASSERT_TRUE(finish(finished));
-    const auto late = store_->request_cancel(OrganizationScope::every(), finished.lease.job_id);
+    const auto late =
+        store_->request_cancel(OrganizationScope::every(), finished.lease.job_id, "me");
     EXPECT_EQ(late.error().code, ErrorCode::kConflict);
     EXPECT_NE(late.error().message.find("already completed"), std::string::npos);
 }
@@ -224,8 +248,8 @@ TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
 TEST_P(JobStoreConformance, ADeadOwnersCancelledJobIsCancelled) {
     const auto id = submit().job_id;
     claim();
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id));
-    ASSERT_TRUE(store_->rescue());
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(die_and_rescue(), 1U);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
 }
 
@@ -306,23 +330,24 @@ TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
     started.mark_started = true;
     started.processed_items = 3;
     started.stage = "upload";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started)->status,
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started, "me")->status,
               JobStatus::kInProgress);
     ProgressReport warned;
     warned.warning =
         model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned)->warnings.size(), 1U);
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned, "me")->warnings.size(),
+              1U);
     ProgressReport done;
     done.mark_completed = true;
     done.metadata_patch_json = R"({"file_url": "s3://bucket/acme/x.csv", "filename": "x.csv"})";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done)->status,
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done, "me")->status,
               JobStatus::kCompletedWithWarnings);
     model::JobFile file;
     ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), id, file));
     EXPECT_EQ(file.file_url, "s3://bucket/acme/x.csv");
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started).error().code,
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started, "me").error().code,
               ErrorCode::kConflict);
-    EXPECT_EQ(*store_->rescue(), 0U);
+    EXPECT_EQ(die_and_rescue(), 0U);
 }
 
 TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
@@ -330,14 +355,14 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
     ProgressReport both;
     both.mark_completed = true;
     both.mark_failed = "no";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both).error().code,
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both, "me").error().code,
               ErrorCode::kInvalidArgument);
     ProgressReport huge;
     huge.metadata_patch_json =
         R"({"x": ")" + std::string(limits::kJobMetadataBytesMax, 'x') + "\"}";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge).error().code,
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge, "me").error().code,
               ErrorCode::kInvalidArgument);
-    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}).error().code,
+    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}, "me").error().code,
               ErrorCode::kConflict);
 }
 
@@ -346,7 +371,7 @@ TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {
     ProgressReport bad;
     bad.error = model::JobEntry{"k", "job", "t", "m", "", "", 0};
     for (std::size_t index = 0; index < limits::kJobErrorsMax + 5; ++index)
-        ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad));
+        ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad, "me"));
     EXPECT_EQ(find(id).errors.size(), limits::kJobErrorsMax);
     EXPECT_EQ(find(id).failed_items, static_cast<std::int64_t>(limits::kJobErrorsMax + 5));
 }
@@ -358,6 +383,371 @@ TEST_P(JobStoreConformance, CountsByStatus) {
     const auto counts = store_->counts();
     EXPECT_EQ(counts->pending, 1);
     EXPECT_EQ(counts->in_progress, 1);
+}
+
+TEST_P(JobStoreConformance, OnlyJobsOfOtherInstancesAreRescued) {
+    submit();
+    claim();
+    EXPECT_EQ(*store_->rescue(), 0U);  // Ours, and we live.
+    EXPECT_EQ(die_and_rescue(), 1U);   // The same process id, another instance.
+    EXPECT_EQ(*store_->rescue(), 0U);
+}
+
+// River's rescuer once overwrote a job that had completed after the rescuer had read it.
+TEST_P(JobStoreConformance, ARescueDoesNotReopenWhatHasCompleted) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    EXPECT_EQ(die_and_rescue(), 0U);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    ASSERT_FALSE((*store_->claim()).has_value());
+}
+
+TEST_P(JobStoreConformance, ALateHeartbeatDoesNotStealTheJobBack) {
+    submit();
+    const ClaimedJob zombie = claim();
+    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    const ClaimedJob current = claim();
+    EXPECT_EQ(store_->heartbeat(zombie.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_FALSE(*store_->heartbeat(current.lease, {1, 10, "x"}));
+    EXPECT_EQ(find(current.lease.job_id).processed_items, 1);
+    EXPECT_EQ(store_->counts()->fenced, 1);
+}
+
+TEST_P(JobStoreConformance, TheSameKeyIsTheSameJobAndAnotherRequestAConflict) {
+    NewJob job = export_of("acme");
+    job.idempotency_key = "order-7";
+    job.request_sha256 = "aa";
+    std::vector<std::string> ids(100);
+    std::atomic<int> made{0};
+    std::vector<std::thread> threads;
+    for (std::string& id : ids) {
+        threads.emplace_back([&] {
+            const auto created = store_->create(job);
+            ASSERT_TRUE(created) << created.error().message;
+            made += created->existed ? 0 : 1;
+            id = created->job.job_id;
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(made.load(), 1);
+    EXPECT_EQ(std::ranges::count(ids, ids[0]), 100);
+    job.request_sha256 = "bb";
+    EXPECT_EQ(store_->create(job).error().code, ErrorCode::kConflict);
+    job.organization_id = "umbrella";  // Its own keys.
+    EXPECT_FALSE(store_->create(job)->existed);
+}
+
+TEST_P(JobStoreConformance, PrioritiesOrderAnOrganizationsOwnJobs) {
+    NewJob low = export_of("acme");
+    low.priority = model::JobPriority::kLow;
+    NewJob high = export_of("acme");
+    high.priority = model::JobPriority::kHigh;
+    const auto first_low = store_->create(low)->job.job_id;
+    const auto normal = submit().job_id;
+    const auto first_high = store_->create(high)->job.job_id;
+    EXPECT_EQ(claim().lease.job_id, first_high);
+    EXPECT_EQ(claim().lease.job_id, normal);
+    EXPECT_EQ(claim().lease.job_id, first_low);
+}
+
+TEST_P(JobStoreConformance, ADelayedJobStartsWhenItIsDue) {
+    NewJob job = export_of("acme");
+    job.start_unix_us = clock_.unix_us() + 60'000'000;
+    const auto id = store_->create(job)->job.job_id;
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.jump(std::chrono::hours(1));  // Setting the wall clock starts nothing.
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.advance(std::chrono::seconds(60));
+    EXPECT_EQ(claim().lease.job_id, id);
+}
+
+TEST_P(JobStoreConformance, ClockJumpsDelayAndHurryNothing) {
+    for (const auto jump : {std::chrono::hours(1), std::chrono::hours(-2)}) {
+        NewJob job = export_of("acme");
+        job.deadline = std::chrono::seconds(100);
+        const auto id = store_->create(job)->job.job_id;
+        const ClaimedJob run = claim();
+        ASSERT_TRUE(store_->give_up_attempt(run.lease, "x", false, 10'000'000));
+        clock_.jump(jump);
+        EXPECT_FALSE((*store_->claim()).has_value());
+        EXPECT_EQ(*store_->enforce_limits(), 0U);
+        clock_.advance(std::chrono::seconds(10));
+        EXPECT_EQ(claim().lease.job_id, id);
+        ASSERT_TRUE(store_->heartbeat({id, 2}, {1, 1, "x"}));
+        clock_.advance(std::chrono::seconds(90));
+        EXPECT_EQ(*store_->enforce_limits(), 1U);
+        EXPECT_EQ(find(id).status, JobStatus::kFailed);
+    }
+}
+
+TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    const auto waiting = store_->create(job)->job.job_id;
+    const auto running = store_->create(job)->job.job_id;
+    const ClaimedJob first = claim();
+    clock_.advance(std::chrono::seconds(61));
+    EXPECT_FALSE((*store_->claim()).has_value());  // Too late to begin.
+    EXPECT_EQ(*store_->enforce_limits(), 2U);
+    for (const auto& id : {waiting, running}) {
+        EXPECT_EQ(find(id).status, JobStatus::kFailed);
+        EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
+    }
+    EXPECT_EQ(store_->heartbeat(first.lease, {1, 1, "x"}).error().code, ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, ASilentExternalJobFails) {
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    job.silence_limit = std::chrono::seconds(30);
+    const auto id = store_->create(job)->job.job_id;
+    clock_.advance(std::chrono::seconds(100));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);  // Nobody has begun it.
+    ProgressReport started;
+    started.mark_started = true;
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, started, "me"));
+    clock_.advance(std::chrono::seconds(29));
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, {}, "me"));
+    clock_.advance(std::chrono::seconds(29));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, {}, "me").error().code,
+              ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, AHeldJobWaitsForItsRelease) {
+    const auto id = submit().job_id;
+    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_FALSE((*store_->claim()).has_value());
+    EXPECT_FALSE(store_->release_hold(OrganizationScope::every(), id, "me")->held);
+    const ClaimedJob job = claim();
+    EXPECT_EQ(store_->hold(OrganizationScope::every(), id, "me").error().code,
+              ErrorCode::kConflict);
+    ASSERT_TRUE(finish(job));
+    EXPECT_EQ(store_->hold(OrganizationScope::one("umbrella"), id, "me").error().code,
+              ErrorCode::kNotFound);
+    // A held job can be cancelled.
+    const auto other = submit().job_id;
+    ASSERT_TRUE(store_->hold(OrganizationScope::every(), other, "me"));
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), other, "me")->status,
+              JobStatus::kCancelled);
+}
+
+TEST_P(JobStoreConformance, InterruptionsAreForgivenButNotForEver) {
+    policy_.attempts_max = 1;
+    reopen();
+    const auto id = submit().job_id;
+    for (int round = 0; round < limits::kJobInterruptionsMax; ++round) {
+        const ClaimedJob job = claim();
+        EXPECT_EQ(job.attempt, 1);
+        ASSERT_TRUE(store_->release(job.lease));
+    }
+    ASSERT_TRUE(store_->release(claim().lease));
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+}
+
+TEST_P(JobStoreConformance, GivingUpAJobSomebodyWantedCancelledCancelsIt) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk", false, 0));
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+}
+
+// Against a model: limits are never exceeded, nobody waits for ever, and shares follow weights.
+TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
+    policy_.organization_running_max = 3;
+    reopen();
+    ASSERT_TRUE(store_->set_organization({"heavy", 5, 4, false}));
+    ASSERT_TRUE(store_->set_organization({"light", 5, 1, false}));
+    ASSERT_TRUE(store_->set_organization({"stopped", {}, 1, true}));
+    for (const char* organization : {"heavy", "light", "plain", "stopped"}) {
+        for (int index = 0; index < 60; ++index) submit(organization);
+    }
+    std::map<std::string, std::vector<ClaimedJob>> running;
+    std::map<std::string, int> started;
+    std::uint32_t random = 1;
+    for (int step = 0; step < 400 && started["light"] < 25; ++step) {
+        random = random * 1'664'525 + 1'013'904'223;
+        const auto claimed = store_->claim();
+        ASSERT_TRUE(claimed);
+        if (claimed->has_value()) {
+            const ClaimedJob& job = **claimed;
+            running[job.organization_id].push_back(job);
+            ++started[job.organization_id];
+        }
+        EXPECT_LE(running["heavy"].size(), 5U);
+        EXPECT_LE(running["light"].size(), 5U);
+        EXPECT_LE(running["plain"].size(), 3U);
+        // One finishes, of whichever organization.
+        auto at = std::next(running.begin(), static_cast<std::ptrdiff_t>(random % running.size()));
+        if (at->second.empty()) continue;
+        ASSERT_TRUE(finish(at->second.back()));
+        at->second.pop_back();
+    }
+    EXPECT_EQ(started["stopped"], 0);
+    EXPECT_GT(started["heavy"], started["light"]);
+    EXPECT_GT(started["light"], 10);
+    EXPECT_GT(started["plain"], 10);
+    const auto states = store_->organizations();
+    ASSERT_EQ(states->size(), 4U);
+    EXPECT_EQ((*states)[3].policy.organization_id, "stopped");
+    EXPECT_EQ((*states)[3].pending, 60);
+}
+
+TEST_P(JobStoreConformance, AnOrganizationThatComesBackGetsItsTurnAndNoCredit) {
+    for (int index = 0; index < 30; ++index) submit("busy");
+    for (int index = 0; index < 20; ++index) ASSERT_TRUE(finish(claim()));
+    for (int index = 0; index < 10; ++index) submit("idle");
+    std::string order;
+    for (int index = 0; index < 8; ++index) {
+        const ClaimedJob job = claim();
+        order += job.organization_id == "busy" ? 'b' : 'i';
+        ASSERT_TRUE(finish(job));
+    }
+    EXPECT_TRUE(order == "ibibibib" || order == "bibibibi" || order == "iibibibi") << order;
+}
+
+TEST_P(JobStoreConformance, TenThousandOrphansAreRescuedAtOnce) {
+    policy_.organization_running_max = limits::kOrganizationRunningMax * 100;
+    reopen();
+    constexpr int kJobs = 10'000;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 40; ++thread) {
+        threads.emplace_back([&] {
+            for (int index = 0; index < kJobs / 40; ++index) submit();
+            for (int index = 0; index < kJobs / 40; ++index) claim();
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_EQ(die_and_rescue(), static_cast<std::size_t>(kJobs));
+    const auto took = std::chrono::steady_clock::now() - begun;
+    std::printf("10,000 jobs rescued in %lld ms\n",
+                static_cast<long long>(
+                    std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+    EXPECT_EQ(store_->counts()->pending, kJobs);
+    EXPECT_EQ(*store_->rescue(), 0U);
+}
+
+TEST_P(JobStoreConformance, EveryStepIsAnEvent) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "disk", false, 0));
+    claim();
+    die_and_rescue();
+    ASSERT_TRUE(store_->release(claim().lease));
+    const ClaimedJob last = claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->cancelled(last.lease));
+    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(finish(claim()));
+    EXPECT_EQ(kinds(id), (std::vector<std::string>{
+                             "submitted", "held", "released", "claimed", "attempt_failed",
+                             "claimed", "rescued", "claimed", "interrupted", "claimed",
+                             "cancel_requested", "cancelled", "retried", "claimed", "published"}));
+    EXPECT_EQ(store_->events(OrganizationScope::one("umbrella"), id, 0).error().code,
+              ErrorCode::kNotFound);
+    EXPECT_EQ(store_->events(OrganizationScope::one("acme"), id, 14)->size(), 1U);
+}
+
+TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
+    const auto id = submit().job_id;
+    const std::vector<NewEvent> links{{id, "link_minted", "k1", "", 2},
+                                      {id, "link_minted", "k1", "", 3},
+                                      {id, "link_minted", "k2", "", 1},
+                                      {"no-such-job", "link_minted", "k2", "", 1}};
+    ASSERT_TRUE(store_->add_events(links));
+    auto events = *store_->events(OrganizationScope::every(), id, 1);
+    ASSERT_EQ(events.size(), 2U);
+    EXPECT_EQ(events[0].count, 5);
+    EXPECT_EQ(events[1].actor, "k2");
+    clock_.advance(limits::kJobEventMerge + std::chrono::seconds(1));
+    ASSERT_TRUE(store_->add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
+    EXPECT_EQ(store_->events(OrganizationScope::every(), id, 1)->size(), 3U);
+}
+
+TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const auto day = std::chrono::seconds(86'400);
+    EXPECT_EQ(*store_->expire_files(day), 0U);
+    clock_.advance(day + std::chrono::seconds(1));
+    EXPECT_EQ(*store_->prune(day), 0U);  // Its file is still there.
+    EXPECT_EQ(*store_->expire_files(day), 1U);
+    EXPECT_EQ(*store_->expire_files(day), 0U);
+    model::JobFile file;
+    ASSERT_TRUE(store_->find_file(OrganizationScope::every(), id, file));
+    EXPECT_EQ(file.file_url, "");
+    EXPECT_TRUE(find(id).expired_us);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    ASSERT_EQ(store_->unpublished_files()->size(), 1U);
+    EXPECT_EQ(*store_->prune(day), 0U);
+    ASSERT_TRUE(store_->forget_file(completion(job).file.key));
+    EXPECT_EQ(*store_->prune(day), 1U);
+    EXPECT_EQ(store_->find(OrganizationScope::every(), id).error().code, ErrorCode::kNotFound);
+}
+
+TEST_P(JobStoreConformance, ALostFileIsWithdrawn) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const auto published = store_->published_files("");
+    ASSERT_EQ(published->size(), 1U);
+    EXPECT_EQ((*published)[0].sha256, "ab");
+    EXPECT_EQ((*published)[0].bytes, 42U);
+    ASSERT_TRUE(store_->withdraw_file((*published)[0].key, "the file is gone"));
+    EXPECT_TRUE(store_->published_files("")->empty());
+    EXPECT_EQ(kinds(id).back(), "withdrawn");
+}
+
+TEST_P(JobStoreConformance, EveryEndIsANoticeWithANumberOfItsOwn) {
+    submit("acme");
+    ASSERT_TRUE(finish(claim()));
+    submit("umbrella");
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
+    const auto cancelled = submit("acme").job_id;
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), cancelled, "me"));
+    const auto fresh = store_->unpublished_notices();
+    ASSERT_EQ(fresh->size(), 3U);
+    EXPECT_EQ((*fresh)[0].type, "job.completed");
+    EXPECT_EQ((*fresh)[1].type, "job.failed");
+    EXPECT_EQ((*fresh)[2].type, "job.cancelled");
+    EXPECT_EQ((*fresh)[2].sequence, (*fresh)[0].sequence + 2);
+    EXPECT_EQ((*fresh)[0].body_json.find("file_url"), std::string::npos);
+    ASSERT_TRUE(store_->mark_published((*fresh)[1].sequence));
+    EXPECT_EQ(store_->unpublished_notices()->size(), 1U);
+    EXPECT_EQ(store_->due_notices()->size(), 3U);
+    ASSERT_TRUE(store_->mark_delivery((*fresh)[0].sequence, JobStore::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(
+        store_->mark_delivery((*fresh)[1].sequence, JobStore::Delivery::kRetry, "503", 5'000'000));
+    ASSERT_TRUE(
+        store_->mark_delivery((*fresh)[2].sequence, JobStore::Delivery::kGivenUp, "410", 0));
+    EXPECT_TRUE(store_->due_notices()->empty());
+    EXPECT_EQ(store_->counts()->notices_pending, 1);
+    clock_.advance(std::chrono::seconds(6));
+    ASSERT_EQ(store_->due_notices()->size(), 1U);
+    EXPECT_EQ((*store_->due_notices())[0].attempts, 1);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("umbrella"), 0)->size(), 1U);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)->size(), 1U);
+}
+
+TEST_P(JobStoreConformance, ABackupOpens) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(store_->backup(dir_ / "copy"));
+    submit();
+    std::filesystem::create_directory(dir_ / "restored");
+    std::filesystem::rename(dir_ / "copy", dir_ / "restored/jobs.db");
+    const auto copy = GetParam()(dir_ / "restored", clock_, policy_);
+    ASSERT_NE(copy, nullptr);
+    EXPECT_TRUE(copy->find(OrganizationScope::every(), id));
+    EXPECT_EQ(copy->counts()->pending, 1);
 }
 
 }  // namespace export_worker::jobs

@@ -6,8 +6,10 @@ namespace export_worker::jobs {
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance,
                          ::testing::Values(StoreFactory([](const std::string& directory,
-                                                           const Clock& clock) {
-                             auto store = open_sqlite_job_store(directory + "/jobs.db", clock);
+                                                           const Clock& clock,
+                                                           const JobPolicy& policy) {
+                             auto store =
+                                 open_sqlite_job_store(directory + "/jobs.db", clock, policy);
                              EXPECT_TRUE(store) << store.error().message;
                              return store ? std::move(*store) : nullptr;
                          })));

@@ -49,7 +49,7 @@ protected:
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     auth::Authenticator authenticator_{*keys_};
     std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(
-        testing::host_options(dir_, {&clock_, &authenticator_, jobs_.get(), {}})));
+        testing::host_options(dir_, {&clock_, &authenticator_, jobs_.get(), nullptr, {}})));
     PinSlot& slot_ = host_->routing().take_slot("test");
     PluginCall call_;
 };
@@ -65,7 +65,7 @@ TEST_F(PluginHostTest, LoadsTheSmallestPluginInBothLanguages) {
     EXPECT_EQ(host_->list()[0].handled, 1U);
     const TempDir other_dir;
     auto other = PluginHost::open(
-        testing::host_options(other_dir, {&clock_, &authenticator_, jobs_.get(), {}}));
+        testing::host_options(other_dir, {&clock_, &authenticator_, jobs_.get(), nullptr, {}}));
     EXPECT_TRUE((*other)->load("", fixture("minimal_cpp"), {}));
 }
 

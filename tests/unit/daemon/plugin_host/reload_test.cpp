@@ -30,7 +30,7 @@ protected:
     }
     void start() {
         host_.reset();
-        HostOptions options = testing::host_options(dir_, {&clock_, nullptr, nullptr, {}});
+        HostOptions options = testing::host_options(dir_, {&clock_, nullptr, nullptr, nullptr, {}});
         options.ledger = &ledger_;
         host_ = std::move(*PluginHost::open(options));
         slot_ = &host_->routing().take_slot("test worker");

@@ -69,10 +69,10 @@ protected:
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
     auth::Authenticator authenticator_{*keys_};
     std::unique_ptr<plugin_host::PluginHost> plugins_ = std::move(*plugin_host::PluginHost::open(
-        testing::host_options(dir_, {&system_clock(), &authenticator_, jobs_.get(), {}})));
+        testing::host_options(dir_, {&system_clock(), &authenticator_, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
-    exports::ExportService exports_{*jobs_, *catalog_, [] {}};
-    Dispatcher dispatcher_{{authenticator_, *plugins_, {*jobs_, exports_}}};
+    exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
+    Dispatcher dispatcher_{{authenticator_, *plugins_, {*jobs_, exports_}, {}}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };

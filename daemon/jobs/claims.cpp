@@ -1,0 +1,90 @@
+#include "daemon/jobs/claims.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr std::int64_t kTurn = 1'000'000;
+
+struct Turn {
+    std::string organization_id;
+    std::int64_t starts = 0;  // Virtual time.
+    int weight = 1;
+};
+
+// The organizations that wait are found by skipping from one to the next in the index, so their
+// number counts and not that of their jobs.
+Result<std::optional<Turn>> next_organization(Connection& connection, const JobPolicy& policy,
+                                              const Now& now) {
+    Statement row = connection.statement(
+        "WITH RECURSIVE waiting (organization_id) AS ("
+        "SELECT min(organization_id) FROM job WHERE status = 'pending' AND runner = 'daemon' AND "
+        "held = 0 "
+        "UNION ALL SELECT (SELECT min(job.organization_id) FROM job WHERE status = 'pending' AND "
+        "runner = 'daemon' AND held = 0 AND job.organization_id > waiting.organization_id) "
+        "FROM waiting WHERE waiting.organization_id IS NOT NULL) "
+        "SELECT waiting.organization_id, "
+        "max(coalesce(virtual_time, 0), (SELECT value FROM setting WHERE name = 'virtual_time')), "
+        "coalesce(weight, 1) "
+        "FROM waiting LEFT JOIN organization USING (organization_id) "
+        "WHERE waiting.organization_id IS NOT NULL AND coalesce(organization.held, 0) = 0 "
+        "AND (SELECT count(*) FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND "
+        "job.organization_id = waiting.organization_id) < coalesce(running_max, ?1) "
+        "AND EXISTS (SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
+        "AND job.organization_id = waiting.organization_id AND due_us <= ?2 AND "
+        "(deadline_us IS NULL OR deadline_us > ?2)) "
+        "ORDER BY 2, coalesce(virtual_time, 0), waiting.organization_id LIMIT 1");
+    EW_TRY(const bool found, row.bind(policy.organization_running_max, now.us).step());
+    if (!found) return std::optional<Turn>();
+    return std::optional(Turn{row.string(0), row.integer(1), static_cast<int>(row.integer(2))});
+}
+
+Result<void> take_turn(Connection& connection, const Turn& turn) {
+    EW_CHECK(connection
+                 .statement("INSERT INTO organization (organization_id, virtual_time) VALUES "
+                            "(?1, ?2) ON CONFLICT DO UPDATE SET virtual_time = ?2")
+                 .bind(turn.organization_id, turn.starts + kTurn / turn.weight)
+                 .run());
+    return connection.statement("UPDATE setting SET value = ?1 WHERE name = 'virtual_time'")
+        .bind(turn.starts)
+        .run();
+}
+
+}  // namespace
+
+Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPolicy& policy,
+                                             std::string_view instance_id, const Now& now) {
+    EW_TRY(const std::optional<Turn> turn, next_organization(connection, policy, now));
+    if (!turn) return std::optional<ClaimedJob>();
+    EW_CHECK(take_turn(connection, *turn));
+    ClaimedJob job;
+    {
+        Statement row = connection.statement(
+            "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
+            "owner = ?3, started_us = coalesce(started_us, ?4), stage = 'preparing', "
+            "processed_items = 0 WHERE job_id = ("
+            "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
+            "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
+            "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) "
+            "RETURNING job_id, epoch, organization_id, spec, attempt, created_us");
+        row.bind(turn->organization_id, now.us, instance_id, now.wall_us);
+        EW_TRY(const bool claimed, row.step());
+        if (!claimed) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
+        job = {{row.string(0), row.integer(1)},
+               row.string(2),
+               row.string(3),
+               static_cast<int>(row.integer(4)),
+               row.integer(5)};
+        EW_TRY(const bool more, row.step());
+        (void)more;
+    }
+    EW_CHECK(append_event(connection,
+                          {job.lease.job_id, "claimed", std::string(instance_id),
+                           "epoch " + std::to_string(job.lease.epoch), 1},
+                          now));
+    return std::optional(std::move(job));
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,24 @@
+// Which job is next. Private to daemon/jobs.
+//
+// Between organizations: start-time fair queueing (Goyal, Vin, Cheng 1996). Every claim moves the
+// organization's virtual time on by kTurn / weight, from where it was or from where the queue as a
+// whole is, whichever is later; the smallest goes next. So one that comes back from idling gets its
+// turn at once and no credit for the time it had nothing to do.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "daemon/jobs/job_rows.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "daemon/sqlite/connection.hpp"
+
+namespace export_worker::jobs {
+
+[[nodiscard]] Result<std::optional<ClaimedJob>> claim_next(sqlite::Connection& connection,
+                                                           const JobPolicy& policy,
+                                                           std::string_view instance_id,
+                                                           const Now& now);
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,87 @@
+#include "daemon/jobs/event_recorder.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+#include "base/text.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+template <std::size_t size>
+std::uint8_t put(std::array<char, size>& target, std::string_view text) {
+    static_assert(size < 256);
+    const std::string_view fits = utf8_prefix(text, size);
+    std::memcpy(target.data(), fits.data(), fits.size());
+    return static_cast<std::uint8_t>(fits.size());
+}
+
+}  // namespace
+
+EventRecorder::EventRecorder(JobStore& store)
+    : store_(store), ring_(limits::kEventsQueuedMax), taken_(limits::kEventsQueuedMax) {
+    thread_ = std::thread([this] { run(); });
+}
+
+EventRecorder::~EventRecorder() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    stop_wish_.notify_all();
+    thread_.join();
+}
+
+void EventRecorder::record(std::string_view job_id, std::string_view kind,
+                           std::string_view actor) {
+    const std::lock_guard lock(mutex_);
+    if (used_ == ring_.size()) {
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    Slot& slot = ring_[used_++];
+    slot.job_id_bytes = put(slot.job_id, job_id);
+    slot.kind_bytes = put(slot.kind, kind);
+    slot.actor_bytes = put(slot.actor, actor);
+}
+
+void EventRecorder::run() {
+    for (bool last = false; !last;) {
+        {
+            std::unique_lock lock(mutex_);
+            last = stop_wish_.wait_for(lock, limits::kEventsFlushInterval,
+                                       [this] { return stopping_; });
+        }
+        flush();
+    }
+}
+
+void EventRecorder::flush() {
+    std::size_t count = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        count = std::exchange(used_, 0);
+        ring_.swap(taken_);
+    }
+    if (count == 0) return;
+    std::map<std::tuple<std::string_view, std::string_view, std::string_view>, std::int64_t> sums;
+    for (std::size_t index = 0; index < count; ++index) {
+        const Slot& slot = taken_[index];
+        ++sums[{{slot.job_id.data(), slot.job_id_bytes},
+                {slot.kind.data(), slot.kind_bytes},
+                {slot.actor.data(), slot.actor_bytes}}];
+    }
+    std::vector<NewEvent> events;
+    for (const auto& [what, times] : sums) {
+        events.push_back({std::string(std::get<0>(what)), std::string(std::get<1>(what)),
+                          std::string(std::get<2>(what)), "", times});
+    }
+    if (auto added = store_.add_events(events); !added)
+        spdlog::warn("{} events are lost: {}", count, added.error().message);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,174 @@
+#include "daemon/jobs/upkeep.hpp"
+
+#include <string>
+#include <vector>
+
+#include "base/limits.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+std::int64_t us_of(std::chrono::seconds seconds) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(seconds).count();
+}
+
+// The first column of all rows.
+Result<std::vector<std::string>> texts_of(Statement& rows) {
+    std::vector<std::string> out;
+    for (;;) {
+        EW_TRY(const bool more, rows.step());
+        if (!more) return out;
+        out.push_back(rows.string(0));
+    }
+}
+
+Result<void> fail_job(Connection& connection, std::string_view job_id, std::string_view why,
+                      std::string_view actor, const Now& now) {
+    EW_CHECK(connection
+                 .statement("UPDATE job SET status = 'failed', completed_us = ?2, stage = '', "
+                            "error_message = ?3 WHERE job_id = ?1")
+                 .bind(job_id, now.wall_us, why)
+                 .run());
+    return note_end(connection, job_id, actor, now);
+}
+
+// Somebody else's jobs say by themselves how long they may be silent.
+Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, const Now& now) {
+    std::vector<std::string> silent;
+    {
+        Statement rows = connection.statement(
+            "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
+            "seen_us + silence_us < ?1");
+        rows.bind(now.us);
+        EW_TRY(silent, texts_of(rows));
+    }
+    for (const std::string& job_id : silent) {
+        EW_CHECK(fail_job(connection, job_id,
+                          "its worker has not reported for longer than the job allows", actor,
+                          now));
+    }
+    return silent.size();
+}
+
+}  // namespace
+
+Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instance_id,
+                                const Now& now) {
+    std::vector<std::string> orphaned;
+    {
+        Statement rows = connection.statement(
+            "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND owner "
+            "<> ?1");
+        rows.bind(instance_id);
+        EW_TRY(orphaned, texts_of(rows));
+    }
+    for (const std::string& job_id : orphaned) {
+        // The attempt is given back: the job did not fail, its process died. Too many deaths and it
+        // is the job.
+        EW_CHECK(
+            connection
+                .statement(
+                    "UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?2, "
+                    "owner = '', stage = '', "
+                    "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
+                    "WHEN crashes + 1 >= ?3 THEN 'failed' ELSE 'pending' END, "
+                    "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?3, ?4, NULL), "
+                    "error_message = iif(crashes + 1 >= ?3, "
+                    "'the daemon died repeatedly while it ran this job', error_message) "
+                    "WHERE job_id = ?1")
+                .bind(job_id, now.us, limits::kJobCrashesMax, now.wall_us)
+                .run());
+        EW_TRY(const model::Job job,
+               load(connection, model::OrganizationScope::every(), job_id));
+        if (model::is_final(job.status)) {
+            EW_CHECK(note_end(connection, job_id, instance_id, now));
+        } else {
+            EW_CHECK(append_event(
+                connection, {job_id, "rescued", std::string(instance_id), "", 1}, now));
+        }
+    }
+    return orphaned.size();
+}
+
+Result<std::size_t> enforce_limits(Connection& connection, std::string_view instance_id,
+                                   const Now& now) {
+    std::vector<std::string> late;
+    {
+        Statement rows = connection.statement(
+            "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
+            "'in_progress') AND deadline_us <= ?1");
+        rows.bind(now.us);
+        EW_TRY(late, texts_of(rows));
+    }
+    for (const std::string& job_id : late)
+        EW_CHECK(fail_job(connection, job_id, "its deadline has passed", instance_id, now));
+    EW_TRY(const std::size_t silent, fail_silent(connection, instance_id, now));
+    return late.size() + silent;
+}
+
+Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
+                           std::string_view event, std::string_view actor, std::string_view reason,
+                           const Now& now) {
+    std::string job_id;
+    {
+        Statement row = connection.statement(
+            "UPDATE file SET state = 'expiring' WHERE file_key = ?1 AND state = 'live' RETURNING "
+            "job_id");
+        EW_TRY(const bool found, row.bind(key).step());
+        if (!found) return {};
+        job_id = row.string(0);
+        EW_TRY(const bool more, row.step());
+        (void)more;
+    }
+    EW_CHECK(connection
+                 .statement("UPDATE job SET file_url = '', expired_us = ?2, metadata = "
+                            "json_remove(metadata, '$.file_url') WHERE job_id = ?1")
+                 .bind(job_id, now.wall_us)
+                 .run());
+    EW_CHECK(append_event(
+        connection, {job_id, std::string(event), std::string(actor), std::string(reason), 1}, now));
+    EW_TRY(const model::Job job, load(connection, model::OrganizationScope::every(), job_id));
+    return append_notice(connection, job, "job.expired", now);
+}
+
+Result<std::size_t> expire_files(Connection& connection, std::string_view instance_id,
+                                 std::chrono::seconds age, const Now& now) {
+    std::vector<std::string> keys;
+    {
+        Statement rows = connection.statement(
+            "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
+            "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2");
+        rows.bind(now.wall_us - us_of(age), static_cast<std::int64_t>(limits::kRetentionBatch));
+        EW_TRY(keys, texts_of(rows));
+    }
+    for (const std::string& key : keys) {
+        EW_CHECK(withdraw_file(connection, key, "expired", instance_id,
+                               "older than the daemon keeps files", now));
+    }
+    return keys.size();
+}
+
+Result<std::size_t> prune_jobs(Connection& connection, std::chrono::seconds age, const Now& now) {
+    const std::int64_t before_us = now.wall_us - us_of(age);
+    // Whatever still has a file, published or not, is left until that is gone.
+    EW_CHECK(connection
+                 .statement("DELETE FROM job WHERE job_id IN (SELECT job_id FROM job WHERE "
+                            "completed_us IS NOT NULL AND completed_us <= ?1 AND NOT EXISTS "
+                            "(SELECT 1 FROM file WHERE file.job_id = job.job_id) ORDER BY "
+                            "completed_us LIMIT ?2)")
+                 .bind(before_us, static_cast<std::int64_t>(limits::kRetentionBatch))
+                 .run());
+    const std::int64_t jobs = connection.changes();
+    EW_CHECK(connection
+                 .statement("DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
+                            "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 ORDER "
+                            "BY at_us LIMIT ?2)")
+                 .bind(before_us, static_cast<std::int64_t>(limits::kRetentionBatch))
+                 .run());
+    return static_cast<std::size_t>(jobs);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,71 @@
+// Fault points that obey. EXPORT_WORKER_FAULTS is a list "NAME:ACTION[:COUNT]", separated by commas:
+// the COUNTth time (default 1) the process comes to the point NAME it does ACTION.
+//   kill    SIGKILL, as a crash
+//   stop    SIGSTOP, the whole process
+//   pause   this thread waits until the file $EXPORT_WORKER_FAULT_DIRECTORY/NAME.go exists
+// Before a pause the file NAME.here is made there, so that a test knows.
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "base/fault_point.hpp"
+
+namespace export_worker {
+namespace {
+
+struct Fault {
+    std::string name;
+    std::string action;
+    int count = 1;
+    std::atomic<int> seen{0};
+};
+
+std::deque<Fault>& faults() {
+    static std::deque<Fault> all = [] {
+        std::deque<Fault> out;
+        const char* given = std::getenv("EXPORT_WORKER_FAULTS");
+        std::string_view rest = given == nullptr ? "" : given;
+        while (!rest.empty()) {
+            std::string_view entry = rest.substr(0, rest.find(','));
+            rest.remove_prefix(std::min(entry.size() + 1, rest.size()));
+            Fault& fault = out.emplace_back();
+            const std::size_t first = entry.find(':');
+            const std::size_t second = entry.find(':', first + 1);
+            fault.name = entry.substr(0, first);
+            fault.action = entry.substr(first + 1, second - first - 1);
+            if (second != std::string_view::npos)
+                fault.count = std::atoi(std::string(entry.substr(second + 1)).c_str());
+        }
+        return out;
+    }();
+    return all;
+}
+
+void pause_at(const std::string& name) {
+    const std::string base = std::string(std::getenv("EXPORT_WORKER_FAULT_DIRECTORY")) + "/" + name;
+    if (std::FILE* here = std::fopen((base + ".here").c_str(), "w")) std::fclose(here);
+    while (::access((base + ".go").c_str(), F_OK) != 0) ::usleep(5'000);
+}
+
+}  // namespace
+
+void fault_point(const char* name) {
+    for (Fault& fault : faults()) {
+        if (fault.name != name || fault.seen.fetch_add(1) + 1 != fault.count) continue;
+        if (fault.action == "pause") {
+            pause_at(fault.name);
+        } else {
+            ::kill(::getpid(), fault.action == "stop" ? SIGSTOP : SIGKILL);
+            // Another thread may have to take the signal first.
+            for (;;) ::pause();
+        }
+    }
+}
+
+}  // namespace export_worker
