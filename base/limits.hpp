@@ -98,6 +98,7 @@ inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
 inline constexpr std::size_t kRetentionBatch = 200;
 inline constexpr std::size_t kNoticesPage = 200;
 inline constexpr std::size_t kFsckPage = 500;
+inline constexpr std::size_t kFsckFindingsMax = 1'000;             // Shown; all are counted.
 inline constexpr std::chrono::seconds kJobTimesMax{366 * 86'400};  // Deadlines, delays, silences.
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
@@ -119,6 +120,18 @@ inline constexpr std::size_t kExportTemplatesMax = 200;  // Of one organization.
 inline constexpr std::size_t kTemplateNameBytesMax = 128;
 inline constexpr std::size_t kExportTemplateBytesMax = 256 * 1024;
 inline constexpr std::size_t kExportNotesMax = 100;  // Of skipped rows, and of altered cells, each.
+
+// --- notices ---
+inline constexpr int kNoticeHighWater =
+    10'000;  // Messages per subscriber; more are dropped for it.
+inline constexpr std::chrono::milliseconds kNoticeInterval{
+    100};  // Between two looks at the outbox.
+inline constexpr std::chrono::milliseconds kWebhookTimeout{10'000};
+inline constexpr std::size_t kWebhookAnswerBytesMax = 64 * 1024;
+inline constexpr int kWebhookTriesMax = 15;  // Over about a day; then it is given up.
+inline constexpr std::chrono::seconds kWebhookRetryBase{5};
+inline constexpr std::chrono::seconds kWebhookRetryMax{4 * 3'600};
+inline constexpr std::size_t kWebhookSecretBytesMin = 16;
 
 // --- formats ---
 inline constexpr std::uint32_t kXlsxRowsMax =

@@ -10,7 +10,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 42> kFlags{{
+constexpr std::array<Flag, 44> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -40,6 +40,8 @@ constexpr std::array<Flag, 42> kFlags{{
     {"weight", "N", "its share of the workers, against others' weights (default 1)"},
     {"hold", nullptr, "start none of its jobs until --release"},
     {"release", nullptr, "start its jobs again"},
+    {"apply", nullptr, "repair what was found"},
+    {"no-hashes", nullptr, "compare sizes only, read no file"},
     {"wait", nullptr, "wait for the end: of the export, or of the bake"},
     {"status", "S", "only jobs with this status"},
     {"type", "T", "only jobs of this type"},
@@ -55,7 +57,7 @@ constexpr std::array<Flag, 42> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 33> kCommands{{
+constexpr std::array<Command, 35> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
@@ -110,6 +112,10 @@ constexpr std::array<Command, 33> kCommands{{
      run_plugin_check},
     {"sign", "", 0, 0, "explain", "JSON lines in, signed URLs out, offline (docs/signing.md)",
      run_sign},
+    {"fsck", "", 0, 0, "apply no-hashes",
+     "compare jobs, files and hashes; prints a plan, changes nothing without --apply", run_fsck},
+    {"backup", "DIRECTORY", 1, 1, "",
+     "copy the daemon's databases while it runs; replaces an older copy there", run_backup},
     {"drain", "", 0, 0, "", "refuse new requests; what is in flight finishes", run_drain},
 }};
 

@@ -36,6 +36,8 @@ int run_job_release(const Context& context, const options::Arguments& arguments)
 int run_job_events(const Context& context, const options::Arguments& arguments);
 int run_organization_list(const Context& context, const options::Arguments& arguments);
 int run_organization_set(const Context& context, const options::Arguments& arguments);
+int run_fsck(const Context& context, const options::Arguments& arguments);
+int run_backup(const Context& context, const options::Arguments& arguments);
 int run_link(const Context& context, const options::Arguments& arguments);
 int run_sign(const Context& context, const options::Arguments& arguments);
 

@@ -165,7 +165,7 @@ Result<void> ConfigFile::check_sections(std::span<const std::string_view> plain,
 
 Result<void> check_known_sections(const ConfigFile& file) {
     constexpr std::array<std::string_view, 4> kPlain{"daemon", "export", "http", "plugins"};
-    constexpr std::array<std::string_view, 2> kFamilies{"plugin", "store"};
+    constexpr std::array<std::string_view, 3> kFamilies{"plugin", "store", "webhook"};
     return file.check_sections(kPlain, kFamilies);
 }
 

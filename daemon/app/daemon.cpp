@@ -23,6 +23,7 @@
 #include "daemon/export/export_workers.hpp"
 #include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/notices/notifier.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
 #include "daemon/server/dispatcher.hpp"
@@ -45,7 +46,10 @@ struct Daemon::Parts {
     std::unique_ptr<catalog::CatalogStore> catalog;
     std::unique_ptr<files::FileStore> files;
     std::optional<jobs::EventRecorder> events;
+    std::unique_ptr<notices::Notifier> notifier;
+    std::optional<exports::ExportParts> export_parts;
     std::optional<exports::ExportWorkers> export_workers;
+    control::LongTask task;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
     std::unique_ptr<plugin_host::PluginHost> plugins;
@@ -57,6 +61,7 @@ struct Daemon::Parts {
                                            const std::string& version);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
+    [[nodiscard]] Result<void> open_notices(const config::Config& config);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
     [[nodiscard]] Result<void> open_sockets(const config::Config& config,
                                             const std::string& version);
@@ -80,13 +85,14 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
     const config::ExportConfig& of = config.exports;
     if (of.workers > 0) {
         EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
-        const exports::ExportParts parts{&system_clock(),
-                                         jobs.get(),
-                                         catalog.get(),
-                                         files.get(),
-                                         config.state_dir + "/tmp",
-                                         version,
-                                         {of.retry_base, of.retry_max, of.attempt_limit}};
+        const exports::ExportParts& parts = export_parts.emplace(
+            exports::ExportParts{&system_clock(),
+                                 jobs.get(),
+                                 catalog.get(),
+                                 files.get(),
+                                 config.state_dir + "/tmp",
+                                 version,
+                                 {of.retry_base, of.retry_max, of.attempt_limit}});
         EW_CHECK(exports::recover(parts));
         export_workers.emplace(
             parts, exports::UpkeepPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
@@ -95,6 +101,17 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
     export_service.emplace(*jobs, *catalog, config.exports.deadline, [this] {
         if (export_workers) export_workers->wake();
     });
+    return {};
+}
+
+Result<void> Daemon::Parts::open_notices(const config::Config& config) {
+    std::optional<transport::PublisherSocket> publisher;
+    if (!config.notice_endpoint.empty()) {
+        EW_TRY(publisher,
+               transport::PublisherSocket::open(config.notice_endpoint, config.notice_socket_mode));
+    }
+    EW_TRY(notifier,
+           notices::Notifier::open(system_clock(), *jobs, config.webhooks, std::move(publisher)));
     return {};
 }
 
@@ -121,11 +138,12 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
                                                        config.server_workers, ledger);
     control_server = std::make_unique<control::ControlServer>(
         std::move(control),
-        control::ControlParts{*keys, *catalog, *jobs, *plugins, *data_server, ledger,
-                              system_clock(), version, config.data_endpoint,
-                              system_clock().unix_us(),
-                              [this] { return current_credentials->get()->states(); },
-                              [this] { export_service->wake(); }},
+        control::ControlParts{
+            *keys, *catalog, *jobs, *plugins, *data_server, ledger, system_clock(), version,
+            config.data_endpoint, system_clock().unix_us(),
+            [this] { return current_credentials->get()->states(); },
+            [this] { export_service->wake(); }, export_parts ? &*export_parts : nullptr,
+            config.exports.orphan_grace, task},
         *dispatcher);
     return {};
 }
@@ -151,8 +169,10 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->stores = config.stores;
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));
+    EW_CHECK(parts->open_notices(config));
     EW_CHECK(parts->load_plugins(config));
     EW_CHECK(parts->open_sockets(config, version));
+    parts->notifier->start();
     if (parts->export_workers) parts->export_workers->start(config.exports.workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
@@ -190,6 +210,8 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
         return found == of.stores.end() ? std::map<std::string, std::string>() : found->values;
     };
     needs_restart(config.exports != now.exports, "[export]");
+    needs_restart(config.webhooks != now.webhooks || config.notice_endpoint != now.notice_endpoint,
+                  "what notices are sent to");
     needs_restart(export_store(config) != export_store(now), "the store that exports go to");
     parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");
     return {};

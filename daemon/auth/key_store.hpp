@@ -53,6 +53,9 @@ public:
     // time wherever the texts differ.
     [[nodiscard]] std::shared_ptr<const ApiKey> verify(std::string_view text) const;
 
+    // A copy of the file as it is now, whole and consistent, at `path` (replaced).
+    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+
 private:
     struct Active {
         std::string sha256;

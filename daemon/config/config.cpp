@@ -45,6 +45,8 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     section.text("control_endpoint", config.control_endpoint);
     octal_mode(section, "data_socket_mode", config.data_socket_mode);
     octal_mode(section, "control_socket_mode", config.control_socket_mode);
+    section.text("notice_endpoint", config.notice_endpoint);
+    octal_mode(section, "notice_socket_mode", config.notice_socket_mode);
     section.text("log_level", config.log_level);
     section.number("workers", config.server_workers, 1, limits::kServerWorkersMax);
     return section.finish();
@@ -262,6 +264,26 @@ Result<void> read_export(const ConfigFile& file, Config& config) {
     return section.finish();
 }
 
+Result<void> read_webhooks(const ConfigFile& file, Config& config) {
+    for (Section& section : file.sections("webhook")) {
+        model::WebhookSettings webhook;
+        webhook.organization_id = section.name().substr(std::string_view("webhook.").size());
+        if (!is_organization_id(webhook.organization_id))
+            section.refuse("url", "expected [webhook.ORGANIZATION], found '" +
+                                      printable(section.name()) + "'");
+        section.required_text("url", webhook.url);
+        if (!webhook.url.empty() && !webhook.url.starts_with("https://") &&
+            !webhook.url.starts_with("http://"))
+            section.refuse("url",
+                           "expected an http or https URL, found '" + printable(webhook.url) + "'");
+        absolute_path(section, "secret_file", webhook.secret_file);
+        section.boolean("allow_private", webhook.allow_private);
+        EW_CHECK(section.finish());
+        config.webhooks.push_back(std::move(webhook));
+    }
+    return {};
+}
+
 Result<void> read_plugins(const ConfigFile& file, Config& config) {
     for (Section& section : file.sections("plugin")) {
         PluginConfig plugin;
@@ -309,6 +331,7 @@ Result<Config> read_config(const std::string& path) {
     EW_CHECK(read_daemon(file, config));
     EW_CHECK(read_stores(file, config));
     EW_CHECK(read_export(file, config));
+    EW_CHECK(read_webhooks(file, config));
     EW_CHECK(read_plugins(file, config));
     EW_CHECK(read_reload(file, config.reload));
     return config;

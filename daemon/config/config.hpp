@@ -12,6 +12,7 @@
 #include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/model/store_settings.hpp"
+#include "daemon/model/webhook_settings.hpp"
 
 namespace export_worker::config {
 
@@ -64,6 +65,9 @@ struct Config {
     unsigned control_socket_mode = 0600;
     unsigned server_workers = 4;
     ExportConfig exports;
+    std::string notice_endpoint;  // Empty: notices are not published.
+    unsigned notice_socket_mode = 0600;
+    std::vector<model::WebhookSettings> webhooks;
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;
     ReloadConfig reload;

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/control/care_methods.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/control/plugin_methods.hpp"
 #include "daemon/control/refuse.hpp"
@@ -212,6 +213,7 @@ ControlMethod find_control_method(std::string_view method) {
     for (const Row& row : kMethods) {
         if (row.name == method) return row.run;
     }
+    if (const ControlMethod care = find_care_method(method)) return care;
     return find_plugin_method(method);
 }
 

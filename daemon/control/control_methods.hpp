@@ -1,5 +1,5 @@
-// What only operators may ask: status, metrics, keys, catalog imports, drain; plugins are in
-// plugin_methods.hpp.
+// What only operators may ask: status, metrics, keys, catalog imports, organizations, drain; fsck
+// and backup are in care_methods.hpp, plugins in plugin_methods.hpp.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,9 @@
 #include "base/clock.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
+#include "daemon/control/long_task.hpp"
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/export/fsck.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -35,6 +37,10 @@ struct ControlParts {
     std::function<std::vector<credentials::CredentialState>()> credential_states;
     // A job may be due.
     std::function<void()> wake_workers;
+    // What fsck looks at; null where this daemon runs no exports.
+    const exports::ExportParts* export_parts = nullptr;
+    std::chrono::seconds orphan_grace{0};
+    LongTask& task;
 };
 
 // nullptr when `method` is no control method.

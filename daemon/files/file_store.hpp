@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,11 @@ struct ListedFile {
     std::int64_t modified_unix_s = 0;
 };
 
+struct FileFacts {
+    std::uint64_t bytes = 0;
+    std::string sha256;  // Empty where the place would have to send the whole file for it.
+};
+
 // [any-thread]
 class FileStore {
 public:
@@ -57,6 +63,10 @@ public:
     // The file, and whatever a crash while writing it left. True: there was a file. Gone for good
     // when this returns.
     [[nodiscard]] virtual Result<bool> remove(const model::FileKey& key) = 0;
+    // What is there under the key; nullopt: nothing. Reads the file only `with_hash`, and only
+    // where it is on this machine.
+    [[nodiscard]] virtual Result<std::optional<FileFacts>> inspect(const model::FileKey& key,
+                                                                   bool with_hash) = 0;
     // Every finished file, in any order, a page at a time; ends with the first error of `visit`.
     [[nodiscard]] virtual Result<void> list(
         const std::function<Result<void>(const ListedFile&)>& visit) = 0;

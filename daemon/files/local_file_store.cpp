@@ -138,6 +138,30 @@ Result<bool> LocalFileStore::remove(const model::FileKey& key) {
     return true;
 }
 
+Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& key,
+                                                         bool with_hash) {
+    EW_TRY(const std::string path, path_of(key));
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd && errno == ENOENT) return std::optional<FileFacts>();
+    if (!fd) return fail(errno_error("open " + path, errno));
+    struct stat info {};
+    if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    FileFacts facts;
+    facts.bytes = static_cast<std::uint64_t>(info.st_size);
+    if (!with_hash) return std::optional(facts);
+    crypto::Sha256 digest;
+    std::string block(limits::kFileWriteBufferBytes, '\0');
+    for (;;) {
+        const ssize_t got = ::read(fd.get(), block.data(), block.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(errno_error("read " + path, errno));
+        if (got == 0) break;
+        digest.update(std::string_view(block).substr(0, static_cast<std::size_t>(got)));
+    }
+    facts.sha256 = to_hex(digest.finish());
+    return std::optional(std::move(facts));
+}
+
 Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
     std::error_code error;
     for (fs::recursive_directory_iterator it(root_, error), end; !error && it != end;

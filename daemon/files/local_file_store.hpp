@@ -20,6 +20,7 @@ public:
 
     Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
     Result<bool> remove(const model::FileKey& key) override;
+    Result<std::optional<FileFacts>> inspect(const model::FileKey& key, bool with_hash) override;
     Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
     bool is_remote() const override { return false; }
     std::string where() const override { return root_; }

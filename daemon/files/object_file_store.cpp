@@ -111,6 +111,15 @@ Result<bool> ObjectFileStore::remove(const model::FileKey& key) {
     return make_protocol(parts_)->remove(object);
 }
 
+// Its hash would mean to fetch all of it.
+Result<std::optional<FileFacts>> ObjectFileStore::inspect(const model::FileKey& key, bool) {
+    EW_TRY(const std::string object, object_key(key));
+    ObjectRequests requests(parts_);
+    EW_TRY(const auto bytes, size_of(requests, object));
+    if (!bytes) return std::optional<FileFacts>();
+    return std::optional(FileFacts{*bytes, ""});
+}
+
 Result<void> ObjectFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
     const std::string& prefix = parts_.store.key_prefix;
     return make_protocol(parts_)->list(prefix, [&](const ListedFile& file) -> Result<void> {

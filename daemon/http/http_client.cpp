@@ -1,12 +1,14 @@
 #include "daemon/http/http_client.hpp"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cctype>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
+#include "daemon/http/public_address.hpp"
 
 namespace export_worker::http {
 namespace {
@@ -90,6 +92,18 @@ std::string origin_of(std::string_view url) {
     const std::size_t host = url.find("://");
     if (host == std::string_view::npos) return "an address without a scheme";
     return printable(url.substr(0, url.find_first_of("/?#", host + 3)), 200);
+}
+
+// Refuses to open a socket to an address that is not public; curl goes on with the next one.
+struct PublicOnly {
+    bool refused = false;
+};
+curl_socket_t open_public_socket(void* data, curlsocktype, curl_sockaddr* address) {
+    if (!is_public_address(address->addr)) {
+        static_cast<PublicOnly*>(data)->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 template <typename Value>
@@ -191,9 +205,19 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
     set(curl, CURLOPT_NOPROGRESS, 0L);
     set(curl, CURLOPT_XFERINFOFUNCTION, look_around);
     set(curl, CURLOPT_XFERINFODATA, static_cast<void*>(const_cast<std::atomic<bool>*>(stopping_)));
-    if (request.direct) set(curl, CURLOPT_NOPROXY, "*");
+    if (request.direct || request.public_only) set(curl, CURLOPT_NOPROXY, "*");
+    PublicOnly guard;
+    if (request.public_only) {
+        // A connection that is kept may have been opened for somebody who may go anywhere.
+        set(curl, CURLOPT_FRESH_CONNECT, 1L);
+        set(curl, CURLOPT_OPENSOCKETFUNCTION, open_public_socket);
+        set(curl, CURLOPT_OPENSOCKETDATA, static_cast<void*>(&guard));
+    }
     set_method(curl, request, outgoing, method.c_str());
     const CURLcode code = curl_easy_perform(curl);
+    if (code != CURLE_OK && guard.refused)
+        return fail(ErrorCode::kFailedPrecondition,
+                    "ask " + origin_of(request.url) + ": its address is in a private network");
     if (code != CURLE_OK) return failure_of(code, origin_of(request.url), incoming.too_large);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &incoming.answer.status);
     return std::move(incoming.answer);

@@ -30,6 +30,9 @@ struct HttpRequest {
     std::chrono::seconds stall = limits::kHttpStall;  // How long it may stand still.
     std::size_t answer_bytes_max = limits::kHttpAnswerBytesMax;
     bool direct = false;  // Never over a proxy: for services of this machine.
+    // Only to addresses of the public Internet, whatever the name resolves to, and never over a
+    // proxy: for URLs somebody else chose. kFailedPrecondition otherwise.
+    bool public_only = false;
 };
 
 struct HttpAnswer {

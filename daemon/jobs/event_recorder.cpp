@@ -36,8 +36,7 @@ EventRecorder::~EventRecorder() {
     thread_.join();
 }
 
-void EventRecorder::record(std::string_view job_id, std::string_view kind,
-                           std::string_view actor) {
+void EventRecorder::record(std::string_view job_id, std::string_view kind, std::string_view actor) {
     const std::lock_guard lock(mutex_);
     if (used_ == ring_.size()) {
         dropped_.fetch_add(1, std::memory_order_relaxed);

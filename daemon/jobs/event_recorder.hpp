@@ -47,10 +47,10 @@ private:
     std::atomic<std::uint64_t> dropped_{0};
     std::mutex mutex_;
     std::condition_variable stop_wish_;
-    bool stopping_ = false;       // Guarded by mutex_.
-    std::vector<Slot> ring_;      // The same.
-    std::size_t used_ = 0;        // The same: slots of ring_ that are taken.
-    std::vector<Slot> taken_;     // The thread's: what it adds to the store.
+    bool stopping_ = false;    // Guarded by mutex_.
+    std::vector<Slot> ring_;   // The same.
+    std::size_t used_ = 0;     // The same: slots of ring_ that are taken.
+    std::vector<Slot> taken_;  // The thread's: what it adds to the store.
     std::thread thread_;
 };
 

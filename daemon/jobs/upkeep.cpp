@@ -81,13 +81,12 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
                     "WHERE job_id = ?1")
                 .bind(job_id, now.us, limits::kJobCrashesMax, now.wall_us)
                 .run());
-        EW_TRY(const model::Job job,
-               load(connection, model::OrganizationScope::every(), job_id));
+        EW_TRY(const model::Job job, load(connection, model::OrganizationScope::every(), job_id));
         if (model::is_final(job.status)) {
             EW_CHECK(note_end(connection, job_id, instance_id, now));
         } else {
-            EW_CHECK(append_event(
-                connection, {job_id, "rescued", std::string(instance_id), "", 1}, now));
+            EW_CHECK(append_event(connection, {job_id, "rescued", std::string(instance_id), "", 1},
+                                  now));
         }
     }
     return orphaned.size();

@@ -21,9 +21,8 @@ namespace export_worker::jobs {
                                                std::chrono::seconds age, const Now& now);
 [[nodiscard]] Result<std::size_t> prune_jobs(sqlite::Connection& connection,
                                              std::chrono::seconds age, const Now& now);
-[[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection,
-                                         const model::FileKey& key, std::string_view event,
-                                         std::string_view actor, std::string_view reason,
-                                         const Now& now);
+[[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection, const model::FileKey& key,
+                                         std::string_view event, std::string_view actor,
+                                         std::string_view reason, const Now& now);
 
 }  // namespace export_worker::jobs

@@ -145,10 +145,31 @@ file = {self.plugin}
         self.restarts += 1
         return self.restarts + 1
 
-    def start_daemon(self, env=None):
+    def start_daemon(self, env=None, faults=None, must_start=True):
+        """With `faults` ("NAME:ACTION:COUNT,..."): the tests' daemon, whose fault points obey."""
         log = self.directory / f"daemon-{time.monotonic_ns()}.log"
-        self.daemon = Process([BUILD / "bin" / "export-workerd", "--config", self.config], log, env)
-        self.daemon.wait_for_log("ready: data on")
+        program = BUILD / "bin" / "export-workerd" if faults is None else BUILD / "tests" / "bin" / "export-workerd-faults"
+        if faults is not None:
+            env = {**(env or {}), "EXPORT_WORKER_FAULTS": faults, "EXPORT_WORKER_FAULT_DIRECTORY": str(self.directory)}
+        self.daemon = Process([program, "--config", self.config], log, env)
+        if must_start:
+            self.daemon.wait_for_log("ready: data on")
+
+    def wait_for_death(self):
+        """The daemon dies by itself; its exit status comes back."""
+        code = wait_until("the daemon to die", lambda: self.daemon.popen.poll() is not None and (self.daemon.popen.returncode,))[0]
+        self.daemon.log.close()
+        return code
+
+    def paused_at(self, name):
+        wait_until(f"somebody at {name}", lambda: (self.directory / f"{name}.here").exists())
+
+    def let_go(self, name):
+        (self.directory / f"{name}.go").touch()
+
+    def files(self):
+        """Every file below the export directory, however it is called."""
+        return sorted(p for p in self.exports.rglob("*") if p.is_file())
 
     def start(self):
         self.start_shim()

@@ -1,5 +1,5 @@
-// Fault points that obey. EXPORT_WORKER_FAULTS is a list "NAME:ACTION[:COUNT]", separated by commas:
-// the COUNTth time (default 1) the process comes to the point NAME it does ACTION.
+// Fault points that obey. EXPORT_WORKER_FAULTS is a list "NAME:ACTION[:COUNT]", separated by
+// commas: the COUNTth time (default 1) the process comes to the point NAME it does ACTION.
 //   kill    SIGKILL, as a crash
 //   stop    SIGSTOP, the whole process
 //   pause   this thread waits until the file $EXPORT_WORKER_FAULT_DIRECTORY/NAME.go exists
@@ -62,8 +62,8 @@ void fault_point(const char* name) {
             pause_at(fault.name);
         } else {
             ::kill(::getpid(), fault.action == "stop" ? SIGSTOP : SIGKILL);
-            // Another thread may have to take the signal first.
-            for (;;) ::pause();
+            // A killed process may run a moment longer, until the signal is taken.
+            while (fault.action == "kill") ::pause();
         }
     }
 }

@@ -1,0 +1,39 @@
+// One long piece of work at a time, beside the control socket, which must stay quick: fsck and
+// backup. Its caller asks for its state until it has ended. A crash ends it without a trace but what
+// it has done; both can be begun again.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <nlohmann/json.hpp>
+
+#include "base/result.hpp"
+
+namespace export_worker::control {
+
+class LongTask {
+public:
+    using Work = std::function<Result<nlohmann::json>(
+        const std::atomic<bool>& stopping, const std::function<void(nlohmann::json)>& progress)>;
+
+    LongTask() = default;
+    ~LongTask();  // Tells the work to stop and waits for it.
+    LongTask(const LongTask&) = delete;
+    LongTask& operator=(const LongTask&) = delete;
+
+    // Errors: kConflict, naming the one that still runs.
+    [[nodiscard]] Result<void> start(const std::string& name, Work work);
+    // {name, running, progress, result?, error?} of the one begun last; null before the first.
+    [[nodiscard]] nlohmann::json state() const;
+
+private:
+    std::atomic<bool> stopping_{false};
+    mutable std::mutex mutex_;
+    nlohmann::json state_;  // Guarded by mutex_.
+    std::thread thread_;
+};
+
+}  // namespace export_worker::control

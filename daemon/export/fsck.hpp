@@ -1,0 +1,48 @@
+// Do the registry and the store agree? Rows against files, files against their recorded size and
+// hash, files against rows. Reads everything first; repairs only what it is told to.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/export/export_runner.hpp"
+
+namespace export_worker::exports {
+
+struct FsckFinding {
+    // missing: a job's file is not there. damaged: it is not what was published. unpublished: of an
+    // attempt that ended. orphan: of a known job, and nothing points to it.
+    std::string problem;
+    model::FileKey key;
+    std::string job_id;
+    std::string detail;
+    std::string repair;  // What --apply does about it.
+    bool repaired = false;
+};
+
+struct FsckOptions {
+    bool apply = false;
+    bool hashes = true;  // Read every file where that costs no transfer, and compare the hash.
+    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
+};
+
+struct FsckReport {
+    std::int64_t files = 0;        // Published ones that were looked at.
+    std::int64_t hashed_bytes = 0;
+    std::int64_t foreign = 0;      // Files of no job this registry knows: left alone.
+    std::int64_t problems = 0;
+    std::int64_t repaired = 0;
+    std::vector<FsckFinding> findings;  // The first kFsckFindingsMax.
+};
+
+// `progress` is called now and then. Ends early, with kUnavailable, once `stopping`. Errors: those
+// of registry and store. [any-thread], beside running workers.
+[[nodiscard]] Result<FsckReport> check_exports(
+    const ExportParts& parts, const FsckOptions& options, const std::atomic<bool>& stopping,
+    const std::function<void(const FsckReport&)>& progress);
+
+}  // namespace export_worker::exports

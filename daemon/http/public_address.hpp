@@ -1,0 +1,14 @@
+// Is an address part of the public Internet? What is not must not be reached through a URL that
+// somebody outside has chosen.
+#pragma once
+
+struct sockaddr;
+
+namespace export_worker::http {
+
+// False for what IANA's special-purpose registries (RFC 6890 and its updates) reserve: loopback,
+// private, shared, link-local, unique-local, multicast, documentation, benchmarks, unspecified, and
+// IPv6 addresses that carry such an IPv4 address. Also false for other families.
+[[nodiscard]] bool is_public_address(const sockaddr& address);
+
+}  // namespace export_worker::http

@@ -1,0 +1,140 @@
+#include "daemon/notices/notifier.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+#include <nlohmann/json.hpp>
+
+#include "base/fault_point.hpp"
+#include "base/io.hpp"
+#include "base/limits.hpp"
+#include "daemon/notices/webhook.hpp"
+
+namespace export_worker::notices {
+namespace {
+
+using nlohmann::json;
+
+json as_sent(const model::Notice& notice) {
+    json out = json::parse(notice.body_json, nullptr, false);
+    if (!out.is_object()) out = json::object();
+    out["sequence"] = notice.sequence;
+    return out;
+}
+
+std::int64_t retry_delay_us(int attempts) {
+    const std::chrono::microseconds delay =
+        std::min<std::chrono::seconds>(limits::kWebhookRetryBase * (1LL << std::min(attempts, 20)),
+                                       limits::kWebhookRetryMax);
+    return delay.count();
+}
+
+}  // namespace
+
+Notifier::Notifier(const Clock& clock, jobs::JobStore& jobs,
+                   std::optional<transport::PublisherSocket> publisher)
+    : clock_(clock), jobs_(jobs), publisher_(std::move(publisher)) {}
+
+Result<std::unique_ptr<Notifier>> Notifier::open(
+    const Clock& clock, jobs::JobStore& jobs, const std::vector<model::WebhookSettings>& webhooks,
+    std::optional<transport::PublisherSocket> publisher) {
+    std::unique_ptr<Notifier> out(new Notifier(clock, jobs, std::move(publisher)));
+    for (const model::WebhookSettings& settings : webhooks) {
+        EW_TRY(std::string secret,
+               read_secret_file(settings.secret_file, limits::kSecretFileBytesMax));
+        while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r'))
+            secret.pop_back();
+        if (secret.size() < limits::kWebhookSecretBytesMin)
+            return fail(ErrorCode::kInvalidArgument,
+                        settings.secret_file + ": expected a secret of at least " +
+                            std::to_string(limits::kWebhookSecretBytesMin) + " bytes");
+        out->webhooks_[settings.organization_id] = {settings, std::move(secret)};
+    }
+    return out;
+}
+
+Notifier::~Notifier() {
+    stopping_.store(true);
+    {
+        const std::lock_guard lock(mutex_);
+    }
+    stop_wish_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Notifier::start() {
+    thread_ = std::thread([this] { run(); });
+}
+
+void Notifier::run() {
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            if (stop_wish_.wait_for(lock, limits::kNoticeInterval,
+                                    [this] { return stopping_.load(); }))
+                return;
+        }
+        if (auto done = publish_fresh(); !done)
+            spdlog::warn("notices: {}", done.error().message);
+        if (auto done = deliver_due(); !done && !stopping_.load())
+            spdlog::warn("notices: {}", done.error().message);
+    }
+}
+
+Result<void> Notifier::publish_fresh() {
+    EW_TRY(const auto fresh, jobs_.unpublished_notices());
+    if (fresh.empty()) return {};
+    for (const model::Notice& notice : fresh) {
+        if (!publisher_) break;
+        std::string bytes;
+        json::to_msgpack(as_sent(notice), bytes);
+        publisher_->publish(notice.organization_id, bytes);
+    }
+    return jobs_.mark_published(fresh.back().sequence);
+}
+
+Result<void> Notifier::deliver_due() {
+    EW_TRY(const auto due, jobs_.due_notices());
+    // One that does not answer must not hold up the others for each of its notices.
+    std::set<std::string> silent;
+    for (const model::Notice& notice : due) {
+        if (stopping_.load()) return {};
+        const auto webhook = webhooks_.find(notice.organization_id);
+        if (webhook == webhooks_.end()) {
+            EW_CHECK(jobs_.mark_delivery(notice.sequence, jobs::JobStore::Delivery::kDone, "", 0));
+            continue;
+        }
+        if (silent.contains(notice.organization_id)) continue;
+        bool taken = false;
+        EW_CHECK(deliver(webhook->second, notice, taken));
+        if (!taken) silent.insert(notice.organization_id);
+    }
+    return {};
+}
+
+Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
+    const std::string body = as_sent(notice).dump();
+    fault_point("notice.before_send");
+    const WebhookAnswer answer =
+        send_webhook(client_, webhook.settings, webhook.secret, clock_.unix_us() / 1'000'000,
+                     notice.event_id, body);
+    fault_point("notice.sent");
+    if (stopping_.load()) return {};  // Cut off by us: that says nothing about the receiver.
+    taken = answer.outcome == WebhookOutcome::kTaken;
+    using Delivery = jobs::JobStore::Delivery;
+    const bool last = notice.attempts + 1 >= limits::kWebhookTriesMax;
+    const Delivery delivery = taken ? Delivery::kDone
+                              : answer.outcome == WebhookOutcome::kRefused || last
+                                  ? Delivery::kGivenUp
+                                  : Delivery::kRetry;
+    if (!taken) {
+        spdlog::warn("notice {} to the webhook of {}: {}{}", notice.sequence,
+                     notice.organization_id, answer.text,
+                     delivery == Delivery::kGivenUp ? "; given up" : "");
+    }
+    return jobs_.mark_delivery(notice.sequence, delivery, answer.text,
+                               retry_delay_us(notice.attempts));
+}
+
+}  // namespace export_worker::notices

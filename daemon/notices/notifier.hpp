@@ -1,0 +1,66 @@
+// Empties the outbox: every notice goes to the PUB socket once, in order of its number, and to its
+// organization's webhook until that takes it.
+//
+// Subscribers get two frames: the organization's id, and one msgpack map, the notice with its
+// `sequence`. A gap in the numbers is a message that was missed; jobs.notices has it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/http/http_client.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "daemon/model/webhook_settings.hpp"
+#include "protocol/transport/publisher_socket.hpp"
+
+namespace export_worker::notices {
+
+class Notifier {
+public:
+    // Reads every secret. `clock` and `jobs` outlive the notifier. Errors: those of the files;
+    // kInvalidArgument for a secret that is too short.
+    [[nodiscard]] static Result<std::unique_ptr<Notifier>> open(
+        const Clock& clock, jobs::JobStore& jobs,
+        const std::vector<model::WebhookSettings>& webhooks,
+        std::optional<transport::PublisherSocket> publisher);
+    ~Notifier();  // Ends a request in flight; what it was about is sent again at the next start.
+    Notifier(const Notifier&) = delete;
+    Notifier& operator=(const Notifier&) = delete;
+
+    // Starts the thread.
+    void start();
+
+private:
+    struct Webhook {
+        model::WebhookSettings settings;
+        std::string secret;
+    };
+    Notifier(const Clock& clock, jobs::JobStore& jobs,
+             std::optional<transport::PublisherSocket> publisher);
+
+    void run();
+    [[nodiscard]] Result<void> publish_fresh();
+    [[nodiscard]] Result<void> deliver_due();
+    [[nodiscard]] Result<void> deliver(const Webhook& webhook, const model::Notice& notice,
+                                       bool& taken);
+
+    const Clock& clock_;
+    jobs::JobStore& jobs_;
+    std::map<std::string, Webhook> webhooks_;  // By organization; fixed once open() returns.
+    std::optional<transport::PublisherSocket> publisher_;
+    std::atomic<bool> stopping_{false};
+    http::HttpClient client_{&stopping_};
+    std::mutex mutex_;
+    std::condition_variable stop_wish_;
+    std::thread thread_;
+};
+
+}  // namespace export_worker::notices

@@ -1,0 +1,89 @@
+// fsck, backup: long work the daemon does beside its socket.
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+#include <nlohmann/json.hpp>
+
+#include "exportctl/commands.hpp"
+#include "exportctl/control_client.hpp"
+#include "exportctl/output.hpp"
+
+namespace export_worker::exportctl {
+namespace {
+
+using nlohmann::json;
+using options::Arguments;
+
+// Begins `method` and waits for its end. `word`: what the progress counts ("files").
+int run_task(const Context& context, const char* method, const json& params, const char* word,
+             int (*end)(const Context&, const json&)) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    if (const auto begun = client->call(method, params); !begun) return complain(begun.error());
+    json state;
+    {
+        ProgressBar bar(context.json);
+        for (;;) {
+            auto answer = client->call("control.task", json::object());
+            if (!answer) return complain(answer.error());
+            state = std::move(*answer);
+            if (state["running"] == false) break;
+            const json& progress = state["progress"];
+            const bool counts = progress.contains(word) && progress[word].is_number();
+            bar.update(counts ? progress[word].get<std::int64_t>() : 0, 0, word);
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        }
+    }
+    if (state.contains("error"))
+        return complain(kExitRefused, state["error"]["message"].get<std::string>());
+    return end(context, state["result"]);
+}
+
+int show_fsck(const Context& context, const json& report) {
+    if (context.json) {
+        print_json(report);
+    } else {
+        std::vector<std::vector<std::string>> rows;
+        for (const json& finding : report["findings"]) {
+            rows.push_back({cell(finding["problem"]), cell(finding["key"]), cell(finding["detail"]),
+                            (finding["repaired"] == true ? "done: " : "") +
+                                cell(finding["repair"])});
+        }
+        if (!rows.empty()) print_table({"PROBLEM", "FILE", "WHAT IS WRONG", "REPAIR"}, rows);
+        std::printf("%s files checked, %s bytes read, %s problems, %s repaired, %s files of others "
+                    "left alone\n",
+                    cell(report["files"]).c_str(), cell(report["hashed_bytes"]).c_str(),
+                    cell(report["problems"]).c_str(), cell(report["repaired"]).c_str(),
+                    cell(report["foreign"]).c_str());
+        if (report["problems"] != report["repaired"])
+            std::printf("nothing was changed for the rest; exportctl fsck --apply repairs\n");
+    }
+    return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
+}
+
+}  // namespace
+
+int run_fsck(const Context& context, const Arguments& arguments) {
+    return run_task(context, "control.fsck",
+                    {{"apply", arguments.has("apply")}, {"hashes", !arguments.has("no-hashes")}},
+                    "files", show_fsck);
+}
+
+int run_backup(const Context& context, const Arguments& arguments) {
+    // The daemon has another working directory.
+    const std::string directory = std::filesystem::absolute(arguments.words[0]).string();
+    return run_task(context, "control.backup", {{"directory", directory}}, "file",
+                    [](const Context& of, const json& result) {
+                        if (of.json) {
+                            print_json(result);
+                        } else {
+                            std::printf("%s holds jobs.db, catalog.db and auth.db as they were "
+                                        "now\n",
+                                        cell(result["directory"]).c_str());
+                        }
+                        return int{kExitOk};
+                    });
+}
+
+}  // namespace export_worker::exportctl

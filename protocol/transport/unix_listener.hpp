@@ -1,0 +1,17 @@
+// A listening Unix socket for libzmq to serve, made here so that nobody's path is taken over and the
+// file's mode is what was asked for. Private to protocol/transport.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace export_worker::transport {
+
+// The directory is created 0750 when missing; a socket file a crash has left is replaced. Errors:
+// kFailedPrecondition when somebody listens there or the path is no socket, and those of the file
+// system.
+[[nodiscard]] Result<UniqueFd> listen_on(const std::string& path, unsigned socket_mode);
+
+}  // namespace export_worker::transport
