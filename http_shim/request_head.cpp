@@ -113,9 +113,10 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
                                              const std::vector<std::string>& hosts,
                                              RequestHead& head) {
     // At most once each: with two, a proxy may have looked at the other one.
-    constexpr std::array<std::string_view, 11> kSingle{
+    constexpr std::array<std::string_view, 12> kSingle{
         "host",     "content-length", "authorization", "cookie",       "x-organization-id", "range",
-        "if-range", "if-none-match",  "expect",        "x-request-id", "traceparent"};
+        "if-range", "if-none-match",  "expect",        "x-request-id", "traceparent",
+        "idempotency-key"};
     std::size_t count = 0;
     for (const auto& field : request) {
         if (++count > limits::kHttpHeaderFieldsMax)

@@ -99,6 +99,7 @@ class System:
         self.daemon = self.shim = None
         self.port = 0
         self.extra = ""
+        self.daemon_keys = ""  # More of [daemon].
         self.restarts = 0
 
     def secret(self, name, text):
@@ -122,7 +123,7 @@ class System:
         path.write_text(f"""
 [daemon]
 state_dir = {self.state}
-[http]
+{self.daemon_keys}[http]
 listen = 127.0.0.1:{self.port}
 [store.local]
 kind = local

@@ -1,0 +1,133 @@
+"""What callers and operators can do with jobs, end to end: idempotency, holds, organizations, events, retention, fsck, backup, a foreign worker."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+from functional.harness import SOURCE, System, SystemTest, wait_until
+
+
+class JobTest(SystemTest):
+    @classmethod
+    def prepare(cls, system):
+        system.import_generated(50)
+        cls.key = system.make_key()
+
+    def test_an_idempotency_key_over_http(self):
+        first = self.system.api("POST", "/api/products/export-async", self.key, {"format": "csv"}, Idempotency_Key="k-1")
+        again = self.system.api("POST", "/api/products/export-async", self.key, {"format": "csv"}, Idempotency_Key="k-1")
+        other = self.system.api("POST", "/api/products/export-async", self.key, {"format": "jsonl"}, Idempotency_Key="k-1")
+        self.assertEqual((first.status, again.status, other.status), (202, 202, 409))
+        self.assertEqual(first.json["job_id"], again.json["job_id"])
+        self.assertIn("idempotency_key", other.json["detail"])
+
+    def test_hold_release_and_the_organization(self):
+        self.system.ctl("organization", "set", "acme", "--hold")
+        job = self.system.ctl_json("export", "submit", "--organization", "acme")["job_id"]
+        self.assertTrue(self.system.ctl_json("job", "hold", job)["held"])
+        self.assertIn("held", self.system.ctl("organization", "list").stdout)
+        self.system.ctl("organization", "set", "acme", "--release", "--running-max", "1", "--weight", "3")
+        self.assertEqual(self.system.ctl_json("job", "show", job)["status"], "pending")
+        self.assertEqual(self.system.api("POST", f"/api/jobs/{job}/release", self.key).status, 200)
+        wait_until("the export", lambda: self.system.job_when(job, "completed"))
+        self.assertEqual(self.system.api("POST", f"/api/jobs/{job}/hold", self.key).status, 409)
+        events = self.system.api("GET", f"/api/jobs/{job}/events", self.key).json["items"]
+        self.assertEqual([e["kind"] for e in events], ["submitted", "held", "released", "claimed", "published"])
+        later = self.system.api("GET", f"/api/jobs/{job}/events?after=4", self.key).json["items"]
+        self.assertEqual([e["kind"] for e in later], ["published"])
+        self.system.ctl("organization", "set", "acme", "--running-max", "default")
+        self.assertEqual(self.system.ctl("organization", "set", "acme", "--weight", "0", check=False).returncode, 1)
+
+    def test_links_are_remembered(self):
+        job = self.system.export()["job_id"]
+        for _ in range(3):
+            link = self.system.mint(job, self.key).json
+        self.assertEqual(self.system.fetch(link["download_url"]).status, 200)
+        minted = wait_until("the event", lambda: [e for e in self.system.ctl_json("job", "events", job)["items"] if e["kind"] == "link_minted"])
+        self.assertEqual(minted[0]["count"], 3)
+        wire = self.system.wire()
+        forged = wire.call("downloads.report", {"target": "/exports/acme/x.csv?expires=9&filename=x&key=k1&sig=AAAA"})
+        self.assertEqual(forged["error"]["code"], "permission_denied")
+        wire.close()
+
+    def test_a_worker_in_python_uses_the_registry(self):
+        source = self.system.directory / "in.jsonl"
+        source.write_text("".join(json.dumps({"key": f"k{n}", "properties": {"name": f"n{n}"}}) + "\n" for n in range(250)) + "not json\n")
+        target = self.system.exports / "acme"
+        target.mkdir(parents=True, exist_ok=True)
+        env = {**os.environ, "EXPORT_WORKER_ENDPOINT": f"ipc://{self.system.state}/run/data.sock", "EXPORT_WORKER_KEY": self.key}
+        command = [sys.executable, str(SOURCE / "examples/worker/worker.py"), str(source), str(target), "request-1"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        job = self.system.ctl_json("job", "show", done.stdout.strip())
+        self.assertEqual((job["status"], job["processed_items"], job["failed_items"]), ("partial_success", 250, 1))
+        link = self.system.mint(job["job_id"], self.key)
+        self.assertEqual(link.status, 200, link.body)
+        self.assertTrue(self.system.fetch(link.json["download_url"]).body.startswith(b"key,name\r\nk0,n0\r\n"))
+        # The same request again finds the job it made, which has ended.
+        again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(again.returncode, 1)
+        self.assertEqual(again.stdout, done.stdout)
+        self.assertIn("already partial_success", again.stderr)
+
+
+class CareTest(unittest.TestCase):
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        self.system.extra = "[export]\nsweep_interval_s = 3600\norphan_grace_s = 1\n"
+        self.system.start()
+        self.system.import_generated(50)
+
+    def test_fsck_plans_and_repairs(self):
+        jobs = [self.system.export() for _ in range(4)]
+        paths = [pathlib.Path(j["metadata"]["file_url"].removeprefix("file://")) for j in jobs]
+        self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
+        paths[0].unlink()
+        paths[1].write_bytes(paths[1].read_bytes()[:-1])
+        data = bytearray(paths[2].read_bytes())
+        data[100] ^= 1
+        paths[2].write_bytes(data)
+        orphan = paths[3].with_name(jobs[3]["job_id"] + ".9.csv")
+        shutil.copyfile(paths[3], orphan)
+        os.utime(orphan, (1, 1))
+        (paths[3].parent / "notes.txt").write_text("of somebody else")
+        plan = self.system.ctl("--json", "fsck", check=False)
+        self.assertEqual(plan.returncode, 65)
+        report = json.loads(plan.stdout)
+        self.assertEqual(sorted(f["problem"] for f in report["findings"]), ["damaged", "damaged", "missing", "orphan"])
+        self.assertEqual((report["repaired"], report["foreign"]), (0, 1))
+        self.assertTrue(orphan.exists())
+        shown = self.system.ctl("fsck", check=False).stdout
+        self.assertIn("expected SHA-256", shown)
+        self.assertIn("fsck --apply repairs", shown)
+        repaired = self.system.ctl_json("fsck", "--apply")
+        self.assertEqual((repaired["problems"], repaired["repaired"]), (4, 4))
+        self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
+        self.assertEqual(sorted(p.name for p in self.system.files()), sorted([paths[3].name, "notes.txt"]))
+        key = self.system.make_key()
+        self.assertEqual([self.system.mint(j["job_id"], key).status for j in jobs], [410, 410, 410, 200])
+
+    def test_a_backup_made_under_load_can_be_started_from(self):
+        done = self.system.export()
+        target = self.system.directory / "backup"
+        self.system.ctl("backup", target)
+        self.system.export()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        shutil.rmtree(self.system.state / "plugins", ignore_errors=True)
+        for name in ("jobs.db", "catalog.db", "auth.db"):
+            for suffix in ("", "-wal", "-shm"):
+                (self.system.state / (name + suffix)).unlink(missing_ok=True)
+            shutil.copyfile(target / name, self.system.state / name)
+        self.system.start_daemon()
+        self.assertEqual([j["job_id"] for j in self.system.ctl_json("job", "list")["items"]], [done["job_id"]])
+        self.assertEqual(self.system.export()["processed_items"], 50)
+        refused = self.system.ctl("backup", "/proc/nowhere", check=False)
+        self.assertEqual(refused.returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
