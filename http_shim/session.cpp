@@ -306,6 +306,7 @@ void Session::report_download(const RequestHead& head) {
     message::Request request;
     request.id = id;
     request.method = "downloads.report";
+    request.deadline_ms = parts_.config.request_timeout_ms;
     request.params = params;
     parts_.link.call(id, message::encode_request(request),
                      std::chrono::milliseconds(parts_.config.request_timeout_ms),
