@@ -46,16 +46,17 @@ int show_fsck(const Context& context, const json& report) {
     } else {
         std::vector<std::vector<std::string>> rows;
         for (const json& finding : report["findings"]) {
-            rows.push_back({cell(finding["problem"]), cell(finding["key"]), cell(finding["detail"]),
-                            (finding["repaired"] == true ? "done: " : "") +
-                                cell(finding["repair"])});
+            rows.push_back(
+                {cell(finding["problem"]), cell(finding["key"]), cell(finding["detail"]),
+                 (finding["repaired"] == true ? "done: " : "") + cell(finding["repair"])});
         }
         if (!rows.empty()) print_table({"PROBLEM", "FILE", "WHAT IS WRONG", "REPAIR"}, rows);
-        std::printf("%s files checked, %s bytes read, %s problems, %s repaired, %s files of others "
-                    "left alone\n",
-                    cell(report["files"]).c_str(), cell(report["hashed_bytes"]).c_str(),
-                    cell(report["problems"]).c_str(), cell(report["repaired"]).c_str(),
-                    cell(report["foreign"]).c_str());
+        std::printf(
+            "%s files checked, %s bytes read, %s problems, %s repaired, %s files of others "
+            "left alone\n",
+            cell(report["files"]).c_str(), cell(report["hashed_bytes"]).c_str(),
+            cell(report["problems"]).c_str(), cell(report["repaired"]).c_str(),
+            cell(report["foreign"]).c_str());
         if (report["problems"] != report["repaired"])
             std::printf("nothing was changed for the rest; exportctl fsck --apply repairs\n");
     }
@@ -66,7 +67,7 @@ int show_fsck(const Context& context, const json& report) {
 
 int run_fsck(const Context& context, const Arguments& arguments) {
     return run_task(context, "control.fsck",
-                    {{"apply", arguments.has("apply")}, {"hashes", !arguments.has("no-hashes")}},
+                    {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}},
                     "files", show_fsck);
 }
 
@@ -78,9 +79,10 @@ int run_backup(const Context& context, const Arguments& arguments) {
                         if (of.json) {
                             print_json(result);
                         } else {
-                            std::printf("%s holds jobs.db, catalog.db and auth.db as they were "
-                                        "now\n",
-                                        cell(result["directory"]).c_str());
+                            std::printf(
+                                "%s holds jobs.db, catalog.db and auth.db as they were "
+                                "now\n",
+                                cell(result["directory"]).c_str());
                         }
                         return int{kExitOk};
                     });

@@ -36,18 +36,18 @@ MethodResult started(const Result<void>& begun) {
 MethodResult fsck(const ControlParts& parts, const json& params) {
     if (!parts.export_parts) return bad("fsck: this daemon runs no exports ([export] workers = 0)");
     exports::FsckOptions options;
-    options.apply = params.value("apply", false);
-    options.hashes = params.value("hashes", true);
+    options.apply = flag_of(params, "apply");
+    options.hashes = !flag_of(params, "no_hashes");
     options.orphan_grace = parts.orphan_grace;
     return started(parts.task.start(
-        "fsck", [of = *parts.export_parts, options](const std::atomic<bool>& stopping,
-                                                    const auto& progress) -> Result<json> {
+        "fsck",
+        [of = *parts.export_parts, options](const std::atomic<bool>& stopping,
+                                            const auto& progress) -> Result<json> {
             EW_TRY(const exports::FsckReport report,
-                   exports::check_exports(of, options, stopping,
-                                          [&](const exports::FsckReport& so_far) {
-                                              progress({{"files", so_far.files},
-                                                        {"problems", so_far.problems}});
-                                          }));
+                   exports::check_exports(
+                       of, options, stopping, [&](const exports::FsckReport& so_far) {
+                           progress({{"files", so_far.files}, {"problems", so_far.problems}});
+                       }));
             return report_json(report);
         }));
 }
@@ -61,8 +61,8 @@ MethodResult backup(const ControlParts& parts, const json& params) {
         [&jobs = parts.jobs, &catalog = parts.catalog, &keys = parts.keys, directory](
             const std::atomic<bool>&, const auto& progress) -> Result<json> {
             EW_CHECK(make_directories(directory, 0700));
-            // Jobs before products: a job never refers to a product that is not there, and the other
-            // way round nothing refers at all.
+            // Jobs before products: a job never refers to a product that is not there, and the
+            // other way round nothing refers at all.
             progress({{"file", "jobs.db"}});
             EW_CHECK(jobs.backup(directory + "/jobs.db"));
             progress({{"file", "catalog.db"}});

@@ -41,13 +41,16 @@ class JobTest(SystemTest):
         self.system.ctl("organization", "set", "acme", "--running-max", "default")
         self.assertEqual(self.system.ctl("organization", "set", "acme", "--weight", "0", check=False).returncode, 1)
 
-    def test_links_are_remembered(self):
+    def test_links_and_downloads_are_remembered(self):
         job = self.system.export()["job_id"]
         for _ in range(3):
             link = self.system.mint(job, self.key).json
         self.assertEqual(self.system.fetch(link["download_url"]).status, 200)
-        minted = wait_until("the event", lambda: [e for e in self.system.ctl_json("job", "events", job)["items"] if e["kind"] == "link_minted"])
-        self.assertEqual(minted[0]["count"], 3)
+        def events():
+            return {e["kind"]: e for e in self.system.ctl_json("job", "events", job)["items"]}
+        self.assertEqual(wait_until("the link", lambda: events().get("link_minted"))["count"], 3)
+        downloaded = wait_until("the download", lambda: events().get("downloaded"))
+        self.assertEqual((downloaded["count"], downloaded["actor"]), (1, "link of key k1"))
         wire = self.system.wire()
         forged = wire.call("downloads.report", {"target": "/exports/acme/x.csv?expires=9&filename=x&key=k1&sig=AAAA"})
         self.assertEqual(forged["error"]["code"], "permission_denied")
@@ -95,6 +98,11 @@ class CareTest(unittest.TestCase):
         shutil.copyfile(paths[3], orphan)
         os.utime(orphan, (1, 1))
         (paths[3].parent / "notes.txt").write_text("of somebody else")
+        # Whoever speaks to the socket without exportctl may send anything: it means no more than "no".
+        wire = self.system.control()
+        self.assertTrue(wire.call("control.fsck", {"apply": "yes", "no_hashes": 1})["ok"])
+        wait_until("that one to end", lambda: not wire.call("control.task")["result"]["running"])
+        wire.close()
         plan = self.system.ctl("--json", "fsck", check=False)
         self.assertEqual(plan.returncode, 65)
         report = json.loads(plan.stdout)
