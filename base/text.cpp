@@ -83,6 +83,17 @@ bool is_idempotency_key(std::string_view text) {
            !has_control_characters(text);
 }
 
+bool is_decimal(std::string_view text) {
+    const auto digits = [](std::string_view part) {
+        return !part.empty() &&
+               std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
+    };
+    if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
+    const std::size_t point = text.find('.');
+    return digits(text.substr(0, point)) &&
+           (point == std::string_view::npos || digits(text.substr(point + 1)));
+}
+
 std::optional<std::uint64_t> parse_unsigned(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -17,6 +17,8 @@ namespace export_worker {
 [[nodiscard]] bool is_organization_id(std::string_view text);
 // 1 to kIdempotencyKeyBytesMax of valid UTF-8 without control characters.
 [[nodiscard]] bool is_idempotency_key(std::string_view text);
+// Digits with at most one point between them, a sign in front allowed: "-5", "12.50".
+[[nodiscard]] bool is_decimal(std::string_view text);
 // Whole text, decimal, no sign, no leading blanks.
 [[nodiscard]] std::optional<std::uint64_t> parse_unsigned(std::string_view text);
 // For messages: at most `bytes_max` bytes, control characters and invalid UTF-8 as '?'.

@@ -114,9 +114,9 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
                                              RequestHead& head) {
     // At most once each: with two, a proxy may have looked at the other one.
     constexpr std::array<std::string_view, 12> kSingle{
-        "host",     "content-length", "authorization", "cookie",       "x-organization-id", "range",
-        "if-range", "if-none-match",  "expect",        "x-request-id", "traceparent",
-        "idempotency-key"};
+        "host",        "content-length", "authorization", "cookie", "x-organization-id",
+        "range",       "if-range",       "if-none-match", "expect", "x-request-id",
+        "traceparent", "idempotency-key"};
     std::size_t count = 0;
     for (const auto& field : request) {
         if (++count > limits::kHttpHeaderFieldsMax)

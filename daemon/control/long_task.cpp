@@ -15,8 +15,8 @@ Result<void> LongTask::start(const std::string& name, Work work) {
     {
         const std::lock_guard lock(mutex_);
         if (state_.is_object() && state_["running"] == true)
-            return fail(ErrorCode::kConflict, state_["name"].get<std::string>() +
-                                                  " still runs; wait until it has ended");
+            return fail(ErrorCode::kConflict,
+                        state_["name"].get<std::string>() + " still runs; wait until it has ended");
         state_ = {{"name", name}, {"running", true}, {"progress", json::object()}};
     }
     if (thread_.joinable()) thread_.join();

@@ -3,12 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <optional>
 #include <nlohmann/json.hpp>
 
-#include "base/crypto/random.hpp"
+#include "base/backoff.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -24,10 +23,6 @@ using jobs::ClaimedJob;
 using model::ExportSpec;
 using nlohmann::json;
 
-std::int64_t us_of(SteadyTime time) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-}
-
 // Tells the registry that we live, at most every kJobHeartbeatInterval: one call says that, says
 // how far we are, and brings back whether somebody asked to cancel.
 class Heart {
@@ -41,7 +36,7 @@ public:
         if (watch_.stopping.load(std::memory_order_relaxed))
             return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const SteadyTime now = parts_.clock->steady();
-        watch_.progressed_us.store(us_of(now), std::memory_order_relaxed);
+        watch_.progressed_at.store(now, std::memory_order_relaxed);
         if (now - began_ > parts_.policy.attempt_limit)
             return fail(ErrorCode::kDeadlineExceeded,
                         "the attempt took longer than the " +
@@ -290,14 +285,7 @@ Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
 }  // namespace
 
 std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt) {
-    const std::chrono::microseconds ceiling = std::min<std::chrono::microseconds>(
-        policy.retry_base * (std::int64_t{1} << std::clamp(attempt - 1, 0, 20)), policy.retry_max);
-    std::array<std::uint8_t, 4> random{};
-    crypto::fill_random(random);
-    const auto share = static_cast<double>(random[0] << 16U | random[1] << 8U | random[2]) /
-                       static_cast<double>(1U << 24U);
-    return std::chrono::microseconds(
-        static_cast<std::int64_t>(static_cast<double>(ceiling.count()) * share));
+    return full_jitter(policy.retry_base, policy.retry_max, attempt - 1);
 }
 
 std::string job_id_of(std::string_view key) {

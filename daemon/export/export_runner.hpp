@@ -38,16 +38,15 @@ struct ExportParts {
 // A run as the thread that watches it sees it.
 struct RunWatch {
     explicit RunWatch(const std::atomic<bool>& stop) : stopping(stop) {}
-    const std::atomic<bool>& stopping;           // The process stops.
-    std::atomic<std::int64_t> progressed_us{0};  // Steady clock, at the last sign of progress.
+    const std::atomic<bool>& stopping;        // The process stops.
+    std::atomic<SteadyTime> progressed_at{};  // The last sign of progress.
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
 // early, with the attempt given back, once `watch.stopping` is true. [worker-thread of export]
 void run_export(const ExportParts& parts, const jobs::ClaimedJob& job, RunWatch& watch);
 
-// Full jitter: anything from 0 to retry_base doubled with every attempt, at most retry_max. Source:
-// Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog).
+// Before the next attempt: full jitter between retry_base and retry_max (base/backoff.hpp).
 [[nodiscard]] std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt);
 
 // At start, before any worker: jobs of the dead process become pending again, and their unpublished

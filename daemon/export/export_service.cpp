@@ -3,9 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
-#include "base/crypto/sha256.hpp"
 #include "base/fault_point.hpp"
-#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/format/columns.hpp"
@@ -66,10 +64,7 @@ Result<bool> read_job_field(const std::string& name, const json& value, jobs::Ne
 // Takes the fields about the job out of `request`.
 Result<void> take_job_fields(json& request, jobs::NewJob& job) {
     if (!request.is_object()) return {};
-    json hashed = request;
-    hashed.erase("idempotency_key");
-    job.request_sha256 =
-        to_hex(crypto::sha256(hashed.dump(-1, ' ', false, json::error_handler_t::replace)));
+    job.request_sha256 = jobs::hash_of_request(request);
     for (auto field = request.begin(); field != request.end();) {
         EW_TRY(const bool taken, read_job_field(field.key(), field.value(), job));
         field = taken ? request.erase(field) : std::next(field);
@@ -79,9 +74,9 @@ Result<void> take_job_fields(json& request, jobs::NewJob& job) {
 
 }  // namespace
 
-Result<json> ExportService::with_template(std::string_view organization_id, const json& request) {
+Result<json> ExportService::with_template(std::string_view organization_id, json request) {
     if (!request.is_object() || !request.contains("template")) return request;
-    const json& name = request["template"];
+    const json name = request["template"];
     if (!name.is_string() || !is_template_name(name.get_ref<const std::string&>()))
         return fail(ErrorCode::kInvalidArgument, "template: expected the name of a template");
     const auto found = catalog_.find_template(organization_id, name.get_ref<const std::string&>());
@@ -91,9 +86,8 @@ Result<json> ExportService::with_template(std::string_view organization_id, cons
                                                      "'; templates.list shows what there is");
     if (!found) return fail(found.error());
     json merged = json::parse(found->body_json, nullptr, false);
-    for (const auto& item : request.items()) {
-        if (item.key() != "template") merged[item.key()] = item.value();
-    }
+    request.erase("template");
+    merged.update(request);
     return merged;
 }
 
@@ -119,7 +113,7 @@ Result<ExportService::Accepted> ExportService::submit(std::string_view organizat
     if (deadline_.count() > 0) job.deadline = deadline_;
     json asked = request;
     EW_CHECK(take_job_fields(asked, job));
-    EW_TRY(const json merged, with_template(organization_id, asked));
+    EW_TRY(const json merged, with_template(organization_id, std::move(asked)));
     EW_TRY(const model::ExportSpec spec, model::parse_export_spec(merged));
     if (!spec.columns.empty()) {
         EW_TRY(const std::vector<std::string> paths, catalog_.property_paths(organization_id));

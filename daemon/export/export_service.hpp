@@ -60,7 +60,7 @@ public:
 
 private:
     [[nodiscard]] Result<nlohmann::json> with_template(std::string_view organization_id,
-                                                       const nlohmann::json& request);
+                                                       nlohmann::json request);
 
     jobs::JobStore& jobs_;
     catalog::CatalogStore& catalog_;

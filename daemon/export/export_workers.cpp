@@ -9,15 +9,6 @@
 #include "base/thread_role.hpp"
 
 namespace export_worker::exports {
-namespace {
-
-std::int64_t steady_us(const Clock& clock) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(clock.steady().time_since_epoch())
-        .count();
-}
-
-}  // namespace
-
 void ExportWorkers::start(unsigned count) {
     for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
     for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
@@ -66,7 +57,7 @@ void ExportWorkers::run(Slot& slot) {
 }
 
 void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
-    slot.watch.progressed_us.store(steady_us(*parts_.clock));
+    slot.watch.progressed_at.store(parts_.clock->steady());
     {
         const std::lock_guard lock(slot.mutex);
         slot.job = job;
@@ -84,8 +75,7 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     std::optional<jobs::ClaimedJob> stalled;
     {
         const std::lock_guard lock(slot.mutex);
-        const auto silent =
-            std::chrono::microseconds(steady_us(*parts_.clock) - slot.watch.progressed_us.load());
+        const auto silent = parts_.clock->steady() - slot.watch.progressed_at.load();
         if (!slot.job || silent < upkeep_.stall_limit) return;
         stalled = std::move(slot.job);
         slot.job.reset();

@@ -51,7 +51,10 @@ private:
         if (facts && !facts->sha256.empty())
             report_.hashed_bytes += static_cast<std::int64_t>(facts->bytes);
         if (problem.empty()) return {};
-        FsckFinding finding{problem, file.key, file.job_id, detail,
+        FsckFinding finding{problem,
+                            file.key,
+                            file.job_id,
+                            detail,
                             "withdraw it: no link is minted any more, and the file is deleted",
                             false};
         if (options_.apply) {
@@ -67,8 +70,9 @@ private:
         EW_TRY(const auto files, parts_.jobs->unpublished_files());
         for (const jobs::UnpublishedFile& file : files) {
             EW_CHECK(go_on());
-            FsckFinding finding{"unpublished", file.key, file.lease.job_id,
-                                "an attempt has ended without publishing it", "delete it", false};
+            FsckFinding finding{"unpublished",     file.key,
+                                file.lease.job_id, "an attempt has ended without publishing it",
+                                "delete it",       false};
             if (options_.apply) {
                 EW_CHECK(drop(file.key));
                 finding.repaired = true;
@@ -94,8 +98,8 @@ private:
                 return {};
             }
             if (file.modified_unix_s >= old_unix_s) return {};
-            FsckFinding finding{"orphan", file.key, job_id, "no job points to it", "delete it",
-                                false};
+            FsckFinding finding{"orphan",    file.key, job_id, "no job points to it",
+                                "delete it", false};
             if (options_.apply) {
                 EW_TRY(const bool existed, parts_.files->remove(file.key));
                 finding.repaired = existed;

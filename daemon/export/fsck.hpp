@@ -31,9 +31,9 @@ struct FsckOptions {
 };
 
 struct FsckReport {
-    std::int64_t files = 0;        // Published ones that were looked at.
+    std::int64_t files = 0;  // Published ones that were looked at.
     std::int64_t hashed_bytes = 0;
-    std::int64_t foreign = 0;      // Files of no job this registry knows: left alone.
+    std::int64_t foreign = 0;  // Files of no job this registry knows: left alone.
     std::int64_t problems = 0;
     std::int64_t repaired = 0;
     std::vector<FsckFinding> findings;  // The first kFsckFindingsMax.

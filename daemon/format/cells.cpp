@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/clock.hpp"
+#include "base/text.hpp"
 
 namespace export_worker::format {
 namespace {
@@ -165,15 +166,6 @@ Cell CellMaker::formatted(const Column& column, Cell cell) {
             return {Kind::kJson, cell.raw, cell.raw, false};
     }
     return cell;
-}
-
-bool is_decimal(std::string_view text) {
-    if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
-    const std::size_t point = std::min(text.find('.'), text.size());
-    const std::string_view whole = text.substr(0, point);
-    const std::string_view rest = text.substr(std::min(point + 1, text.size()));
-    if (whole.empty() || !std::ranges::all_of(whole, is_digit)) return false;
-    return point == text.size() || (!rest.empty() && std::ranges::all_of(rest, is_digit));
 }
 
 std::string round_decimal(std::string_view text, int decimals) {

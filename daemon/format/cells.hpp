@@ -44,8 +44,6 @@ private:
 // The value a property has in this row.
 [[nodiscard]] const Value& property_of(std::size_t slot, const Row& row);
 
-// Digits with at most one point, a sign in front allowed: "-5", "12.50".
-[[nodiscard]] bool is_decimal(std::string_view text);
 // `text` of is_decimal() with exactly `decimals` digits behind the point, halves away from zero.
 [[nodiscard]] std::string round_decimal(std::string_view text, int decimals);
 // Would a spreadsheet run this text? It begins with = + - @, one of their full-width forms, a tab,

@@ -1,19 +1,16 @@
 #include "daemon/http/backoff.hpp"
 
 #include <algorithm>
-#include <random>
 #include <thread>
 
+#include "base/backoff.hpp"
 #include "base/limits.hpp"
 
 namespace export_worker::http {
 
 std::chrono::milliseconds backoff_of(int failures) {
-    thread_local std::minstd_rand random(std::random_device{}());
-    const auto ceiling =
-        std::min(limits::kHttpBackoffBase * (1 << std::min(failures, 16)), limits::kHttpBackoffMax);
-    std::uniform_int_distribution<std::int64_t> pick(0, ceiling.count());
-    return std::chrono::milliseconds(pick(random));
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        full_jitter(limits::kHttpBackoffBase, limits::kHttpBackoffMax, failures));
 }
 
 bool wait_backoff(int failures, const std::atomic<bool>* stopping) {

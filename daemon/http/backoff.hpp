@@ -6,8 +6,7 @@
 
 namespace export_worker::http {
 
-// Full jitter: anything from 0 to kHttpBackoffBase doubled `failures` times, at most
-// kHttpBackoffMax. Source: Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog).
+// Full jitter between kHttpBackoffBase and kHttpBackoffMax (base/backoff.hpp).
 [[nodiscard]] std::chrono::milliseconds backoff_of(int failures);
 
 // Sleeps that long; false as soon as `stopping` (which may be null) is set.

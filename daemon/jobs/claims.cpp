@@ -87,4 +87,41 @@ Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPo
     return std::optional(std::move(job));
 }
 
+Result<void> set_organization(Connection& connection, const OrganizationPolicy& policy) {
+    const std::optional<std::int64_t> running_max = policy.running_max;
+    return connection
+        .statement(
+            "INSERT INTO organization (organization_id, running_max, weight, held) VALUES "
+            "(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET running_max = ?2, weight = ?3, held "
+            "= ?4")
+        .bind(policy.organization_id, running_max, policy.weight, policy.held ? 1 : 0)
+        .run();
+}
+
+Result<std::vector<OrganizationState>> organization_states(Connection& connection) {
+    std::vector<OrganizationState> out;
+    Statement rows = connection.statement(
+        "SELECT organization_id, running_max, coalesce(weight, 1), coalesce(held, 0), "
+        "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
+        "AND status = 'pending' AND runner = 'daemon'), "
+        "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
+        "AND status = 'in_progress' AND runner = 'daemon') "
+        "FROM (SELECT organization_id FROM organization UNION SELECT organization_id "
+        "FROM job WHERE status IN ('pending', 'in_progress')) AS every "
+        "LEFT JOIN organization USING (organization_id) ORDER BY organization_id");
+    for (;;) {
+        EW_TRY(const bool more, rows.step());
+        if (!more) return out;
+        OrganizationState state;
+        state.policy.organization_id = rows.string(0);
+        if (const auto limit = rows.optional_integer(1))
+            state.policy.running_max = static_cast<int>(*limit);
+        state.policy.weight = static_cast<int>(rows.integer(2));
+        state.policy.held = rows.integer(3) != 0;
+        state.pending = rows.integer(4);
+        state.running = rows.integer(5);
+        out.push_back(std::move(state));
+    }
+}
+
 }  // namespace export_worker::jobs

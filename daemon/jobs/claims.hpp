@@ -1,4 +1,4 @@
-// Which job is next. Private to daemon/jobs.
+// Which job is next, and what each organization may have of the workers. Private to daemon/jobs.
 //
 // Between organizations: start-time fair queueing (Goyal, Vin, Cheng 1996). Every claim moves the
 // organization's virtual time on by kTurn / weight, from where it was or from where the queue as a
@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "daemon/jobs/job_rows.hpp"
@@ -20,5 +21,11 @@ namespace export_worker::jobs {
                                                            const JobPolicy& policy,
                                                            std::string_view instance_id,
                                                            const Now& now);
+
+// As JobStore has them.
+[[nodiscard]] Result<void> set_organization(sqlite::Connection& connection,
+                                            const OrganizationPolicy& policy);
+[[nodiscard]] Result<std::vector<OrganizationState>> organization_states(
+    sqlite::Connection& connection);
 
 }  // namespace export_worker::jobs

@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
 #include "base/crypto/uuid.hpp"
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 
 namespace export_worker::jobs {
@@ -82,6 +84,33 @@ JobEntry entry_from_json(std::string_view text) {
     return entry;
 }
 
+std::string text_member(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+Result<json> parse_metadata(const std::string& text) {
+    if (text.size() > limits::kJobMetadataBytesMax) {
+        return fail(ErrorCode::kInvalidArgument, "metadata: expected at most " +
+                                                     std::to_string(limits::kJobMetadataBytesMax) +
+                                                     " bytes");
+    }
+    json object = json::parse(text, nullptr, false);
+    if (!object.is_object())
+        return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
+    if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
+        return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
+                                                     std::to_string(limits::kFileUrlBytesMax) +
+                                                     " bytes");
+    }
+    return object;
+}
+
+std::string hash_of_request(json request) {
+    request.erase("idempotency_key");
+    return to_hex(crypto::sha256(request.dump(-1, ' ', false, json::error_handler_t::replace)));
+}
+
 tl::unexpected<Error> not_found() {
     return fail(ErrorCode::kNotFound, "Job not found");
 }
@@ -124,8 +153,7 @@ Result<void> append_entry(Connection& connection, std::string_view job_id, const
 }
 
 Result<void> append_event(Connection& connection, const NewEvent& event, const Now& now) {
-    const auto merge_us =
-        std::chrono::duration_cast<std::chrono::microseconds>(limits::kJobEventMerge).count();
+    const std::int64_t merge_us = us_of(limits::kJobEventMerge);
     EW_CHECK(connection
                  .statement(
                      "UPDATE job_event SET count = count + ?5, at_us = ?4 WHERE job_id = ?1 AND "
@@ -175,9 +203,8 @@ Result<void> append_notice(Connection& connection, const Job& job, const char* t
         .run();
 }
 
-Result<void> note_end(Connection& connection, std::string_view job_id, std::string_view actor,
+Result<void> note_end(Connection& connection, const Job& job, std::string_view actor,
                       const Now& now) {
-    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
     const bool failed = job.status == JobStatus::kFailed;
     const bool cancelled = job.status == JobStatus::kCancelled;
     EW_CHECK(append_event(connection,
@@ -192,6 +219,12 @@ Result<void> note_end(Connection& connection, std::string_view job_id, std::stri
                          : cancelled ? "job.cancelled"
                                      : "job.completed",
                          now);
+}
+
+Result<void> note_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
+                         const Now& now) {
+    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+    return note_end(connection, job, actor, now);
 }
 
 }  // namespace export_worker::jobs

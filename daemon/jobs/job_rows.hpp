@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
 #include "daemon/jobs/job_store.hpp"
@@ -25,6 +26,11 @@ namespace export_worker::jobs {
 [[nodiscard]] std::string entry_to_json(const model::JobEntry& entry);
 [[nodiscard]] model::JobEntry entry_from_json(std::string_view text);
 
+// The text under `key`, or nothing when it is absent or no text.
+[[nodiscard]] std::string text_member(const nlohmann::json& object, const char* key);
+// Errors: kInvalidArgument for what is no object or over its limits.
+[[nodiscard]] Result<nlohmann::json> parse_metadata(const std::string& text);
+
 // The job with its errors and warnings. kNotFound for unknown ones and those outside the scope
 // alike.
 [[nodiscard]] Result<model::Job> load(sqlite::Connection& connection,
@@ -33,6 +39,10 @@ namespace export_worker::jobs {
 
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
+
+[[nodiscard]] inline std::int64_t us_of(std::chrono::microseconds length) {
+    return length.count();
+}
 
 // When something is written, on both clocks: `wall_us` for people, `us` for lengths of time.
 struct Now {
@@ -47,8 +57,10 @@ struct Now {
                                         const Now& now);
 // Of a job that has just ended: the event, and the notice for the outside. Call it in the
 // transaction that ends the job.
-[[nodiscard]] Result<void> note_end(sqlite::Connection& connection, std::string_view job_id,
+[[nodiscard]] Result<void> note_end(sqlite::Connection& connection, const model::Job& job,
                                     std::string_view actor, const Now& now);
+[[nodiscard]] Result<void> note_end_of(sqlite::Connection& connection, std::string_view job_id,
+                                       std::string_view actor, const Now& now);
 // The same for any type of notice.
 [[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
                                          const char* type, const Now& now);

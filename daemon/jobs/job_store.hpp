@@ -26,6 +26,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/limits.hpp"
 #include "base/result.hpp"
@@ -62,6 +63,9 @@ struct NewJob {
     std::string idempotency_key;  // Empty: none.
     std::string request_sha256;   // Hash of the request, for that.
 };
+
+// For NewJob::request_sha256: what a request asks for, whatever key it carries.
+[[nodiscard]] std::string hash_of_request(nlohmann::json request);
 
 struct CreatedJob {
     model::Job job;

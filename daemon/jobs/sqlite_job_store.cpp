@@ -13,6 +13,8 @@
 #include "daemon/jobs/claims.hpp"
 #include "daemon/jobs/job_rows.hpp"
 #include "daemon/jobs/job_schema.hpp"
+#include "daemon/jobs/outbox.hpp"
+#include "daemon/jobs/reports.hpp"
 #include "daemon/jobs/upkeep.hpp"
 #include "daemon/sqlite/database.hpp"
 
@@ -28,22 +30,6 @@ using model::OrganizationScope;
 using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
-
-// The text under `key`, or nothing when it is absent or no text.
-std::string text_member(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::int64_t us_of(std::chrono::seconds seconds) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(seconds).count();
-}
-
-model::Notice read_notice(const Statement& row) {
-    return {row.integer(0), row.string(1), row.string(2),  row.string(3),
-            row.string(4),  row.string(5), row.integer(6), static_cast<int>(row.integer(7))};
-}
-#define EW_NOTICE_COLUMNS "sequence, event_id, organization_id, job_id, type, body, at_us, attempts"
 
 class SqliteJobStore final : public JobStore {
 public:
@@ -200,7 +186,7 @@ public:
                 EW_CHECK(append_event(
                     connection, {job.job_id, "cancel_requested", std::string(actor), "", 1}, at));
             } else {
-                EW_CHECK(note_end(connection, job_id, actor, at));
+                EW_CHECK(note_end_of(connection, job_id, actor, at));
             }
             return load(connection, scope, job_id);
         });
@@ -246,8 +232,9 @@ public:
             return fail(ErrorCode::kInvalidArgument,
                         "mark_completed and mark_failed: expected at most one of them");
         }
+        const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
-            EW_TRY(Job job, load(connection, scope, job_id));
+            EW_TRY(const Job job, load(connection, scope, job_id));
             if (job.runner != JobRunner::kExternal) {
                 return fail(ErrorCode::kConflict, "The job is run by the daemon itself");
             }
@@ -255,7 +242,7 @@ public:
                 return fail(ErrorCode::kConflict,
                             "The job is already " + std::string(model::to_string(job.status)));
             }
-            EW_CHECK(apply(connection, job, report, actor));
+            EW_CHECK(apply_report(connection, job, report, actor, at));
             return load(connection, scope, job_id);
         });
     }
@@ -293,45 +280,13 @@ public:
     }
 
     Result<void> set_organization(const OrganizationPolicy& policy) override {
-        return database_->write([&](Connection& connection) {
-            return connection
-                .statement(
-                    "INSERT INTO organization (organization_id, running_max, weight, held) "
-                    "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET running_max = ?2, "
-                    "weight = ?3, held = ?4")
-                .bind(policy.organization_id, as_integer(policy.running_max), policy.weight,
-                      policy.held ? 1 : 0)
-                .run();
-        });
+        return database_->write(
+            [&](Connection& connection) { return jobs::set_organization(connection, policy); });
     }
 
     Result<std::vector<OrganizationState>> organizations() override {
         return database_->read(
-            [&](Connection& connection) -> Result<std::vector<OrganizationState>> {
-                std::vector<OrganizationState> out;
-                Statement rows = connection.statement(
-                    "SELECT organization_id, running_max, coalesce(weight, 1), coalesce(held, 0), "
-                    "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
-                    "AND status = 'pending' AND runner = 'daemon'), "
-                    "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
-                    "AND status = 'in_progress' AND runner = 'daemon') "
-                    "FROM (SELECT organization_id FROM organization UNION SELECT organization_id "
-                    "FROM job WHERE status IN ('pending', 'in_progress')) AS every "
-                    "LEFT JOIN organization USING (organization_id) ORDER BY organization_id");
-                for (;;) {
-                    EW_TRY(const bool more, rows.step());
-                    if (!more) return out;
-                    OrganizationState state;
-                    state.policy.organization_id = rows.string(0);
-                    if (const auto limit = rows.optional_integer(1))
-                        state.policy.running_max = static_cast<int>(*limit);
-                    state.policy.weight = static_cast<int>(rows.integer(2));
-                    state.policy.held = rows.integer(3) != 0;
-                    state.pending = rows.integer(4);
-                    state.running = rows.integer(5);
-                    out.push_back(std::move(state));
-                }
-            });
+            [](Connection& connection) { return organization_states(connection); });
     }
 
     Result<std::optional<ClaimedJob>> claim() override {
@@ -418,7 +373,7 @@ public:
                          .run());
             if (connection.changes() == 0)
                 return fail(ErrorCode::kInternal, "the file was never announced");
-            return note_end(connection, lease.job_id, instance_id_, at);
+            return note_end_of(connection, lease.job_id, instance_id_, at);
         });
     }
 
@@ -477,7 +432,7 @@ public:
                     .bind(lease.job_id, lease.epoch, at.wall_us)
                     .run());
             if (connection.changes() == 0) return fenced(lease);
-            return note_end(connection, lease.job_id, instance_id_, at);
+            return note_end_of(connection, lease.job_id, instance_id_, at);
         });
     }
 
@@ -531,63 +486,34 @@ public:
     }
 
     Result<std::vector<model::Notice>> unpublished_notices() override {
-        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
-            Statement rows =
-                connection.statement("SELECT " EW_NOTICE_COLUMNS
-                                     " FROM notice WHERE published = 0 ORDER BY sequence LIMIT ?1");
-            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage));
-            return all_notices(rows);
-        });
+        return database_->read(
+            [](Connection& connection) { return jobs::unpublished_notices(connection); });
     }
 
     Result<void> mark_published(std::int64_t last_sequence) override {
         return database_->write([&](Connection& connection) {
-            return connection
-                .statement("UPDATE notice SET published = 1 WHERE published = 0 AND sequence <= ?1")
-                .bind(last_sequence)
-                .run();
+            return jobs::mark_published(connection, last_sequence);
         });
     }
 
     Result<std::vector<model::Notice>> due_notices() override {
-        const std::int64_t now_us = now().us;
-        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
-            Statement rows = connection.statement(
-                "SELECT " EW_NOTICE_COLUMNS
-                " FROM notice WHERE delivery = 'pending' AND due_us <= ?2 ORDER BY due_us, "
-                "sequence LIMIT ?1");
-            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), now_us);
-            return all_notices(rows);
-        });
+        const Now at = now();
+        return database_->read(
+            [&](Connection& connection) { return jobs::due_notices(connection, at); });
     }
 
     Result<void> mark_delivery(std::int64_t sequence, Delivery delivery, std::string_view answer,
                                std::int64_t delay_us) override {
         const std::int64_t due_us = now().us + delay_us;
-        const char* state = delivery == Delivery::kDone    ? "done"
-                            : delivery == Delivery::kRetry ? "pending"
-                                                           : "given_up";
         return database_->write([&](Connection& connection) {
-            return connection
-                .statement(
-                    "UPDATE notice SET delivery = ?2, answer = ?3, due_us = ?4, attempts = "
-                    "attempts + 1 WHERE sequence = ?1")
-                .bind(sequence, state, utf8_prefix(answer, limits::kJobTextBytesMax), due_us)
-                .run();
+            return jobs::mark_delivery(connection, sequence, delivery, answer, due_us);
         });
     }
 
     Result<std::vector<model::Notice>> notices(const OrganizationScope& scope,
                                                std::int64_t after) override {
-        return database_->read([&](Connection& connection) -> Result<std::vector<model::Notice>> {
-            Statement rows = connection.statement(
-                "SELECT " EW_NOTICE_COLUMNS
-                " FROM notice WHERE sequence > ?2 AND (?3 IS NULL OR organization_id = ?3) ORDER "
-                "BY sequence LIMIT ?1");
-            rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), after,
-                      scope.organization_id());
-            return all_notices(rows);
-        });
+        return database_->read(
+            [&](Connection& connection) { return notices_after(connection, scope, after); });
     }
 
     Result<void> backup(const std::string& path) override { return database_->backup(path); }
@@ -667,10 +593,6 @@ private:
         return at.wall_us - (at.us - us);
     }
 
-    static std::optional<std::int64_t> as_integer(const std::optional<int>& value) {
-        return value ? std::optional<std::int64_t>(*value) : std::nullopt;
-    }
-
     // A write that came too late changes nothing; how often that happens is a metric.
     tl::unexpected<Error> fenced(const Lease& lease) {
         fenced_.fetch_add(1);
@@ -725,33 +647,7 @@ private:
                                    const Now& at) {
         EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
         if (!model::is_final(job.status)) return {};
-        return note_end(connection, job_id, instance_id_, at);
-    }
-
-    static Result<std::vector<model::Notice>> all_notices(Statement& rows) {
-        std::vector<model::Notice> out;
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back(read_notice(rows));
-        }
-    }
-
-    static Result<json> parse_metadata(const std::string& text) {
-        if (text.size() > limits::kJobMetadataBytesMax) {
-            return fail(ErrorCode::kInvalidArgument,
-                        "metadata: expected at most " +
-                            std::to_string(limits::kJobMetadataBytesMax) + " bytes");
-        }
-        json object = json::parse(text, nullptr, false);
-        if (!object.is_object())
-            return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
-        if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
-            return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
-                                                         std::to_string(limits::kFileUrlBytesMax) +
-                                                         " bytes");
-        }
-        return object;
+        return note_end(connection, job, instance_id_, at);
     }
 
     Result<void> why_not_mine(Connection& connection, const Lease& lease) {
@@ -761,60 +657,6 @@ private:
         EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
         if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
         return fenced(lease);
-    }
-
-    Result<void> apply(Connection& connection, Job& job, const ProgressReport& report,
-                       std::string_view actor) {
-        const Now at = now();
-        json metadata = json::parse(job.metadata_json, nullptr, false);
-        if (!report.metadata_patch_json.empty()) {
-            EW_TRY(const json patch, parse_metadata(report.metadata_patch_json));
-            metadata.merge_patch(patch);
-        }
-        const std::string metadata_text =
-            metadata.dump(-1, ' ', false, json::error_handler_t::replace);
-        EW_CHECK(parse_metadata(metadata_text));
-        if (report.error)
-            EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));
-        if (report.warning)
-            EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning, at));
-        const std::int64_t failed = job.failed_items + (report.error ? 1 : 0);
-        const std::int64_t warned = job.warned_items + (report.warning ? 1 : 0);
-        JobStatus status = job.status;
-        if (report.mark_started && status == JobStatus::kPending) status = JobStatus::kInProgress;
-        if (report.mark_failed) status = JobStatus::kFailed;
-        if (report.mark_completed) {
-            status = failed > 0   ? JobStatus::kPartialSuccess
-                     : warned > 0 ? JobStatus::kCompletedWithWarnings
-                                  : JobStatus::kCompleted;
-        }
-        const bool started = job.started_us.has_value() || status != JobStatus::kPending;
-        const bool finished = model::is_final(status);
-        EW_CHECK(
-            connection
-                .statement(
-                    "UPDATE job SET status = ?2, processed_items = ?3, total_items = ?4, stage = "
-                    "?5, "
-                    "seen_us = ?16, "
-                    "message = ?6, "
-                    "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, "
-                    "failed_items = "
-                    "?11, "
-                    "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "
-                    "completed_us = iif(?15, ?14, NULL) WHERE job_id = ?1")
-                .bind(job.job_id, model::to_string(status),
-                      report.processed_items.value_or(job.processed_items),
-                      report.total_items.value_or(job.total_items),
-                      report.stage.value_or(job.stage), report.message.value_or(job.message),
-                      metadata_text, text_member(metadata, "file_url"),
-                      text_member(metadata, "filename"),
-                      report.mark_failed.value_or(job.error_message), failed, warned,
-                      started ? 1 : 0, at.wall_us, finished ? 1 : 0, at.us)
-                .run());
-        if (finished) return note_end(connection, job.job_id, actor, at);
-        if (job.status == JobStatus::kPending && status == JobStatus::kInProgress)
-            return append_event(connection, {job.job_id, "started", std::string(actor), "", 1}, at);
-        return {};
     }
 
     std::unique_ptr<sqlite::Database> database_;

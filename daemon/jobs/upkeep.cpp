@@ -11,13 +11,13 @@ namespace {
 using sqlite::Connection;
 using sqlite::Statement;
 
-std::int64_t us_of(std::chrono::seconds seconds) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(seconds).count();
-}
-
 // The first column of all rows.
-Result<std::vector<std::string>> texts_of(Statement& rows) {
+template <typename... Values>
+Result<std::vector<std::string>> select_texts(Connection& connection, const char* sql,
+                                              const Values&... values) {
     std::vector<std::string> out;
+    Statement rows = connection.statement(sql);
+    rows.bind(values...);
     for (;;) {
         EW_TRY(const bool more, rows.step());
         if (!more) return out;
@@ -32,19 +32,17 @@ Result<void> fail_job(Connection& connection, std::string_view job_id, std::stri
                             "error_message = ?3 WHERE job_id = ?1")
                  .bind(job_id, now.wall_us, why)
                  .run());
-    return note_end(connection, job_id, actor, now);
+    return note_end_of(connection, job_id, actor, now);
 }
 
 // Somebody else's jobs say by themselves how long they may be silent.
 Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, const Now& now) {
-    std::vector<std::string> silent;
-    {
-        Statement rows = connection.statement(
-            "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
-            "seen_us + silence_us < ?1");
-        rows.bind(now.us);
-        EW_TRY(silent, texts_of(rows));
-    }
+    EW_TRY(const std::vector<std::string> silent,
+           select_texts(
+               connection,
+               "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
+               "seen_us + silence_us < ?1",
+               now.us));
     for (const std::string& job_id : silent) {
         EW_CHECK(fail_job(connection, job_id,
                           "its worker has not reported for longer than the job allows", actor,
@@ -57,14 +55,13 @@ Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, 
 
 Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instance_id,
                                 const Now& now) {
-    std::vector<std::string> orphaned;
-    {
-        Statement rows = connection.statement(
+    EW_TRY(
+        const std::vector<std::string> orphaned,
+        select_texts(
+            connection,
             "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND owner "
-            "<> ?1");
-        rows.bind(instance_id);
-        EW_TRY(orphaned, texts_of(rows));
-    }
+            "<> ?1",
+            instance_id));
     for (const std::string& job_id : orphaned) {
         // The attempt is given back: the job did not fail, its process died. Too many deaths and it
         // is the job.
@@ -83,7 +80,7 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
                 .run());
         EW_TRY(const model::Job job, load(connection, model::OrganizationScope::every(), job_id));
         if (model::is_final(job.status)) {
-            EW_CHECK(note_end(connection, job_id, instance_id, now));
+            EW_CHECK(note_end(connection, job, instance_id, now));
         } else {
             EW_CHECK(append_event(connection, {job_id, "rescued", std::string(instance_id), "", 1},
                                   now));
@@ -94,14 +91,12 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
 
 Result<std::size_t> enforce_limits(Connection& connection, std::string_view instance_id,
                                    const Now& now) {
-    std::vector<std::string> late;
-    {
-        Statement rows = connection.statement(
-            "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
-            "'in_progress') AND deadline_us <= ?1");
-        rows.bind(now.us);
-        EW_TRY(late, texts_of(rows));
-    }
+    EW_TRY(const std::vector<std::string> late,
+           select_texts(
+               connection,
+               "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
+               "'in_progress') AND deadline_us <= ?1",
+               now.us));
     for (const std::string& job_id : late)
         EW_CHECK(fail_job(connection, job_id, "its deadline has passed", instance_id, now));
     EW_TRY(const std::size_t silent, fail_silent(connection, instance_id, now));
@@ -135,14 +130,12 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
 
 Result<std::size_t> expire_files(Connection& connection, std::string_view instance_id,
                                  std::chrono::seconds age, const Now& now) {
-    std::vector<std::string> keys;
-    {
-        Statement rows = connection.statement(
-            "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
-            "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2");
-        rows.bind(now.wall_us - us_of(age), static_cast<std::int64_t>(limits::kRetentionBatch));
-        EW_TRY(keys, texts_of(rows));
-    }
+    EW_TRY(const std::vector<std::string> keys,
+           select_texts(
+               connection,
+               "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
+               "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2",
+               now.wall_us - us_of(age), static_cast<std::int64_t>(limits::kRetentionBatch)));
     for (const std::string& key : keys) {
         EW_CHECK(withdraw_file(connection, key, "expired", instance_id,
                                "older than the daemon keeps files", now));

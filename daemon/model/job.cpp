@@ -1,6 +1,7 @@
 #include "daemon/model/job.hpp"
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 namespace export_worker::model {
 namespace {
@@ -32,6 +33,13 @@ std::optional<JobPriority> parse_job_priority(std::string_view text) {
         if (kPriorityNames[index] == text) return static_cast<JobPriority>(index);
     }
     return std::nullopt;
+}
+
+nlohmann::json to_json(const Notice& notice) {
+    nlohmann::json out = nlohmann::json::parse(notice.body_json, nullptr, false);
+    if (!out.is_object()) out = nlohmann::json::object();
+    out["sequence"] = notice.sequence;
+    return out;
 }
 
 bool is_final(JobStatus status) {

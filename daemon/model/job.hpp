@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include <nlohmann/json_fwd.hpp>
 
 namespace export_worker::model {
 
@@ -116,6 +117,9 @@ struct Notice {
     std::int64_t at_us = 0;
     int attempts = 0;
 };
+
+// The notice as subscribers, webhooks and jobs.notices have it: its body, and the sequence.
+[[nodiscard]] nlohmann::json to_json(const Notice& notice);
 
 // The right to run a job: every write of a worker carries it, and fails once the job has a higher
 // epoch.

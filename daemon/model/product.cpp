@@ -125,17 +125,11 @@ struct NumberText : json::json_sax_t {
     }
 };
 
-// Digits with at most one point between them, at most 20 before and 10 behind it.
+// No sign, at most 20 digits before the point and 10 behind it.
 bool is_amount(std::string_view text) {
+    if (!is_decimal(text) || text.front() == '-' || text.front() == '+') return false;
     const std::size_t point = std::min(text.find('.'), text.size());
-    const std::string_view whole = text.substr(0, point);
-    const std::string_view rest = text.substr(std::min(point + 1, text.size()));
-    const auto digits = [](std::string_view part) {
-        return std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
-    };
-    if (whole.empty() || whole.size() > 20 || rest.size() > 10 || !digits(whole) || !digits(rest))
-        return false;
-    return point == text.size() || !rest.empty();
+    return point <= 20 && text.size() <= point + 1 + 10;
 }
 
 Result<std::int64_t> time_of(const json& object, const char* name, std::int64_t absent) {

@@ -16,17 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-json as_sent(const model::Notice& notice) {
-    json out = json::parse(notice.body_json, nullptr, false);
-    if (!out.is_object()) out = json::object();
-    out["sequence"] = notice.sequence;
-    return out;
-}
-
 std::int64_t retry_delay_us(int attempts) {
-    const std::chrono::microseconds delay =
-        std::min<std::chrono::seconds>(limits::kWebhookRetryBase * (1LL << std::min(attempts, 20)),
-                                       limits::kWebhookRetryMax);
+    const std::chrono::microseconds delay = std::min<std::chrono::seconds>(
+        limits::kWebhookRetryBase * (1LL << std::min(attempts, 20)), limits::kWebhookRetryMax);
     return delay.count();
 }
 
@@ -56,9 +48,7 @@ Result<std::unique_ptr<Notifier>> Notifier::open(
 
 Notifier::~Notifier() {
     stopping_.store(true);
-    {
-        const std::lock_guard lock(mutex_);
-    }
+    { const std::lock_guard lock(mutex_); }
     stop_wish_.notify_all();
     if (thread_.joinable()) thread_.join();
 }
@@ -75,8 +65,7 @@ void Notifier::run() {
                                     [this] { return stopping_.load(); }))
                 return;
         }
-        if (auto done = publish_fresh(); !done)
-            spdlog::warn("notices: {}", done.error().message);
+        if (auto done = publish_fresh(); !done) spdlog::warn("notices: {}", done.error().message);
         if (auto done = deliver_due(); !done && !stopping_.load())
             spdlog::warn("notices: {}", done.error().message);
     }
@@ -88,7 +77,7 @@ Result<void> Notifier::publish_fresh() {
     for (const model::Notice& notice : fresh) {
         if (!publisher_) break;
         std::string bytes;
-        json::to_msgpack(as_sent(notice), bytes);
+        json::to_msgpack(model::to_json(notice), bytes);
         publisher_->publish(notice.organization_id, bytes);
     }
     return jobs_.mark_published(fresh.back().sequence);
@@ -114,11 +103,10 @@ Result<void> Notifier::deliver_due() {
 }
 
 Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
-    const std::string body = as_sent(notice).dump();
+    const std::string body = model::to_json(notice).dump();
     fault_point("notice.before_send");
-    const WebhookAnswer answer =
-        send_webhook(client_, webhook.settings, webhook.secret, clock_.unix_us() / 1'000'000,
-                     notice.event_id, body);
+    const WebhookAnswer answer = send_webhook(client_, webhook.settings, webhook.secret,
+                                              clock_.unix_us() / 1'000'000, notice.event_id, body);
     fault_point("notice.sent");
     if (stopping_.load()) return {};  // Cut off by us: that says nothing about the receiver.
     taken = answer.outcome == WebhookOutcome::kTaken;

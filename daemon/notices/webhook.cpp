@@ -6,8 +6,7 @@
 
 namespace export_worker::notices {
 
-std::string webhook_signature(std::string_view secret, std::int64_t unix_s,
-                              std::string_view body) {
+std::string webhook_signature(std::string_view secret, std::int64_t unix_s, std::string_view body) {
     const std::string time = std::to_string(unix_s);
     std::string signed_text = time + ".";
     signed_text += body;
@@ -15,8 +14,8 @@ std::string webhook_signature(std::string_view secret, std::int64_t unix_s,
 }
 
 WebhookAnswer send_webhook(http::HttpClient& client, const model::WebhookSettings& webhook,
-                           std::string_view secret, std::int64_t unix_s,
-                           std::string_view event_id, std::string_view body) {
+                           std::string_view secret, std::int64_t unix_s, std::string_view event_id,
+                           std::string_view body) {
     http::HttpRequest request;
     request.method = "POST";
     request.url = webhook.url;

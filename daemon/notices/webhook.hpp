@@ -5,8 +5,9 @@
 //   Export-Worker-Event: EVENT_ID
 //   Export-Worker-Signature: t=UNIX,v1=HEX
 //
-// HEX is HMAC-SHA-256 with the webhook's secret over "UNIX.BODY", byte for byte as sent. The receiver
-// compares it in constant time, refuses old times, and treats the same event id twice as once.
+// HEX is HMAC-SHA-256 with the webhook's secret over "UNIX.BODY", byte for byte as sent. The
+// receiver compares it in constant time, refuses old times, and treats the same event id twice as
+// once.
 #pragma once
 
 #include <cstdint>

@@ -3,8 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
-#include "base/crypto/sha256.hpp"
-#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
@@ -231,10 +229,7 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
     EW_TRY(job.silence_limit, seconds_of("silence_limit_s", silence_s));
     if (!job.idempotency_key.empty() && !is_idempotency_key(job.idempotency_key))
         return refuse("idempotency_key: expected no control characters");
-    json hashed = body;
-    hashed.erase("idempotency_key");
-    job.request_sha256 =
-        to_hex(crypto::sha256(hashed.dump(-1, ' ', false, json::error_handler_t::replace)));
+    job.request_sha256 = jobs::hash_of_request(body);
     if (has_control_characters(job.job_type))
         return refuse("job_type: expected no control characters");
     return job;
@@ -247,13 +242,6 @@ nlohmann::json to_json(const model::JobEvent& event) {
             {"actor", text_or_null(event.actor)},
             {"detail", text_or_null(event.detail)},
             {"count", event.count}};
-}
-
-nlohmann::json to_json(const model::Notice& notice) {
-    json out = json::parse(notice.body_json, nullptr, false);
-    if (!out.is_object()) out = json::object();
-    out["sequence"] = notice.sequence;
-    return out;
 }
 
 Result<std::int64_t> parse_after(const json& params) {

@@ -14,8 +14,6 @@ namespace export_worker::server {
 // What a poller needs: id, status, counts, stage, message.
 [[nodiscard]] nlohmann::json to_status_json(const model::Job& job);
 [[nodiscard]] nlohmann::json to_json(const model::JobEvent& event);
-// The notice as subscribers and webhooks get it.
-[[nodiscard]] nlohmann::json to_json(const model::Notice& notice);
 // `after` of jobs.events and jobs.notices; 0 when absent.
 [[nodiscard]] Result<std::int64_t> parse_after(const nlohmann::json& params);
 // The body of jobs.create. Errors: kInvalidArgument, naming the field; unknown fields are errors.

@@ -138,7 +138,7 @@ MethodResult list_notices(const JobMethodParts& parts, const Principal& principa
     const auto notices = parts.jobs.notices(scope_of(principal), *after);
     if (!notices) return refuse(notices.error());
     json items = json::array();
-    for (const model::Notice& notice : *notices) items.push_back(to_json(notice));
+    for (const model::Notice& notice : *notices) items.push_back(model::to_json(notice));
     return json{{"items", std::move(items)}};
 }
 

@@ -31,11 +31,7 @@ Result<PublisherSocket> PublisherSocket::open(const std::string& endpoint, unsig
         zmq::socket_t& socket = state->socket;
         socket.set(zmq::sockopt::sndhwm, limits::kNoticeHighWater);
         socket.set(zmq::sockopt::linger, 0);
-        const int fd = listener.get();
-        if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0)
-            throw zmq::error_t();
-        socket.bind(endpoint);
-        (void)listener.release();  // libzmq closes it from here on.
+        serve(socket, endpoint, std::move(listener));
     } catch (const zmq::error_t& error) {
         return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
     }
@@ -44,7 +40,8 @@ Result<PublisherSocket> PublisherSocket::open(const std::string& endpoint, unsig
 
 void PublisherSocket::publish(std::string_view topic, std::string_view body) {
     try {
-        state_->socket.send(zmq::buffer(topic), zmq::send_flags::sndmore | zmq::send_flags::dontwait);
+        state_->socket.send(zmq::buffer(topic),
+                            zmq::send_flags::sndmore | zmq::send_flags::dontwait);
         state_->socket.send(zmq::buffer(body), zmq::send_flags::dontwait);
     } catch (const zmq::error_t&) {
         // Interrupted or out of memory: this subscriber sees a gap in the numbers.

@@ -1,8 +1,8 @@
 // One PUB socket on a Unix path: whoever connects hears what is said from then on.
 //
-// A subscriber that reads too slowly misses messages (libzmq drops them at its high-water mark); what
-// it gets is numbered by the caller, so it can tell. A crash leaves the socket file; open() replaces
-// it.
+// A subscriber that reads too slowly misses messages (libzmq drops them at its high-water mark);
+// what it gets is numbered by the caller, so it can tell. A crash leaves the socket file; open()
+// replaces it.
 #pragma once
 
 #include <memory>

@@ -54,11 +54,7 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
         socket.set(zmq::sockopt::heartbeat_timeout, as_ms(limits::kHeartbeatTimeout));
         socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
         socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
-        const int fd = listener.get();
-        if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0)
-            throw zmq::error_t();
-        socket.bind(endpoint);
-        (void)listener.release();  // libzmq closes it from here on.
+        serve(socket, endpoint, std::move(listener));
     } catch (const zmq::error_t& error) {
         return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
     }

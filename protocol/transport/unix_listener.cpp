@@ -66,4 +66,11 @@ Result<UniqueFd> listen_on(const std::string& path, unsigned socket_mode) {
     return fd;
 }
 
+void serve(zmq::socket_t& socket, const std::string& endpoint, UniqueFd listener) {
+    const int fd = listener.get();
+    if (::zmq_setsockopt(socket.handle(), ZMQ_USE_FD, &fd, sizeof fd) != 0) throw zmq::error_t();
+    socket.bind(endpoint);
+    (void)listener.release();  // libzmq closes it from here on.
+}
+
 }  // namespace export_worker::transport

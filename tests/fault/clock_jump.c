@@ -8,7 +8,8 @@
 int clock_gettime(clockid_t clock, struct timespec* out) {
     static int (*real)(clockid_t, struct timespec*);
     int result;
-    if (real == NULL) real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
+    if (real == NULL)
+        real = (int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime");
     result = real(clock, out);
     if (clock == CLOCK_REALTIME && result == 0) {
         const char* path = getenv("CLOCK_JUMP_FILE");

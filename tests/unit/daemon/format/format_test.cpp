@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "daemon/format/cells.hpp"
 #include "daemon/format/compressor.hpp"
 #include "daemon/format/csv.hpp"
