@@ -17,6 +17,7 @@ class FullDiskTest(unittest.TestCase):
         # A sanitizer's runtime insists on being first; it does not mind ours behind it.
         self.env = {"LD_PRELOAD": str(library), "FULL_DISK_SWITCH": str(self.switch), "FULL_DISK_ROOT": str(self.system.exports),
                     "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        self.system.extra = "[export]\nretry_base_ms = 500\n"
         self.system.start_shim()
         self.system.start_daemon(self.env)
         self.system.import_generated(2000)
@@ -34,7 +35,7 @@ class FullDiskTest(unittest.TestCase):
 
     def test_attempts_end_and_the_job_says_why(self):
         self.switch.touch()
-        job = self.system.ctl_json("export", "submit", "--organization", "acme")["job_id"]
+        job = self.system.ctl_json("export", "submit", "--organization", "acme", "--max-attempts", "3")["job_id"]
         done = wait_until("the job to fail", lambda: (j := self.system.ctl_json("job", "show", job))["status"] == "failed" and j)
         self.assertIn("No space left on device", done["error_message"])
         self.switch.unlink()

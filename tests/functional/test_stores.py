@@ -190,12 +190,12 @@ class StoreTest:
             self.assertLess(peak_kib, 96 * 1024)
 
     def test_a_store_that_is_away_fails_the_attempt_and_not_the_daemon(self):
-        self.start()
+        self.start(export="retry_base_ms = 500")
         self.system.import_generated(5)
         self.system.secret("s3_secret", "wrong\n")
         self.system.secret("azure_key", "d3Jvbmc=\n")
         wait_until("the wrong key to be taken", lambda: "new credentials" in self.system.daemon.text())
-        job = self.system.submit(self.key, format="csv")
+        job = self.system.submit(self.key, format="csv", max_attempts=3)
         failed = wait_until("the job to fail", lambda: self.system.job_when(job, "failed"), PATIENCE_S * 2)
         self.assertRegex(failed["error_message"], r"40[13]")
         self.assertNotIn("ignature=", failed["error_message"])
