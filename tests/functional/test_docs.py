@@ -1,10 +1,13 @@
 """What the documentation shows is what the programs take."""
+import hashlib
+import hmac
 import json
 import re
 import subprocess
+import sys
 import unittest
 
-from functional.harness import BUILD, SOURCE, System
+from functional.harness import BUILD, SOURCE, Process, System, wait_until
 
 
 class DocsTest(unittest.TestCase):
@@ -60,6 +63,69 @@ class DocsTest(unittest.TestCase):
         done = subprocess.run([BUILD / "bin" / "exportctl", "sign", "--explain"], input="\n".join(lines) + "\n", capture_output=True, text=True)
         for line, answer in zip(lines, done.stdout.splitlines(), strict=True):
             self.assertIn("url", json.loads(answer), (line, answer))
+
+    def test_the_request_of_the_exports_page_is_accepted(self):
+        text = (SOURCE / "docs" / "exports.md").read_text()
+        request = json.loads(re.search(r"```json\n(.*?)```", text, re.S).group(1))
+        self.system.start()
+        self.system.import_generated(200)
+        job = self.system.submit(self.system.make_key(), **request)
+        ended = wait_until("the export", lambda: self.system.job_when(job, "completed", "completed_with_warnings", "partial_success", "failed"))
+        self.assertEqual(ended["status"], "completed", ended)
+        # Every key of the manifest that the page names for every file, and nothing else.
+        named = set(re.findall(r"`(\w+)`", re.search(r"`metadata` is the file's manifest:(.*?)\n\n", text, re.S).group(1)))
+        self.assertLessEqual(set(ended["metadata"]), named)
+        # Every choice of the tables.
+        for field, choices in {"format": "csv jsonl xlsx", "profile": "rfc4180 excel excel-eu tsv", "compression": "none gzip zstd",
+                               "variants": "row_per_variant parent_child", "formulas": "off guard reject", "priority": "low normal high"}.items():
+            for choice in choices.split():
+                self.assertIn(f"`{choice}`", text)
+                self.system.submit(self.system.make_key(), **{field: choice})
+        for cell in ("auto", "text", "json", "number", "number:2", "date", "yes_no"):
+            self.assertIn(f"`{cell}`", text)
+            self.system.submit(self.system.make_key(), columns=[{"property": "name", "format": cell}])
+        for column in ("key", "productType", "isPublished", "variant_key", "row_type", "version", "updatedAt", "publishStatus", "labels",
+                       "dimensions.width_mm", "properties.name", *(f"prices.{kind}.EUR" for kind in ("map", "map_stepdown", "sale", "markdown", "msrp"))):
+            self.system.submit(self.system.make_key(), columns=[column])
+
+    def test_the_subscriber_of_the_notices_page_misses_nothing(self):
+        text = (SOURCE / "docs" / "notices.md").read_text()
+        subscriber, verifier = re.findall(r"```python\n(.*?)```", text, re.S)
+        webhook = re.search(r"```ini\n(.*?)```", text, re.S).group(1)
+        self.assertEqual(self.check_config(f"[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n{webhook}").returncode, 0)
+        endpoint = f"ipc://{self.system.state}/run/notices.sock"
+        self.system.daemon_keys = f"notice_endpoint = {endpoint}\n"
+        self.system.start()
+        self.system.import_generated(5)
+        jobs = [self.system.export()["job_id"]]
+        environment = {"EXPORT_WORKER_NOTICES": endpoint, "EXPORT_WORKER_KEY": self.system.make_key(),
+                       "EXPORT_WORKER_ENDPOINT": f"ipc://{self.system.state}/run/data.sock"}
+        script = self.system.directory / "subscriber.py"
+        script.write_text(subscriber)
+        running = Process([sys.executable, script], self.system.directory / "subscriber.log", environment)
+        running.wait_for_log(jobs[0])  # It was there before the subscriber.
+        jobs += [self.system.export()["job_id"] for _ in range(3)]
+        self.system.import_generated(5, "acme2")
+        self.system.export("acme2")
+        running.wait_for_log(jobs[-1])
+        running.popen.wait(30)  # Nothing more to hear, so it ends by itself.
+        running.log.close()
+        self.assertEqual(running.popen.returncode, 0, running.text())
+        lines = [line.split() for line in running.text().splitlines()]
+        self.assertEqual([(kind, job) for _, kind, job in lines], [("job.completed", job) for job in jobs])
+        # The example notice has the shape of a real one.
+        example = json.loads(re.search(r"```json\n(.*?)```", text, re.S).group(1))
+        wire = self.system.wire()
+        real = wire.call("jobs.notices", {}, environment["EXPORT_WORKER_KEY"])["result"]["items"][0]
+        wire.close()
+        self.assertEqual((set(example), set(example["job"])), (set(real), set(real["job"])))
+        # And the signature is checked as test_notices sees it sent.
+        scope = {}
+        exec(verifier, scope)
+        digest = hmac.new(b"s" * 16, b"1000.{}", hashlib.sha256).hexdigest()
+        self.assertTrue(scope["is_genuine"](b"s" * 16, f"t=1000,v1={digest}", b"{}", now=1100))
+        self.assertFalse(scope["is_genuine"](b"s" * 16, f"t=1000,v1={digest}", b"{}", now=1400))
+        self.assertFalse(scope["is_genuine"](b"s" * 16, f"t=1000,v1={digest}", b"{ }", now=1100))
 
     def test_links_between_pages_lead_somewhere(self):
         for page in [SOURCE / "README.md", *(SOURCE / "docs").rglob("*.md")]:

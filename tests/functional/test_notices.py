@@ -82,7 +82,7 @@ class NoticeTest(unittest.TestCase):
             self.assertEqual(topic, b"acme")
             heard.append(msgpack.unpackb(body))
         listed = self.listed(key)
-        self.assertEqual([n["job"]["job_id"] for n in listed][:5].sort(), jobs.sort())
+        self.assertEqual(sorted(n["job"]["job_id"] for n in listed[:5]), sorted(jobs))
         self.assertEqual([n["sequence"] for n in listed], list(range(listed[0]["sequence"], listed[0]["sequence"] + 6)))
         self.assertEqual(heard, listed[-len(heard):])
         self.assertNotIn("file_url", json.dumps(listed))
