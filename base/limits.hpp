@@ -45,6 +45,9 @@ inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 inline constexpr unsigned kServerWorkersMax = 64;
+// Threads for the methods that wait until something is durable. Those that wait together share one
+// sync, so there are as many as that can serve.
+inline constexpr unsigned kServerWriters = 64;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
@@ -103,6 +106,8 @@ inline constexpr std::chrono::seconds kJobTimesMax{366 * 86'400};  // Deadlines,
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
+// Between two tries to record how a job ended, while its registry cannot be written.
+inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobRetryBaseDefault{5'000};
 inline constexpr std::chrono::seconds kJobRetryMaxDefault{600};
 inline constexpr std::chrono::seconds kJobAttemptLimitDefault{6 * 3'600};
@@ -230,6 +235,7 @@ static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential mus
 static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
+static_assert(kServerWriters <= kDatabaseGroupCommitMax, "more would wait for the next commit");
 static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);
 static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);

@@ -8,6 +8,7 @@
 #include "base/crypto/compare.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "base/this_thread.hpp"
 
 namespace export_worker::credentials {
 namespace {
@@ -201,6 +202,7 @@ void CredentialStore::publish(CredentialSet::ByStore by_store) {
 }
 
 void CredentialStore::run() {
+    name_this_thread("credentials");
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, limits::kCredentialWatchInterval,
                               [this] { return stopping_.load(); })) {

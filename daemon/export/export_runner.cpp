@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <thread>
 #include <nlohmann/json.hpp>
 
 #include "base/backoff.hpp"
@@ -206,8 +207,16 @@ jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, 
     return out;
 }
 
+// What an attempt leaves behind that did not complete.
+struct Remains {
+    std::optional<model::FileKey> key;
+    // The final commit was tried and failed. It may have reached the log all the same, to be found
+    // after a crash.
+    bool in_doubt = false;
+};
+
 Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch,
-                     std::optional<model::FileKey>& written_key) {
+                     Remains& remains) {
     fault_point("run.claimed");
     EW_TRY(Attempt attempt, prepare(parts, job));
     const ExportSpec& spec = attempt.spec;
@@ -218,7 +227,7 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
     EW_CHECK(parts.jobs->intend_file(job.lease, attempt.key));
-    written_key = attempt.key;
+    remains.key = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
            parts.files->create(
@@ -243,7 +252,11 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
     const jobs::Completion completion =
         completion_of(parts, job, attempt, report, std::move(receipt));
     fault_point("run.before_completion");
-    EW_CHECK(parts.jobs->complete(job.lease, completion));
+    if (auto done = parts.jobs->complete(job.lease, completion); !done) {
+        const ErrorCode code = done.error().code;
+        remains.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
+        return done;
+    }
     fault_point("run.completed");
     spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, report.products,
                  report.rows, completion.file.bytes);
@@ -265,6 +278,23 @@ Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const E
                                        retry_delay(parts.policy, job.attempt).count());
 }
 
+// Nobody else would: a job whose end is not recorded stays in progress. False: the process stops
+// first, and the next one takes the job back.
+bool record_end_at_last(const ExportParts& parts, const ClaimedJob& job, const Error& error,
+                        const RunWatch& watch) {
+    for (;;) {
+        const auto recorded = record_end(parts, job, error, watch.stopping.load());
+        if (recorded || recorded.error().code == ErrorCode::kConflict) return true;
+        spdlog::error("job {}: its end could not be recorded: {}", job.lease.job_id,
+                      recorded.error().message);
+        const SteadyTime next = parts.clock->steady() + limits::kJobRecordInterval;
+        while (parts.clock->steady() < next) {
+            if (watch.stopping.load()) return false;
+            std::this_thread::sleep_for(limits::kJobRecordInterval / 20);
+        }
+    }
+}
+
 // What workbooks a dead process was writing have left.
 Result<void> empty_directory(const std::string& path) {
     EW_CHECK(make_directories(path, 0700));
@@ -280,6 +310,12 @@ Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
     fault_point("drop.removed");
     if (existed) spdlog::info("deleted the unpublished file {}", key);
     return parts.jobs->forget_file(key);
+}
+
+void drop_remains(const ExportParts& parts, const ClaimedJob& job, const Remains& remains) {
+    if (!remains.key) return;
+    if (auto dropped = drop_file(parts, *remains.key); !dropped)
+        spdlog::warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
 }
 
 }  // namespace
@@ -304,23 +340,18 @@ std::string job_id_of(std::string_view key) {
 void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
     spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt,
                  job.lease.epoch);
-    std::optional<model::FileKey> written_key;
-    const auto done = produce(parts, job, watch, written_key);
+    Remains remains;
+    const auto done = produce(parts, job, watch, remains);
     if (done) return;
-    spdlog::log(
-        done.error().code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
-        "job {}: {}", job.lease.job_id, done.error().message);
-    // The file first: once the registry has forgotten it, nobody would look for it again.
+    const Error& error = done.error();
+    spdlog::log(error.code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
+                "job {}: {}", job.lease.job_id, error.message);
     fault_point("run.before_cleanup");
-    if (written_key) {
-        if (auto dropped = drop_file(parts, *written_key); !dropped) {
-            spdlog::warn("job {}: left to the sweep: {}", job.lease.job_id,
-                         dropped.error().message);
-        }
-    }
-    if (auto recorded = record_end(parts, job, done.error(), watch.stopping.load()); !recorded) {
-        spdlog::error("job {}: {}", job.lease.job_id, recorded.error().message);
-    }
+    // The file first, because its space may be what the registry lacks. But one that the log may
+    // call published goes only once the registry says durably that it is not.
+    if (!remains.in_doubt) drop_remains(parts, job, remains);
+    if (record_end_at_last(parts, job, error, watch) && remains.in_doubt)
+        drop_remains(parts, job, remains);
 }
 
 Result<void> recover(const ExportParts& parts) {

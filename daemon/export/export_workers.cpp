@@ -6,6 +6,7 @@
 
 #include "base/fault_point.hpp"
 #include "base/limits.hpp"
+#include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 
 namespace export_worker::exports {
@@ -35,7 +36,10 @@ void ExportWorkers::stop() {
 }
 
 void ExportWorkers::run(Slot& slot) {
+    name_this_thread("export");
     set_thread_role(ThreadRole::kExport);
+    // An export takes seconds anyway; whoever asks for a link must not wait for it.
+    give_way_to_other_threads();
     std::uint64_t seen_wakes = 0;
     while (!stopping_.load()) {
         {
@@ -77,16 +81,22 @@ void ExportWorkers::fence_stalled(Slot& slot) {
         const std::lock_guard lock(slot.mutex);
         const auto silent = parts_.clock->steady() - slot.watch.progressed_at.load();
         if (!slot.job || silent < upkeep_.stall_limit) return;
-        stalled = std::move(slot.job);
-        slot.job.reset();
+        stalled = slot.job;
     }
     const std::string why = "no progress for " + std::to_string(upkeep_.stall_limit.count()) + " s";
-    spdlog::error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
     const auto put_back = parts_.jobs->give_up_attempt(
         stalled->lease, why, false, retry_delay(parts_.policy, stalled->attempt).count());
-    // kConflict: it has ended by itself in the meantime.
-    if (!put_back && put_back.error().code != ErrorCode::kConflict)
-        spdlog::error("job {}: {}", stalled->lease.job_id, put_back.error().message);
+    // kConflict: it has ended by itself in the meantime. After any other error the next look tries
+    // again.
+    if (!put_back && put_back.error().code != ErrorCode::kConflict) {
+        spdlog::error("job {}: {}: {}", stalled->lease.job_id, why, put_back.error().message);
+        return;
+    }
+    if (put_back) spdlog::error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
+    {
+        const std::lock_guard lock(slot.mutex);
+        if (slot.job && slot.job->lease == stalled->lease) slot.job.reset();
+    }
     wake();
 }
 
@@ -120,6 +130,7 @@ void ExportWorkers::sweep_now() {
 }
 
 void ExportWorkers::run_upkeep() {
+    name_this_thread("upkeep");
     set_thread_role(ThreadRole::kExport);
     if (auto dropped = drop_unpublished(parts_); !dropped && !stopping_.load())
         spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);

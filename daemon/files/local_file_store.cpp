@@ -96,6 +96,10 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
     EW_CHECK(make_directories(root, 0750));
     std::string normal = fs::path(root).lexically_normal().string();
     while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+    // Here and not at the first export: somebody has to change something.
+    if (::faccessat(AT_FDCWD, normal.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return fail(
+            errno_error("files: expected a directory to write exports to, " + normal, errno));
     std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal)));
     std::error_code error;
     for (fs::recursive_directory_iterator it(store->root_, error), end; !error && it != end;

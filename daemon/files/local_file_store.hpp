@@ -15,7 +15,8 @@ namespace export_worker::files {
 
 class LocalFileStore final : public FileStore {
 public:
-    // Creates the directory when missing. `root` is absolute. Errors: those of the file system.
+    // Creates the directory when missing. `root` is absolute. Errors: those of the file system, and
+    // kPermissionDenied where nothing may be written.
     [[nodiscard]] static Result<std::unique_ptr<LocalFileStore>> open(const std::string& root);
 
     Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;

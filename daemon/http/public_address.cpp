@@ -16,7 +16,7 @@ struct Block4 {
     std::uint32_t first;
     unsigned bits;
 };
-constexpr std::array<Block4, 14> kReserved4{{{0x00000000, 8},    // 0.0.0.0/8
+constexpr std::array<Block4, 15> kReserved4{{{0x00000000, 8},    // 0.0.0.0/8
                                              {0x0a000000, 8},    // 10.0.0.0/8
                                              {0x64400000, 10},   // 100.64.0.0/10
                                              {0x7f000000, 8},    // 127.0.0.0/8
@@ -24,6 +24,7 @@ constexpr std::array<Block4, 14> kReserved4{{{0x00000000, 8},    // 0.0.0.0/8
                                              {0xac100000, 12},   // 172.16.0.0/12
                                              {0xc0000000, 24},   // 192.0.0.0/24
                                              {0xc0000200, 24},   // 192.0.2.0/24
+                                             {0xc0586300, 24},   // 192.88.99.0/24
                                              {0xc0a80000, 16},   // 192.168.0.0/16
                                              {0xc6120000, 15},   // 198.18.0.0/15
                                              {0xc6336400, 24},   // 198.51.100.0/24
@@ -55,8 +56,10 @@ bool is_public6(std::span<const std::uint8_t, 16> bytes) {
     if (bytes[0] == 0x00 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b)
         return zero(4, 8) && is_public4(number_of(bytes.subspan(12, 4)));
     if (bytes[0] == 0x20 && bytes[1] == 0x02) return is_public4(number_of(bytes.subspan(2, 4)));
-    // 2000::/3 is what is global unicast at all; 2001::/23 and 2001:db8::/32 in it are not.
+    // 2000::/3 is what is global unicast at all; 2001::/23, 2001:db8::/32 and 3fff::/20 in it are
+    // not.
     if ((bytes[0] & 0xe0U) != 0x20U) return false;
+    if (bytes[0] == 0x3f && bytes[1] == 0xff && bytes[2] < 0x10) return false;
     if (bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] < 0x02) return false;
     return !(bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] == 0x0d && bytes[3] == 0xb8);
 }

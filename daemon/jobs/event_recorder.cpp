@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/text.hpp"
+#include "base/this_thread.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -49,6 +50,7 @@ void EventRecorder::record(std::string_view job_id, std::string_view kind, std::
 }
 
 void EventRecorder::run() {
+    name_this_thread("events");
     for (bool last = false; !last;) {
         {
             std::unique_lock lock(mutex_);

@@ -1,7 +1,7 @@
 // The job registry: every job, who runs it, which file it published, what happened to it, and what
 // the outside is still to be told.
 //
-// An interface with one conformance suite (tests/unit/daemon/jobs/job_store_conformance.hpp),
+// An interface with one conformance suite (tests/unit/daemon/jobs/job_store_*conformance.hpp),
 // because another database follows. Rules every implementation keeps:
 //  - Whoever holds a Lease writes under its epoch. A write with an older epoch, or on a job that is
 //  no longer in progress, changes nothing and returns kConflict. Time never decides who may write;

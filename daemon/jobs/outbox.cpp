@@ -28,9 +28,8 @@ Result<std::vector<model::Notice>> all_notices(Statement& rows) {
 }  // namespace
 
 Result<std::vector<model::Notice>> unpublished_notices(Connection& connection) {
-    Statement rows =
-        connection.statement("SELECT " EW_NOTICE_COLUMNS
-                             " FROM notice WHERE published = 0 ORDER BY sequence LIMIT ?1");
+    Statement rows = connection.statement(
+        "SELECT " EW_NOTICE_COLUMNS " FROM notice WHERE published = 0 ORDER BY sequence LIMIT ?1");
     rows.bind(static_cast<std::int64_t>(limits::kNoticesPage));
     return all_notices(rows);
 }
@@ -69,8 +68,9 @@ Result<void> mark_delivery(Connection& connection, std::int64_t sequence,
                         : delivery == JobStore::Delivery::kRetry ? "pending"
                                                                  : "given_up";
     return connection
-        .statement("UPDATE notice SET delivery = ?2, answer = ?3, due_us = ?4, attempts = attempts "
-                   "+ 1 WHERE sequence = ?1")
+        .statement(
+            "UPDATE notice SET delivery = ?2, answer = ?3, due_us = ?4, attempts = attempts "
+            "+ 1 WHERE sequence = ?1")
         .bind(sequence, state, utf8_prefix(answer, limits::kJobTextBytesMax), due_us)
         .run();
 }

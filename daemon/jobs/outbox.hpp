@@ -10,7 +10,8 @@
 
 namespace export_worker::jobs {
 
-[[nodiscard]] Result<std::vector<model::Notice>> unpublished_notices(sqlite::Connection& connection);
+[[nodiscard]] Result<std::vector<model::Notice>> unpublished_notices(
+    sqlite::Connection& connection);
 [[nodiscard]] Result<std::vector<model::Notice>> due_notices(sqlite::Connection& connection,
                                                              const Now& now);
 [[nodiscard]] Result<std::vector<model::Notice>> notices_after(

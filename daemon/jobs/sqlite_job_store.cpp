@@ -11,10 +11,13 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/claims.hpp"
+#include "daemon/jobs/job_files.hpp"
 #include "daemon/jobs/job_rows.hpp"
 #include "daemon/jobs/job_schema.hpp"
+#include "daemon/jobs/leases.hpp"
 #include "daemon/jobs/outbox.hpp"
 #include "daemon/jobs/reports.hpp"
+#include "daemon/jobs/submissions.hpp"
 #include "daemon/jobs/upkeep.hpp"
 #include "daemon/sqlite/database.hpp"
 
@@ -67,48 +70,8 @@ public:
     Result<CreatedJob> create(const NewJob& job) override {
         const Now at = now();
         const std::string job_id = crypto::make_uuid7(at.wall_us);
-        EW_TRY(const json metadata, parse_metadata(job.metadata_json));
-        const std::optional<std::string> key =
-            job.idempotency_key.empty() ? std::nullopt : std::optional(job.idempotency_key);
-        // As far from now on the steady clock as it is on the wall.
-        const std::int64_t due_us =
-            job.start_unix_us ? at.us + std::max<std::int64_t>(0, *job.start_unix_us - at.wall_us)
-                              : at.us;
-        const auto after = [&](const std::optional<std::chrono::seconds>& length,
-                               std::int64_t from) -> std::optional<std::int64_t> {
-            return length ? std::optional(from + us_of(*length)) : std::nullopt;
-        };
-        return database_->write([&](Connection& connection) -> Result<CreatedJob> {
-            if (key) {
-                EW_TRY(const std::optional<std::string> known, same_request(connection, job));
-                if (known) {
-                    EW_TRY(Job found,
-                           load(connection, OrganizationScope::one(job.organization_id), *known));
-                    return CreatedJob{std::move(found), true};
-                }
-            }
-            EW_CHECK(
-                connection
-                    .statement(
-                        "INSERT INTO job (job_id, organization_id, job_type, runner, status, "
-                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
-                        "created_us, priority, attempts_max, deadline_us, silence_us, "
-                        "idempotency_key, request_sha256, total_is_estimate) "
-                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                        "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
-                    .bind(job_id, job.organization_id, job.job_type,
-                          job.runner == JobRunner::kDaemon ? "daemon" : "external", due_us,
-                          job.spec_json, job.total_items, job.metadata_json,
-                          text_member(metadata, "file_url"), text_member(metadata, "filename"),
-                          job.triggered_by, at.wall_us, static_cast<int>(job.priority),
-                          job.attempts_max > 0 ? job.attempts_max : policy_.attempts_max,
-                          after(job.deadline, at.us), after(job.silence_limit, 0), key,
-                          job.request_sha256, job.total_is_estimate ? 1 : 0)
-                    .run());
-            EW_CHECK(append_event(connection, {job_id, "submitted", job.triggered_by, "", 1}, at));
-            EW_TRY(Job created,
-                   load(connection, OrganizationScope::one(job.organization_id), job_id));
-            return CreatedJob{std::move(created), false};
+        return database_->write([&](Connection& connection) {
+            return create_job(connection, job, job_id, policy_, at);
         });
     }
 
@@ -302,138 +265,44 @@ public:
     }
 
     Result<bool> heartbeat(const Lease& lease, const Progress& progress) override {
-        return database_->write([&](Connection& connection) -> Result<bool> {
-            Statement row = connection.statement(
-                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
-                "stage = ?5 "
-                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
-            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
-                     progress.stage);
-            EW_TRY(const bool mine, row.step());
-            if (!mine) return fenced(lease);
-            // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
-            // it is NULL.
-            const bool cancel = row.optional_integer(0).has_value();
-            EW_TRY(const bool more, row.step());
-            (void)more;
-            return cancel;
-        });
+        return counted(database_->write(
+            [&](Connection& connection) { return jobs::heartbeat(connection, lease, progress); }));
     }
 
     Result<void> intend_file(const Lease& lease, const model::FileKey& key) override {
-        const std::int64_t now_us = clock_.unix_us();
-        return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(
-                connection
-                    .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
-                               "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                    .bind(lease.job_id, lease.epoch, key, now_us)
-                    .run());
-            if (connection.changes() == 0) return fenced(lease);
-            return {};
-        });
+        const Now at = now();
+        return counted(database_->write(
+            [&](Connection& connection) { return jobs::intend_file(connection, lease, key, at); }));
     }
 
     Result<void> complete(const Lease& lease, const Completion& completion) override {
         const Now at = now();
-        EW_TRY(json patch, parse_metadata(completion.metadata_json));
-        patch["file_url"] = completion.file.file_url;
-        patch["filename"] = completion.filename;
-        const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
-        return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(connection
-                         .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
-                                    "'partial_success' WHEN ?9 > 0 THEN "
-                                    "'completed_with_warnings' ELSE 'completed' END, "
-                                    "completed_us = ?3, stage = '', error_message = '', "
-                                    "processed_items = ?4, total_items = ?4 + ?8, "
-                                    "failed_items = ?8, warned_items = ?9, "
-                                    "file_url = ?5, filename = ?6, "
-                                    "metadata = json_patch(metadata, ?7) "
-                                    "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
-                                    "AND cancel_us IS NULL")
-                         .bind(lease.job_id, lease.epoch, at.wall_us, completion.processed_items,
-                               completion.file.file_url, completion.filename, patch_text,
-                               completion.failed_items, completion.warned_items)
-                         .run());
-            if (connection.changes() == 0) return why_not_mine(connection, lease);
-            for (const JobEntry& error : completion.errors) {
-                EW_CHECK(append_entry(connection, lease.job_id, "error", error, at));
-            }
-            for (const JobEntry& warning : completion.warnings) {
-                EW_CHECK(append_entry(connection, lease.job_id, "warning", warning, at));
-            }
-            EW_CHECK(connection
-                         .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
-                                    "file_key = ?1")
-                         .bind(completion.file.key,
-                               static_cast<std::int64_t>(completion.file.bytes),
-                               completion.file.sha256)
-                         .run());
-            if (connection.changes() == 0)
-                return fail(ErrorCode::kInternal, "the file was never announced");
-            return note_end_of(connection, lease.job_id, instance_id_, at);
-        });
+        return counted(database_->write([&](Connection& connection) {
+            return jobs::complete(connection, lease, completion, instance_id_, at);
+        }));
     }
 
     Result<void> give_up_attempt(const Lease& lease, std::string_view error, bool permanent,
                                  std::int64_t delay_us) override {
         const Now at = now();
-        const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
-        return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(
-                connection
-                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
-                               "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
-                               "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
-                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
-                               "attempt >= attempts_max, ?5, NULL) "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                    .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, at.wall_us, at.us,
-                          delay_us)
-                    .run());
-            if (connection.changes() == 0) return fenced(lease);
-            EW_CHECK(append_event(connection,
-                                  {lease.job_id, "attempt_failed", instance_id_, text, 1}, at));
-            return note_end_if_final(connection, lease.job_id, at);
-        });
+        return counted(database_->write([&](Connection& connection) {
+            return jobs::give_up_attempt(connection, lease, error, permanent, delay_us,
+                                         instance_id_, at);
+        }));
     }
 
     Result<void> release(const Lease& lease) override {
         const Now at = now();
-        return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(connection
-                         .statement(
-                             "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
-                             "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
-                             ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
-                             "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
-                             "owner = '', due_us = ?3, stage = '' "
-                             "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, at.us, limits::kJobInterruptionsMax,
-                               at.wall_us)
-                         .run());
-            if (connection.changes() == 0) return fenced(lease);
-            EW_CHECK(
-                append_event(connection, {lease.job_id, "interrupted", instance_id_, "", 1}, at));
-            return note_end_if_final(connection, lease.job_id, at);
-        });
+        return counted(database_->write([&](Connection& connection) {
+            return jobs::release(connection, lease, instance_id_, at);
+        }));
     }
 
     Result<void> cancelled(const Lease& lease) override {
         const Now at = now();
-        return database_->write([&](Connection& connection) -> Result<void> {
-            EW_CHECK(
-                connection
-                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-                               "cancel_us IS NOT NULL")
-                    .bind(lease.job_id, lease.epoch, at.wall_us)
-                    .run());
-            if (connection.changes() == 0) return fenced(lease);
-            return note_end_of(connection, lease.job_id, instance_id_, at);
-        });
+        return counted(database_->write([&](Connection& connection) {
+            return jobs::cancelled(connection, lease, instance_id_, at);
+        }));
     }
 
     Result<std::size_t> rescue() override {
@@ -463,19 +332,8 @@ public:
     }
 
     Result<std::vector<PublishedFile>> published_files(const model::FileKey& after) override {
-        return database_->read([&](Connection& connection) -> Result<std::vector<PublishedFile>> {
-            std::vector<PublishedFile> out;
-            Statement rows = connection.statement(
-                "SELECT file_key, job_id, organization_id, bytes, sha256 FROM file JOIN job USING "
-                "(job_id) WHERE state = 'live' AND file_key > ?1 ORDER BY file_key LIMIT ?2");
-            rows.bind(after, static_cast<std::int64_t>(limits::kFsckPage));
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return out;
-                out.push_back({rows.string(0), rows.string(1), rows.string(2),
-                               static_cast<std::uint64_t>(rows.integer(3)), rows.string(4)});
-            }
-        });
+        return database_->read(
+            [&](Connection& connection) { return jobs::published_files(connection, after); });
     }
 
     Result<void> withdraw_file(const model::FileKey& key, std::string_view reason) override {
@@ -519,36 +377,18 @@ public:
     Result<void> backup(const std::string& path) override { return database_->backup(path); }
 
     Result<std::vector<UnpublishedFile>> unpublished_files() override {
-        return database_->read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
-            std::vector<UnpublishedFile> out;
-            Statement rows = connection.statement(
-                "SELECT file_key, job_id, epoch FROM file WHERE state <> 'live' AND NOT EXISTS "
-                "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
-                "job.status = 'in_progress')");
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return out;
-                out.push_back({rows.string(0), {rows.string(1), rows.integer(2)}});
-            }
-        });
+        return database_->read(
+            [](Connection& connection) { return jobs::unpublished_files(connection); });
     }
 
     Result<void> forget_file(const model::FileKey& key) override {
-        return database_->write([&](Connection& connection) {
-            return connection.statement("DELETE FROM file WHERE file_key = ?1 AND state <> 'live'")
-                .bind(key)
-                .run();
-        });
+        return database_->write(
+            [&](Connection& connection) { return jobs::forget_file(connection, key); });
     }
 
     Result<bool> is_orphan(const model::FileKey& key, std::string_view job_id) override {
-        return database_->read([&](Connection& connection) -> Result<bool> {
-            Statement row = connection.statement(
-                "SELECT 1 FROM job WHERE job_id = ?1 AND NOT EXISTS "
-                "(SELECT 1 FROM file WHERE file_key = ?2)");
-            row.bind(job_id, key);
-            return row.step();
-        });
+        return database_->read(
+            [&](Connection& connection) { return jobs::is_orphan(connection, key, job_id); });
     }
 
     Result<JobCounts> counts() override {
@@ -593,25 +433,11 @@ private:
         return at.wall_us - (at.us - us);
     }
 
-    // A write that came too late changes nothing; how often that happens is a metric.
-    tl::unexpected<Error> fenced(const Lease& lease) {
-        fenced_.fetch_add(1);
-        return lease_lost(lease);
-    }
-
-    // The job the idempotency key already made; kConflict when it was made by another request.
-    static Result<std::optional<std::string>> same_request(Connection& connection,
-                                                           const NewJob& job) {
-        Statement row = connection.statement(
-            "SELECT job_id, request_sha256 FROM job WHERE organization_id = ?1 AND idempotency_key "
-            "= ?2");
-        EW_TRY(const bool found, row.bind(job.organization_id, job.idempotency_key).step());
-        if (!found) return std::optional<std::string>();
-        if (row.text(1) != job.request_sha256)
-            return fail(ErrorCode::kConflict,
-                        "idempotency_key: another request has used this key; expected the same "
-                        "request or a new key");
-        return std::optional(row.string(0));
+    // A worker's write that came too late has changed nothing; how often that happens is a metric.
+    template <typename T>
+    Result<T> counted(Result<T> result) {
+        if (!result && result.error().code == ErrorCode::kConflict) fenced_.fetch_add(1);
+        return result;
     }
 
     Result<bool> has_pending() {
@@ -641,22 +467,6 @@ private:
                 at));
             return load(connection, scope, job_id);
         });
-    }
-
-    Result<void> note_end_if_final(Connection& connection, const std::string& job_id,
-                                   const Now& at) {
-        EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
-        if (!model::is_final(job.status)) return {};
-        return note_end(connection, job, instance_id_, at);
-    }
-
-    Result<void> why_not_mine(Connection& connection, const Lease& lease) {
-        Statement row = connection.statement(
-            "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-            "cancel_us IS NOT NULL");
-        EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
-        if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
-        return fenced(lease);
     }
 
     std::unique_ptr<sqlite::Database> database_;

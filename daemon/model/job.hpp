@@ -124,6 +124,8 @@ struct Notice {
 // The right to run a job: every write of a worker carries it, and fails once the job has a higher
 // epoch.
 struct Lease {
+    bool operator==(const Lease&) const = default;
+
     std::string job_id;
     std::int64_t epoch = 0;
 };

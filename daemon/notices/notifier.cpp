@@ -9,6 +9,7 @@
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/this_thread.hpp"
 #include "daemon/notices/webhook.hpp"
 
 namespace export_worker::notices {
@@ -50,14 +51,17 @@ Notifier::~Notifier() {
     stopping_.store(true);
     { const std::lock_guard lock(mutex_); }
     stop_wish_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    for (std::thread& thread : threads_) thread.join();
 }
 
 void Notifier::start() {
-    thread_ = std::thread([this] { run(); });
+    // A webhook that takes its time must not hold up subscribers.
+    threads_.emplace_back([this] { run(&Notifier::publish_fresh); });
+    threads_.emplace_back([this] { run(&Notifier::deliver_due); });
 }
 
-void Notifier::run() {
+void Notifier::run(Result<void> (Notifier::*look)()) {
+    name_this_thread("notices");
     for (;;) {
         {
             std::unique_lock lock(mutex_);
@@ -65,8 +69,7 @@ void Notifier::run() {
                                     [this] { return stopping_.load(); }))
                 return;
         }
-        if (auto done = publish_fresh(); !done) spdlog::warn("notices: {}", done.error().message);
-        if (auto done = deliver_due(); !done && !stopping_.load())
+        if (auto done = (this->*look)(); !done && !stopping_.load())
             spdlog::warn("notices: {}", done.error().message);
     }
 }

@@ -35,7 +35,7 @@ public:
     Notifier(const Notifier&) = delete;
     Notifier& operator=(const Notifier&) = delete;
 
-    // Starts the thread.
+    // Starts the two threads.
     void start();
 
 private:
@@ -46,7 +46,7 @@ private:
     Notifier(const Clock& clock, jobs::JobStore& jobs,
              std::optional<transport::PublisherSocket> publisher);
 
-    void run();
+    void run(Result<void> (Notifier::*look)());
     [[nodiscard]] Result<void> publish_fresh();
     [[nodiscard]] Result<void> deliver_due();
     [[nodiscard]] Result<void> deliver(const Webhook& webhook, const model::Notice& notice,
@@ -55,12 +55,12 @@ private:
     const Clock& clock_;
     jobs::JobStore& jobs_;
     std::map<std::string, Webhook> webhooks_;  // By organization; fixed once open() returns.
-    std::optional<transport::PublisherSocket> publisher_;
+    std::optional<transport::PublisherSocket> publisher_;  // One thread's.
     std::atomic<bool> stopping_{false};
-    http::HttpClient client_{&stopping_};
+    http::HttpClient client_{&stopping_};  // The other's.
     std::mutex mutex_;
     std::condition_variable stop_wish_;
-    std::thread thread_;
+    std::vector<std::thread> threads_;
 };
 
 }  // namespace export_worker::notices

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -73,9 +74,15 @@ struct MethodList : ew_description {
     std::string problem;
 };
 
+// What the daemon answers itself.
+constexpr std::array<std::string_view, 6> kOwnMethods{"sys.",  "exports.",   "templates.",
+                                                      "jobs.", "downloads.", "control."};
+
 bool is_method_name(std::string_view name) {
+    const bool own = std::ranges::any_of(
+        kOwnMethods, [&](std::string_view prefix) { return name.starts_with(prefix); });
     return name.size() <= limits::kMethodBytesMax && name.find('.') != std::string_view::npos &&
-           name.find('.') > 0 && !name.starts_with("sys.") && std::ranges::all_of(name, [](char c) {
+           name.find('.') > 0 && !own && std::ranges::all_of(name, [](char c) {
                return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
            });
 }
@@ -86,7 +93,8 @@ ew_status add_method(ew_description* base, const ew_method* method) noexcept {
     const bool known = std::ranges::any_of(
         list.methods, [&](const PluginMethod& each) { return each.name == name; });
     if (!is_method_name(name) || known || list.methods.size() >= limits::kPluginMethodsMax) {
-        list.problem = "a bad or repeated method name, or too many: '" + printable(name) + "'";
+        list.problem = "a bad or repeated method name, one of the daemon's own, or too many: '" +
+                       printable(name) + "'";
         return EW_MISUSE;
     }
     list.methods.push_back(

@@ -11,6 +11,7 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 
 namespace export_worker::plugin_host {
@@ -244,6 +245,7 @@ ReloadReport* PluginHost::next_job() {
 }
 
 void PluginHost::run_loader() {
+    name_this_thread("loader");
     set_thread_role(ThreadRole::kLoader);
     while (!stopping_.load()) {
         std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};

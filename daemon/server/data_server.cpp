@@ -9,6 +9,7 @@
 
 #include "base/assert.hpp"
 #include "base/crypto/uuid.hpp"
+#include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -42,6 +43,8 @@ DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatc
     finished_.reserve(limits::kCallsMax);
     collected_.reserve(limits::kCallsMax);
     for (unsigned index = 0; index < workers; ++index) start_worker();
+    for (unsigned index = 0; index < limits::kServerWriters; ++index)
+        writers_.emplace_back([this] { run_writer(); });
     loop_ = std::thread([this] { run_loop(); });
 }
 
@@ -63,11 +66,12 @@ void DataServer::stop() {
     stopping_.store(true);
     wake_loop();
     loop_.join();
-    {
-        // Under the mutex: a worker that has just found the queue empty must not miss this.
-        const std::lock_guard lock(ready_mutex_);
+    for (CallQueue* queue : {&ready_, &writing_}) {
+        // Under the mutex: who has just found the queue empty must not miss this.
+        { const std::lock_guard lock(queue->mutex); }
+        queue->changed.notify_all();
     }
-    ready_changed_.notify_all();
+    for (std::thread& writer : writers_) writer.join();
     std::unique_lock lock(ended_mutex_);
     const bool all_ended = ended_changed_.wait_for(
         lock, limits::kSocketLinger, [this] { return ended_.size() == workers_.size(); });
@@ -89,6 +93,7 @@ void DataServer::wake_loop() {
 }
 
 void DataServer::run_loop() {
+    name_this_thread("loop");
     set_thread_role(ThreadRole::kLoop);
     while (!stopping_.load()) {
         // Deadlines need a look now and then while something is in flight; otherwise sleep until
@@ -186,12 +191,14 @@ void DataServer::accept(Call& call) {
                      message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
         return free_call(call);
     }
+    call.writes = dispatcher_.writes(call.request.method);
     call.state.store(CallState::kQueued);
+    CallQueue& queue = call.writes ? writing_ : ready_;
     {
-        const std::lock_guard lock(ready_mutex_);
-        ready_.push_back(&call);
+        const std::lock_guard lock(queue.mutex);
+        queue.calls.push_back(&call);
     }
-    ready_changed_.notify_one();
+    queue.changed.notify_one();
 }
 
 void DataServer::start_worker() {
@@ -201,38 +208,59 @@ void DataServer::start_worker() {
     workers_.emplace_back([this, number] { run_worker(number); });
 }
 
+DataServer::Call* DataServer::next_of(CallQueue& queue) {
+    std::unique_lock lock(queue.mutex);
+    queue.changed.wait(lock, [&] { return stopping_.load() || !queue.calls.empty(); });
+    if (stopping_.load()) return nullptr;
+    Call* call = queue.calls.front();
+    queue.calls.pop_front();
+    return call;
+}
+
+bool DataServer::begin(Call& call) {
+    CallState expected = CallState::kQueued;
+    call.started_ns.store(as_ns(clock_.steady()), std::memory_order_relaxed);
+    return call.state.compare_exchange_strong(expected, CallState::kRunning);
+}
+
+void DataServer::finish(Call& call) {
+    bool first = false;
+    {
+        const std::lock_guard lock(finished_mutex_);
+        first = finished_.empty();
+        finished_.push_back(&call);
+    }
+    if (first) wake_loop();  // Otherwise a wake-up is on its way already.
+}
+
 void DataServer::run_worker(unsigned number) {
+    name_this_thread("worker " + std::to_string(number));
     set_thread_role(ThreadRole::kWorker);
     {
         WorkerScratch scratch = dispatcher_.make_scratch("worker " + std::to_string(number));
         do {
-            Call* call = nullptr;
-            {
-                std::unique_lock lock(ready_mutex_);
-                ready_changed_.wait(lock, [this] { return stopping_.load() || !ready_.empty(); });
-                if (stopping_.load()) break;
-                call = ready_.front();
-                ready_.pop_front();
-            }
-            CallState expected = CallState::kQueued;
-            call->started_ns.store(as_ns(clock_.steady()), std::memory_order_relaxed);
-            // Lost against expire_overdue(): the loop has answered it.
-            if (call->state.compare_exchange_strong(expected, CallState::kRunning)) {
+            Call* call = next_of(ready_);
+            if (call == nullptr) break;
+            if (begin(*call)) {
                 call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
                                                              nullptr, scratch, call->reply);
             }
-            bool first = false;
-            {
-                const std::lock_guard lock(finished_mutex_);
-                first = finished_.empty();
-                finished_.push_back(call);
-            }
-            if (first) wake_loop();  // Otherwise a wake-up is on its way already.
+            finish(*call);
         } while (!is_surplus());
     }
     const std::lock_guard lock(ended_mutex_);
     ended_.push_back(std::this_thread::get_id());
     ended_changed_.notify_all();
+}
+
+void DataServer::run_writer() {
+    name_this_thread("writer");
+    set_thread_role(ThreadRole::kWorker);
+    while (Call* call = next_of(writing_)) {
+        if (begin(*call))
+            call->reply_is_result = dispatcher_.dispatch_own(call->request, nullptr, call->reply);
+        finish(*call);
+    }
 }
 
 // A worker that was replaced while it was stuck has come back: one of them may go.
@@ -252,7 +280,7 @@ void DataServer::replace_stalled() {
         std::chrono::duration_cast<std::chrono::nanoseconds>(limits::kWorkerStall).count();
     unsigned stalled = 0;
     for (const auto& call : calls_) {
-        if (call->state.load() == CallState::kRunning &&
+        if (call->state.load() == CallState::kRunning && !call->writes &&
             now_ns - call->started_ns.load(std::memory_order_relaxed) > kStallNs)
             ++stalled;
     }

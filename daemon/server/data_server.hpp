@@ -1,6 +1,7 @@
-// The data socket: one loop thread that owns it, and workers that run the methods.
+// The data socket: one loop thread that owns it, workers that run the methods, and writers that
+// run those which wait for a disk, so that nobody's link waits for one.
 //
-//   peer -> [loop] -> queue -> [worker] -> finished list -> [loop] -> peer
+//   peer -> [loop] -> queue -> [worker or writer] -> finished list -> [loop] -> peer
 //
 // A request occupies one of kCallsMax slots from arrival to reply; without a free slot it is
 // answered "overloaded" on the spot. Slots and their buffers are reused, so a steady load allocates
@@ -51,8 +52,8 @@ public:
 private:
     enum class CallState : std::uint8_t {
         kFree,     // In free_.
-        kQueued,   // In ready_, or popped by a worker that has not started it.
-        kRunning,  // A worker has it.
+        kQueued,   // In a queue, or popped by a worker that has not started it.
+        kRunning,  // A worker or writer has it.
         kExpired,  // Its deadline passed while it was queued: the worker that pops it hands it
                    // back.
     };
@@ -62,7 +63,8 @@ private:
         message::Request request;  // Views into body, but for an id that was made here.
         std::string own_id;
         SteadyTime deadline;
-        std::atomic<std::int64_t> started_ns{0};  // Since when a worker runs it.
+        bool writes = false;                      // For the writers.
+        std::atomic<std::int64_t> started_ns{0};  // Since when somebody runs it.
         std::string reply;
         bool reply_is_result = false;
         std::atomic<CallState> state{CallState::kFree};
@@ -70,8 +72,20 @@ private:
         bool answered = false;
     };
 
+    struct CallQueue {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::deque<Call*> calls;  // Guarded by mutex.
+    };
+
     void run_loop();
     void run_worker(unsigned number);
+    void run_writer();
+    // The next call of `queue`; null once the server stops.
+    [[nodiscard]] Call* next_of(CallQueue& queue);
+    // False: the loop has answered it, because its deadline has passed.
+    [[nodiscard]] bool begin(Call& call);
+    void finish(Call& call);
     [[nodiscard]] bool is_surplus();
     void start_worker();
     void replace_stalled();
@@ -112,9 +126,8 @@ private:
     std::size_t unsent_bytes_ = 0;  // Of their replies.
     SteadyTime next_scan_{};
 
-    std::mutex ready_mutex_;
-    std::condition_variable ready_changed_;
-    std::deque<Call*> ready_;  // Guarded by ready_mutex_.
+    CallQueue ready_;    // For the workers.
+    CallQueue writing_;  // For the writers.
 
     std::mutex finished_mutex_;
     std::vector<Call*> finished_;  // Guarded by finished_mutex_.
@@ -127,6 +140,7 @@ private:
     const unsigned workers_wanted_;
     unsigned workers_started_ = 0;  // Loop thread, after the constructor.
 
+    std::vector<std::thread> writers_;
     std::thread loop_;
 };
 

@@ -35,6 +35,17 @@ bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline
                               reply);
         }
     }
+    return dispatch_own(request, operator_principal, reply);
+}
+
+bool Dispatcher::writes(std::string_view method) const {
+    return std::ranges::any_of(
+        job_methods(), [&](const JobMethod& own) { return own.writes && own.name == method; });
+}
+
+bool Dispatcher::dispatch_own(const message::Request& request,
+                              const model::Principal* operator_principal,
+                              std::string& reply) const {
     const MethodResult result = run_own(request, operator_principal);
     if (!result) {
         message::encode_error(reply, request.id, result.error(), nullptr);

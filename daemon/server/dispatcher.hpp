@@ -49,12 +49,20 @@ public:
         return WorkerScratch(parts_.plugins, holder);
     }
 
+    // Does the method return only once something is durable? dispatch_own() answers it.
+    [[nodiscard]] bool writes(std::string_view method) const;
+
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
     // is null on the data socket, where the request's credentials count; on the control socket it
     // says who is asking.
     [[nodiscard]] bool dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
                                 const model::Principal* operator_principal, WorkerScratch& scratch,
                                 std::string& reply) const;
+
+    // The same for a method of the daemon's own: no plugin is asked.
+    [[nodiscard]] bool dispatch_own(const message::Request& request,
+                                    const model::Principal* operator_principal,
+                                    std::string& reply) const;
 
 private:
     [[nodiscard]] bool run_plugin(const plugin_host::Route& route, const message::Request& request,

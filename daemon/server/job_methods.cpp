@@ -209,22 +209,22 @@ MethodResult drop_template(const JobMethodParts& parts, const Principal& princip
 }
 
 constexpr std::array<JobMethod, 16> kMethods{{
-    {"exports.submit", "product:read", submit_export},
-    {"templates.put", "template:write", put_template},
-    {"templates.get", "product:read", get_template},
-    {"templates.list", "product:read", list_templates},
-    {"templates.drop", "template:write", drop_template},
-    {"jobs.create", "job:create", create_job},
-    {"jobs.report_progress", "job:create", report_progress},
-    {"jobs.get", "job:read", get_job<to_json>},
-    {"jobs.status", "job:read", get_job<to_status_json>},
-    {"jobs.list", "job:read", list_jobs},
-    {"jobs.cancel", "job:create", change_job<&jobs::JobStore::request_cancel>},
-    {"jobs.retry", "job:create", change_job<&jobs::JobStore::retry>},
-    {"jobs.hold", "job:create", change_job<&jobs::JobStore::hold>},
-    {"jobs.release", "job:create", change_job<&jobs::JobStore::release_hold>},
-    {"jobs.events", "job:read", job_events},
-    {"jobs.notices", "job:read", list_notices},
+    {"exports.submit", "product:read", true, submit_export},
+    {"templates.put", "template:write", true, put_template},
+    {"templates.get", "product:read", false, get_template},
+    {"templates.list", "product:read", false, list_templates},
+    {"templates.drop", "template:write", true, drop_template},
+    {"jobs.create", "job:create", true, create_job},
+    {"jobs.report_progress", "job:create", true, report_progress},
+    {"jobs.get", "job:read", false, get_job<to_json>},
+    {"jobs.status", "job:read", false, get_job<to_status_json>},
+    {"jobs.list", "job:read", false, list_jobs},
+    {"jobs.cancel", "job:create", true, change_job<&jobs::JobStore::request_cancel>},
+    {"jobs.retry", "job:create", true, change_job<&jobs::JobStore::retry>},
+    {"jobs.hold", "job:create", true, change_job<&jobs::JobStore::hold>},
+    {"jobs.release", "job:create", true, change_job<&jobs::JobStore::release_hold>},
+    {"jobs.events", "job:read", false, job_events},
+    {"jobs.notices", "job:read", false, list_notices},
 }};
 
 }  // namespace

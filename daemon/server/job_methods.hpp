@@ -25,6 +25,7 @@ struct JobMethodParts {
 struct JobMethod {
     std::string_view name;
     std::string_view permission;
+    bool writes;  // Returns when something is durable.
     MethodResult (*run)(const JobMethodParts& parts, const model::Principal& principal,
                         const nlohmann::json& params);
 };

@@ -9,6 +9,7 @@
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/this_thread.hpp"
 
 namespace export_worker::sqlite {
 namespace {
@@ -113,6 +114,7 @@ Result<void> Database::submit(std::function<bool(Connection&)> work) {
 }
 
 void Database::run_writer() {
+    name_this_thread(path_.substr(path_.rfind('/') + 1));
     std::vector<std::shared_ptr<Task>> group;
     for (;;) {
         {

@@ -46,7 +46,8 @@ typedef struct ew_description ew_description;
 struct ew_description {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* EW_MISUSE for a bad or repeated name, or too many methods. */
+    /* EW_MISUSE for a bad or repeated name, one of the daemon's own (sys, exports, templates, jobs,
+     * downloads, control, and a dot), or too many methods. */
     ew_status (*add_method)(ew_description* description, const ew_method* method);
 };
 

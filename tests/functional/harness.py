@@ -85,6 +85,26 @@ class Process:
         return code
 
 
+class FailingDisk:
+    """For start_daemon(env=disk.env): while it is broken, the calls it names fail (tests/fault/failing_disk.c)."""
+
+    def __init__(self, directory):
+        library = directory / "failing_disk.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests/fault/failing_disk.c"), "-ldl"], check=True)
+        self.switch = directory / "failing"
+        # A sanitizer's runtime insists on being first; it does not mind ours behind it.
+        self.env = {"LD_PRELOAD": str(library), "FAILING_DISK": str(self.switch), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+    def breaks(self, *lines):
+        """Each line is "CALL ERROR PATTERN"."""
+        part = self.switch.with_suffix(".new")
+        part.write_text("\n".join(lines) + "\n")
+        part.rename(self.switch)
+
+    def works(self):
+        self.switch.unlink()
+
+
 class System:
     """Daemon, shim and operator in one directory."""
 
@@ -193,7 +213,7 @@ file = {self.plugin}
     # --- operator ---
     def ctl(self, *arguments, stdin=None, check=True):
         done = subprocess.run([str(BUILD / "bin" / "exportctl"), "--config", str(self.config), *map(str, arguments)],
-                              input=stdin, capture_output=True, text=True, timeout=300)
+                              input=stdin, capture_output=True, text=True, timeout=1800)
         if check and done.returncode != 0:
             raise AssertionError(f"exportctl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done

@@ -18,7 +18,7 @@ SECRET = "a webhook secret of enough bytes"
 class Receiver:
     """A webhook's end. `statuses` are answered in turn, the last one for ever."""
 
-    def __init__(self, *statuses, location=None):
+    def __init__(self, *statuses, location=None, answer_when=None):
         self.seen = []
         self.statuses = list(statuses)
         receiver = self
@@ -27,6 +27,8 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.seen.append((self.path, dict(self.headers), body))
+                if answer_when:
+                    answer_when.wait(30)
                 status = receiver.statuses.pop(0) if len(receiver.statuses) > 1 else receiver.statuses[0]
                 self.send_response(status)
                 if location:
@@ -112,6 +114,30 @@ class NoticeTest(unittest.TestCase):
         self.assertEqual(given, "v1=" + expected)
         wait_until("nothing to be left", lambda: self.system.ctl_json("status")["jobs"]["notices_pending"] == 0)
         self.assertEqual(len(receiver.seen), 2)
+
+    def test_a_webhook_that_takes_its_time_does_not_hold_up_subscribers(self):
+        answer = threading.Event()
+        self.addCleanup(answer.set)
+        receiver = Receiver(200, answer_when=answer)
+        self.start(receiver)
+        first = self.submit()
+        wait_until("the webhook to be busy", lambda: receiver.seen)
+        subscriber = zmq.Context.instance().socket(zmq.SUB)
+        self.addCleanup(subscriber.close, 0)
+        subscriber.setsockopt(zmq.RCVTIMEO, 1_000)
+        subscriber.setsockopt(zmq.SUBSCRIBE, b"acme")
+        subscriber.connect(self.endpoint)
+
+        def heard():  # A subscription takes a moment to arrive, so there may have to be more than one.
+            self.submit()
+            try:
+                return msgpack.unpackb(subscriber.recv_multipart()[1])
+            except zmq.Again:
+                return None
+        notice = wait_until("a notice", heard)
+        self.assertNotEqual(notice["job"]["job_id"], first)
+        self.assertEqual(len(receiver.seen), 1, "the webhook was still busy")
+        answer.set()
 
     def test_redirects_are_not_followed_and_gone_is_final(self):
         inside = Receiver(200)

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from functional.harness import BUILD, SANITIZED, SOURCE, System, wait_until
+from functional.harness import BUILD, SANITIZED, FailingDisk, System, wait_until
 
 A = BUILD / "plugins" / "download_url.so"
 B = BUILD / "fixtures" / "download_url_b.so"
@@ -207,22 +207,19 @@ class FullDiskTest(ReloadTest):
     def setUp(self):
         self.system = System()
         self.addCleanup(self.system.close)
-        library = self.system.directory / "full_disk.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests/fault/full_disk.c"), "-ldl"], check=True)
-        self.switch = self.system.directory / "disk-is-full"
+        self.disk = FailingDisk(self.system.directory)
         self.system.port = 1
-        self.system.start_daemon({"LD_PRELOAD": str(library), "FULL_DISK_SWITCH": str(self.switch),
-                                  "FULL_DISK_ROOT": str(self.system.state / "plugins/"), "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        self.system.start_daemon(self.disk.env)
 
     def test_a_full_disk_while_staging_refuses_and_leaves_nothing(self):
         new = self.system.install("new.so", B)
         before = sorted((self.system.state / "plugins").rglob("*.*"))
-        self.switch.touch()
+        self.disk.breaks(f"write ENOSPC {self.system.state}/plugins/*")
         done = self.ctl("plugin", "reload", "download_url", "--file", new)
         self.assertEqual(done.returncode, 1)
         self.assertIn("No space left on device", done.stderr)
         self.assertEqual(sorted((self.system.state / "plugins").rglob("*.*")), before)
-        self.switch.unlink()
+        self.disk.works()
         self.assertIn("BAKING", self.ctl("plugin", "reload", "download_url", "--file", new).stdout)
 
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/limits.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -98,6 +99,64 @@ TEST(Config, ReloadsHaveBoundsAndDefaults) {
 }
 
 // Each kind with the least it needs, and a word of what is refused.
+TEST(Config, ExportsHaveBoundsAndDefaults) {
+    const TempDir dir;
+    const auto defaults = read_config(dir.write("c.ini", kGood));
+    ASSERT_TRUE(defaults) << defaults.error().message;
+    EXPECT_EQ(defaults->exports.attempts, limits::kJobAttemptsDefault);
+    EXPECT_EQ(defaults->exports.organization_running_max, limits::kOrganizationRunningDefault);
+    EXPECT_EQ(defaults->exports.file_retention, limits::kFileRetentionDefault);
+    EXPECT_EQ(defaults->notice_endpoint, "");
+    const auto given = read_config(
+        dir.write("d.ini", kGood + "[export]\nattempts = 3\nretry_base_ms = 7\nretry_max_s = 8\n"
+                                   "attempt_limit_s = 9\nstall_limit_s = 10\ndeadline_s = 0\n"
+                                   "file_retention_s = 0\njob_retention_s = 13\n"
+                                   "organization_running_max = 14\n"));
+    ASSERT_TRUE(given) << given.error().message;
+    EXPECT_EQ(given->exports.attempts, 3);
+    EXPECT_EQ(given->exports.retry_base, std::chrono::milliseconds(7));
+    EXPECT_EQ(given->exports.retry_max, std::chrono::seconds(8));
+    EXPECT_EQ(given->exports.attempt_limit, std::chrono::seconds(9));
+    EXPECT_EQ(given->exports.stall_limit, std::chrono::seconds(10));
+    EXPECT_EQ(given->exports.deadline, std::chrono::seconds(0));
+    EXPECT_EQ(given->exports.file_retention, std::chrono::seconds(0));
+    EXPECT_EQ(given->exports.job_retention, std::chrono::seconds(13));
+    EXPECT_EQ(given->exports.organization_running_max, 14);
+    for (const char* wrong :
+         {"attempts = 0", "attempts = 101", "retry_base_ms = 0", "retry_base_ms = 3600001",
+          "retry_max_s = 0", "retry_max_s = 86401", "attempt_limit_s = 0", "stall_limit_s = 0",
+          "deadline_s = -1", "deadline_s = 99999999999", "file_retention_s = soon",
+          "job_retention_s = -1", "organization_running_max = 0",
+          "organization_running_max = 1001"}) {
+        const std::string error = error_of(kGood + "[export]\n" + wrong + "\n");
+        const std::string key(wrong, std::string_view(wrong).find(' '));
+        EXPECT_NE(error.find(key), std::string::npos) << wrong << ": " << error;
+    }
+}
+
+TEST(Config, WebhooksAreOfOrganizations) {
+    const TempDir dir;
+    const std::string hook = "[webhook.acme]\nurl = https://h.example/x\nsecret_file = /etc/s\n";
+    const auto config = read_config(dir.write("c.ini", kGood + hook));
+    ASSERT_TRUE(config) << config.error().message;
+    ASSERT_EQ(config->webhooks.size(), 1U);
+    EXPECT_EQ(config->webhooks[0].organization_id, "acme");
+    EXPECT_EQ(config->webhooks[0].url, "https://h.example/x");
+    EXPECT_EQ(config->webhooks[0].secret_file, "/etc/s");
+    EXPECT_FALSE(config->webhooks[0].allow_private);
+    EXPECT_NE(error_of(kGood + "[webhook.acme]\nsecret_file = /etc/s\n").find("url"),
+              std::string::npos);
+    EXPECT_NE(error_of(kGood + "[webhook.acme]\nurl = https://h\n").find("secret_file"),
+              std::string::npos);
+    EXPECT_NE(error_of(kGood + "[webhook.acme]\nurl = ftp://h\nsecret_file = /etc/s\n")
+                  .find("expected an http or https URL, found 'ftp://h'"),
+              std::string::npos);
+    EXPECT_NE(error_of(kGood + "[webhook.a/b]\nurl = https://h\nsecret_file = /etc/s\n")
+                  .find("[webhook.ORGANIZATION]"),
+              std::string::npos);
+    EXPECT_NE(error_of(kGood + hook + "colour = blue\n").find("colour"), std::string::npos);
+}
+
 TEST(Config, KnowsEveryKindOfStore) {
     const std::string daemon = "[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n[store.a]\n";
     for (const std::string store :

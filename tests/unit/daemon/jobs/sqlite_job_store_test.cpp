@@ -1,5 +1,6 @@
 #include "daemon/jobs/sqlite_job_store.hpp"
 
+#include "tests/unit/daemon/jobs/job_store_care_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 
 namespace export_worker::jobs {

@@ -1,0 +1,161 @@
+#include "daemon/jobs/leases.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::Job;
+using model::JobEntry;
+using model::Lease;
+using model::OrganizationScope;
+using nlohmann::json;
+using sqlite::Connection;
+using sqlite::Statement;
+
+Result<void> note_end_if_final(Connection& connection, const std::string& job_id,
+                               std::string_view actor, const Now& now) {
+    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+    if (!model::is_final(job.status)) return {};
+    return note_end(connection, job, actor, now);
+}
+
+// The final commit found the job otherwise than it expected.
+Result<void> why_not_mine(Connection& connection, const Lease& lease) {
+    Statement row = connection.statement(
+        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+        "cancel_us IS NOT NULL");
+    EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
+    if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
+    return lease_lost(lease);
+}
+
+}  // namespace
+
+Result<bool> heartbeat(Connection& connection, const Lease& lease, const Progress& progress) {
+    Statement row = connection.statement(
+        "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
+        "stage = ?5 "
+        "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
+    row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
+             progress.stage);
+    EW_TRY(const bool mine, row.step());
+    if (!mine) return lease_lost(lease);
+    // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
+    // it is NULL.
+    const bool cancel = row.optional_integer(0).has_value();
+    EW_TRY(const bool more, row.step());
+    (void)more;
+    return cancel;
+}
+
+Result<void> intend_file(Connection& connection, const Lease& lease, const model::FileKey& key,
+                         const Now& now) {
+    EW_CHECK(
+        connection
+            .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                       "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                       "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+            .bind(lease.job_id, lease.epoch, key, now.wall_us)
+            .run());
+    if (connection.changes() == 0) return lease_lost(lease);
+    return {};
+}
+
+Result<void> complete(Connection& connection, const Lease& lease, const Completion& completion,
+                      std::string_view actor, const Now& now) {
+    EW_TRY(json patch, parse_metadata(completion.metadata_json));
+    patch["file_url"] = completion.file.file_url;
+    patch["filename"] = completion.filename;
+    const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
+    EW_CHECK(connection
+                 .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
+                            "'partial_success' WHEN ?9 > 0 THEN "
+                            "'completed_with_warnings' ELSE 'completed' END, "
+                            "completed_us = ?3, stage = '', error_message = '', "
+                            "processed_items = ?4, total_items = ?4 + ?8, "
+                            "failed_items = ?8, warned_items = ?9, "
+                            "file_url = ?5, filename = ?6, "
+                            "metadata = json_patch(metadata, ?7) "
+                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
+                            "AND cancel_us IS NULL")
+                 .bind(lease.job_id, lease.epoch, now.wall_us, completion.processed_items,
+                       completion.file.file_url, completion.filename, patch_text,
+                       completion.failed_items, completion.warned_items)
+                 .run());
+    if (connection.changes() == 0) return why_not_mine(connection, lease);
+    for (const JobEntry& error : completion.errors) {
+        EW_CHECK(append_entry(connection, lease.job_id, "error", error, now));
+    }
+    for (const JobEntry& warning : completion.warnings) {
+        EW_CHECK(append_entry(connection, lease.job_id, "warning", warning, now));
+    }
+    EW_CHECK(connection
+                 .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
+                            "file_key = ?1")
+                 .bind(completion.file.key,
+                       static_cast<std::int64_t>(completion.file.bytes),
+                       completion.file.sha256)
+                 .run());
+    if (connection.changes() == 0)
+        return fail(ErrorCode::kInternal, "the file was never announced");
+    return note_end_of(connection, lease.job_id, actor, now);
+}
+
+Result<void> give_up_attempt(Connection& connection, const Lease& lease, std::string_view error,
+                             bool permanent, std::int64_t delay_us, std::string_view actor,
+                             const Now& now) {
+    const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
+    EW_CHECK(
+        connection
+            .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
+                       "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
+                       "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
+                       "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
+                       "attempt >= attempts_max, ?5, NULL) "
+                       "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+            .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
+                  delay_us)
+            .run());
+    if (connection.changes() == 0) return lease_lost(lease);
+    EW_CHECK(append_event(connection,
+                          {lease.job_id, "attempt_failed", std::string(actor), text, 1}, now));
+    return note_end_if_final(connection, lease.job_id, actor, now);
+}
+
+Result<void> release(Connection& connection, const Lease& lease, std::string_view actor,
+                     const Now& now) {
+    EW_CHECK(connection
+                 .statement(
+                     "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                     "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
+                     ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
+                     "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
+                     "owner = '', due_us = ?3, stage = '' "
+                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                 .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax,
+                       now.wall_us)
+                 .run());
+    if (connection.changes() == 0) return lease_lost(lease);
+    EW_CHECK(
+        append_event(connection, {lease.job_id, "interrupted", std::string(actor), "", 1}, now));
+    return note_end_if_final(connection, lease.job_id, actor, now);
+}
+
+Result<void> cancelled(Connection& connection, const Lease& lease, std::string_view actor,
+                       const Now& now) {
+    EW_CHECK(
+        connection
+            .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                       "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+                       "cancel_us IS NOT NULL")
+            .bind(lease.job_id, lease.epoch, now.wall_us)
+            .run());
+    if (connection.changes() == 0) return lease_lost(lease);
+    return note_end_of(connection, lease.job_id, actor, now);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,344 @@
+// What every job store must do, 2: keys, turns, time, events, retention, notices, backup.
+#pragma once
+
+#include "tests/unit/daemon/jobs/job_store_fixture.hpp"
+
+namespace export_worker::jobs {
+
+TEST_P(JobStoreConformance, TheSameKeyIsTheSameJobAndAnotherRequestAConflict) {
+    NewJob job = export_of("acme");
+    job.idempotency_key = "order-7";
+    job.request_sha256 = "aa";
+    std::vector<std::string> ids(100);
+    std::atomic<int> made{0};
+    std::vector<std::thread> threads;
+    for (std::string& id : ids) {
+        threads.emplace_back([&] {
+            const auto created = store_->create(job);
+            ASSERT_TRUE(created) << created.error().message;
+            made += created->existed ? 0 : 1;
+            id = created->job.job_id;
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(made.load(), 1);
+    EXPECT_EQ(std::ranges::count(ids, ids[0]), 100);
+    job.request_sha256 = "bb";
+    EXPECT_EQ(store_->create(job).error().code, ErrorCode::kConflict);
+    job.organization_id = "umbrella";  // Its own keys.
+    EXPECT_FALSE(store_->create(job)->existed);
+}
+
+TEST_P(JobStoreConformance, PrioritiesOrderAnOrganizationsOwnJobs) {
+    NewJob low = export_of("acme");
+    low.priority = model::JobPriority::kLow;
+    NewJob high = export_of("acme");
+    high.priority = model::JobPriority::kHigh;
+    const auto first_low = store_->create(low)->job.job_id;
+    const auto normal = submit().job_id;
+    const auto first_high = store_->create(high)->job.job_id;
+    EXPECT_EQ(claim().lease.job_id, first_high);
+    EXPECT_EQ(claim().lease.job_id, normal);
+    EXPECT_EQ(claim().lease.job_id, first_low);
+}
+
+TEST_P(JobStoreConformance, ADelayedJobStartsWhenItIsDue) {
+    NewJob job = export_of("acme");
+    job.start_unix_us = clock_.unix_us() + 60'000'000;
+    const auto id = store_->create(job)->job.job_id;
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.jump(std::chrono::hours(1));  // Setting the wall clock starts nothing.
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.advance(std::chrono::seconds(60));
+    EXPECT_EQ(claim().lease.job_id, id);
+}
+
+TEST_P(JobStoreConformance, ClockJumpsDelayAndHurryNothing) {
+    for (const auto jump : {std::chrono::hours(1), std::chrono::hours(-2)}) {
+        NewJob job = export_of("acme");
+        job.deadline = std::chrono::seconds(100);
+        const auto id = store_->create(job)->job.job_id;
+        const ClaimedJob run = claim();
+        ASSERT_TRUE(store_->give_up_attempt(run.lease, "x", false, 10'000'000));
+        clock_.jump(jump);
+        EXPECT_FALSE((*store_->claim()).has_value());
+        EXPECT_EQ(*store_->enforce_limits(), 0U);
+        clock_.advance(std::chrono::seconds(10));
+        EXPECT_EQ(claim().lease.job_id, id);
+        ASSERT_TRUE(store_->heartbeat({id, 2}, {1, 1, "x"}));
+        clock_.advance(std::chrono::seconds(90));
+        EXPECT_EQ(*store_->enforce_limits(), 1U);
+        EXPECT_EQ(find(id).status, JobStatus::kFailed);
+    }
+}
+
+TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    const auto waiting = store_->create(job)->job.job_id;
+    const auto running = store_->create(job)->job.job_id;
+    const ClaimedJob first = claim();
+    clock_.advance(std::chrono::seconds(61));
+    EXPECT_FALSE((*store_->claim()).has_value());  // Too late to begin.
+    EXPECT_EQ(*store_->enforce_limits(), 2U);
+    for (const auto& id : {waiting, running}) {
+        EXPECT_EQ(find(id).status, JobStatus::kFailed);
+        EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
+    }
+    EXPECT_EQ(store_->heartbeat(first.lease, {1, 1, "x"}).error().code, ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, ASilentExternalJobFails) {
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    job.silence_limit = std::chrono::seconds(30);
+    const auto id = store_->create(job)->job.job_id;
+    clock_.advance(std::chrono::seconds(100));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);  // Nobody has begun it.
+    ProgressReport started;
+    started.mark_started = true;
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, started, "me"));
+    clock_.advance(std::chrono::seconds(29));
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, {}, "me"));
+    clock_.advance(std::chrono::seconds(29));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+    EXPECT_EQ(store_->report(OrganizationScope::every(), id, {}, "me").error().code,
+              ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, AHeldJobWaitsForItsRelease) {
+    const auto id = submit().job_id;
+    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_FALSE((*store_->claim()).has_value());
+    EXPECT_FALSE(store_->release_hold(OrganizationScope::every(), id, "me")->held);
+    const ClaimedJob job = claim();
+    EXPECT_EQ(store_->hold(OrganizationScope::every(), id, "me").error().code,
+              ErrorCode::kConflict);
+    ASSERT_TRUE(finish(job));
+    EXPECT_EQ(store_->hold(OrganizationScope::one("umbrella"), id, "me").error().code,
+              ErrorCode::kNotFound);
+    // A held job can be cancelled.
+    const auto other = submit().job_id;
+    ASSERT_TRUE(store_->hold(OrganizationScope::every(), other, "me"));
+    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), other, "me")->status,
+              JobStatus::kCancelled);
+}
+
+TEST_P(JobStoreConformance, InterruptionsAreForgivenButNotForEver) {
+    policy_.attempts_max = 1;
+    reopen();
+    const auto id = submit().job_id;
+    for (int round = 0; round < limits::kJobInterruptionsMax; ++round) {
+        const ClaimedJob job = claim();
+        EXPECT_EQ(job.attempt, 1);
+        ASSERT_TRUE(store_->release(job.lease));
+    }
+    ASSERT_TRUE(store_->release(claim().lease));
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+}
+
+TEST_P(JobStoreConformance, GivingUpAJobSomebodyWantedCancelledCancelsIt) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk", false, 0));
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+}
+
+// Against a model: limits are never exceeded, nobody waits for ever, and shares follow weights.
+TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
+    policy_.organization_running_max = 3;
+    reopen();
+    ASSERT_TRUE(store_->set_organization({"heavy", 5, 4, false}));
+    ASSERT_TRUE(store_->set_organization({"light", 5, 1, false}));
+    ASSERT_TRUE(store_->set_organization({"stopped", {}, 1, true}));
+    for (const char* organization : {"heavy", "light", "plain", "stopped"}) {
+        for (int index = 0; index < 60; ++index) submit(organization);
+    }
+    std::map<std::string, std::vector<ClaimedJob>> running;
+    std::map<std::string, int> started;
+    std::uint32_t random = 1;
+    for (int step = 0; step < 400 && started["light"] < 25; ++step) {
+        random = random * 1'664'525 + 1'013'904'223;
+        const auto claimed = store_->claim();
+        ASSERT_TRUE(claimed);
+        if (claimed->has_value()) {
+            const ClaimedJob& job = **claimed;
+            running[job.organization_id].push_back(job);
+            ++started[job.organization_id];
+        }
+        EXPECT_LE(running["heavy"].size(), 5U);
+        EXPECT_LE(running["light"].size(), 5U);
+        EXPECT_LE(running["plain"].size(), 3U);
+        // One finishes, of whichever organization.
+        auto at = std::next(running.begin(), static_cast<std::ptrdiff_t>(random % running.size()));
+        if (at->second.empty()) continue;
+        ASSERT_TRUE(finish(at->second.back()));
+        at->second.pop_back();
+    }
+    EXPECT_EQ(started["stopped"], 0);
+    EXPECT_GT(started["heavy"], started["light"]);
+    EXPECT_GT(started["light"], 10);
+    EXPECT_GT(started["plain"], 10);
+    const auto states = store_->organizations();
+    ASSERT_EQ(states->size(), 4U);
+    EXPECT_EQ((*states)[3].policy.organization_id, "stopped");
+    EXPECT_EQ((*states)[3].pending, 60);
+}
+
+TEST_P(JobStoreConformance, AnOrganizationThatComesBackGetsItsTurnAndNoCredit) {
+    for (int index = 0; index < 30; ++index) submit("busy");
+    for (int index = 0; index < 20; ++index) ASSERT_TRUE(finish(claim()));
+    for (int index = 0; index < 10; ++index) submit("idle");
+    std::string order;
+    for (int index = 0; index < 8; ++index) {
+        const ClaimedJob job = claim();
+        order += job.organization_id == "busy" ? 'b' : 'i';
+        ASSERT_TRUE(finish(job));
+    }
+    EXPECT_TRUE(order == "ibibibib" || order == "bibibibi" || order == "iibibibi") << order;
+}
+
+TEST_P(JobStoreConformance, TenThousandOrphansAreRescuedAtOnce) {
+    policy_.organization_running_max = limits::kOrganizationRunningMax * 100;
+    reopen();
+    constexpr int kJobs = 10'000;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 40; ++thread) {
+        threads.emplace_back([&] {
+            for (int index = 0; index < kJobs / 40; ++index) submit();
+            for (int index = 0; index < kJobs / 40; ++index) claim();
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_EQ(die_and_rescue(), static_cast<std::size_t>(kJobs));
+    const auto took = std::chrono::steady_clock::now() - begun;
+    std::printf("10,000 jobs rescued in %lld ms\n",
+                static_cast<long long>(
+                    std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+    EXPECT_EQ(store_->counts()->pending, kJobs);
+    EXPECT_EQ(*store_->rescue(), 0U);
+}
+
+TEST_P(JobStoreConformance, EveryStepIsAnEvent) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "disk", false, 0));
+    claim();
+    die_and_rescue();
+    ASSERT_TRUE(store_->release(claim().lease));
+    const ClaimedJob last = claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->cancelled(last.lease));
+    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(finish(claim()));
+    EXPECT_EQ(kinds(id), (std::vector<std::string>{
+                             "submitted", "held", "released", "claimed", "attempt_failed",
+                             "claimed", "rescued", "claimed", "interrupted", "claimed",
+                             "cancel_requested", "cancelled", "retried", "claimed", "published"}));
+    EXPECT_EQ(store_->events(OrganizationScope::one("umbrella"), id, 0).error().code,
+              ErrorCode::kNotFound);
+    EXPECT_EQ(store_->events(OrganizationScope::one("acme"), id, 14)->size(), 1U);
+}
+
+TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
+    const auto id = submit().job_id;
+    const std::vector<NewEvent> links{{id, "link_minted", "k1", "", 2},
+                                      {id, "link_minted", "k1", "", 3},
+                                      {id, "link_minted", "k2", "", 1},
+                                      {"no-such-job", "link_minted", "k2", "", 1}};
+    ASSERT_TRUE(store_->add_events(links));
+    auto events = *store_->events(OrganizationScope::every(), id, 1);
+    ASSERT_EQ(events.size(), 2U);
+    EXPECT_EQ(events[0].count, 5);
+    EXPECT_EQ(events[1].actor, "k2");
+    clock_.advance(limits::kJobEventMerge + std::chrono::seconds(1));
+    ASSERT_TRUE(store_->add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
+    EXPECT_EQ(store_->events(OrganizationScope::every(), id, 1)->size(), 3U);
+}
+
+TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const auto day = std::chrono::seconds(86'400);
+    EXPECT_EQ(*store_->expire_files(day), 0U);
+    clock_.advance(day + std::chrono::seconds(1));
+    EXPECT_EQ(*store_->prune(day), 0U);  // Its file is still there.
+    EXPECT_EQ(*store_->expire_files(day), 1U);
+    EXPECT_EQ(*store_->expire_files(day), 0U);
+    model::JobFile file;
+    ASSERT_TRUE(store_->find_file(OrganizationScope::every(), id, file));
+    EXPECT_EQ(file.file_url, "");
+    EXPECT_TRUE(find(id).expired_us);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    ASSERT_EQ(store_->unpublished_files()->size(), 1U);
+    EXPECT_EQ(*store_->prune(day), 0U);
+    ASSERT_TRUE(store_->forget_file(completion(job).file.key));
+    EXPECT_EQ(*store_->prune(day), 1U);
+    EXPECT_EQ(store_->find(OrganizationScope::every(), id).error().code, ErrorCode::kNotFound);
+}
+
+TEST_P(JobStoreConformance, ALostFileIsWithdrawn) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const auto published = store_->published_files("");
+    ASSERT_EQ(published->size(), 1U);
+    EXPECT_EQ((*published)[0].sha256, "ab");
+    EXPECT_EQ((*published)[0].bytes, 42U);
+    ASSERT_TRUE(store_->withdraw_file((*published)[0].key, "the file is gone"));
+    EXPECT_TRUE(store_->published_files("")->empty());
+    EXPECT_EQ(kinds(id).back(), "withdrawn");
+}
+
+TEST_P(JobStoreConformance, EveryEndIsANoticeWithANumberOfItsOwn) {
+    submit("acme");
+    ASSERT_TRUE(finish(claim()));
+    submit("umbrella");
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
+    const auto cancelled = submit("acme").job_id;
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), cancelled, "me"));
+    const auto fresh = store_->unpublished_notices();
+    ASSERT_EQ(fresh->size(), 3U);
+    EXPECT_EQ((*fresh)[0].type, "job.completed");
+    EXPECT_EQ((*fresh)[1].type, "job.failed");
+    EXPECT_EQ((*fresh)[2].type, "job.cancelled");
+    EXPECT_EQ((*fresh)[2].sequence, (*fresh)[0].sequence + 2);
+    EXPECT_EQ((*fresh)[0].body_json.find("file_url"), std::string::npos);
+    ASSERT_TRUE(store_->mark_published((*fresh)[1].sequence));
+    EXPECT_EQ(store_->unpublished_notices()->size(), 1U);
+    EXPECT_EQ(store_->due_notices()->size(), 3U);
+    ASSERT_TRUE(store_->mark_delivery((*fresh)[0].sequence, JobStore::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(
+        store_->mark_delivery((*fresh)[1].sequence, JobStore::Delivery::kRetry, "503", 5'000'000));
+    ASSERT_TRUE(
+        store_->mark_delivery((*fresh)[2].sequence, JobStore::Delivery::kGivenUp, "410", 0));
+    EXPECT_TRUE(store_->due_notices()->empty());
+    EXPECT_EQ(store_->counts()->notices_pending, 1);
+    clock_.advance(std::chrono::seconds(6));
+    ASSERT_EQ(store_->due_notices()->size(), 1U);
+    EXPECT_EQ((*store_->due_notices())[0].attempts, 1);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("umbrella"), 0)->size(), 1U);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)->size(), 1U);
+}
+
+TEST_P(JobStoreConformance, ABackupOpens) {
+    const auto id = submit().job_id;
+    ASSERT_TRUE(store_->backup(dir_ / "copy"));
+    submit();
+    std::filesystem::create_directory(dir_ / "restored");
+    std::filesystem::rename(dir_ / "copy", dir_ / "restored/jobs.db");
+    const auto copy = GetParam()(dir_ / "restored", clock_, policy_);
+    ASSERT_NE(copy, nullptr);
+    EXPECT_TRUE(copy->find(OrganizationScope::every(), id));
+    EXPECT_EQ(copy->counts()->pending, 1);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,98 @@
+// The tests of job stores: a store in a directory of its own, with a clock that the test moves.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <nlohmann/json.hpp>
+
+#include "base/limits.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::jobs {
+
+using model::JobRunner;
+using model::JobStatus;
+using model::OrganizationScope;
+
+using StoreFactory = std::function<std::unique_ptr<JobStore>(
+    const std::string& directory, const Clock& clock, const JobPolicy& policy)>;
+
+class JobStoreConformance : public ::testing::TestWithParam<StoreFactory> {
+protected:
+    void SetUp() override { reopen(); }
+    void reopen() {
+        store_.reset();
+        store_ = GetParam()(dir_.path(), clock_, policy_);
+        ASSERT_NE(store_, nullptr);
+    }
+    // As after a death: the same file, another instance.
+    std::size_t die_and_rescue() {
+        reopen();
+        return *store_->rescue();
+    }
+    model::Job submit(const std::string& organization = "acme") {
+        NewJob job;
+        job.organization_id = organization;
+        job.job_type = model::kExportJobType;
+        job.total_items = 10;
+        auto created = store_->create(job);
+        EXPECT_TRUE(created) << created.error().message;
+        return created->job;
+    }
+    NewJob export_of(const std::string& organization) {
+        NewJob job;
+        job.organization_id = organization;
+        job.job_type = model::kExportJobType;
+        return job;
+    }
+    std::vector<std::string> kinds(const std::string& id) {
+        std::vector<std::string> out;
+        const auto events = store_->events(OrganizationScope::every(), id, 0);
+        for (const auto& event : *events) out.push_back(event.kind);
+        return out;
+    }
+    model::Job create_external() {
+        NewJob job;
+        job.organization_id = "acme";
+        job.job_type = "export";
+        job.runner = JobRunner::kExternal;
+        return store_->create(job)->job;
+    }
+    ClaimedJob claim() {
+        auto claimed = store_->claim();
+        EXPECT_TRUE(claimed && claimed->has_value());
+        return **claimed;
+    }
+    model::Job find(const std::string& id) { return *store_->find(OrganizationScope::every(), id); }
+    Completion completion(const ClaimedJob& job) {
+        Completion out;
+        out.file = {"acme/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + ".csv",
+                    "file:///x/" + job.lease.job_id, 42, "ab"};
+        out.filename = "products.csv";
+        out.metadata_json = R"({"rows": 7})";
+        out.processed_items = 10;
+        return out;
+    }
+    // Announces and publishes.
+    Result<void> finish(const ClaimedJob& job) {
+        const Completion done = completion(job);
+        EW_CHECK(store_->intend_file(job.lease, done.file.key));
+        return store_->complete(job.lease, done);
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    // One organization has many jobs in these tests.
+    JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
+    std::unique_ptr<JobStore> store_;
+};
+
+}  // namespace export_worker::jobs
