@@ -212,6 +212,7 @@ inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
 inline constexpr int kDatabaseCheckpointPages = 2'000;
 inline constexpr std::size_t kDatabaseGroupCommitMax = 64;  // Writes that share one commit.
 inline constexpr std::size_t kDatabaseReadersMax = 32;
+inline constexpr int kDatabaseWriterCacheKib = 8 * 1024;  // Pages kept in memory, of one database.
 
 // --- HTTP (docs/http.md) ---
 inline constexpr std::size_t kHttpHeaderBytesMax =

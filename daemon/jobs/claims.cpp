@@ -14,39 +14,29 @@ struct Turn {
     int weight = 1;
 };
 
-// The organizations that wait are found by skipping from one to the next in the index, so their
-// number counts and not that of their jobs.
+// In the order of their turns, so that the first that may start a job ends the search. Behind the
+// queue as a whole all are even; then who had less before goes first, as the index has it.
 Result<std::optional<Turn>> next_organization(Connection& connection, const JobPolicy& policy,
                                               const Now& now) {
     Statement row = connection.statement(
-        "WITH RECURSIVE waiting (organization_id) AS ("
-        "SELECT min(organization_id) FROM job WHERE status = 'pending' AND runner = 'daemon' AND "
-        "held = 0 "
-        "UNION ALL SELECT (SELECT min(job.organization_id) FROM job WHERE status = 'pending' AND "
-        "runner = 'daemon' AND held = 0 AND job.organization_id > waiting.organization_id) "
-        "FROM waiting WHERE waiting.organization_id IS NOT NULL) "
-        "SELECT waiting.organization_id, "
-        "max(coalesce(virtual_time, 0), (SELECT value FROM setting WHERE name = 'virtual_time')), "
-        "coalesce(weight, 1) "
-        "FROM waiting LEFT JOIN organization USING (organization_id) "
-        "WHERE waiting.organization_id IS NOT NULL AND coalesce(organization.held, 0) = 0 "
-        "AND (SELECT count(*) FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND "
-        "job.organization_id = waiting.organization_id) < coalesce(running_max, ?1) "
+        "SELECT organization_id, "
+        "max(virtual_time, (SELECT value FROM setting WHERE name = 'virtual_time')), weight "
+        "FROM organization WHERE pending > 0 AND held = 0 "
+        "AND running < coalesce(running_max, ?1) "
         "AND EXISTS (SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-        "AND job.organization_id = waiting.organization_id AND due_us <= ?2 AND "
+        "AND job.organization_id = organization.organization_id AND due_us <= ?2 AND "
         "(deadline_us IS NULL OR deadline_us > ?2)) "
-        "ORDER BY 2, coalesce(virtual_time, 0), waiting.organization_id LIMIT 1");
+        "ORDER BY virtual_time, organization_id LIMIT 1");
     EW_TRY(const bool found, row.bind(policy.organization_running_max, now.us).step());
     if (!found) return std::optional<Turn>();
     return std::optional(Turn{row.string(0), row.integer(1), static_cast<int>(row.integer(2))});
 }
 
 Result<void> take_turn(Connection& connection, const Turn& turn) {
-    EW_CHECK(connection
-                 .statement("INSERT INTO organization (organization_id, virtual_time) VALUES "
-                            "(?1, ?2) ON CONFLICT DO UPDATE SET virtual_time = ?2")
-                 .bind(turn.organization_id, turn.starts + kTurn / turn.weight)
-                 .run());
+    EW_CHECK(
+        connection.statement("UPDATE organization SET virtual_time = ?2 WHERE organization_id = ?1")
+            .bind(turn.organization_id, turn.starts + kTurn / turn.weight)
+            .run());
     return connection.statement("UPDATE setting SET value = ?1 WHERE name = 'virtual_time'")
         .bind(turn.starts)
         .run();
@@ -101,14 +91,9 @@ Result<void> set_organization(Connection& connection, const OrganizationPolicy& 
 Result<std::vector<OrganizationState>> organization_states(Connection& connection) {
     std::vector<OrganizationState> out;
     Statement rows = connection.statement(
-        "SELECT organization_id, running_max, coalesce(weight, 1), coalesce(held, 0), "
-        "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
-        "AND status = 'pending' AND runner = 'daemon'), "
-        "(SELECT count(*) FROM job WHERE job.organization_id = every.organization_id "
-        "AND status = 'in_progress' AND runner = 'daemon') "
-        "FROM (SELECT organization_id FROM organization UNION SELECT organization_id "
-        "FROM job WHERE status IN ('pending', 'in_progress')) AS every "
-        "LEFT JOIN organization USING (organization_id) ORDER BY organization_id");
+        "SELECT organization_id, running_max, weight, held, pending, running FROM organization "
+        "WHERE pending > 0 OR running > 0 OR running_max IS NOT NULL OR weight <> 1 OR held <> 0 "
+        "ORDER BY organization_id");
     for (;;) {
         EW_TRY(const bool more, rows.step());
         if (!more) return out;

@@ -41,8 +41,7 @@ Result<void> forget_file(Connection& connection, const model::FileKey& key) {
         .run();
 }
 
-Result<bool> is_orphan(Connection& connection, const model::FileKey& key,
-                       std::string_view job_id) {
+Result<bool> is_orphan(Connection& connection, const model::FileKey& key, std::string_view job_id) {
     Statement row = connection.statement(
         "SELECT 1 FROM job WHERE job_id = ?1 AND NOT EXISTS "
         "(SELECT 1 FROM file WHERE file_key = ?2)");

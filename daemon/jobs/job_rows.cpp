@@ -119,16 +119,18 @@ tl::unexpected<Error> lease_lost(const Lease& lease) {
                                           std::to_string(lease.epoch) + " is no longer valid");
 }
 
+Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
+                     std::string_view job_id) {
+    Statement row = connection.statement(
+        "SELECT " EW_JOB_COLUMNS
+        " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+    EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+    if (!found) return not_found();
+    return read_job(row);
+}
+
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
-    Job job;
-    {
-        Statement row = connection.statement(
-            "SELECT " EW_JOB_COLUMNS
-            " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
-        EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
-        if (!found) return not_found();
-        job = read_job(row);
-    }
+    EW_TRY(Job job, load_row(connection, scope, job_id));
     Statement entries = connection.statement(
         "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);
@@ -149,6 +151,15 @@ Result<void> append_entry(Connection& connection, std::string_view job_id, const
             "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING "
             "count(*) < ?4")
         .bind(job_id, kind, entry_to_json(entry), static_cast<std::int64_t>(limits::kJobErrorsMax))
+        .run();
+}
+
+Result<void> append_first_event(Connection& connection, const NewEvent& event, const Now& now) {
+    return connection
+        .statement(
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
+            "VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)")
+        .bind(event.job_id, now.wall_us, event.kind, event.actor, event.detail, event.count)
         .run();
 }
 

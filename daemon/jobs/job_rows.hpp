@@ -37,6 +37,11 @@ namespace export_worker::jobs {
                                       const model::OrganizationScope& scope,
                                       std::string_view job_id);
 
+// The same without them.
+[[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
+                                          const model::OrganizationScope& scope,
+                                          std::string_view job_id);
+
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
 
@@ -52,6 +57,9 @@ struct Now {
 
 [[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
                                         const char* kind, model::JobEntry entry, const Now& now);
+// The one a job begins with: nothing to look at, nothing to merge with.
+[[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
+                                              const Now& now);
 // One more event, or one more on the last (JobStore::add_events()).
 [[nodiscard]] Result<void> append_event(sqlite::Connection& connection, const NewEvent& event,
                                         const Now& now);

@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 2> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 3> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -144,6 +144,33 @@ CREATE TABLE setting (
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO setting VALUES ('virtual_time', 0);
+)sql",
+                                                           R"sql(
+-- How many jobs of the daemon's wait and run, kept by the triggers: whose turn it is must not take longer
+-- because many have been here.
+ALTER TABLE organization ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE organization ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
+INSERT INTO organization (organization_id, pending, running)
+    SELECT organization_id, sum(status = 'pending'), sum(status = 'in_progress') FROM job
+    WHERE runner = 'daemon' AND status IN ('pending', 'in_progress') GROUP BY organization_id
+    ON CONFLICT DO UPDATE SET pending = excluded.pending, running = excluded.running;
+CREATE INDEX organization_turn ON organization (virtual_time, organization_id) WHERE pending > 0;
+CREATE TRIGGER job_arrives AFTER INSERT ON job WHEN new.runner = 'daemon' BEGIN
+    INSERT INTO organization (organization_id, pending, running)
+        VALUES (new.organization_id, new.status = 'pending', new.status = 'in_progress')
+        ON CONFLICT DO UPDATE SET pending = pending + excluded.pending, running = running + excluded.running;
+END;
+CREATE TRIGGER job_moves AFTER UPDATE OF status ON job WHEN new.runner = 'daemon' AND new.status <> old.status BEGIN
+    UPDATE organization SET
+        pending = pending + (new.status = 'pending') - (old.status = 'pending'),
+        running = running + (new.status = 'in_progress') - (old.status = 'in_progress')
+        WHERE organization_id = new.organization_id;
+END;
+CREATE TRIGGER job_goes AFTER DELETE ON job WHEN old.runner = 'daemon' BEGIN
+    UPDATE organization SET
+        pending = pending - (old.status = 'pending'), running = running - (old.status = 'in_progress')
+        WHERE organization_id = old.organization_id;
+END;
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -54,13 +54,12 @@ Result<bool> heartbeat(Connection& connection, const Lease& lease, const Progres
 
 Result<void> intend_file(Connection& connection, const Lease& lease, const model::FileKey& key,
                          const Now& now) {
-    EW_CHECK(
-        connection
-            .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
-                       "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
-                       "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-            .bind(lease.job_id, lease.epoch, key, now.wall_us)
-            .run());
+    EW_CHECK(connection
+                 .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                            "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                 .bind(lease.job_id, lease.epoch, key, now.wall_us)
+                 .run());
     if (connection.changes() == 0) return lease_lost(lease);
     return {};
 }
@@ -96,8 +95,7 @@ Result<void> complete(Connection& connection, const Lease& lease, const Completi
     EW_CHECK(connection
                  .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
                             "file_key = ?1")
-                 .bind(completion.file.key,
-                       static_cast<std::int64_t>(completion.file.bytes),
+                 .bind(completion.file.key, static_cast<std::int64_t>(completion.file.bytes),
                        completion.file.sha256)
                  .run());
     if (connection.changes() == 0)
@@ -117,27 +115,24 @@ Result<void> give_up_attempt(Connection& connection, const Lease& lease, std::st
                        "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
                        "attempt >= attempts_max, ?5, NULL) "
                        "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-            .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
-                  delay_us)
+            .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us, delay_us)
             .run());
     if (connection.changes() == 0) return lease_lost(lease);
-    EW_CHECK(append_event(connection,
-                          {lease.job_id, "attempt_failed", std::string(actor), text, 1}, now));
+    EW_CHECK(append_event(connection, {lease.job_id, "attempt_failed", std::string(actor), text, 1},
+                          now));
     return note_end_if_final(connection, lease.job_id, actor, now);
 }
 
 Result<void> release(Connection& connection, const Lease& lease, std::string_view actor,
                      const Now& now) {
     EW_CHECK(connection
-                 .statement(
-                     "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
-                     "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
-                     ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
-                     "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
-                     "owner = '', due_us = ?3, stage = '' "
-                     "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                 .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax,
-                       now.wall_us)
+                 .statement("UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                            "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
+                            ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
+                            "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
+                            "owner = '', due_us = ?3, stage = '' "
+                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                 .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax, now.wall_us)
                  .run());
     if (connection.changes() == 0) return lease_lost(lease);
     EW_CHECK(
@@ -147,13 +142,12 @@ Result<void> release(Connection& connection, const Lease& lease, std::string_vie
 
 Result<void> cancelled(Connection& connection, const Lease& lease, std::string_view actor,
                        const Now& now) {
-    EW_CHECK(
-        connection
-            .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
-                       "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-                       "cancel_us IS NOT NULL")
-            .bind(lease.job_id, lease.epoch, now.wall_us)
-            .run());
+    EW_CHECK(connection
+                 .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+                            "cancel_us IS NOT NULL")
+                 .bind(lease.job_id, lease.epoch, now.wall_us)
+                 .run());
     if (connection.changes() == 0) return lease_lost(lease);
     return note_end_of(connection, lease.job_id, actor, now);
 }

@@ -34,6 +34,10 @@ using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
 
+// What JobStore::list() asks for, behind the organization.
+#define EW_JOB_FILTER " AND (?2 IS NULL OR status = ?2) AND (?3 = '' OR job_type = ?3)"
+#define EW_JOB_PAGE " ORDER BY created_us DESC, job_id DESC LIMIT ?4 OFFSET ?5"
+
 class SqliteJobStore final : public JobStore {
 public:
     SqliteJobStore(std::unique_ptr<sqlite::Database> database, const Clock& clock,
@@ -102,19 +106,21 @@ public:
             filter.status ? std::optional(model::to_string(*filter.status)) : std::nullopt;
         return database_->read([&](Connection& connection) -> Result<JobPage> {
             JobPage page;
+            // A statement for each, so that an organization's listing looks at its own jobs only.
+            const bool one = scope.organization_id().has_value();
             {
                 Statement count = connection.statement(
-                    "SELECT count(*) FROM job WHERE (?1 IS NULL OR organization_id = ?1) AND "
-                    "(?2 IS NULL OR status = ?2) AND (?3 = '' OR job_type = ?3)");
+                    one ? "SELECT count(*) FROM job WHERE organization_id = ?1" EW_JOB_FILTER
+                        : "SELECT count(*) FROM job WHERE ?1 IS NULL" EW_JOB_FILTER);
                 EW_TRY(const bool counted,
                        count.bind(scope.organization_id(), status, filter.job_type).step());
                 page.total = counted ? count.integer(0) : 0;
             }
-            Statement rows = connection.statement("SELECT " EW_JOB_COLUMNS
-                                                  " FROM job WHERE (?1 IS NULL OR organization_id "
-                                                  "= ?1) AND (?2 IS NULL OR status = ?2) AND "
-                                                  "(?3 = '' OR job_type = ?3) ORDER BY created_us "
-                                                  "DESC, job_id DESC LIMIT ?4 OFFSET ?5");
+            Statement rows = connection.statement(
+                one ? "SELECT " EW_JOB_COLUMNS
+                      " FROM job WHERE organization_id = ?1" EW_JOB_FILTER EW_JOB_PAGE
+                    : "SELECT " EW_JOB_COLUMNS
+                      " FROM job WHERE ?1 IS NULL" EW_JOB_FILTER EW_JOB_PAGE);
             rows.bind(scope.organization_id(), status, filter.job_type,
                       static_cast<std::int64_t>(filter.limit),
                       static_cast<std::int64_t>(filter.offset));

@@ -13,8 +13,7 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 // The job the idempotency key already made; kConflict when it was made by another request.
-Result<std::optional<std::string>> same_request(Connection& connection,
-                                                       const NewJob& job) {
+Result<std::optional<std::string>> same_request(Connection& connection, const NewJob& job) {
     Statement row = connection.statement(
         "SELECT job_id, request_sha256 FROM job WHERE organization_id = ?1 AND idempotency_key "
         "= ?2");
@@ -52,25 +51,23 @@ Result<CreatedJob> create_job(Connection& connection, const NewJob& job, const s
     };
     EW_CHECK(
         connection
-            .statement(
-                "INSERT INTO job (job_id, organization_id, job_type, runner, status, "
-                "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
-                "created_us, priority, attempts_max, deadline_us, silence_us, "
-                "idempotency_key, request_sha256, total_is_estimate) "
-                "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
+            .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, "
+                       "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
+                       "created_us, priority, attempts_max, deadline_us, silence_us, "
+                       "idempotency_key, request_sha256, total_is_estimate) "
+                       "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
             .bind(job_id, job.organization_id, job.job_type,
                   job.runner == model::JobRunner::kDaemon ? "daemon" : "external", due_us,
                   job.spec_json, job.total_items, job.metadata_json,
                   text_member(metadata, "file_url"), text_member(metadata, "filename"),
                   job.triggered_by, now.wall_us, static_cast<int>(job.priority),
                   job.attempts_max > 0 ? job.attempts_max : policy.attempts_max,
-                  after(job.deadline, now.us), after(job.silence_limit, 0), key,
-                  job.request_sha256, job.total_is_estimate ? 1 : 0)
+                  after(job.deadline, now.us), after(job.silence_limit, 0), key, job.request_sha256,
+                  job.total_is_estimate ? 1 : 0)
             .run());
-    EW_CHECK(append_event(connection, {job_id, "submitted", job.triggered_by, "", 1}, now));
-    EW_TRY(Job created,
-           load(connection, OrganizationScope::one(job.organization_id), job_id));
+    EW_CHECK(append_first_event(connection, {job_id, "submitted", job.triggered_by, "", 1}, now));
+    EW_TRY(Job created, load_row(connection, OrganizationScope::one(job.organization_id), job_id));
     return CreatedJob{std::move(created), false};
 }
 

@@ -108,7 +108,10 @@ Result<void> Database::submit(std::function<bool(Connection&)> work) {
         tasks_.push_back(task);
     }
     tasks_changed_.notify_one();
-    task->done.acquire();
+    {
+        std::unique_lock lock(task->mutex);
+        task->changed.wait(lock, [&] { return task->done; });
+    }
     if (task->commit_error) return fail(*task->commit_error);
     return {};
 }
@@ -135,12 +138,12 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
     Result<void> committed = writer_->execute("BEGIN IMMEDIATE");
     if (committed) {
         for (const std::shared_ptr<Task>& task : group) {
-            EW_ASSERT(writer_->execute("SAVEPOINT task").has_value());
+            EW_ASSERT(writer_->statement("SAVEPOINT task").run().has_value());
             task->succeeded = task->work(*writer_);
             // A full disk makes SQLite give up the whole transaction; then there is no savepoint to
             // go back to.
-            if (!task->succeeded && !writer_->execute("ROLLBACK TO task")) break;
-            if (!writer_->execute("RELEASE task")) break;
+            if (!task->succeeded && !writer_->statement("ROLLBACK TO task").run()) break;
+            if (!writer_->statement("RELEASE task").run()) break;
         }
         fault_point("database.before_commit");
         committed = writer_->execute("COMMIT");
@@ -149,7 +152,11 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
     }
     for (const std::shared_ptr<Task>& task : group) {
         if (!committed) task->commit_error = committed.error();
-        task->done.release();
+        {
+            const std::lock_guard lock(task->mutex);
+            task->done = true;
+        }
+        task->changed.notify_one();
     }
     if (!committed) spdlog::error("{}: commit failed: {}", path_, committed.error().message);
 }

@@ -15,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <semaphore>
 #include <span>
 #include <string>
 #include <thread>
@@ -79,7 +78,10 @@ private:
         std::function<bool(Connection&)> work;
         bool succeeded = false;
         std::optional<Error> commit_error;
-        std::binary_semaphore done{0};
+        // Not a semaphore: the library's spins before it sleeps, and a disk is never that fast.
+        std::mutex mutex;
+        std::condition_variable changed;
+        bool done = false;  // Guarded by mutex.
     };
 
     Database(std::string path, std::unique_ptr<Connection> writer);

@@ -23,9 +23,9 @@ std::pair<microseconds, microseconds> spread(microseconds base, microseconds max
 }
 
 TEST(Backoff, DoublesUpToItsBound) {
-    for (const auto& [failures, whole_seconds] : {std::pair(0, seconds(1)), std::pair(1, seconds(2)),
-                                          std::pair(3, seconds(8)), std::pair(9, seconds(60)),
-                                          std::pair(1'000'000, seconds(60))}) {
+    for (const auto& [failures, whole_seconds] :
+         {std::pair(0, seconds(1)), std::pair(1, seconds(2)), std::pair(3, seconds(8)),
+          std::pair(9, seconds(60)), std::pair(1'000'000, seconds(60))}) {
         const microseconds bound = whole_seconds;
         const auto [low, high] = spread(seconds(1), seconds(60), failures);
         EXPECT_GE(low, microseconds(0));

@@ -66,7 +66,8 @@ TEST_F(EventRecorderTest, AFloodIsEitherCountedOrDropped) {
 TEST_F(EventRecorderTest, LongTextsAreCutBetweenCharacters) {
     const std::string job = submit();
     std::string actor;
-    while (actor.size() < 200) actor += "\xc3\xa9";  // Two bytes each, so that an odd cut would show.
+    while (actor.size() < 200)
+        actor += "\xc3\xa9";  // Two bytes each, so that an odd cut would show.
     {
         EventRecorder recorder(*store_);
         recorder.record(job, "downloaded", "x" + actor);
