@@ -217,7 +217,7 @@ class NamedPoints(KillCase):
 
     def test_migrations(self):
         for fault in MIGRATIONS:
-            for count in range(1, 6):
+            for count in range(1, 8):  # Every step of every database: jobs 3, catalog 2, keys and plugins 1.
                 with self.subTest(f"{fault} {count}"):
                     system = self.system = System()
                     self.addCleanup(system.close)

@@ -1,5 +1,9 @@
 #include "daemon/jobs/sqlite_job_store.hpp"
 
+#include <map>
+
+#include "daemon/jobs/job_schema.hpp"
+#include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_care_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 
@@ -14,5 +18,47 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance,
                              EXPECT_TRUE(store) << store.error().message;
                              return store ? std::move(*store) : nullptr;
                          })));
+
+// A registry of schema 2 knew no numbers of waiting and running jobs.
+TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
+    const testing::TempDir dir;
+    const testing::FakeClock clock;
+    const std::string path = dir / "jobs.db";
+    {
+        auto old = sqlite::Database::open({.path = path,
+                                           .application_id = kJobApplicationId,
+                                           .migrations = std::span(kJobMigrations).first(2)});
+        ASSERT_TRUE(old) << old.error().message;
+        ASSERT_TRUE((*old)->write([](sqlite::Connection& connection) {
+            return connection.execute(
+                "INSERT INTO organization (organization_id, weight) VALUES ('b', 2);"
+                "INSERT INTO job (job_id, organization_id, job_type, runner, status, due_us, spec, "
+                "total_items, metadata, created_us, owner) VALUES "
+                "('1', 'a', 'export', 'daemon', 'pending', 0, '{}', 1, '{}', 0, ''), "
+                "('2', 'a', 'export', 'daemon', 'in_progress', 0, '{}', 1, '{}', 0, 'dead'), "
+                "('3', 'b', 'export', 'daemon', 'pending', 0, '{}', 1, '{}', 0, ''), "
+                "('4', 'c', 'export', 'external', 'in_progress', 0, '{}', 1, '{}', 0, '')");
+        }));
+    }
+    auto store = open_sqlite_job_store(path, clock, {.organization_running_max = 100});
+    ASSERT_TRUE(store) << store.error().message;
+    const auto numbers = [&] {
+        std::map<std::string, std::pair<std::int64_t, std::int64_t>> out;
+        for (const OrganizationState& each : *(*store)->organizations())
+            out[each.policy.organization_id] = {each.pending, each.running};
+        return out;
+    };
+    using Numbers = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;
+    EXPECT_EQ(numbers(), (Numbers{{"a", {1, 1}}, {"b", {1, 0}}}));
+    EXPECT_EQ(*(*store)->rescue(), 1U);
+    EXPECT_EQ(numbers(), (Numbers{{"a", {2, 0}}, {"b", {1, 0}}}));
+    for (int left = 3; left > 0; --left) {
+        const auto job = (*store)->claim();
+        ASSERT_TRUE(job && job->has_value());
+        ASSERT_TRUE((*store)->give_up_attempt((*job)->lease, "no use", true, 0));
+    }
+    EXPECT_FALSE((*store)->claim()->has_value());
+    EXPECT_EQ(numbers(), (Numbers{{"b", {0, 0}}}));  // Its weight is a policy of its own.
+}
 
 }  // namespace export_worker::jobs
