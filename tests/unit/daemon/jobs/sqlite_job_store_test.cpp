@@ -40,11 +40,12 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
                 "('4', 'c', 'export', 'external', 'in_progress', 0, '{}', 1, '{}', 0, '')");
         }));
     }
-    auto store = open_sqlite_job_store(path, clock, {.organization_running_max = 100});
+    auto store = open_sqlite_job_store(path, clock, JobPolicy());
     ASSERT_TRUE(store) << store.error().message;
     const auto numbers = [&] {
         std::map<std::string, std::pair<std::int64_t, std::int64_t>> out;
-        for (const OrganizationState& each : *(*store)->organizations())
+        const auto states = (*store)->organizations();
+        for (const OrganizationState& each : *states)
             out[each.policy.organization_id] = {each.pending, each.running};
         return out;
     };
