@@ -3,6 +3,7 @@
 They submit in two ways: each once a second at a moment of its own, as clients do, and all in the same instant, as clients that were
 locked out do. Latency is from the client's side, one connection for all.
 """
+import bisect
 import collections
 import os
 import random
@@ -136,7 +137,7 @@ class OrganizationsTest(unittest.TestCase):
                 page = self.client.call(key, "jobs.list", {"limit": 500, "offset": offset})
                 for job in page["items"]:
                     self.assertEqual(job["status"], "completed")
-                    started.append((job["started_at"], job["completed_at"], name))
+                    started.append((job["started_at"], job["created_at"], name))
                 offset, total = offset + len(page["items"]), page["total"]
         return sorted(started)
 
@@ -164,11 +165,13 @@ class OrganizationsTest(unittest.TestCase):
         watcher.join()
         claims = self.claims()
         self.assertEqual(len(claims), jobs)
-        first = {}
-        for index, (_, _, name) in enumerate(claims):
-            first.setdefault(name, index)
-        # Between one claim of an organization that waits and its next, no other is claimed more than twice.
-        worst_gap = max(first[name] for name in others) - min(first[name] for name in others)
+        # While a job was its organization's next, how many jobs of others were started?
+        starts = [started for started, _, _ in claims]
+        previous, worst_wait = {}, 0
+        for index, (started, created, name) in enumerate(claims):
+            if name != "greedy":
+                worst_wait = max(worst_wait, index - bisect.bisect_right(starts, max(created, previous.get(name, ""))))
+            previous[name] = started
         rounds = [percentile(second, 0.99) for second in spread]
         spread = [latency for second in spread for latency in second]
         print(f"\n{ORGANIZATIONS} organizations, {jobs} exports, {WORKERS} workers\n"
@@ -176,17 +179,11 @@ class OrganizationsTest(unittest.TestCase):
               f"submit, each once a second     p50 {percentile(spread, 0.5):6.1f} ms   p99 {percentile(spread, 0.99):6.1f} ms, in the quietest second {min(rounds):.1f} ms\n"
               f"submit, all in one instant     p50 {percentile(burst, 0.5):6.1f} ms   p99 {percentile(burst, 0.99):6.1f} ms\n"
               f"running at once, of one organization: at most {max(self.most_running.values())} of {RUNNING_MAX}, in {self.looks} looks\n"
-              f"between the first start of the first organization and that of the last: {worst_gap} starts")
+              f"starts of others while a job was its organization's next: at most {worst_wait}")
         self.assertGreater(self.looks, 50)
         self.assertLessEqual(max(self.most_running.values()), RUNNING_MAX)
-        # Turns: everybody's first job starts before anybody waits for two rounds.
-        self.assertLessEqual(worst_gap, 2 * (ORGANIZATIONS + 1))
-        counts = collections.Counter()
-        for _, _, name in claims[first[others[-1]]:]:
-            counts[name] += 1
-            if all(counts[other] < 2 * ROUNDS for other in others):
-                difference = max(counts[other] for other in others) - min(counts[other] for other in others)
-                self.assertLessEqual(difference, 3, "somebody gets more turns than somebody else")
+        # Turns: nobody is started twice before everybody who waits was started once; a round may have begun.
+        self.assertLessEqual(worst_wait, 2 * (ORGANIZATIONS + 1))
         if not SANITIZED:
             # The quietest of the seconds counts: what is asked is what the daemon takes, not what else this machine does. Where the disk
             # itself is slow (two syncs may be ahead of one's own, and exports sync, too), it is the disk that counts.
