@@ -11,23 +11,28 @@ import unittest
 from functional.harness import BUILD, FailingDisk, Process, System, wait_until
 
 
-class FailingDiskTest(unittest.TestCase):
+class DiskTest(unittest.TestCase):
     def setUp(self):
         self.system = System()
         self.addCleanup(self.system.close)
-        self.disk = FailingDisk(self.system.directory)
         self.system.extra = "[export]\nretry_base_ms = 500\nretry_max_s = 1\n"
         self.system.start_shim()
-
-    def start(self, faults=None, products=2000):
-        self.system.start_daemon(self.disk.env, faults=faults)
-        self.system.import_generated(products)
 
     def submit(self, *flags):
         return self.system.ctl_json("export", "submit", "--organization", "acme", *flags)["job_id"]
 
     def failed_once(self, job):
         return wait_until("an attempt to fail", lambda: (j := self.system.ctl_json("job", "show", job))["error_message"] and j)
+
+
+class FailingDiskTest(DiskTest):
+    def setUp(self):
+        super().setUp()
+        self.disk = FailingDisk(self.system.directory)
+
+    def start(self, faults=None, products=2000):
+        self.system.start_daemon(self.disk.env, faults=faults)
+        self.system.import_generated(products)
 
     def completed(self, job):
         """The job completes, and its one file is what its manifest says."""
@@ -128,14 +133,11 @@ class FailingDiskTest(unittest.TestCase):
         self.completed(job)
 
 
-class FullDiskTest(unittest.TestCase):
+class FullDiskTest(DiskTest):
     """Without preloading: what the kernel refuses, through whatever library writes."""
 
     def setUp(self):
-        self.system = System()
-        self.addCleanup(self.system.close)
-        self.system.extra = "[export]\nretry_base_ms = 500\nretry_max_s = 1\n"
-        self.system.start_shim()
+        super().setUp()
         # Enough for the daemon's own copies of the plugin, too little for what follows.
         self.limit = (BUILD / "plugins" / "download_url.so").stat().st_size + 2_000_000
 
@@ -169,8 +171,8 @@ class FullDiskTest(unittest.TestCase):
         self.start_limited()
         self.system.import_generated(8000)
         self.limit_files(400_000)
-        job = self.system.ctl_json("export", "submit", "--organization", "acme", "--format", "xlsx", "--max-attempts", "100")["job_id"]
-        failed = wait_until("an attempt to fail", lambda: (j := self.system.ctl_json("job", "show", job))["error_message"] and j)
+        job = self.submit("--format", "xlsx", "--max-attempts", "100")
+        failed = self.failed_once(job)
         self.assertEqual(failed["status"], "pending")
         self.assertEqual(self.system.files(), [])
         self.limit_files(resource.RLIM_INFINITY)
@@ -179,15 +181,12 @@ class FullDiskTest(unittest.TestCase):
         wait_until("no temporary file to be left", lambda: list((self.system.state / "tmp").iterdir()) == [])
 
 
-class ReadOnlyTest(unittest.TestCase):
+class ReadOnlyTest(DiskTest):
     """Directories that the daemon may not write to."""
 
     def setUp(self):
-        self.system = System()
-        self.addCleanup(self.system.close)
+        super().setUp()
         self.addCleanup(self.make_writable)
-        self.system.extra = "[export]\nretry_base_ms = 500\nretry_max_s = 1\n"
-        self.system.start_shim()
         self.folders = []
 
     def make_writable(self):
@@ -214,8 +213,8 @@ class ReadOnlyTest(unittest.TestCase):
         self.system.import_generated(100)
         self.system.export()
         self.make_read_only(self.system.exports / "acme")
-        job = self.system.ctl_json("export", "submit", "--organization", "acme", "--max-attempts", "100")["job_id"]
-        failed = wait_until("an attempt to fail", lambda: (j := self.system.ctl_json("job", "show", job))["error_message"] and j)
+        job = self.submit("--max-attempts", "100")
+        failed = self.failed_once(job)
         self.assertIn("Permission denied", failed["error_message"])
         self.assertEqual(failed["status"], "pending")
         self.make_writable()
@@ -225,8 +224,7 @@ class ReadOnlyTest(unittest.TestCase):
         self.system.exports.mkdir()
         self.make_read_only(self.system.exports)
         self.start_daemon(must_start=False)
-        code = wait_until("the daemon to give up", lambda: self.system.daemon.popen.poll() is not None and (self.system.daemon.popen.returncode,))[0]
-        self.system.daemon.log.close()
+        code = self.system.wait_for_death()
         self.assertEqual(code, 78, self.system.daemon.text())
         self.assertIn(str(self.system.exports), self.system.daemon.text())
         self.assertIn("Permission denied", self.system.daemon.text())

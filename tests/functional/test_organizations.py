@@ -16,6 +16,7 @@ import msgpack
 import zmq
 
 from functional.harness import SANITIZED, System, wait_until
+from functional.reload_load import percentile
 
 ORGANIZATIONS = 20 if SANITIZED else 200
 ROUNDS = 5
@@ -23,10 +24,6 @@ GREEDY_JOBS = 2 * ORGANIZATIONS
 RUNNING_MAX = 1
 WORKERS = 2
 SUBMIT_P99_MS = 20
-
-
-def percentile(values, share):
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def sync_p99_ms(directory):
