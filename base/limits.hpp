@@ -47,7 +47,7 @@ inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 inline constexpr unsigned kServerWorkersMax = 64;
 // Threads for the methods that wait until something is durable. Those that wait together share one
 // sync, so there are as many as that can serve.
-inline constexpr unsigned kServerWriters = 64;
+inline constexpr unsigned kServerWriters = 128;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
@@ -210,7 +210,9 @@ inline constexpr std::size_t kApiKeysMax = 100'000;
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
 inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
 inline constexpr int kDatabaseCheckpointPages = 2'000;
-inline constexpr std::size_t kDatabaseGroupCommitMax = 64;  // Writes that share one commit.
+inline constexpr std::size_t kDatabaseGroupCommitMax = 128;  // Writes that share one commit.
+// At once, of one database; a reader more waits. Above what exports hold, so that requests never
+// wait for one of those.
 inline constexpr std::size_t kDatabaseReadersMax = 32;
 inline constexpr int kDatabaseWriterCacheKib = 8 * 1024;  // Pages kept in memory, of one database.
 
@@ -236,6 +238,7 @@ static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential mus
 static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
+static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kServerWriters <= kDatabaseGroupCommitMax, "more would wait for the next commit");
 static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);

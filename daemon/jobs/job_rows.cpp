@@ -119,18 +119,16 @@ tl::unexpected<Error> lease_lost(const Lease& lease) {
                                           std::to_string(lease.epoch) + " is no longer valid");
 }
 
-Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
-                     std::string_view job_id) {
-    Statement row = connection.statement(
-        "SELECT " EW_JOB_COLUMNS
-        " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
-    EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
-    if (!found) return not_found();
-    return read_job(row);
-}
-
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
-    EW_TRY(Job job, load_row(connection, scope, job_id));
+    Job job;
+    {
+        Statement row = connection.statement(
+            "SELECT " EW_JOB_COLUMNS
+            " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+        EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+        if (!found) return not_found();
+        job = read_job(row);
+    }
     Statement entries = connection.statement(
         "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);

@@ -37,11 +37,6 @@ namespace export_worker::jobs {
                                       const model::OrganizationScope& scope,
                                       std::string_view job_id);
 
-// The same without them.
-[[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
-                                          const model::OrganizationScope& scope,
-                                          std::string_view job_id);
-
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
 

@@ -74,8 +74,10 @@ public:
     Result<CreatedJob> create(const NewJob& job) override {
         const Now at = now();
         const std::string job_id = crypto::make_uuid7(at.wall_us);
+        // All that needs no database happens before: the writer is one thread for everybody.
+        EW_TRY(JobDraft draft, draft_job(job, job_id, policy_, at));
         return database_->write([&](Connection& connection) {
-            return create_job(connection, job, job_id, policy_, at);
+            return insert_job(connection, job, std::move(draft), at);
         });
     }
 

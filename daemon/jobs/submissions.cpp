@@ -28,27 +28,48 @@ Result<std::optional<std::string>> same_request(Connection& connection, const Ne
 
 }  // namespace
 
-Result<CreatedJob> create_job(Connection& connection, const NewJob& job, const std::string& job_id,
-                              const JobPolicy& policy, const Now& now) {
-    EW_TRY(const json metadata, parse_metadata(job.metadata_json));
+Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
+                           const JobPolicy& policy, const Now& now) {
+    EW_TRY(const json metadata, parse_metadata(submitted.metadata_json));
+    JobDraft draft;
+    draft.file_url = text_member(metadata, "file_url");
+    draft.filename = text_member(metadata, "filename");
+    Job& job = draft.job;
+    job.job_id = job_id;
+    job.organization_id = submitted.organization_id;
+    job.job_type = submitted.job_type;
+    job.runner = submitted.runner;
+    job.attempts_max = submitted.attempts_max > 0 ? submitted.attempts_max : policy.attempts_max;
+    job.priority = submitted.priority;
+    job.total_is_estimate = submitted.total_is_estimate;
+    job.spec_json = submitted.spec_json;
+    job.total_items = submitted.total_items;
+    job.metadata_json = submitted.metadata_json;
+    job.triggered_by = submitted.triggered_by;
+    job.created_us = now.wall_us;
+    // As far from now on the steady clock as it is on the wall.
+    job.due_us = now.us;
+    if (submitted.start_unix_us)
+        job.due_us += std::max<std::int64_t>(0, *submitted.start_unix_us - now.wall_us);
+    if (submitted.deadline) job.deadline_us = now.us + us_of(*submitted.deadline);
+    return draft;
+}
+
+Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, JobDraft draft,
+                              const Now& now) {
     const std::optional<std::string> key =
-        job.idempotency_key.empty() ? std::nullopt : std::optional(job.idempotency_key);
+        submitted.idempotency_key.empty() ? std::nullopt : std::optional(submitted.idempotency_key);
     if (key) {
-        EW_TRY(const std::optional<std::string> known, same_request(connection, job));
+        EW_TRY(const std::optional<std::string> known, same_request(connection, submitted));
         if (known) {
             EW_TRY(Job found,
-                   load(connection, OrganizationScope::one(job.organization_id), *known));
+                   load(connection, OrganizationScope::one(submitted.organization_id), *known));
             return CreatedJob{std::move(found), true};
         }
     }
-    // As far from now on the steady clock as it is on the wall.
-    const std::int64_t due_us =
-        job.start_unix_us ? now.us + std::max<std::int64_t>(0, *job.start_unix_us - now.wall_us)
-                          : now.us;
-    const auto after = [&](const std::optional<std::chrono::seconds>& length,
-                           std::int64_t from) -> std::optional<std::int64_t> {
-        return length ? std::optional(from + us_of(*length)) : std::nullopt;
-    };
+    const Job& job = draft.job;
+    const std::optional<std::int64_t> silence_us =
+        submitted.silence_limit ? std::optional(us_of(*submitted.silence_limit)) : std::nullopt;
     EW_CHECK(
         connection
             .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, "
@@ -57,18 +78,16 @@ Result<CreatedJob> create_job(Connection& connection, const NewJob& job, const s
                        "idempotency_key, request_sha256, total_is_estimate) "
                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
                        "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
-            .bind(job_id, job.organization_id, job.job_type,
-                  job.runner == model::JobRunner::kDaemon ? "daemon" : "external", due_us,
-                  job.spec_json, job.total_items, job.metadata_json,
-                  text_member(metadata, "file_url"), text_member(metadata, "filename"),
-                  job.triggered_by, now.wall_us, static_cast<int>(job.priority),
-                  job.attempts_max > 0 ? job.attempts_max : policy.attempts_max,
-                  after(job.deadline, now.us), after(job.silence_limit, 0), key, job.request_sha256,
+            .bind(job.job_id, job.organization_id, job.job_type,
+                  job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
+                  job.spec_json, job.total_items, job.metadata_json, draft.file_url, draft.filename,
+                  job.triggered_by, job.created_us, static_cast<int>(job.priority),
+                  job.attempts_max, job.deadline_us, silence_us, key, submitted.request_sha256,
                   job.total_is_estimate ? 1 : 0)
             .run());
-    EW_CHECK(append_first_event(connection, {job_id, "submitted", job.triggered_by, "", 1}, now));
-    EW_TRY(Job created, load_row(connection, OrganizationScope::one(job.organization_id), job_id));
-    return CreatedJob{std::move(created), false};
+    EW_CHECK(
+        append_first_event(connection, {job.job_id, "submitted", job.triggered_by, "", 1}, now));
+    return CreatedJob{std::move(draft.job), false};
 }
 
 }  // namespace export_worker::jobs

@@ -9,9 +9,18 @@
 
 namespace export_worker::jobs {
 
-// As JobStore::create(); a new job is `job_id`.
-[[nodiscard]] Result<CreatedJob> create_job(sqlite::Connection& connection, const NewJob& job,
-                                            const std::string& job_id, const JobPolicy& policy,
-                                            const Now& now);
+// A job that is not stored yet, and what its columns have beside it.
+struct JobDraft {
+    model::Job job;
+    std::string file_url;
+    std::string filename;
+};
+
+// The job that `submitted` asks for. Errors: kInvalidArgument (metadata).
+[[nodiscard]] Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
+                                         const JobPolicy& policy, const Now& now);
+// As JobStore::create(); a new job is the draft's.
+[[nodiscard]] Result<CreatedJob> insert_job(sqlite::Connection& connection, const NewJob& submitted,
+                                            JobDraft draft, const Now& now);
 
 }  // namespace export_worker::jobs

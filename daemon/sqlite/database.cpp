@@ -172,20 +172,32 @@ Result<void> Database::backup(const std::string& path) {
 
 Result<std::unique_ptr<Connection>> Database::borrow_reader() {
     {
-        const std::lock_guard lock(readers_mutex_);
+        std::unique_lock lock(readers_mutex_);
+        reader_returned_.wait(lock, [this] {
+            return !idle_readers_.empty() || readers_open_ < limits::kDatabaseReadersMax;
+        });
         if (!idle_readers_.empty()) {
             auto reader = std::move(idle_readers_.back());
             idle_readers_.pop_back();
             return reader;
         }
+        ++readers_open_;
     }
-    return Connection::open(path_, Connection::Mode::kQueryOnly);
+    auto opened = Connection::open(path_, Connection::Mode::kQueryOnly);
+    if (!opened) return_reader(nullptr);
+    return opened;
 }
 
 void Database::return_reader(std::unique_ptr<Connection> reader) {
-    const std::lock_guard lock(readers_mutex_);
-    if (idle_readers_.size() < limits::kDatabaseReadersMax)
-        idle_readers_.push_back(std::move(reader));
+    {
+        const std::lock_guard lock(readers_mutex_);
+        if (reader) {
+            idle_readers_.push_back(std::move(reader));
+        } else {
+            --readers_open_;
+        }
+    }
+    reader_returned_.notify_one();
 }
 
 }  // namespace export_worker::sqlite

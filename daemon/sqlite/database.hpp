@@ -57,8 +57,8 @@ public:
         return out;
     }
 
-    // Runs `work(Connection&)` with a query-only connection. Rows committed before the call are
-    // visible. [any-thread]
+    // Runs `work(Connection&)` with a query-only connection, once one of kDatabaseReadersMax is
+    // free. Rows committed before the call are visible. [any-thread], not from inside `work`.
     template <typename Work>
     [[nodiscard]] auto read(Work&& work) -> decltype(work(std::declval<Connection&>())) {
         auto reader = borrow_reader();
@@ -89,7 +89,7 @@ private:
     void run_writer();
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
     [[nodiscard]] Result<std::unique_ptr<Connection>> borrow_reader();
-    void return_reader(std::unique_ptr<Connection> reader);
+    void return_reader(std::unique_ptr<Connection> reader);  // Null: it could not be opened.
 
     const std::string path_;
     std::unique_ptr<Connection> writer_;  // Writer thread only, once it runs.
@@ -100,6 +100,8 @@ private:
     bool stopping_ = false;                    // Guarded by tasks_mutex_.
 
     std::mutex readers_mutex_;
+    std::condition_variable reader_returned_;
+    std::size_t readers_open_ = 0;                           // Guarded by readers_mutex_.
     std::vector<std::unique_ptr<Connection>> idle_readers_;  // Guarded by readers_mutex_.
 
     std::thread thread_;  // Last: it uses everything above.

@@ -1,13 +1,16 @@
 """Two hundred organizations submit while exports run: nobody waits for long, nobody gets more than its share, nobody starves.
 
 They submit in two ways: each once a second at a moment of its own, as clients do, and all in the same instant, as clients that were
-locked out do. Latency is from the client's side, one connection for all.
+locked out do. Latency is from the client's side, one connection for all; in the instant it is a client in C++ that asks, because
+sending and reading two hundred messages takes Python longer than the daemon needs for them.
 """
 import bisect
 import collections
 import os
 import random
 import secrets
+import struct
+import subprocess
 import threading
 import time
 import unittest
@@ -15,7 +18,7 @@ import unittest
 import msgpack
 import zmq
 
-from functional.harness import SANITIZED, System, wait_until
+from functional.harness import BUILD, SANITIZED, System, wait_until
 from functional.reload_load import percentile
 
 ORGANIZATIONS = 20 if SANITIZED else 200
@@ -47,6 +50,7 @@ class Client:
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, 60_000)
         self.socket.connect(endpoint)
+        self.endpoint = endpoint
 
     def request(self, key, method, params):
         request_id = secrets.token_hex(8)
@@ -89,6 +93,15 @@ class Client:
                 assert reply["ok"], reply
                 latencies.append((at - sent[reply["id"]]) * 1000)
         return latencies
+
+    def burst(self, requests):
+        """All of them in one instant, by load_burst."""
+        data = b"".join(struct.pack("<I", len(request)) + request for _, request in requests)
+        out = subprocess.run([BUILD / "bin" / "load_burst", self.endpoint], input=data, capture_output=True, timeout=90, check=True).stdout
+        replies = [line.split() for line in out.decode().splitlines()]
+        assert sorted(reply[0] for reply in replies) == sorted(request_id for request_id, _ in requests)
+        assert all(reply[2] == "ok" for reply in replies), replies
+        return [float(reply[1]) for reply in replies]
 
     def call(self, key, method, params):
         results, _ = self.all_at_once([self.request(key, method, params)])
@@ -154,7 +167,8 @@ class OrganizationsTest(unittest.TestCase):
             if number < ROUNDS:
                 spread.append(self.client.within(1, requests))
             else:
-                burst += self.client.all_at_once(requests)[1]
+                burst.append(self.client.burst(requests))
+                time.sleep(0.5)  # Until the next one; exports go on.
         self.assertGreater(self.system.ctl_json("status")["jobs"]["completed"], before, "expected exports to run meanwhile")
         jobs = GREEDY_JOBS + 2 * ROUNDS * ORGANIZATIONS
         wait_until("every job", lambda: (j := self.system.ctl_json("status")["jobs"])["completed"] == jobs and j["in_progress"] == 0, 300)
@@ -169,12 +183,14 @@ class OrganizationsTest(unittest.TestCase):
             if name != "greedy":
                 worst_wait = max(worst_wait, index - bisect.bisect_right(starts, max(created, previous.get(name, ""))))
             previous[name] = started
-        rounds = [percentile(second, 0.99) for second in spread]
+        seconds = [percentile(second, 0.99) for second in spread]
+        instants = [percentile(instant, 0.99) for instant in burst]
         spread = [latency for second in spread for latency in second]
+        burst = [latency for instant in burst for latency in instant]
         print(f"\n{ORGANIZATIONS} organizations, {jobs} exports, {WORKERS} workers\n"
               f"a sync of this disk                           p99 {sync:6.1f} ms\n"
-              f"submit, each once a second     p50 {percentile(spread, 0.5):6.1f} ms   p99 {percentile(spread, 0.99):6.1f} ms, in the quietest second {min(rounds):.1f} ms\n"
-              f"submit, all in one instant     p50 {percentile(burst, 0.5):6.1f} ms   p99 {percentile(burst, 0.99):6.1f} ms\n"
+              f"submit, each once a second     p50 {percentile(spread, 0.5):6.1f} ms   p99 {percentile(spread, 0.99):6.1f} ms, in the quietest second {min(seconds):.1f} ms\n"
+              f"submit, all in one instant     p50 {percentile(burst, 0.5):6.1f} ms   p99 {percentile(burst, 0.99):6.1f} ms, in the quietest instant {min(instants):.1f} ms\n"
               f"running at once, of one organization: at most {max(self.most_running.values())} of {RUNNING_MAX}, in {self.looks} looks\n"
               f"starts of others while a job was its organization's next: at most {worst_wait}")
         self.assertGreater(self.looks, 50)
@@ -182,9 +198,10 @@ class OrganizationsTest(unittest.TestCase):
         # Turns: nobody is started twice before everybody who waits was started once; a round may have begun.
         self.assertLessEqual(worst_wait, 2 * (ORGANIZATIONS + 1))
         if not SANITIZED:
-            # The quietest of the seconds counts: what is asked is what the daemon takes, not what else this machine does. Where the disk
+            # The quietest of them counts: what is asked is what the daemon takes, not what else this machine does. Where the disk
             # itself is slow (two syncs may be ahead of one's own, and exports sync, too), it is the disk that counts.
-            self.assertLess(min(rounds), max(SUBMIT_P99_MS, 4 * sync))
+            self.assertLess(min(seconds), max(SUBMIT_P99_MS, 4 * sync))
+            self.assertLess(min(instants), max(SUBMIT_P99_MS, 4 * sync))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
+#include <latch>
 #include <thread>
 
+#include "base/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::sqlite {
@@ -109,6 +112,39 @@ TEST(Database, ReadersCannotWrite) {
     const auto refused = (*database)->read(
         [](Connection& connection) { return connection.execute("DELETE FROM t"); });
     EXPECT_FALSE(refused);
+}
+
+TEST(Database, OneReaderMoreThanThereAreWaitsForOneOfThem) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    std::latch all_reading(static_cast<std::ptrdiff_t>(limits::kDatabaseReadersMax));
+    std::latch may_end(1);
+    std::atomic<bool> ending = false;
+    std::vector<std::thread> threads;
+    for (std::size_t index = 0; index < limits::kDatabaseReadersMax; ++index) {
+        threads.emplace_back([&] {
+            (void)(*database)->read([&](Connection&) -> Result<void> {
+                all_reading.count_down();
+                may_end.wait();
+                return {};
+            });
+        });
+    }
+    all_reading.wait();
+    bool waited = false;
+    threads.emplace_back([&] {
+        (void)(*database)->read([&](Connection& connection) {
+            waited = ending.load();
+            return connection.query_integer("SELECT count(*) FROM t");
+        });
+    });
+    ASSERT_TRUE(insert(**database, "a", 1));                     // A writer waits for no reader.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // Long enough to be seen early.
+    ending.store(true);
+    may_end.count_down();
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_TRUE(waited);
+    EXPECT_EQ(count(**database), 1);
 }
 
 }  // namespace
