@@ -25,12 +25,32 @@ void append(std::string& out, std::string_view bytes, const char* alphabet, bool
     }
 }
 
-int value_of(char digit) {
+int value_of(char digit, const char* alphabet) {
     if (digit >= 'A' && digit <= 'Z') return digit - 'A';
     if (digit >= 'a' && digit <= 'z') return digit - 'a' + 26;
     if (digit >= '0' && digit <= '9') return digit - '0' + 52;
-    if (digit == '+') return 62;
-    return digit == '/' ? 63 : -1;
+    if (digit == alphabet[62]) return 62;
+    return digit == alphabet[63] ? 63 : -1;
+}
+
+// Without padding; it is the caller who knows how much there had to be.
+std::optional<std::string> decode(std::string_view text, const char* alphabet) {
+    if (text.size() % 4 == 1) return std::nullopt;
+    std::string out;
+    std::uint32_t group = 0;
+    unsigned bits = 0;
+    for (const char digit : text) {
+        const int value = value_of(digit, alphabet);
+        if (value < 0) return std::nullopt;
+        group = group << 6U | static_cast<std::uint32_t>(value);
+        bits += 6;
+        if (bits < 8) continue;
+        bits -= 8;
+        out += static_cast<char>(group >> bits & 0xFFU);
+    }
+    // What is left over was padding: it must be zero, or two texts would mean the same bytes.
+    if ((group & ((1U << bits) - 1)) != 0) return std::nullopt;
+    return out;
 }
 
 }  // namespace
@@ -56,21 +76,11 @@ std::optional<std::string> from_base64(std::string_view text) {
         text.remove_suffix(1);
         ++padding;
     }
-    std::string out;
-    std::uint32_t group = 0;
-    unsigned bits = 0;
-    for (const char digit : text) {
-        const int value = value_of(digit);
-        if (value < 0) return std::nullopt;
-        group = group << 6U | static_cast<std::uint32_t>(value);
-        bits += 6;
-        if (bits < 8) continue;
-        bits -= 8;
-        out += static_cast<char>(group >> bits & 0xFFU);
-    }
-    // What is left over was padding: it must be zero, or two texts would mean the same bytes.
-    if ((group & ((1U << bits) - 1)) != 0) return std::nullopt;
-    return out;
+    return decode(text, kStandard);
+}
+
+std::optional<std::string> from_base64url(std::string_view text) {
+    return decode(text, kUrl);
 }
 
 }  // namespace export_worker

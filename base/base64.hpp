@@ -15,5 +15,7 @@ void append_base64(std::string& out, std::string_view bytes);
 
 // Section 5: - and _ instead of + and /, without padding.
 void append_base64url(std::string& out, std::string_view bytes);
+// nullopt for padding, for another alphabet and for what no encoder writes.
+[[nodiscard]] std::optional<std::string> from_base64url(std::string_view text);
 
 }  // namespace export_worker

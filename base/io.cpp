@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 
 namespace export_worker {
@@ -54,6 +55,22 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
 
 Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
     return read_regular_file(path, bytes_max, true);
+}
+
+std::string file_version(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return "none";
+    std::string out;
+    for (const auto value :
+         {static_cast<std::int64_t>(info.st_dev), static_cast<std::int64_t>(info.st_ino),
+          static_cast<std::int64_t>(info.st_size), static_cast<std::int64_t>(info.st_mtim.tv_sec),
+          static_cast<std::int64_t>(info.st_mtim.tv_nsec),
+          static_cast<std::int64_t>(info.st_ctim.tv_sec),
+          static_cast<std::int64_t>(info.st_ctim.tv_nsec)}) {
+        out += std::to_string(value);
+        out += ' ';
+    }
+    return out;
 }
 
 Result<void> write_all(int fd, std::string_view bytes, std::string_view path_for_errors) {

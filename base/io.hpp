@@ -17,6 +17,9 @@ namespace export_worker {
 // The same, but refuses a file that others may read or the group may write: for secrets.
 // kFailedPrecondition then.
 [[nodiscard]] Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
+// What the file looks like from outside: another text after every replacement and every write;
+// "none" when it is not there.
+[[nodiscard]] std::string file_version(const std::string& path);
 // Writes all of `bytes` at the current offset; retries short writes and EINTR.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view bytes,
                                      std::string_view path_for_errors);

@@ -53,6 +53,13 @@ inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
 inline constexpr std::size_t kPinSlotsMax = kServerWorkersMax + kWorkersReplacedMax + 8;
 
+// --- clients of several daemons (protocol/client) ---
+inline constexpr std::size_t kPoolDaemonsMax = 16;  // At most 64: a bit each.
+inline constexpr std::size_t kPoolCallsMax = 4096;  // In flight; more are refused.
+inline constexpr std::chrono::milliseconds kPoolPingInterval{250};
+inline constexpr std::chrono::milliseconds kPoolPingTimeout{500};  // Then it does not answer.
+inline constexpr std::chrono::milliseconds kPoolScanInterval{50};
+
 // --- plugins ---
 inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kPluginNoteBytesMax = 4096;
@@ -206,6 +213,31 @@ inline constexpr std::size_t kConfigFileBytesMax = 1024 * 1024;
 inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
 inline constexpr std::size_t kApiKeysMax = 100'000;
 
+// --- sessions (docs/identity.md) ---
+inline constexpr std::size_t kJwksKeysMax = 32;
+inline constexpr std::size_t kJwksBytesMax = 256 * 1024;
+inline constexpr std::size_t kJwtKidBytesMax = 256;
+inline constexpr std::size_t kJwtDepthMax = 8;
+inline constexpr std::size_t kSubjectBytesMax = 128;
+inline constexpr std::size_t kMembershipsMax = 64;  // In one token.
+inline constexpr std::size_t kMemberRolesMax = 32;
+inline constexpr std::size_t kMembersMax = 100'000;
+inline constexpr std::size_t kSessionsMax = 100'000;  // Opaque, and not over.
+inline constexpr std::chrono::seconds kSessionLengthMax{366 * 86'400};
+inline constexpr std::size_t kTokensCachedMax = 10'000;  // The oldest goes.
+inline constexpr std::chrono::seconds kClockToleranceDefault{5};
+inline constexpr std::chrono::seconds kClockToleranceMax{300};
+inline constexpr std::chrono::seconds kJwksRefreshDefault{300};
+inline constexpr std::chrono::seconds kJwksRefreshSoonest{10};  // However many unknown kids come.
+inline constexpr std::chrono::milliseconds kAuthFilesInterval{1'000};  // Looked at this often.
+inline constexpr std::chrono::seconds kSessionCacheDefault{
+    10};  // So long a revoked one still works.
+inline constexpr std::chrono::milliseconds kSessionAskTimeout{3'000};
+inline constexpr int kSessionAskFailuresMax = 5;  // In a row; then nobody is asked for a while.
+inline constexpr std::chrono::seconds kSessionAskPause{10};
+inline constexpr unsigned kServerIdentifiers = 4;   // Threads that ask, of the data server.
+inline constexpr std::size_t kIdentifyingMax = 64;  // Requests waiting for them; more: unavailable.
+
 // --- databases ---
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
 inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
@@ -229,8 +261,19 @@ inline constexpr std::chrono::seconds kHttpBodyTimeout{10};
 inline constexpr std::chrono::seconds kHttpIdleTimeout{30};
 inline constexpr std::chrono::seconds kHttpWriteTimeout{30};  // Without any progress.
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
-inline constexpr std::size_t kHttpPendingCallsMax = 4096;
 inline constexpr int kHttpRetryAfterSeconds = 1;
+inline constexpr std::size_t kHttpBodyBytesInFlightMax =
+    64 * 1024 * 1024;  // All bodies; more: 503.
+inline constexpr std::size_t kHttpListenersMax = 16;
+inline constexpr std::size_t kHttpTrustedProxiesMax = 64;
+inline constexpr std::size_t kRateEntriesMax =
+    100'000;  // Callers remembered; then all are forgotten.
+inline constexpr std::size_t kHttpRateMax = 1'000'000;  // Bound of the configured rates, a second.
+
+// --- data socket over TCP (docs/wire_protocol.md) ---
+inline constexpr std::size_t kCurveClientsMax = 1'000;      // Keys that may connect.
+inline constexpr std::size_t kTcpConnectionsDefault = 256;  // More wait in the backlog.
+inline constexpr std::size_t kTcpConnectionsMax = 10'000;
 
 static_assert(kTransportMessageBytesMax > kRequestBytesMax, "too_large must be answerable");
 static_assert(kHttpBodyBytesMax < kRequestBytesMax, "a body the shim takes must fit a message");
@@ -239,6 +282,8 @@ static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
+static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
+              "a daemon that does not answer is noticed within a second");
 static_assert(kServerWriters <= kDatabaseGroupCommitMax, "more would wait for the next commit");
 static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);

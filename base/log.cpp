@@ -1,10 +1,16 @@
 #include "base/log.hpp"
 
+#include <spdlog/formatter.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <string>
+#include <vector>
+#include <nlohmann/json.hpp>
 
 namespace export_worker {
 
@@ -20,16 +26,130 @@ Result<spdlog::level::level_enum> parse_level(std::string_view level) {
                     std::string(level) + "'");
 }
 
+std::string quoted(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+// Whether log_event() writes members of a JSON object, which JsonFormatter takes as they are.
+std::atomic<bool> g_json{false};
+constexpr char kMembers = '\x01';  // In front of them; no other message begins like this.
+
+class JsonFormatter final : public spdlog::formatter {
+public:
+    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+        stamp_.format(message, out);
+        const std::string_view payload(message.payload.data(), message.payload.size());
+        const std::string text = payload.starts_with(kMembers) ? std::string(payload.substr(1))
+                                                               : "\"message\":" + quoted(payload);
+        out.append(text.data(), text.data() + text.size());
+        constexpr std::string_view kEnd = "}\n";
+        out.append(kEnd.data(), kEnd.data() + kEnd.size());
+    }
+    std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<JsonFormatter>();
+    }
+
+private:
+    spdlog::pattern_formatter stamp_{R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","thread":%t,)",
+                                     spdlog::pattern_time_type::utc, ""};
+};
+
+// The level in front as sd-daemon(3) has it; the journal knows the time and the process.
+class JournaldFormatter final : public spdlog::formatter {
+public:
+    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+        const int priority = message.level >= spdlog::level::err    ? 3
+                             : message.level == spdlog::level::warn ? 4
+                             : message.level == spdlog::level::info ? 6
+                                                                    : 7;
+        const std::string text = "<" + std::to_string(priority) + ">" +
+                                 std::string(message.payload.data(), message.payload.size()) + "\n";
+        out.append(text.data(), text.data() + text.size());
+    }
+    std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<JournaldFormatter>();
+    }
+};
+
+thread_local std::string_view t_request_id;
+thread_local std::string_view t_trace_id;
+
+using Fields = std::vector<LogField>;
+
+std::string members_of(std::string_view message, const Fields& fields) {
+    std::string out = kMembers + ("\"message\":" + quoted(message));
+    for (const LogField& field : fields) {
+        out += "," + quoted(field.name) + ":";
+        const auto* text = std::get_if<std::string_view>(&field.value);
+        out +=
+            text != nullptr ? quoted(*text) : std::to_string(std::get<std::int64_t>(field.value));
+    }
+    return out;
+}
+
+std::string words_of(std::string_view message, const Fields& fields) {
+    std::string out(message);
+    for (const LogField& field : fields) {
+        out += " ";
+        out += field.name;
+        out += "=";
+        const auto* text = std::get_if<std::string_view>(&field.value);
+        if (text == nullptr) {
+            out += std::to_string(std::get<std::int64_t>(field.value));
+        } else if (!text->empty() && text->find_first_of(" \"=\\") == std::string_view::npos &&
+                   std::ranges::all_of(*text, [](char c) { return c > 0x20 && c < 0x7f; })) {
+            out += *text;
+        } else {
+            out += quoted(*text);
+        }
+    }
+    return out;
+}
+
 }  // namespace
 
-Result<void> init_log(std::string_view level) {
+Result<void> init_log(std::string_view level, std::string_view format) {
     EW_TRY(const auto parsed, parse_level(level));
     auto logger =
         std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l [%t] %v", spdlog::pattern_time_type::utc);
+    if (format == "json") {
+        logger->set_formatter(std::make_unique<JsonFormatter>());
+    } else if (format == "journald") {
+        logger->set_formatter(std::make_unique<JournaldFormatter>());
+    } else if (format == "text") {
+        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l [%t] %v", spdlog::pattern_time_type::utc);
+    } else {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            "log format: expected text, json or journald, found '" + std::string(format) + "'");
+    }
+    g_json.store(format == "json");
     logger->set_level(parsed);
     spdlog::set_default_logger(std::move(logger));
     return {};
+}
+
+void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+    constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                 spdlog::level::err};
+    const auto wanted = kLevels.at(static_cast<std::size_t>(level));
+    spdlog::logger* const logger = spdlog::default_logger_raw();
+    if (!logger->should_log(wanted)) return;
+    Fields all(fields);
+    if (!t_request_id.empty()) all.push_back({"request_id", t_request_id});
+    if (!t_trace_id.empty()) all.push_back({"trace_id", t_trace_id});
+    logger->log(wanted, g_json.load(std::memory_order_relaxed) ? members_of(message, all)
+                                                               : words_of(message, all));
+}
+
+LogScope::LogScope(std::string_view request_id, std::string_view trace_id) {
+    t_request_id = request_id;
+    t_trace_id = trace_id;
+}
+
+LogScope::~LogScope() {
+    t_request_id = {};
+    t_trace_id = {};
 }
 
 Result<void> set_log_level(std::string_view level) {

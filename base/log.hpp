@@ -1,17 +1,44 @@
-// Set-up of the process log: one line per event on stderr, where systemd and containers look.
+// The process log: one line per event on stderr, where systemd and containers look.
+//
+//   text      2026-11-25T12:00:00.123Z info [4711] request status=200 target=/livez
+//   json {"time":"2026-11-25T12:00:00.123Z","level":"info","message":"request","status":200,...}
+//   journald  <6>request status=200 target=/livez
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
+#include <string>
 #include <string_view>
+#include <variant>
 
 #include "base/result.hpp"
 
 namespace export_worker {
 
-// `level`: trace, debug, info, warn, error. Errors: kInvalidArgument. Call once, before any thread.
-[[nodiscard]] Result<void> init_log(std::string_view level);
+// `level`: trace, debug, info, warn, error. `format`: text, json, journald. Errors:
+// kInvalidArgument. Call once, before any thread.
+[[nodiscard]] Result<void> init_log(std::string_view level, std::string_view format = "text");
 
 // Another level from now on. Errors: as init_log(). [any-thread]
 [[nodiscard]] Result<void> set_log_level(std::string_view level);
+
+// Something with numbers and names in it, for people and for programs. Inside a LogScope it says
+// for which request. Text values may come from outside: they are escaped. [any-thread]
+struct LogField {
+    std::string_view name;
+    std::variant<std::string_view, std::int64_t> value;
+};
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields);
+
+// What this thread works on, while the scope lives; borrows both. An empty one is left out.
+class LogScope {
+public:
+    LogScope(std::string_view request_id, std::string_view trace_id);
+    LogScope(const LogScope&) = delete;
+    LogScope& operator=(const LogScope&) = delete;
+    ~LogScope();
+};
 
 // Takes the signature out of a minted URL so that it may be logged. Everything else stays.
 [[nodiscard]] std::string redact_url(std::string_view url);

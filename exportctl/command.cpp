@@ -10,13 +10,15 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 44> kFlags{{
+constexpr std::array<Flag, 46> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
     {"version", nullptr, "print the version"},
     {"organization", "ID", "the organization to act for"},
     {"permission", "P,Q", "permissions of the key: product:read, job:read, job:create"},
+    {"role", "A,B", "roles of the member, as the roles file names them"},
+    {"expires-in", "S", "seconds until the session ends (default 3600)"},
     {"name", "TEXT", "what to call the key in lists"},
     {"products", "N", "how many products to make"},
     {"seed", "S", "which catalog to make; the same seed makes the same one (default 1)"},
@@ -57,13 +59,23 @@ constexpr std::array<Flag, 44> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 35> kCommands{{
+constexpr std::array<Command, 41> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
      run_key_create},
     {"key list", "", 0, 0, "organization", "all keys, revoked ones too", run_key_list},
     {"key revoke", "ID", 1, 1, "", "refuse a key from now on", run_key_revoke},
+    {"member set", "SUBJECT", 1, 1, "organization role",
+     "give a member roles in an organization; counts instead of what a token says", run_member_set},
+    {"member deactivate", "SUBJECT", 1, 1, "organization role",
+     "refuse a member from now on, whatever token is shown", run_member_deactivate},
+    {"member list", "", 0, 0, "organization", "members with roles of their own here",
+     run_member_list},
+    {"session create", "SUBJECT", 1, 1, "expires-in",
+     "make an opaque session of a member; it is shown once", run_session_create},
+    {"session list", "", 0, 0, "", "opaque sessions that still count", run_session_list},
+    {"session revoke", "ID", 1, 1, "", "refuse an opaque session from now on", run_session_revoke},
     {"catalog import", "FILE", 1, 1, "organization",
      "add or replace products, one JSON object a line ('-': stdin)", run_catalog_import},
     {"catalog generate", "", 0, 0, "products seed output", "make up a realistic catalog",

@@ -1,4 +1,4 @@
-// status, metrics, drain, key.
+// status, metrics, drain.
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -50,18 +50,6 @@ void show_status(const json& status) {
     show_plugins(status["plugins"]);
 }
 
-void show_keys(const json& answer) {
-    std::vector<std::vector<std::string>> rows;
-    for (const json& key : answer["items"]) {
-        std::string permissions;
-        for (const json& permission : key["permissions"])
-            permissions += (permissions.empty() ? "" : " ") + cell(permission);
-        rows.push_back({cell(key["id"]), cell(key["organization"]), cell(key["name"]), permissions,
-                        cell(key["created_at"]), cell(key["revoked_at"])});
-    }
-    print_table({"ID", "ORGANIZATION", "NAME", "PERMISSIONS", "CREATED", "REVOKED"}, rows);
-}
-
 }  // namespace
 
 int run_status(const Context& context, const Arguments&) {
@@ -72,30 +60,6 @@ int run_drain(const Context& context, const Arguments&) {
     return call_and_show(context, "control.drain", json::object(), [](const json&) {
         std::printf("draining: new requests are refused from now on\n");
     });
-}
-
-int run_key_create(const Context& context, const Arguments& arguments) {
-    const json params = {
-        {"organization", arguments.get("organization")},
-        {"name", arguments.get("name")},
-        {"permissions", split_commas(arguments.get("permission", "product:read"))}};
-    return call_and_show(context, "control.key_create", params, [](const json& key) {
-        std::printf("%s\n", cell(key["key"]).c_str());
-        std::fprintf(stderr, "key %s of organization %s: copy it now, it is not shown again\n",
-                     cell(key["id"]).c_str(), cell(key["organization"]).c_str());
-    });
-}
-
-int run_key_list(const Context& context, const Arguments& arguments) {
-    return call_and_show(context, "control.key_list",
-                         {{"organization", arguments.get("organization")}}, show_keys);
-}
-
-int run_key_revoke(const Context& context, const Arguments& arguments) {
-    return call_and_show(
-        context, "control.key_revoke", {{"id", arguments.words[0]}}, [](const json& key) {
-            std::printf("key %s is refused from now on\n", cell(key["id"]).c_str());
-        });
 }
 
 int run_metrics(const Context& context, const Arguments&) {

@@ -14,6 +14,9 @@
 namespace export_worker::http_shim {
 namespace {
 
+// The message's id is longer, by a number that makes it unique.
+constexpr std::size_t kRequestIdBytesMax = 40;
+
 using nlohmann::json;
 
 // The value of one cookie; empty when it is not there.
@@ -28,21 +31,6 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
             return pair.substr(equals + 1);
     }
     return {};
-}
-
-// W3C Trace Context, section 3.2: version-traceid-parentid-flags in lower-case hex; anything else
-// is dropped.
-std::string_view valid_traceparent(std::string_view text) {
-    if (text.size() != 55 || text.starts_with("ff")) return {};
-    for (std::size_t index = 0; index < text.size(); ++index) {
-        const bool dash = index == 2 || index == 35 || index == 52;
-        const char c = text[index];
-        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-        if (dash ? c != '-' : !hex) return {};
-    }
-    const bool zero_trace = text.substr(3, 32).find_first_not_of('0') == std::string_view::npos;
-    const bool zero_parent = text.substr(36, 16).find_first_not_of('0') == std::string_view::npos;
-    return zero_trace || zero_parent ? std::string_view() : text;
 }
 
 // limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
@@ -127,8 +115,8 @@ void add_served_by(Response& response, const message::Reply& reply) {
 }  // namespace
 
 tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
-                                                 std::string_view body, std::string_view id,
-                                                 std::uint32_t deadline_ms) {
+                                                 std::string_view body,
+                                                 const MessageFields& fields) {
     auto params = read_body(body);
     if (!params) return tl::unexpected(std::move(params.error()));
     for (const auto& [name, value] : match.parameters) {
@@ -151,13 +139,13 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     std::string bytes;
     json::to_msgpack(*params, bytes);
     message::Request request;
-    request.id = id;
+    request.id = fields.id;
     request.method = match.route->wire_method;
-    request.deadline_ms = deadline_ms;
+    request.deadline_ms = fields.deadline_ms;
     request.credentials.authorization = head.header("authorization");
     request.credentials.organization_id = head.header("x-organization-id");
     request.credentials.session = cookie_value(head.header("cookie"), "stytch_session");
-    request.trace = valid_traceparent(head.header("traceparent"));
+    request.trace = fields.traceparent;
     request.params = bytes;
     // The daemon would say "bad_request" to these; a browser's owner deserves the real answer.
     const auto& credentials = request.credentials;
@@ -202,13 +190,19 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     return response;
 }
 
+std::string_view credential_of(const RequestHead& head) {
+    const std::string_view authorization = head.header("authorization");
+    return authorization.empty() ? cookie_value(head.header("cookie"), "stytch_session")
+                                 : authorization;
+}
+
 std::string request_id_of(const RequestHead& head) {
     const std::string_view given = head.header("x-request-id");
-    const bool good =
-        !given.empty() && given.size() <= 40 && std::ranges::all_of(given, [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                   c == '.' || c == '_' || c == '-';
-        });
+    const bool good = !given.empty() && given.size() <= kRequestIdBytesMax &&
+                      std::ranges::all_of(given, [](char c) {
+                          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                 (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+                      });
     return good ? std::string(given) : crypto::make_uuid7(system_clock().unix_us());
 }
 

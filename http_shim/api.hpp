@@ -13,16 +13,22 @@
 
 namespace export_worker::http_shim {
 
-// The message for a kCall route, or the response that says what is wrong with the request. `id` is
-// the message's id.
+struct MessageFields {
+    std::string_view id;
+    std::string_view traceparent;
+    std::uint32_t deadline_ms = 0;
+};
+
+// The message for a kCall route, or the response that says what is wrong with the request.
 [[nodiscard]] tl::expected<std::string, Response> make_message(const Match& match,
                                                                const RequestHead& head,
                                                                std::string_view body,
-                                                               std::string_view id,
-                                                               std::uint32_t deadline_ms);
+                                                               const MessageFields& fields);
 // The response for what the link returned.
 [[nodiscard]] Response make_response(const Match& match, const Result<std::string>& reply);
 
+// What the caller proves itself with, unverified; empty: nothing.
+[[nodiscard]] std::string_view credential_of(const RequestHead& head);
 // X-Request-ID when it is 1 to 40 of A-Z a-z 0-9 . _ -, else a new one.
 [[nodiscard]] std::string request_id_of(const RequestHead& head);
 

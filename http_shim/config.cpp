@@ -1,5 +1,8 @@
 #include "http_shim/config.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/options/config_file.hpp"
@@ -11,45 +14,74 @@ namespace {
 using options::ConfigFile;
 using options::Section;
 
-Result<void> read_http(const ConfigFile& file, Config& config) {
-    Section section = file.section("http");
-    std::string listen;
-    section.text("listen", listen);
-    if (!listen.empty()) {
-        const std::size_t colon = listen.rfind(':');
-        const auto port = colon == std::string::npos
-                              ? std::nullopt
-                              : parse_unsigned(std::string_view(listen).substr(colon + 1));
-        if (!port || *port > 65535) {
-            section.refuse("listen", "expected ADDRESS:PORT, found '" + printable(listen) + "'");
-        } else {
-            config.listen_address = listen.substr(0, colon);
-            config.listen_port = static_cast<std::uint16_t>(*port);
-        }
-    }
-    std::string hosts;
-    section.text("hosts", hosts);
-    for (std::size_t begin = 0; begin < hosts.size();) {
-        const std::size_t end = std::min(hosts.find_first_of(" ,", begin), hosts.size());
-        if (end > begin) config.hosts.push_back(hosts.substr(begin, end - begin));
+// Words with blanks or commas between them; nothing there leaves `target` alone.
+void words(Section& section, std::string_view key, std::vector<std::string>& target) {
+    std::string text;
+    section.text(key, text);
+    std::vector<std::string> out;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find_first_of(" ,", begin), text.size());
+        if (end > begin) out.push_back(text.substr(begin, end - begin));
         begin = end + 1;
     }
+    if (!out.empty()) target = std::move(out);
+}
+
+void addresses(Section& section, std::string_view key, std::string text, AddressList& target) {
+    section.text(key, text);
+    auto parsed = AddressList::parse(text);
+    if (!parsed) return section.refuse(key, parsed.error().message);
+    target = std::move(*parsed);
+}
+
+bool is_listener(std::string_view text) {
+    if (text == "systemd" || text.starts_with("unix:/")) return true;
+    const std::size_t colon = text.rfind(':');
+    const auto port =
+        colon == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(colon + 1));
+    return port && *port <= 65535;
+}
+
+Result<void> read_http(const ConfigFile& file, Config& config) {
+    Section section = file.section("http");
+    words(section, "listen", config.listen);
+    for (const std::string& each : config.listen) {
+        if (!is_listener(each))
+            section.refuse("listen", "expected ADDRESS:PORT, unix:/PATH or systemd, found '" +
+                                         printable(each) + "'");
+    }
+    if (config.listen.size() > limits::kHttpListenersMax)
+        section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
+    section.octal_mode("socket_mode", config.socket_mode);
+    words(section, "hosts", config.hosts);
+    words(section, "daemons", config.data_endpoints);
     section.number("request_timeout_ms", config.request_timeout_ms, 100, limits::kDeadlineMaxMs);
     section.text("log_level", config.log_level);
+    constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
+    section.choice("log_format", config.log_format, kFormats);
+    addresses(section, "trusted_proxies", "", config.trusted_proxies);
+    addresses(section, "metrics_from", "127.0.0.0/8 ::1 unix", config.metrics_from);
+    section.boolean("docs", config.docs);
+    section.number("address_rate", config.address_rate, 0, limits::kHttpRateMax);
+    section.number("address_burst", config.address_burst, 1, limits::kHttpRateMax);
+    section.number("credential_rate", config.credential_rate, 0, limits::kHttpRateMax);
+    section.number("credential_burst", config.credential_burst, 1, limits::kHttpRateMax);
+    section.number("address_connections", config.address_connections_max, 0,
+                   limits::kHttpConnectionsMax);
     return section.finish();
 }
 
 Result<void> read_downloads(const ConfigFile& file, Config& config) {
     for (Section& section : file.sections("store")) {
         std::string kind;
-        DownloadRoot download;
+        downloads::DownloadRoot download;
         std::string key_file;
         section.text("kind", kind);
         section.text("root", download.root);
         section.text("key_file", key_file);
         if (kind != "local") continue;
         download.name = section.name();
-        EW_TRY(download.keys, LinkKeys::open(key_file));
+        EW_TRY(download.keys, downloads::LinkKeys::open(key_file));
         config.downloads.push_back(std::move(download));
     }
     return {};
@@ -66,8 +98,9 @@ Result<Config> read_config(const std::string& path) {
     Section daemon = file.section("daemon");
     std::string state_dir;
     daemon.text("state_dir", state_dir);
-    config.data_endpoint = "ipc://" + state_dir + "/run/data.sock";
-    daemon.text("data_endpoint", config.data_endpoint);
+    std::string endpoint = "ipc://" + state_dir + "/run/data.sock";
+    daemon.text("data_endpoint", endpoint);
+    if (config.data_endpoints.empty()) config.data_endpoints.push_back(endpoint);
     EW_CHECK(read_downloads(file, config));
     return config;
 }

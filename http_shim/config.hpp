@@ -1,4 +1,4 @@
-// The shim's part of the configuration file: [http], where the daemon listens, and the local
+// The shim's part of the configuration file: [http], where the daemons listen, and the local
 // stores.
 #pragma once
 
@@ -6,26 +6,31 @@
 #include <string>
 #include <vector>
 
+#include "base/address_list.hpp"
 #include "base/result.hpp"
-#include "http_shim/link_keys.hpp"
+#include "downloads/download.hpp"
 
 namespace export_worker::http_shim {
 
-// A directory whose files the shim serves to holders of a signed link.
-struct DownloadRoot {
-    std::string name;
-    std::string root;
-    std::shared_ptr<LinkKeys> keys;
-};
-
 struct Config {
-    std::string listen_address = "127.0.0.1";
-    std::uint16_t listen_port = 8080;
+    // "ADDRESS:PORT", "unix:/path" and "systemd" (the sockets systemd has handed over).
+    std::vector<std::string> listen{"127.0.0.1:8080"};
+    unsigned socket_mode = 0660;     // Of Unix sockets.
     std::vector<std::string> hosts;  // Host headers to accept; empty: any.
     std::uint32_t request_timeout_ms = 10'000;
     std::string log_level = "info";
-    std::string data_endpoint;
-    std::vector<DownloadRoot> downloads;
+    std::string log_format = "text";
+    std::vector<std::string> data_endpoints;
+    std::vector<downloads::DownloadRoot> downloads;
+    AddressList trusted_proxies;
+    AddressList metrics_from;  // Whose /metrics is answered.
+    bool docs = true;          // /docs is answered.
+    // Requests a second and at once after a pause, of one address and of one credential; 0: any.
+    std::uint64_t address_rate = 0;
+    std::uint64_t address_burst = 100;
+    std::uint64_t credential_rate = 0;
+    std::uint64_t credential_burst = 100;
+    std::size_t address_connections_max = 0;  // 0: any number.
 };
 
 // Errors: kInvalidArgument, naming file, section and key; those of reading a key file.

@@ -1,17 +1,26 @@
 #include "http_shim/listener.hpp"
 
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <list>
+#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
+#include "base/unix_socket.hpp"
 #include "http_shim/session.hpp"
 
 namespace export_worker::http_shim {
@@ -22,12 +31,28 @@ using asio::redirect_error;
 using asio::use_awaitable;
 using asio::ip::tcp;
 using boost::system::error_code;
+using Protocol = asio::generic::stream_protocol;
+using Acceptor = asio::basic_socket_acceptor<Protocol>;
 
-asio::awaitable<void> accept_all(tcp::acceptor& acceptor, SessionParts& parts) {
+// An address as text, "unix" for a peer without one.
+std::string name_of(const Protocol::endpoint& peer) {
+    if (peer.protocol().family() != AF_INET && peer.protocol().family() != AF_INET6) return "unix";
+    tcp::endpoint endpoint;
+    std::memcpy(endpoint.data(), peer.data(), std::min(peer.size(), endpoint.capacity()));
+    asio::ip::address address = endpoint.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    return address.to_string();
+}
+
+asio::awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
     asio::steady_timer pause(acceptor.get_executor());
+    const std::size_t group_max = parts.config.address_connections_max;
     while (acceptor.is_open()) {
         error_code error;
-        tcp::socket socket = co_await acceptor.async_accept(redirect_error(use_awaitable, error));
+        Protocol::endpoint endpoint;
+        Stream socket =
+            co_await acceptor.async_accept(endpoint, redirect_error(use_awaitable, error));
         if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
         if (error || parts.connections >= limits::kHttpConnectionsMax) {
             // Out of descriptors or connections: wait for some to end instead of spinning.
@@ -36,20 +61,32 @@ asio::awaitable<void> accept_all(tcp::acceptor& acceptor, SessionParts& parts) {
             co_await pause.async_wait(redirect_error(use_awaitable, error));
             continue;
         }
-        socket.set_option(tcp::no_delay(true), error);
-        asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), parts), asio::detached);
+        std::string peer = name_of(endpoint);
+        // A proxy of ours speaks for many.
+        if (group_max > 0 && !parts.config.trusted_proxies.contains(peer)) {
+            const auto group = parts.connections_by_group.find(limit_group(peer));
+            if (group != parts.connections_by_group.end() && group->second >= group_max) {
+                ++parts.metrics.connections_refused;
+                continue;  // The socket is closed.
+            }
+        }
+        const int on = 1;
+        if (peer != "unix")
+            ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), std::move(peer), parts),
+                       asio::detached);
     }
 }
 
 // Stops accepting, lets what is in flight finish, then leaves.
-asio::awaitable<void> drain_on_signal(asio::io_context& context, tcp::acceptor& acceptor,
+asio::awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& acceptors,
                                       SessionParts& parts) {
     asio::signal_set signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
     spdlog::info("stopping: {} connections", parts.connections);
     parts.draining = true;
-    acceptor.close(error);
+    for (Acceptor& acceptor : acceptors) acceptor.close(error);
     asio::steady_timer tick(context);
     const auto end = std::chrono::steady_clock::now() + limits::kHttpDrainTimeout;
     while (parts.busy > 0 && std::chrono::steady_clock::now() < end) {
@@ -59,33 +96,101 @@ asio::awaitable<void> drain_on_signal(asio::io_context& context, tcp::acceptor& 
     context.stop();
 }
 
-}  // namespace
+tl::unexpected<Error> cannot_listen(const std::string& where, const std::string& why) {
+    return fail(ErrorCode::kFailedPrecondition, "listen on " + where + ": " + why);
+}
 
-Result<void> run_http(const Config& config) {
-    ::signal(SIGPIPE, SIG_IGN);
-    asio::io_context context(1);
+Result<void> listen_tcp(const std::string& where, asio::io_context& context,
+                        std::list<Acceptor>& acceptors) {
+    const std::size_t colon = where.rfind(':');
+    std::string host = where.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     error_code error;
-    const auto address = asio::ip::make_address(config.listen_address, error);
+    const auto address = asio::ip::make_address(host, error);
     if (error)
         return fail(ErrorCode::kInvalidArgument,
-                    "[http] listen: expected an IP address, found '" + config.listen_address + "'");
-    EW_TRY(const std::unique_ptr<DaemonLink> link, DaemonLink::open(config.data_endpoint));
-    SessionParts parts{config, *link};
-    tcp::acceptor acceptor(context);
-    const tcp::endpoint endpoint(address, config.listen_port);
-    acceptor.open(endpoint.protocol(), error);
+                    "[http] listen: expected an IP address, found '" + printable(host) + "'");
+    const auto port = static_cast<std::uint16_t>(
+        parse_unsigned(std::string_view(where).substr(colon + 1)).value_or(0));
+    const tcp::endpoint endpoint(address, port);
+    Acceptor acceptor(context);
+    acceptor.open(Protocol(endpoint.protocol()), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(limits::kSocketBacklog, error);
-    if (error) {
-        return fail(ErrorCode::kFailedPrecondition, "listen on " + config.listen_address + ":" +
-                                                        std::to_string(config.listen_port) + ": " +
-                                                        error.message());
+    if (error) return cannot_listen(where, error.message());
+    tcp::endpoint bound;
+    auto length = static_cast<socklen_t>(bound.capacity());
+    ::getsockname(acceptor.native_handle(), bound.data(), &length);
+    spdlog::info("ready: http://{}:{}", where.substr(0, colon), bound.port());
+    acceptors.push_back(std::move(acceptor));
+    return {};
+}
+
+void take_over(int fd, asio::io_context& context, std::list<Acceptor>& acceptors) {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+    error_code error;
+    Acceptor acceptor(context);
+    acceptor.assign(Protocol(address.ss_family, 0), fd, error);
+    acceptors.push_back(std::move(acceptor));
+}
+
+Result<void> listen_unix(const std::string& path, unsigned mode, asio::io_context& context,
+                         std::list<Acceptor>& acceptors) {
+    EW_TRY(UniqueFd fd, listen_on_unix(path, mode));
+    take_over(fd.release(), context, acceptors);
+    spdlog::info("ready: unix:{}", path);
+    return {};
+}
+
+// sd_listen_fds(3): the sockets are descriptors 3 and up, for the process LISTEN_PID names.
+Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acceptors) {
+    constexpr int kFirst = 3;
+    const auto number = [](const char* name) {
+        const char* const text = std::getenv(name);
+        return parse_unsigned(text == nullptr ? "" : text).value_or(0);
+    };
+    const std::uint64_t count = number("LISTEN_FDS");
+    if (number("LISTEN_PID") != static_cast<std::uint64_t>(::getpid()) || count == 0 ||
+        count > limits::kHttpListenersMax)
+        return cannot_listen("systemd", "expected sockets in LISTEN_FDS; is there a .socket unit?");
+    for (int fd = kFirst; fd < kFirst + static_cast<int>(count); ++fd) {
+        int listening = 0;
+        socklen_t length = sizeof listening;
+        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0)
+            return cannot_listen(
+                "systemd", "descriptor " + std::to_string(fd) + " is no listening stream socket");
+        take_over(fd, context, acceptors);
     }
-    spdlog::info("ready: http://{}:{}", acceptor.local_endpoint().address().to_string(),
-                 acceptor.local_endpoint().port());
-    asio::co_spawn(context, accept_all(acceptor, parts), asio::detached);
-    asio::co_spawn(context, drain_on_signal(context, acceptor, parts), asio::detached);
+    spdlog::info("ready: {} sockets of systemd", count);
+    return {};
+}
+
+}  // namespace
+
+Result<void> run_http(const Config& config, const std::string& version) {
+    ::signal(SIGPIPE, SIG_IGN);
+    asio::io_context context(1);
+    EW_TRY(const std::unique_ptr<client::DaemonPool> daemons,
+           client::DaemonPool::open(config.data_endpoints));
+    SessionParts parts{config, *daemons, version};
+    std::list<Acceptor> acceptors;
+    for (const std::string& where : config.listen) {
+        constexpr std::string_view kUnix = "unix:";
+        if (where == "systemd") {
+            EW_CHECK(listen_systemd(context, acceptors));
+        } else if (where.starts_with(kUnix)) {
+            EW_CHECK(
+                listen_unix(where.substr(kUnix.size()), config.socket_mode, context, acceptors));
+        } else {
+            EW_CHECK(listen_tcp(where, context, acceptors));
+        }
+    }
+    for (Acceptor& acceptor : acceptors)
+        asio::co_spawn(context, accept_all(acceptor, parts), asio::detached);
+    asio::co_spawn(context, drain_on_signal(context, acceptors, parts), asio::detached);
     context.run();
     spdlog::info("stopped");
     return {};

@@ -51,11 +51,11 @@ int main(int argc, char** argv) {
     }
     const auto config = export_worker::http_shim::read_config(arguments->get("config"));
     if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level); !log)
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
     export_worker::raise_descriptor_limit();
     export_worker::forbid_core_files();
-    if (auto served = export_worker::http_shim::run_http(*config); !served)
+    if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
         return start_failed(served.error());
     return 0;
 }

@@ -113,10 +113,10 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
                                              const std::vector<std::string>& hosts,
                                              RequestHead& head) {
     // At most once each: with two, a proxy may have looked at the other one.
-    constexpr std::array<std::string_view, 12> kSingle{
-        "host",        "content-length", "authorization", "cookie", "x-organization-id",
-        "range",       "if-range",       "if-none-match", "expect", "x-request-id",
-        "traceparent", "idempotency-key"};
+    constexpr std::array<std::string_view, 15> kSingle{
+        "host",     "content-length",    "authorization",       "cookie",      "x-organization-id",
+        "range",    "if-range",          "if-none-match",       "expect",      "x-request-id",
+        "if-match", "if-modified-since", "if-unmodified-since", "traceparent", "idempotency-key"};
     std::size_t count = 0;
     for (const auto& field : request) {
         if (++count > limits::kHttpHeaderFieldsMax)
@@ -125,6 +125,11 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
         const std::string_view value = view_of(field.value());
         if (name == "transfer-encoding")
             return refuse(411, "Length Required: send Content-Length, not Transfer-Encoding");
+        if (name == "x-forwarded-for") {
+            // A list, which may be spread over several fields.
+            std::string& list = head.headers[name];
+            list += (list.empty() ? "" : ",") + std::string(value);
+        }
         if (std::ranges::find(kSingle, name) == kSingle.end()) continue;
         if (!head.headers.emplace(name, value).second)
             return refuse(400, "Bad request: " + name + " given twice");

@@ -40,6 +40,7 @@ std::string_view reason_phrase(int status) {
         case 409: return "Conflict";
         case 410: return "Gone";
         case 411: return "Length Required";
+        case 412: return "Precondition Failed";
         case 413: return "Content Too Large";
         case 414: return "URI Too Long";
         case 416: return "Range Not Satisfiable";
@@ -62,6 +63,25 @@ Response make_error_response(int status, std::string_view detail) {
     if (status == 503)
         response.headers.emplace_back("Retry-After",
                                       std::to_string(limits::kHttpRetryAfterSeconds));
+    return response;
+}
+
+Response make_later_response(int status, std::string_view detail, std::chrono::nanoseconds wait) {
+    Response response = make_error_response(status, detail);
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+    response.headers = {{"Retry-After", std::to_string(std::max<std::int64_t>(1, seconds))}};
+    return response;
+}
+
+Response make_docs_response(std::string_view html) {
+    Response response;
+    response.content_type = "text/html; charset=utf-8";
+    response.body = html;
+    response.headers = {
+        {"Content-Security-Policy",
+         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src "
+         "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+        {"Referrer-Policy", "no-referrer"}};
     return response;
 }
 
@@ -98,7 +118,7 @@ Response make_wire_error_response(const message::WireError& error, std::string_v
 }
 
 std::string encode_head(const Response& response, std::uint64_t content_length, bool keep_alive,
-                        std::string_view request_id) {
+                        const ExchangeIds& ids) {
     std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " +
                       std::string(reason_phrase(response.status)) + "\r\n";
     const auto add = [&](std::string_view name, std::string_view value) {
@@ -118,7 +138,8 @@ std::string encode_head(const Response& response, std::uint64_t content_length, 
     }
     if (!has_cache_control) add("Cache-Control", "no-store");
     add("X-Content-Type-Options", "nosniff");
-    if (!request_id.empty()) add("X-Request-ID", request_id);
+    add("X-Request-ID", ids.request_id);
+    if (!ids.traceparent.empty()) add("traceparent", ids.traceparent);
     if (!keep_alive) add("Connection", "close");
     out += "\r\n";
     return out;

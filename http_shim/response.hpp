@@ -1,6 +1,7 @@
 // Responses: a fixed set of headers, bodies in the public API's shape.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -29,10 +30,22 @@ struct Response {
 [[nodiscard]] Response make_wire_error_response(const message::WireError& error,
                                                 std::string_view loc);
 
+// 429 or 503 with a Retry-After of at least `wait`.
+[[nodiscard]] Response make_later_response(int status, std::string_view detail,
+                                           std::chrono::nanoseconds wait);
+// The page at /docs, which may load nothing from anywhere else.
+[[nodiscard]] Response make_docs_response(std::string_view html);
+
+// What a request is called in logs and traces; every response says so.
+struct ExchangeIds {
+    std::string_view request_id;
+    std::string_view traceparent;  // Empty: the request was not acceptable, nobody traces it.
+};
+
 // Status line and headers, with the empty line. `content_length` counts the body, also when it is
 // not sent (HEAD).
 [[nodiscard]] std::string encode_head(const Response& response, std::uint64_t content_length,
-                                      bool keep_alive, std::string_view request_id);
+                                      bool keep_alive, const ExchangeIds& ids);
 [[nodiscard]] std::string_view reason_phrase(int status);
 
 }  // namespace export_worker::http_shim

@@ -10,7 +10,7 @@
 namespace export_worker::http_shim {
 namespace {
 
-constexpr std::array<Route, 16> kRoutes{{
+constexpr std::array<Route, 18> kRoutes{{
     {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall,
      "download_url.get"},
     {Method::kPost, "/api/products/export-async", RouteKind::kCall, "exports.submit", 202},
@@ -27,7 +27,9 @@ constexpr std::array<Route, 16> kRoutes{{
     {Method::kGet, "/exports/*", RouteKind::kDownload, ""},
     {Method::kGet, "/livez", RouteKind::kLivez, ""},
     {Method::kGet, "/readyz", RouteKind::kReadyz, ""},
+    {Method::kGet, "/metrics", RouteKind::kMetrics, ""},
     {Method::kGet, "/openapi.json", RouteKind::kOpenapi, ""},
+    {Method::kGet, "/docs", RouteKind::kDocs, ""},
 }};
 
 std::optional<std::map<std::string, std::string>> match_pattern(std::string_view pattern,

@@ -10,7 +10,7 @@
 
 namespace export_worker::http_shim {
 
-enum class RouteKind { kCall, kDownload, kLivez, kReadyz, kOpenapi };
+enum class RouteKind { kNone, kCall, kDownload, kLivez, kReadyz, kMetrics, kOpenapi, kDocs };
 
 struct Route {
     Method method;

@@ -1,9 +1,9 @@
 #include "http_shim/session.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/sendfile.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <boost/asio/post.hpp>
@@ -15,19 +15,22 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
 #include "base/crypto/uuid.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
-#include "http_shim/download.hpp"
 #include "http_shim/request_head.hpp"
 #include "http_shim/response.hpp"
 #include "http_shim/routes.hpp"
 #include "protocol/message/request.hpp"
+#include "protocol/message/trace.hpp"
 
 namespace export_worker::http_shim {
 
-extern const std::string_view kOpenapiJson;  // Made from openapi.json by cmake/embed.cmake.
+// Made by cmake/embed.cmake.
+extern const std::string_view kOpenapiJson;
+extern const std::string_view kDocsHtml;
 
 namespace {
 
@@ -35,12 +38,12 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using asio::redirect_error;
 using asio::use_awaitable;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::size_t kReadChunkBytes = 4096;
-constexpr std::size_t kSendChunkBytes =
-    64 * 1024;  // Each within kHttpWriteTimeout: about 2 KiB a second at least.
+constexpr std::size_t kSendChunkBytes = 1024 * 1024;  // At most, of one call to the kernel.
+constexpr std::uint64_t kSendTurnBytes =
+    4 * 1024 * 1024;  // Then other connections have their turn.
 
 const char* method_name(Method method) {
     switch (method) {
@@ -52,10 +55,24 @@ const char* method_name(Method method) {
     return "?";
 }
 
+// One request, as the log and the response's headers speak of it.
+struct Exchange {
+    std::string request_id;
+    std::string traceparent;  // The step of the trace that is ours.
+    std::string client;
+    std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+    bool keep_alive = true;
+    int status = 0;
+    std::uint64_t bytes = 0;  // Of the body that was sent.
+};
+
 class Session {
 public:
-    Session(tcp::socket socket, SessionParts& parts)
-        : socket_(std::move(socket)), timer_(socket_.get_executor()), parts_(parts) {}
+    Session(Stream socket, std::string peer, SessionParts& parts)
+        : socket_(std::move(socket)),
+          peer_(std::move(peer)),
+          timer_(socket_.get_executor()),
+          parts_(parts) {}
 
     awaitable<void> run();
 
@@ -67,21 +84,27 @@ private:
     awaitable<bool> read_head(std::string& head);
     awaitable<bool> read_body(const RequestHead& head, std::string& body);
     awaitable<bool> serve_one(const RequestHead& head);
+    awaitable<bool> answer(const RequestHead& head, const std::string& body, Exchange& exchange);
+    // What is refused before a body is read; nullopt: go on.
+    std::optional<Response> admit(const RequestHead& head, const Exchange& exchange);
+    awaitable<Response> respond(const Match& match, const RequestHead& head,
+                                const std::string& body, const Exchange& exchange);
     awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
-                                    const std::string& body, const std::string& request_id);
+                                    const std::string& body, const Exchange& exchange,
+                                    std::uint32_t deadline_ms);
     awaitable<Result<std::string>> wait_for_reply(const std::string& id,
                                                   const std::string& message);
-    awaitable<Response> ready(const std::string& request_id);
-    awaitable<bool> write_response(const Response& response, bool is_head, bool keep_alive,
-                                   std::string_view request_id);
-    awaitable<bool> write_download(const RequestHead& head, std::string_view request_id,
-                                   bool keep_alive, int& status);
-    awaitable<bool> send_file(const Download& download);
+    awaitable<Response> ready(const Exchange& exchange);
+    awaitable<bool> write_response(const Response& response, bool is_head, Exchange& exchange);
+    awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
+    awaitable<bool> send_file(const downloads::Download& download, Exchange& exchange);
     void report_download(const RequestHead& head);
+    void note(const Route* route, const RequestHead& head, const Exchange& exchange);
     awaitable<void> refuse(const HeadRefusal& refusal);
     awaitable<void> linger();
 
-    tcp::socket socket_;
+    Stream socket_;
+    const std::string peer_;
     asio::steady_timer timer_;
     SessionParts& parts_;
     std::string buffer_;  // Read but not consumed.
@@ -174,71 +197,148 @@ awaitable<void> Session::run() {
 
 // True: the connection lives on.
 awaitable<bool> Session::serve_one(const RequestHead& head) {
-    std::string body;
-    if (head.has_body) {
-        if (!co_await read_body(head, body)) co_return false;
+    Exchange exchange;
+    exchange.request_id = request_id_of(head);
+    exchange.traceparent = message::make_traceparent(head.header("traceparent"));
+    exchange.client =
+        client_address(peer_, head.header("x-forwarded-for"), parts_.config.trusted_proxies);
+    exchange.keep_alive = head.keep_alive;
+    std::optional<Response> refused = admit(head, exchange);
+    if (refused) {
+        // The body is not read: what follows the head is never taken for a request.
+        refused->close = head.has_body && head.content_length > 0;
+        const bool written =
+            co_await write_response(*refused, head.method == Method::kHead, exchange);
+        note(match_route(head.method, head.path).route, head, exchange);
+        if (refused->close) co_await linger();
+        co_return (written && exchange.keep_alive && !refused->close);
     }
+    std::string body;
+    parts_.body_bytes += head.content_length;
+    const bool read = !head.has_body || co_await read_body(head, body);
+    bool again = false;
+    if (read) again = co_await answer(head, body, exchange);
+    parts_.body_bytes -= head.content_length;
+    co_return again;
+}
+
+std::optional<Response> Session::admit(const RequestHead& head, const Exchange& exchange) {
+    const auto hash = [](std::string_view text) {
+        const crypto::Sha256Digest digest = crypto::sha256(text);
+        std::uint64_t out = 0;
+        std::memcpy(&out, digest.data(), sizeof out);
+        return out;
+    };
+    const auto now = std::chrono::steady_clock::now();
+    std::optional<std::chrono::nanoseconds> wait;
+    if (parts_.config.address_rate > 0)
+        wait = parts_.by_address.take(hash(limit_group(exchange.client)), now);
+    const std::string_view credential = credential_of(head);
+    if (!wait && parts_.config.credential_rate > 0 && !credential.empty())
+        wait = parts_.by_credential.take(hash(credential), now);
+    if (wait) {
+        ++parts_.metrics.rate_limited;
+        return make_later_response(429, "Too many requests", *wait);
+    }
+    if (parts_.body_bytes + head.content_length > limits::kHttpBodyBytesInFlightMax)
+        return make_error_response(503, "Service temporarily unavailable");
+    return std::nullopt;
+}
+
+awaitable<bool> Session::answer(const RequestHead& head, const std::string& body,
+                                Exchange& exchange) {
     clear_deadline();
-    const auto started = std::chrono::steady_clock::now();
-    const std::string request_id = request_id_of(head);
-    const bool keep_alive = head.keep_alive && !parts_.draining;
     const Match match = match_route(head.method, head.path);
-    Response response;
     bool written = false;
-    int status = 0;
+    if (match.route != nullptr && match.route->kind == RouteKind::kDownload) {
+        written = co_await write_download(head, exchange);
+    } else {
+        const Response response = co_await respond(match, head, body, exchange);
+        written = co_await write_response(response, head.method == Method::kHead, exchange);
+    }
+    note(match.route, head, exchange);
+    co_return (written && exchange.keep_alive);
+}
+
+awaitable<Response> Session::respond(const Match& match, const RequestHead& head,
+                                     const std::string& body, const Exchange& exchange) {
+    Response response;
     if (head.method == Method::kOptions && (head.target == "*" || !match.allow.empty())) {
         response.status = 204;
         response.headers.emplace_back(
             "Allow", match.allow.empty() ? "GET, HEAD, POST, OPTIONS" : match.allow);
-    } else if (match.route == nullptr && !match.allow.empty()) {
+        co_return response;
+    }
+    if (match.route == nullptr && !match.allow.empty()) {
         response = make_error_response(405, "Method Not Allowed");
         response.headers.emplace_back("Allow", match.allow);
-    } else if (match.route == nullptr) {
-        response = make_error_response(404, "Not Found");
-    } else if (match.route->kind == RouteKind::kDownload) {
-        written = co_await write_download(head, request_id, keep_alive, status);
-    } else if (match.route->kind == RouteKind::kCall) {
-        response = co_await call_daemon(match, head, body, request_id);
-    } else if (match.route->kind == RouteKind::kReadyz) {
-        response = co_await ready(request_id);
-    } else if (match.route->kind == RouteKind::kOpenapi) {
-        response.body = kOpenapiJson;
-    } else {
-        response.body = R"({"status":"alive"})";
+        co_return response;
     }
-    if (status == 0) {
-        status = response.status;
-        written =
-            co_await write_response(response, head.method == Method::kHead, keep_alive, request_id);
+    switch (match.route == nullptr ? RouteKind::kNone : match.route->kind) {
+        case RouteKind::kCall:
+            co_return co_await call_daemon(match, head, body, exchange,
+                                           parts_.config.request_timeout_ms);
+        case RouteKind::kReadyz: co_return co_await ready(exchange);
+        case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
+        case RouteKind::kOpenapi: response.body = kOpenapiJson; co_return response;
+        case RouteKind::kDocs:
+            if (parts_.config.docs) co_return make_docs_response(kDocsHtml);
+            break;
+        case RouteKind::kMetrics:
+            if (parts_.config.metrics_from.contains(exchange.client)) {
+                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                response.body =
+                    parts_.metrics.page(parts_.connections, parts_.daemons.states()).text();
+                co_return response;
+            }
+            break;
+        case RouteKind::kDownload:
+        case RouteKind::kNone: break;
     }
-    const auto taken = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - started);
-    spdlog::info("{} {} {} {}us id={}", status, method_name(head.method), redact_url(head.target),
-                 taken.count(), request_id);
-    co_return (written && keep_alive);
+    co_return make_error_response(404, "Not Found");
+}
+
+// The access log and the metrics.
+void Session::note(const Route* route, const RequestHead& head, const Exchange& exchange) {
+    const auto taken = std::chrono::steady_clock::now() - exchange.started;
+    parts_.metrics.count(route, exchange.status, taken);
+    const std::string target = redact_url(head.target);
+    log_event(
+        LogLevel::kInfo, "request",
+        {{"status", std::int64_t{exchange.status}},
+         {"method", method_name(head.method)},
+         {"target", target},
+         {"bytes", static_cast<std::int64_t>(exchange.bytes)},
+         {"duration_us", std::chrono::duration_cast<std::chrono::microseconds>(taken).count()},
+         {"client", exchange.client},
+         {"request_id", exchange.request_id},
+         {"trace_id", message::trace_id_of(exchange.traceparent)}});
 }
 
 awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head,
-                                         const std::string& body, const std::string& request_id) {
-    const std::string id = request_id + "." + std::to_string(++parts_.calls);
-    const auto message = make_message(match, head, body, id, parts_.config.request_timeout_ms);
+                                         const std::string& body, const Exchange& exchange,
+                                         std::uint32_t deadline_ms) {
+    const std::string id = exchange.request_id + "." + std::to_string(++parts_.calls);
+    const auto message = make_message(match, head, body, {id, exchange.traceparent, deadline_ms});
     if (!message) co_return message.error();
+    const auto sent = std::chrono::steady_clock::now();
     const Result<std::string> reply = co_await wait_for_reply(id, *message);
+    parts_.metrics.count_daemon_call(std::chrono::steady_clock::now() - sent);
     co_return make_response(match, reply);
 }
 
-awaitable<Response> Session::ready(const std::string& request_id) {
+awaitable<Response> Session::ready(const Exchange& exchange) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
     const Match match{&ping, {}, {}};
-    const std::string id = request_id + "." + std::to_string(++parts_.calls);
-    const auto message = make_message(match, RequestHead(), {}, id, 1000);
-    const Result<std::string> reply = co_await wait_for_reply(id, *message);
-    Response response = make_response(match, reply);
+    if (parts_.draining) co_return make_error_response(503, "The shim is shutting down");
+    const RequestHead head;
+    const std::string body;
+    Response response = co_await call_daemon(match, head, body, exchange, 1000);
     if (response.status == 200) response.body = R"({"status":"ready"})";
     co_return response;
 }
 
-// The link answers on its own thread; its answer is posted here and wakes the timer this coroutine
+// The pool answers on its own thread; its answer is posted here and wakes the timer this coroutine
 // sleeps on.
 awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id,
                                                        const std::string& message) {
@@ -250,15 +350,15 @@ awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id,
     };
     const auto waiter = std::make_shared<Waiter>(socket_.get_executor());
     const asio::any_io_executor executor = socket_.get_executor();
-    parts_.link.call(id, message,
-                     // The daemon's own deadline answer should win against ours.
-                     std::chrono::milliseconds(parts_.config.request_timeout_ms + 250),
-                     [waiter, executor](Result<std::string> reply) {
-                         asio::post(executor, [waiter, reply = std::move(reply)]() mutable {
-                             waiter->reply = std::move(reply);
-                             waiter->wake.cancel();
-                         });
-                     });
+    parts_.daemons.call(id, message,
+                        // The daemon's own deadline answer should win against ours.
+                        std::chrono::milliseconds(parts_.config.request_timeout_ms + 250),
+                        [waiter, executor](Result<std::string> reply) {
+                            asio::post(executor, [waiter, reply = std::move(reply)]() mutable {
+                                waiter->reply = std::move(reply);
+                                waiter->wake.cancel();
+                            });
+                        });
     while (!waiter->reply) {
         error_code ignored;
         co_await waiter->wake.async_wait(redirect_error(use_awaitable, ignored));
@@ -266,33 +366,51 @@ awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id,
     co_return std::move(*waiter->reply);
 }
 
-awaitable<bool> Session::write_response(const Response& response, bool is_head, bool keep_alive,
-                                        std::string_view request_id) {
+awaitable<bool> Session::write_response(const Response& response, bool is_head,
+                                        Exchange& exchange) {
     set_deadline(limits::kHttpWriteTimeout);
+    exchange.status = response.status;
+    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
     std::string bytes =
-        encode_head(response, response.body.size(), keep_alive && !response.close, request_id);
-    if (!is_head && response.status != 204 && response.status != 304) bytes += response.body;
+        encode_head(response, response.body.size(), exchange.keep_alive && !response.close,
+                    {exchange.request_id, exchange.traceparent});
+    if (!is_head && response.status != 204 && response.status != 304) {
+        bytes += response.body;
+        exchange.bytes = response.body.size();
+    }
     error_code error;
     co_await asio::async_write(socket_, asio::buffer(bytes), redirect_error(use_awaitable, error));
     co_return !error && !response.close;
 }
 
-awaitable<bool> Session::write_download(const RequestHead& head, std::string_view request_id,
-                                        bool keep_alive, int& status) {
-    const Download download =
-        open_download(head, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
-    status = download.response.status;
+awaitable<bool> Session::write_download(const RequestHead& head, Exchange& exchange) {
+    const downloads::DownloadRequest request{head.target,
+                                             head.header("range"),
+                                             head.header("if-range"),
+                                             head.header("if-match"),
+                                             head.header("if-none-match"),
+                                             head.header("if-modified-since"),
+                                             head.header("if-unmodified-since")};
+    const downloads::Download download = downloads::open_download(
+        request, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
     const bool is_head = head.method == Method::kHead;
-    if (!download.file)
-        co_return co_await write_response(download.response, is_head, keep_alive, request_id);
+    Response response;
+    if (!download.detail.empty()) response = make_error_response(download.status, download.detail);
+    response.status = download.status;
+    response.headers.insert(response.headers.end(), download.headers.begin(),
+                            download.headers.end());
+    if (!download.file) co_return co_await write_response(response, is_head, exchange);
+    response.content_type = download.content_type;
+    exchange.status = response.status;
+    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
     set_deadline(limits::kHttpWriteTimeout);
-    const std::string bytes =
-        encode_head(download.response, download.bytes, keep_alive, request_id);
+    const std::string bytes = encode_head(response, download.bytes, exchange.keep_alive,
+                                          {exchange.request_id, exchange.traceparent});
     error_code error;
     co_await asio::async_write(socket_, asio::buffer(bytes), redirect_error(use_awaitable, error));
     if (error) co_return false;
     if (is_head) co_return true;
-    const bool sent = co_await send_file(download);
+    const bool sent = co_await send_file(download, exchange);
     if (sent) report_download(head);
     co_return sent;
 }
@@ -308,29 +426,35 @@ void Session::report_download(const RequestHead& head) {
     request.method = "downloads.report";
     request.deadline_ms = parts_.config.request_timeout_ms;
     request.params = params;
-    parts_.link.call(id, message::encode_request(request),
-                     std::chrono::milliseconds(parts_.config.request_timeout_ms),
-                     [](const Result<std::string>&) {});
+    parts_.daemons.call(id, message::encode_request(request),
+                        std::chrono::milliseconds(parts_.config.request_timeout_ms),
+                        [](const Result<std::string>&) {});
 }
 
 // The kernel copies from file to socket. A file that turns out shorter than it was ends the
 // connection: the client sees a truncated body instead of a wrong one.
-awaitable<bool> Session::send_file(const Download& download) {
+awaitable<bool> Session::send_file(const downloads::Download& download, Exchange& exchange) {
     auto offset = static_cast<off_t>(download.offset);
     std::uint64_t left = download.bytes;
+    std::uint64_t turn = 0;  // Sent without a wait.
     error_code error;
     socket_.native_non_blocking(true, error);
     while (left > 0 && !error) {
-        const std::size_t chunk =
-            static_cast<std::size_t>(std::min<std::uint64_t>(left, kSendChunkBytes));
+        const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(left, kSendChunkBytes));
         const ssize_t sent =
             ::sendfile(socket_.native_handle(), download.file.get(), &offset, chunk);
         if (sent > 0) {
             left -= static_cast<std::uint64_t>(sent);
-            set_deadline(limits::kHttpWriteTimeout);
+            turn += static_cast<std::uint64_t>(sent);
+            exchange.bytes += static_cast<std::uint64_t>(sent);
+            parts_.metrics.download_bytes += static_cast<std::uint64_t>(sent);
+            if (turn < kSendTurnBytes || left == 0) continue;
+            turn = 0;
+            co_await asio::post(socket_.get_executor(), use_awaitable);  // The others' turn.
         } else if (sent < 0 && errno == EAGAIN) {
-            co_await socket_.async_wait(tcp::socket::wait_write,
-                                        redirect_error(use_awaitable, error));
+            turn = 0;
+            set_deadline(limits::kHttpWriteTimeout);
+            co_await socket_.async_wait(Stream::wait_write, redirect_error(use_awaitable, error));
         } else if (sent == 0 || errno != EINTR) {
             co_return false;
         }
@@ -342,8 +466,14 @@ awaitable<void> Session::refuse(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
     response.close = true;
     if (!refusal.allow.empty()) response.headers.emplace_back("Allow", refusal.allow);
-    spdlog::info("{} refused: {}", refusal.status, refusal.detail);
-    co_await write_response(response, false, false, {});
+    ++parts_.metrics.refused_heads;
+    log_event(
+        LogLevel::kInfo, "refused",
+        {{"status", std::int64_t{refusal.status}}, {"reason", refusal.detail}, {"client", peer_}});
+    Exchange exchange;
+    exchange.request_id = crypto::make_uuid7(system_clock().unix_us());
+    exchange.keep_alive = false;
+    co_await write_response(response, false, exchange);
     co_await linger();
 }
 
@@ -351,7 +481,7 @@ awaitable<void> Session::refuse(const HeadRefusal& refusal) {
 // say that we are done, then read what is still coming for a moment.
 awaitable<void> Session::linger() {
     error_code error;
-    socket_.shutdown(tcp::socket::shutdown_send, error);
+    socket_.shutdown(Stream::shutdown_send, error);
     set_deadline(std::chrono::seconds(1));
     char sink[kReadChunkBytes];
     for (int rounds = 0; rounds < 256 && !error; ++rounds) {
@@ -361,13 +491,16 @@ awaitable<void> Session::linger() {
 
 }  // namespace
 
-awaitable<void> serve(tcp::socket socket, SessionParts& parts) {
+awaitable<void> serve(Stream socket, std::string peer, SessionParts& parts) {
+    const std::string group = limit_group(peer);
     ++parts.connections;
+    ++parts.connections_by_group[group];
     {
-        Session session(std::move(socket), parts);
+        Session session(std::move(socket), std::move(peer), parts);
         co_await session.run();
     }
     --parts.connections;
+    if (--parts.connections_by_group[group] == 0) parts.connections_by_group.erase(group);
 }
 
 }  // namespace export_worker::http_shim

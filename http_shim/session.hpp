@@ -4,26 +4,45 @@
 
 #include <utility>  // awaitable.hpp of Boost 1.74 uses std::exchange without it.
 
+#include <string>
+#include <unordered_map>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
+#include "base/rate_limiter.hpp"
 #include "http_shim/config.hpp"
-#include "http_shim/daemon_link.hpp"
+#include "http_shim/shim_metrics.hpp"
+#include "protocol/client/daemon_pool.hpp"
 
 namespace export_worker::http_shim {
 
-// What all connections share. Outlives them.
+// What all connections share. Outlives them. [the io thread]
 struct SessionParts {
+    SessionParts(const Config& with, client::DaemonPool& pool, const std::string& version)
+        : config(with),
+          daemons(pool),
+          metrics(version),
+          by_address(with.address_rate, with.address_burst),
+          by_credential(with.credential_rate, with.credential_burst) {}
+
     const Config& config;
-    DaemonLink& link;
-    bool draining = false;  // io thread: every response closes its connection.
+    client::DaemonPool& daemons;
+    ShimMetrics metrics;
+    RateLimiter by_address;
+    RateLimiter by_credential;
+    bool draining = false;  // Every response closes its connection.
     std::size_t connections = 0;
-    std::size_t busy = 0;     // Requests between their head and the end of their response.
-    std::uint64_t calls = 0;  // Makes message ids unique.
+    std::unordered_map<std::string, std::size_t> connections_by_group;  // See limit_group().
+    std::size_t busy = 0;        // Requests between their head and the end of their response.
+    std::size_t body_bytes = 0;  // Of all requests being read or answered.
+    std::uint64_t calls = 0;     // Makes message ids unique.
 };
 
+// A connected socket and who is at its other end: an address, or "unix".
+using Stream = boost::asio::generic::stream_protocol::socket;
+
 // Serves `socket` until either side ends it. [the io thread]
-[[nodiscard]] boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket,
+[[nodiscard]] boost::asio::awaitable<void> serve(Stream socket, std::string peer,
                                                  SessionParts& parts);
 
 }  // namespace export_worker::http_shim

@@ -49,6 +49,21 @@ bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint6
     return true;
 }
 
+void Section::octal_mode(std::string_view key, unsigned& target) {
+    std::string mode;
+    text(key, mode);
+    if (mode.empty()) return;
+    unsigned value = 0;
+    for (const char digit : mode) {
+        if (digit < '0' || digit > '7') value = 0777'7777;
+        value = value * 8 + static_cast<unsigned>(digit - '0');
+    }
+    if (value > 0777)
+        return refuse(key,
+                      "expected an octal file mode such as 0660, found '" + printable(mode) + "'");
+    target = value;
+}
+
 void Section::boolean(std::string_view key, bool& target) {
     const std::string* value = take(key);
     if (value == nullptr) return;
@@ -164,7 +179,7 @@ Result<void> ConfigFile::check_sections(std::span<const std::string_view> plain,
 }
 
 Result<void> check_known_sections(const ConfigFile& file) {
-    constexpr std::array<std::string_view, 4> kPlain{"daemon", "export", "http", "plugins"};
+    constexpr std::array<std::string_view, 5> kPlain{"auth", "daemon", "export", "http", "plugins"};
     constexpr std::array<std::string_view, 3> kFamilies{"plugin", "store", "webhook"};
     return file.check_sections(kPlain, kFamilies);
 }

@@ -39,6 +39,8 @@ public:
         std::uint64_t value = 0;
         if (read_number(key, value, min, max)) target = static_cast<Integer>(value);
     }
+    // A file mode such as 0660.
+    void octal_mode(std::string_view key, unsigned& target);
     // on, off, true, false, yes, no.
     void boolean(std::string_view key, bool& target);
     // One of `choices`.

@@ -10,14 +10,18 @@
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
 #include "base/log.hpp"
+#include "base/metrics/page.hpp"
 #include "base/process.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/note_download.hpp"
 #include "daemon/app/upload_store.hpp"
+#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
+#include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/control/control_server.hpp"
+#include "daemon/control/metrics.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
@@ -30,6 +34,16 @@
 #include "protocol/transport/server_socket.hpp"
 
 namespace export_worker::app {
+namespace {
+
+// The roles of the configuration; without a file they give nothing.
+Result<auth::RolePolicy> read_roles(const config::Config& config) {
+    if (config.auth.roles_file.empty()) return auth::RolePolicy();
+    return auth::RolePolicy::read(config.auth.roles_file);
+}
+
+}  // namespace
+
 // Members are destroyed from the last to the first.
 struct Daemon::Parts {
     explicit Parts(FileLock held) : lock(std::move(held)) {}
@@ -41,7 +55,10 @@ struct Daemon::Parts {
     std::shared_ptr<credentials::CredentialStore> credentials;
     std::optional<CurrentCredentials> current_credentials;
     std::atomic<bool> uploads_stopping{false};
+    std::unique_ptr<sqlite::Database> auth_database;
     std::unique_ptr<auth::KeyStore> keys;
+    std::unique_ptr<auth::MemberStore> members;
+    std::unique_ptr<auth::SessionVerifier> sessions;
     std::unique_ptr<jobs::JobStore> jobs;
     std::unique_ptr<catalog::CatalogStore> catalog;
     std::unique_ptr<files::FileStore> files;
@@ -56,7 +73,9 @@ struct Daemon::Parts {
     std::optional<server::Dispatcher> dispatcher;
     std::unique_ptr<server::DataServer> data_server;
     std::unique_ptr<control::ControlServer> control_server;
+    std::unique_ptr<metrics::MetricsServer> metrics_server;
 
+    [[nodiscard]] Result<void> open_identity(const config::Config& config);
     [[nodiscard]] Result<void> open_stores(const config::Config& config,
                                            const std::string& version);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
@@ -71,13 +90,21 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
     EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
     credentials->start();
     current_credentials.emplace(credentials);
-    EW_TRY(keys, auth::KeyStore::open(config.state_dir + "/auth.db", system_clock()));
     EW_TRY(jobs, jobs::open_sqlite_job_store(
                      config.state_dir + "/jobs.db", system_clock(),
                      {config.exports.attempts, config.exports.organization_running_max, version}));
     events.emplace(*jobs);
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
-    authenticator.emplace(*keys);
+    return {};
+}
+
+Result<void> Daemon::Parts::open_identity(const config::Config& config) {
+    EW_TRY(auth::RolePolicy roles, read_roles(config));
+    EW_TRY(auth_database, auth::open_auth_database(config.state_dir + "/auth.db"));
+    EW_TRY(keys, auth::KeyStore::open(*auth_database, system_clock()));
+    EW_TRY(members, auth::MemberStore::open(*auth_database, system_clock()));
+    EW_TRY(sessions, auth::SessionVerifier::open(config.auth, *members, system_clock()));
+    authenticator.emplace(*keys, *members, *sessions, std::move(roles));
     return {};
 }
 
@@ -136,15 +163,33 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
     data_server = std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(),
                                                        config.server_workers, ledger);
-    control_server = std::make_unique<control::ControlServer>(
-        std::move(control),
-        control::ControlParts{
-            *keys, *catalog, *jobs, *plugins, *data_server, ledger, system_clock(), version,
-            config.data_endpoint, system_clock().unix_us(),
-            [this] { return current_credentials->get()->states(); },
-            [this] { export_service->wake(); }, export_parts ? &*export_parts : nullptr,
-            config.exports.orphan_grace, task},
-        *dispatcher);
+    const control::ControlParts control_parts{
+        *auth_database,
+        *keys,
+        *members,
+        *catalog,
+        *jobs,
+        *plugins,
+        *data_server,
+        ledger,
+        system_clock(),
+        version,
+        config.data_endpoint,
+        system_clock().unix_us(),
+        [this] { return current_credentials->get()->states(); },
+        [this] { export_service->wake(); },
+        export_parts ? &*export_parts : nullptr,
+        config.exports.orphan_grace,
+        task};
+    control_server =
+        std::make_unique<control::ControlServer>(std::move(control), control_parts, *dispatcher);
+    if (!config.metrics_listen.empty()) {
+        EW_TRY(metrics_server, metrics::MetricsServer::open(config.metrics_listen, [control_parts] {
+                   auto page = control::metrics_page(control_parts);
+                   return page ? std::move(*page) : metrics::Page();
+               }));
+        spdlog::info("metrics on port {}", metrics_server->port());
+    }
     return {};
 }
 
@@ -152,7 +197,9 @@ Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Daemon::~Daemon() {
     // Operators can watch the drain: their socket closes after the data socket.
+    if (parts_->sessions) parts_->sessions->stop();
     if (parts_->data_server) parts_->data_server->stop();
+    parts_->metrics_server.reset();
     parts_->control_server.reset();
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
@@ -167,6 +214,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
+    EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
@@ -179,6 +227,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
 
 Result<void> Daemon::reconfigure(const config::Config& config) {
     const config::Config& now = parts_->started_with;
+    EW_TRY(auth::RolePolicy roles, read_roles(config));
     auto credentials = parts_->credentials;
     if (config.stores == parts_->stores) {
         // The same stores: what is new in their files reaches every generation that has them.
@@ -187,6 +236,7 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
         EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
     }
     EW_CHECK(set_log_level(config.log_level));
+    parts_->authenticator->set_roles(std::move(roles));
     if (credentials != parts_->credentials) {
         credentials->start();
         parts_->credentials = credentials;
@@ -203,6 +253,11 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
     needs_restart(config.control_endpoint != now.control_endpoint ||
                       config.control_socket_mode != now.control_socket_mode,
                   "the control socket");
+    const auto all_but_roles = [](model::AuthSettings of) {
+        of.roles_file.clear();
+        return of;
+    };
+    needs_restart(all_but_roles(config.auth) != all_but_roles(now.auth), "[auth]");
     needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
     const auto export_store = [](const config::Config& of) {
         const auto found =

@@ -57,7 +57,7 @@ void reload(export_worker::app::Daemon& daemon, const std::string& config_path) 
 int run(const std::string& config_path, bool only_check) {
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level); !log)
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
     if (only_check) {
         std::printf("%s: good\n", config_path.c_str());

@@ -1,5 +1,9 @@
 #include "daemon/auth/authenticator.hpp"
 
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
 namespace export_worker::auth {
 namespace {
 
@@ -17,25 +21,108 @@ std::string_view bearer_token(std::string_view header) {
     return header;
 }
 
+// The token to look at: the header's, and the cookie's only without a header.
+std::string_view token_of(const Presented& presented) {
+    return presented.authorization.empty() ? presented.session
+                                           : bearer_token(presented.authorization);
+}
+
+bool is_key(const Presented& presented) {
+    return !presented.authorization.empty() && token_of(presented).starts_with("mo_");
+}
+
+tl::unexpected<Error> invalid_credentials() {
+    return fail(ErrorCode::kUnauthenticated, "Invalid credentials");
+}
+tl::unexpected<Error> not_a_member() {
+    return fail(ErrorCode::kPermissionDenied, "Not a member of this organization");
+}
+
 }  // namespace
+
+Authenticator::Authenticator(const KeyStore& keys, const MemberStore& members,
+                             SessionVerifier& sessions, RolePolicy roles)
+    : keys_(keys),
+      members_(members),
+      sessions_(sessions),
+      roles_(std::make_shared<const RolePolicy>(std::move(roles))) {}
 
 Result<void> Authenticator::authenticate(const Presented& presented,
                                          model::Principal& principal) const {
-    if (presented.authorization.empty() && presented.session.empty()) {
+    if (presented.authorization.empty() && presented.session.empty())
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
+    const std::string_view token = token_of(presented);
+    if (is_key(presented)) return act_as_key(token, presented.organization_id, principal);
+    const auto identity = sessions_.verify(token);
+    if (!identity) {
+        if (identity.error().code == ErrorCode::kUnavailable) return fail(identity.error());
+        spdlog::debug("refused: {}", identity.error().message);
+        return invalid_credentials();
     }
-    // The header wins over the cookie; sessions are not among the credentials this version can
-    // check.
-    const std::shared_ptr<const ApiKey> key = keys_.verify(bearer_token(presented.authorization));
-    if (key == nullptr) return fail(ErrorCode::kUnauthenticated, "Invalid credentials");
-    if (!presented.organization_id.empty() && presented.organization_id != key->organization_id) {
-        return fail(ErrorCode::kPermissionDenied, "Not a member of this organization");
-    }
+    return act_as_member(**identity, presented.organization_id, principal);
+}
+
+Result<void> Authenticator::act_as_key(std::string_view token, std::string_view organization_id,
+                                       model::Principal& principal) const {
+    const std::shared_ptr<const ApiKey> key = keys_.verify(token);
+    if (key == nullptr) return invalid_credentials();
+    if (!organization_id.empty() && organization_id != key->organization_id) return not_a_member();
     principal.subject = key->id;
     principal.organization_id = key->organization_id;
     principal.permissions = key->permissions;
     principal.is_operator = false;
     return {};
+}
+
+Result<void> Authenticator::act_as_member(const Identity& identity,
+                                          std::string_view organization_id,
+                                          model::Principal& principal) const {
+    // What the table says of an organization counts instead of what the token says of it.
+    std::vector<Member> memberships = members_.of(identity.subject);
+    for (const Membership& each : identity.memberships) {
+        if (std::ranges::find(memberships, each.organization_id, &Member::organization_id) ==
+            memberships.end())
+            memberships.push_back({identity.subject, each.organization_id, each.roles, true});
+    }
+    const Member* chosen = nullptr;
+    if (!organization_id.empty()) {
+        const auto found =
+            std::ranges::find(memberships, organization_id, &Member::organization_id);
+        if (found == memberships.end()) return not_a_member();
+        chosen = &*found;
+    } else if (memberships.size() == 1) {
+        chosen = &memberships.front();
+    } else {
+        return fail(ErrorCode::kPermissionDenied,
+                    memberships.empty()
+                        ? "Not a member of any organization"
+                        : "Member of several organizations: name one in X-Organization-ID");
+    }
+    if (!chosen->active) return invalid_credentials();
+    std::shared_ptr<const RolePolicy> roles;
+    {
+        const std::lock_guard lock(roles_mutex_);
+        roles = roles_;
+    }
+    principal.subject = identity.subject;
+    principal.organization_id = chosen->organization_id;
+    principal.permissions = roles->permissions_of(chosen->roles);
+    principal.is_operator = false;
+    return {};
+}
+
+bool Authenticator::must_ask(const Presented& presented) const {
+    return !is_key(presented) && sessions_.must_ask(token_of(presented));
+}
+
+void Authenticator::ask(const Presented& presented) const {
+    sessions_.ask(token_of(presented));
+}
+
+void Authenticator::set_roles(RolePolicy roles) {
+    auto fresh = std::make_shared<const RolePolicy>(std::move(roles));
+    const std::lock_guard lock(roles_mutex_);
+    roles_ = std::move(fresh);
 }
 
 }  // namespace export_worker::auth

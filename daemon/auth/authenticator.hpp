@@ -1,10 +1,19 @@
 // Credentials as presented to a principal, or a refusal in the words of the public API.
+//
+// A bearer token is a server API key ("mo_...") or a session's JWT; the cookie is a session, JWT or
+// opaque. The header wins over the cookie, good or bad. What a caller may do is looked up for every
+// call: permissions are never read from a token.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <string_view>
 
 #include "base/result.hpp"
 #include "daemon/auth/key_store.hpp"
+#include "daemon/auth/member_store.hpp"
+#include "daemon/auth/role_policy.hpp"
+#include "daemon/auth/session_verifier.hpp"
 #include "daemon/model/principal.hpp"
 
 namespace export_worker::auth {
@@ -19,16 +28,37 @@ struct Presented {
 // [any-thread]
 class Authenticator {
 public:
-    explicit Authenticator(const KeyStore& keys) : keys_(keys) {}
+    // All outlive it.
+    Authenticator(const KeyStore& keys, const MemberStore& members, SessionVerifier& sessions,
+                  RolePolicy roles);
 
     // Fills `principal`, reusing its buffers. Errors: kUnauthenticated ("Not authenticated" without
-    // credentials, "Invalid credentials" with bad ones), kPermissionDenied for an organization the
-    // caller is not in.
+    // credentials, "Invalid credentials" with bad ones and for a member who is not active),
+    // kPermissionDenied for an organization the caller is not in and for a caller of several who
+    // names none, kUnavailable when a session cannot be checked.
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
 
+    // See SessionVerifier: authenticate() would have to wait for the identity provider.
+    [[nodiscard]] bool must_ask(const Presented& presented) const;
+    void ask(const Presented& presented) const;
+
+    // Effective for every call that begins after it.
+    void set_roles(RolePolicy roles);
+
 private:
+    [[nodiscard]] Result<void> act_as_key(std::string_view token, std::string_view organization_id,
+                                          model::Principal& principal) const;
+    [[nodiscard]] Result<void> act_as_member(const Identity& identity,
+                                             std::string_view organization_id,
+                                             model::Principal& principal) const;
+
     const KeyStore& keys_;
+    const MemberStore& members_;
+    SessionVerifier& sessions_;
+    mutable std::mutex roles_mutex_;
+    // Shared with calls that use them while they are replaced. Guarded by roles_mutex_.
+    std::shared_ptr<const RolePolicy> roles_;
 };
 
 }  // namespace export_worker::auth

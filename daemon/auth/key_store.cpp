@@ -10,6 +10,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/api_key.hpp"
+#include "daemon/auth/role_policy.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -17,41 +18,11 @@ namespace {
 using sqlite::Connection;
 using sqlite::Statement;
 
-constexpr std::int64_t kApplicationId = 0x45574b31;  // "EWK1"
-
-constexpr std::array<const char*, 1> kMigrations{R"sql(
-CREATE TABLE api_key (
-    id              TEXT PRIMARY KEY,
-    sha256          TEXT NOT NULL,
-    organization_id TEXT NOT NULL,
-    name            TEXT NOT NULL,
-    permissions     TEXT NOT NULL,
-    created_us      INTEGER NOT NULL,
-    revoked_us      INTEGER
-) STRICT;
-)sql"};
-
 #define EW_KEY_COLUMNS "id, organization_id, name, permissions, created_us, revoked_us"
 
-std::string join(const std::vector<std::string>& permissions) {
-    std::string out;
-    for (const std::string& permission : permissions) out += (out.empty() ? "" : " ") + permission;
-    return out;
-}
-
-std::vector<std::string> split(std::string_view text) {
-    std::vector<std::string> out;
-    while (!text.empty()) {
-        const std::size_t end = std::min(text.find(' '), text.size());
-        out.emplace_back(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return out;
-}
-
 ApiKey read_key(const Statement& row) {
-    return {row.string(0),      row.string(1),  row.string(2),
-            split(row.text(3)), row.integer(4), row.optional_integer(5)};
+    return {row.string(0),  row.string(1),          row.string(2), split_words(row.text(3)),
+            row.integer(4), row.optional_integer(5)};
 }
 
 Result<void> check_new_key(std::string_view organization_id, std::string_view name,
@@ -66,34 +37,19 @@ Result<void> check_new_key(std::string_view organization_id, std::string_view na
     }
     if (permissions.empty())
         return fail(ErrorCode::kInvalidArgument, "permissions: expected at least one");
-    for (const std::string& permission : permissions) {
-        const auto& known = known_permissions();
-        if (std::ranges::find(known, permission) == known.end()) {
-            return fail(ErrorCode::kInvalidArgument, "permission: expected one of " + join(known) +
-                                                         ", found '" + printable(permission) + "'");
-        }
-    }
-    return {};
+    return check_permissions(permissions);
 }
 
 }  // namespace
 
-const std::vector<std::string>& known_permissions() {
-    static const std::vector<std::string> known{"product:read", "job:read", "job:create"};
-    return known;
-}
-
-Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::string& path, const Clock& clock) {
-    EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open(
-               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
-    std::unique_ptr<KeyStore> store(new KeyStore(std::move(database), clock));
+Result<std::unique_ptr<KeyStore>> KeyStore::open(sqlite::Database& database, const Clock& clock) {
+    std::unique_ptr<KeyStore> store(new KeyStore(database, clock));
     EW_CHECK(store->load_active());
     return store;
 }
 
 Result<void> KeyStore::load_active() {
-    return database_->read([&](Connection& connection) -> Result<void> {
+    return database_.read([&](Connection& connection) -> Result<void> {
         Statement rows = connection.statement("SELECT " EW_KEY_COLUMNS
                                               ", sha256 FROM api_key WHERE revoked_us IS NULL");
         for (;;) {
@@ -123,12 +79,12 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
     }
     const std::string digest_hex =
         to_hex({reinterpret_cast<const std::uint8_t*>(made.sha256.data()), made.sha256.size()});
-    EW_CHECK(database_->write([&](Connection& connection) {
+    EW_CHECK(database_.write([&](Connection& connection) {
         return connection
             .statement(
                 "INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .bind(key->id, digest_hex, key->organization_id, key->name, join(permissions),
+            .bind(key->id, digest_hex, key->organization_id, key->name, join_words(permissions),
                   key->created_us)
             .run();
     }));
@@ -139,7 +95,7 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
 
 Result<void> KeyStore::revoke(std::string_view id) {
     const std::int64_t now = clock_.unix_us();
-    EW_CHECK(database_->write([&](Connection& connection) -> Result<void> {
+    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
         EW_CHECK(
             connection
                 .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2) WHERE id = ?1")
@@ -155,7 +111,7 @@ Result<void> KeyStore::revoke(std::string_view id) {
 }
 
 Result<std::vector<ApiKey>> KeyStore::list(std::string_view organization_id) {
-    return database_->read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
+    return database_.read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
         std::vector<ApiKey> out;
         Statement rows = connection.statement(
             "SELECT " EW_KEY_COLUMNS

@@ -25,16 +25,11 @@ struct ApiKey {
     std::optional<std::int64_t> revoked_us;
 };
 
-// The permissions that exist; create() refuses others, so that a typing error is not a silent
-// refusal later.
-[[nodiscard]] const std::vector<std::string>& known_permissions();
-
 // [any-thread]
 class KeyStore {
 public:
-    // Opens or creates the file and reads every key that is not revoked. `clock` outlives the
-    // store.
-    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(const std::string& path,
+    // Reads every key that is not revoked. Both outlive the store.
+    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(sqlite::Database& database,
                                                                 const Clock& clock);
 
     struct Created {
@@ -53,9 +48,6 @@ public:
     // time wherever the texts differ.
     [[nodiscard]] std::shared_ptr<const ApiKey> verify(std::string_view text) const;
 
-    // A copy of the file as it is now, whole and consistent, at `path` (replaced).
-    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
-
 private:
     struct Active {
         std::string sha256;
@@ -68,11 +60,10 @@ private:
             return std::hash<std::string_view>()(text);
         }
     };
-    KeyStore(std::unique_ptr<sqlite::Database> database, const Clock& clock)
-        : database_(std::move(database)), clock_(clock) {}
+    KeyStore(sqlite::Database& database, const Clock& clock) : database_(database), clock_(clock) {}
     [[nodiscard]] Result<void> load_active();
 
-    std::unique_ptr<sqlite::Database> database_;
+    sqlite::Database& database_;
     const Clock& clock_;
     mutable std::shared_mutex active_mutex_;
     // By id, looked up by string_view so that a request allocates nothing. Guarded by

@@ -21,21 +21,6 @@ void absolute_path(Section& section, std::string_view key, std::string& target) 
     }
 }
 
-void octal_mode(Section& section, std::string_view key, unsigned& target) {
-    std::string text;
-    section.text(key, text);
-    if (text.empty()) return;
-    unsigned value = 0;
-    for (const char digit : text) {
-        if (digit < '0' || digit > '7') value = 0777'7777;
-        value = value * 8 + static_cast<unsigned>(digit - '0');
-    }
-    if (value > 0777)
-        return section.refuse(
-            key, "expected an octal file mode such as 0660, found '" + printable(text) + "'");
-    target = value;
-}
-
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
     Section section = file.section("daemon");
     absolute_path(section, "state_dir", config.state_dir);
@@ -43,11 +28,14 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     config.control_endpoint = "ipc://" + config.state_dir + "/run/control.sock";
     section.text("data_endpoint", config.data_endpoint);
     section.text("control_endpoint", config.control_endpoint);
-    octal_mode(section, "data_socket_mode", config.data_socket_mode);
-    octal_mode(section, "control_socket_mode", config.control_socket_mode);
+    section.octal_mode("data_socket_mode", config.data_socket_mode);
+    section.octal_mode("control_socket_mode", config.control_socket_mode);
     section.text("notice_endpoint", config.notice_endpoint);
-    octal_mode(section, "notice_socket_mode", config.notice_socket_mode);
+    section.octal_mode("notice_socket_mode", config.notice_socket_mode);
     section.text("log_level", config.log_level);
+    constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
+    section.choice("log_format", config.log_format, kFormats);
+    section.text("metrics_listen", config.metrics_listen);
     section.number("workers", config.server_workers, 1, limits::kServerWorkersMax);
     return section.finish();
 }
@@ -220,6 +208,49 @@ void duration(Section& section, const char* key, Duration& target, std::uint64_t
     target = Duration(number);
 }
 
+void optional_absolute_path(Section& section, std::string_view key, std::string& target) {
+    section.text(key, target);
+    if (!target.empty() && !target.starts_with('/'))
+        section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
+}
+
+// Who says whose a session is must be who it is: over TLS, or on this machine.
+void secure_url(Section& section, std::string_view key, std::string& target) {
+    section.text(key, target);
+    const bool local = target.starts_with("http://127.0.0.1:") ||
+                       target.starts_with("http://localhost:") ||
+                       target.starts_with("http://[::1]:");
+    if (!target.empty() && !target.starts_with("https://") && !local)
+        section.refuse(key, "expected an https URL, found '" + printable(target) + "'");
+}
+
+Result<void> read_auth(const ConfigFile& file, model::AuthSettings& auth) {
+    Section section = file.section("auth");
+    optional_absolute_path(section, "roles_file", auth.roles_file);
+    optional_absolute_path(section, "jwks_file", auth.jwks_file);
+    secure_url(section, "jwks_url", auth.jwks_url);
+    duration(section, "jwks_refresh_s", auth.jwks_refresh, 10, 86'400);
+    section.text("issuer", auth.issuer);
+    section.text("audience", auth.audience);
+    duration(section, "clock_tolerance_s", auth.clock_tolerance, 0,
+             static_cast<std::uint64_t>(limits::kClockToleranceMax.count()));
+    secure_url(section, "session_url", auth.session_url);
+    section.text("session_user", auth.session_user);
+    optional_absolute_path(section, "session_secret_file", auth.session_secret_file);
+    duration(section, "session_cache_s", auth.session_cache, 1, 3'600);
+    if (auth.takes_jwt() && auth.issuer.empty())
+        section.refuse("issuer", "expected whose tokens count; a key set alone does not say so");
+    if (auth.takes_jwt() && auth.audience.empty())
+        section.refuse("audience", "expected for whom the tokens must be made");
+    if (!auth.session_url.empty() && auth.session_user.empty())
+        section.refuse("session_user", "expected what to call oneself at session_url");
+    if (!auth.session_url.empty() && auth.session_secret_file.empty())
+        section.refuse("session_secret_file", "expected the secret for session_url");
+    if ((auth.takes_jwt() || !auth.session_url.empty()) && auth.roles_file.empty())
+        section.refuse("roles_file", "expected what the roles of a session may do");
+    return section.finish();
+}
+
 void read_export_store(Section& section, Config& config) {
     ExportConfig& out = config.exports;
     section.text("store", out.store);
@@ -329,6 +360,7 @@ Result<Config> read_config(const std::string& path) {
     EW_CHECK(options::check_known_sections(file));
     Config config;
     EW_CHECK(read_daemon(file, config));
+    EW_CHECK(read_auth(file, config.auth));
     EW_CHECK(read_stores(file, config));
     EW_CHECK(read_export(file, config));
     EW_CHECK(read_webhooks(file, config));

@@ -11,6 +11,7 @@
 
 #include "base/limits.hpp"
 #include "base/result.hpp"
+#include "daemon/model/auth_settings.hpp"
 #include "daemon/model/store_settings.hpp"
 #include "daemon/model/webhook_settings.hpp"
 
@@ -61,9 +62,12 @@ struct Config {
     std::string data_endpoint;
     std::string control_endpoint;
     std::string log_level = "info";
+    std::string log_format = "text";
+    std::string metrics_listen;  // ADDRESS:PORT; empty: only exportctl shows them.
     unsigned data_socket_mode = 0660;
     unsigned control_socket_mode = 0600;
     unsigned server_workers = 4;
+    model::AuthSettings auth;
     ExportConfig exports;
     std::string notice_endpoint;  // Empty: notices are not published.
     unsigned notice_socket_mode = 0600;

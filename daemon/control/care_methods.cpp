@@ -58,7 +58,7 @@ MethodResult backup(const ControlParts& parts, const json& params) {
         return bad("directory: expected an absolute path, found '" + printable(directory) + "'");
     return started(parts.task.start(
         "backup",
-        [&jobs = parts.jobs, &catalog = parts.catalog, &keys = parts.keys, directory](
+        [&jobs = parts.jobs, &catalog = parts.catalog, &auth = parts.auth_database, directory](
             const std::atomic<bool>&, const auto& progress) -> Result<json> {
             EW_CHECK(make_directories(directory, 0700));
             // Jobs before products: a job never refers to a product that is not there, and the
@@ -68,7 +68,7 @@ MethodResult backup(const ControlParts& parts, const json& params) {
             progress({{"file", "catalog.db"}});
             EW_CHECK(catalog.backup(directory + "/catalog.db"));
             progress({{"file", "auth.db"}});
-            EW_CHECK(keys.backup(directory + "/auth.db"));
+            EW_CHECK(auth.backup(directory + "/auth.db"));
             return json{{"directory", directory}};
         }));
 }

@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/control/care_methods.hpp"
+#include "daemon/control/identity_methods.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/control/plugin_methods.hpp"
 #include "daemon/control/refuse.hpp"
@@ -17,15 +18,6 @@ namespace {
 
 using nlohmann::json;
 using server::MethodResult;
-
-json key_json(const auth::ApiKey& key) {
-    return {{"id", key.id},
-            {"organization", key.organization_id},
-            {"name", key.name},
-            {"permissions", key.permissions},
-            {"created_at", to_iso8601(key.created_us)},
-            {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
-}
 
 json stores_json(const ControlParts& parts) {
     json out = json::array();
@@ -68,34 +60,6 @@ MethodResult status(const ControlParts& parts, const json&) {
                   {"writes_fenced", counts->fenced}}},
                 {"stores", stores_json(parts)},
                 {"plugins", plugins_json(parts)}};
-}
-
-MethodResult key_create(const ControlParts& parts, const json& params) {
-    std::vector<std::string> permissions;
-    for (const json& permission : params.value("permissions", json::array())) {
-        if (!permission.is_string()) return bad("permissions: expected texts");
-        permissions.push_back(permission.get<std::string>());
-    }
-    auto created =
-        parts.keys.create(text_of(params, "organization"), text_of(params, "name"), permissions);
-    if (!created) return refuse(created.error());
-    json out = key_json(created->key);
-    out["key"] = created->text;
-    return out;
-}
-
-MethodResult key_list(const ControlParts& parts, const json& params) {
-    const auto keys = parts.keys.list(text_of(params, "organization"));
-    if (!keys) return refuse(keys.error());
-    json items = json::array();
-    for (const auth::ApiKey& key : *keys) items.push_back(key_json(key));
-    return json{{"items", std::move(items)}};
-}
-
-MethodResult key_revoke(const ControlParts& parts, const json& params) {
-    const std::string id = text_of(params, "id");
-    if (auto revoked = parts.keys.revoke(id); !revoked) return refuse(revoked.error());
-    return json{{"id", id}, {"revoked", true}};
 }
 
 template <Result<catalog::ImportReport> (catalog::CatalogStore::*Import)(
@@ -180,10 +144,10 @@ MethodResult organization_set(const ControlParts& parts, const json& params) {
     return organization_json({policy, 0, 0});
 }
 
-MethodResult metrics(const ControlParts& parts, const json&) {
-    const auto text = metrics_text(parts);
-    if (!text) return refuse(text.error());
-    return json{{"text", *text}};
+MethodResult metrics_text(const ControlParts& parts, const json&) {
+    const auto page = metrics_page(parts);
+    if (!page) return refuse(page.error());
+    return json{{"text", page->text()}};
 }
 
 MethodResult drain(const ControlParts& parts, const json&) {
@@ -195,16 +159,13 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 10> kMethods{
+constexpr std::array<Row, 7> kMethods{
     {{"control.status", status},
-     {"control.key_create", key_create},
-     {"control.key_list", key_list},
-     {"control.key_revoke", key_revoke},
      {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
      {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
      {"control.organization_list", organization_list},
      {"control.organization_set", organization_set},
-     {"control.metrics", metrics},
+     {"control.metrics", metrics_text},
      {"control.drain", drain}}};
 
 }  // namespace
@@ -213,6 +174,7 @@ ControlMethod find_control_method(std::string_view method) {
     for (const Row& row : kMethods) {
         if (row.name == method) return row.run;
     }
+    if (const ControlMethod identity = find_identity_method(method)) return identity;
     if (const ControlMethod care = find_care_method(method)) return care;
     return find_plugin_method(method);
 }

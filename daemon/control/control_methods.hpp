@@ -1,5 +1,6 @@
-// What only operators may ask: status, metrics, keys, catalog imports, organizations, drain; fsck
-// and backup are in care_methods.hpp, plugins in plugin_methods.hpp.
+// What only operators may ask: status, metrics, catalog imports, organizations, drain; keys,
+// members and sessions are in identity_methods.hpp, fsck and backup in care_methods.hpp, plugins in
+// plugin_methods.hpp.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "daemon/auth/key_store.hpp"
+#include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/control/long_task.hpp"
 #include "daemon/credentials/credential_store.hpp"
@@ -23,7 +25,9 @@ namespace export_worker::control {
 
 // All outlive the control server.
 struct ControlParts {
+    sqlite::Database& auth_database;  // What is behind the next two.
     auth::KeyStore& keys;
+    auth::MemberStore& members;
     catalog::CatalogStore& catalog;
     jobs::JobStore& jobs;
     plugin_host::PluginHost& plugins;

@@ -1,14 +1,13 @@
-// The daemon in numbers, in the Prometheus text format (version 0.0.4).
+// The daemon in numbers.
 #pragma once
 
-#include <string>
-
+#include "base/metrics/page.hpp"
 #include "base/result.hpp"
 #include "daemon/control/control_methods.hpp"
 
 namespace export_worker::control {
 
-// Errors: those of the job store. [control thread]
-[[nodiscard]] Result<std::string> metrics_text(const ControlParts& parts);
+// Errors: those of the job store. [any-thread]
+[[nodiscard]] Result<metrics::Page> metrics_page(const ControlParts& parts);
 
 }  // namespace export_worker::control

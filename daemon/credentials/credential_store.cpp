@@ -1,11 +1,11 @@
 #include "daemon/credentials/credential_store.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
 #include "base/crypto/compare.hpp"
+#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "base/this_thread.hpp"
@@ -22,26 +22,9 @@ std::int64_t us_of(std::chrono::microseconds time) {
     return time.count();
 }
 
-// What a file looks like from outside: changes with every replacement and every write.
-std::string look_at(const std::string& path) {
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return "none";
-    std::string out;
-    for (const auto value :
-         {static_cast<std::int64_t>(info.st_dev), static_cast<std::int64_t>(info.st_ino),
-          static_cast<std::int64_t>(info.st_size), static_cast<std::int64_t>(info.st_mtim.tv_sec),
-          static_cast<std::int64_t>(info.st_mtim.tv_nsec),
-          static_cast<std::int64_t>(info.st_ctim.tv_sec),
-          static_cast<std::int64_t>(info.st_ctim.tv_nsec)}) {
-        out += std::to_string(value);
-        out += ' ';
-    }
-    return out;
-}
-
 std::vector<std::string> look_at(const std::vector<std::string>& paths) {
     std::vector<std::string> out;
-    for (const std::string& path : paths) out.push_back(look_at(path));
+    for (const std::string& path : paths) out.push_back(file_version(path));
     return out;
 }
 

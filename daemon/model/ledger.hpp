@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <mutex>
 
+#include "base/metrics/histogram.hpp"
+
 namespace export_worker::model {
 
 // accepted = replied + error_replied + client_gone + in_flight, at every moment.
@@ -22,11 +24,19 @@ struct LedgerCounts {
     }
 };
 
+// Where the time of requests goes, from the data socket's side.
+struct Hops {
+    metrics::Histogram queued;   // From arrival until somebody starts on it.
+    metrics::Histogram handled;  // By a plugin or a method of the daemon's own.
+    metrics::Histogram total;    // From arrival until the reply is handed to the socket.
+};
+
 // Counted by one thread, read by others as one consistent whole.
 class Ledger {
 public:
     // [one-owner]: the loop that counts. Others see it after publish().
     LedgerCounts counts;
+    Hops hops;  // [any-thread]
     void publish() {
         const std::lock_guard lock(mutex_);
         published_ = counts;

@@ -13,9 +13,11 @@
 
 #include "base/assert.hpp"
 #include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
+#include "protocol/message/trace.hpp"
 #include "protocol/message/validate.hpp"
 
 namespace export_worker::plugin_host {
@@ -307,6 +309,7 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
                                  abi_string(request.id),     abi_string(request.method),
                                  abi_string(request.params), abi_string(request.trace),
                                  deadline_steady_ns,         &call};
+    const LogScope scope(request.id, message::trace_id_of(request.trace));
     ResultWriter& writer = call.writer;
     ew_status status = EW_FAILED;
     try {
@@ -330,8 +333,9 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
 
 void Generation::fault(PluginCall& call, std::string_view what) {
     faults_.fetch_add(1, std::memory_order_relaxed);
-    spdlog::error("plugin {} {} generation {}: {}", manifest_.name, manifest_.version, number_,
-                  what);
+    const std::string from = "plugin " + manifest_.name + " " + manifest_.version + " generation " +
+                             std::to_string(number_) + ": " + std::string(what);
+    log_event(LogLevel::kError, from, {});
     call.writer.reset();
     call.writer.has_error = true;
     // The details stay in our log: they may quote what the plugin was working on.

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugin_host/plugin_call.hpp"
 #include "protocol/message/validate.hpp"
@@ -69,11 +70,12 @@ void set_wire_error(ew_writer* base, message::WireError error) {
 
 void log_write(const ew_host* host, std::uint32_t level, ew_string message) noexcept {
     const auto text = printable(view_of(message), limits::kPluginErrorBytesMax);
-    const auto to = level >= EW_LOG_ERROR  ? spdlog::level::err
-                    : level == EW_LOG_WARN ? spdlog::level::warn
-                    : level == EW_LOG_INFO ? spdlog::level::info
-                                           : spdlog::level::debug;
-    spdlog::log(to, "plugin {}: {}", services_of(host).plugin_name, text);
+    const LogLevel to = level >= EW_LOG_ERROR  ? LogLevel::kError
+                        : level == EW_LOG_WARN ? LogLevel::kWarn
+                        : level == EW_LOG_INFO ? LogLevel::kInfo
+                                               : LogLevel::kDebug;
+    const std::string from = "plugin " + services_of(host).plugin_name + ": " + text;
+    log_event(to, from, {});
 }
 
 std::int64_t clock_unix_us(const ew_host* host) noexcept {

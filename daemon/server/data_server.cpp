@@ -9,9 +9,11 @@
 
 #include "base/assert.hpp"
 #include "base/crypto/uuid.hpp"
+#include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "protocol/message/reply.hpp"
+#include "protocol/message/trace.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -45,6 +47,8 @@ DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatc
     for (unsigned index = 0; index < workers; ++index) start_worker();
     for (unsigned index = 0; index < limits::kServerWriters; ++index)
         writers_.emplace_back([this] { run_writer(); });
+    for (unsigned index = 0; index < limits::kServerIdentifiers; ++index)
+        identifiers_.emplace_back([this] { run_identifier(); });
     loop_ = std::thread([this] { run_loop(); });
 }
 
@@ -66,11 +70,12 @@ void DataServer::stop() {
     stopping_.store(true);
     wake_loop();
     loop_.join();
-    for (CallQueue* queue : {&ready_, &writing_}) {
+    for (CallQueue* queue : {&ready_, &writing_, &unidentified_}) {
         // Under the mutex: who has just found the queue empty must not miss this.
         { const std::lock_guard lock(queue->mutex); }
         queue->changed.notify_all();
     }
+    for (std::thread& identifier : identifiers_) identifier.join();
     for (std::thread& writer : writers_) writer.join();
     std::unique_lock lock(ended_mutex_);
     const bool all_ended = ended_changed_.wait_for(
@@ -144,6 +149,7 @@ void DataServer::receive_some() {
                 WireCode::kOverloaded, "too many requests in flight; try again");
             error.retry_after_ms = 100;
             Call overflow;
+            overflow.arrived = clock_.steady();
             overflow.envelope = spare_envelope;
             overflow.request.id = message::reply_id(spare_body);
             answer_error(overflow, error);
@@ -151,6 +157,7 @@ void DataServer::receive_some() {
         }
         free_.pop_back();
         call->answered = false;
+        call->arrived = clock_.steady();
         occupied_.fetch_add(1);
         if (outcome == ReceiveOutcome::kMalformed) {
             call->request = {};
@@ -177,7 +184,7 @@ void DataServer::accept(Call& call) {
         call.own_id = crypto::make_uuid7(clock_.unix_us());
         call.request.id = call.own_id;
     }
-    call.deadline = clock_.steady() + std::chrono::milliseconds(request->deadline_ms);
+    call.deadline = call.arrived + std::chrono::milliseconds(request->deadline_ms);
     if (draining_.load()) {
         message::WireError error =
             message::make_error(WireCode::kDraining, "the daemon is shutting down; try again");
@@ -193,12 +200,35 @@ void DataServer::accept(Call& call) {
     }
     call.writes = dispatcher_.writes(call.request.method);
     call.state.store(CallState::kQueued);
-    CallQueue& queue = call.writes ? writing_ : ready_;
+    if (!dispatcher_.must_identify(call.request)) {
+        push(call.writes ? writing_ : ready_, call);
+    } else if (!push_for_identification(call)) {
+        ++ledger_.counts.overloaded;
+        message::WireError error = message::make_error(
+            WireCode::kOverloaded, "too many sessions are being checked; try again");
+        error.retry_after_ms = 1000;
+        answer_error(call, error);
+        free_call(call);
+    }
+}
+
+void DataServer::push(CallQueue& queue, Call& call) {
     {
         const std::lock_guard lock(queue.mutex);
         queue.calls.push_back(&call);
     }
     queue.changed.notify_one();
+}
+
+// Strangers with made-up tokens may fill this queue, but no other.
+bool DataServer::push_for_identification(Call& call) {
+    {
+        const std::lock_guard lock(unidentified_.mutex);
+        if (unidentified_.calls.size() >= limits::kIdentifyingMax) return false;
+        unidentified_.calls.push_back(&call);
+    }
+    unidentified_.changed.notify_one();
+    return true;
 }
 
 void DataServer::start_worker() {
@@ -219,11 +249,16 @@ DataServer::Call* DataServer::next_of(CallQueue& queue) {
 
 bool DataServer::begin(Call& call) {
     CallState expected = CallState::kQueued;
-    call.started_ns.store(as_ns(clock_.steady()), std::memory_order_relaxed);
+    const SteadyTime now = clock_.steady();
+    call.started_ns.store(as_ns(now), std::memory_order_relaxed);
+    ledger_.hops.queued.observe(now - call.arrived);
     return call.state.compare_exchange_strong(expected, CallState::kRunning);
 }
 
 void DataServer::finish(Call& call) {
+    if (call.state.load() == CallState::kRunning)
+        ledger_.hops.handled.observe(clock_.steady().time_since_epoch() -
+                                     std::chrono::nanoseconds(call.started_ns.load()));
     bool first = false;
     {
         const std::lock_guard lock(finished_mutex_);
@@ -260,6 +295,15 @@ void DataServer::run_writer() {
         if (begin(*call))
             call->reply_is_result = dispatcher_.dispatch_own(call->request, nullptr, call->reply);
         finish(*call);
+    }
+}
+
+void DataServer::run_identifier() {
+    name_this_thread("identifier");
+    while (Call* call = next_of(unidentified_)) {
+        // Still queued, whoever asks: whose deadline passes meanwhile was answered by the loop.
+        dispatcher_.identify(call->request);
+        push(call->writes ? writing_ : ready_, *call);
     }
 }
 
@@ -342,6 +386,15 @@ void DataServer::expire_overdue() {
 
 void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
     call.answered = true;
+    const auto taken = clock_.steady() - call.arrived;
+    ledger_.hops.total.observe(taken);
+    log_event(
+        LogLevel::kDebug, "request",
+        {{"method", call.request.method},
+         {"outcome", is_result ? "result" : "error"},
+         {"duration_us", std::chrono::duration_cast<std::chrono::microseconds>(taken).count()},
+         {"request_id", call.request.id},
+         {"trace_id", message::trace_id_of(call.request.trace)}});
     const SendOutcome outcome = socket_.send(call.envelope, reply);
     if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kUnsentRepliesMax &&
         unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax) {

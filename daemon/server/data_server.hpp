@@ -62,6 +62,7 @@ private:
         std::string body;
         message::Request request;  // Views into body, but for an id that was made here.
         std::string own_id;
+        SteadyTime arrived;
         SteadyTime deadline;
         bool writes = false;                      // For the writers.
         std::atomic<std::int64_t> started_ns{0};  // Since when somebody runs it.
@@ -81,6 +82,7 @@ private:
     void run_loop();
     void run_worker(unsigned number);
     void run_writer();
+    void run_identifier();
     // The next call of `queue`; null once the server stops.
     [[nodiscard]] Call* next_of(CallQueue& queue);
     // False: the loop has answered it, because its deadline has passed.
@@ -91,6 +93,9 @@ private:
     void replace_stalled();
     void receive_some();
     void accept(Call& call);
+    void push(CallQueue& queue, Call& call);
+    // False: too many wait for the identity provider already.
+    [[nodiscard]] bool push_for_identification(Call& call);
     void collect_finished();
     void expire_overdue();
     void retry_unsent(std::size_t count);
@@ -126,8 +131,9 @@ private:
     std::size_t unsent_bytes_ = 0;  // Of their replies.
     SteadyTime next_scan_{};
 
-    CallQueue ready_;    // For the workers.
-    CallQueue writing_;  // For the writers.
+    CallQueue ready_;         // For the workers.
+    CallQueue writing_;       // For the writers.
+    CallQueue unidentified_;  // For the identifiers, who move them on to one of the other two.
 
     std::mutex finished_mutex_;
     std::vector<Call*> finished_;  // Guarded by finished_mutex_.
@@ -141,6 +147,7 @@ private:
     unsigned workers_started_ = 0;  // Loop thread, after the constructor.
 
     std::vector<std::thread> writers_;
+    std::vector<std::thread> identifiers_;
     std::thread loop_;
 };
 

@@ -43,6 +43,14 @@ bool Dispatcher::writes(std::string_view method) const {
         job_methods(), [&](const JobMethod& own) { return own.writes && own.name == method; });
 }
 
+bool Dispatcher::must_identify(const message::Request& request) const {
+    return parts_.authenticator.must_ask(presented_by(request));
+}
+
+void Dispatcher::identify(const message::Request& request) const {
+    parts_.authenticator.ask(presented_by(request));
+}
+
 bool Dispatcher::dispatch_own(const message::Request& request,
                               const model::Principal* operator_principal,
                               std::string& reply) const {

@@ -52,6 +52,11 @@ public:
     // Does the method return only once something is durable? dispatch_own() answers it.
     [[nodiscard]] bool writes(std::string_view method) const;
 
+    // Can only the identity provider say who this is? Then identify() is to be called before the
+    // rest, where waiting for it holds up nobody.
+    [[nodiscard]] bool must_identify(const message::Request& request) const;
+    void identify(const message::Request& request) const;
+
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
     // is null on the data socket, where the request's credentials count; on the control socket it
     // says who is asking.

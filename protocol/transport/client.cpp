@@ -115,11 +115,22 @@ std::optional<std::string> Client::receive() {
 }
 
 void Client::wait(std::chrono::milliseconds time, int wake_fd) {
-    std::array<zmq::pollitem_t, 3> items{{{state_->socket->handle(), 0, ZMQ_POLLIN, 0},
-                                          {state_->monitor->handle(), 0, ZMQ_POLLIN, 0},
-                                          {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
-    (void)::zmq_poll(items.data(), wake_fd >= 0 ? 3 : 2, static_cast<long>(time.count()));
-    state_->read_events();
+    Client* const self = this;
+    wait_any(std::span(&self, 1), time, wake_fd);
+}
+
+void Client::wait_any(std::span<Client* const> clients, std::chrono::milliseconds time,
+                      int wake_fd) {
+    EW_ASSERT(clients.size() <= limits::kPoolDaemonsMax);
+    std::array<zmq::pollitem_t, 2 * limits::kPoolDaemonsMax + 1> items{};
+    std::size_t count = 0;
+    for (const Client* client : clients) {
+        items[count++] = {client->state_->socket->handle(), 0, ZMQ_POLLIN, 0};
+        items[count++] = {client->state_->monitor->handle(), 0, ZMQ_POLLIN, 0};
+    }
+    if (wake_fd >= 0) items[count++] = {nullptr, wake_fd, ZMQ_POLLIN, 0};
+    (void)::zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(time.count()));
+    for (const Client* client : clients) client->state_->read_events();
 }
 
 bool Client::connected() const {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,9 @@ public:
     // Sleeps until a reply is here, the connection changes, `wake_fd` (-1: none) is readable, or
     // the time is over.
     void wait(std::chrono::milliseconds time, int wake_fd);
+    // The same for several.
+    static void wait_any(std::span<Client* const> clients, std::chrono::milliseconds time,
+                         int wake_fd);
     [[nodiscard]] bool connected() const;
     // How often the connection was lost so far. A change means: what was sent before will not be
     // answered.

@@ -5,6 +5,7 @@
 #include <zmq.hpp>
 
 #include "base/limits.hpp"
+#include "base/unix_socket.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/unix_listener.hpp"
 
@@ -24,7 +25,7 @@ PublisherSocket::~PublisherSocket() = default;
 
 Result<PublisherSocket> PublisherSocket::open(const std::string& endpoint, unsigned socket_mode) {
     EW_TRY(std::string path, ipc_path(endpoint));
-    EW_TRY(UniqueFd listener, listen_on(path, socket_mode));
+    EW_TRY(UniqueFd listener, listen_on_unix(path, socket_mode));
     auto state = std::make_unique<State>();
     state->path = path;
     try {

@@ -6,6 +6,7 @@
 
 #include "base/io.hpp"
 #include "base/unique_fd.hpp"
+#include "base/unix_socket.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/unix_listener.hpp"
 
@@ -38,7 +39,7 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
                     "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) + "." +
                         std::to_string(minor) + "." + std::to_string(patch));
     }
-    EW_TRY(UniqueFd listener, listen_on(path, socket_mode));
+    EW_TRY(UniqueFd listener, listen_on_unix(path, socket_mode));
     auto state = std::make_unique<State>();
     state->path = path;
     try {

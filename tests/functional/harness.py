@@ -120,6 +120,7 @@ class System:
         self.port = 0
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
+        self.http_keys = ""  # More of [http].
         self.restarts = 0
 
     def secret(self, name, text):
@@ -145,7 +146,7 @@ class System:
 state_dir = {self.state}
 {self.daemon_keys}[http]
 listen = 127.0.0.1:{self.port}
-[store.local]
+{self.http_keys}[store.local]
 kind = local
 root = {self.exports}
 base_url = http://127.0.0.1:{self.port}

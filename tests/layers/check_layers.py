@@ -10,7 +10,7 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
-ROOTS = ["base", "protocol", "signing", "daemon", "plugins", "http_shim", "exportctl"]
+ROOTS = ["base", "protocol", "signing", "daemon", "plugins", "downloads", "http_shim", "exportctl"]
 SUFFIXES = {".cpp", ".hpp", ".h", ".c"}
 
 
@@ -55,6 +55,10 @@ def check(source, layers, foreign):
                     top = name.split("/")[0]
                     if header.startswith(prefix) and top in banned and path.suffix in {".hpp", ".h"}:
                         problems.append(f"{name}: <{header}> does not belong into a header of {top}")
+    for root, most in foreign["lines_max"].items():
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (source / root).rglob("*") if path.suffix in SUFFIXES)
+        if lines > most:
+            problems.append(f"{root}: {lines} lines, at most {most}: it is to stay small, what does not fit is another folder's")
     problems += [f"cycle: {' -> '.join(cycle)}" for cycle in cycles(layers)]
     for folder, depends in layers.items():
         for each in depends:

@@ -2,13 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/hex.hpp"
 #include "base/limits.hpp"
-#include "http_shim/download.hpp"
 #include "http_shim/request_head.hpp"
 #include "http_shim/response.hpp"
 #include "http_shim/routes.hpp"
-#include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -125,113 +122,6 @@ TEST(Response, SpeaksTheApisErrorLanguage) {
     EXPECT_EQ(error(message::WireCode::kUnauthenticated, "x").headers[0].first, "WWW-Authenticate");
     EXPECT_EQ(error(message::WireCode::kOverloaded, "x").headers[0].first, "Retry-After");
     EXPECT_EQ(error(message::WireCode::kUnknownMethod, "x").status, 503);
-}
-
-class DownloadTest : public ::testing::Test {
-protected:
-    void SetUp() override {
-        std::filesystem::create_directories(dir_ / "root/acme");
-        dir_.write("root/acme/a.csv", "0123456789");
-        dir_.write("secret", "outside");
-        std::filesystem::create_symlink(dir_ / "secret", dir_ / "root/acme/link.csv");
-        dir_.write("keys", "k " + to_hex_text("0123456789abcdef") + "\n");
-        roots_ = {{"store.x", dir_ / "root", *LinkKeys::open(dir_ / "keys")}};
-    }
-    Download open(const std::string& path, const std::map<std::string, std::string>& headers = {}) {
-        RequestHead head;
-        const auto link =
-            signing::sign_local_link({"http://h", path, "k", "0123456789abcdef", 1000, "n.csv"});
-        head.target = link->url.substr(8);
-        head.headers = headers;
-        return open_download(head, roots_, 999);
-    }
-    static std::string to_hex_text(std::string_view text) {
-        return to_hex({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-    }
-    std::string header(const Download& download, const std::string& name) {
-        for (const auto& [each, value] : download.response.headers) {
-            if (each == name) return value;
-        }
-        return "";
-    }
-    const testing::TempDir dir_;
-    std::vector<DownloadRoot> roots_;
-};
-
-TEST_F(DownloadTest, ServesTheWholeFileWithItsName) {
-    const Download download = open("acme/a.csv");
-    EXPECT_EQ(download.response.status, 200);
-    EXPECT_TRUE(static_cast<bool>(download.file));
-    EXPECT_EQ(download.bytes, 10U);
-    EXPECT_EQ(header(download, "Content-Disposition"), "attachment; filename=\"n.csv\"");
-    EXPECT_EQ(header(download, "Accept-Ranges"), "bytes");
-    EXPECT_EQ(download.response.content_type, "text/csv; charset=utf-8");
-}
-
-TEST_F(DownloadTest, RangesFollowRfc9110) {
-    struct Case {
-        const char* range;
-        int status;
-        std::uint64_t offset;
-        std::uint64_t bytes;
-    };
-    for (const Case& each : {Case{"bytes=0-3", 206, 0, 4}, Case{"bytes=4-", 206, 4, 6},
-                             Case{"bytes=-3", 206, 7, 3}, Case{"bytes=-99", 206, 0, 10},
-                             Case{"bytes=5-99", 206, 5, 5}, Case{"bytes=9-9", 206, 9, 1},
-                             Case{"bytes=0-1,3-4", 200, 0, 10}, Case{"bytes=3-1", 200, 0, 10},
-                             Case{"bytes=a-b", 200, 0, 10}, Case{"lines=0-1", 200, 0, 10},
-                             Case{"bytes=10-", 416, 0, 0}, Case{"bytes=-0", 416, 0, 0}}) {
-        const Download download = open("acme/a.csv", {{"range", each.range}});
-        EXPECT_EQ(download.response.status, each.status) << each.range;
-        if (each.status != 416) {
-            EXPECT_EQ(download.offset, each.offset) << each.range;
-            EXPECT_EQ(download.bytes, each.bytes) << each.range;
-        }
-    }
-    EXPECT_EQ(header(open("acme/a.csv", {{"range", "bytes=2-4"}}), "Content-Range"),
-              "bytes 2-4/10");
-    EXPECT_EQ(header(open("acme/a.csv", {{"range", "bytes=10-"}}), "Content-Range"), "bytes */10");
-}
-
-TEST_F(DownloadTest, ConditionsFollowRfc9110) {
-    const std::string etag = header(open("acme/a.csv"), "ETag");
-    const std::string modified = header(open("acme/a.csv"), "Last-Modified");
-    EXPECT_EQ(open("acme/a.csv", {{"if-none-match", etag}}).response.status, 304);
-    EXPECT_EQ(open("acme/a.csv", {{"if-none-match", "\"other\""}}).response.status, 200);
-    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", etag}}).response.status,
-              206);
-    EXPECT_EQ(open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", modified}}).response.status,
-              206);
-    EXPECT_EQ(
-        open("acme/a.csv", {{"range", "bytes=0-1"}, {"if-range", "\"other\""}}).response.status,
-        200);
-}
-
-TEST_F(DownloadTest, RefusesBadLinksMissingFilesAndWaysOut) {
-    RequestHead head;
-    head.target = "/exports/acme/a.csv";
-    EXPECT_EQ(open_download(head, roots_, 999).response.status, 403);
-    EXPECT_EQ(open("acme/none.csv").response.status, 410);
-    EXPECT_EQ(open("acme").response.status, 410);
-    EXPECT_EQ(open("acme/link.csv").response.status, 410);  // A link that leaves the root.
-    const auto link = signing::sign_local_link(
-        {"http://h", "acme/a.csv", "k", "0123456789abcdef", 1000, "n.csv"});
-    head.target = link->url.substr(8);
-    const Download expired = open_download(head, roots_, 1000);
-    EXPECT_EQ(expired.response.status, 403);
-    EXPECT_NE(expired.response.body.find("expired"), std::string::npos);
-}
-
-TEST_F(DownloadTest, KeysAreReadAgainWhenTheirFileChanges) {
-    EXPECT_EQ(open("acme/a.csv").response.status, 200);
-    dir_.write("keys", "other " + std::string(32, 'a') + "\n");
-    EXPECT_EQ(open("acme/a.csv").response.status, 403);
-    dir_.write("keys", "rubbish");
-    EXPECT_EQ(open("acme/a.csv").response.status, 403);
-    dir_.write("keys", "k2 " + std::string(32, 'a') + "\nk " + to_hex_text("0123456789abcdef"));
-    EXPECT_EQ(open("acme/a.csv").response.status, 200);
-    dir_.write("keys", "rubbish");  // The last good ones go on.
-    EXPECT_EQ(open("acme/a.csv").response.status, 200);
 }
 
 }  // namespace

@@ -5,11 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/auth/key_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/plugin_host/inspection.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
+#include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::plugin_host {
@@ -43,13 +43,11 @@ protected:
 
     const TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<auth::KeyStore> keys_ =
-        std::move(*auth::KeyStore::open(dir_ / "auth.db", clock_));
+    testing::Identity identity_{dir_ / "auth.db", clock_};
     std::unique_ptr<jobs::JobStore> jobs_ =
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
-    auth::Authenticator authenticator_{*keys_};
-    std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(
-        testing::host_options(dir_, {&clock_, &authenticator_, jobs_.get(), nullptr, {}})));
+    std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(testing::host_options(
+        dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     PinSlot& slot_ = host_->routing().take_slot("test");
     PluginCall call_;
 };
@@ -64,8 +62,8 @@ TEST_F(PluginHostTest, LoadsTheSmallestPluginInBothLanguages) {
     EXPECT_EQ(call_.writer.result, "\x81\xa1k\x07");
     EXPECT_EQ(host_->list()[0].handled, 1U);
     const TempDir other_dir;
-    auto other = PluginHost::open(
-        testing::host_options(other_dir, {&clock_, &authenticator_, jobs_.get(), nullptr, {}}));
+    auto other = PluginHost::open(testing::host_options(
+        other_dir, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}));
     EXPECT_TRUE((*other)->load("", fixture("minimal_cpp"), {}));
 }
 

@@ -4,11 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/auth/key_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/transport/client.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
+#include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::server {
@@ -61,18 +61,17 @@ protected:
 
     const testing::TempDir dir_;
     const std::string endpoint_ = "ipc://" + dir_.path() + "/run/data.sock";
-    std::unique_ptr<auth::KeyStore> keys_ =
-        std::move(*auth::KeyStore::open(dir_ / "auth.db", system_clock()));
+    testing::Identity identity_{dir_ / "auth.db", system_clock()};
     std::unique_ptr<jobs::JobStore> jobs_ =
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", system_clock()));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
-    auth::Authenticator authenticator_{*keys_};
-    std::unique_ptr<plugin_host::PluginHost> plugins_ = std::move(*plugin_host::PluginHost::open(
-        testing::host_options(dir_, {&system_clock(), &authenticator_, jobs_.get(), nullptr, {}})));
+    std::unique_ptr<plugin_host::PluginHost> plugins_ =
+        std::move(*plugin_host::PluginHost::open(testing::host_options(
+            dir_, {&system_clock(), &identity_.authenticator, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    Dispatcher dispatcher_{{authenticator_, *plugins_, {*jobs_, exports_}, {}}};
+    Dispatcher dispatcher_{{identity_.authenticator, *plugins_, {*jobs_, exports_}, {}}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };
@@ -110,7 +109,7 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
 
 TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {
     start();
-    const auto reader = keys_->create("acme", "", {"product:read"});
+    const auto reader = identity_.keys->create("acme", "", {"product:read"});
     const json auth = {{"authorization", "Bearer " + reader->text},
                        {"permissions", {"job:create", "job:read"}}};
     const json refused = call({{"v", 1},

@@ -2,8 +2,6 @@
 // a new key as soon as it sees it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,7 +10,7 @@
 #include "base/result.hpp"
 #include "signing/local_link.hpp"
 
-namespace export_worker::http_shim {
+namespace export_worker::downloads {
 
 class LinkKeys {
 public:
@@ -26,20 +24,12 @@ public:
 
 private:
     explicit LinkKeys(std::string path) : path_(std::move(path)) {}
-    struct Seen {
-        bool operator==(const Seen&) const = default;
-        ino_t inode = 0;
-        off_t bytes = 0;
-        time_t modified_s = 0;
-        long modified_ns = 0;
-    };
     [[nodiscard]] Result<std::shared_ptr<const Keys>> read() const;
-    [[nodiscard]] Seen look() const;
 
     const std::string path_;
     std::mutex mutex_;
-    Seen seen_;  // Guarded by mutex_, like the keys.
+    std::string seen_;  // The file's version. Guarded by mutex_, like the keys.
     std::shared_ptr<const Keys> keys_;
 };
 
-}  // namespace export_worker::http_shim
+}  // namespace export_worker::downloads

@@ -1,25 +1,24 @@
-#include "http_shim/link_keys.hpp"
+#include "downloads/link_keys.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
 
-namespace export_worker::http_shim {
+namespace export_worker::downloads {
 
 Result<std::shared_ptr<LinkKeys>> LinkKeys::open(const std::string& path) {
     std::shared_ptr<LinkKeys> out(new LinkKeys(path));
-    out->seen_ = out->look();
+    out->seen_ = file_version(path);
     EW_TRY(out->keys_, out->read());
     return out;
 }
 
 std::shared_ptr<const LinkKeys::Keys> LinkKeys::current() {
-    const Seen now = look();
+    std::string now = file_version(path_);
     const std::lock_guard lock(mutex_);
     if (now == seen_) return keys_;
-    seen_ = now;
+    seen_ = std::move(now);
     auto keys = read();
     if (keys) {
         keys_ = std::move(*keys);
@@ -37,10 +36,4 @@ Result<std::shared_ptr<const LinkKeys::Keys>> LinkKeys::read() const {
     return std::make_shared<const Keys>(std::move(*keys));
 }
 
-LinkKeys::Seen LinkKeys::look() const {
-    struct stat info {};
-    if (::stat(path_.c_str(), &info) != 0) return {};
-    return {info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-}
-
-}  // namespace export_worker::http_shim
+}  // namespace export_worker::downloads

@@ -1,4 +1,4 @@
-#include "http_shim/download.hpp"
+#include "downloads/download.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,12 +13,13 @@
 #include "base/text.hpp"
 #include "signing/content_disposition.hpp"
 
-namespace export_worker::http_shim {
+namespace export_worker::downloads {
 namespace {
 
 Download refuse(int status, std::string_view detail) {
     Download out;
-    out.response = make_error_response(status, detail);
+    out.status = status;
+    out.detail = detail;
     return out;
 }
 
@@ -81,8 +82,41 @@ RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& ran
     return RangeOutcome::kPart;
 }
 
-bool names_etag(std::string_view header, std::string_view etag) {
-    return header == "*" || header.find(etag) != std::string_view::npos;
+// A list of entity tags, or "*". Ours are strong; If-None-Match compares weakly (RFC
+// 9110, 8.8.3.2).
+bool names_etag(std::string_view header, std::string_view etag, bool weak) {
+    if (header == "*") return true;
+    for (std::size_t at = header.find(etag); at != std::string_view::npos;
+         at = header.find(etag, at + etag.size())) {
+        if (weak || at < 2 || header.substr(at - 2, 2) != "W/") return true;
+    }
+    return false;
+}
+
+// nullopt for what is no date in the preferred form: the condition is ignored then (RFC
+// 9110, 13.1).
+std::optional<std::time_t> parse_http_date(std::string_view text) {
+    std::tm parts{};
+    const std::string copy(text);
+    const char* const end = ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    if (end == nullptr || *end != '\0') return std::nullopt;
+    return ::timegm(&parts);
+}
+
+// In the order of RFC 9110, 13.2.2. 0: go on.
+int failed_condition(const DownloadRequest& request, const std::string& etag,
+                     std::time_t modified) {
+    if (!request.if_match.empty()) {
+        if (!names_etag(request.if_match, etag, false)) return 412;
+    } else if (const auto since = parse_http_date(request.if_unmodified_since)) {
+        if (modified > *since) return 412;
+    }
+    if (!request.if_none_match.empty()) {
+        if (names_etag(request.if_none_match, etag, true)) return 304;
+    } else if (const auto since = parse_http_date(request.if_modified_since)) {
+        if (modified <= *since) return 304;
+    }
+    return 0;
 }
 
 std::string content_type_of(std::string_view path) {
@@ -98,13 +132,14 @@ std::string content_type_of(std::string_view path) {
 
 }  // namespace
 
-Download open_download(const RequestHead& head, const std::vector<DownloadRoot>& roots,
+Download open_download(const DownloadRequest& request, const std::vector<DownloadRoot>& roots,
                        std::int64_t now_unix_s) {
     std::optional<signing::VerifiedLocalLink> link;
     const DownloadRoot* root = nullptr;
     Error error{ErrorCode::kPermissionDenied, "The link is not valid"};
     for (const DownloadRoot& each : roots) {
-        auto verified = signing::verify_local_link(head.target, *each.keys->current(), now_unix_s);
+        auto verified =
+            signing::verify_local_link(request.target, *each.keys->current(), now_unix_s);
         if (verified) {
             link = std::move(*verified);
             root = &each;
@@ -123,38 +158,38 @@ Download open_download(const RequestHead& head, const std::vector<DownloadRoot>&
     const auto size = static_cast<std::uint64_t>(info.st_size);
     const std::string etag = etag_of(info);
     const std::string modified = http_date(info.st_mtim.tv_sec);
-    Response& response = out.response;
-    response.content_type = content_type_of(link->path);
-    response.headers = {{"ETag", etag},
-                        {"Last-Modified", modified},
-                        {"Accept-Ranges", "bytes"},
-                        {"Cache-Control", "private, no-transform"},
-                        {"Content-Disposition", signing::content_disposition(link->filename)}};
-    if (names_etag(head.header("if-none-match"), etag)) {
-        response.status = 304;
+    out.content_type = content_type_of(link->path);
+    out.headers = {{"ETag", etag},
+                   {"Last-Modified", modified},
+                   {"Accept-Ranges", "bytes"},
+                   {"Cache-Control", "private, no-transform"},
+                   {"Content-Disposition", signing::content_disposition(link->filename)}};
+    if (const int status = failed_condition(request, etag, info.st_mtim.tv_sec); status != 0) {
+        out.status = status;
+        if (status == 412) out.detail = "Precondition Failed";
         out.file.reset();
         return out;
     }
     out.bytes = size;
-    const std::string_view if_range = head.header("if-range");
+    const std::string_view if_range = request.if_range;
     const bool range_applies = if_range.empty() || if_range == etag || if_range == modified;
     Range range;
     const auto outcome =
-        range_applies ? parse_range(head.header("range"), size, range) : RangeOutcome::kWhole;
+        range_applies ? parse_range(request.range, size, range) : RangeOutcome::kWhole;
     if (outcome == RangeOutcome::kUnsatisfiable) {
         Download refused = refuse(416, "Range Not Satisfiable");
-        refused.response.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));
+        refused.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));
         return refused;
     }
     if (outcome == RangeOutcome::kPart) {
-        response.status = 206;
+        out.status = 206;
         out.offset = range.first;
         out.bytes = range.last - range.first + 1;
-        response.headers.emplace_back("Content-Range", "bytes " + std::to_string(range.first) +
-                                                           "-" + std::to_string(range.last) + "/" +
-                                                           std::to_string(size));
+        out.headers.emplace_back("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                                      std::to_string(range.last) + "/" +
+                                                      std::to_string(size));
     }
     return out;
 }
 
-}  // namespace export_worker::http_shim
+}  // namespace export_worker::downloads

@@ -1,0 +1,106 @@
+#include "base/address_list.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+namespace export_worker {
+namespace {
+
+using Bytes = std::array<std::uint8_t, 16>;
+
+constexpr Bytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};  // RFC 4291, 2.5.5.2.
+
+std::optional<Bytes> parse_address(std::string_view text) {
+    char copy[INET6_ADDRSTRLEN] = {};
+    if (text.size() >= sizeof copy) return std::nullopt;
+    text.copy(copy, text.size());
+    Bytes out = kMapped;
+    if (::inet_pton(AF_INET, copy, out.data() + 12) == 1) return out;
+    if (::inet_pton(AF_INET6, copy, out.data()) == 1) return out;
+    return std::nullopt;
+}
+
+bool is_mapped(const Bytes& address) {
+    return std::equal(kMapped.begin(), kMapped.begin() + 12, address.begin());
+}
+
+bool shares_bits(const Bytes& left, const Bytes& right, unsigned bits) {
+    const unsigned whole = bits / 8;
+    if (!std::equal(left.begin(), left.begin() + whole, right.begin())) return false;
+    const unsigned rest = bits % 8;
+    return rest == 0 || (left[whole] ^ right[whole]) >> (8 - rest) == 0;
+}
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+}  // namespace
+
+Result<AddressList> AddressList::parse(std::string_view words) {
+    AddressList out;
+    while (!(words = trim(words)).empty()) {
+        const std::string_view word = words.substr(0, words.find(' '));
+        words.remove_prefix(word.size());
+        if (word == "unix") {
+            out.unix_ = true;
+            continue;
+        }
+        const std::size_t slash = word.find('/');
+        const auto address = parse_address(word.substr(0, slash));
+        const bool v4 = word.find(':') == std::string_view::npos;
+        const auto bits = slash == std::string_view::npos
+                              ? std::optional<std::uint64_t>(v4 ? 32 : 128)
+                              : parse_unsigned(word.substr(slash + 1));
+        if (!address || !bits || *bits > (v4 ? 32 : 128) ||
+            out.networks_.size() == limits::kHttpTrustedProxiesMax)
+            return fail(ErrorCode::kInvalidArgument,
+                        "expected addresses, networks such as 10.0.0.0/8, or 'unix', at most " +
+                            std::to_string(limits::kHttpTrustedProxiesMax) + "; found '" +
+                            printable(word) + "'");
+        out.networks_.push_back({*address, static_cast<unsigned>(*bits) + (v4 ? 96 : 0)});
+    }
+    return out;
+}
+
+bool AddressList::contains(std::string_view address) const {
+    if (address == "unix") return unix_;
+    const auto parsed = parse_address(address);
+    return parsed && std::ranges::any_of(networks_, [&](const Network& network) {
+               return shares_bits(*parsed, network.first, network.bits);
+           });
+}
+
+std::string client_address(const std::string& peer, std::string_view forwarded_for,
+                           const AddressList& proxies) {
+    std::string client = peer;
+    // From the nearest hop outwards, as long as whoever says so is believed.
+    while (proxies.contains(client) && !forwarded_for.empty()) {
+        const std::size_t comma = forwarded_for.rfind(',');
+        const bool last = comma == std::string_view::npos;
+        const std::string_view said = trim(last ? forwarded_for : forwarded_for.substr(comma + 1));
+        if (!parse_address(said)) break;
+        client = said;
+        forwarded_for = last ? std::string_view() : forwarded_for.substr(0, comma);
+    }
+    return client;
+}
+
+std::string limit_group(const std::string& address) {
+    auto bytes = parse_address(address);
+    if (!bytes || is_mapped(*bytes)) return address;
+    std::fill(bytes->begin() + 8, bytes->end(), std::uint8_t{0});
+    char text[INET6_ADDRSTRLEN] = {};
+    ::inet_ntop(AF_INET6, bytes->data(), text, sizeof text);
+    return std::string(text) + "/64";
+}
+
+}  // namespace export_worker

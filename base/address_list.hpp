@@ -1,0 +1,40 @@
+// Addresses and networks somebody has listed, and whom a request comes from: the peer, or what a
+// listed proxy says of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace export_worker {
+
+// Addresses and networks: "10.0.0.0/8", "::1", and "unix" for peers on a Unix socket.
+class AddressList {
+public:
+    // `words` with blanks between them. Errors: kInvalidArgument, naming the word.
+    [[nodiscard]] static Result<AddressList> parse(std::string_view words);
+    // "unix", or an address as text; anything else is in no list.
+    [[nodiscard]] bool contains(std::string_view address) const;
+
+private:
+    struct Network {
+        std::array<std::uint8_t, 16> first;  // IPv4 as mapped addresses.
+        unsigned bits = 128;
+    };
+    std::vector<Network> networks_;
+    bool unix_ = false;
+};
+
+// The last address in X-Forwarded-For that is no proxy of ours; `peer` itself when it is none, and
+// whatever it says then. `forwarded_for`: the field's lines, joined by commas.
+[[nodiscard]] std::string client_address(const std::string& peer, std::string_view forwarded_for,
+                                         const AddressList& proxies);
+// What a limit counts together: an IPv4 address, an IPv6 network of 64 bits (one household or
+// machine has that many addresses), or "unix".
+[[nodiscard]] std::string limit_group(const std::string& address);
+
+}  // namespace export_worker

@@ -1,0 +1,17 @@
+// A listening Unix socket, made so that nobody's path is taken over and the file's mode is what was
+// asked for. A crash leaves the socket file behind; the next one to listen there replaces it.
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace export_worker {
+
+// Not blocking. The directory is created 0750 when missing. Errors: kFailedPrecondition when
+// somebody listens there or the path is no socket, kInvalidArgument for a path that is too long, and
+// those of the file system.
+[[nodiscard]] Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode);
+
+}  // namespace export_worker

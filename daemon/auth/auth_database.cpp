@@ -1,0 +1,48 @@
+#include "daemon/auth/auth_database.hpp"
+
+#include <array>
+
+namespace export_worker::auth {
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x45574b31;  // "EWK1"
+
+// One entry a schema version; released entries never change.
+constexpr std::array<const char*, 2> kMigrations{R"sql(
+CREATE TABLE api_key (
+    id              TEXT PRIMARY KEY,
+    sha256          TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    name            TEXT NOT NULL,
+    permissions     TEXT NOT NULL,
+    created_us      INTEGER NOT NULL,
+    revoked_us      INTEGER
+) STRICT;
+)sql",
+                                                            R"sql(
+CREATE TABLE member (
+    subject         TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    roles           TEXT NOT NULL,
+    active          INTEGER NOT NULL,
+    changed_us      INTEGER NOT NULL,
+    PRIMARY KEY (subject, organization_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE session (
+    sha256     TEXT PRIMARY KEY,
+    id         TEXT NOT NULL UNIQUE,
+    subject    TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    revoked_us INTEGER
+) STRICT, WITHOUT ROWID;
+)sql"};
+
+}  // namespace
+
+Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path) {
+    return sqlite::Database::open(
+        {.path = path, .application_id = kApplicationId, .migrations = kMigrations});
+}
+
+}  // namespace export_worker::auth

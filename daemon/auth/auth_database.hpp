@@ -1,0 +1,15 @@
+// auth.db: the tables behind KeyStore and MemberStore.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::auth {
+
+// Creates or migrates the file. Errors: see Database::open().
+[[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path);
+
+}  // namespace export_worker::auth

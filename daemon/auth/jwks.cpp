@@ -1,0 +1,65 @@
+#include "daemon/auth/jwks.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/base64.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "daemon/auth/json_object.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+using nlohmann::json;
+
+tl::unexpected<Error> refuse(const std::string& what) {
+    return fail(ErrorCode::kInvalidArgument, "jwks: " + what);
+}
+
+// An RSA key that is meant for RS256 signatures.
+bool is_wanted(const json& key) {
+    const auto is = [&](const char* name, std::string_view value) {
+        const std::optional<std::string> found = text_in(key, name);
+        return !key.contains(name) || (found && *found == value);
+    };
+    return text_in(key, "kty") == "RSA" && is("use", "sig") && is("alg", "RS256");
+}
+
+Result<crypto::PublicKey> key_of(const json& key) {
+    const auto n = from_base64url(text_in(key, "n").value_or(""));
+    const auto e = from_base64url(text_in(key, "e").value_or(""));
+    if (!n || !e || n->empty() || e->empty()) return refuse("n, e: expected base64url numbers");
+    return crypto::PublicKey::rsa(*n, *e);
+}
+
+}  // namespace
+
+Result<Jwks> Jwks::parse(std::string_view text) {
+    const std::optional<json> set = parse_object(text);
+    if (!set || !set->contains("keys") || !(*set)["keys"].is_array())
+        return refuse("expected an object with an array 'keys'");
+    Jwks out;
+    for (const json& key : (*set)["keys"]) {
+        if (!key.is_object()) return refuse("keys: expected objects");
+        if (!is_wanted(key)) continue;
+        const std::optional<std::string> kid = text_in(key, "kid");
+        if (!kid || kid->empty() || kid->size() > limits::kJwtKidBytesMax)
+            return refuse("kid: expected 1 to " + std::to_string(limits::kJwtKidBytesMax) +
+                          " bytes of text");
+        auto made = key_of(key);
+        if (!made) return refuse("key '" + printable(*kid) + "': " + made.error().message);
+        if (!out.keys_.emplace(*kid, std::move(*made)).second)
+            return refuse("kid '" + printable(*kid) + "' given twice");
+        if (out.keys_.size() > limits::kJwksKeysMax)
+            return refuse("expected at most " + std::to_string(limits::kJwksKeysMax) + " keys");
+    }
+    if (out.keys_.empty()) return refuse("expected at least one RSA key for RS256 signatures");
+    return out;
+}
+
+const crypto::PublicKey* Jwks::find(std::string_view kid) const {
+    const auto found = keys_.find(kid);
+    return found == keys_.end() ? nullptr : &found->second;
+}
+
+}  // namespace export_worker::auth

@@ -1,0 +1,148 @@
+#include "daemon/auth/jwks_source.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include "base/io.hpp"
+#include "base/this_thread.hpp"
+#include "base/unique_fd.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+Result<Jwks> read_keys(const std::string& path) {
+    EW_TRY(const std::string text, read_file(path, limits::kJwksBytesMax));
+    auto keys = Jwks::parse(text);
+    if (!keys) return fail(keys.error().code, path + ": " + keys.error().message);
+    return keys;
+}
+
+Result<void> replace_file(const std::string& path, std::string_view text) {
+    const std::string part = path + ".part";
+    {
+        const UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        if (!fd) return fail(errno_error("create " + part, errno));
+        EW_CHECK(write_all(fd.get(), text, part));
+    }
+    return publish_file(part, path);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& settings,
+                                                     std::function<void()> changed) {
+    std::unique_ptr<JwksSource> out(new JwksSource(settings, std::move(changed)));
+    if (!settings.jwks_file.empty()) {
+        out->file_stamp_ = file_version(settings.jwks_file);
+        auto keys = read_keys(settings.jwks_file);
+        if (keys) {
+            out->keys_ = std::make_shared<const Jwks>(std::move(*keys));
+        } else if (settings.jwks_url.empty()) {
+            return fail(keys.error());
+        }
+    }
+    out->thread_ = std::thread([source = out.get()] { source->run(); });
+    return out;
+}
+
+JwksSource::JwksSource(const model::AuthSettings& settings, std::function<void()> changed)
+    : settings_(settings), changed_(std::move(changed)), client_(&stopping_) {}
+
+JwksSource::~JwksSource() {
+    stopping_.store(true);
+    { const std::lock_guard lock(mutex_); }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+std::shared_ptr<const Jwks> JwksSource::keys() const {
+    const std::lock_guard lock(mutex_);
+    return keys_;
+}
+
+void JwksSource::miss_key() {
+    {
+        const std::lock_guard lock(mutex_);
+        missed_ = true;
+    }
+    wake_.notify_one();
+}
+
+void JwksSource::run() {
+    name_this_thread("jwks");
+    SteadyTime due{};      // The next fetch in any case.
+    SteadyTime soonest{};  // The next one when a key is missing.
+    bool missed = false;
+    for (;;) {
+        look_at_file();
+        const SteadyTime now = std::chrono::steady_clock::now();
+        if (!settings_.jwks_url.empty() && now >= (missed ? soonest : due)) {
+            fetch();
+            missed = false;
+            // After a failure, too: whoever cannot answer is not helped by being asked more often.
+            soonest = std::chrono::steady_clock::now() + limits::kJwksRefreshSoonest;
+            due = problem_.empty() ? std::chrono::steady_clock::now() + settings_.jwks_refresh
+                                   : soonest;
+        }
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, limits::kAuthFilesInterval,
+                       [this] { return stopping_.load() || missed_; });
+        if (stopping_.load()) return;
+        missed = std::exchange(missed_, false) || missed;
+    }
+}
+
+void JwksSource::look_at_file() {
+    if (settings_.jwks_file.empty()) return;
+    std::string stamp = file_version(settings_.jwks_file);
+    if (stamp == file_stamp_) return;
+    file_stamp_ = std::move(stamp);
+    auto keys = read_keys(settings_.jwks_file);
+    if (!keys) {
+        spdlog::error("{}; the keys before go on verifying", keys.error().message);
+        return;
+    }
+    set_keys(std::move(*keys));
+}
+
+void JwksSource::fetch() {
+    const auto fetched = fetch_keys();
+    const std::string problem = fetched ? "" : fetched.error().message;
+    if (!problem.empty() && problem != problem_)
+        spdlog::error("fetch {}: {}; the keys before go on verifying", settings_.jwks_url, problem);
+    if (problem.empty() && !problem_.empty()) spdlog::info("{}: reachable", settings_.jwks_url);
+    problem_ = problem;
+}
+
+Result<void> JwksSource::fetch_keys() {
+    http::HttpRequest request;
+    request.url = settings_.jwks_url;
+    request.timeout = limits::kSessionAskTimeout;
+    request.answer_bytes_max = limits::kJwksBytesMax;
+    EW_TRY(http::HttpAnswer answer, client_.send(request));
+    if (answer.status != 200)
+        return fail(ErrorCode::kUnavailable,
+                    "expected status 200, found " + std::to_string(answer.status));
+    if (answer.body == text_) return {};
+    EW_TRY(Jwks keys, Jwks::parse(answer.body));
+    if (!settings_.jwks_file.empty()) {
+        EW_CHECK(replace_file(settings_.jwks_file, answer.body));
+        file_stamp_ = file_version(settings_.jwks_file);
+    }
+    text_ = std::move(answer.body);
+    set_keys(std::move(keys));
+    return {};
+}
+
+void JwksSource::set_keys(Jwks keys) {
+    spdlog::info("sessions: {} keys", keys.size());
+    {
+        const std::lock_guard lock(mutex_);
+        keys_ = std::make_shared<const Jwks>(std::move(keys));
+    }
+    changed_();
+}
+
+}  // namespace export_worker::auth

@@ -1,0 +1,229 @@
+#include "daemon/auth/member_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+
+#include "base/base64.hpp"
+#include "base/crypto/random.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "daemon/auth/role_policy.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr std::size_t kSessionIdDigits = 16;
+constexpr std::size_t kTokenBytes = 32;
+
+tl::unexpected<Error> refuse(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
+}
+
+bool is_subject(std::string_view text) {
+    return !text.empty() && text.size() <= limits::kSubjectBytesMax && is_valid_utf8(text) &&
+           !has_control_characters(text);
+}
+
+Result<void> check(const Member& member) {
+    if (!is_subject(member.subject))
+        return refuse("subject: expected 1 to " + std::to_string(limits::kSubjectBytesMax) +
+                      " bytes of text");
+    if (!is_organization_id(member.organization_id))
+        return refuse("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                      printable(member.organization_id) + "'");
+    for (const std::string& role : member.roles) {
+        if (!is_organization_id(role))
+            return refuse("role: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" + printable(role) +
+                          "'");
+    }
+    if (member.roles.size() > limits::kMemberRolesMax)
+        return refuse("roles: expected at most " + std::to_string(limits::kMemberRolesMax));
+    return {};
+}
+
+Member read_member(const Statement& row) {
+    return {row.string(0), row.string(1), split_words(row.text(2)), row.integer(3) != 0};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MemberStore>> MemberStore::open(sqlite::Database& database,
+                                                       const Clock& clock) {
+    std::unique_ptr<MemberStore> store(new MemberStore(database, clock));
+    EW_CHECK(store->load());
+    return store;
+}
+
+Result<void> MemberStore::load() {
+    return database_.read([&](Connection& connection) -> Result<void> {
+        Statement rows =
+            connection.statement("SELECT subject, organization_id, roles, active FROM member");
+        for (;;) {
+            EW_TRY(const bool more, rows.step());
+            if (!more) break;
+            Member member = read_member(rows);
+            members_[member.subject].push_back(std::move(member));
+            ++member_count_;
+        }
+        Statement sessions = connection.statement(
+            "SELECT sha256, subject, expires_us FROM session WHERE revoked_us IS NULL AND "
+            "expires_us > ?1");
+        sessions.bind(clock_.unix_us());
+        for (;;) {
+            EW_TRY(const bool more, sessions.step());
+            if (!more) return {};
+            auto digest = from_hex(sessions.text(0));
+            if (!digest) return fail(ErrorCode::kDataLoss, "session: an unreadable digest");
+            sessions_.emplace(std::move(*digest), Session{sessions.string(1), sessions.integer(2)});
+        }
+    });
+}
+
+Result<void> MemberStore::put(const Member& member) {
+    EW_CHECK(check(member));
+    {
+        const std::shared_lock lock(mutex_);
+        if (member_count_ >= limits::kMembersMax)
+            return fail(ErrorCode::kResourceExhausted, "members: the limit is reached");
+    }
+    EW_CHECK(database_.write([&](Connection& connection) {
+        return connection
+            .statement("INSERT INTO member (subject, organization_id, roles, active, changed_us) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET roles = "
+                       "excluded.roles, active = excluded.active, changed_us = excluded.changed_us")
+            .bind(member.subject, member.organization_id, join_words(member.roles),
+                  member.active ? 1 : 0, clock_.unix_us())
+            .run();
+    }));
+    const std::unique_lock lock(mutex_);
+    std::vector<Member>& rows = members_[member.subject];
+    const auto found = std::ranges::find(rows, member.organization_id, &Member::organization_id);
+    if (found != rows.end()) {
+        *found = member;
+    } else {
+        rows.push_back(member);
+        ++member_count_;
+    }
+    return {};
+}
+
+Result<std::vector<Member>> MemberStore::list(std::string_view organization_id) {
+    return database_.read([&](Connection& connection) -> Result<std::vector<Member>> {
+        std::vector<Member> out;
+        Statement rows = connection.statement(
+            "SELECT subject, organization_id, roles, active FROM member WHERE ?1 = '' OR "
+            "organization_id = ?1 ORDER BY organization_id, subject");
+        rows.bind(organization_id);
+        for (;;) {
+            EW_TRY(const bool more, rows.step());
+            if (!more) return out;
+            out.push_back(read_member(rows));
+        }
+    });
+}
+
+Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view subject,
+                                                                std::chrono::seconds length) {
+    if (!is_subject(subject)) return refuse("subject: expected text");
+    if (length.count() <= 0 || length > limits::kSessionLengthMax)
+        return refuse("expires_in_seconds: expected 1 to " +
+                      std::to_string(limits::kSessionLengthMax.count()));
+    if (of(subject).empty())
+        return fail(ErrorCode::kNotFound, "No member has the subject '" + printable(subject) + "'");
+    std::array<std::uint8_t, kTokenBytes> random{};
+    crypto::fill_random(random);
+    CreatedSession out;
+    append_base64url(out.token, {reinterpret_cast<const char*>(random.data()), random.size()});
+    const crypto::Sha256Digest digest = crypto::sha256(out.token);
+    const std::string digest_hex = to_hex(digest);
+    const std::int64_t now = clock_.unix_us();
+    out.session = {digest_hex.substr(0, kSessionIdDigits), std::string(subject), now,
+                   now + std::chrono::microseconds(length).count(), std::nullopt};
+    {
+        const std::unique_lock lock(mutex_);
+        std::erase_if(sessions_, [&](const auto& each) { return each.second.expires_us <= now; });
+        if (sessions_.size() >= limits::kSessionsMax)
+            return fail(ErrorCode::kResourceExhausted, "sessions: the limit is reached");
+    }
+    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
+        EW_CHECK(connection.statement("DELETE FROM session WHERE expires_us <= ?1").bind(now).run());
+        return connection
+            .statement("INSERT INTO session (sha256, id, subject, created_us, expires_us) VALUES "
+                       "(?1, ?2, ?3, ?4, ?5)")
+            .bind(digest_hex, out.session.id, subject, now, out.session.expires_us)
+            .run();
+    }));
+    const std::unique_lock lock(mutex_);
+    sessions_.emplace(crypto::as_bytes(digest), Session{std::string(subject),
+                                                        out.session.expires_us});
+    return out;
+}
+
+Result<void> MemberStore::revoke_session(std::string_view id) {
+    std::string digest_hex;
+    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
+        {
+            Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
+            EW_TRY(const bool found, row.bind(id).step());
+            if (!found)
+                return fail(ErrorCode::kNotFound,
+                            "No session has the id '" + printable(id) + "'");
+            digest_hex = row.string(0);
+        }
+        return connection
+            .statement("UPDATE session SET revoked_us = coalesce(revoked_us, ?2) WHERE sha256 = ?1")
+            .bind(digest_hex, clock_.unix_us())
+            .run();
+    }));
+    const std::unique_lock lock(mutex_);
+    sessions_.erase(from_hex(digest_hex).value_or(""));
+    return {};
+}
+
+Result<std::vector<OpaqueSession>> MemberStore::list_sessions() {
+    return database_.read([&](Connection& connection) -> Result<std::vector<OpaqueSession>> {
+        std::vector<OpaqueSession> out;
+        Statement rows = connection.statement(
+            "SELECT id, subject, created_us, expires_us, revoked_us FROM session WHERE revoked_us "
+            "IS NULL AND expires_us > ?1 ORDER BY created_us, id");
+        rows.bind(clock_.unix_us());
+        for (;;) {
+            EW_TRY(const bool more, rows.step());
+            if (!more) return out;
+            out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3),
+                           rows.optional_integer(4)});
+        }
+    });
+}
+
+std::optional<Identity> MemberStore::find_session(std::string_view token) const {
+    const crypto::Sha256Digest digest = crypto::sha256(token);
+    const std::shared_lock lock(mutex_);
+    const auto found = sessions_.find(crypto::as_bytes(digest));
+    if (found == sessions_.end() || found->second.expires_us <= clock_.unix_us())
+        return std::nullopt;
+    return Identity{found->second.subject, {}, found->second.expires_us / 1'000'000};
+}
+
+std::optional<Member> MemberStore::find(std::string_view subject,
+                                        std::string_view organization_id) const {
+    const std::shared_lock lock(mutex_);
+    const auto rows = members_.find(subject);
+    if (rows == members_.end()) return std::nullopt;
+    const auto found = std::ranges::find(rows->second, organization_id, &Member::organization_id);
+    return found == rows->second.end() ? std::nullopt : std::optional(*found);
+}
+
+std::vector<Member> MemberStore::of(std::string_view subject) const {
+    const std::shared_lock lock(mutex_);
+    const auto rows = members_.find(subject);
+    return rows == members_.end() ? std::vector<Member>() : rows->second;
+}
+
+}  // namespace export_worker::auth

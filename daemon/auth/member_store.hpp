@@ -1,0 +1,102 @@
+// Members and opaque sessions: durable in auth.db, and complete in memory, where requests look them
+// up. A row for a member says more than a token does: its roles count instead of the token's, and a
+// member who is not active has no access, whatever token is shown.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/auth/identity.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::auth {
+
+// A subject in one organization.
+struct Member {
+    std::string subject;
+    std::string organization_id;
+    std::vector<std::string> roles;
+    bool active = true;
+};
+
+struct OpaqueSession {
+    std::string id;  // The first 16 hex digits of the token's SHA-256: names it, does not open it.
+    std::string subject;
+    std::int64_t created_us = 0;
+    std::int64_t expires_us = 0;
+    std::optional<std::int64_t> revoked_us;
+};
+
+// [any-thread]
+class MemberStore {
+public:
+    // Reads every member and every session that still counts. Both outlive the store.
+    [[nodiscard]] static Result<std::unique_ptr<MemberStore>> open(sqlite::Database& database,
+                                                                   const Clock& clock);
+
+    // Makes or changes the member. Effective from its return on. Errors: kInvalidArgument (subject,
+    // organization, roles), kResourceExhausted (kMembersMax).
+    [[nodiscard]] Result<void> put(const Member& member);
+    // By subject and organization. `organization_id` empty: every organization's.
+    [[nodiscard]] Result<std::vector<Member>> list(std::string_view organization_id);
+
+    struct CreatedSession {
+        OpaqueSession session;
+        std::string token;  // The only time it exists outside its holder's hands.
+    };
+    // A session of `subject`, whose memberships are those of the member table when it is shown.
+    // Errors: kInvalidArgument (subject, length), kNotFound when nobody is called that,
+    // kResourceExhausted (kSessionsMax).
+    [[nodiscard]] Result<CreatedSession> create_session(std::string_view subject,
+                                                        std::chrono::seconds length);
+    // kNotFound for an unknown id; ending one twice is fine.
+    [[nodiscard]] Result<void> revoke_session(std::string_view id);
+    // Those that still count, oldest first.
+    [[nodiscard]] Result<std::vector<OpaqueSession>> list_sessions();
+
+    // Whose session the token is; its memberships are left empty. nullopt when it is unknown, ended
+    // or too old.
+    [[nodiscard]] std::optional<Identity> find_session(std::string_view token) const;
+    // What the table says of the subject in the organization; nullopt: nothing.
+    [[nodiscard]] std::optional<Member> find(std::string_view subject,
+                                             std::string_view organization_id) const;
+    // The subject's rows.
+    [[nodiscard]] std::vector<Member> of(std::string_view subject) const;
+
+private:
+    struct Session {
+        std::string subject;
+        std::int64_t expires_us = 0;
+    };
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>()(text);
+        }
+    };
+    template <typename Value>
+    using ByText = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
+
+    MemberStore(sqlite::Database& database, const Clock& clock)
+        : database_(database), clock_(clock) {}
+    [[nodiscard]] Result<void> load();
+
+    sqlite::Database& database_;
+    const Clock& clock_;
+    mutable std::shared_mutex mutex_;
+    ByText<std::vector<Member>> members_;  // By subject. Guarded by mutex_.
+    std::size_t member_count_ = 0;         // Guarded by mutex_.
+    // By the token's SHA-256: a map's comparison may end early, but nobody can steer a digest
+    // towards another one. Guarded by mutex_.
+    ByText<Session> sessions_;
+};
+
+}  // namespace export_worker::auth

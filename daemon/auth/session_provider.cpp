@@ -1,0 +1,119 @@
+#include "daemon/auth/session_provider.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/base64.hpp"
+#include "base/clock.hpp"
+#include "base/io.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "daemon/auth/json_object.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+using nlohmann::json;
+
+tl::unexpected<Error> no_sense(const char* what) {
+    return fail(ErrorCode::kUnavailable,
+                std::string("session provider: expected ") + what + " in its answer");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
+    const model::AuthSettings& settings) {
+    EW_TRY(std::string secret,
+           read_secret_file(settings.session_secret_file, limits::kSecretFileBytesMax));
+    while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
+    if (secret.empty())
+        return fail(ErrorCode::kInvalidArgument,
+                    settings.session_secret_file + ": expected a secret, found nothing");
+    return std::unique_ptr<SessionProvider>(new SessionProvider(
+        settings.session_url, "Basic " + to_base64(settings.session_user + ":" + secret)));
+}
+
+Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
+    if (is_paused())
+        return fail(ErrorCode::kUnavailable, "session provider: not asked for a while");
+    const auto answer = send(token);
+    // What it says of a token is an answer; what it says of us, or cannot say, is none.
+    const bool nobodys = answer && (answer->status == 400 || answer->status == 401 ||
+                                    answer->status == 404);
+    if (nobodys || (answer && answer->status == 200)) {
+        count(true);
+        return nobodys ? std::optional<Identity>() : parse_session_answer(answer->body);
+    }
+    count(false);
+    return fail(ErrorCode::kUnavailable,
+                answer ? "session provider: status " + std::to_string(answer->status)
+                       : answer.error().message);
+}
+
+Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
+    std::unique_ptr<http::HttpClient> client;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!idle_.empty()) {
+            client = std::move(idle_.back());
+            idle_.pop_back();
+        }
+    }
+    if (!client) client = std::make_unique<http::HttpClient>(&stopping_);
+    const std::string body =
+        json{{"session_token", token}}.dump(-1, ' ', false, json::error_handler_t::replace);
+    http::HttpRequest request;
+    request.method = "POST";
+    request.url = url_;
+    request.headers = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
+    request.body = body;
+    request.connect_timeout = limits::kSessionAskTimeout;
+    request.timeout = limits::kSessionAskTimeout;
+    request.answer_bytes_max = limits::kJwksBytesMax;
+    auto answer = client->send(request);
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(client));
+    return answer;
+}
+
+bool SessionProvider::is_paused() {
+    const std::lock_guard lock(mutex_);
+    return std::chrono::steady_clock::now() < paused_until_;
+}
+
+void SessionProvider::count(bool answered) {
+    const std::lock_guard lock(mutex_);
+    failures_ = answered ? 0 : failures_ + 1;
+    if (failures_ < limits::kSessionAskFailuresMax) return;
+    // One failure after the pause starts the next one.
+    failures_ = limits::kSessionAskFailuresMax - 1;
+    paused_until_ = std::chrono::steady_clock::now() + limits::kSessionAskPause;
+    spdlog::error("session provider: {} failures in a row; not asked for {} s",
+                  limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
+}
+
+Result<std::optional<Identity>> parse_session_answer(std::string_view body) {
+    const std::optional<json> answer = parse_object(body);
+    if (!answer) return no_sense("an object");
+    const json& member = object_in(*answer, "member");
+    const json& session = object_in(*answer, "member_session");
+    const std::optional<std::string> subject = text_in(session, "member_id");
+    const std::optional<std::string> organization = text_in(session, "organization_id");
+    std::string expires_at = text_in(session, "expires_at").value_or("");
+    if (const std::size_t point = expires_at.find('.'); point != std::string::npos)
+        expires_at = expires_at.substr(0, point) + "Z";  // A fraction of a second less.
+    const auto expires = parse_iso8601_seconds(expires_at);
+    if (!subject || subject->empty() || subject->size() > limits::kSubjectBytesMax)
+        return no_sense("member_session.member_id");
+    if (!organization || !is_organization_id(*organization))
+        return no_sense("member_session.organization_id");
+    if (!expires) return no_sense("member_session.expires_at");
+    if (text_in(member, "status") != "active") return std::optional<Identity>();
+    Identity out{*subject, {{*organization, {}}}, *expires};
+    out.memberships[0].roles = texts_in(session, "roles").value_or(std::vector<std::string>());
+    return std::optional(std::move(out));
+}
+
+}  // namespace export_worker::auth

@@ -1,0 +1,58 @@
+// The identity provider's word on opaque sessions:
+//
+//   POST URL   {"session_token": "..."}      Authorization: Basic base64(USER:SECRET)
+//
+// as Stytch B2B's sessions/authenticate has it: 200 with member, member_session and organization;
+// 400, 401 and 404 for a token that is nobody's. After kSessionAskFailuresMax failures in a row it
+// is left alone for kSessionAskPause.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "daemon/auth/identity.hpp"
+#include "daemon/http/http_client.hpp"
+#include "daemon/model/auth_settings.hpp"
+
+namespace export_worker::auth {
+
+// [any-thread]
+class SessionProvider {
+public:
+    // Errors: those of reading the secret.
+    [[nodiscard]] static Result<std::unique_ptr<SessionProvider>> open(
+        const model::AuthSettings& settings);
+
+    // Whose token it is; nullopt: nobody's. Blocks for at most kSessionAskTimeout. Errors:
+    // kUnavailable when nobody answered, the answer makes no sense, or nobody is being asked.
+    [[nodiscard]] Result<std::optional<Identity>> ask(std::string_view token);
+    void stop() { stopping_.store(true); }  // What is under way fails soon.
+
+private:
+    SessionProvider(std::string url, std::string authorization)
+        : url_(std::move(url)), authorization_(std::move(authorization)) {}
+    [[nodiscard]] Result<http::HttpAnswer> send(std::string_view token);
+    [[nodiscard]] bool is_paused();
+    void count(bool answered);
+
+    const std::string url_;
+    const std::string authorization_;
+    std::atomic<bool> stopping_{false};
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<http::HttpClient>> idle_;  // Guarded by mutex_, like the others.
+    int failures_ = 0;                                     // In a row.
+    std::chrono::steady_clock::time_point paused_until_{};
+};
+
+// The identity in a 200 of the provider's. nullopt: a member who is not active. Errors: kUnavailable
+// for an answer that is none.
+[[nodiscard]] Result<std::optional<Identity>> parse_session_answer(std::string_view body);
+
+}  // namespace export_worker::auth

@@ -1,0 +1,152 @@
+#include "daemon/control/identity_methods.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.hpp"
+#include "daemon/control/refuse.hpp"
+
+namespace export_worker::control {
+namespace {
+
+using nlohmann::json;
+using server::MethodResult;
+
+json key_json(const auth::ApiKey& key) {
+    return {{"id", key.id},
+            {"organization", key.organization_id},
+            {"name", key.name},
+            {"permissions", key.permissions},
+            {"created_at", to_iso8601(key.created_us)},
+            {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
+}
+
+json member_json(const auth::Member& member) {
+    return {{"subject", member.subject},
+            {"organization", member.organization_id},
+            {"roles", member.roles},
+            {"active", member.active}};
+}
+
+json session_json(const auth::OpaqueSession& session) {
+    return {{"id", session.id},
+            {"subject", session.subject},
+            {"created_at", to_iso8601(session.created_us)},
+            {"expires_at", to_iso8601(session.expires_us)}};
+}
+
+Result<std::vector<std::string>> texts_of(const json& params, const char* name) {
+    std::vector<std::string> out;
+    const json none = json::array();
+    for (const json& each : params.contains(name) ? params[name] : none) {
+        if (!each.is_string())
+            return fail(ErrorCode::kInvalidArgument, std::string(name) + ": expected texts");
+        out.push_back(each.get<std::string>());
+    }
+    return out;
+}
+
+MethodResult key_create(const ControlParts& parts, const json& params) {
+    const auto permissions = texts_of(params, "permissions");
+    if (!permissions) return refuse(permissions.error());
+    auto created =
+        parts.keys.create(text_of(params, "organization"), text_of(params, "name"), *permissions);
+    if (!created) return refuse(created.error());
+    json out = key_json(created->key);
+    out["key"] = created->text;
+    return out;
+}
+
+MethodResult key_list(const ControlParts& parts, const json& params) {
+    const auto keys = parts.keys.list(text_of(params, "organization"));
+    if (!keys) return refuse(keys.error());
+    json items = json::array();
+    for (const auth::ApiKey& key : *keys) items.push_back(key_json(key));
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult key_revoke(const ControlParts& parts, const json& params) {
+    const std::string id = text_of(params, "id");
+    if (auto revoked = parts.keys.revoke(id); !revoked) return refuse(revoked.error());
+    return json{{"id", id}, {"revoked", true}};
+}
+
+// Absent roles stay as they are; a member who was deactivated stays so until "active" says otherwise.
+MethodResult member_set(const ControlParts& parts, const json& params) {
+    const std::string subject = text_of(params, "subject");
+    const std::string organization = text_of(params, "organization");
+    const auto known = parts.members.find(subject, organization);
+    auth::Member member = known.value_or(auth::Member{subject, organization, {}, true});
+    // Whoever is only known from tokens can be shut out, but needs roles to be let in.
+    if (!known && !params.contains("roles") && params.value("active", json(true)) != false)
+        return bad("roles: expected them for a member who is not in the table yet");
+    if (params.contains("roles")) {
+        auto roles = texts_of(params, "roles");
+        if (!roles) return refuse(roles.error());
+        member.roles = std::move(*roles);
+    }
+    if (params.contains("active")) {
+        if (!params["active"].is_boolean()) return bad("active: expected true or false");
+        member.active = params["active"].get<bool>();
+    }
+    if (auto put = parts.members.put(member); !put) return refuse(put.error());
+    return member_json(member);
+}
+
+MethodResult member_list(const ControlParts& parts, const json& params) {
+    const auto members = parts.members.list(text_of(params, "organization"));
+    if (!members) return refuse(members.error());
+    json items = json::array();
+    for (const auth::Member& member : *members) items.push_back(member_json(member));
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult session_create(const ControlParts& parts, const json& params) {
+    const auto length = params.find("expires_in_seconds");
+    if (length == params.end() || !length->is_number_integer())
+        return bad("expires_in_seconds: expected a number of seconds");
+    auto created = parts.members.create_session(text_of(params, "subject"),
+                                                std::chrono::seconds(length->get<std::int64_t>()));
+    if (!created) return refuse(created.error());
+    json out = session_json(created->session);
+    out["token"] = created->token;
+    return out;
+}
+
+MethodResult session_list(const ControlParts& parts, const json&) {
+    const auto sessions = parts.members.list_sessions();
+    if (!sessions) return refuse(sessions.error());
+    json items = json::array();
+    for (const auth::OpaqueSession& session : *sessions) items.push_back(session_json(session));
+    return json{{"items", std::move(items)}};
+}
+
+MethodResult session_revoke(const ControlParts& parts, const json& params) {
+    const std::string id = text_of(params, "id");
+    if (auto revoked = parts.members.revoke_session(id); !revoked) return refuse(revoked.error());
+    return json{{"id", id}, {"revoked", true}};
+}
+
+struct Row {
+    std::string_view name;
+    ControlMethod run;
+};
+constexpr std::array<Row, 8> kMethods{{{"control.key_create", key_create},
+                                       {"control.key_list", key_list},
+                                       {"control.key_revoke", key_revoke},
+                                       {"control.member_set", member_set},
+                                       {"control.member_list", member_list},
+                                       {"control.session_create", session_create},
+                                       {"control.session_list", session_list},
+                                       {"control.session_revoke", session_revoke}}};
+
+}  // namespace
+
+ControlMethod find_identity_method(std::string_view method) {
+    for (const Row& row : kMethods) {
+        if (row.name == method) return row.run;
+    }
+    return nullptr;
+}
+
+}  // namespace export_worker::control

@@ -1,0 +1,48 @@
+#include "protocol/message/trace.hpp"
+
+#include <array>
+#include <cstdint>
+
+#include "base/crypto/random.hpp"
+#include "base/hex.hpp"
+
+namespace export_worker::message {
+namespace {
+
+constexpr std::size_t kTraceparentBytes = 55;
+
+template <std::size_t Bytes>
+std::string random_hex() {
+    std::array<std::uint8_t, Bytes> random{};
+    crypto::fill_random(random);
+    random[0] |= 1U;  // Never all zeroes.
+    return to_hex(random);
+}
+
+}  // namespace
+
+bool is_traceparent(std::string_view text) {
+    if (text.size() != kTraceparentBytes || text.starts_with("ff")) return false;
+    for (std::size_t index = 0; index < text.size(); ++index) {
+        const bool dash = index == 2 || index == 35 || index == 52;
+        const char c = text[index];
+        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        if (dash ? c != '-' : !hex) return false;
+    }
+    return text.substr(3, 32).find_first_not_of('0') != std::string_view::npos &&
+           text.substr(36, 16).find_first_not_of('0') != std::string_view::npos;
+}
+
+std::string make_traceparent(std::string_view incoming) {
+    const bool known = is_traceparent(incoming);
+    const std::string trace = known ? std::string(incoming.substr(3, 32)) : random_hex<16>();
+    // Whether it is recorded is the decision of whoever began the trace.
+    const std::string_view flags = known ? incoming.substr(53, 2) : std::string_view("00");
+    return "00-" + trace + "-" + random_hex<8>() + "-" + std::string(flags);
+}
+
+std::string_view trace_id_of(std::string_view traceparent) {
+    return is_traceparent(traceparent) ? traceparent.substr(3, 32) : std::string_view();
+}
+
+}  // namespace export_worker::message

@@ -1,0 +1,137 @@
+"""Real clients: Chromium on /docs and on a download, curl, wget, Python's requests, Node's fetch."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+import unittest
+
+from functional.chromium import Chromium, need_chromium
+from functional.harness import System, SystemTest, wait_until
+
+
+class ChromiumTest(SystemTest):
+    @classmethod
+    def prepare(cls, system):
+        need_chromium()
+        system.import_generated(50)
+        cls.key = system.make_key()
+        cls.job = system.ctl_json("export", "submit", "--organization", "acme", "--wait", "--filename", "Übersicht 2026.csv")["job_id"]
+        cls.browser = Chromium(system.directory)
+        cls.addClassCleanup(cls.browser.close)
+
+    def test_the_docs_page_shows_every_route_and_tries_one(self):
+        browser = self.browser
+        browser.events.clear()
+        browser.navigate(f"http://127.0.0.1:{self.system.port}/docs")
+        browser.wait_for("document.querySelectorAll('main details').length > 0")
+        document = json.loads(self.system.http("GET", "/openapi.json").body)
+        wanted = sorted(f"{method.upper()}{path}" for path, item in document["paths"].items() for method in item)
+        shown = browser.evaluate("[...document.querySelectorAll('main > details > summary')].map(s => s.children[0].textContent + s.children[1].textContent)")
+        self.assertEqual(sorted(shown), wanted)
+        self.assertEqual(browser.evaluate("document.title"), document["info"]["title"])
+        # As a user does it: open the route, fill in, send.
+        browser.evaluate("document.getElementById('get_export_download_url').querySelector('summary').click()")
+        browser.wait_for("document.querySelector('#get_export_download_url form') !== null")
+        browser.evaluate(f"document.getElementById('token').value = {json.dumps(self.key)};"
+                         f"document.querySelector('#get_export_download_url input[name=job_id]').value = {json.dumps(self.job)};"
+                         "document.querySelector('#get_export_download_url button').click()")
+        text = browser.wait_for("(text => text.includes('download_url') && text.includes('200') && text)(document.querySelector('#get_export_download_url [aria-live]').innerText)")
+        self.assertIn('"filename": "Übersicht 2026.csv"', text)
+        pictures = os.environ.get("EXPORT_WORKER_SCREENSHOTS")
+        picture = pathlib.Path(pictures or self.system.directory) / "docs.png"
+        browser.screenshot(picture)
+        self.assertGreater(picture.stat().st_size, 20_000)
+        # A refusal is shown as one, too.
+        browser.evaluate("document.getElementById('token').value = 'nonsense'; document.querySelector('#get_export_download_url button').click()")
+        browser.wait_for("document.querySelector('#get_export_download_url [aria-live] .bad') !== null")
+        # Nothing from anywhere else, and nothing the policy or the console complains of.
+        asked = [e["params"]["request"]["url"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
+        self.assertTrue(asked)
+        self.assertEqual([url for url in asked if not url.startswith(f"http://127.0.0.1:{self.system.port}/")], [])
+        complaints = [e["params"]["entry"] for e in browser.events if e.get("method") == "Log.entryAdded" and "favicon" not in json.dumps(e) and "401" not in json.dumps(e)]
+        self.assertEqual(complaints, [])
+
+    def test_markup_in_a_document_stays_text(self):
+        """What a path or a description says is shown, not run."""
+        self.browser.navigate(f"http://127.0.0.1:{self.system.port}/docs")
+        self.browser.wait_for("document.querySelectorAll('main details').length > 0")
+        self.assertTrue(self.browser.evaluate("make('p', {}, '<img src=x onerror=alert(1)>').children.length === 0"))
+
+    def test_a_download_has_its_name(self):
+        folder = self.system.directory / "downloads"
+        folder.mkdir()
+        self.browser.call("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder), "eventsEnabled": True})
+        link = self.system.mint(self.job, self.key).json["download_url"]
+        self.browser.navigate(link)
+        wait_until("the file", lambda: [p for p in folder.iterdir() if p.suffix == ".csv"])
+        self.assertEqual([p.name for p in folder.iterdir()], ["Übersicht 2026.csv"])
+        self.assertEqual((folder / "Übersicht 2026.csv").read_bytes(), self.system.fetch(link).body)
+
+
+class DocsOffTest(unittest.TestCase):
+    def test_the_page_can_be_switched_off(self):
+        system = System()
+        self.addCleanup(system.close)
+        system.http_keys = "docs = off\n"
+        system.start()
+        self.assertEqual(system.http("GET", "/docs").status, 404)
+        self.assertEqual(system.http("GET", "/openapi.json").status, 200)
+
+
+class ClientsTest(SystemTest):
+    @classmethod
+    def prepare(cls, system):
+        system.import_generated(3000)
+        cls.key = system.make_key()
+        cls.job = system.export()["job_id"]
+        cls.link = system.mint(cls.job, cls.key).json["download_url"]
+        cls.whole = system.fetch(cls.link).body
+
+    def url(self):
+        return f"http://127.0.0.1:{self.system.port}/api/products/export/{self.job}/download-url"
+
+    def test_wget_resumes(self):
+        target = self.system.directory / "wget.csv"
+        target.write_bytes(self.whole[:5000])
+        subprocess.run(["wget", "-q", "-c", "-O", str(target), self.link], check=True, timeout=60)
+        self.assertEqual(hashlib.sha256(target.read_bytes()).digest(), hashlib.sha256(self.whole).digest())
+
+    def test_python_requests(self):
+        import requests
+        with requests.Session() as session:
+            answer = session.get(self.url(), headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+            self.assertEqual(list(answer.json()), ["download_url", "filename", "expires_in_seconds"])
+            self.assertEqual(session.get(answer.json()["download_url"], timeout=30).content, self.whole)
+            part = session.get(self.link, headers={"Range": "bytes=-100"}, timeout=30)
+            self.assertEqual((part.status_code, part.content), (206, self.whole[-100:]))
+
+    def test_node_fetch(self):
+        if shutil.which("node") is None:
+            print("not run: node is not installed")
+            self.skipTest("node is not installed")
+        script = """const [url, key] = process.argv.slice(1);
+            const answer = await fetch(url, {headers: {Authorization: `Bearer ${key}`}});
+            const {download_url} = await answer.json();
+            const file = await fetch(download_url);
+            const {createHash} = await import("node:crypto");
+            console.log(createHash("sha256").update(Buffer.from(await file.arrayBuffer())).digest("hex"));"""
+        done = subprocess.run(["node", "--input-type=module", "-e", script, self.url(), self.key], capture_output=True, text=True, timeout=60, check=True)
+        self.assertEqual(done.stdout.strip(), hashlib.sha256(self.whole).hexdigest())
+
+    def test_a_link_ends_with_its_file(self):
+        """The file is the job's: once it is gone, so is every link."""
+        job = self.system.export()["job_id"]
+        link = self.system.mint(job, self.key).json["download_url"]
+        self.assertEqual(self.system.fetch(link).status, 200)
+        for path in self.system.files():
+            if job in path.name:
+                path.unlink()
+        gone = self.system.fetch(link)
+        self.assertEqual((gone.status, json.loads(gone.body)["detail"]), (410, "Export file is no longer available"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,406 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/crypto/sha256.hpp"
+#include "base/limits.hpp"
+#include "daemon/auth/json_object.hpp"
+#include "daemon/auth/jwt.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/http_server.hpp"
+#include "tests/unit/support/sessions.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+using nlohmann::json;
+using testing::make_jwt;
+
+constexpr std::int64_t kNow = 1'700'000'000;
+const json kHeader = {{"alg", "RS256"}, {"typ", "JWT"}, {"kid", "one"}};
+
+json stytch_claims() {
+    return {{"iss", "stytch.com/project-test"},
+            {"aud", {"project-test"}},
+            {"sub", "member-test-1"},
+            {"exp", kNow + 300},
+            {"iat", kNow},
+            {"nbf", kNow},
+            {"https://stytch.com/session", {{"id", "session-test-1"}, {"roles", {"Editor"}}}},
+            {"https://stytch.com/organization", {{"organization_id", "acme"}, {"slug", "acme"}}}};
+}
+
+std::string verdict(const std::string& token, std::int64_t now = kNow) {
+    static const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
+    const JwtRules rules{"stytch.com/project-test", "project-test", std::chrono::seconds(5)};
+    const auto verified = verify_jwt(token, keys, rules, now);
+    return verified ? "ok" : verified.error().message;
+}
+
+std::string with_claim(const char* name, const json& value) {
+    json claims = stytch_claims();
+    claims[name] = value;
+    return make_jwt(kHeader, claims);
+}
+std::string with_header(const char* name, const json& value) {
+    json header = kHeader;
+    header[name] = value;
+    return make_jwt(header, stytch_claims());
+}
+
+TEST(Jwt, AStytchSessionIsAMemberOfItsOrganization) {
+    const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
+    const auto identity =
+        verify_jwt(make_jwt(kHeader, stytch_claims()), keys,
+                   {"stytch.com/project-test", "project-test", std::chrono::seconds(5)}, kNow);
+    ASSERT_TRUE(identity) << identity.error().message;
+    EXPECT_EQ(identity->subject, "member-test-1");
+    EXPECT_EQ(identity->memberships, std::vector<Membership>({{"acme", {"Editor"}}}));
+    EXPECT_EQ(identity->expires_unix_s, kNow + 305);
+}
+
+TEST(Jwt, TheAlgorithmIsNotTheTokensToChoose) {
+    for (const char* algorithm : {"none", "None", "HS256", "RS512", "PS256", "ES256", ""})
+        EXPECT_EQ(verdict(with_header("alg", algorithm)), "jwt: alg: expected RS256") << algorithm;
+    // HS256 with the public modulus as the secret: what a library that believes the header accepts.
+    const std::string text = testing::base64url(R"({"alg":"HS256","kid":"one"})") + "." +
+                             testing::base64url(stytch_claims().dump());
+    const auto mac = crypto::hmac_sha256(testing::kRsaModulus, text);
+    EXPECT_EQ(verdict(text + "." + testing::base64url(crypto::as_bytes(mac))),
+              "jwt: alg: expected RS256");
+    EXPECT_EQ(verdict(with_header("typ", "at+jwt")), "jwt: typ: expected JWT");
+    EXPECT_EQ(verdict(with_header("crit", {"exp"})), "jwt: crit: expected none");
+}
+
+TEST(Jwt, WrongKeysAndChangedBytesAreRefused) {
+    EXPECT_EQ(verdict(make_jwt(kHeader, stytch_claims())), "ok");
+    EXPECT_EQ(verdict(with_header("kid", "two")), "jwt: no key has the kid 'two'");
+    EXPECT_EQ(verdict(with_header("kid", 1)), "jwt: kid: expected a text");
+    const std::string good = make_jwt(kHeader, stytch_claims());
+    for (std::size_t at = 0; at < good.size(); at += 7) {
+        std::string bad = good;
+        bad[at] = bad[at] == 'A' ? 'B' : 'A';
+        EXPECT_NE(verdict(bad), "ok") << at;
+    }
+    EXPECT_EQ(verdict(good.substr(0, good.rfind('.') + 1)), "jwt: bad signature");
+    EXPECT_EQ(verdict(good + "."), "jwt: expected three parts");
+    EXPECT_EQ(verdict(good + "="), "jwt: bad signature");
+    EXPECT_EQ(verdict(good + std::string(limits::kCredentialBytesMax, 'A')), "jwt: too long");
+    EXPECT_EQ(verdict(".."), "jwt: header: expected an object in base64url");
+}
+
+TEST(Jwt, TimesIssuerAndAudienceCount) {
+    const std::string good = make_jwt(kHeader, stytch_claims());
+    EXPECT_EQ(verdict(good, kNow + 304), "ok");
+    EXPECT_EQ(verdict(good, kNow + 305), "jwt: expired");
+    EXPECT_EQ(verdict(good, kNow - 5), "ok");
+    EXPECT_EQ(verdict(good, kNow - 6), "jwt: not valid yet");
+    EXPECT_EQ(verdict(with_claim("exp", kNow + 0.5)), "ok");
+    for (const json& value : {json("soon"), json(), json(-1), json(1e300)})
+        EXPECT_EQ(verdict(with_claim("exp", value)), "jwt: exp: expected a time") << value;
+    EXPECT_EQ(verdict(with_claim("nbf", "now")), "jwt: nbf: expected a time");
+    EXPECT_EQ(verdict(with_claim("iss", "stytch.com/project-live")), "jwt: iss: another issuer");
+    EXPECT_EQ(verdict(with_claim("aud", "project-test")), "ok");
+    for (const json& value : {json("project-live"), json::array(), json({1}), json()})
+        EXPECT_EQ(verdict(with_claim("aud", value)), "jwt: aud: another audience") << value;
+    for (const json& value : {json(""), json(7), json(std::string(200, 's')), json("a\nb")})
+        EXPECT_EQ(verdict(with_claim("sub", value)), "jwt: sub: expected a text") << value;
+    EXPECT_NE(verdict(with_claim("https://stytch.com/organization", {{"organization_id", "../x"}})),
+              "ok");
+    EXPECT_NE(verdict(with_claim("organizations", {{{"organization_id", 3}}})), "ok");
+}
+
+TEST(Jwt, AMemberNamedTwiceIsNoObject) {
+    EXPECT_TRUE(parse_object(R"({"a":1,"b":{"a":2}})"));
+    EXPECT_FALSE(parse_object(R"({"a":1,"a":2})"));
+    EXPECT_FALSE(parse_object(R"({"b":{"a":1,"a":2},"c":3})"));
+    EXPECT_FALSE(parse_object("[1]"));
+    EXPECT_FALSE(parse_object("{} x"));
+    EXPECT_FALSE(parse_object(std::string(5000, '[')));
+    EXPECT_FALSE(parse_object("{\"a\":" + std::string(20, '[') + std::string(20, ']') + "}"));
+}
+
+TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
+    json set = json::parse(testing::jwks_of({"one", "two"}));
+    set["keys"].push_back({{"kty", "EC"}, {"kid", "ec"}});
+    set["keys"].push_back({{"kty", "RSA"}, {"use", "enc"}, {"kid", "enc"}});
+    const auto keys = Jwks::parse(set.dump());
+    ASSERT_TRUE(keys) << keys.error().message;
+    EXPECT_EQ(keys->size(), 2U);
+    EXPECT_NE(keys->find("two"), nullptr);
+    EXPECT_EQ(keys->find("enc"), nullptr);
+
+    const auto refusal = [](const json& text) { return Jwks::parse(text.dump()).error().message; };
+    EXPECT_EQ(Jwks::parse("nonsense").error().message,
+              "jwks: expected an object with an array 'keys'");
+    EXPECT_EQ(refusal({{"keys", json::array()}}),
+              "jwks: expected at least one RSA key for RS256 signatures");
+    EXPECT_EQ(refusal(json::parse(testing::jwks_of({"one", "one"}))),
+              "jwks: kid 'one' given twice");
+    json weak = json::parse(testing::jwks_of({"one"}));
+    weak["keys"][0]["n"] = testing::base64url(std::string(128, '\xff'));
+    EXPECT_EQ(refusal(weak),
+              "jwks: key 'one': public key: expected a modulus of 2048 to 8192 bits");
+    for (const char* exponent : {"AQ", "AA", "", "Ag", "AQAAAAAB"}) {
+        json odd = json::parse(testing::jwks_of({"one"}));
+        odd["keys"][0]["e"] = exponent;
+        EXPECT_FALSE(Jwks::parse(odd.dump())) << exponent;
+    }
+    json nameless = json::parse(testing::jwks_of({""}));
+    EXPECT_FALSE(Jwks::parse(nameless.dump()));
+    std::vector<std::string> many;
+    for (std::size_t index = 0; index <= limits::kJwksKeysMax; ++index)
+        many.push_back(std::to_string(index));
+    EXPECT_FALSE(Jwks::parse(testing::jwks_of(many)));
+}
+
+class SessionsTest : public ::testing::Test {
+protected:
+    SessionsTest() {
+        settings_.roles_file = dir_.write("roles.ini",
+                                          "[role.Editor]\npermissions = product:read job:read "
+                                          "job:create\n[role.Viewer]\npermissions = product:read "
+                                          "job:read\n");
+        settings_.jwks_file = dir_.write("jwks.json", testing::jwks_of({"one"}));
+        settings_.issuer = "stytch.com/project-test";
+        settings_.audience = "project-test";
+        settings_.session_user = "project-test";
+        settings_.session_secret_file = dir_.write("secret", "hush\n");
+        ::chmod(settings_.session_secret_file.c_str(), 0600);
+    }
+    void open() { identity_.emplace(dir_ / "auth.db", clock_, settings_); }
+    // "subject@organization: permissions", or the refusal.
+    std::string who(const Presented& presented) {
+        model::Principal principal;
+        const auto known = identity_->authenticator.authenticate(presented, principal);
+        if (!known) return known.error().message;
+        std::string out = principal.subject + "@" + principal.organization_id + ":";
+        for (const std::string& permission : principal.permissions) out += " " + permission;
+        return out;
+    }
+    std::string who_after_asking(const Presented& presented) {
+        if (identity_->authenticator.must_ask(presented)) identity_->authenticator.ask(presented);
+        return who(presented);
+    }
+    static bool eventually(const std::function<bool()>& true_now) {
+        for (int tries = 0; tries < 1000; ++tries) {
+            if (true_now()) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        return false;
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    model::AuthSettings settings_;
+    std::optional<testing::Identity> identity_;
+};
+
+TEST_F(SessionsTest, RolesBecomePermissionsAndTheTableCountsInsteadOfTheToken) {
+    open();
+    const std::string token = make_jwt(kHeader, stytch_claims());
+    const std::string header = "Bearer " + token;
+    const std::string editor = "member-test-1@acme: job:create job:read product:read";
+    EXPECT_EQ(who({header, "", ""}), editor);
+    EXPECT_EQ(who({header, "acme", ""}), editor);
+    EXPECT_EQ(who({"", "", token}), editor);
+    EXPECT_EQ(who({"Bearer nonsense", "", token}), "Invalid credentials");
+    EXPECT_EQ(who({header, "umbrella", ""}), "Not a member of this organization");
+
+    ASSERT_TRUE(identity_->members->put({"member-test-1", "acme", {"Viewer", "Unheard"}, true}));
+    EXPECT_EQ(who({header, "", ""}), "member-test-1@acme: job:read product:read");
+    ASSERT_TRUE(identity_->members->put({"member-test-1", "umbrella", {"Editor"}, true}));
+    EXPECT_EQ(who({header, "", ""}),
+              "Member of several organizations: name one in X-Organization-ID");
+    EXPECT_EQ(who({header, "umbrella", ""}),
+              "member-test-1@umbrella: job:create job:read product:read");
+
+    ASSERT_TRUE(identity_->members->put({"member-test-1", "acme", {"Viewer"}, false}));
+    EXPECT_EQ(who({header, "acme", ""}), "Invalid credentials");
+    EXPECT_EQ(who({header, "umbrella", ""}),
+              "member-test-1@umbrella: job:create job:read product:read");
+    identity_.reset();  // It is remembered.
+    open();
+    EXPECT_EQ(who({header, "acme", ""}), "Invalid credentials");
+}
+
+TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {
+    open();
+    const std::string header = "Bearer " + make_jwt(kHeader, stytch_claims());
+    ASSERT_NE(who({header, "", ""}), "Invalid credentials");
+    clock_.advance(std::chrono::seconds(304));
+    EXPECT_NE(who({header, "", ""}), "Invalid credentials");
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(who({header, "", ""}), "Invalid credentials");
+
+    json claims = stytch_claims();
+    claims["exp"] = kNow + 10'000;
+    const std::string longer = "Bearer " + make_jwt(kHeader, claims);
+    ASSERT_NE(who({longer, "", ""}), "Invalid credentials");
+    dir_.write("jwks.json", testing::jwks_of({"two"}));
+    EXPECT_TRUE(eventually([&] { return who({longer, "", ""}) == "Invalid credentials"; }));
+    dir_.write("jwks.json", "{damaged");  // The keys before go on.
+    dir_.write("jwks.json", testing::jwks_of({"one", "two"}));
+    EXPECT_TRUE(eventually([&] { return who({longer, "", ""}) != "Invalid credentials"; }));
+}
+
+TEST_F(SessionsTest, NewRolesCountForTheNextCall) {
+    open();
+    const std::string header = "Bearer " + make_jwt(kHeader, stytch_claims());
+    ASSERT_EQ(who({header, "", ""}), "member-test-1@acme: job:create job:read product:read");
+    const std::string file = dir_.write("roles.ini", "[role.Editor]\npermissions = job:read\n");
+    identity_->authenticator.set_roles(std::move(*RolePolicy::read(file)));
+    EXPECT_EQ(who({header, "", ""}), "member-test-1@acme: job:read");
+    EXPECT_NE(RolePolicy::read(dir_.write("roles.ini", "[role.A]\npermissions = product:raed\n"))
+                  .error()
+                  .message.find("found 'product:raed'"),
+              std::string::npos);
+}
+
+TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
+    open();
+    EXPECT_EQ(identity_->members->create_session("m", std::chrono::seconds(60)).error().code,
+              ErrorCode::kNotFound);
+    ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
+    EXPECT_EQ(identity_->members->create_session("m", std::chrono::seconds(0)).error().code,
+              ErrorCode::kInvalidArgument);
+    const auto session = identity_->members->create_session("m", std::chrono::seconds(60));
+    ASSERT_TRUE(session) << session.error().message;
+    EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
+    EXPECT_EQ(who({"Bearer " + session->token, "", ""}), "m@acme: job:read product:read");
+    EXPECT_EQ(who({"", "", session->token + "x"}), "Invalid credentials");
+    EXPECT_EQ(identity_->members->list_sessions()->size(), 1U);
+    identity_.reset();
+    open();
+    EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
+    ASSERT_TRUE(identity_->members->revoke_session(session->session.id));
+    ASSERT_TRUE(identity_->members->revoke_session(session->session.id));
+    EXPECT_EQ(who({"", "", session->token}), "Invalid credentials");
+    EXPECT_EQ(identity_->members->revoke_session("nope").error().code, ErrorCode::kNotFound);
+
+    const auto second = identity_->members->create_session("m", std::chrono::seconds(60));
+    clock_.advance(std::chrono::seconds(60));
+    EXPECT_EQ(who({"", "", second->token}), "Invalid credentials");
+    EXPECT_TRUE(identity_->members->list_sessions()->empty());
+}
+
+TEST_F(SessionsTest, BadMembersAreNotMade) {
+    open();
+    for (const Member& bad : {Member{"", "acme", {}, true}, Member{"a\nb", "acme", {}, true},
+                              Member{"m", "../x", {}, true}, Member{"m", "acme", {"a b"}, true},
+                              Member{"m", "acme", std::vector<std::string>(33, "r"), true}})
+        EXPECT_EQ(identity_->members->put(bad).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_TRUE(identity_->members->list("")->empty());
+}
+
+const char* const kAnswer = R"({
+  "status_code": 200,
+  "member": {"member_id": "member-9", "status": "active"},
+  "member_session": {"member_id": "member-9", "organization_id": "acme", "roles": ["Viewer"],
+                     "expires_at": "2023-11-14T23:00:00.123Z"},
+  "organization": {"organization_id": "acme"}})";
+
+TEST_F(SessionsTest, TheProviderIsAskedOnceWhileItsAnswerIsFresh) {
+    std::atomic<int> asked = 0;
+    testing::HttpServer provider([&](const testing::HttpServer::Request& request) {
+        ++asked;
+        const json body = json::parse(request.body, nullptr, false);
+        const bool ours = request.headers.at("authorization") == "Basic cHJvamVjdC10ZXN0Omh1c2g=" &&
+                          body["session_token"] == "their-token";
+        return testing::HttpServer::Response{ours ? 200 : 404, ours ? kAnswer : "{}", {}};
+    });
+    settings_.session_url = provider.url() + "/v1/b2b/sessions/authenticate";
+    open();
+    EXPECT_EQ(who({"", "", "their-token"}), "Sessions cannot be checked right now; try again");
+    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(who_after_asking({"", "", "made-up"}), "Invalid credentials");
+    EXPECT_EQ(who_after_asking({"", "", "made-up"}), "Invalid credentials");
+    EXPECT_EQ(asked, 2);
+    clock_.advance(settings_.session_cache);
+    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(asked, 3);
+    // Nobody else's token goes there.
+    EXPECT_FALSE(identity_->authenticator.must_ask({"Bearer mo_0123456789abcdef_x", "", "their"}));
+    EXPECT_FALSE(identity_->authenticator.must_ask({"Bearer a.b.c", "", ""}));
+    EXPECT_FALSE(identity_->authenticator.must_ask({"", "", ""}));
+    EXPECT_EQ(asked, 3);
+}
+
+TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
+    std::atomic<int> asked = 0;
+    std::atomic<int> status = 500;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        ++asked;
+        return testing::HttpServer::Response{status.load(), "nonsense", {}};
+    });
+    settings_.session_url = provider.url() + "/";
+    open();
+    for (int count = 0; count < limits::kSessionAskFailuresMax + 3; ++count)
+        EXPECT_EQ(who_after_asking({"", "", "token-" + std::to_string(count)}),
+                  "Sessions cannot be checked right now; try again");
+    EXPECT_EQ(asked, limits::kSessionAskFailuresMax);
+}
+
+TEST(SessionProvider, AnswersThatAreNone) {
+    ASSERT_TRUE(parse_session_answer(kAnswer));
+    EXPECT_EQ((*parse_session_answer(kAnswer))->expires_unix_s, 1'700'002'800);
+    json inactive = json::parse(kAnswer);
+    inactive["member"]["status"] = "deleted";
+    EXPECT_FALSE(*parse_session_answer(inactive.dump()));
+    for (const char* name : {"member_id", "organization_id", "expires_at"}) {
+        json bad = json::parse(kAnswer);
+        bad["member_session"].erase(name);
+        EXPECT_EQ(parse_session_answer(bad.dump()).error().code, ErrorCode::kUnavailable) << name;
+    }
+    EXPECT_FALSE(parse_session_answer("[]"));
+}
+
+TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
+    const testing::TempDir dir;
+    std::atomic<int> fetched = 0;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        ++fetched;
+        return testing::HttpServer::Response{200, testing::jwks_of({"one"}), {}};
+    });
+    model::AuthSettings settings;
+    settings.jwks_url = provider.url() + "/jwks";
+    settings.jwks_file = dir / "jwks.json";
+    std::atomic<int> changes = 0;
+    auto source = JwksSource::open(settings, [&] { ++changes; });
+    ASSERT_TRUE(source) << source.error().message;
+    for (int tries = 0; tries < 1000 && changes == 0; ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_NE((*source)->keys()->find("one"), nullptr);
+    EXPECT_EQ(testing::read_text(dir / "jwks.json"), testing::jwks_of({"one"}));
+    for (int count = 0; count < 100; ++count) (*source)->miss_key();
+    source->reset();
+    EXPECT_LE(fetched, 2) << "unknown keys must not become a load on the provider";
+    // Without the network the file has them.
+    settings.jwks_url = "http://127.0.0.1:1/";
+    EXPECT_NE((*JwksSource::open(settings, [] {}))->keys()->find("one"), nullptr);
+    settings.jwks_url.clear();
+    settings.jwks_file = dir / "nope.json";
+    EXPECT_EQ(JwksSource::open(settings, [] {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {
+    TokenCache cache(2);
+    const auto identity = std::make_shared<const Identity>();
+    const auto digest = [](const char* text) { return crypto::sha256(text); };
+    for (const char* token : {"a", "b", "c"})
+        cache.put(digest(token), {identity}, 100, cache.epoch());
+    EXPECT_FALSE(cache.find(digest("a"), 1));
+    EXPECT_TRUE(cache.find(digest("c"), 99));
+    EXPECT_FALSE(cache.find(digest("c"), 100));
+    EXPECT_EQ(cache.size(), 2U);
+    const std::uint64_t before = cache.epoch();
+    cache.clear();
+    cache.put(digest("d"), {identity}, 100, before);
+    EXPECT_FALSE(cache.find(digest("d"), 1));
+}
+
+}  // namespace
+}  // namespace export_worker::auth

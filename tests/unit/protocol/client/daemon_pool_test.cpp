@@ -1,0 +1,210 @@
+#include "protocol/client/daemon_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "protocol/message/reply.hpp"
+#include "protocol/message/request.hpp"
+#include "protocol/transport/server_socket.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::client {
+namespace {
+
+using message::WireCode;
+using std::chrono::milliseconds;
+
+// A daemon in name only: answers as it is told to, and counts.
+class FakeDaemon {
+public:
+    enum class Mood { kAnswers, kDrains, kOverloaded, kRefuses, kSilent };
+
+    explicit FakeDaemon(std::string endpoint) : endpoint_(std::move(endpoint)) { start(); }
+    ~FakeDaemon() { stop(); }
+    FakeDaemon(const FakeDaemon&) = delete;
+    FakeDaemon& operator=(const FakeDaemon&) = delete;
+
+    void start() {
+        stopping_ = false;
+        thread_ = std::thread([this] { run(); });
+    }
+    void stop() {
+        stopping_ = true;
+        if (thread_.joinable()) thread_.join();
+    }
+    std::atomic<Mood> mood = Mood::kAnswers;
+    std::atomic<int> asked = 0;  // Pings not counted.
+
+private:
+    void run() {
+        auto socket = transport::ServerSocket::open(endpoint_, 0600);
+        ASSERT_TRUE(socket) << socket.error().message;
+        transport::Envelope envelope;
+        std::string body;
+        while (!stopping_) {
+            socket->wait(milliseconds(5), -1);
+            while (socket->receive(envelope, body) == transport::ReceiveOutcome::kMessage) {
+                const auto request = message::decode_request(body);
+                const bool ping = request->method == "sys.ping";
+                if (!ping) ++asked;
+                const Mood now = mood;
+                if (now == Mood::kSilent) continue;
+                std::string reply;
+                if (now == Mood::kAnswers || (ping && now != Mood::kDrains)) {
+                    message::encode_result(reply, request->id, "\x80", nullptr);
+                } else {
+                    message::encode_error(
+                        reply, request->id,
+                        message::make_error(now == Mood::kDrains       ? WireCode::kDraining
+                                            : now == Mood::kOverloaded ? WireCode::kOverloaded
+                                                                       : WireCode::kConflict,
+                                            "no"),
+                        nullptr);
+                }
+                (void)socket->send(envelope, reply);
+            }
+        }
+    }
+    const std::string endpoint_;
+    std::atomic<bool> stopping_ = false;
+    std::thread thread_;
+};
+
+class DaemonPoolTest : public ::testing::Test {
+protected:
+    std::string endpoint(const char* name) const { return "ipc://" + dir_.path() + "/" + name; }
+    void open(const std::vector<std::string>& endpoints) {
+        pool_ = std::move(*DaemonPool::open(endpoints));
+    }
+    // "ok", the code of an error reply, or the words of a failure.
+    std::string call(milliseconds timeout = milliseconds(2000)) {
+        return begin(timeout).get();
+    }
+    std::future<std::string> begin(milliseconds timeout = milliseconds(2000)) {
+        const auto promise = std::make_shared<std::promise<std::string>>();
+        message::Request request;
+        const std::string id = "call-" + std::to_string(++calls_);
+        request.id = id;
+        request.method = "jobs.get";
+        request.deadline_ms = 1000;
+        pool_->call(id, message::encode_request(request), timeout,
+                    [promise](const Result<std::string>& reply) {
+                        if (!reply) return promise->set_value(std::string(to_string(reply.error().code)));
+                        const auto decoded = message::decode_reply(*reply);
+                        promise->set_value(decoded->ok ? "ok" : std::string(to_string(decoded->error.code)));
+                    });
+        return promise->get_future();
+    }
+    bool eventually(const std::function<bool(const std::vector<DaemonPool::DaemonState>&)>& is) {
+        for (int tries = 0; tries < 500; ++tries) {
+            if (is(pool_->states())) return true;
+            std::this_thread::sleep_for(milliseconds(10));
+        }
+        return false;
+    }
+    bool all_up() {
+        return eventually([](const auto& states) {
+            return std::ranges::all_of(states, [](const auto& of) { return of.connected && of.answers; });
+        });
+    }
+    const testing::TempDir dir_;
+    std::unique_ptr<DaemonPool> pool_;
+    int calls_ = 0;
+};
+
+TEST_F(DaemonPoolTest, SpreadsWhatItIsAsked) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    ASSERT_TRUE(all_up());
+    for (int count = 0; count < 40; ++count) EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(a.asked + b.asked, 40);
+    EXPECT_GE(std::min(a.asked.load(), b.asked.load()), 15);
+}
+
+TEST_F(DaemonPoolTest, ADrainingDaemonIsAskedNoMoreAndItsRefusalIsTriedElsewhere) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    ASSERT_TRUE(all_up());
+    a.mood = FakeDaemon::Mood::kDrains;
+    for (int count = 0; count < 10; ++count) EXPECT_EQ(call(), "ok");
+    EXPECT_LE(a.asked, 1) << "its first refusal is noticed";
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].draining; }));
+    a.mood = FakeDaemon::Mood::kAnswers;
+    EXPECT_TRUE(eventually([](const auto& states) { return !states[0].draining; }));
+    b.mood = a.mood = FakeDaemon::Mood::kDrains;
+    EXPECT_EQ(call(), "draining") << "when all drain, the caller is told";
+}
+
+TEST_F(DaemonPoolTest, OnlyWhatWasNotRunIsTriedElsewhere) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    ASSERT_TRUE(all_up());
+    a.mood = FakeDaemon::Mood::kOverloaded;
+    for (int count = 0; count < 10; ++count) EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(b.asked, 10);
+    a.mood = b.mood = FakeDaemon::Mood::kRefuses;
+    const int before = a.asked + b.asked;
+    EXPECT_EQ(call(), "conflict");
+    EXPECT_EQ(a.asked + b.asked, before + 1);
+}
+
+TEST_F(DaemonPoolTest, WhatALostDaemonHadFailsAndIsNotSentAgain) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    ASSERT_TRUE(all_up());
+    a.mood = b.mood = FakeDaemon::Mood::kSilent;
+    std::vector<std::future<std::string>> pending;
+    for (int count = 0; count < 10; ++count) pending.push_back(begin(milliseconds(4000)));
+    for (int tries = 0; tries < 500 && a.asked + b.asked < 10; ++tries)
+        std::this_thread::sleep_for(milliseconds(5));
+    const int had = a.asked;
+    ASSERT_GT(had, 0);
+    a.stop();
+    int lost = 0;
+    for (auto& each : pending) {
+        if (each.wait_for(milliseconds(1000)) == std::future_status::ready)
+            lost += each.get() == "unavailable" ? 1 : 0;
+    }
+    EXPECT_EQ(lost, had);
+    EXPECT_EQ(b.asked, 10 - had) << "nothing was sent twice";
+    b.mood = FakeDaemon::Mood::kAnswers;
+    EXPECT_EQ(call(), "ok") << "b is still there";
+    a.mood = FakeDaemon::Mood::kAnswers;
+    a.start();
+    EXPECT_TRUE(all_up());
+}
+
+TEST_F(DaemonPoolTest, ASilentDaemonIsNoticedWithinASecond) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    ASSERT_TRUE(all_up());
+    a.mood = FakeDaemon::Mood::kSilent;
+    const auto since = std::chrono::steady_clock::now();
+    ASSERT_TRUE(eventually([](const auto& states) { return !states[0].answers; }));
+    EXPECT_LT(std::chrono::steady_clock::now() - since, milliseconds(1000) * 2)
+        << "with a margin for a busy machine";
+    const int before = a.asked;
+    for (int count = 0; count < 10; ++count) EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(a.asked, before);
+}
+
+TEST_F(DaemonPoolTest, NobodyThereIsSaidAtOnce) {
+    open({endpoint("a")});
+    EXPECT_EQ(call(), "unavailable");
+    FakeDaemon a(endpoint("a"));
+    ASSERT_TRUE(all_up());
+    a.mood = FakeDaemon::Mood::kSilent;
+    EXPECT_EQ(call(milliseconds(100)), "deadline_exceeded");
+    EXPECT_FALSE(DaemonPool::open({}));
+    EXPECT_FALSE(DaemonPool::open({"nonsense"}));
+    EXPECT_FALSE(DaemonPool::open(std::vector<std::string>(17, endpoint("a"))));
+}
+
+}  // namespace
+}  // namespace export_worker::client

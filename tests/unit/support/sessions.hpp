@@ -1,0 +1,65 @@
+// Session tokens for tests, and what verifies them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <nlohmann/json.hpp>
+
+#include "base/base64.hpp"
+#include "base/crypto/private_key.hpp"
+#include "daemon/auth/auth_database.hpp"
+#include "daemon/auth/authenticator.hpp"
+#include "tests/unit/support/test_keys.hpp"
+
+namespace export_worker::testing {
+
+// The public half of kRsaKey.
+inline constexpr const char* kRsaModulus =
+    "xnYDV3ok0cqjuE3s5In6nsqPlEDjUIDAgqoGVCHW9Dglu-JJjC6VfEauU2wgWA8ayqWCPLgDIaqs1xmu"
+    "qV0xUigvM4YJmtVunFk1lQlB3YOm-oADEFVEwt9TY8wizMdgSWbXsP7cmM0wyPBMg6hkpsT74k5jaNqO"
+    "6NafozENYW0vyNxjvvJjeFxvf-amByye2hI4dOoz3U0ISNarnmW82ngUOyWRpk97qltYCFy4u1tOGJye"
+    "5nrJ17Qoe-ChNbYK-lC52ipXg_N0OvJtLxweHvwbQAKkxfFMJcniLaNVpIi6hi3t6ufn_sobKNCAq84j"
+    "n9RO3rwsihUTbjJ8Ymx71w";
+
+inline std::string base64url(std::string_view bytes) {
+    std::string out;
+    append_base64url(out, bytes);
+    return out;
+}
+
+// A key set with kRsaKey under these names.
+inline std::string jwks_of(const std::vector<std::string>& kids) {
+    nlohmann::json keys = nlohmann::json::array();
+    for (const std::string& kid : kids)
+        keys.push_back({{"kty", "RSA"}, {"use", "sig"}, {"alg", "RS256"}, {"kid", kid},
+                        {"n", kRsaModulus}, {"e", "AQAB"}});
+    return nlohmann::json{{"keys", keys}}.dump();
+}
+
+// Signed by kRsaKey, whatever the header says.
+inline std::string make_jwt(const nlohmann::json& header, const nlohmann::json& claims) {
+    static const crypto::PrivateKey key = std::move(*crypto::PrivateKey::parse(kRsaKey));
+    const std::string text = base64url(header.dump()) + "." + base64url(claims.dump());
+    return text + "." + base64url(key.sign(crypto::SignatureDigest::kSha256, text));
+}
+
+// Everything that authenticates, over one auth.db.
+struct Identity {
+    Identity(const std::string& path, const Clock& clock, const model::AuthSettings& settings = {})
+        : database(std::move(*auth::open_auth_database(path))),
+          keys(std::move(*auth::KeyStore::open(*database, clock))),
+          members(std::move(*auth::MemberStore::open(*database, clock))),
+          sessions(std::move(*auth::SessionVerifier::open(settings, *members, clock))),
+          authenticator(*keys, *members, *sessions,
+                        settings.roles_file.empty()
+                            ? auth::RolePolicy()
+                            : std::move(*auth::RolePolicy::read(settings.roles_file))) {}
+
+    std::unique_ptr<sqlite::Database> database;
+    std::unique_ptr<auth::KeyStore> keys;
+    std::unique_ptr<auth::MemberStore> members;
+    std::unique_ptr<auth::SessionVerifier> sessions;
+    auth::Authenticator authenticator;
+};
+
+}  // namespace export_worker::testing
