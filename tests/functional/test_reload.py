@@ -127,7 +127,7 @@ class OperatorTest(ReloadTest):
         values = {}
         for line in text.splitlines():
             if line.startswith("#"):
-                self.assertRegex(line, r"^# (HELP|TYPE) export_worker_\w+ ")
+                self.assertRegex(line, r"^# (HELP|TYPE) (export_worker|process)_\w+ ")
                 continue
             match = re.fullmatch(r'(export_worker_\w+(?:\{[^}]*\})?) ([0-9.e+-]+)', line)
             self.assertIsNotNone(match, line)
