@@ -129,7 +129,7 @@ class OperatorTest(ReloadTest):
             if line.startswith("#"):
                 self.assertRegex(line, r"^# (HELP|TYPE) (export_worker|process)_\w+ ")
                 continue
-            match = re.fullmatch(r'(export_worker_\w+(?:\{[^}]*\})?) ([0-9.e+-]+)', line)
+            match = re.fullmatch(r'((?:export_worker|process)_\w+(?:\{[^}]*\})?) ([0-9.e+-]+)', line)
             self.assertIsNotNone(match, line)
             values[match.group(1)] = float(match.group(2))
         outcomes = sum(v for n, v in values.items() if n.startswith("export_worker_requests_total"))
