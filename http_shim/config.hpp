@@ -16,7 +16,7 @@ struct Config {
     // "ADDRESS:PORT", "unix:/path" and "systemd" (the sockets systemd has handed over).
     std::vector<std::string> listen{"127.0.0.1:8080"};
     unsigned socket_mode = 0660;     // Of Unix sockets.
-    std::vector<std::string> hosts;  // Host headers to accept; empty: any.
+    std::vector<std::string> hosts;  // Host headers to accept, each with any port or one; empty: any.
     std::uint32_t request_timeout_ms = 10'000;
     std::string log_level = "info";
     std::string log_format = "text";

@@ -105,8 +105,11 @@ tl::expected<void, HeadRefusal> check_length(std::string_view value, RequestHead
 bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts) {
     if (hosts.empty()) return true;
     const std::string given = lower(host);
-    return std::ranges::any_of(hosts,
-                               [&](const std::string& each) { return lower(each) == given; });
+    // An entry without a port stands for every port.
+    const std::string name = given.substr(0, given.find(':', given.rfind(']') + 1));
+    return std::ranges::any_of(hosts, [&](const std::string& each) {
+        return lower(each) == given || lower(each) == name;
+    });
 }
 
 tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
