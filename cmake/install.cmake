@@ -8,4 +8,4 @@ install(FILES protocol/plugin_abi/types.h protocol/plugin_abi/host.h protocol/pl
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/export-worker/protocol/plugin_abi)
 install(FILES protocol/plugin_abi/plugin.map DESTINATION lib/cmake/ExportWorkerPlugin)
 install(FILES cmake/ExportWorkerPlugin.cmake DESTINATION lib/cmake/ExportWorkerPlugin RENAME ExportWorkerPluginConfig.cmake)
-install(FILES etc/export-worker.ini etc/roles.ini DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker)
+install(FILES etc/export-worker.ini etc/roles.ini etc/grafana/export-worker.json DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker)
