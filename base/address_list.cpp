@@ -14,7 +14,8 @@ namespace {
 
 using Bytes = std::array<std::uint8_t, 16>;
 
-constexpr Bytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};  // RFC 4291, 2.5.5.2.
+constexpr Bytes kMapped{0, 0, 0,    0,    0, 0, 0, 0,
+                        0, 0, 0xff, 0xff, 0, 0, 0, 0};  // RFC 4291, 2.5.5.2.
 
 std::optional<Bytes> parse_address(std::string_view text) {
     char copy[INET6_ADDRSTRLEN] = {};

@@ -22,7 +22,8 @@ public:
     // nullopt: go ahead. Otherwise how long until the caller may; nothing was counted. `caller`: a
     // hash that callers cannot choose. At most kRateEntriesMax are remembered; then those who have
     // been quiet are forgotten, and, when nobody has, all of them.
-    [[nodiscard]] std::optional<std::chrono::nanoseconds> take(std::uint64_t caller, SteadyTime now);
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> take(std::uint64_t caller,
+                                                               SteadyTime now);
 
     [[nodiscard]] std::size_t size() const { return due_.size(); }
 

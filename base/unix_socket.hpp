@@ -10,8 +10,8 @@
 namespace export_worker {
 
 // Not blocking. The directory is created 0750 when missing. Errors: kFailedPrecondition when
-// somebody listens there or the path is no socket, kInvalidArgument for a path that is too long, and
-// those of the file system.
+// somebody listens there or the path is no socket, kInvalidArgument for a path that is too long,
+// and those of the file system.
 [[nodiscard]] Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode);
 
 }  // namespace export_worker

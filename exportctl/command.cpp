@@ -59,7 +59,7 @@ constexpr std::array<Flag, 46> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 41> kCommands{{
+constexpr std::array<Command, 42> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
@@ -106,6 +106,8 @@ constexpr std::array<Command, 41> kCommands{{
      run_organization_list},
     {"organization set", "ID", 1, 1, "running-max weight hold release",
      "how much of the workers an organization gets", run_organization_set},
+    {"curve", "FILE", 1, 1, "",
+     "make a CURVE key for TCP: the secret in FILE, the public one shown", run_curve},
     {"link", "JOB", 1, 1, "organization explain", "mint a download URL for a completed export",
      run_link},
     {"plugin list", "", 0, 0, "", "loaded plugins and what they answer", run_plugin_list},

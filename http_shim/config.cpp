@@ -42,6 +42,19 @@ bool is_listener(std::string_view text) {
     return port && *port <= 65535;
 }
 
+Result<void> read_curve(Section& section, Config& config) {
+    std::string key_file;
+    std::string server_file;
+    section.text("curve_key_file", key_file);
+    section.text("curve_server_key_file", server_file);
+    if (key_file.empty() && server_file.empty()) return {};
+    transport::CurveClient curve;
+    EW_TRY(curve.keys, transport::read_curve_keys(key_file));
+    EW_TRY(curve.server_key, transport::read_curve_public_key(server_file));
+    config.curve = std::move(curve);
+    return {};
+}
+
 Result<void> read_http(const ConfigFile& file, Config& config) {
     Section section = file.section("http");
     words(section, "listen", config.listen);
@@ -55,6 +68,7 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     section.octal_mode("socket_mode", config.socket_mode);
     words(section, "hosts", config.hosts);
     words(section, "daemons", config.data_endpoints);
+    EW_CHECK(read_curve(section, config));
     section.number("request_timeout_ms", config.request_timeout_ms, 100, limits::kDeadlineMaxMs);
     section.text("log_level", config.log_level);
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};

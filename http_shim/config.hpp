@@ -3,24 +3,28 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/address_list.hpp"
 #include "base/result.hpp"
 #include "downloads/download.hpp"
+#include "protocol/transport/curve.hpp"
 
 namespace export_worker::http_shim {
 
 struct Config {
     // "ADDRESS:PORT", "unix:/path" and "systemd" (the sockets systemd has handed over).
     std::vector<std::string> listen{"127.0.0.1:8080"};
-    unsigned socket_mode = 0660;     // Of Unix sockets.
-    std::vector<std::string> hosts;  // Host headers to accept, each with any port or one; empty: any.
+    unsigned socket_mode = 0660;  // Of Unix sockets.
+    std::vector<std::string>
+        hosts;  // Host headers to accept, each with any port or one; empty: any.
     std::uint32_t request_timeout_ms = 10'000;
     std::string log_level = "info";
     std::string log_format = "text";
     std::vector<std::string> data_endpoints;
+    std::optional<transport::CurveClient> curve;  // For those over TCP.
     std::vector<downloads::DownloadRoot> downloads;
     AddressList trusted_proxies;
     AddressList metrics_from;  // Whose /metrics is answered.

@@ -173,8 +173,9 @@ Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acce
 Result<void> run_http(const Config& config, const std::string& version) {
     ::signal(SIGPIPE, SIG_IGN);
     asio::io_context context(1);
-    EW_TRY(const std::unique_ptr<client::DaemonPool> daemons,
-           client::DaemonPool::open(config.data_endpoints));
+    EW_TRY(
+        const std::unique_ptr<client::DaemonPool> daemons,
+        client::DaemonPool::open(config.data_endpoints, config.curve ? &*config.curve : nullptr));
     SessionParts parts{config, *daemons, version};
     std::list<Acceptor> acceptors;
     for (const std::string& where : config.listen) {

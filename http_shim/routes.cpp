@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <set>
 
 #include "signing/percent_encoding.hpp"
 
@@ -32,11 +31,16 @@ constexpr std::array<Route, 18> kRoutes{{
     {Method::kGet, "/docs", RouteKind::kDocs, ""},
 }};
 
-std::optional<std::map<std::string, std::string>> match_pattern(std::string_view pattern,
-                                                                std::string_view path) {
-    std::map<std::string, std::string> parameters;
+// What a pattern's one "{name}" stands for in the path, as sent; both empty without one.
+struct Captured {
+    std::string_view name;
+    std::string_view value;
+};
+
+std::optional<Captured> match_pattern(std::string_view pattern, std::string_view path) {
+    Captured captured;
     while (!pattern.empty() && !path.empty()) {
-        if (pattern == "*") return parameters;
+        if (pattern == "*") return captured;
         if (pattern.front() != '{') {
             if (pattern.front() != path.front()) return std::nullopt;
             pattern.remove_prefix(1);
@@ -45,14 +49,13 @@ std::optional<std::map<std::string, std::string>> match_pattern(std::string_view
         }
         const std::size_t close = pattern.find('}');
         const std::size_t end = std::min(path.find('/'), path.size());
-        auto value = signing::percent_decode(path.substr(0, end));
-        if (end == 0 || !value) return std::nullopt;
-        parameters[std::string(pattern.substr(1, close - 1))] = std::move(*value);
+        if (end == 0) return std::nullopt;
+        captured = {pattern.substr(1, close - 1), path.substr(0, end)};
         pattern.remove_prefix(close + 1);
         path.remove_prefix(end);
     }
     if (!pattern.empty() || !path.empty()) return std::nullopt;
-    return parameters;
+    return captured;
 }
 
 }  // namespace
@@ -63,18 +66,22 @@ std::span<const Route> routes() {
 
 Match match_route(Method method, std::string_view path) {
     Match match;
-    std::set<std::string> allowed;
+    bool get = false;
+    bool post = false;
     for (const Route& route : kRoutes) {
-        auto parameters = match_pattern(route.pattern, path);
-        if (!parameters) continue;
-        allowed.insert(route.method == Method::kGet ? "GET, HEAD" : "POST");
+        const auto captured = match_pattern(route.pattern, path);
+        if (!captured) continue;
+        (route.method == Method::kGet ? get : post) = true;
         const Method wanted = method == Method::kHead ? Method::kGet : method;
         if (route.method != wanted || match.route != nullptr) continue;
         match.route = &route;
-        match.parameters = std::move(*parameters);
+        if (captured->name.empty()) continue;
+        auto value = signing::percent_decode(captured->value);
+        if (!value) return {};
+        match.parameters.emplace(captured->name, std::move(*value));
     }
-    for (const std::string& each : allowed) match.allow += (match.allow.empty() ? "" : ", ") + each;
-    if (!match.allow.empty()) match.allow += ", OPTIONS";
+    if (get) match.allow = post ? "GET, HEAD, POST, OPTIONS" : "GET, HEAD, OPTIONS";
+    if (post && !get) match.allow = "POST, OPTIONS";
     return match;
 }
 

@@ -79,7 +79,8 @@ public:
 private:
     // Absolute: the socket is closed when it passes, whatever trickles in meanwhile.
     void set_deadline(std::chrono::seconds time);
-    void clear_deadline() { timer_.cancel(); }
+    void clear_deadline() { deadline_ = Deadline::max(); }
+    void arm();
 
     awaitable<bool> read_head(std::string& head);
     awaitable<bool> read_body(const RequestHead& head, std::string& body);
@@ -105,22 +106,35 @@ private:
 
     Stream socket_;
     const std::string peer_;
+    using Deadline = std::chrono::steady_clock::time_point;
     asio::steady_timer timer_;
+    Deadline deadline_ = Deadline::max();
+    bool timer_runs_ = false;
     SessionParts& parts_;
     std::string buffer_;  // Read but not consumed.
     std::shared_ptr<Session*> self_ =
         std::make_shared<Session*>(this);  // Tells the timer that we still exist.
 };
 
+// Later deadlines do not touch the timer: it looks again when it fires. A request that is in time
+// costs no timer at all.
 void Session::set_deadline(std::chrono::seconds time) {
-    timer_.expires_after(time);
+    deadline_ = std::chrono::steady_clock::now() + time;
+    if (deadline_ < timer_.expiry() || !timer_runs_) arm();
+}
+
+void Session::arm() {
+    timer_runs_ = true;
+    timer_.expires_at(deadline_);
     timer_.async_wait([weak = std::weak_ptr<Session*>(self_)](const error_code& error) {
         const auto self = weak.lock();
-        // Can fire late: the session may be over, or a newer deadline may have been set in the
-        // meantime.
-        if (error || !self || (*self)->timer_.expiry() > std::chrono::steady_clock::now()) return;
+        if (error || !self) return;  // Armed anew, or the session is over.
+        Session& session = **self;
+        session.timer_runs_ = false;
+        if (session.deadline_ == Deadline::max()) return;
+        if (session.deadline_ > std::chrono::steady_clock::now()) return session.arm();
         error_code ignored;
-        (*self)->socket_.close(ignored);
+        session.socket_.close(ignored);
     });
 }
 
@@ -150,8 +164,11 @@ awaitable<bool> Session::read_head(std::string& head) {
         const std::size_t got = co_await socket_.async_read_some(
             asio::buffer(chunk), redirect_error(use_awaitable, error));
         if (error) co_return false;
-        if (buffer_.empty()) set_deadline(limits::kHttpHeaderTimeout);
+        const bool first = buffer_.empty();
         buffer_.append(chunk, got);
+        // From the first byte; most heads are whole with it.
+        if (first && buffer_.find("\r\n\r\n") == std::string::npos)
+            set_deadline(limits::kHttpHeaderTimeout);
         // An empty line before a request is tolerated (RFC 9112, 2.2), once.
         if (buffer_.starts_with("\r\n") && searched == 0) buffer_.erase(0, 2);
     }

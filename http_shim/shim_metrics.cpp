@@ -10,23 +10,22 @@ ShimMetrics::ShimMetrics(std::string version)
       daemon_seconds_(std::make_unique<metrics::Histogram>()) {}
 
 void ShimMetrics::count(const Route* route, int status, std::chrono::nanoseconds time) {
-    const std::size_t index = route == nullptr
-                                  ? routes().size()
-                                  : static_cast<std::size_t>(route - routes().data());
+    const std::size_t index =
+        route == nullptr ? routes().size() : static_cast<std::size_t>(route - routes().data());
     ++routes_[index].by_class.at(static_cast<std::size_t>(status / 100));
     routes_[index].seconds->observe(time);
 }
 
-metrics::Page ShimMetrics::page(
-    std::size_t connections, const std::vector<client::DaemonPool::DaemonState>& daemons) const {
+metrics::Page ShimMetrics::page(std::size_t connections,
+                                const std::vector<client::DaemonPool::DaemonState>& daemons) const {
     metrics::Page page;
     const auto name_of = [](std::size_t index) {
         return index < routes().size() ? std::string(routes()[index].pattern) : std::string("none");
     };
     const auto method_of = [](std::size_t index) {
-        return index >= routes().size()                    ? "any"
+        return index >= routes().size()                  ? "any"
                : routes()[index].method == Method::kPost ? "POST"
-                                                           : "GET";
+                                                         : "GET";
     };
     page.family("export_httpd_requests_total", "Requests by route and class of status",
                 Kind::kCounter);

@@ -39,8 +39,8 @@ private:
 // Answers GET /metrics on an address of its own.
 class MetricsServer {
 public:
-    // `page` is called for every scrape, on the server's threads. `listen`: ADDRESS:PORT, port 0: any
-    // free one. Errors: kFailedPrecondition when the address cannot be listened on.
+    // `page` is called for every scrape, on the server's threads. `listen`: ADDRESS:PORT, port 0:
+    // any free one. Errors: kFailedPrecondition when the address cannot be listened on.
     [[nodiscard]] static Result<std::unique_ptr<MetricsServer>> open(const std::string& listen,
                                                                      std::function<Page()> page);
     ~MetricsServer();

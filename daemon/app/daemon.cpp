@@ -159,6 +159,11 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
     // Both are bound before either serves: a start that fails has answered nobody.
     EW_TRY(transport::ServerSocket data,
            transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
+    if (!config.tcp_endpoint.empty()) {
+        EW_CHECK(data.listen_on_tcp({config.tcp_endpoint, config.curve_key_file,
+                                     config.curve_clients_file, config.tcp_connections_max}));
+        spdlog::info("data on {}", config.tcp_endpoint);
+    }
     EW_TRY(transport::ServerSocket control,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
     data_server = std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(),
@@ -248,7 +253,10 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
     };
     needs_restart(config.state_dir != now.state_dir, "[daemon] state_dir");
     needs_restart(config.data_endpoint != now.data_endpoint ||
-                      config.data_socket_mode != now.data_socket_mode,
+                      config.data_socket_mode != now.data_socket_mode ||
+                      config.tcp_endpoint != now.tcp_endpoint ||
+                      config.curve_key_file != now.curve_key_file ||
+                      config.tcp_connections_max != now.tcp_connections_max,
                   "the data socket");
     needs_restart(config.control_endpoint != now.control_endpoint ||
                       config.control_socket_mode != now.control_socket_mode,

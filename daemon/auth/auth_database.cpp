@@ -19,7 +19,7 @@ CREATE TABLE api_key (
     revoked_us      INTEGER
 ) STRICT;
 )sql",
-                                                            R"sql(
+                                                 R"sql(
 CREATE TABLE member (
     subject         TEXT NOT NULL,
     organization_id TEXT NOT NULL,

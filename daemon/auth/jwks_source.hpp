@@ -24,13 +24,14 @@ namespace export_worker::auth {
 
 class JwksSource {
 public:
-    // Reads the file. `changed` runs after every change of the keys, on the source's thread. Errors:
-    // those of the file, unless a URL may bring what it lacks.
+    // Reads the file. `changed` runs after every change of the keys, on the source's thread.
+    // Errors: those of the file, unless a URL may bring what it lacks.
     [[nodiscard]] static Result<std::unique_ptr<JwksSource>> open(
         const model::AuthSettings& settings, std::function<void()> changed);
     ~JwksSource();
 
-    // May have no keys yet. Shared with verifications that use it while it is replaced. [any-thread]
+    // May have no keys yet. Shared with verifications that use it while it is replaced.
+    // [any-thread]
     [[nodiscard]] std::shared_ptr<const Jwks> keys() const;
     // Fetches soon, unless that has just been done. [any-thread]
     void miss_key();

@@ -32,7 +32,8 @@ struct JwtRules {
 
 // The claims of a verified token: `sub`; "https://stytch.com/session" {"roles"} and
 // "https://stytch.com/organization" {"organization_id"}, the claims of a Stytch B2B session; or
-// "organizations": [{"organization_id", "roles"}] for a member of several. Errors: kUnauthenticated.
+// "organizations": [{"organization_id", "roles"}] for a member of several. Errors:
+// kUnauthenticated.
 [[nodiscard]] Result<Identity> identity_of(const nlohmann::json& claims);
 
 }  // namespace export_worker::auth

@@ -94,9 +94,10 @@ Result<void> MemberStore::put(const Member& member) {
     }
     EW_CHECK(database_.write([&](Connection& connection) {
         return connection
-            .statement("INSERT INTO member (subject, organization_id, roles, active, changed_us) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET roles = "
-                       "excluded.roles, active = excluded.active, changed_us = excluded.changed_us")
+            .statement(
+                "INSERT INTO member (subject, organization_id, roles, active, changed_us) "
+                "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET roles = "
+                "excluded.roles, active = excluded.active, changed_us = excluded.changed_us")
             .bind(member.subject, member.organization_id, join_words(member.roles),
                   member.active ? 1 : 0, clock_.unix_us())
             .run();
@@ -152,16 +153,18 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
             return fail(ErrorCode::kResourceExhausted, "sessions: the limit is reached");
     }
     EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(connection.statement("DELETE FROM session WHERE expires_us <= ?1").bind(now).run());
+        EW_CHECK(
+            connection.statement("DELETE FROM session WHERE expires_us <= ?1").bind(now).run());
         return connection
-            .statement("INSERT INTO session (sha256, id, subject, created_us, expires_us) VALUES "
-                       "(?1, ?2, ?3, ?4, ?5)")
+            .statement(
+                "INSERT INTO session (sha256, id, subject, created_us, expires_us) VALUES "
+                "(?1, ?2, ?3, ?4, ?5)")
             .bind(digest_hex, out.session.id, subject, now, out.session.expires_us)
             .run();
     }));
     const std::unique_lock lock(mutex_);
-    sessions_.emplace(crypto::as_bytes(digest), Session{std::string(subject),
-                                                        out.session.expires_us});
+    sessions_.emplace(crypto::as_bytes(digest),
+                      Session{std::string(subject), out.session.expires_us});
     return out;
 }
 
@@ -172,8 +175,7 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
             Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
             EW_TRY(const bool found, row.bind(id).step());
             if (!found)
-                return fail(ErrorCode::kNotFound,
-                            "No session has the id '" + printable(id) + "'");
+                return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
             digest_hex = row.string(0);
         }
         return connection

@@ -40,8 +40,8 @@ Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
         return fail(ErrorCode::kUnavailable, "session provider: not asked for a while");
     const auto answer = send(token);
     // What it says of a token is an answer; what it says of us, or cannot say, is none.
-    const bool nobodys = answer && (answer->status == 400 || answer->status == 401 ||
-                                    answer->status == 404);
+    const bool nobodys =
+        answer && (answer->status == 400 || answer->status == 401 || answer->status == 404);
     if (nobodys || (answer && answer->status == 200)) {
         count(true);
         return nobodys ? std::optional<Identity>() : parse_session_answer(answer->body);

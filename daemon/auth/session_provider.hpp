@@ -51,8 +51,8 @@ private:
     std::chrono::steady_clock::time_point paused_until_{};
 };
 
-// The identity in a 200 of the provider's. nullopt: a member who is not active. Errors: kUnavailable
-// for an answer that is none.
+// The identity in a 200 of the provider's. nullopt: a member who is not active. Errors:
+// kUnavailable for an answer that is none.
 [[nodiscard]] Result<std::optional<Identity>> parse_session_answer(std::string_view body);
 
 }  // namespace export_worker::auth

@@ -23,9 +23,8 @@ Result<std::unique_ptr<SessionVerifier>> SessionVerifier::open(const model::Auth
         EW_TRY(out->provider_, SessionProvider::open(settings));
     }
     if (settings.takes_jwt()) {
-        EW_TRY(out->keys_, JwksSource::open(settings, [verifier = out.get()] {
-                   verifier->cache_.clear();
-               }));
+        EW_TRY(out->keys_,
+               JwksSource::open(settings, [verifier = out.get()] { verifier->cache_.clear(); }));
     }
     return out;
 }

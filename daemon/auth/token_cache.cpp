@@ -28,8 +28,8 @@ void TokenCache::put(const crypto::Sha256Digest& token, Known known, std::int64_
                      std::uint64_t epoch) {
     const std::unique_lock lock(mutex_);
     if (epoch != epoch_) return;
-    const auto [entry, is_new] = entries_.insert_or_assign(token, Entry{std::move(known),
-                                                                        expires_unix_s});
+    const auto [entry, is_new] =
+        entries_.insert_or_assign(token, Entry{std::move(known), expires_unix_s});
     if (is_new) order_.push_back(token);
     if (entries_.size() <= entries_max_) return;
     entries_.erase(order_.front());

@@ -50,7 +50,7 @@ private:
     const std::size_t entries_max_;
     mutable std::shared_mutex mutex_;
     std::unordered_map<crypto::Sha256Digest, Entry, DigestHash> entries_;  // Guarded by mutex_.
-    std::uint64_t epoch_ = 0;                 // Guarded by mutex_.
+    std::uint64_t epoch_ = 0;                                              // Guarded by mutex_.
     std::deque<crypto::Sha256Digest> order_;  // Oldest first. Guarded by mutex_.
 };
 

@@ -21,6 +21,12 @@ void absolute_path(Section& section, std::string_view key, std::string& target) 
     }
 }
 
+void optional_absolute_path(Section& section, std::string_view key, std::string& target) {
+    section.text(key, target);
+    if (!target.empty() && !target.starts_with('/'))
+        section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
+}
+
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
     Section section = file.section("daemon");
     absolute_path(section, "state_dir", config.state_dir);
@@ -30,6 +36,16 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     section.text("control_endpoint", config.control_endpoint);
     section.octal_mode("data_socket_mode", config.data_socket_mode);
     section.octal_mode("control_socket_mode", config.control_socket_mode);
+    section.text("tcp_endpoint", config.tcp_endpoint);
+    optional_absolute_path(section, "curve_key_file", config.curve_key_file);
+    optional_absolute_path(section, "curve_clients_file", config.curve_clients_file);
+    section.number("tcp_connections", config.tcp_connections_max, 1, limits::kTcpConnectionsMax);
+    if (!config.tcp_endpoint.empty() &&
+        (config.curve_key_file.empty() || config.curve_clients_file.empty()))
+        section.refuse(
+            "tcp_endpoint",
+            "expected curve_key_file and curve_clients_file with it: over TCP only those "
+            "who hold a key may connect");
     section.text("notice_endpoint", config.notice_endpoint);
     section.octal_mode("notice_socket_mode", config.notice_socket_mode);
     section.text("log_level", config.log_level);
@@ -206,12 +222,6 @@ void duration(Section& section, const char* key, Duration& target, std::uint64_t
     auto number = static_cast<std::uint64_t>(target.count());
     section.number(key, number, min, max);
     target = Duration(number);
-}
-
-void optional_absolute_path(Section& section, std::string_view key, std::string& target) {
-    section.text(key, target);
-    if (!target.empty() && !target.starts_with('/'))
-        section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
 }
 
 // Who says whose a session is must be who it is: over TLS, or on this machine.

@@ -61,6 +61,10 @@ struct Config {
     std::string state_dir;  // Databases, staged plugins, the lock. Absolute.
     std::string data_endpoint;
     std::string control_endpoint;
+    std::string tcp_endpoint;  // Empty: no TCP. Otherwise the next two are there.
+    std::string curve_key_file;
+    std::string curve_clients_file;
+    std::size_t tcp_connections_max = limits::kTcpConnectionsDefault;
     std::string log_level = "info";
     std::string log_format = "text";
     std::string metrics_listen;  // ADDRESS:PORT; empty: only exportctl shows them.

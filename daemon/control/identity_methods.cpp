@@ -71,7 +71,8 @@ MethodResult key_revoke(const ControlParts& parts, const json& params) {
     return json{{"id", id}, {"revoked", true}};
 }
 
-// Absent roles stay as they are; a member who was deactivated stays so until "active" says otherwise.
+// Absent roles stay as they are; a member who was deactivated stays so until "active" says
+// otherwise.
 MethodResult member_set(const ControlParts& parts, const json& params) {
     const std::string subject = text_of(params, "subject");
     const std::string organization = text_of(params, "organization");

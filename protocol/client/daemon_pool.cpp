@@ -27,13 +27,14 @@ constexpr std::string_view kPingId = "pool.ping.";
 
 }  // namespace
 
-Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::string>& endpoints) {
+Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::string>& endpoints,
+                                                     const transport::CurveClient* curve) {
     if (endpoints.empty() || endpoints.size() > limits::kPoolDaemonsMax)
         return fail(ErrorCode::kInvalidArgument,
                     "data endpoints: expected 1 to " + std::to_string(limits::kPoolDaemonsMax));
     std::vector<Daemon> daemons;
     for (const std::string& endpoint : endpoints) {
-        EW_TRY(transport::Client client, transport::Client::open(endpoint));
+        EW_TRY(transport::Client client, transport::Client::open(endpoint, curve));
         DaemonState state;
         state.endpoint = endpoint;
         daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}});
@@ -185,10 +186,9 @@ bool DaemonPool::try_another(Call& call, const std::string& reply) {
     const message::WireCode code = decoded->error.code;
     if (code == message::WireCode::kDraining) daemons_[call.daemon].state.draining = true;
     // Only what another daemon may see differently.
-    const bool worth_it = code == message::WireCode::kDraining ||
-                          code == message::WireCode::kOverloaded ||
-                          code == message::WireCode::kPluginUnavailable ||
-                          code == message::WireCode::kUnknownMethod;
+    const bool worth_it =
+        code == message::WireCode::kDraining || code == message::WireCode::kOverloaded ||
+        code == message::WireCode::kPluginUnavailable || code == message::WireCode::kUnknownMethod;
     return worth_it && Clock::now() < call.deadline && send(call);
 }
 

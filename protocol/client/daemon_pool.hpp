@@ -1,9 +1,10 @@
 // Connections to the daemons: many requests in flight, each answered exactly once.
 //
-// A thread of its own owns the ZeroMQ sockets. A request goes to the daemon with the fewest in flight
-// among those that are connected, answer pings and do not drain. A second daemon is tried only when
-// the first has said that it ran nothing ("executed": "no"); when a daemon goes away, what it had in
-// flight fails, because it may have been carried out. Nothing waits for a daemon that is not there.
+// A thread of its own owns the ZeroMQ sockets. A request goes to the daemon with the fewest in
+// flight among those that are connected, answer pings and do not drain. A second daemon is tried
+// only when the first has said that it ran nothing ("executed": "no"); when a daemon goes away,
+// what it had in flight fails, because it may have been carried out. Nothing waits for a daemon
+// that is not there.
 #pragma once
 
 #include <atomic>
@@ -39,9 +40,10 @@ public:
         std::uint64_t losses = 0;
     };
 
-    // Errors: kInvalidArgument (endpoints). A daemon that is not there is no error.
+    // `curve`: for endpoints over TCP; may be null without any. Errors: kInvalidArgument
+    // (endpoints). A daemon that is not there is no error.
     [[nodiscard]] static Result<std::unique_ptr<DaemonPool>> open(
-        const std::vector<std::string>& endpoints);
+        const std::vector<std::string>& endpoints, const transport::CurveClient* curve = nullptr);
     ~DaemonPool();
     DaemonPool(const DaemonPool&) = delete;
     DaemonPool& operator=(const DaemonPool&) = delete;

@@ -12,6 +12,7 @@ namespace export_worker::transport {
 
 struct Client::State {
     std::string endpoint;
+    std::optional<CurveClient> curve;
     zmq::context_t context{1};
     std::unique_ptr<zmq::socket_t> socket;
     std::unique_ptr<zmq::socket_t> monitor;
@@ -39,6 +40,12 @@ void Client::State::start() {
     const int timeout = static_cast<int>(limits::kHeartbeatTimeout.count());
     socket->set(zmq::sockopt::heartbeat_ivl, interval);
     socket->set(zmq::sockopt::heartbeat_timeout, timeout);
+    if (curve) {
+        socket->set(zmq::sockopt::ipv6, endpoint.find('[') != std::string::npos);
+        socket->set(zmq::sockopt::curve_serverkey, curve->server_key);
+        socket->set(zmq::sockopt::curve_publickey, curve->keys.public_key);
+        socket->set(zmq::sockopt::curve_secretkey, curve->keys.secret_key);
+    }
     const std::string events = "inproc://events-" + std::to_string(++generation);
     const int watched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
     EW_ASSERT(::zmq_socket_monitor(socket->handle(), events.c_str(), watched) == 0);
@@ -80,14 +87,22 @@ Client::~Client() {
     if (state_) state_->stop();
 }
 
-Result<Client> Client::open(const std::string& endpoint) {
-    EW_TRY(const std::string path, ipc_path(endpoint));
+Result<Client> Client::open(const std::string& endpoint, const CurveClient* curve) {
     auto state = std::make_unique<State>();
+    if (is_tcp(endpoint)) {
+        EW_CHECK(tcp_port(endpoint));
+        if (curve == nullptr)
+            return fail(ErrorCode::kInvalidArgument,
+                        "endpoint: " + endpoint + " needs CURVE keys, and none are configured");
+        state->curve = *curve;
+    } else {
+        EW_CHECK(ipc_path(endpoint));
+    }
     state->endpoint = endpoint;
     try {
         state->start();
     } catch (const zmq::error_t& error) {
-        return fail(ErrorCode::kInternal, "connect to " + path + ": " + error.what());
+        return fail(ErrorCode::kInternal, "connect to " + endpoint + ": " + error.what());
     }
     return Client(std::move(state));
 }

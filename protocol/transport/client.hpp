@@ -13,14 +13,17 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "protocol/transport/curve.hpp"
 
 namespace export_worker::transport {
 
 // [one-owner]
 class Client {
 public:
-    // Starts connecting in the background. Errors: kInvalidArgument (endpoint).
-    [[nodiscard]] static Result<Client> open(const std::string& endpoint);
+    // Starts connecting in the background. `curve`: for tcp endpoints, which nobody is asked at
+    // without; null for ipc. Errors: kInvalidArgument (endpoint).
+    [[nodiscard]] static Result<Client> open(const std::string& endpoint,
+                                             const CurveClient* curve = nullptr);
     Client(Client&&) noexcept;
     Client& operator=(Client&&) noexcept;
     ~Client();  // Drops what is unsent.

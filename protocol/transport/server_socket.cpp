@@ -2,13 +2,20 @@
 
 #include <unistd.h>
 
+#include <cstring>
+#include <set>
 #include <zmq.hpp>
 
+#include "base/assert.hpp"
+#include "base/crypto/compare.hpp"
 #include "base/io.hpp"
 #include "base/unique_fd.hpp"
 #include "base/unix_socket.hpp"
+#include "protocol/transport/accept_guard.hpp"
+#include "protocol/transport/curve.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/unix_listener.hpp"
+#include "protocol/transport/zap_handler.hpp"
 
 namespace export_worker::transport {
 namespace {
@@ -17,63 +24,26 @@ int as_ms(std::chrono::milliseconds time) {
     return static_cast<int>(time.count());
 }
 
-}  // namespace
-
-struct ServerSocket::State {
-    std::string path;
-    zmq::context_t context{1};
-    zmq::socket_t socket{context, zmq::socket_type::router};
-    ~State() { ::unlink(path.c_str()); }
-};
-
-ServerSocket::ServerSocket(std::unique_ptr<State> state) : state_(std::move(state)) {}
-ServerSocket::ServerSocket(ServerSocket&&) noexcept = default;
-ServerSocket& ServerSocket::operator=(ServerSocket&&) noexcept = default;
-ServerSocket::~ServerSocket() = default;
-
-Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned socket_mode) {
-    EW_TRY(std::string path, ipc_path(endpoint));
-    const auto [major, minor, patch] = zmq::version();
-    if (major * 10000 + minor * 100 + patch < 40304) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) + "." +
-                        std::to_string(minor) + "." + std::to_string(patch));
-    }
-    EW_TRY(UniqueFd listener, listen_on_unix(path, socket_mode));
-    auto state = std::make_unique<State>();
-    state->path = path;
-    try {
-        zmq::socket_t& socket = state->socket;
-        socket.set(zmq::sockopt::router_mandatory, true);
-        socket.set(zmq::sockopt::router_handover, false);
-        socket.set(zmq::sockopt::maxmsgsize,
-                   static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
-        socket.set(zmq::sockopt::rcvhwm, limits::kSocketReceiveHighWater);
-        socket.set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater);
-        socket.set(zmq::sockopt::handshake_ivl, as_ms(limits::kHandshakeTimeout));
-        socket.set(zmq::sockopt::heartbeat_ivl, as_ms(limits::kHeartbeatInterval));
-        socket.set(zmq::sockopt::heartbeat_timeout, as_ms(limits::kHeartbeatTimeout));
-        socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
-        socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
-        serve(socket, endpoint, std::move(listener));
-    } catch (const zmq::error_t& error) {
-        return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
-    }
-    return ServerSocket(std::move(state));
+// What every peer gets, however it comes.
+void set_options(zmq::socket_t& socket) {
+    socket.set(zmq::sockopt::router_mandatory, true);
+    socket.set(zmq::sockopt::router_handover, false);
+    socket.set(zmq::sockopt::maxmsgsize,
+               static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
+    socket.set(zmq::sockopt::rcvhwm, limits::kSocketReceiveHighWater);
+    socket.set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater);
+    socket.set(zmq::sockopt::handshake_ivl, as_ms(limits::kHandshakeTimeout));
+    socket.set(zmq::sockopt::heartbeat_ivl, as_ms(limits::kHeartbeatInterval));
+    socket.set(zmq::sockopt::heartbeat_timeout, as_ms(limits::kHeartbeatTimeout));
+    socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
+    socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
 }
 
-void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
-    std::array<zmq::pollitem_t, 2> items{
-        {{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
-    // A signal ends the sleep early, like a message would.
-    (void)::zmq_poll(items.data(), static_cast<int>(items.size()), static_cast<long>(time.count()));
-}
-
-ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
+ReceiveOutcome receive_from(zmq::socket_t& socket, Envelope& envelope, std::string& body) {
     envelope.bytes.clear();
     envelope.frames = 0;
     zmq::message_t frame;
-    if (!state_->socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
+    if (!socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
     bool answerable = true;
     bool extra_frames = false;
     while (frame.more()) {
@@ -91,7 +61,7 @@ ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
         } else {
             answerable = false;
         }
-        if (!state_->socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kDropped;
+        if (!socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kDropped;
     }
     if (!answerable || envelope.frames == 0) return ReceiveOutcome::kDropped;
     if (extra_frames) return ReceiveOutcome::kMalformed;
@@ -99,19 +69,150 @@ ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
     return ReceiveOutcome::kMessage;
 }
 
+constexpr const char* kTcpEvents = "inproc://tcp-events";
+
+}  // namespace
+
+// A context of its own: its ZAP handler is asked about nobody else.
+struct TcpState {
+    zmq::context_t context{1};
+    std::unique_ptr<ZapHandler> zap;
+    zmq::socket_t socket{context, zmq::socket_type::router};
+    zmq::socket_t monitor{context, zmq::socket_type::pair};
+    std::set<int> connections;  // Descriptors, from the monitor's events.
+
+    ~TcpState() {
+        limit_tcp(0, 0);
+        ::zmq_socket_monitor(socket.handle(), nullptr, 0);
+    }
+    void read_events();
+};
+
+void TcpState::read_events() {
+    zmq::message_t frame;
+    while (monitor.recv(frame, zmq::recv_flags::dontwait)) {
+        std::uint16_t event = 0;
+        std::int32_t value = 0;
+        if (frame.size() >= sizeof event + sizeof value) {
+            std::memcpy(&event, frame.data(), sizeof event);
+            std::memcpy(&value, frame.data<char>() + sizeof event, sizeof value);
+        }
+        while (frame.more() && monitor.recv(frame, zmq::recv_flags::none)) {
+        }
+        if (event == ZMQ_EVENT_ACCEPTED) connections.insert(value);
+        if (event == ZMQ_EVENT_DISCONNECTED || event == ZMQ_EVENT_CLOSED) connections.erase(value);
+    }
+    set_tcp_count(connections.size());
+}
+
+struct ServerSocket::State {
+    std::string path;
+    zmq::context_t context{1};
+    zmq::socket_t socket{context, zmq::socket_type::router};
+    std::unique_ptr<TcpState> tcp;
+    bool tcp_first = false;  // Whose turn it is to be looked at first.
+    ~State() { ::unlink(path.c_str()); }
+};
+
+ServerSocket::ServerSocket(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ServerSocket::ServerSocket(ServerSocket&&) noexcept = default;
+ServerSocket& ServerSocket::operator=(ServerSocket&&) noexcept = default;
+ServerSocket::~ServerSocket() = default;
+
+Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned socket_mode) {
+    EW_TRY(std::string path, ipc_path(endpoint));
+    const auto [major, minor, patch] = zmq::version();
+    if (major * 10000 + minor * 100 + patch < 40304) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "libzmq: expected 4.3.4 or newer, found " + std::to_string(major) + "." +
+                        std::to_string(minor) + "." + std::to_string(patch));
+    }
+    guard_accept();
+    EW_TRY(UniqueFd listener, listen_on_unix(path, socket_mode));
+    auto state = std::make_unique<State>();
+    state->path = path;
+    try {
+        zmq::socket_t& socket = state->socket;
+        set_options(socket);
+        serve(socket, endpoint, std::move(listener));
+    } catch (const zmq::error_t& error) {
+        return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
+    }
+    return ServerSocket(std::move(state));
+}
+
+Result<void> ServerSocket::listen_on_tcp(const TcpListener& tcp) {
+    EW_TRY(const std::uint16_t port, tcp_port(tcp.endpoint));
+    EW_TRY(CurveKeys keys, read_curve_keys(tcp.key_file));
+    auto state = std::make_unique<TcpState>();
+    // Before the socket is bound: without a handler libzmq lets every key in.
+    EW_TRY(state->zap, ZapHandler::open(state->context, tcp.clients_file));
+    try {
+        zmq::socket_t& socket = state->socket;
+        set_options(socket);
+        socket.set(zmq::sockopt::ipv6, tcp.endpoint.find('[') != std::string::npos);
+        socket.set(zmq::sockopt::curve_server, true);
+        socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
+        socket.set(zmq::sockopt::zap_domain, "data");
+        socket.set(zmq::sockopt::backlog, limits::kSocketBacklog);
+        constexpr int kWatched = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
+        EW_ASSERT(::zmq_socket_monitor(socket.handle(), kTcpEvents, kWatched) == 0);
+        state->monitor.set(zmq::sockopt::linger, 0);
+        state->monitor.connect(kTcpEvents);
+        limit_tcp(port, tcp.connections_max);
+        socket.bind(tcp.endpoint);
+    } catch (const zmq::error_t& error) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "listen on " + tcp.endpoint + ": " + error.what());
+    }
+    crypto::wipe(keys.secret_key);
+    state_->tcp = std::move(state);
+    return {};
+}
+
+void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
+    std::array<zmq::pollitem_t, 4> items{
+        {{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
+    int count = 2;
+    if (state_->tcp) {
+        items[2] = {state_->tcp->socket.handle(), 0, ZMQ_POLLIN, 0};
+        items[3] = {state_->tcp->monitor.handle(), 0, ZMQ_POLLIN, 0};
+        count = 4;
+    }
+    // A signal ends the sleep early, like a message would.
+    (void)::zmq_poll(items.data(), count, static_cast<long>(time.count()));
+    if (state_->tcp) state_->tcp->read_events();
+}
+
+ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
+    if (!state_->tcp) {
+        envelope.over_tcp = false;
+        return receive_from(state_->socket, envelope, body);
+    }
+    // In turns, so that neither kind of peer waits for the other one's flood.
+    state_->tcp_first = !state_->tcp_first;
+    for (const bool tcp : {state_->tcp_first, !state_->tcp_first}) {
+        envelope.over_tcp = tcp;
+        const ReceiveOutcome outcome =
+            receive_from(tcp ? state_->tcp->socket : state_->socket, envelope, body);
+        if (outcome != ReceiveOutcome::kNothing) return outcome;
+    }
+    return ReceiveOutcome::kNothing;
+}
+
 SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view body) {
+    zmq::socket_t& socket = envelope.over_tcp ? state_->tcp->socket : state_->socket;
     constexpr auto kMore = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
     try {
         std::size_t begin = 0;
         for (std::size_t index = 0; index < envelope.frames; ++index) {
             const zmq::const_buffer frame(envelope.bytes.data() + begin,
                                           envelope.frame_bytes[index]);
-            if (!state_->socket.send(frame, kMore)) return SendOutcome::kBusy;
+            if (!socket.send(frame, kMore)) return SendOutcome::kBusy;
             begin += envelope.frame_bytes[index];
         }
-        return state_->socket.send(zmq::buffer(body), zmq::send_flags::dontwait)
-                   ? SendOutcome::kSent
-                   : SendOutcome::kBusy;
+        return socket.send(zmq::buffer(body), zmq::send_flags::dontwait) ? SendOutcome::kSent
+                                                                         : SendOutcome::kBusy;
     } catch (const zmq::error_t&) {
         return SendOutcome::kPeerGone;  // EHOSTUNREACH: only the first frame can fail this way.
     }

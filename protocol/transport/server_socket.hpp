@@ -1,5 +1,5 @@
-// The server's end: one ROUTER socket on a Unix path, so that a plain REQ socket in any language
-// works.
+// The server's end: a ROUTER socket on a Unix path, so that a plain REQ socket in any language
+// works; and, when asked for, one on TCP, for those who hold a key (CURVE).
 //
 // The listening socket is made here, not by libzmq: libzmq would take over a path another process
 // is listening on, and would leave the file's mode to the umask. A crash leaves the socket file;
@@ -24,6 +24,15 @@ struct Envelope {
     std::string bytes;
     std::array<std::uint16_t, limits::kEnvelopeFramesMax> frame_bytes{};
     std::uint8_t frames = 0;
+    bool over_tcp = false;  // Which of the two sockets the peer is at.
+};
+
+// Listening on TCP. Fails closed: without its keys or its list of clients nothing listens.
+struct TcpListener {
+    std::string endpoint;      // "tcp://10.0.0.5:7411"
+    std::string key_file;      // The server's secret key: see read_curve_keys().
+    std::string clients_file;  // Who may connect: see read_curve_clients(). Read again on change.
+    std::size_t connections_max = limits::kTcpConnectionsDefault;  // More are closed at once.
 };
 
 enum class ReceiveOutcome {
@@ -47,6 +56,9 @@ public:
     // old).
     [[nodiscard]] static Result<ServerSocket> open(const std::string& endpoint,
                                                    unsigned socket_mode);
+    // Errors: kInvalidArgument (endpoint, key), those of the two files, kFailedPrecondition when
+    // the address cannot be listened on. Once, before the first use.
+    [[nodiscard]] Result<void> listen_on_tcp(const TcpListener& tcp);
     ServerSocket(ServerSocket&&) noexcept;
     ServerSocket& operator=(ServerSocket&&) noexcept;
     ~ServerSocket();  // Unlinks the socket file; waits at most kSocketLinger for unsent replies.

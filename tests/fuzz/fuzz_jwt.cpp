@@ -13,8 +13,7 @@
 using namespace export_worker::auth;
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-    static const Jwks keys =
-        std::move(*Jwks::parse(export_worker::testing::jwks_of({"one"})));
+    static const Jwks keys = std::move(*Jwks::parse(export_worker::testing::jwks_of({"one"})));
     const std::string_view bytes(reinterpret_cast<const char*>(data), size);
     // Nobody who fuzzes has the key.
     if (verify_jwt(bytes, keys, {"issuer", "audience", std::chrono::seconds(5)}, 1'700'000'000))

@@ -42,7 +42,8 @@ TEST(RateLimiter, RemembersABoundedNumberOfCallers) {
     EXPECT_FALSE(limiter.take(limits::kRateEntriesMax, kStart + seconds(2)));
     EXPECT_EQ(limiter.size(), 1U) << "who has been quiet is forgotten";
     for (std::uint64_t caller = 0; caller <= limits::kRateEntriesMax; ++caller)
-        ASSERT_LE(limiter.size(), limits::kRateEntriesMax) << (void(limiter.take(caller, kStart)), 0);
+        ASSERT_LE(limiter.size(), limits::kRateEntriesMax)
+            << (void(limiter.take(caller, kStart)), 0);
 }
 
 }  // namespace

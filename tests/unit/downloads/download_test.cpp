@@ -68,8 +68,7 @@ TEST_F(DownloadTest, RangesFollowRfc9110) {
             EXPECT_EQ(download.bytes, each.bytes) << each.range;
         }
     }
-    EXPECT_EQ(header(open("acme/a.csv", {.range = "bytes=2-4"}), "Content-Range"),
-              "bytes 2-4/10");
+    EXPECT_EQ(header(open("acme/a.csv", {.range = "bytes=2-4"}), "Content-Range"), "bytes 2-4/10");
     EXPECT_EQ(header(open("acme/a.csv", {.range = "bytes=10-"}), "Content-Range"), "bytes */10");
 }
 

@@ -31,8 +31,12 @@ inline std::string base64url(std::string_view bytes) {
 inline std::string jwks_of(const std::vector<std::string>& kids) {
     nlohmann::json keys = nlohmann::json::array();
     for (const std::string& kid : kids)
-        keys.push_back({{"kty", "RSA"}, {"use", "sig"}, {"alg", "RS256"}, {"kid", kid},
-                        {"n", kRsaModulus}, {"e", "AQAB"}});
+        keys.push_back({{"kty", "RSA"},
+                        {"use", "sig"},
+                        {"alg", "RS256"},
+                        {"kid", kid},
+                        {"n", kRsaModulus},
+                        {"e", "AQAB"}});
     return nlohmann::json{{"keys", keys}}.dump();
 }
 

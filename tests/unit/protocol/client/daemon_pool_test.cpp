@@ -78,9 +78,7 @@ protected:
         pool_ = std::move(*DaemonPool::open(endpoints));
     }
     // "ok", the code of an error reply, or the words of a failure.
-    std::string call(milliseconds timeout = milliseconds(2000)) {
-        return begin(timeout).get();
-    }
+    std::string call(milliseconds timeout = milliseconds(2000)) { return begin(timeout).get(); }
     std::future<std::string> begin(milliseconds timeout = milliseconds(2000)) {
         const auto promise = std::make_shared<std::promise<std::string>>();
         message::Request request;
@@ -90,9 +88,11 @@ protected:
         request.deadline_ms = 1000;
         pool_->call(id, message::encode_request(request), timeout,
                     [promise](const Result<std::string>& reply) {
-                        if (!reply) return promise->set_value(std::string(to_string(reply.error().code)));
+                        if (!reply)
+                            return promise->set_value(std::string(to_string(reply.error().code)));
                         const auto decoded = message::decode_reply(*reply);
-                        promise->set_value(decoded->ok ? "ok" : std::string(to_string(decoded->error.code)));
+                        promise->set_value(
+                            decoded->ok ? "ok" : std::string(to_string(decoded->error.code)));
                     });
         return promise->get_future();
     }
@@ -105,7 +105,8 @@ protected:
     }
     bool all_up() {
         return eventually([](const auto& states) {
-            return std::ranges::all_of(states, [](const auto& of) { return of.connected && of.answers; });
+            return std::ranges::all_of(states,
+                                       [](const auto& of) { return of.connected && of.answers; });
         });
     }
     const testing::TempDir dir_;
