@@ -48,8 +48,7 @@ void set_tcp_count(std::size_t count) {
 extern "C" __attribute__((visibility("default"))) int accept4(int listener, sockaddr* address,
                                                               socklen_t* length, int flags) {
     using namespace export_worker::transport;
-    const auto fd =
-        static_cast<int>(::syscall(SYS_accept4, listener, address, length, flags));
+    const auto fd = static_cast<int>(::syscall(SYS_accept4, listener, address, length, flags));
     if (fd < 0 && (errno == EMFILE || errno == ENOBUFS || errno == ENOMEM)) {
         // The connection stays in the backlog, and the listener would be asked again at once.
         const timespec pause{0, 20'000'000};

@@ -2,8 +2,8 @@
 //
 // Its ipc listener aborts the process when there is no descriptor left for a connection (EMFILE is
 // not among the errors it tolerates, zeromq/libzmq#1306), and none of its listeners has a limit. So
-// accept4() is ours: without a descriptor it waits a moment and says ENFILE, which is tolerated; over
-// the limit of TCP connections it closes the new one.
+// accept4() is ours: without a descriptor it waits a moment and says ENFILE, which is tolerated;
+// over the limit of TCP connections it closes the new one.
 #pragma once
 
 #include <cstddef>

@@ -37,8 +37,9 @@ Result<CurveKeys> read_curve_keys(const std::string& path) {
     KeyText public_key{};
     if (!is_curve_key(out.secret_key) ||
         ::zmq_curve_public(public_key.data(), out.secret_key.c_str()) != 0)
-        return fail(ErrorCode::kInvalidArgument,
-                    path + ": expected a secret key of 40 characters; make one with exportctl curve");
+        return fail(
+            ErrorCode::kInvalidArgument,
+            path + ": expected a secret key of 40 characters; make one with exportctl curve");
     out.public_key = public_key.data();
     return out;
 }
@@ -47,8 +48,9 @@ Result<std::string> read_curve_public_key(const std::string& path) {
     EW_TRY(std::string text, read_file(path, limits::kSecretFileBytesMax));
     text.resize(std::min(text.find('\n'), text.size()));
     if (!is_curve_key(text))
-        return fail(ErrorCode::kInvalidArgument,
-                    path + ": expected a public key of 40 characters, as exportctl curve prints it");
+        return fail(
+            ErrorCode::kInvalidArgument,
+            path + ": expected a public key of 40 characters, as exportctl curve prints it");
     return text;
 }
 
@@ -72,9 +74,9 @@ Result<std::set<std::string>> read_curve_clients(const std::string& path) {
                             ": expected NAME KEY, with a public key of 40 characters");
         out.emplace(key);
         if (out.size() > limits::kCurveClientsMax)
-            return fail(ErrorCode::kResourceExhausted,
-                        path + ": expected at most " + std::to_string(limits::kCurveClientsMax) +
-                            " keys");
+            return fail(
+                ErrorCode::kResourceExhausted,
+                path + ": expected at most " + std::to_string(limits::kCurveClientsMax) + " keys");
     }
     return out;
 }

@@ -72,8 +72,8 @@ void ZapHandler::answer_one() {
         EW_ASSERT(socket_.recv(next).has_value());
         frames.push_back(std::move(next));
     }
-    const bool curve = frames.size() == kFrames && frames[5].to_string_view() == "CURVE" &&
-                       frames[6].size() == 32;
+    const bool curve =
+        frames.size() == kFrames && frames[5].to_string_view() == "CURVE" && frames[6].size() == 32;
     std::array<char, 41> key{};
     if (curve) ::zmq_z85_encode(key.data(), frames[6].data<std::uint8_t>(), 32);
     const bool known = curve && clients_.contains(key.data());
@@ -81,11 +81,11 @@ void ZapHandler::answer_one() {
         log_event(LogLevel::kWarn, "refused a connection over TCP",
                   {{"client", frames[3].to_string_view()}, {"key", key.data()}});
     const std::string id = frames.size() > 1 ? frames[1].to_string() : "";
-    const std::array<std::string, 6> reply{"1.0", id, known ? "200" : "400",
-                                           known ? "" : "No access", known ? key.data() : "", ""};
+    const std::array<std::string, 6> reply{
+        "1.0", id, known ? "200" : "400", known ? "" : "No access", known ? key.data() : "", ""};
     for (std::size_t index = 0; index < reply.size(); ++index) {
-        const auto flags = index + 1 < reply.size() ? zmq::send_flags::sndmore
-                                                    : zmq::send_flags::none;
+        const auto flags =
+            index + 1 < reply.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
         EW_ASSERT(socket_.send(zmq::buffer(reply[index]), flags).has_value());
     }
 }

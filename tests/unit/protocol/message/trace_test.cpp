@@ -22,7 +22,7 @@ TEST(Trace, ABadOneIsReplaced) {
          {std::string(), std::string("x"), "ff" + kGood.substr(2), kGood + "-x",
           "00-" + std::string(32, '0') + "-00f067aa0ba902b7-01",
           "00-" + kTrace + "-" + std::string(16, '0') + "-01",
-          "00-4BF92F3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}) {
+          std::string("00-4BF92F3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")}) {
         EXPECT_FALSE(is_traceparent(bad)) << bad;
         EXPECT_EQ(trace_id_of(bad), "");
         const std::string made = make_traceparent(bad);

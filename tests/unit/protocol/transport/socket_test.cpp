@@ -54,9 +54,8 @@ TEST(Endpoint, TakesAbsoluteIpcPathsOnly) {
 TEST(Endpoint, TcpIsAnAddressAndAPort) {
     EXPECT_EQ(*tcp_port("tcp://10.0.0.5:7411"), 7411);
     EXPECT_EQ(*tcp_port("tcp://[::1]:1"), 1);
-    for (const char* bad :
-         {"tcp://*:7411", "tcp://host:7411", "tcp://10.0.0.5", "tcp://10.0.0.5:0",
-          "tcp://10.0.0.5:65536", "tcp://eth0:7411", "ipc:///x", "tcp://:1", ""})
+    for (const char* bad : {"tcp://*:7411", "tcp://host:7411", "tcp://10.0.0.5", "tcp://10.0.0.5:0",
+                            "tcp://10.0.0.5:65536", "tcp://eth0:7411", "ipc:///x", "tcp://:1", ""})
         EXPECT_EQ(tcp_port(bad).error().code, ErrorCode::kInvalidArgument) << bad;
     EXPECT_EQ(Client::open("tcp://127.0.0.1:7411").error().code, ErrorCode::kInvalidArgument)
         << "never without keys";
