@@ -2,6 +2,7 @@
 
 #include <sys/sendfile.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -53,6 +54,19 @@ const char* method_name(Method method) {
         case Method::kOptions: return "OPTIONS";
     }
     return "?";
+}
+
+// For people and probes; names no endpoint.
+std::string why_not_ready(const std::vector<client::DaemonPool::DaemonState>& daemons) {
+    const auto count = [&](auto is) {
+        return std::to_string(std::ranges::count_if(daemons, is)) + " ";
+    };
+    using State = client::DaemonPool::DaemonState;
+    return "No daemon is ready: of " + std::to_string(daemons.size()) + ", " +
+           count([](const State& of) { return !of.connected; }) + "not connected, " +
+           count([](const State& of) { return of.connected && of.draining; }) + "draining, " +
+           count([](const State& of) { return of.connected && !of.answers && !of.draining; }) +
+           "silent";
 }
 
 // One request, as the log and the response's headers speak of it.
@@ -351,7 +365,11 @@ awaitable<Response> Session::ready(const Exchange& exchange) {
     const RequestHead head;
     const std::string body;
     Response response = co_await call_daemon(match, head, body, exchange, 1000);
-    if (response.status == 200) response.body = R"({"status":"ready"})";
+    if (response.status == 200) {
+        response.body = R"({"status":"ready"})";
+    } else if (response.status == 503) {
+        response = make_error_response(503, why_not_ready(parts_.daemons.states()));
+    }
     co_return response;
 }
 

@@ -253,7 +253,9 @@ class DaemonAwayTest(SystemTest):
             away = self.system.mint(self.job, self.key)
             self.assertEqual((away.status, away.json["detail"]), (503, "Service temporarily unavailable"))
             self.assertGreaterEqual(int(away.headers["Retry-After"]), 1)
-            self.assertEqual(self.system.http("GET", "/readyz").status, 503)
+            ready = self.system.http("GET", "/readyz")
+            self.assertEqual(ready.status, 503)
+            self.assertRegex(json.loads(ready.body)["detail"], r"^No daemon is ready: of 1, \d not connected, \d draining, \d silent$")
             self.assertEqual(self.system.http("GET", "/livez").status, 200)
             # Local files need no daemon.
             self.system.start_daemon()
