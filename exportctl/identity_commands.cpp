@@ -48,13 +48,11 @@ void show_sessions(const json& answer) {
 }
 
 int set_active(const Context& context, const Arguments& arguments, bool active) {
-    const json params = {{"subject", arguments.words[0]},
-                         {"organization", arguments.get("organization")},
-                         {"roles", split_commas(arguments.get("role"))},
-                         {"active", active}};
-    json sent = params;
-    if (!arguments.has("role")) sent.erase("roles");
-    return call_and_show(context, "control.member_set", sent, [](const json& member) {
+    json params = {{"subject", arguments.words[0]},
+                   {"organization", arguments.get("organization")},
+                   {"active", active}};
+    if (arguments.has("role")) params["roles"] = split_commas(arguments.get("role"));
+    return call_and_show(context, "control.member_set", params, [](const json& member) {
         if (member["active"] == true) {
             std::printf("%s in %s: %s\n", cell(member["subject"]).c_str(),
                         cell(member["organization"]).c_str(), words(member["roles"]).c_str());

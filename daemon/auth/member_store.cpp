@@ -145,7 +145,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     const std::string digest_hex = to_hex(digest);
     const std::int64_t now = clock_.unix_us();
     out.session = {digest_hex.substr(0, kSessionIdDigits), std::string(subject), now,
-                   now + std::chrono::microseconds(length).count(), std::nullopt};
+                   now + std::chrono::microseconds(length).count()};
     {
         const std::unique_lock lock(mutex_);
         std::erase_if(sessions_, [&](const auto& each) { return each.second.expires_us <= now; });
@@ -192,14 +192,13 @@ Result<std::vector<OpaqueSession>> MemberStore::list_sessions() {
     return database_.read([&](Connection& connection) -> Result<std::vector<OpaqueSession>> {
         std::vector<OpaqueSession> out;
         Statement rows = connection.statement(
-            "SELECT id, subject, created_us, expires_us, revoked_us FROM session WHERE revoked_us "
+            "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
             "IS NULL AND expires_us > ?1 ORDER BY created_us, id");
         rows.bind(clock_.unix_us());
         for (;;) {
             EW_TRY(const bool more, rows.step());
             if (!more) return out;
-            out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3),
-                           rows.optional_integer(4)});
+            out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3)});
         }
     });
 }

@@ -32,7 +32,6 @@ struct OpaqueSession {
     std::string subject;
     std::int64_t created_us = 0;
     std::int64_t expires_us = 0;
-    std::optional<std::int64_t> revoked_us;
 };
 
 // [any-thread]

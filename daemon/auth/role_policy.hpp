@@ -33,7 +33,6 @@ public:
 
     // Each once, sorted.
     [[nodiscard]] std::vector<std::string> permissions_of(std::span<const std::string> roles) const;
-    [[nodiscard]] bool knows(const std::string& role) const { return roles_.contains(role); }
 
 private:
     std::map<std::string, std::vector<std::string>> roles_;
