@@ -9,15 +9,13 @@
 #include <climits>
 
 #include "base/assert.hpp"
+#include "base/crypto/evp.hpp"
 
 namespace export_worker::crypto {
 namespace {
 
 struct FreeBio {
     void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-};
-struct FreeContext {
-    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
 };
 
 // Nobody is there to ask for a pass phrase.
@@ -27,10 +25,6 @@ int no_pass_phrase(char*, int, int, void*) {
 
 const EVP_MD* algorithm_of(SignatureDigest digest) {
     return digest == SignatureDigest::kSha1 ? EVP_sha1() : EVP_sha256();
-}
-
-const unsigned char* bytes_of(std::string_view text) {
-    return reinterpret_cast<const unsigned char*>(text.data());
 }
 
 bool is_p256(const EVP_PKEY* key) {
@@ -75,7 +69,7 @@ PrivateKey::Kind PrivateKey::kind() const {
 }
 
 std::string PrivateKey::sign(SignatureDigest digest, std::string_view bytes) const {
-    const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
+    const DigestContext context(EVP_MD_CTX_new());
     EW_ASSERT(context != nullptr);
     EW_ASSERT(
         EVP_DigestSignInit(context.get(), nullptr, algorithm_of(digest), nullptr, key_.get()) == 1);
@@ -89,14 +83,7 @@ std::string PrivateKey::sign(SignatureDigest digest, std::string_view bytes) con
 
 bool PrivateKey::verify(SignatureDigest digest, std::string_view bytes,
                         std::string_view signature) const {
-    const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-    EW_ASSERT(context != nullptr);
-    EW_ASSERT(EVP_DigestVerifyInit(context.get(), nullptr, algorithm_of(digest), nullptr,
-                                   key_.get()) == 1);
-    const bool good = EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(),
-                                       bytes_of(bytes), bytes.size()) == 1;
-    ERR_clear_error();
-    return good;
+    return verify_signature(key_.get(), algorithm_of(digest), bytes, signature);
 }
 
 }  // namespace export_worker::crypto

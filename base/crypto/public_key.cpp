@@ -7,6 +7,7 @@
 #include <openssl/param_build.h>
 
 #include "base/assert.hpp"
+#include "base/crypto/evp.hpp"
 
 namespace export_worker::crypto {
 namespace {
@@ -27,14 +28,7 @@ struct FreeParams {
 struct FreeKeyContext {
     void operator()(EVP_PKEY_CTX* context) const noexcept { EVP_PKEY_CTX_free(context); }
 };
-struct FreeDigestContext {
-    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
 using Number = std::unique_ptr<BIGNUM, FreeNumber>;
-
-const unsigned char* bytes_of(std::string_view text) {
-    return reinterpret_cast<const unsigned char*>(text.data());
-}
 
 Number number_of(std::string_view bytes) {
     return Number(BN_bin2bn(bytes_of(bytes), static_cast<int>(bytes.size()), nullptr));
@@ -80,13 +74,7 @@ Result<PublicKey> PublicKey::rsa(std::string_view modulus, std::string_view expo
 }
 
 bool PublicKey::verify(std::string_view bytes, std::string_view signature) const {
-    const std::unique_ptr<EVP_MD_CTX, FreeDigestContext> context(EVP_MD_CTX_new());
-    EW_ASSERT(context != nullptr);
-    EW_ASSERT(EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1);
-    const bool good = EVP_DigestVerify(context.get(), bytes_of(signature), signature.size(),
-                                       bytes_of(bytes), bytes.size()) == 1;
-    ERR_clear_error();
-    return good;
+    return verify_signature(key_.get(), EVP_sha256(), bytes, signature);
 }
 
 }  // namespace export_worker::crypto

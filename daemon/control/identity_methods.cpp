@@ -35,6 +35,14 @@ json session_json(const auth::OpaqueSession& session) {
             {"expires_at", to_iso8601(session.expires_us)}};
 }
 
+template <typename Row>
+MethodResult listed(const Result<std::vector<Row>>& rows, json (*to_json)(const Row&)) {
+    if (!rows) return refuse(rows.error());
+    json items = json::array();
+    for (const Row& row : *rows) items.push_back(to_json(row));
+    return json{{"items", std::move(items)}};
+}
+
 Result<std::vector<std::string>> texts_of(const json& params, const char* name) {
     std::vector<std::string> out;
     const json none = json::array();
@@ -58,11 +66,7 @@ MethodResult key_create(const ControlParts& parts, const json& params) {
 }
 
 MethodResult key_list(const ControlParts& parts, const json& params) {
-    const auto keys = parts.keys.list(text_of(params, "organization"));
-    if (!keys) return refuse(keys.error());
-    json items = json::array();
-    for (const auth::ApiKey& key : *keys) items.push_back(key_json(key));
-    return json{{"items", std::move(items)}};
+    return listed(parts.keys.list(text_of(params, "organization")), key_json);
 }
 
 MethodResult key_revoke(const ControlParts& parts, const json& params) {
@@ -95,11 +99,7 @@ MethodResult member_set(const ControlParts& parts, const json& params) {
 }
 
 MethodResult member_list(const ControlParts& parts, const json& params) {
-    const auto members = parts.members.list(text_of(params, "organization"));
-    if (!members) return refuse(members.error());
-    json items = json::array();
-    for (const auth::Member& member : *members) items.push_back(member_json(member));
-    return json{{"items", std::move(items)}};
+    return listed(parts.members.list(text_of(params, "organization")), member_json);
 }
 
 MethodResult session_create(const ControlParts& parts, const json& params) {
@@ -115,11 +115,7 @@ MethodResult session_create(const ControlParts& parts, const json& params) {
 }
 
 MethodResult session_list(const ControlParts& parts, const json&) {
-    const auto sessions = parts.members.list_sessions();
-    if (!sessions) return refuse(sessions.error());
-    json items = json::array();
-    for (const auth::OpaqueSession& session : *sessions) items.push_back(session_json(session));
-    return json{{"items", std::move(items)}};
+    return listed(parts.members.list_sessions(), session_json);
 }
 
 MethodResult session_revoke(const ControlParts& parts, const json& params) {
