@@ -45,9 +45,10 @@ inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 inline constexpr unsigned kServerWorkersMax = 64;
-// Threads for the methods that wait until something is durable. Those that wait together share one
-// sync, so there are as many as that can serve.
-inline constexpr unsigned kServerWriters = 128;
+// Threads for the methods that wait until something is durable, and how many each of them has under
+// way: those that wait together share one sync.
+inline constexpr unsigned kServerWriters = 8;
+inline constexpr std::size_t kWritesPerWriter = 32;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
@@ -242,7 +243,7 @@ inline constexpr std::size_t kIdentifyingMax = 64;  // Requests waiting for them
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
 inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
 inline constexpr int kDatabaseCheckpointPages = 2'000;
-inline constexpr std::size_t kDatabaseGroupCommitMax = 128;  // Writes that share one commit.
+inline constexpr std::size_t kDatabaseGroupCommitMax = 256;  // Writes that share one commit.
 // At once, of one database; a reader more waits. Above what exports hold, so that requests never
 // wait for one of those.
 inline constexpr std::size_t kDatabaseReadersMax = 32;
@@ -284,7 +285,8 @@ static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");
-static_assert(kServerWriters <= kDatabaseGroupCommitMax, "more would wait for the next commit");
+static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
+              "more would wait for the next commit");
 static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);
 static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);

@@ -176,7 +176,8 @@ Result<void> run_http(const Config& config, const std::string& version) {
     EW_TRY(
         const std::unique_ptr<client::DaemonPool> daemons,
         client::DaemonPool::open(config.data_endpoints, config.curve ? &*config.curve : nullptr));
-    SessionParts parts{config, *daemons, version};
+    DaemonLink link(context, *daemons);
+    SessionParts parts{config, link, version};
     std::list<Acceptor> acceptors;
     for (const std::string& where : config.listen) {
         constexpr std::string_view kUnix = "unix:";

@@ -107,8 +107,6 @@ private:
     awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
                                     const std::string& body, const Exchange& exchange,
                                     std::uint32_t deadline_ms);
-    awaitable<Result<std::string>> wait_for_reply(const std::string& id,
-                                                  const std::string& message);
     awaitable<Response> ready(const Exchange& exchange);
     awaitable<bool> write_response(const Response& response, bool is_head, Exchange& exchange);
     awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
@@ -353,7 +351,9 @@ awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& 
     const auto message = make_message(match, head, body, {id, exchange.traceparent, deadline_ms});
     if (!message) co_return message.error();
     const auto sent = std::chrono::steady_clock::now();
-    const Result<std::string> reply = co_await wait_for_reply(id, *message);
+    // The daemon's own deadline answer should win against ours.
+    const std::chrono::milliseconds timeout(parts_.config.request_timeout_ms + 250);
+    const Result<std::string> reply = co_await parts_.daemons.ask(id, *message, timeout);
     parts_.metrics.count_daemon_call(std::chrono::steady_clock::now() - sent);
     co_return make_response(match, reply);
 }
@@ -371,34 +371,6 @@ awaitable<Response> Session::ready(const Exchange& exchange) {
         response = make_error_response(503, why_not_ready(parts_.daemons.states()));
     }
     co_return response;
-}
-
-// The pool answers on its own thread; its answer is posted here and wakes the timer this coroutine
-// sleeps on.
-awaitable<Result<std::string>> Session::wait_for_reply(const std::string& id,
-                                                       const std::string& message) {
-    struct Waiter {
-        explicit Waiter(const asio::any_io_executor& executor)
-            : wake(executor, asio::steady_timer::time_point::max()) {}
-        asio::steady_timer wake;
-        std::optional<Result<std::string>> reply;
-    };
-    const auto waiter = std::make_shared<Waiter>(socket_.get_executor());
-    const asio::any_io_executor executor = socket_.get_executor();
-    parts_.daemons.call(id, message,
-                        // The daemon's own deadline answer should win against ours.
-                        std::chrono::milliseconds(parts_.config.request_timeout_ms + 250),
-                        [waiter, executor](Result<std::string> reply) {
-                            asio::post(executor, [waiter, reply = std::move(reply)]() mutable {
-                                waiter->reply = std::move(reply);
-                                waiter->wake.cancel();
-                            });
-                        });
-    while (!waiter->reply) {
-        error_code ignored;
-        co_await waiter->wake.async_wait(redirect_error(use_awaitable, ignored));
-    }
-    co_return std::move(*waiter->reply);
 }
 
 awaitable<bool> Session::write_response(const Response& response, bool is_head,
@@ -461,9 +433,8 @@ void Session::report_download(const RequestHead& head) {
     request.method = "downloads.report";
     request.deadline_ms = parts_.config.request_timeout_ms;
     request.params = params;
-    parts_.daemons.call(id, message::encode_request(request),
-                        std::chrono::milliseconds(parts_.config.request_timeout_ms),
-                        [](const Result<std::string>&) {});
+    parts_.daemons.tell(id, message::encode_request(request),
+                        std::chrono::milliseconds(parts_.config.request_timeout_ms));
 }
 
 // The kernel copies from file to socket. A file that turns out shorter than it was ends the

@@ -11,22 +11,22 @@
 
 #include "base/rate_limiter.hpp"
 #include "http_shim/config.hpp"
+#include "http_shim/daemon_link.hpp"
 #include "http_shim/shim_metrics.hpp"
-#include "protocol/client/daemon_pool.hpp"
 
 namespace export_worker::http_shim {
 
 // What all connections share. Outlives them. [the io thread]
 struct SessionParts {
-    SessionParts(const Config& with, client::DaemonPool& pool, const std::string& version)
+    SessionParts(const Config& with, DaemonLink& link, const std::string& version)
         : config(with),
-          daemons(pool),
+          daemons(link),
           metrics(version),
           by_address(with.address_rate, with.address_burst),
           by_credential(with.credential_rate, with.credential_burst) {}
 
     const Config& config;
-    client::DaemonPool& daemons;
+    DaemonLink& daemons;
     ShimMetrics metrics;
     RateLimiter by_address;
     RateLimiter by_credential;

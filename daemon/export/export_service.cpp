@@ -64,7 +64,7 @@ Result<bool> read_job_field(const std::string& name, const json& value, jobs::Ne
 // Takes the fields about the job out of `request`.
 Result<void> take_job_fields(json& request, jobs::NewJob& job) {
     if (!request.is_object()) return {};
-    job.request_sha256 = jobs::hash_of_request(request);
+    if (request.contains("idempotency_key")) job.request_sha256 = jobs::hash_of_request(request);
     for (auto field = request.begin(); field != request.end();) {
         EW_TRY(const bool taken, read_job_field(field.key(), field.value(), job));
         field = taken ? request.erase(field) : std::next(field);
@@ -106,9 +106,8 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
     return catalog_.put_template(organization_id, {std::string(name), text, 0});
 }
 
-Result<ExportService::Accepted> ExportService::submit(std::string_view organization_id,
-                                                      const json& request,
-                                                      std::string_view triggered_by) {
+Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
+    std::string_view organization_id, const json& request, std::string_view triggered_by) {
     jobs::NewJob job;
     if (deadline_.count() > 0) job.deadline = deadline_;
     json asked = request;
@@ -127,11 +126,14 @@ Result<ExportService::Accepted> ExportService::submit(std::string_view organizat
     job.job_type = model::kExportJobType;
     job.spec_json = model::to_json(spec).dump();
     job.triggered_by = triggered_by;
-    EW_TRY(jobs::CreatedJob created, jobs_.create(job));
-    fault_point("submit.created");
-    wake_workers_();
-    const std::int64_t total = created.job.total_items;
-    return Accepted{std::move(created.job), total, created.existed};
+    EW_TRY(auto created, jobs_.begin_create(std::move(job)));
+    return [this, wait = std::move(created)]() -> Result<Accepted> {
+        EW_TRY(jobs::CreatedJob done, wait());
+        fault_point("submit.created");
+        wake_workers_();
+        const std::int64_t total = done.job.total_items;
+        return Accepted{std::move(done.job), total, done.existed};
+    };
 }
 
 }  // namespace export_worker::exports

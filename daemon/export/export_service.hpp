@@ -36,9 +36,15 @@ public:
     // max_attempts, idempotency_key. The job keeps what came of it; a template changed later
     // changes no job. Errors: kInvalidArgument, naming the field or the unknown columns; kConflict:
     // the idempotency key belongs to another request.
+    [[nodiscard]] Result<jobs::Pending<Accepted>> begin_submit(std::string_view organization_id,
+                                                               const nlohmann::json& request,
+                                                               std::string_view triggered_by);
     [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
                                           const nlohmann::json& request,
-                                          std::string_view triggered_by);
+                                          std::string_view triggered_by) {
+        EW_TRY(const auto accepted, begin_submit(organization_id, request, triggered_by));
+        return accepted();
+    }
     // Adds or replaces. Errors: kInvalidArgument, naming the field; kConflict: too many.
     [[nodiscard]] Result<void> put_template(std::string_view organization_id, std::string_view name,
                                             const nlohmann::json& body);

@@ -30,6 +30,7 @@ void ExportWorkers::stop() {
         stopping_.store(true);
     }
     changed_.notify_all();
+    ending_.notify_all();
     fault_point("workers.stopping");
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
@@ -141,8 +142,8 @@ void ExportWorkers::run_upkeep() {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            if (changed_.wait_for(lock, limits::kUpkeepInterval,
-                                  [this] { return stopping_.load(); }))
+            if (ending_.wait_for(lock, limits::kUpkeepInterval,
+                                 [this] { return stopping_.load(); }))
                 return;
         }
         for (Slot& slot : slots_) fence_stalled(slot);

@@ -60,7 +60,8 @@ private:
     const UpkeepPolicy upkeep_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;
-    std::condition_variable changed_;
+    std::condition_variable changed_;  // A wake, or the end.
+    std::condition_variable ending_;
     std::uint64_t wakes_ = 0;  // Guarded by mutex_.
     std::deque<Slot> slots_;   // One a worker; fixed once started.
     std::vector<std::thread> threads_;

@@ -67,6 +67,11 @@ struct NewJob {
 // For NewJob::request_sha256: what a request asks for, whatever key it carries.
 [[nodiscard]] std::string hash_of_request(nlohmann::json request);
 
+// A write under way: waits until it is durable. To be called once; what was begun happens even when
+// it is not.
+template <typename T>
+using Pending = std::function<Result<T>()>;
+
 struct CreatedJob {
     model::Job job;
     bool existed = false;  // The idempotency key found it.
@@ -179,7 +184,11 @@ public:
 
     // --- callers ---
     // kConflict: the idempotency key belongs to another request.
-    [[nodiscard]] virtual Result<CreatedJob> create(const NewJob& job) = 0;
+    [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
+    [[nodiscard]] Result<CreatedJob> create(NewJob job) {
+        EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));
+        return created();
+    }
     // kNotFound for unknown jobs and for those outside the scope alike.
     [[nodiscard]] virtual Result<model::Job> find(const model::OrganizationScope& scope,
                                                   std::string_view job_id) = 0;
@@ -208,10 +217,16 @@ public:
                                                           std::string_view actor) = 0;
     // For jobs with JobRunner::kExternal. kConflict: the job is finished or belongs to the daemon;
     // kInvalidArgument: more than one transition, or metadata over its limit.
-    [[nodiscard]] virtual Result<model::Job> report(const model::OrganizationScope& scope,
-                                                    std::string_view job_id,
-                                                    const ProgressReport& report,
-                                                    std::string_view actor) = 0;
+    [[nodiscard]] virtual Result<Pending<model::Job>> begin_report(
+        const model::OrganizationScope& scope, std::string job_id, ProgressReport report,
+        std::string actor) = 0;
+    [[nodiscard]] Result<model::Job> report(const model::OrganizationScope& scope,
+                                            std::string job_id, ProgressReport report,
+                                            std::string actor) {
+        EW_TRY(const Pending<model::Job> reported,
+               begin_report(scope, std::move(job_id), std::move(report), std::move(actor)));
+        return reported();
+    }
     // The job's events after number `after`, oldest first, at most kJobEventsPage.
     [[nodiscard]] virtual Result<std::vector<model::JobEvent>> events(
         const model::OrganizationScope& scope, std::string_view job_id, std::int64_t after) = 0;

@@ -71,14 +71,16 @@ public:
         });
     }
 
-    Result<CreatedJob> create(const NewJob& job) override {
+    Result<Pending<CreatedJob>> begin_create(NewJob job) override {
         const Now at = now();
         const std::string job_id = crypto::make_uuid7(at.wall_us);
         // All that needs no database happens before: the writer is one thread for everybody.
         EW_TRY(JobDraft draft, draft_job(job, job_id, policy_, at));
-        return database_->write([&](Connection& connection) {
-            return insert_job(connection, job, std::move(draft), at);
-        });
+        return database_->begin_write(
+            [job = std::move(job), draft = std::move(draft), at](Connection& connection) mutable {
+                return insert_job(connection, job, std::move(draft), at);
+            },
+            sqlite::Database::Failure::kBeforeChanges);
     }
 
     Result<Job> find(const OrganizationScope& scope, std::string_view job_id) override {
@@ -197,14 +199,15 @@ public:
         return set_held(scope, job_id, actor, false);
     }
 
-    Result<Job> report(const OrganizationScope& scope, std::string_view job_id,
-                       const ProgressReport& report, std::string_view actor) override {
+    Result<Pending<Job>> begin_report(const OrganizationScope& scope, std::string job_id,
+                                      ProgressReport report, std::string actor) override {
         if (report.mark_completed && report.mark_failed) {
             return fail(ErrorCode::kInvalidArgument,
                         "mark_completed and mark_failed: expected at most one of them");
         }
-        const Now at = now();
-        return database_->write([&](Connection& connection) -> Result<Job> {
+        return database_->begin_write([scope, job_id = std::move(job_id),
+                                       report = std::move(report), actor = std::move(actor),
+                                       at = now()](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load(connection, scope, job_id));
             if (job.runner != JobRunner::kExternal) {
                 return fail(ErrorCode::kConflict, "The job is run by the daemon itself");

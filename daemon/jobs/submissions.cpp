@@ -85,6 +85,14 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                   job.attempts_max, job.deadline_us, silence_us, key, submitted.request_sha256,
                   job.total_is_estimate ? 1 : 0)
             .run());
+    if (job.runner == model::JobRunner::kDaemon) {
+        EW_CHECK(
+            connection
+                .statement("INSERT INTO organization (organization_id, pending) VALUES (?1, 1) "
+                           "ON CONFLICT DO UPDATE SET pending = pending + 1")
+                .bind(job.organization_id)
+                .run());
+    }
     EW_CHECK(
         append_first_event(connection, {job.job_id, "submitted", job.triggered_by, "", 1}, now));
     return CreatedJob{std::move(draft.job), false};

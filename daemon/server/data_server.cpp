@@ -247,6 +247,14 @@ DataServer::Call* DataServer::next_of(CallQueue& queue) {
     return call;
 }
 
+DataServer::Call* DataServer::take_of(CallQueue& queue) {
+    const std::lock_guard lock(queue.mutex);
+    if (queue.calls.empty()) return nullptr;
+    Call* call = queue.calls.front();
+    queue.calls.pop_front();
+    return call;
+}
+
 bool DataServer::begin(Call& call) {
     CallState expected = CallState::kQueued;
     const SteadyTime now = clock_.steady();
@@ -255,15 +263,17 @@ bool DataServer::begin(Call& call) {
     return call.state.compare_exchange_strong(expected, CallState::kRunning);
 }
 
-void DataServer::finish(Call& call) {
-    if (call.state.load() == CallState::kRunning)
-        ledger_.hops.handled.observe(clock_.steady().time_since_epoch() -
-                                     std::chrono::nanoseconds(call.started_ns.load()));
+void DataServer::finish(std::span<Call* const> calls) {
+    const auto now = clock_.steady().time_since_epoch();
+    for (const Call* call : calls) {
+        if (call->state.load() == CallState::kRunning)
+            ledger_.hops.handled.observe(now - std::chrono::nanoseconds(call->started_ns.load()));
+    }
     bool first = false;
     {
         const std::lock_guard lock(finished_mutex_);
         first = finished_.empty();
-        finished_.push_back(&call);
+        finished_.insert(finished_.end(), calls.begin(), calls.end());
     }
     if (first) wake_loop();  // Otherwise a wake-up is on its way already.
 }
@@ -280,7 +290,7 @@ void DataServer::run_worker(unsigned number) {
                 call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
                                                              nullptr, scratch, call->reply);
             }
-            finish(*call);
+            finish({&call, 1});
         } while (!is_surplus());
     }
     const std::lock_guard lock(ended_mutex_);
@@ -291,10 +301,21 @@ void DataServer::run_worker(unsigned number) {
 void DataServer::run_writer() {
     name_this_thread("writer");
     set_thread_role(ThreadRole::kWorker);
+    std::vector<Dispatcher::Finish> begun;
+    std::vector<Call*> calls;
     while (Call* call = next_of(writing_)) {
-        if (begin(*call))
-            call->reply_is_result = dispatcher_.dispatch_own(call->request, nullptr, call->reply);
-        finish(*call);
+        // Those that are there share one sync: all are begun before the first is waited for.
+        for (; call != nullptr;
+             call = calls.size() < limits::kWritesPerWriter ? take_of(writing_) : nullptr) {
+            calls.push_back(call);
+            begun.push_back(begin(*call) ? dispatcher_.begin_own(call->request, nullptr) : nullptr);
+        }
+        for (std::size_t index = 0; index < calls.size(); ++index) {
+            if (begun[index]) calls[index]->reply_is_result = begun[index](calls[index]->reply);
+        }
+        finish(calls);  // One wake-up of the loop for all.
+        begun.clear();
+        calls.clear();
     }
 }
 

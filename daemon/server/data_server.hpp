@@ -15,6 +15,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -85,9 +86,11 @@ private:
     void run_identifier();
     // The next call of `queue`; null once the server stops.
     [[nodiscard]] Call* next_of(CallQueue& queue);
+    // The same without waiting for one.
+    [[nodiscard]] static Call* take_of(CallQueue& queue);
     // False: the loop has answered it, because its deadline has passed.
     [[nodiscard]] bool begin(Call& call);
-    void finish(Call& call);
+    void finish(std::span<Call* const> calls);
     [[nodiscard]] bool is_surplus();
     void start_worker();
     void replace_stalled();

@@ -22,39 +22,8 @@ tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
     return tl::unexpected(message::make_error(code, std::move(message)));
 }
 
-}  // namespace
-
-bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
-                          const model::Principal* operator_principal, WorkerScratch& scratch,
-                          std::string& reply) const {
-    {
-        const plugin_host::Pin pin =
-            parts_.plugins.routing().pin(request.method, request.id, scratch.slot);
-        if (pin.route().generation != nullptr) {
-            return run_plugin(pin.route(), request, deadline_steady_ns, operator_principal, scratch,
-                              reply);
-        }
-    }
-    return dispatch_own(request, operator_principal, reply);
-}
-
-bool Dispatcher::writes(std::string_view method) const {
-    return std::ranges::any_of(
-        job_methods(), [&](const JobMethod& own) { return own.writes && own.name == method; });
-}
-
-bool Dispatcher::must_identify(const message::Request& request) const {
-    return parts_.authenticator.must_ask(presented_by(request));
-}
-
-void Dispatcher::identify(const message::Request& request) const {
-    parts_.authenticator.ask(presented_by(request));
-}
-
-bool Dispatcher::dispatch_own(const message::Request& request,
-                              const model::Principal* operator_principal,
-                              std::string& reply) const {
-    const MethodResult result = run_own(request, operator_principal);
+// True: a result.
+bool encode(const message::Request& request, const MethodResult& result, std::string& reply) {
     if (!result) {
         message::encode_error(reply, request.id, result.error(), nullptr);
         return false;
@@ -70,6 +39,42 @@ bool Dispatcher::dispatch_own(const message::Request& request,
     }
     message::encode_result(reply, request.id, bytes, nullptr);
     return true;
+}
+
+}  // namespace
+
+bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
+                          const model::Principal* operator_principal, WorkerScratch& scratch,
+                          std::string& reply) const {
+    {
+        const plugin_host::Pin pin =
+            parts_.plugins.routing().pin(request.method, request.id, scratch.slot);
+        if (pin.route().generation != nullptr) {
+            return run_plugin(pin.route(), request, deadline_steady_ns, operator_principal, scratch,
+                              reply);
+        }
+    }
+    return begin_own(request, operator_principal)(reply);
+}
+
+bool Dispatcher::writes(std::string_view method) const {
+    return std::ranges::any_of(
+        job_methods(), [&](const JobMethod& own) { return own.writes && own.name == method; });
+}
+
+bool Dispatcher::must_identify(const message::Request& request) const {
+    return parts_.authenticator.must_ask(presented_by(request));
+}
+
+void Dispatcher::identify(const message::Request& request) const {
+    parts_.authenticator.ask(presented_by(request));
+}
+
+Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
+                                         const model::Principal* operator_principal) const {
+    return [&request, wait = begin_method(request, operator_principal)](std::string& reply) {
+        return encode(request, wait(), reply);
+    };
 }
 
 bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Request& request,
@@ -102,34 +107,34 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
     return true;
 }
 
-MethodResult Dispatcher::run_own(const message::Request& request,
-                                 const model::Principal* operator_principal) const {
-    if (request.method == "sys.ping") return json{{"pong", true}};
-    if (request.method == "sys.methods") return list_methods();
-    if (request.method == "downloads.report") return report_download(request);
+Unfinished Dispatcher::begin_method(const message::Request& request,
+                                    const model::Principal* operator_principal) const {
+    if (request.method == "sys.ping") return ended(json{{"pong", true}});
+    if (request.method == "sys.methods") return ended(list_methods());
+    if (request.method == "downloads.report") return ended(report_download(request));
     const auto methods = job_methods();
     const auto method = std::ranges::find(methods, request.method, &JobMethod::name);
     if (method == methods.end()) {
-        return refuse(WireCode::kUnknownMethod, "method: nobody answers '" +
-                                                    printable(request.method) +
-                                                    "'; sys.methods lists what there is");
+        return ended(refuse(WireCode::kUnknownMethod, "method: nobody answers '" +
+                                                          printable(request.method) +
+                                                          "'; sys.methods lists what there is"));
     }
     model::Principal principal;
     if (operator_principal != nullptr) {
         principal = *operator_principal;
     } else if (auto known = parts_.authenticator.authenticate(presented_by(request), principal);
                !known) {
-        return tl::unexpected(message::from_error(known.error()));
+        return ended(tl::unexpected(message::from_error(known.error())));
     }
     if (!principal.may(method->permission)) {
-        return refuse(WireCode::kPermissionDenied,
-                      "Missing required permission: " + std::string(method->permission));
+        return ended(refuse(WireCode::kPermissionDenied,
+                            "Missing required permission: " + std::string(method->permission)));
     }
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
     const json params =
         json::from_msgpack(request.params.begin(), request.params.end(), true, false);
-    if (!params.is_object()) return refuse(WireCode::kBadRequest, "params: expected a map");
-    return method->run(parts_.jobs, principal, params);
+    if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
+    return method->begin(parts_.jobs, principal, params);
 }
 
 // From whoever serves local files. Needs no credentials of its own: what it reports is a link that

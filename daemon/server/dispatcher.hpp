@@ -49,7 +49,7 @@ public:
         return WorkerScratch(parts_.plugins, holder);
     }
 
-    // Does the method return only once something is durable? dispatch_own() answers it.
+    // Does the method return only once something is durable? begin_own() begins it.
     [[nodiscard]] bool writes(std::string_view method) const;
 
     // Can only the identity provider say who this is? Then identify() is to be called before the
@@ -64,18 +64,20 @@ public:
                                 const model::Principal* operator_principal, WorkerScratch& scratch,
                                 std::string& reply) const;
 
-    // The same for a method of the daemon's own: no plugin is asked.
-    [[nodiscard]] bool dispatch_own(const message::Request& request,
-                                    const model::Principal* operator_principal,
-                                    std::string& reply) const;
+    // The same for a method of the daemon's own, in two halves, so that one thread can have many
+    // under way: what comes back waits until the method's write is durable, then does the rest. To
+    // be called once, while `request` is there.
+    using Finish = std::function<bool(std::string& reply)>;
+    [[nodiscard]] Finish begin_own(const message::Request& request,
+                                   const model::Principal* operator_principal) const;
 
 private:
     [[nodiscard]] bool run_plugin(const plugin_host::Route& route, const message::Request& request,
                                   std::int64_t deadline_steady_ns,
                                   const model::Principal* operator_principal,
                                   WorkerScratch& scratch, std::string& reply) const;
-    [[nodiscard]] MethodResult run_own(const message::Request& request,
-                                       const model::Principal* operator_principal) const;
+    [[nodiscard]] Unfinished begin_method(const message::Request& request,
+                                          const model::Principal* operator_principal) const;
     [[nodiscard]] MethodResult report_download(const message::Request& request) const;
     [[nodiscard]] MethodResult list_methods() const;
 

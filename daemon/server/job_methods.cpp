@@ -55,44 +55,71 @@ Result<std::string> organization_of(const Principal& principal) {
     return principal.organization_id;
 }
 
-MethodResult submit_export(const JobMethodParts& parts, const Principal& principal,
-                           const json& params) {
-    const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
-    const auto accepted = parts.exports.submit(*organization, params, principal.subject);
-    if (!accepted) return refuse(accepted.error());
-    const std::string message =
-        accepted->existed ? "This request was accepted before"
-                          : "Export queued for " +
-                                std::string(accepted->job.total_is_estimate ? "at most " : "") +
-                                std::to_string(accepted->total) + " products";
-    return json{{"job_id", accepted->job.job_id}, {"message", message}, {"total", accepted->total}};
+using Method = MethodResult(const JobMethodParts& parts, const Principal& principal,
+                            const json& params);
+// A method that has ended when it returns.
+template <Method* Run>
+Unfinished at_once(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    return ended(Run(parts, principal, params));
 }
 
-MethodResult create_job(const JobMethodParts& parts, const Principal& principal,
-                        const json& params) {
+MethodResult show_accepted(const exports::ExportService::Accepted& accepted) {
+    const std::string message =
+        accepted.existed
+            ? "This request was accepted before"
+            : "Export queued for " + std::string(accepted.job.total_is_estimate ? "at most " : "") +
+                  std::to_string(accepted.total) + " products";
+    return json{{"job_id", accepted.job.job_id}, {"message", message}, {"total", accepted.total}};
+}
+
+MethodResult show_created(const jobs::CreatedJob& created) {
+    return to_json(created.job);
+}
+
+MethodResult show_job(const Job& job) {
+    return to_json(job);
+}
+
+// Waits for `begun`, then shows what came of it.
+template <typename T>
+Unfinished then(Result<jobs::Pending<T>> begun, MethodResult (*show)(const T&)) {
+    if (!begun) return ended(refuse(begun.error()));
+    return [wait = std::move(*begun), show]() -> MethodResult {
+        const Result<T> done = wait();
+        if (!done) return refuse(done.error());
+        return show(*done);
+    };
+}
+
+Unfinished submit_export(const JobMethodParts& parts, const Principal& principal,
+                         const json& params) {
     const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
+    if (!organization) return ended(refuse(organization.error()));
+    return then(parts.exports.begin_submit(*organization, params, principal.subject),
+                show_accepted);
+}
+
+Unfinished create_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+    const auto organization = organization_of(principal);
+    if (!organization) return ended(refuse(organization.error()));
     auto job = parse_new_job(params);
-    if (!job) return refuse(job.error());
+    if (!job) return ended(refuse(job.error()));
     job->organization_id = *organization;
     if (job->triggered_by.empty()) job->triggered_by = principal.subject;
-    const auto created = parts.jobs.create(*job);
-    if (!created) return refuse(created.error());
-    return to_json(created->job);
+    return then(parts.jobs.begin_create(std::move(*job)), show_created);
 }
 
-MethodResult report_progress(const JobMethodParts& parts, const Principal& principal,
-                             const json& params) {
-    const auto job_id = job_id_of(params);
-    if (!job_id) return refuse(job_id.error());
+Unfinished report_progress(const JobMethodParts& parts, const Principal& principal,
+                           const json& params) {
+    auto job_id = job_id_of(params);
+    if (!job_id) return ended(refuse(job_id.error()));
     json body = params;
     body.erase("job_id");
-    const auto report = parse_report(body);
-    if (!report) return refuse(report.error());
-    const auto job = parts.jobs.report(scope_of(principal), *job_id, *report, principal.subject);
-    if (!job) return refuse(job.error());
-    return to_json(*job);
+    auto report = parse_report(body);
+    if (!report) return ended(refuse(report.error()));
+    return then(parts.jobs.begin_report(scope_of(principal), std::move(*job_id), std::move(*report),
+                                        principal.subject),
+                show_job);
 }
 
 template <json (*Show)(const Job&)>
@@ -210,24 +237,28 @@ MethodResult drop_template(const JobMethodParts& parts, const Principal& princip
 
 constexpr std::array<JobMethod, 16> kMethods{{
     {"exports.submit", "product:read", true, submit_export},
-    {"templates.put", "template:write", true, put_template},
-    {"templates.get", "product:read", false, get_template},
-    {"templates.list", "product:read", false, list_templates},
-    {"templates.drop", "template:write", true, drop_template},
+    {"templates.put", "template:write", true, at_once<put_template>},
+    {"templates.get", "product:read", false, at_once<get_template>},
+    {"templates.list", "product:read", false, at_once<list_templates>},
+    {"templates.drop", "template:write", true, at_once<drop_template>},
     {"jobs.create", "job:create", true, create_job},
     {"jobs.report_progress", "job:create", true, report_progress},
-    {"jobs.get", "job:read", false, get_job<to_json>},
-    {"jobs.status", "job:read", false, get_job<to_status_json>},
-    {"jobs.list", "job:read", false, list_jobs},
-    {"jobs.cancel", "job:create", true, change_job<&jobs::JobStore::request_cancel>},
-    {"jobs.retry", "job:create", true, change_job<&jobs::JobStore::retry>},
-    {"jobs.hold", "job:create", true, change_job<&jobs::JobStore::hold>},
-    {"jobs.release", "job:create", true, change_job<&jobs::JobStore::release_hold>},
-    {"jobs.events", "job:read", false, job_events},
-    {"jobs.notices", "job:read", false, list_notices},
+    {"jobs.get", "job:read", false, at_once<get_job<to_json>>},
+    {"jobs.status", "job:read", false, at_once<get_job<to_status_json>>},
+    {"jobs.list", "job:read", false, at_once<list_jobs>},
+    {"jobs.cancel", "job:create", true, at_once<change_job<&jobs::JobStore::request_cancel>>},
+    {"jobs.retry", "job:create", true, at_once<change_job<&jobs::JobStore::retry>>},
+    {"jobs.hold", "job:create", true, at_once<change_job<&jobs::JobStore::hold>>},
+    {"jobs.release", "job:create", true, at_once<change_job<&jobs::JobStore::release_hold>>},
+    {"jobs.events", "job:read", false, at_once<job_events>},
+    {"jobs.notices", "job:read", false, at_once<list_notices>},
 }};
 
 }  // namespace
+
+Unfinished ended(MethodResult result) {
+    return [result = std::move(result)]() mutable { return std::move(result); };
+}
 
 std::span<const JobMethod> job_methods() {
     return kMethods;

@@ -88,6 +88,9 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
     // Readers open read-write too: a query-only connection must be able to make the -shm file.
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                       (mode == Mode::kReadWrite ? SQLITE_OPEN_CREATE : 0);
+    // Statistics of memory that nobody reads would cost every allocation of SQLite's a lock.
+    static const int without_statistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    EW_ASSERT(without_statistics == SQLITE_OK);
     sqlite3* database = nullptr;
     const int status = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
     std::unique_ptr<Connection> connection(new Connection(database));
@@ -133,6 +136,10 @@ Statement Connection::statement(const char* sql) {
 
 std::int64_t Connection::changes() const {
     return sqlite3_changes64(database_);
+}
+
+std::int64_t Connection::total_changes() const {
+    return sqlite3_total_changes64(database_);
 }
 
 Result<void> Connection::copy_to(const std::string& path) {

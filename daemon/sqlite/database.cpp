@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/assert.hpp"
@@ -98,21 +99,27 @@ Database::~Database() {
     idle_readers_.clear();
 }
 
-Result<void> Database::submit(std::function<bool(Connection&)> work) {
+std::shared_ptr<Database::Task> Database::enqueue(std::function<bool(Connection&)> work,
+                                                  Failure failure) {
     EW_ASSERT(std::this_thread::get_id() != thread_.get_id());
-    const auto task = std::make_shared<Task>();
+    auto task = std::make_shared<Task>();
     task->work = std::move(work);
+    task->failure = failure;
     {
         const std::lock_guard lock(tasks_mutex_);
         EW_ASSERT(!stopping_);
         tasks_.push_back(task);
     }
     tasks_changed_.notify_one();
+    return task;
+}
+
+Result<void> Database::wait_for(Task& task) {
     {
-        std::unique_lock lock(task->mutex);
-        task->changed.wait(lock, [&] { return task->done; });
+        std::unique_lock lock(task.mutex);
+        task.changed.wait(lock, [&] { return task.done; });
     }
-    if (task->commit_error) return fail(*task->commit_error);
+    if (task.commit_error) return fail(*task.commit_error);
     return {};
 }
 
@@ -137,16 +144,12 @@ void Database::run_writer() {
 void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
     Result<void> committed = writer_->execute("BEGIN IMMEDIATE");
     if (committed) {
-        for (const std::shared_ptr<Task>& task : group) {
-            EW_ASSERT(writer_->statement("SAVEPOINT task").run().has_value());
-            task->succeeded = task->work(*writer_);
-            // A full disk makes SQLite give up the whole transaction; then there is no savepoint to
-            // go back to.
-            if (!task->succeeded && !writer_->statement("ROLLBACK TO task").run()) break;
-            if (!writer_->statement("RELEASE task").run()) break;
-        }
+        const bool whole =
+            std::ranges::all_of(group, [&](const auto& task) { return run_task(*task); });
         fault_point("database.before_commit");
-        committed = writer_->execute("COMMIT");
+        committed = writer_->execute(whole ? "COMMIT" : "ROLLBACK");
+        if (committed && !whole)
+            committed = fail(ErrorCode::kInternal, "a write of this transaction failed half-way");
         fault_point("database.after_commit");
         if (!committed) (void)writer_->execute("ROLLBACK");
     }
@@ -159,6 +162,18 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         task->changed.notify_one();
     }
     if (!committed) spdlog::error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+bool Database::run_task(Task& task) {
+    if (task.failure == Failure::kBeforeChanges) {
+        const std::int64_t before = writer_->total_changes();
+        return task.work(*writer_) || writer_->total_changes() == before;
+    }
+    EW_ASSERT(writer_->statement("SAVEPOINT task").run().has_value());
+    // A full disk makes SQLite give up the whole transaction; then there is no savepoint to go back
+    // to.
+    if (!task.work(*writer_) && !writer_->statement("ROLLBACK TO task").run()) return false;
+    return writer_->statement("RELEASE task").run().has_value();
 }
 
 Result<void> Database::backup(const std::string& path) {

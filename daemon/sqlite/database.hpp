@@ -49,12 +49,43 @@ public:
     [[nodiscard]] auto write(Work&& work) -> decltype(work(std::declval<Connection&>())) {
         decltype(work(std::declval<Connection&>())) out =
             fail(ErrorCode::kInternal, "database: not run");
-        auto committed = submit([&](Connection& connection) -> bool {
-            out = work(connection);
-            return out.has_value();
-        });
-        if (!committed) return fail(std::move(committed.error()));
+        const std::shared_ptr<Task> task = enqueue(
+            [&](Connection& connection) -> bool {
+                out = work(connection);
+                return out.has_value();
+            },
+            Failure::kUndone);
+        if (auto committed = wait_for(*task); !committed) return fail(std::move(committed.error()));
         return out;
+    }
+
+    // What becomes of the changes of a write that fails.
+    enum class Failure {
+        kUndone,  // Its savepoint is rolled back, and only it. Costs a copy of each page it
+                  // touches.
+        // It has none: it fails before its first change, or the disk does and everything fails.
+        // Should it fail otherwise, the writes that share its transaction fail with it.
+        kBeforeChanges,
+    };
+    // write() in two halves, so that one thread can have many under way: what comes back waits
+    // until the write is durable, and is to be called once; the write happens even when it is not.
+    // `work` owns what it uses.
+    template <typename Work>
+    [[nodiscard]] auto begin_write(Work work, Failure failure = Failure::kUndone)
+        -> std::function<decltype(work(std::declval<Connection&>()))()> {
+        using Out = decltype(work(std::declval<Connection&>()));
+        auto out = std::make_shared<Out>(fail(ErrorCode::kInternal, "database: not run"));
+        auto task = enqueue(
+            [out, work = std::move(work)](Connection& connection) mutable -> bool {
+                *out = work(connection);
+                return out->has_value();
+            },
+            failure);
+        return [out = std::move(out), task = std::move(task)]() -> Out {
+            if (auto committed = wait_for(*task); !committed)
+                return fail(std::move(committed.error()));
+            return std::move(*out);
+        };
     }
 
     // Runs `work(Connection&)` with a query-only connection, once one of kDatabaseReadersMax is
@@ -76,7 +107,7 @@ private:
     // Shared with the caller: the writer still touches it while the caller wakes up.
     struct Task {
         std::function<bool(Connection&)> work;
-        bool succeeded = false;
+        Failure failure = Failure::kUndone;
         std::optional<Error> commit_error;
         // Not a semaphore: the library's spins before it sleeps, and a disk is never that fast.
         std::mutex mutex;
@@ -85,9 +116,13 @@ private:
     };
 
     Database(std::string path, std::unique_ptr<Connection> writer);
-    [[nodiscard]] Result<void> submit(std::function<bool(Connection&)> work);
+    [[nodiscard]] std::shared_ptr<Task> enqueue(std::function<bool(Connection&)> work,
+                                                Failure failure);
+    [[nodiscard]] static Result<void> wait_for(Task& task);
     void run_writer();
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
+    // False: the transaction is lost.
+    [[nodiscard]] bool run_task(Task& task);
     [[nodiscard]] Result<std::unique_ptr<Connection>> borrow_reader();
     void return_reader(std::unique_ptr<Connection> reader);  // Null: it could not be opened.
 

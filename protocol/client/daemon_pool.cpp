@@ -1,13 +1,6 @@
 #include "protocol/client/daemon_pool.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <cerrno>
-
-#include "base/assert.hpp"
 #include "base/limits.hpp"
-#include "base/this_thread.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 
@@ -16,11 +9,6 @@ namespace {
 
 Error daemon_away() {
     return {ErrorCode::kUnavailable, "Service temporarily unavailable"};
-}
-
-void wake(int fd) {
-    const std::uint64_t one = 1;
-    EW_ASSERT(::write(fd, &one, sizeof one) == sizeof one);
 }
 
 constexpr std::string_view kPingId = "pool.ping.";
@@ -42,82 +30,48 @@ Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::stri
     return std::unique_ptr<DaemonPool>(new DaemonPool(std::move(daemons)));
 }
 
-DaemonPool::DaemonPool(std::vector<Daemon> daemons)
-    : daemons_(std::move(daemons)), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    EW_ASSERT(static_cast<bool>(wake_fd_));
-    publish_states();
-    thread_ = std::thread([this] { run(); });
-}
-
 DaemonPool::~DaemonPool() {
-    stopping_.store(true);
-    wake(wake_fd_.get());
-    thread_.join();
+    fail_those([](const Call&) { return true; }, daemon_away());
 }
 
 void DaemonPool::call(std::string id, std::string message, std::chrono::milliseconds timeout,
                       Done done) {
-    bool first = false;
-    {
-        const std::lock_guard lock(mutex_);
-        first = new_calls_.empty();
-        new_calls_.push_back(
-            {std::move(id), std::move(message), Clock::now() + timeout, std::move(done), 0, 0});
+    if (in_flight_.size() >= limits::kPoolCallsMax)
+        return done(fail(ErrorCode::kResourceExhausted, "Too many requests in flight"));
+    Call call{std::move(message), Clock::now() + timeout, std::move(done), 0, 0};
+    if (!send(call)) return call.done(fail(daemon_away()));
+    in_flight_.emplace(std::move(id), std::move(call));
+}
+
+std::vector<int> DaemonPool::descriptors() const {
+    std::vector<int> out;
+    for (const Daemon& daemon : daemons_) {
+        const auto both = daemon.client.descriptors();
+        out.insert(out.end(), both.begin(), both.end());
     }
-    if (first) wake(wake_fd_.get());
+    return out;
 }
 
 std::vector<DaemonPool::DaemonState> DaemonPool::states() const {
-    const std::lock_guard lock(mutex_);
-    return states_;
+    std::vector<DaemonState> out;
+    for (const Daemon& daemon : daemons_) out.push_back(daemon.state);
+    return out;
 }
 
-void DaemonPool::run() {
-    name_this_thread("daemon pool");
-    std::vector<Call> calls;
-    std::vector<transport::Client*> clients;
-    for (Daemon& daemon : daemons_) clients.push_back(&daemon.client);
-    Clock::time_point next_scan = Clock::now();
-    while (!stopping_.load()) {
-        transport::Client::wait_any(
-            clients, in_flight_.empty() ? limits::kPoolPingInterval : limits::kPoolScanInterval,
-            wake_fd_.get());
-        std::uint64_t wakes = 0;
-        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
-        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
-        for (std::size_t index = 0; index < daemons_.size(); ++index) {
-            receive_from(index);
-            if (daemons_[index].client.losses() != daemons_[index].losses_seen) note_loss(index);
-        }
-        {
-            const std::lock_guard lock(mutex_);
-            calls.swap(new_calls_);
-        }
-        send_new(calls);
-        calls.clear();
-        if (Clock::now() >= next_scan) {
-            fail_overdue();
-            for (Daemon& daemon : daemons_) ping(daemon);
-            publish_states();
-            next_scan = Clock::now() + limits::kPoolScanInterval;
-        }
+void DaemonPool::turn() {
+    for (std::size_t index = 0; index < daemons_.size(); ++index) {
+        Daemon& daemon = daemons_[index];
+        daemon.client.look();
+        receive_from(index);
+        if (daemon.client.losses() != daemon.losses_seen) note_loss(index);
+        daemon.state.connected = daemon.client.connected();
     }
-    fail_all(daemon_away());
-    const std::lock_guard lock(mutex_);
-    for (Call& call : new_calls_) call.done(fail(daemon_away()));
-}
-
-void DaemonPool::send_new(std::vector<Call>& calls) {
-    for (Call& call : calls) {
-        if (in_flight_.size() >= limits::kPoolCallsMax) {
-            call.done(fail(ErrorCode::kResourceExhausted, "Too many requests in flight"));
-        } else if (!send(call)) {
-            call.done(fail(daemon_away()));
-        } else {
-            std::string id = call.id;
-            in_flight_.emplace(std::move(id), std::move(call));
-        }
-    }
+    const Clock::time_point now = Clock::now();
+    if (now < next_scan_) return;
+    next_scan_ = now + limits::kPoolScanInterval;
+    fail_those([&](const Call& call) { return now >= call.deadline; },
+               {ErrorCode::kDeadlineExceeded, "The service did not answer in time"});
+    for (Daemon& daemon : daemons_) ping(daemon);
 }
 
 bool DaemonPool::send(Call& call) {
@@ -198,19 +152,10 @@ void DaemonPool::note_loss(std::size_t index) {
     ++daemon.state.losses;
     daemon.state.answers = false;
     daemon.state.draining = false;
-    daemon.state.in_flight = 0;
     daemon.ping_id.clear();
     daemon.ping_due = {};
-    std::vector<Done> lost;
-    for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-        if (it->second.daemon != index) {
-            ++it;
-            continue;
-        }
-        lost.push_back(std::move(it->second.done));
-        it = in_flight_.erase(it);
-    }
-    for (Done& done : lost) done(fail(daemon_away()));
+    fail_those([&](const Call& call) { return call.daemon == index; }, daemon_away());
+    daemon.state.in_flight = 0;
 }
 
 // Every kPoolPingInterval, and the next one only when this one was answered or is given up.
@@ -233,31 +178,19 @@ void DaemonPool::ping(Daemon& daemon) {
     if (!daemon.client.send(message::encode_request(request))) daemon.ping_id.clear();
 }
 
-void DaemonPool::fail_all(const Error& error) {
-    for (auto& entry : in_flight_) entry.second.done(fail(error));
-    in_flight_.clear();
-}
-
-void DaemonPool::fail_overdue() {
-    const Clock::time_point now = Clock::now();
+template <typename Is>
+void DaemonPool::fail_those(Is is, const Error& error) {
+    std::vector<Done> failed;
     for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-        if (now < it->second.deadline) {
+        if (!is(it->second)) {
             ++it;
             continue;
         }
         --daemons_[it->second.daemon].state.in_flight;
-        it->second.done(fail(ErrorCode::kDeadlineExceeded, "The service did not answer in time"));
+        failed.push_back(std::move(it->second.done));
         it = in_flight_.erase(it);
     }
-}
-
-void DaemonPool::publish_states() {
-    const std::lock_guard lock(mutex_);
-    states_.clear();
-    for (Daemon& daemon : daemons_) {
-        daemon.state.connected = daemon.client.connected();
-        states_.push_back(daemon.state);
-    }
+    for (Done& done : failed) done(fail(error));
 }
 
 }  // namespace export_worker::client

@@ -1,28 +1,25 @@
 // Connections to the daemons: many requests in flight, each answered exactly once.
 //
-// A thread of its own owns the ZeroMQ sockets. A request goes to the daemon with the fewest in
-// flight among those that are connected, answer pings and do not drain. A second daemon is tried
-// only when the first has said that it ran nothing ("executed": "no"); when a daemon goes away,
-// what it had in flight fails, because it may have been carried out. Nothing waits for a daemon
-// that is not there.
+// It has no thread: its owner, who has an event loop, waits and calls turn(). A request goes to the
+// daemon with the fewest in flight among those that are connected, answer pings and do not drain. A
+// second daemon is tried only when the first has said that it ran nothing ("executed": "no"); when
+// a daemon goes away, what it had in flight fails, because it may have been carried out. Nothing
+// waits for a daemon that is not there.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/result.hpp"
-#include "base/unique_fd.hpp"
 #include "protocol/transport/client.hpp"
 
 namespace export_worker::client {
 
+// [one-owner]
 class DaemonPool {
 public:
     // kUnavailable: no daemon, or it went away (the work may have been done); kDeadlineExceeded;
@@ -44,21 +41,26 @@ public:
     // (endpoints). A daemon that is not there is no error.
     [[nodiscard]] static Result<std::unique_ptr<DaemonPool>> open(
         const std::vector<std::string>& endpoints, const transport::CurveClient* curve = nullptr);
-    ~DaemonPool();
+    ~DaemonPool();  // What is in flight fails.
     DaemonPool(const DaemonPool&) = delete;
     DaemonPool& operator=(const DaemonPool&) = delete;
 
-    // `id` is the one in `message`, unique among the calls in flight. `done` runs once, on the
-    // pool's thread. [any-thread]
+    // `id` is the one in `message`, unique among the calls in flight. `done` runs once, from here,
+    // from turn() or from the destructor. A turn() must follow soon.
     void call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done);
 
-    // As of the last turn of the pool's thread. [any-thread]
+    // Takes the replies that are here, notices who has gone, ends what is overdue, pings. To be
+    // called when one of descriptors() becomes readable (edge-triggered), after call(), and every
+    // kPoolScanInterval in any case.
+    void turn();
+    [[nodiscard]] std::vector<int> descriptors() const;
+
+    // As of the last turn.
     [[nodiscard]] std::vector<DaemonState> states() const;
 
 private:
     using Clock = std::chrono::steady_clock;
     struct Call {
-        std::string id;
         std::string message;  // Kept only while another daemon could be tried.
         Clock::time_point deadline;
         Done done;
@@ -73,9 +75,7 @@ private:
         Clock::time_point ping_sent{};
         Clock::time_point ping_due{};
     };
-    explicit DaemonPool(std::vector<Daemon> daemons);
-    void run();
-    void send_new(std::vector<Call>& calls);
+    explicit DaemonPool(std::vector<Daemon> daemons) : daemons_(std::move(daemons)) {}
     // To the best daemon that was not tried yet; false: there is none.
     [[nodiscard]] bool send(Call& call);
     [[nodiscard]] Daemon* choose(std::uint64_t tried);
@@ -85,20 +85,16 @@ private:
     [[nodiscard]] bool try_another(Call& call, const std::string& reply);
     void note_loss(std::size_t index);
     void ping(Daemon& daemon);
-    void fail_all(const Error& error);
-    void fail_overdue();
-    void publish_states();
+    // Ends the calls that are to fail, once all of them have left in_flight_: `done` may call
+    // again.
+    template <typename Is>
+    void fail_those(Is is, const Error& error);
 
-    std::vector<Daemon> daemons_;                      // The pool's thread, like the next three.
+    std::vector<Daemon> daemons_;
     std::unordered_map<std::string, Call> in_flight_;  // By id.
     std::size_t next_ = 0;                             // Who is looked at first.
     std::uint64_t pings_ = 0;
-    UniqueFd wake_fd_;
-    std::atomic<bool> stopping_{false};
-    mutable std::mutex mutex_;
-    std::vector<Call> new_calls_;      // Guarded by mutex_.
-    std::vector<DaemonState> states_;  // Guarded by mutex_.
-    std::thread thread_;
+    Clock::time_point next_scan_{};
 };
 
 }  // namespace export_worker::client

@@ -108,7 +108,6 @@ Result<Client> Client::open(const std::string& endpoint, const CurveClient* curv
 }
 
 Result<void> Client::send(std::string_view message) {
-    state_->read_events();
     // An empty frame first, as REQ does: the server treats both alike.
     const bool sent = state_->connected &&
                       state_->socket->send(zmq::const_buffer(),
@@ -146,6 +145,14 @@ void Client::wait_any(std::span<Client* const> clients, std::chrono::millisecond
     if (wake_fd >= 0) items[count++] = {nullptr, wake_fd, ZMQ_POLLIN, 0};
     (void)::zmq_poll(items.data(), static_cast<int>(count), static_cast<long>(time.count()));
     for (const Client* client : clients) client->state_->read_events();
+}
+
+std::array<int, 2> Client::descriptors() const {
+    return {state_->socket->get(zmq::sockopt::fd), state_->monitor->get(zmq::sockopt::fd)};
+}
+
+void Client::look() {
+    state_->read_events();
 }
 
 bool Client::connected() const {

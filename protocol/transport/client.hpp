@@ -5,6 +5,7 @@
 // new connection.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -39,6 +40,12 @@ public:
     // The same for several.
     static void wait_any(std::span<Client* const> clients, std::chrono::milliseconds time,
                          int wake_fd);
+    // For an owner with an event loop of its own: one of these becomes readable when there may be
+    // something to see. Edge-triggered as ZMQ_FD is: each time, and after send(), too, look() and
+    // then receive() until there is nothing.
+    [[nodiscard]] std::array<int, 2> descriptors() const;
+    void look();
+    // As of the last wait() or look().
     [[nodiscard]] bool connected() const;
     // How often the connection was lost so far. A change means: what was sent before will not be
     // answered.

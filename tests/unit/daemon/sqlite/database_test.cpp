@@ -4,9 +4,11 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <thread>
 
+#include "base/io.hpp"
 #include "base/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -55,6 +57,85 @@ TEST(Database, AFailedWriteUndoesOnlyItself) {
     });
     EXPECT_EQ(failed.error().code, ErrorCode::kConflict);
     EXPECT_EQ(count(**database), 1);
+}
+
+// The last frame of a commit says how large the database is then, the others say zero (SQLite, "The
+// Write-Ahead Log format": bytes 4 to 7 of a frame's header).
+std::size_t commits_in_log(const std::string& path) {
+    const std::string log = *read_file(path + "-wal", 64 * 1024 * 1024);
+    std::size_t commits = 0;
+    for (std::size_t at = 32; at + 24 + 4096 <= log.size(); at += 24 + 4096)
+        if (log.substr(at + 4, 4) != std::string(4, '\0')) ++commits;
+    return commits;
+}
+
+TEST(Database, OneThreadHasManyWritesUnderWay) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    const std::size_t before = commits_in_log(dir / "d.db");
+    std::latch begun(1);
+    std::vector<std::function<Result<void>()>> waits;
+    for (int number = 0; number < 100; ++number) {
+        waits.push_back((*database)->begin_write([&begun, number](Connection& connection) {
+            begun.wait();  // The first; the others are there when it ends.
+            return connection.statement("INSERT INTO t (k, n) VALUES (?1, 1)")
+                .bind(std::to_string(number / 2 * 2))  // Every second one fails, and only it.
+                .run();
+        }));
+    }
+    begun.count_down();
+    for (std::size_t number = 0; number < waits.size(); ++number) {
+        const auto done = waits[number]();
+        EXPECT_EQ(done.has_value(), number % 2 == 0);
+        if (number % 2 != 0) {
+            EXPECT_EQ(done.error().code, ErrorCode::kConflict);
+        }
+    }
+    EXPECT_EQ(count(**database), 50);
+    EXPECT_LE(commits_in_log(dir / "d.db") - before, 2U);
+}
+
+TEST(Database, AWriteNobodyWaitsForHappens) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    (void)(*database)->begin_write([](Connection& connection) {
+        return connection.statement("INSERT INTO t (k, n) VALUES ('a', 1)").run();
+    });
+    ASSERT_TRUE(insert(**database, "b", 2));  // Behind it.
+    EXPECT_EQ(count(**database), 2);
+}
+
+// The two share a transaction: another one ends only when both are there.
+TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    for (const bool half_way : {false, true}) {
+        std::latch begun(1);
+        std::latch alone(1);
+        auto first = (*database)->begin_write([&](Connection&) -> Result<void> {
+            alone.count_down();
+            begun.wait();
+            return {};
+        });
+        alone.wait();  // In a transaction of its own.
+        const std::string key = half_way ? "b" : "a";
+        auto other = (*database)->begin_write([key](Connection& connection) {
+            return connection.statement("INSERT INTO t (k, n) VALUES (?1, 1)").bind(key).run();
+        });
+        auto failing = (*database)->begin_write(
+            [half_way](Connection& connection) -> Result<void> {
+                if (half_way)
+                    EW_CHECK(connection.statement("INSERT INTO t (k, n) VALUES ('c', 1)").run());
+                return fail(ErrorCode::kConflict, "no");
+            },
+            Database::Failure::kBeforeChanges);
+        begun.count_down();
+        EXPECT_TRUE(first());
+        EXPECT_EQ(other().has_value(), !half_way);
+        EXPECT_EQ(failing().error().code, half_way ? ErrorCode::kInternal : ErrorCode::kConflict);
+    }
+    EXPECT_EQ(count(**database), 1);
+    EXPECT_TRUE(insert(**database, "b", 2)) << "the next transaction is a new one";
 }
 
 TEST(Database, ManyThreadsShareCommits) {

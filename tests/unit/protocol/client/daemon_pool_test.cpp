@@ -1,6 +1,7 @@
 #include "protocol/client/daemon_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <future>
 
@@ -78,7 +79,23 @@ protected:
         pool_ = std::move(*DaemonPool::open(endpoints));
     }
     // "ok", the code of an error reply, or the words of a failure.
-    std::string call(milliseconds timeout = milliseconds(2000)) { return begin(timeout).get(); }
+    std::string call(milliseconds timeout = milliseconds(2000)) {
+        auto answer = begin(timeout);
+        turn_until([&] { return answer.wait_for(milliseconds(0)) == std::future_status::ready; });
+        return answer.get();
+    }
+    // As an owner's event loop does, for at most five seconds.
+    bool turn_until(const std::function<bool()>& is) {
+        const auto end = std::chrono::steady_clock::now() + milliseconds(5000);
+        std::vector<pollfd> fds;
+        for (const int fd : pool_->descriptors()) fds.push_back({fd, POLLIN, 0});
+        for (;;) {
+            pool_->turn();
+            if (is()) return true;
+            if (std::chrono::steady_clock::now() >= end) return false;
+            (void)::poll(fds.data(), fds.size(), 20);
+        }
+    }
     std::future<std::string> begin(milliseconds timeout = milliseconds(2000)) {
         const auto promise = std::make_shared<std::promise<std::string>>();
         message::Request request;
@@ -97,11 +114,7 @@ protected:
         return promise->get_future();
     }
     bool eventually(const std::function<bool(const std::vector<DaemonPool::DaemonState>&)>& is) {
-        for (int tries = 0; tries < 500; ++tries) {
-            if (is(pool_->states())) return true;
-            std::this_thread::sleep_for(milliseconds(10));
-        }
-        return false;
+        return turn_until([&] { return is(pool_->states()); });
     }
     bool all_up() {
         return eventually([](const auto& states) {
@@ -161,14 +174,14 @@ TEST_F(DaemonPoolTest, WhatALostDaemonHadFailsAndIsNotSentAgain) {
     a.mood = b.mood = FakeDaemon::Mood::kSilent;
     std::vector<std::future<std::string>> pending;
     for (int count = 0; count < 10; ++count) pending.push_back(begin(milliseconds(4000)));
-    for (int tries = 0; tries < 500 && a.asked + b.asked < 10; ++tries)
-        std::this_thread::sleep_for(milliseconds(5));
+    ASSERT_TRUE(turn_until([&] { return a.asked + b.asked == 10; }));
     const int had = a.asked;
     ASSERT_GT(had, 0);
     a.stop();
     int lost = 0;
+    ASSERT_TRUE(eventually([](const auto& states) { return !states[0].connected; }));
     for (auto& each : pending) {
-        if (each.wait_for(milliseconds(1000)) == std::future_status::ready)
+        if (each.wait_for(milliseconds(0)) == std::future_status::ready)
             lost += each.get() == "unavailable" ? 1 : 0;
     }
     EXPECT_EQ(lost, had);
@@ -193,6 +206,35 @@ TEST_F(DaemonPoolTest, ASilentDaemonIsNoticedWithinASecond) {
     const int before = a.asked;
     for (int count = 0; count < 10; ++count) EXPECT_EQ(call(), "ok");
     EXPECT_EQ(a.asked, before);
+}
+
+// What an answer leads to may be the next question.
+TEST_F(DaemonPoolTest, AnAnswerMayAskAgain) {
+    FakeDaemon a(endpoint("a"));
+    open({endpoint("a")});
+    ASSERT_TRUE(all_up());
+    int asked = 0;
+    int answers = 0;
+    int failures = 0;
+    milliseconds timeout(2000);
+    std::function<void()> ask = [&] {
+        message::Request request;
+        const std::string id = "again-" + std::to_string(++asked);
+        request.id = id;
+        request.method = "jobs.get";
+        pool_->call(id, message::encode_request(request), timeout,
+                    [&](const Result<std::string>& reply) {
+                        ++(reply ? answers : failures);
+                        if (asked < 200) ask();
+                    });
+    };
+    for (int count = 0; count < 20; ++count) ask();
+    EXPECT_TRUE(turn_until([&] { return answers == 200; }));
+    a.mood = FakeDaemon::Mood::kSilent;
+    timeout = milliseconds(0);  // All are overdue at the next look.
+    asked = 100;
+    for (int count = 0; count < 20; ++count) ask();
+    EXPECT_TRUE(turn_until([&] { return failures == 100; }));
 }
 
 TEST_F(DaemonPoolTest, NobodyThereIsSaidAtOnce) {
