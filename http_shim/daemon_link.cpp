@@ -56,11 +56,12 @@ asio::awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string
         // Shared, because a std::function wants to be copied. Posted, because the coroutine must be
         // asleep before it can be woken.
         const auto waiter = std::make_shared<decltype(handler)>(std::move(handler));
-        call(std::move(id), std::move(message), timeout, [&context = context_, waiter](Result<std::string> reply) {
-            asio::post(context, [waiter, reply = std::move(reply)]() mutable {
-                (*waiter)(std::move(reply));
-            });
-        });
+        call(std::move(id), std::move(message), timeout,
+             [&context = context_, waiter](Result<std::string> reply) {
+                 asio::post(context, [waiter, reply = std::move(reply)]() mutable {
+                     (*waiter)(std::move(reply));
+                 });
+             });
     };
     co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&,
                                             void(Result<std::string>)>(begin, asio::use_awaitable);
