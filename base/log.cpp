@@ -74,6 +74,12 @@ public:
 thread_local std::string_view t_request_id;
 thread_local std::string_view t_trace_id;
 
+spdlog::level::level_enum level_of(LogLevel level) {
+    constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                 spdlog::level::err};
+    return kLevels.at(static_cast<std::size_t>(level));
+}
+
 using Fields = std::vector<LogField>;
 
 std::string members_of(std::string_view message, const Fields& fields) {
@@ -129,17 +135,18 @@ Result<void> init_log(std::string_view level, std::string_view format) {
     return {};
 }
 
+bool logs(LogLevel level) {
+    return spdlog::default_logger_raw()->should_log(level_of(level));
+}
+
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-    constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                 spdlog::level::err};
-    const auto wanted = kLevels.at(static_cast<std::size_t>(level));
-    spdlog::logger* const logger = spdlog::default_logger_raw();
-    if (!logger->should_log(wanted)) return;
+    if (!logs(level)) return;
     Fields all(fields);
     if (!t_request_id.empty()) all.push_back({"request_id", t_request_id});
     if (!t_trace_id.empty()) all.push_back({"trace_id", t_trace_id});
-    logger->log(wanted, g_json.load(std::memory_order_relaxed) ? members_of(message, all)
-                                                               : words_of(message, all));
+    spdlog::default_logger_raw()->log(level_of(level), g_json.load(std::memory_order_relaxed)
+                                                           ? members_of(message, all)
+                                                           : words_of(message, all));
 }
 
 LogScope::LogScope(std::string_view request_id, std::string_view trace_id) {

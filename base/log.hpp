@@ -30,6 +30,8 @@ struct LogField {
 };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields);
+// Whether that would write anything: for fields that cost something to make.
+[[nodiscard]] bool logs(LogLevel level);
 
 // What this thread works on, while the scope lives; borrows both. An empty one is left out.
 class LogScope {

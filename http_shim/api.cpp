@@ -7,6 +7,7 @@
 #include "base/crypto/uuid.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "protocol/message/json_text.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 #include "signing/percent_encoding.hpp"
@@ -100,6 +101,31 @@ tl::expected<void, Response> check_job_id(const std::string& job_id) {
     return {};
 }
 
+bool has_query(const Match& match) {
+    return match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events";
+}
+
+// Path, query, headers and body in one map.
+tl::expected<std::string, Response> gather_params(const Match& match, const RequestHead& head,
+                                                  std::string_view body) {
+    auto params = read_body(body);
+    if (!params) return tl::unexpected(std::move(params.error()));
+    for (const auto& [name, value] : match.parameters) (*params)[name] = value;
+    if (has_query(match)) {
+        if (auto good = add_query(head.query, *params); !good)
+            return tl::unexpected(std::move(good.error()));
+    }
+    // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
+    const std::string_view key = head.header("idempotency-key");
+    const bool creates =
+        match.route->wire_method == "exports.submit" || match.route->wire_method == "jobs.create";
+    if (creates && !key.empty() && is_valid_utf8(key) && !params->contains("idempotency_key"))
+        (*params)["idempotency_key"] = key;
+    std::string bytes;
+    json::to_msgpack(*params, bytes);
+    return bytes;
+}
+
 // "download_url/1.0.0; generation=7; build=0a1b2c3d4e5f": whose code made this answer.
 void add_served_by(Response& response, const message::Reply& reply) {
     if (!reply.served_by) return;
@@ -117,27 +143,14 @@ void add_served_by(Response& response, const message::Reply& reply) {
 tl::expected<std::string, Response> make_message(const Match& match, const RequestHead& head,
                                                  std::string_view body,
                                                  const MessageFields& fields) {
-    auto params = read_body(body);
-    if (!params) return tl::unexpected(std::move(params.error()));
-    for (const auto& [name, value] : match.parameters) {
-        if (name == "job_id") {
-            if (auto good = check_job_id(value); !good)
-                return tl::unexpected(std::move(good.error()));
-        }
-        (*params)[name] = value;
-    }
-    if (match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events") {
-        if (auto good = add_query(head.query, *params); !good)
+    if (const auto job_id = match.parameters.find("job_id"); job_id != match.parameters.end()) {
+        if (auto good = check_job_id(job_id->second); !good)
             return tl::unexpected(std::move(good.error()));
     }
-    // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
-    const std::string_view key = head.header("idempotency-key");
-    const bool creates =
-        match.route->wire_method == "exports.submit" || match.route->wire_method == "jobs.create";
-    if (creates && !key.empty() && is_valid_utf8(key) && !params->contains("idempotency_key"))
-        (*params)["idempotency_key"] = key;
-    std::string bytes;
-    json::to_msgpack(*params, bytes);
+    const bool only_path = body.empty() && match.route->method == Method::kGet && !has_query(match);
+    const tl::expected<std::string, Response> bytes =
+        only_path ? message::encode_params(match.parameters) : gather_params(match, head, body);
+    if (!bytes) return tl::unexpected(bytes.error());
     message::Request request;
     request.id = fields.id;
     request.method = match.route->wire_method;
@@ -146,7 +159,7 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     request.credentials.organization_id = head.header("x-organization-id");
     request.credentials.session = cookie_value(head.header("cookie"), "stytch_session");
     request.trace = fields.traceparent;
-    request.params = bytes;
+    request.params = *bytes;
     // The daemon would say "bad_request" to these; a browser's owner deserves the real answer.
     const auto& credentials = request.credentials;
     if (credentials.authorization.size() > limits::kCredentialBytesMax ||
@@ -172,21 +185,17 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     if (!decoded->ok) {
         const bool has_path_id =
             match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
-        const bool has_query =
-            match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events";
-        Response refused = make_wire_error_response(decoded->error, has_path_id ? "path"
-                                                                    : has_query ? "query"
-                                                                                : "body");
+        Response refused = make_wire_error_response(decoded->error, has_path_id        ? "path"
+                                                                    : has_query(match) ? "query"
+                                                                                       : "body");
         add_served_by(refused, *decoded);
         return refused;
     }
-    // Ordered: members come out as the daemon wrote them.
-    const auto result = nlohmann::ordered_json::from_msgpack(decoded->result.begin(),
-                                                             decoded->result.end(), true, false);
     Response response;
     add_served_by(response, *decoded);
     response.status = match.route->success_status;
-    response.body = result.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    if (!message::append_json(response.body, decoded->result))
+        return make_error_response(500, "Internal Server Error");
     return response;
 }
 

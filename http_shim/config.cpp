@@ -14,19 +14,6 @@ namespace {
 using options::ConfigFile;
 using options::Section;
 
-// Words with blanks or commas between them; nothing there leaves `target` alone.
-void words(Section& section, std::string_view key, std::vector<std::string>& target) {
-    std::string text;
-    section.text(key, text);
-    std::vector<std::string> out;
-    for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t end = std::min(text.find_first_of(" ,", begin), text.size());
-        if (end > begin) out.push_back(text.substr(begin, end - begin));
-        begin = end + 1;
-    }
-    if (!out.empty()) target = std::move(out);
-}
-
 void addresses(Section& section, std::string_view key, std::string text, AddressList& target) {
     section.text(key, text);
     auto parsed = AddressList::parse(text);
@@ -57,7 +44,7 @@ Result<void> read_curve(Section& section, Config& config) {
 
 Result<void> read_http(const ConfigFile& file, Config& config) {
     Section section = file.section("http");
-    words(section, "listen", config.listen);
+    section.words("listen", config.listen);
     for (const std::string& each : config.listen) {
         if (!is_listener(each))
             section.refuse("listen", "expected ADDRESS:PORT, unix:/PATH or systemd, found '" +
@@ -66,8 +53,8 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     if (config.listen.size() > limits::kHttpListenersMax)
         section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
     section.octal_mode("socket_mode", config.socket_mode);
-    words(section, "hosts", config.hosts);
-    words(section, "daemons", config.data_endpoints);
+    section.words("hosts", config.hosts);
+    section.words("daemons", config.data_endpoints);
     EW_CHECK(read_curve(section, config));
     section.number("request_timeout_ms", config.request_timeout_ms, 100, limits::kDeadlineMaxMs);
     section.text("log_level", config.log_level);

@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.hpp"
 
@@ -50,8 +49,8 @@ void DaemonLink::call(std::string id, std::string message, std::chrono::millisec
     });
 }
 
-asio::awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string message,
-                                                     std::chrono::milliseconds timeout) {
+Awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string message,
+                                               std::chrono::milliseconds timeout) {
     const auto begin = [&](auto handler) {
         // Shared, because a std::function wants to be copied. Posted, because the coroutine must be
         // asleep before it can be woken.
@@ -63,8 +62,8 @@ asio::awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string
                  });
              });
     };
-    co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&,
-                                            void(Result<std::string>)>(begin, asio::use_awaitable);
+    co_return co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&,
+                                            void(Result<std::string>)>(begin, use_awaitable);
 }
 
 void DaemonLink::tell(std::string id, std::string message, std::chrono::milliseconds timeout) {

@@ -1,17 +1,13 @@
 // The daemons as the coroutines see them: a DaemonPool in the io thread's event loop.
 #pragma once
 
-#include <utility>  // awaitable.hpp of Boost 1.74 uses std::exchange without it.
-
 #include <chrono>
 #include <deque>
 #include <string>
 #include <vector>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "http_shim/coroutine.hpp"
 #include "protocol/client/daemon_pool.hpp"
 
 namespace export_worker::http_shim {
@@ -26,8 +22,8 @@ public:
     DaemonLink& operator=(const DaemonLink&) = delete;
 
     // As DaemonPool::call(); `id` is the one in `message`.
-    [[nodiscard]] boost::asio::awaitable<Result<std::string>> ask(
-        std::string id, std::string message, std::chrono::milliseconds timeout);
+    [[nodiscard]] Awaitable<Result<std::string>> ask(std::string id, std::string message,
+                                                     std::chrono::milliseconds timeout);
     // The same when nobody waits for the answer.
     void tell(std::string id, std::string message, std::chrono::milliseconds timeout);
     [[nodiscard]] std::vector<client::DaemonPool::DaemonState> states() const {
@@ -35,7 +31,7 @@ public:
     }
 
 private:
-    using Descriptor = boost::asio::posix::stream_descriptor;
+    using Descriptor = boost::asio::posix::basic_stream_descriptor<Executor>;
     void call(std::string id, std::string message, std::chrono::milliseconds timeout,
               client::DaemonPool::Done done);
     void watch(Descriptor& descriptor);
@@ -44,7 +40,7 @@ private:
     boost::asio::io_context& context_;
     client::DaemonPool& pool_;
     std::deque<Descriptor> descriptors_;  // libzmq's, not ours to close.
-    boost::asio::steady_timer timer_;
+    Timer timer_;
     bool turn_posted_ = false;
 };
 

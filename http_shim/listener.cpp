@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <list>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -15,8 +14,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -28,11 +25,10 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::redirect_error;
-using asio::use_awaitable;
 using asio::ip::tcp;
 using boost::system::error_code;
 using Protocol = asio::generic::stream_protocol;
-using Acceptor = asio::basic_socket_acceptor<Protocol>;
+using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
 
 // An address as text, "unix" for a peer without one.
 std::string name_of(const Protocol::endpoint& peer) {
@@ -45,8 +41,8 @@ std::string name_of(const Protocol::endpoint& peer) {
     return address.to_string();
 }
 
-asio::awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
-    asio::steady_timer pause(acceptor.get_executor());
+Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
+    Timer pause(acceptor.get_executor());
     const std::size_t group_max = parts.config.address_connections_max;
     while (acceptor.is_open()) {
         error_code error;
@@ -79,17 +75,17 @@ asio::awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
 }
 
 // Stops accepting, lets what is in flight finish, then leaves.
-asio::awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& acceptors,
-                                      SessionParts& parts) {
-    asio::signal_set signals(context, SIGINT, SIGTERM);
+Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& acceptors,
+                                SessionParts& parts) {
+    asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
     spdlog::info("stopping: {} connections", parts.connections);
     parts.draining = true;
     for (Acceptor& acceptor : acceptors) acceptor.close(error);
-    asio::steady_timer tick(context);
-    const auto end = std::chrono::steady_clock::now() + limits::kHttpDrainTimeout;
-    while (parts.busy > 0 && std::chrono::steady_clock::now() < end) {
+    Timer tick(context);
+    const auto end = Clock::now() + limits::kHttpDrainTimeout;
+    while (parts.busy > 0 && Clock::now() < end) {
         tick.expires_after(std::chrono::milliseconds(10));
         co_await tick.async_wait(redirect_error(use_awaitable, error));
     }
@@ -145,26 +141,10 @@ Result<void> listen_unix(const std::string& path, unsigned mode, asio::io_contex
     return {};
 }
 
-// sd_listen_fds(3): the sockets are descriptors 3 and up, for the process LISTEN_PID names.
 Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acceptors) {
-    constexpr int kFirst = 3;
-    const auto number = [](const char* name) {
-        const char* const text = std::getenv(name);
-        return parse_unsigned(text == nullptr ? "" : text).value_or(0);
-    };
-    const std::uint64_t count = number("LISTEN_FDS");
-    if (number("LISTEN_PID") != static_cast<std::uint64_t>(::getpid()) || count == 0 ||
-        count > limits::kHttpListenersMax)
-        return cannot_listen("systemd", "expected sockets in LISTEN_FDS; is there a .socket unit?");
-    for (int fd = kFirst; fd < kFirst + static_cast<int>(count); ++fd) {
-        int listening = 0;
-        socklen_t length = sizeof listening;
-        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0)
-            return cannot_listen(
-                "systemd", "descriptor " + std::to_string(fd) + " is no listening stream socket");
-        take_over(fd, context, acceptors);
-    }
-    spdlog::info("ready: {} sockets of systemd", count);
+    EW_TRY(std::vector<UniqueFd> sockets, inherited_listeners());
+    spdlog::info("ready: {} sockets of systemd", sockets.size());
+    for (UniqueFd& socket : sockets) take_over(socket.release(), context, acceptors);
     return {};
 }
 

@@ -52,8 +52,12 @@ tl::expected<void, HeadRefusal> check_method(const Parser::value_type& request, 
 bool has_dot_segment(std::string_view path) {
     for (std::size_t begin = 0; begin <= path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
-        const auto segment = signing::percent_decode(path.substr(begin, end - begin));
-        if (!segment || *segment == "." || *segment == "..") return true;
+        const std::string_view sent = path.substr(begin, end - begin);
+        if (sent == "." || sent == "..") return true;
+        if (sent.find('%') != std::string_view::npos) {
+            const auto segment = signing::percent_decode(sent);
+            if (!segment || *segment == "." || *segment == "..") return true;
+        }
         begin = end + 1;
     }
     return false;
@@ -74,12 +78,13 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
     }
     const std::size_t mark = std::min(target.find('?'), target.size());
     const std::string_view path = target.substr(0, mark);
-    const std::string lowered = lower(path);
+    const bool encoded = target.find('%') != std::string_view::npos;
+    const std::string lowered = encoded ? lower(path) : std::string();
     if (lowered.find("%2f") != std::string::npos || lowered.find("%5c") != std::string::npos ||
         path.find('\\') != std::string_view::npos) {
         return refuse(400, "Bad request: an encoded slash or a backslash in the path");
     }
-    if (!signing::percent_decode(target))
+    if (encoded && !signing::percent_decode(target))
         return refuse(400, "Bad request: a '%' without two hex digits");
     if (has_dot_segment(path)) return refuse(400, "Bad request: a '.' or '..' segment in the path");
     head.target = target;

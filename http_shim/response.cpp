@@ -1,5 +1,6 @@
 #include "http_shim/response.hpp"
 
+#include <boost/beast/http/status.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.hpp"
@@ -23,38 +24,6 @@ void add_retry_after(Response& response, const message::WireError& error) {
 }
 
 }  // namespace
-
-std::string_view reason_phrase(int status) {
-    switch (status) {
-        case 200: return "OK";
-        case 202: return "Accepted";
-        case 204: return "No Content";
-        case 206: return "Partial Content";
-        case 304: return "Not Modified";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 403: return "Forbidden";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 408: return "Request Timeout";
-        case 409: return "Conflict";
-        case 410: return "Gone";
-        case 411: return "Length Required";
-        case 412: return "Precondition Failed";
-        case 413: return "Content Too Large";
-        case 414: return "URI Too Long";
-        case 416: return "Range Not Satisfiable";
-        case 417: return "Expectation Failed";
-        case 421: return "Misdirected Request";
-        case 422: return "Unprocessable Content";
-        case 429: return "Too Many Requests";
-        case 431: return "Request Header Fields Too Large";
-        case 501: return "Not Implemented";
-        case 503: return "Service Unavailable";
-        case 504: return "Gateway Timeout";
-        default: return "Internal Server Error";
-    }
-}
 
 Response make_error_response(int status, std::string_view detail) {
     Response response;
@@ -119,8 +88,15 @@ Response make_wire_error_response(const message::WireError& error, std::string_v
 
 std::string encode_head(const Response& response, std::uint64_t content_length, bool keep_alive,
                         const ExchangeIds& ids) {
-    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " +
-                      std::string(reason_phrase(response.status)) + "\r\n";
+    std::string out;
+    out.reserve(512);
+    out += "HTTP/1.1 " + std::to_string(response.status) + " ";
+    // Clients may ignore it (RFC 9112, 4).
+    namespace http = boost::beast::http;
+    const auto reason =
+        http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status)));
+    out.append(reason.data(), reason.size());
+    out += "\r\n";
     const auto add = [&](std::string_view name, std::string_view value) {
         out += name;
         out += ": ";

@@ -46,6 +46,5 @@ struct ExchangeIds {
 // not sent (HEAD).
 [[nodiscard]] std::string encode_head(const Response& response, std::uint64_t content_length,
                                       bool keep_alive, const ExchangeIds& ids);
-[[nodiscard]] std::string_view reason_phrase(int status);
 
 }  // namespace export_worker::http_shim

@@ -10,8 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <nlohmann/json.hpp>
 
@@ -36,9 +34,7 @@ extern const std::string_view kDocsHtml;
 namespace {
 
 namespace asio = boost::asio;
-using asio::awaitable;
 using asio::redirect_error;
-using asio::use_awaitable;
 using boost::system::error_code;
 
 constexpr std::size_t kReadChunkBytes = 4096;
@@ -56,25 +52,12 @@ const char* method_name(Method method) {
     return "?";
 }
 
-// For people and probes; names no endpoint.
-std::string why_not_ready(const std::vector<client::DaemonPool::DaemonState>& daemons) {
-    const auto count = [&](auto is) {
-        return std::to_string(std::ranges::count_if(daemons, is)) + " ";
-    };
-    using State = client::DaemonPool::DaemonState;
-    return "No daemon is ready: of " + std::to_string(daemons.size()) + ", " +
-           count([](const State& of) { return !of.connected; }) + "not connected, " +
-           count([](const State& of) { return of.connected && of.draining; }) + "draining, " +
-           count([](const State& of) { return of.connected && !of.answers && !of.draining; }) +
-           "silent";
-}
-
 // One request, as the log and the response's headers speak of it.
 struct Exchange {
     std::string request_id;
     std::string traceparent;  // The step of the trace that is ours.
     std::string client;
-    std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+    Clock::time_point started = Clock::now();
     bool keep_alive = true;
     int status = 0;
     std::uint64_t bytes = 0;  // Of the body that was sent.
@@ -88,7 +71,7 @@ public:
           timer_(socket_.get_executor()),
           parts_(parts) {}
 
-    awaitable<void> run();
+    Awaitable<void> run();
 
 private:
     // Absolute: the socket is closed when it passes, whatever trickles in meanwhile.
@@ -96,30 +79,30 @@ private:
     void clear_deadline() { deadline_ = Deadline::max(); }
     void arm();
 
-    awaitable<bool> read_head(std::string& head);
-    awaitable<bool> read_body(const RequestHead& head, std::string& body);
-    awaitable<bool> serve_one(const RequestHead& head);
-    awaitable<bool> answer(const RequestHead& head, const std::string& body, Exchange& exchange);
+    Awaitable<bool> read_head(std::string& head);
+    Awaitable<bool> read_body(const RequestHead& head, std::string& body);
+    Awaitable<bool> serve_one(const RequestHead& head);
+    Awaitable<bool> answer(const RequestHead& head, const std::string& body, Exchange& exchange);
     // What is refused before a body is read; nullopt: go on.
     std::optional<Response> admit(const RequestHead& head, const Exchange& exchange);
-    awaitable<Response> respond(const Match& match, const RequestHead& head,
+    Awaitable<Response> respond(const Match& match, const RequestHead& head,
                                 const std::string& body, const Exchange& exchange);
-    awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
+    Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
                                     const std::string& body, const Exchange& exchange,
                                     std::uint32_t deadline_ms);
-    awaitable<Response> ready(const Exchange& exchange);
-    awaitable<bool> write_response(const Response& response, bool is_head, Exchange& exchange);
-    awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
-    awaitable<bool> send_file(const downloads::Download& download, Exchange& exchange);
+    Awaitable<Response> ready(const Exchange& exchange);
+    Awaitable<bool> write_response(const Response& response, bool is_head, Exchange& exchange);
+    Awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
+    Awaitable<bool> send_file(const downloads::Download& download, Exchange& exchange);
     void report_download(const RequestHead& head);
     void note(const Route* route, const RequestHead& head, const Exchange& exchange);
-    awaitable<void> refuse(const HeadRefusal& refusal);
-    awaitable<void> linger();
+    Awaitable<void> refuse(const HeadRefusal& refusal);
+    Awaitable<void> linger();
 
     Stream socket_;
     const std::string peer_;
-    using Deadline = std::chrono::steady_clock::time_point;
-    asio::steady_timer timer_;
+    using Deadline = Clock::time_point;
+    Timer timer_;
     Deadline deadline_ = Deadline::max();
     bool timer_runs_ = false;
     SessionParts& parts_;
@@ -131,7 +114,7 @@ private:
 // Later deadlines do not touch the timer: it looks again when it fires. A request that is in time
 // costs no timer at all.
 void Session::set_deadline(std::chrono::seconds time) {
-    deadline_ = std::chrono::steady_clock::now() + time;
+    deadline_ = Clock::now() + time;
     if (deadline_ < timer_.expiry() || !timer_runs_) arm();
 }
 
@@ -144,7 +127,7 @@ void Session::arm() {
         Session& session = **self;
         session.timer_runs_ = false;
         if (session.deadline_ == Deadline::max()) return;
-        if (session.deadline_ > std::chrono::steady_clock::now()) return session.arm();
+        if (session.deadline_ > Clock::now()) return session.arm();
         error_code ignored;
         session.socket_.close(ignored);
     });
@@ -152,7 +135,7 @@ void Session::arm() {
 
 // Up to the empty line. The rest of what came stays in buffer_. False: the peer is gone or was
 // refused.
-awaitable<bool> Session::read_head(std::string& head) {
+Awaitable<bool> Session::read_head(std::string& head) {
     set_deadline(buffer_.empty() ? limits::kHttpIdleTimeout : limits::kHttpHeaderTimeout);
     std::size_t searched = 0;
     for (;;) {
@@ -186,7 +169,7 @@ awaitable<bool> Session::read_head(std::string& head) {
     }
 }
 
-awaitable<bool> Session::read_body(const RequestHead& head, std::string& body) {
+Awaitable<bool> Session::read_body(const RequestHead& head, std::string& body) {
     set_deadline(limits::kHttpBodyTimeout);
     error_code error;
     if (head.expects_continue && buffer_.empty() && head.content_length > 0) {
@@ -207,7 +190,7 @@ awaitable<bool> Session::read_body(const RequestHead& head, std::string& body) {
     co_return !error;
 }
 
-awaitable<void> Session::run() {
+Awaitable<void> Session::run() {
     for (std::size_t count = 1; count <= limits::kHttpRequestsPerConnectionMax; ++count) {
         std::string bytes;
         if (!co_await read_head(bytes)) co_return;
@@ -225,7 +208,7 @@ awaitable<void> Session::run() {
 }
 
 // True: the connection lives on.
-awaitable<bool> Session::serve_one(const RequestHead& head) {
+Awaitable<bool> Session::serve_one(const RequestHead& head) {
     Exchange exchange;
     exchange.request_id = request_id_of(head);
     exchange.traceparent = message::make_traceparent(head.header("traceparent"));
@@ -258,7 +241,7 @@ std::optional<Response> Session::admit(const RequestHead& head, const Exchange& 
         std::memcpy(&out, digest.data(), sizeof out);
         return out;
     };
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     std::optional<std::chrono::nanoseconds> wait;
     if (parts_.config.address_rate > 0)
         wait = parts_.by_address.take(hash(limit_group(exchange.client)), now);
@@ -274,7 +257,7 @@ std::optional<Response> Session::admit(const RequestHead& head, const Exchange& 
     return std::nullopt;
 }
 
-awaitable<bool> Session::answer(const RequestHead& head, const std::string& body,
+Awaitable<bool> Session::answer(const RequestHead& head, const std::string& body,
                                 Exchange& exchange) {
     clear_deadline();
     const Match match = match_route(head.method, head.path);
@@ -289,7 +272,7 @@ awaitable<bool> Session::answer(const RequestHead& head, const std::string& body
     co_return (written && exchange.keep_alive);
 }
 
-awaitable<Response> Session::respond(const Match& match, const RequestHead& head,
+Awaitable<Response> Session::respond(const Match& match, const RequestHead& head,
                                      const std::string& body, const Exchange& exchange) {
     Response response;
     if (head.method == Method::kOptions && (head.target == "*" || !match.allow.empty())) {
@@ -329,8 +312,9 @@ awaitable<Response> Session::respond(const Match& match, const RequestHead& head
 
 // The access log and the metrics.
 void Session::note(const Route* route, const RequestHead& head, const Exchange& exchange) {
-    const auto taken = std::chrono::steady_clock::now() - exchange.started;
+    const auto taken = Clock::now() - exchange.started;
     parts_.metrics.count(route, exchange.status, taken);
+    if (!logs(LogLevel::kInfo)) return;
     const std::string target = redact_url(head.target);
     log_event(
         LogLevel::kInfo, "request",
@@ -344,21 +328,21 @@ void Session::note(const Route* route, const RequestHead& head, const Exchange& 
          {"trace_id", message::trace_id_of(exchange.traceparent)}});
 }
 
-awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head,
+Awaitable<Response> Session::call_daemon(const Match& match, const RequestHead& head,
                                          const std::string& body, const Exchange& exchange,
                                          std::uint32_t deadline_ms) {
     const std::string id = exchange.request_id + "." + std::to_string(++parts_.calls);
     const auto message = make_message(match, head, body, {id, exchange.traceparent, deadline_ms});
     if (!message) co_return message.error();
-    const auto sent = std::chrono::steady_clock::now();
+    const auto sent = Clock::now();
     // The daemon's own deadline answer should win against ours.
     const std::chrono::milliseconds timeout(parts_.config.request_timeout_ms + 250);
     const Result<std::string> reply = co_await parts_.daemons.ask(id, *message, timeout);
-    parts_.metrics.count_daemon_call(std::chrono::steady_clock::now() - sent);
+    parts_.metrics.count_daemon_call(Clock::now() - sent);
     co_return make_response(match, reply);
 }
 
-awaitable<Response> Session::ready(const Exchange& exchange) {
+Awaitable<Response> Session::ready(const Exchange& exchange) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
     const Match match{&ping, {}, {}};
     if (parts_.draining) co_return make_error_response(503, "The shim is shutting down");
@@ -368,12 +352,12 @@ awaitable<Response> Session::ready(const Exchange& exchange) {
     if (response.status == 200) {
         response.body = R"({"status":"ready"})";
     } else if (response.status == 503) {
-        response = make_error_response(503, why_not_ready(parts_.daemons.states()));
+        response = make_error_response(503, client::why_not_ready(parts_.daemons.states()));
     }
     co_return response;
 }
 
-awaitable<bool> Session::write_response(const Response& response, bool is_head,
+Awaitable<bool> Session::write_response(const Response& response, bool is_head,
                                         Exchange& exchange) {
     set_deadline(limits::kHttpWriteTimeout);
     exchange.status = response.status;
@@ -390,7 +374,7 @@ awaitable<bool> Session::write_response(const Response& response, bool is_head,
     co_return !error && !response.close;
 }
 
-awaitable<bool> Session::write_download(const RequestHead& head, Exchange& exchange) {
+Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& exchange) {
     const downloads::DownloadRequest request{head.target,
                                              head.header("range"),
                                              head.header("if-range"),
@@ -439,7 +423,7 @@ void Session::report_download(const RequestHead& head) {
 
 // The kernel copies from file to socket. A file that turns out shorter than it was ends the
 // connection: the client sees a truncated body instead of a wrong one.
-awaitable<bool> Session::send_file(const downloads::Download& download, Exchange& exchange) {
+Awaitable<bool> Session::send_file(const downloads::Download& download, Exchange& exchange) {
     auto offset = static_cast<off_t>(download.offset);
     std::uint64_t left = download.bytes;
     std::uint64_t turn = 0;  // Sent without a wait.
@@ -468,7 +452,7 @@ awaitable<bool> Session::send_file(const downloads::Download& download, Exchange
     co_return !error;
 }
 
-awaitable<void> Session::refuse(const HeadRefusal& refusal) {
+Awaitable<void> Session::refuse(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
     response.close = true;
     if (!refusal.allow.empty()) response.headers.emplace_back("Allow", refusal.allow);
@@ -485,7 +469,7 @@ awaitable<void> Session::refuse(const HeadRefusal& refusal) {
 
 // Closing with unread bytes makes the kernel send a reset, and the client may never see the answer:
 // say that we are done, then read what is still coming for a moment.
-awaitable<void> Session::linger() {
+Awaitable<void> Session::linger() {
     error_code error;
     socket_.shutdown(Stream::shutdown_send, error);
     set_deadline(std::chrono::seconds(1));
@@ -497,7 +481,7 @@ awaitable<void> Session::linger() {
 
 }  // namespace
 
-awaitable<void> serve(Stream socket, std::string peer, SessionParts& parts) {
+Awaitable<void> serve(Stream socket, std::string peer, SessionParts& parts) {
     const std::string group = limit_group(peer);
     ++parts.connections;
     ++parts.connections_by_group[group];

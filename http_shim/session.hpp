@@ -2,15 +2,12 @@
 // reply.
 #pragma once
 
-#include <utility>  // awaitable.hpp of Boost 1.74 uses std::exchange without it.
-
 #include <string>
 #include <unordered_map>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 
 #include "base/rate_limiter.hpp"
 #include "http_shim/config.hpp"
+#include "http_shim/coroutine.hpp"
 #include "http_shim/daemon_link.hpp"
 #include "http_shim/shim_metrics.hpp"
 
@@ -38,11 +35,7 @@ struct SessionParts {
     std::uint64_t calls = 0;     // Makes message ids unique.
 };
 
-// A connected socket and who is at its other end: an address, or "unix".
-using Stream = boost::asio::generic::stream_protocol::socket;
-
-// Serves `socket` until either side ends it. [the io thread]
-[[nodiscard]] boost::asio::awaitable<void> serve(Stream socket, std::string peer,
-                                                 SessionParts& parts);
+// Serves `socket` until either side ends it. `peer`: an address, or "unix". [the io thread]
+[[nodiscard]] Awaitable<void> serve(Stream socket, std::string peer, SessionParts& parts);
 
 }  // namespace export_worker::http_shim

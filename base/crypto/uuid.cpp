@@ -9,7 +9,7 @@ namespace export_worker::crypto {
 
 std::string make_uuid7(std::int64_t unix_us) {
     std::array<std::uint8_t, 16> bytes{};
-    fill_random(bytes);
+    fill_id(bytes);
     const auto unix_ms = static_cast<std::uint64_t>(unix_us / 1000);
     for (std::size_t index = 0; index < 6; ++index) {
         bytes[index] = static_cast<std::uint8_t>(unix_ms >> (8 * (5 - index)));

@@ -91,6 +91,18 @@ void Section::choice(std::string_view key, std::string& target,
     refuse(key, "expected one of " + list + ", found '" + printable(*value) + "'");
 }
 
+void Section::words(std::string_view key, std::vector<std::string>& target) {
+    std::string text;
+    this->text(key, text);
+    std::vector<std::string> out;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find_first_of(" ,\t", begin), text.size());
+        if (end > begin) out.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    if (!out.empty()) target = std::move(out);
+}
+
 std::map<std::string, std::string> Section::take_rest() {
     std::map<std::string, std::string> rest = values_;
     for (const std::string& key : known_) rest.erase(key);

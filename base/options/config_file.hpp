@@ -46,6 +46,8 @@ public:
     // One of `choices`.
     void choice(std::string_view key, std::string& target,
                 std::span<const std::string_view> choices);
+    // Words with blanks or commas between them. None there: `target` stays as it is.
+    void words(std::string_view key, std::vector<std::string>& target);
     // Hands over every remaining key, known or not: for sections another party reads.
     [[nodiscard]] std::map<std::string, std::string> take_rest();
     // Records a problem found by the caller: "section.key: expected ..., found ...".

@@ -45,9 +45,8 @@ Result<RolePolicy> RolePolicy::read(const std::string& path) {
     EW_CHECK(file.check_sections({}, std::span(&kFamily, 1)));
     RolePolicy out;
     for (options::Section& section : file.sections(kFamily)) {
-        std::string text;
-        section.text("permissions", text);
-        std::vector<std::string> permissions = split_words(text);
+        std::vector<std::string> permissions;
+        section.words("permissions", permissions);
         if (auto good = check_permissions(permissions); !good)
             section.refuse("permissions", good.error().message);
         EW_CHECK(section.finish());

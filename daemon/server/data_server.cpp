@@ -409,13 +409,15 @@ void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
     call.answered = true;
     const auto taken = clock_.steady() - call.arrived;
     ledger_.hops.total.observe(taken);
-    log_event(
-        LogLevel::kDebug, "request",
-        {{"method", call.request.method},
-         {"outcome", is_result ? "result" : "error"},
-         {"duration_us", std::chrono::duration_cast<std::chrono::microseconds>(taken).count()},
-         {"request_id", call.request.id},
-         {"trace_id", message::trace_id_of(call.request.trace)}});
+    if (logs(LogLevel::kDebug)) {
+        log_event(
+            LogLevel::kDebug, "request",
+            {{"method", call.request.method},
+             {"outcome", is_result ? "result" : "error"},
+             {"duration_us", std::chrono::duration_cast<std::chrono::microseconds>(taken).count()},
+             {"request_id", call.request.id},
+             {"trace_id", message::trace_id_of(call.request.trace)}});
+    }
     const SendOutcome outcome = socket_.send(call.envelope, reply);
     if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kUnsentRepliesMax &&
         unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax) {

@@ -1,5 +1,7 @@
 #include "protocol/client/daemon_pool.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
@@ -191,6 +193,18 @@ void DaemonPool::fail_those(Is is, const Error& error) {
         it = in_flight_.erase(it);
     }
     for (Done& done : failed) done(fail(error));
+}
+
+std::string why_not_ready(const std::vector<DaemonPool::DaemonState>& daemons) {
+    using State = DaemonPool::DaemonState;
+    const auto count = [&](auto is) {
+        return std::to_string(std::ranges::count_if(daemons, is)) + " ";
+    };
+    return "No daemon is ready: of " + std::to_string(daemons.size()) + ", " +
+           count([](const State& of) { return !of.connected; }) + "not connected, " +
+           count([](const State& of) { return of.connected && of.draining; }) + "draining, " +
+           count([](const State& of) { return of.connected && !of.answers && !of.draining; }) +
+           "silent";
 }
 
 }  // namespace export_worker::client

@@ -97,4 +97,7 @@ private:
     Clock::time_point next_scan_{};
 };
 
+// Why none of `daemons` takes requests, for people and probes; names no endpoint.
+[[nodiscard]] std::string why_not_ready(const std::vector<DaemonPool::DaemonState>& daemons);
+
 }  // namespace export_worker::client

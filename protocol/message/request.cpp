@@ -1,6 +1,7 @@
 #include "protocol/message/request.hpp"
 
 #include "base/assert.hpp"
+#include "protocol/message/find_text.hpp"
 #include "protocol/message/validating_visitor.hpp"
 
 namespace export_worker::message {
@@ -181,8 +182,10 @@ tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
 }
 
 std::string encode_request(const Request& request) {
-    msgpack::sbuffer buffer;
-    msgpack::packer<msgpack::sbuffer> packer(buffer);
+    std::string out;
+    out.reserve(256 + request.credentials.authorization.size() + request.params.size());
+    StringSink sink{out};
+    msgpack::packer<StringSink> packer(sink);
     const Credentials& credentials = request.credentials;
     const auto given = [](std::string_view text) { return text.empty() ? 0U : 1U; };
     const std::uint32_t auth_count = given(credentials.authorization) +
@@ -211,8 +214,16 @@ std::string encode_request(const Request& request) {
     }
     packer.pack("params");
     const std::string_view params = request.params.empty() ? kEmptyMap : request.params;
-    buffer.write(params.data(), params.size());
-    return {buffer.data(), buffer.size()};
+    out += params;
+    return out;
+}
+
+std::string encode_params(const std::map<std::string, std::string>& params) {
+    std::string out;
+    StringSink sink{out};
+    msgpack::packer<StringSink> packer(sink);
+    packer.pack(params);
+    return out;
 }
 
 }  // namespace export_worker::message

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -40,5 +41,7 @@ struct DecodeFailure {
 // The message for `request`. Empty credentials, trace and id are left out. `params` empty: an empty
 // map.
 [[nodiscard]] std::string encode_request(const Request& request);
+// Params whose values are all text.
+[[nodiscard]] std::string encode_params(const std::map<std::string, std::string>& params);
 
 }  // namespace export_worker::message

@@ -14,7 +14,7 @@ constexpr std::size_t kTraceparentBytes = 55;
 template <std::size_t Bytes>
 std::string random_hex() {
     std::array<std::uint8_t, Bytes> random{};
-    crypto::fill_random(random);
+    crypto::fill_id(random);
     random[0] |= 1U;  // Never all zeroes.
     return to_hex(random);
 }

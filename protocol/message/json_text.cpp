@@ -1,0 +1,134 @@
+#include "protocol/message/json_text.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <vector>
+#include <msgpack.hpp>
+
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+namespace export_worker::message {
+namespace {
+
+void append_text(std::string& out, std::string_view text) {
+    constexpr std::string_view kHex = "0123456789abcdef";
+    const bool is_utf8 = is_valid_utf8(text);
+    out += '"';
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        switch (c) {
+            case '"': out += "\\\""; break;
+            case '\\': out += "\\\\"; break;
+            case '\b': out += "\\b"; break;
+            case '\f': out += "\\f"; break;
+            case '\n': out += "\\n"; break;
+            case '\r': out += "\\r"; break;
+            case '\t': out += "\\t"; break;
+            default:
+                if (byte < 0x20) {
+                    out += "\\u00";
+                    out += kHex[byte >> 4U];
+                    out += kHex[byte & 0xfU];
+                } else if (byte >= 0x80 && !is_utf8) {
+                    out += "\xef\xbf\xbd";
+                } else {
+                    out += c;
+                }
+        }
+    }
+    out += '"';
+}
+
+template <typename Number>
+void append_number(std::string& out, Number number) {
+    char digits[32];
+    const auto [end, error] = std::to_chars(digits, digits + sizeof digits, number);
+    out.append(digits, end);
+}
+
+// false from a function stops the parser.
+class JsonVisitor final : public msgpack::null_visitor {
+public:
+    explicit JsonVisitor(std::string& out) : out_(out) {}
+
+    bool visit_nil() { return scalar("null"); }
+    bool visit_boolean(bool value) { return scalar(value ? "true" : "false"); }
+    bool visit_positive_integer(std::uint64_t value) {
+        return begin() && (append_number(out_, value), true);
+    }
+    bool visit_negative_integer(std::int64_t value) {
+        return begin() && (append_number(out_, value), true);
+    }
+    bool visit_float32(float value) { return visit_float64(static_cast<double>(value)); }
+    bool visit_float64(double value) {
+        if (!std::isfinite(value)) return scalar("null");
+        if (!begin()) return false;
+        const std::size_t at = out_.size();
+        append_number(out_, value);
+        // Still a fraction to whoever reads it.
+        if (out_.find_first_not_of("-0123456789", at) == std::string::npos) out_ += ".0";
+        return true;
+    }
+    bool visit_str(const char* data, std::uint32_t size) {
+        if (!in_key_ && !begin()) return false;
+        append_text(out_, {data, size});
+        return true;
+    }
+    bool visit_bin(const char*, std::uint32_t) { return false; }
+    bool visit_ext(const char*, std::uint32_t) { return false; }
+    bool start_array(std::uint32_t) { return open('['); }
+    bool end_array() { return close(']'); }
+    bool start_array_item() { return next(); }
+    bool start_map(std::uint32_t) { return open('{'); }
+    bool end_map() { return close('}'); }
+    bool start_map_key() {
+        in_key_ = true;
+        return next();
+    }
+    bool end_map_key() {
+        in_key_ = false;
+        out_ += ':';
+        return true;
+    }
+    void parse_error(std::size_t, std::size_t) {}
+    void insufficient_bytes(std::size_t, std::size_t) {}
+
+private:
+    [[nodiscard]] bool begin() const { return !in_key_; }  // A key is text.
+    bool scalar(std::string_view text) { return begin() && (out_ += text, true); }
+    bool open(char bracket) {
+        if (!begin() || is_first_.size() >= limits::kMessageDepthMax) return false;
+        out_ += bracket;
+        is_first_.push_back(true);
+        return true;
+    }
+    bool close(char bracket) {
+        out_ += bracket;
+        is_first_.pop_back();
+        return true;
+    }
+    bool next() {
+        if (!is_first_.back()) out_ += ',';
+        is_first_.back() = false;
+        return true;
+    }
+
+    std::string& out_;
+    std::vector<bool> is_first_;  // Of each open container: is its next member its first?
+    bool in_key_ = false;
+};
+
+}  // namespace
+
+bool append_json(std::string& out, std::string_view msgpack) {
+    const std::size_t before = out.size();
+    JsonVisitor visitor(out);
+    std::size_t used = 0;
+    if (msgpack::parse(msgpack.data(), msgpack.size(), used, visitor) && used == msgpack.size())
+        return true;
+    out.resize(before);
+    return false;
+}
+
+}  // namespace export_worker::message
