@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -57,6 +59,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 bool is_valid_utf8(std::string_view text) {
     while (!text.empty()) {
+        // Eight bytes at a time while they are ASCII, as most text is.
+        for (std::uint64_t word = 0; text.size() >= sizeof word; text.remove_prefix(sizeof word)) {
+            std::memcpy(&word, text.data(), sizeof word);
+            if ((word & 0x8080808080808080U) != 0) break;
+        }
+        if (text.empty()) return true;
         const std::size_t bytes = utf8_sequence_bytes(text);
         if (bytes == 0) return false;
         text.remove_prefix(bytes);

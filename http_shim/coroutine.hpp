@@ -1,5 +1,5 @@
-// Asio's coroutines on the one io_context there is. Its executor by name: the one that stands for any
-// executor costs an allocation and a detour for each completion.
+// Asio's coroutines on the one io_context there is. Its executor by name: the one that stands for
+// any executor costs an allocation and a detour for each completion.
 #pragma once
 
 #include <utility>  // awaitable.hpp of Boost 1.74 uses std::exchange without it.
@@ -19,8 +19,7 @@ template <typename T>
 using Awaitable = boost::asio::awaitable<T, Executor>;
 inline constexpr boost::asio::use_awaitable_t<Executor> use_awaitable;
 using Clock = std::chrono::steady_clock;
-using Timer =
-    boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
+using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
 // A connected socket: TCP or Unix.
 using Stream = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, Executor>;
 

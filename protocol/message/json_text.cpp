@@ -11,32 +11,43 @@
 namespace export_worker::message {
 namespace {
 
+// How a byte is written that cannot stand for itself; empty: it can.
+std::string_view escape_of(char c) {
+    switch (c) {
+        case '"': return "\\\"";
+        case '\\': return "\\\\";
+        case '\b': return "\\b";
+        case '\f': return "\\f";
+        case '\n': return "\\n";
+        case '\r': return "\\r";
+        case '\t': return "\\t";
+        default: return {};
+    }
+}
+
 void append_text(std::string& out, std::string_view text) {
     constexpr std::string_view kHex = "0123456789abcdef";
     const bool is_utf8 = is_valid_utf8(text);
     out += '"';
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\b': out += "\\b"; break;
-            case '\f': out += "\\f"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
-            default:
-                if (byte < 0x20) {
-                    out += "\\u00";
-                    out += kHex[byte >> 4U];
-                    out += kHex[byte & 0xfU];
-                } else if (byte >= 0x80 && !is_utf8) {
-                    out += "\xef\xbf\xbd";
-                } else {
-                    out += c;
-                }
+    std::size_t written = 0;  // What stands for itself is appended in runs.
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const bool plain = byte >= 0x20 && byte != '"' && byte != '\\' && (byte < 0x80 || is_utf8);
+        if (plain) continue;
+        out += text.substr(written, at - written);
+        written = at + 1;
+        const std::string_view escape = escape_of(text[at]);
+        if (!escape.empty()) {
+            out += escape;
+        } else if (byte < 0x20) {
+            out += "\\u00";
+            out += kHex[byte >> 4U];
+            out += kHex[byte & 0xfU];
+        } else {
+            out += "\xef\xbf\xbd";
         }
     }
+    out += text.substr(written);
     out += '"';
 }
 

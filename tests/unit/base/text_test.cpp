@@ -15,6 +15,15 @@ TEST(Utf8, AcceptsEveryLengthAndRefusesOverlongSurrogatesAndTruncation) {
           "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xff"}) {
         EXPECT_FALSE(is_valid_utf8(bad)) << bad;
     }
+    // Wherever it stands among ASCII, which is skipped by the word.
+    for (std::size_t before = 0; before < 20; ++before) {
+        for (std::size_t after = 0; after < 20; ++after) {
+            const std::string head(before, 'a');
+            const std::string tail(after, 'z');
+            EXPECT_TRUE(is_valid_utf8(head + "€" + tail));
+            EXPECT_FALSE(is_valid_utf8(head + "\xe2\x82" + tail));
+        }
+    }
 }
 
 TEST(Utf8, PrefixNeverCutsACharacter) {

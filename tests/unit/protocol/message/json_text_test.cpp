@@ -48,7 +48,8 @@ ordered_json random_value(std::mt19937& random, int depth) {
         case 1: return random() % 2 == 0;
         case 2: return static_cast<std::uint64_t>(random()) << (random() % 32);
         case 3: return -static_cast<std::int64_t>(random());
-        case 4: return std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 80) - 50);
+        case 4:
+            return std::ldexp(static_cast<double>(random()), static_cast<int>(random() % 80) - 50);
         case 5: {
             std::string text;
             for (auto left = random() % 40; left > 0; --left)
