@@ -3,6 +3,7 @@
 #include <sys/sendfile.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -107,6 +108,8 @@ private:
     bool timer_runs_ = false;
     SessionParts& parts_;
     std::string buffer_;  // Read but not consumed.
+    std::array<char, kReadChunkBytes>
+        chunk_;  // Not in a coroutine's frame: that is allocated for each request.
     std::shared_ptr<Session*> self_ =
         std::make_shared<Session*>(this);  // Tells the timer that we still exist.
 };
@@ -154,13 +157,12 @@ Awaitable<bool> Session::read_head(std::string& head) {
             co_return true;
         }
         searched = buffer_.size() < 3 ? 0 : buffer_.size() - 3;
-        char chunk[kReadChunkBytes];
         error_code error;
         const std::size_t got = co_await socket_.async_read_some(
-            asio::buffer(chunk), redirect_error(use_awaitable, error));
+            asio::buffer(chunk_), redirect_error(use_awaitable, error));
         if (error) co_return false;
         const bool first = buffer_.empty();
-        buffer_.append(chunk, got);
+        buffer_.append(chunk_.data(), got);
         // From the first byte; most heads are whole with it.
         if (first && buffer_.find("\r\n\r\n") == std::string::npos)
             set_deadline(limits::kHttpHeaderTimeout);
@@ -473,9 +475,9 @@ Awaitable<void> Session::linger() {
     error_code error;
     socket_.shutdown(Stream::shutdown_send, error);
     set_deadline(std::chrono::seconds(1));
-    char sink[kReadChunkBytes];
     for (int rounds = 0; rounds < 256 && !error; ++rounds) {
-        co_await socket_.async_read_some(asio::buffer(sink), redirect_error(use_awaitable, error));
+        co_await socket_.async_read_some(asio::buffer(chunk_),
+                                         redirect_error(use_awaitable, error));
     }
 }
 

@@ -10,6 +10,10 @@ namespace {
 
 using Packer = msgpack::packer<StringSink>;
 
+// A reply to a link fits the first block; the library's default is one the allocator has to look
+// for.
+constexpr std::size_t kZoneBytes = 1000;
+
 void pack_head(Packer& packer, std::uint32_t count, std::string_view id, bool ok) {
     packer.pack_map(count);
     packer.pack("v");
@@ -143,11 +147,12 @@ Result<Reply> decode_reply(std::string_view bytes) {
     const std::size_t nodes_max = bytes.size();
     try {
         std::size_t used = 0;
-        const msgpack::object_handle handle =
-            msgpack::unpack(bytes.data(), bytes.size(), used, by_reference, nullptr,
-                            msgpack::unpack_limit(nodes_max, nodes_max, bytes.size(), bytes.size(),
-                                                  0, limits::kMessageDepthMax + 4));
-        const msgpack::object& map = handle.get();
+        bool referenced = false;
+        msgpack::zone zone(kZoneBytes);
+        const msgpack::object map = msgpack::unpack(
+            zone, bytes.data(), bytes.size(), used, referenced, by_reference, nullptr,
+            msgpack::unpack_limit(nodes_max, nodes_max, bytes.size(), bytes.size(), 0,
+                                  limits::kMessageDepthMax + 4));
         const auto* version = find(map, "v");
         const auto* ok = find(map, "ok");
         if (version == nullptr || version->type != msgpack::type::POSITIVE_INTEGER ||
