@@ -119,6 +119,7 @@ void JwksSource::fetch() {
 Result<void> JwksSource::fetch_keys() {
     http::HttpRequest request;
     request.url = settings_.jwks_url;
+    request.ca_file = settings_.ca_file;
     request.timeout = limits::kSessionAskTimeout;
     request.answer_bytes_max = limits::kJwksBytesMax;
     EW_TRY(http::HttpAnswer answer, client_.send(request));

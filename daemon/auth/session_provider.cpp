@@ -32,7 +32,7 @@ Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
         return fail(ErrorCode::kInvalidArgument,
                     settings.session_secret_file + ": expected a secret, found nothing");
     return std::unique_ptr<SessionProvider>(new SessionProvider(
-        settings.session_url, "Basic " + to_base64(settings.session_user + ":" + secret)));
+        settings.session_url, settings.ca_file, "Basic " + to_base64(settings.session_user + ":" + secret)));
 }
 
 Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
@@ -67,6 +67,7 @@ Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
     http::HttpRequest request;
     request.method = "POST";
     request.url = url_;
+    request.ca_file = ca_file_;
     request.headers = {{"Authorization", authorization_}, {"Content-Type", "application/json"}};
     request.body = body;
     request.connect_timeout = limits::kSessionAskTimeout;

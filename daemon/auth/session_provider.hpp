@@ -36,13 +36,16 @@ public:
     void stop() { stopping_.store(true); }  // What is under way fails soon.
 
 private:
-    SessionProvider(std::string url, std::string authorization)
-        : url_(std::move(url)), authorization_(std::move(authorization)) {}
+    SessionProvider(std::string url, std::string ca_file, std::string authorization)
+        : url_(std::move(url)),
+          ca_file_(std::move(ca_file)),
+          authorization_(std::move(authorization)) {}
     [[nodiscard]] Result<http::HttpAnswer> send(std::string_view token);
     [[nodiscard]] bool is_paused();
     void count(bool answered);
 
     const std::string url_;
+    const std::string ca_file_;
     const std::string authorization_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;

@@ -239,6 +239,7 @@ Result<void> read_auth(const ConfigFile& file, model::AuthSettings& auth) {
     optional_absolute_path(section, "roles_file", auth.roles_file);
     optional_absolute_path(section, "jwks_file", auth.jwks_file);
     secure_url(section, "jwks_url", auth.jwks_url);
+    optional_absolute_path(section, "ca_file", auth.ca_file);
     duration(section, "jwks_refresh_s", auth.jwks_refresh, 10, 86'400);
     section.text("issuer", auth.issuer);
     section.text("audience", auth.audience);

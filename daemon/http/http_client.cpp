@@ -205,6 +205,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
     set(curl, CURLOPT_NOPROGRESS, 0L);
     set(curl, CURLOPT_XFERINFOFUNCTION, look_around);
     set(curl, CURLOPT_XFERINFODATA, static_cast<void*>(const_cast<std::atomic<bool>*>(stopping_)));
+    if (!request.ca_file.empty()) set(curl, CURLOPT_CAINFO, request.ca_file.c_str());
     if (request.direct || request.public_only) set(curl, CURLOPT_NOPROXY, "*");
     PublicOnly guard;
     if (request.public_only) {

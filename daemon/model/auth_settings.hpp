@@ -19,6 +19,8 @@ struct AuthSettings {
     std::string issuer;
     std::string audience;
     std::chrono::seconds clock_tolerance = limits::kClockToleranceDefault;
+    // Absolute; certificates (PEM) that vouch for jwks_url and session_url. Empty: the system's.
+    std::string ca_file;
     // Opaque sessions: whom to ask about those that are not in the table; empty: nobody.
     std::string session_url;
     std::string session_user;         // The project id.

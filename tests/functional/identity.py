@@ -2,6 +2,7 @@
 import base64
 import http.server
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -41,10 +42,20 @@ def jwks(*keys):
     return json.dumps({"keys": [key.jwk for key in keys]})
 
 
+def make_certificate(path):
+    """Of a server on 127.0.0.1, signed by itself, with its key in the same file."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    with open(path, "a") as file, open(f"{path}.crt") as certificate:
+        file.write(certificate.read())
+    return path
+
+
 class Provider:
     """Answers as sessions/authenticate and as a JWKS URL do; `mood` makes it slow, broken or silent."""
 
-    def __init__(self, keys=()):
+    def __init__(self, keys=(), certificate=None):
+        """`certificate`: a PEM file with its key, to be asked over TLS."""
         self.sessions = {}  # Token to (member, organization, roles).
         self.keys = list(keys)
         self.asked = 0
@@ -82,7 +93,11 @@ class Provider:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 

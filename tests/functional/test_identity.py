@@ -6,7 +6,7 @@ import time
 import unittest
 
 from functional.harness import SOURCE, System, SystemTest, wait_until
-from functional.identity import AUDIENCE, ISSUER, Provider, SigningKey, base64url, jwks
+from functional.identity import AUDIENCE, ISSUER, Provider, SigningKey, base64url, jwks, make_certificate
 
 EVERYTHING = {"product:read", "job:read", "job:create"}
 READING = {"product:read", "job:read"}
@@ -219,6 +219,46 @@ class ProviderTest(unittest.TestCase):
         for n in range(10):
             self.assertEqual(self.status_of(f"token-{n}"), 503)
         self.assertLessEqual(self.provider.asked, 6, "a provider that fails is left alone")
+
+
+class TlsProviderTest(unittest.TestCase):
+    """The provider as it is in production: over TLS, and believed only with a certificate somebody vouches for."""
+
+    def start(self, ca_file):
+        system = System()
+        self.addCleanup(system.close)
+        signer = SigningKey(system.directory, "one")
+        certificate = make_certificate(system.directory / "provider.pem")
+        other = make_certificate(system.directory / "other.pem")
+        provider = Provider([signer], certificate)
+        self.addCleanup(provider.close)
+        provider.sessions["theirs"] = ("member-1", "acme", ["Viewer"])
+        secret = system.secret("provider_secret", "hush\n")
+        trusted = {"theirs": f"ca_file = {certificate}.crt\n", "another": f"ca_file = {other}.crt\n", "the system's": ""}[ca_file]
+        system.extra = (f"[auth]\nroles_file = {SOURCE / 'etc/roles.ini'}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
+                        f"jwks_url = {provider.url}/jwks\nsession_url = {provider.url}/sessions/authenticate\n"
+                        f"session_user = project-test\nsession_secret_file = {secret}\n{trusted}")
+        system.start()
+        return system, signer, provider
+
+    def status_of(self, system, token):
+        return system.http("GET", "/api/jobs/none/status", {"Cookie": f"stytch_session={token}"}).status
+
+    def test_over_tls(self):
+        system, signer, provider = self.start("theirs")
+        wait_until("the key set", lambda: self.status_of(system, signer.token("m", ["Viewer"])) == 404)
+        self.assertEqual(self.status_of(system, "theirs"), 404)
+        self.assertEqual(self.status_of(system, "made-up"), 401)
+        self.assertEqual(provider.asked, 2)
+
+    def test_a_certificate_nobody_vouches_for(self):
+        for ca_file in ("another", "the system's"):
+            system, signer, provider = self.start(ca_file)
+            log = wait_until("the refusal in the log", lambda: (text := system.daemon.text()) and "certificate" in text and text)
+            self.assertIn(f"ask {provider.url}: ", log)
+            self.assertEqual(self.status_of(system, signer.token("m", ["Viewer"])), 401, "no key set, no session")
+            self.assertEqual(self.status_of(system, "theirs"), 503)
+            self.assertEqual((provider.fetched, provider.asked), (0, 0), "nothing was said to a stranger")
 
 
 if __name__ == "__main__":
