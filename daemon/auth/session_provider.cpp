@@ -31,8 +31,9 @@ Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
     if (secret.empty())
         return fail(ErrorCode::kInvalidArgument,
                     settings.session_secret_file + ": expected a secret, found nothing");
-    return std::unique_ptr<SessionProvider>(new SessionProvider(
-        settings.session_url, settings.ca_file, "Basic " + to_base64(settings.session_user + ":" + secret)));
+    return std::unique_ptr<SessionProvider>(
+        new SessionProvider(settings.session_url, settings.ca_file,
+                            "Basic " + to_base64(settings.session_user + ":" + secret)));
 }
 
 Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {

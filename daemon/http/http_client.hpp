@@ -29,7 +29,7 @@ struct HttpRequest {
     std::chrono::milliseconds timeout{0};
     std::chrono::seconds stall = limits::kHttpStall;  // How long it may stand still.
     std::size_t answer_bytes_max = limits::kHttpAnswerBytesMax;
-    std::string ca_file;   // PEM; whom to believe instead of the system's authorities.
+    std::string ca_file;  // PEM; whom to believe instead of the system's authorities.
     bool direct = false;  // Never over a proxy: for services of this machine.
     // Only to addresses of the public Internet, whatever the name resolves to, and never over a
     // proxy: for URLs somebody else chose. kFailedPrecondition otherwise.

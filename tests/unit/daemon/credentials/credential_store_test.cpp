@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/support/http_server.hpp"
@@ -296,11 +297,18 @@ TEST_F(CredentialTest, AWebIdentityIsExchanged) {
 }
 
 TEST_F(CredentialTest, AnswersThatMisbehaveAreNotCredentials) {
-    HttpServer::Response next;
-    HttpServer server([&](const HttpServer::Request&) { return next; });
+    std::mutex mutex;
+    HttpServer::Response next;  // Guarded by mutex.
+    HttpServer server([&](const HttpServer::Request&) {
+        const std::lock_guard lock(mutex);
+        return next;
+    });
     environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
     const auto refused = [&](HttpServer::Response response) {
-        next = std::move(response);
+        {
+            const std::lock_guard lock(mutex);
+            next = std::move(response);
+        }
         const auto fetched = fetch(store_of("s3", "container"));
         EXPECT_FALSE(fetched);
         EXPECT_EQ(fetched.error().code, ErrorCode::kUnavailable);
