@@ -138,6 +138,10 @@ std::int64_t Connection::changes() const {
     return sqlite3_changes64(database_);
 }
 
+bool Connection::in_transaction() const {
+    return sqlite3_get_autocommit(database_) == 0;
+}
+
 std::int64_t Connection::total_changes() const {
     return sqlite3_total_changes64(database_);
 }

@@ -80,6 +80,8 @@ public:
     [[nodiscard]] Statement statement(const char* sql);
     // Rows changed by the last statement that ran.
     [[nodiscard]] std::int64_t changes() const;
+    // False once SQLite has given up the transaction by itself, as it does when the disk is full.
+    [[nodiscard]] bool in_transaction() const;
     // Rows changed since it was opened, by triggers, too.
     [[nodiscard]] std::int64_t total_changes() const;
     // Copies the whole database, as this connection sees it now, into a new file.

@@ -167,7 +167,8 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
 bool Database::run_task(Task& task) {
     if (task.failure == Failure::kBeforeChanges) {
         const std::int64_t before = writer_->total_changes();
-        return task.work(*writer_) || writer_->total_changes() == before;
+        if (task.work(*writer_)) return true;
+        return writer_->in_transaction() && writer_->total_changes() == before;
     }
     EW_ASSERT(writer_->statement("SAVEPOINT task").run().has_value());
     // A full disk makes SQLite give up the whole transaction; then there is no savepoint to go back

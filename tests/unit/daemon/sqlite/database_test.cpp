@@ -105,36 +105,56 @@ TEST(Database, AWriteNobodyWaitsForHappens) {
     EXPECT_EQ(count(**database), 2);
 }
 
-// The two share a transaction: another one ends only when both are there.
+// Two writes that share a transaction: another one ends only when both are there.
+struct Pair {
+    Result<void> first;
+    Result<void> second;
+};
+Pair write_together(Database& database, std::function<Result<void>(Connection&)> first,
+                    const std::string& key) {
+    std::latch begun(1);
+    std::latch alone(1);
+    auto other = database.begin_write([&](Connection&) -> Result<void> {
+        alone.count_down();
+        begun.wait();
+        return {};
+    });
+    alone.wait();  // In a transaction of its own.
+    auto one = database.begin_write(std::move(first), Database::Failure::kBeforeChanges);
+    auto two = database.begin_write([key](Connection& connection) {
+        return connection.statement("INSERT INTO t (k, n) VALUES (?1, 1)").bind(key).run();
+    });
+    begun.count_down();
+    EXPECT_TRUE(other());
+    Result<void> result = one();
+    return {std::move(result), two()};
+}
+
 TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
     const TempDir dir;
     auto database = Database::open(options(dir / "d.db"));
-    for (const bool half_way : {false, true}) {
-        std::latch begun(1);
-        std::latch alone(1);
-        auto first = (*database)->begin_write([&](Connection&) -> Result<void> {
-            alone.count_down();
-            begun.wait();
-            return {};
-        });
-        alone.wait();  // In a transaction of its own.
-        const std::string key = half_way ? "b" : "a";
-        auto other = (*database)->begin_write([key](Connection& connection) {
-            return connection.statement("INSERT INTO t (k, n) VALUES (?1, 1)").bind(key).run();
-        });
-        auto failing = (*database)->begin_write(
-            [half_way](Connection& connection) -> Result<void> {
-                if (half_way)
-                    EW_CHECK(connection.statement("INSERT INTO t (k, n) VALUES ('c', 1)").run());
-                return fail(ErrorCode::kConflict, "no");
-            },
-            Database::Failure::kBeforeChanges);
-        begun.count_down();
-        EXPECT_TRUE(first());
-        EXPECT_EQ(other().has_value(), !half_way);
-        EXPECT_EQ(failing().error().code, half_way ? ErrorCode::kInternal : ErrorCode::kConflict);
-    }
-    EXPECT_EQ(count(**database), 1);
+    const auto refuse = [](Connection&) -> Result<void> {
+        return fail(ErrorCode::kConflict, "no");
+    };
+    const Pair early = write_together(**database, refuse, "a");
+    EXPECT_EQ(early.first.error().code, ErrorCode::kConflict);
+    EXPECT_TRUE(early.second);
+    const auto insert_and_refuse = [](Connection& connection) -> Result<void> {
+        EW_CHECK(connection.statement("INSERT INTO t (k, n) VALUES ('c', 1)").run());
+        return fail(ErrorCode::kConflict, "no");
+    };
+    const Pair half_way = write_together(**database, insert_and_refuse, "b");
+    EXPECT_EQ(half_way.first.error().code, ErrorCode::kInternal);
+    EXPECT_FALSE(half_way.second);
+    // As SQLite does by itself when the disk is full.
+    const auto give_up = [](Connection& connection) -> Result<void> {
+        EW_CHECK(connection.execute("ROLLBACK"));
+        return fail(ErrorCode::kResourceExhausted, "full");
+    };
+    const Pair given_up = write_together(**database, give_up, "d");
+    EXPECT_FALSE(given_up.first);
+    EXPECT_FALSE(given_up.second) << "what is not durable is not said to be";
+    EXPECT_EQ(count(**database), 1) << "and what was refused is not kept";
     EXPECT_TRUE(insert(**database, "b", 2)) << "the next transaction is a new one";
 }
 
