@@ -32,6 +32,7 @@ class FailingDiskTest(DiskTest):
 
     def start(self, faults=None, products=2000):
         self.system.start_daemon(self.disk.env, faults=faults)
+        wait_until("the shim sees the daemon", lambda: self.system.http("GET", "/readyz").status == 200)
         self.system.import_generated(products)
 
     def completed(self, job):
