@@ -108,8 +108,8 @@ private:
     bool timer_runs_ = false;
     SessionParts& parts_;
     std::string buffer_;  // Read but not consumed.
-    std::array<char, kReadChunkBytes>
-        chunk_;  // Not in a coroutine's frame: that is allocated for each request.
+    // Not in a coroutine's frame: that is allocated for each request.
+    std::array<char, kReadChunkBytes> chunk_;
     std::shared_ptr<Session*> self_ =
         std::make_shared<Session*>(this);  // Tells the timer that we still exist.
 };

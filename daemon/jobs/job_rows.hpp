@@ -52,6 +52,10 @@ struct Now {
 
 [[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
                                         const char* kind, model::JobEntry entry, const Now& now);
+// As JobStore::events().
+[[nodiscard]] Result<std::vector<model::JobEvent>> events_after(
+    sqlite::Connection& connection, const model::OrganizationScope& scope, std::string_view job_id,
+    std::int64_t after);
 // The one a job begins with: nothing to look at, nothing to merge with.
 [[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
                                               const Now& now);

@@ -224,25 +224,8 @@ public:
     Result<std::vector<model::JobEvent>> events(const OrganizationScope& scope,
                                                 std::string_view job_id,
                                                 std::int64_t after) override {
-        return database_->read([&](Connection& connection) -> Result<std::vector<model::JobEvent>> {
-            {
-                Statement known = connection.statement(
-                    "SELECT 1 FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
-                EW_TRY(const bool found, known.bind(job_id, scope.organization_id()).step());
-                if (!found) return not_found();
-            }
-            std::vector<model::JobEvent> out;
-            Statement rows = connection.statement(
-                "SELECT number, at_us, kind, actor, detail, count FROM job_event WHERE job_id = ?1 "
-                "AND number > ?2 ORDER BY number LIMIT ?3");
-            rows.bind(job_id, after, static_cast<std::int64_t>(limits::kJobEventsPage));
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return out;
-                out.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
-                               rows.string(4), rows.integer(5)});
-            }
-        });
+        return database_->read(
+            [&](Connection& connection) { return events_after(connection, scope, job_id, after); });
     }
 
     Result<void> add_events(std::span<const NewEvent> events) override {

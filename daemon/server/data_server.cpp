@@ -241,18 +241,12 @@ void DataServer::start_worker() {
 DataServer::Call* DataServer::next_of(CallQueue& queue) {
     std::unique_lock lock(queue.mutex);
     queue.changed.wait(lock, [&] { return stopping_.load() || !queue.calls.empty(); });
-    if (stopping_.load()) return nullptr;
-    Call* call = queue.calls.front();
-    queue.calls.pop_front();
-    return call;
+    return stopping_.load() ? nullptr : queue.pop();
 }
 
 DataServer::Call* DataServer::take_of(CallQueue& queue) {
     const std::lock_guard lock(queue.mutex);
-    if (queue.calls.empty()) return nullptr;
-    Call* call = queue.calls.front();
-    queue.calls.pop_front();
-    return call;
+    return queue.calls.empty() ? nullptr : queue.pop();
 }
 
 bool DataServer::begin(Call& call) {

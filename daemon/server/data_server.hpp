@@ -78,6 +78,13 @@ private:
         std::mutex mutex;
         std::condition_variable changed;
         std::deque<Call*> calls;  // Guarded by mutex.
+
+        // With the mutex held, and a call there.
+        Call* pop() {
+            Call* const call = calls.front();
+            calls.pop_front();
+            return call;
+        }
     };
 
     void run_loop();
