@@ -22,7 +22,11 @@ class DiskTest(unittest.TestCase):
         return self.system.ctl_json("export", "submit", "--organization", "acme", *flags)["job_id"]
 
     def failed_once(self, job):
-        return wait_until("an attempt to fail", lambda: (j := self.system.ctl_json("job", "show", job))["error_message"] and j)
+        """The job after a failed attempt, while the next one does not run."""
+        def between_attempts():
+            shown = self.system.ctl_json("job", "show", job)
+            return shown if shown["error_message"] and shown["status"] != "in_progress" else None
+        return wait_until("an attempt to fail", between_attempts)
 
 
 class FailingDiskTest(DiskTest):
@@ -175,7 +179,7 @@ class FullDiskTest(DiskTest):
         job = self.submit("--format", "xlsx", "--max-attempts", "100")
         failed = self.failed_once(job)
         self.assertEqual(failed["status"], "pending")
-        self.assertEqual(self.system.files(), [])
+        wait_until("nothing to be left lying about", lambda: self.system.files() == [])
         self.limit_files(resource.RLIM_INFINITY)
         done = wait_until("the retry", lambda: self.system.job_when(job, "completed", "failed"))
         self.assertEqual((done["status"], done["processed_items"]), ("completed", 8000))
