@@ -29,7 +29,9 @@ inline constexpr std::uint32_t kDeadlineMaxMs = 60'000;
 // --- daemon: data socket ---
 inline constexpr std::size_t kCallsMax = 1024;       // Queued and running; more: overloaded.
 inline constexpr std::size_t kReceivesPerTurn = 64;  // Then replies get their turn.
-inline constexpr int kSocketReceiveHighWater = 32;   // Messages per peer.
+// Replies that leave in one message; one that is longer leaves alone.
+inline constexpr std::size_t kRepliesPerMessageBytes = 256 * 1024;
+inline constexpr int kSocketReceiveHighWater = 32;  // Messages per peer.
 inline constexpr int kSocketSendHighWater = 64;
 inline constexpr int kSocketBacklog = 512;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{3'000};
@@ -57,6 +59,7 @@ inline constexpr std::size_t kPinSlotsMax = kServerWorkersMax + kWorkersReplaced
 // --- clients of several daemons (protocol/client) ---
 inline constexpr std::size_t kPoolDaemonsMax = 16;  // At most 64: a bit each.
 inline constexpr std::size_t kPoolCallsMax = 4096;  // In flight; more are refused.
+inline constexpr std::size_t kPoolRequestsPerMessage = 64;
 inline constexpr std::chrono::milliseconds kPoolPingInterval{250};
 inline constexpr std::chrono::milliseconds kPoolPingTimeout{500};  // Then it does not answer.
 inline constexpr std::chrono::milliseconds kPoolScanInterval{50};

@@ -42,7 +42,7 @@ void ControlServer::run() {
         while (!stopping_.load()) {
             const auto outcome = socket_.receive(envelope, body);
             if (outcome == ReceiveOutcome::kNothing) break;
-            if (outcome != ReceiveOutcome::kMessage) continue;
+            if (outcome != ReceiveOutcome::kRequest) continue;
             answer(body, reply, scratch);
             // An operator who does not read the answer has gone away; nothing depends on it.
             (void)socket_.send(envelope, reply);

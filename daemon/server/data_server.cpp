@@ -159,14 +159,6 @@ void DataServer::receive_some() {
         call->answered = false;
         call->arrived = clock_.steady();
         occupied_.fetch_add(1);
-        if (outcome == ReceiveOutcome::kMalformed) {
-            call->request = {};
-            answer_error(*call, message::make_error(
-                                    WireCode::kBadRequest,
-                                    "frames: expected one message frame after the delimiter"));
-            free_call(*call);
-            continue;
-        }
         accept(*call);
     }
 }
@@ -213,21 +205,15 @@ void DataServer::accept(Call& call) {
 }
 
 void DataServer::push(CallQueue& queue, Call& call) {
-    {
-        const std::lock_guard lock(queue.mutex);
-        queue.calls.push_back(&call);
-    }
-    queue.changed.notify_one();
+    const std::lock_guard lock(queue.mutex);
+    queue.push(&call);
 }
 
 // Strangers with made-up tokens may fill this queue, but no other.
 bool DataServer::push_for_identification(Call& call) {
-    {
-        const std::lock_guard lock(unidentified_.mutex);
-        if (unidentified_.calls.size() >= limits::kIdentifyingMax) return false;
-        unidentified_.calls.push_back(&call);
-    }
-    unidentified_.changed.notify_one();
+    const std::lock_guard lock(unidentified_.mutex);
+    if (unidentified_.calls.size() >= limits::kIdentifyingMax) return false;
+    unidentified_.push(&call);
     return true;
 }
 
@@ -370,9 +356,19 @@ void DataServer::collect_finished() {
         const std::lock_guard lock(finished_mutex_);
         collected_.swap(finished_);
     }
-    for (Call* call : collected_) {
-        if (!call->answered) answer(*call, call->reply, call->reply_is_result);
-        free_call(*call);
+    for (std::size_t begin = 0; begin < collected_.size();) {
+        const Call& first = *collected_[begin];
+        std::size_t end = begin + 1;
+        std::size_t bytes = first.reply.size();
+        // One whose deadline has passed has its answer, and ends a row.
+        while (!first.answered && end < collected_.size() && !collected_[end]->answered &&
+               first.envelope.goes_with(collected_[end]->envelope) &&
+               bytes + collected_[end]->reply.size() <= limits::kRepliesPerMessageBytes)
+            bytes += collected_[end++]->reply.size();
+        const auto calls = std::span(collected_).subspan(begin, end - begin);
+        if (!first.answered) answer(calls);
+        for (Call* call : calls) free_call(*call);
+        begin = end;
     }
     collected_.clear();
 }
@@ -399,7 +395,17 @@ void DataServer::expire_overdue() {
     }
 }
 
-void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
+void DataServer::answer(std::span<Call* const> calls) {
+    replies_.clear();
+    for (Call* call : calls) {
+        note_answer(*call, call->reply_is_result);
+        replies_.emplace_back(call->reply);
+    }
+    const SendOutcome outcome = socket_.send(calls.front()->envelope, replies_);
+    for (const Call* call : calls) settle(*call, call->reply, call->reply_is_result, outcome);
+}
+
+void DataServer::note_answer(Call& call, bool is_result) {
     call.answered = true;
     const auto taken = clock_.steady() - call.arrived;
     ledger_.hops.total.observe(taken);
@@ -412,7 +418,10 @@ void DataServer::answer(Call& call, std::string_view reply, bool is_result) {
              {"request_id", call.request.id},
              {"trace_id", message::trace_id_of(call.request.trace)}});
     }
-    const SendOutcome outcome = socket_.send(call.envelope, reply);
+}
+
+void DataServer::settle(const Call& call, std::string_view reply, bool is_result,
+                        SendOutcome outcome) {
     if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kUnsentRepliesMax &&
         unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax) {
         unsent_bytes_ += reply.size();
@@ -433,7 +442,8 @@ void DataServer::answer_error(Call& call, const message::WireError& error) {
     // Not into call.reply: a worker may be writing that.
     std::string reply;
     message::encode_error(reply, call.request.id, error, nullptr);
-    answer(call, reply, false);
+    note_answer(call, false);
+    settle(call, reply, false, socket_.send(call.envelope, reply));
 }
 
 void DataServer::retry_unsent(std::size_t count) {

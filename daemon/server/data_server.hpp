@@ -74,15 +74,22 @@ private:
         bool answered = false;
     };
 
+    // The first call wakes a thread, and a thread that leaves calls behind wakes the next one: many
+    // that come at once do not cost a wake-up each.
     struct CallQueue {
         std::mutex mutex;
         std::condition_variable changed;
         std::deque<Call*> calls;  // Guarded by mutex.
 
-        // With the mutex held, and a call there.
+        // Both with the mutex held; pop() with a call there.
+        void push(Call* call) {
+            calls.push_back(call);
+            if (calls.size() == 1) changed.notify_one();
+        }
         Call* pop() {
             Call* const call = calls.front();
             calls.pop_front();
+            if (!calls.empty()) changed.notify_one();
             return call;
         }
     };
@@ -109,7 +116,12 @@ private:
     void collect_finished();
     void expire_overdue();
     void retry_unsent(std::size_t count);
-    void answer(Call& call, std::string_view reply, bool is_result);
+    // Calls whose envelopes go together, as one message.
+    void answer(std::span<Call* const> calls);
+    void note_answer(Call& call, bool is_result);
+    // After it was sent, or not.
+    void settle(const Call& call, std::string_view reply, bool is_result,
+                transport::SendOutcome outcome);
     void answer_error(Call& call, const message::WireError& error);
     void count_answer(bool sent, bool is_result);
     void free_call(Call& call);
@@ -129,7 +141,8 @@ private:
     std::vector<std::unique_ptr<Call>> calls_;  // All of them, for ever.
     // Loop thread only:
     std::vector<Call*> free_;
-    std::vector<Call*> collected_;  // Swapped with finished_, so that neither allocates.
+    std::vector<Call*> collected_;           // Swapped with finished_, so that neither allocates.
+    std::vector<std::string_view> replies_;  // Of one message.
     struct Unsent {
         transport::Envelope envelope;
         std::string reply;

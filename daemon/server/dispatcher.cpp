@@ -109,7 +109,8 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
 
 Unfinished Dispatcher::begin_method(const message::Request& request,
                                     const model::Principal* operator_principal) const {
-    if (request.method == "sys.ping") return ended(json{{"pong", true}});
+    if (request.method == "sys.ping")
+        return ended(json{{"pong", true}, {"many_per_message", true}});
     if (request.method == "sys.methods") return ended(list_methods());
     if (request.method == "downloads.report") return ended(report_download(request));
     const auto methods = job_methods();

@@ -1,7 +1,10 @@
 #include "protocol/client/daemon_pool.hpp"
 
 #include <algorithm>
+#include <utility>
+#include <nlohmann/json.hpp>
 
+#include "base/assert.hpp"
 #include "base/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
@@ -15,6 +18,13 @@ Error daemon_away() {
 
 constexpr std::string_view kPingId = "pool.ping.";
 
+bool says_many_per_message(std::string_view ping_result) {
+    const auto result =
+        nlohmann::json::from_msgpack(ping_result.begin(), ping_result.end(), true, false);
+    const auto says = result.is_object() ? result.find("many_per_message") : result.end();
+    return says != result.end() && says->is_boolean() && says->get<bool>();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::string>& endpoints,
@@ -27,7 +37,7 @@ Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::stri
         EW_TRY(transport::Client client, transport::Client::open(endpoint, curve));
         DaemonState state;
         state.endpoint = endpoint;
-        daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}});
+        daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}, {}});
     }
     return std::unique_ptr<DaemonPool>(new DaemonPool(std::move(daemons)));
 }
@@ -40,9 +50,16 @@ void DaemonPool::call(std::string id, std::string message, std::chrono::millisec
                       Done done) {
     if (in_flight_.size() >= limits::kPoolCallsMax)
         return done(fail(ErrorCode::kResourceExhausted, "Too many requests in flight"));
-    Call call{std::move(message), Clock::now() + timeout, std::move(done), 0, 0};
-    if (!send(call)) return call.done(fail(daemon_away()));
-    in_flight_.emplace(std::move(id), std::move(call));
+    Call fresh{std::move(message), Clock::now() + timeout, std::move(done), 0, 0, false};
+    const auto [call, is_new] = in_flight_.emplace(std::move(id), std::move(fresh));
+    EW_ASSERT(is_new);
+    if (!queue(*call)) end(call, fail(daemon_away()));
+}
+
+void DaemonPool::end(Calls::iterator call, Result<std::string> reply) {
+    const Done done = std::move(call->second.done);
+    in_flight_.erase(call);
+    done(std::move(reply));
 }
 
 std::vector<int> DaemonPool::descriptors() const {
@@ -61,33 +78,74 @@ std::vector<DaemonPool::DaemonState> DaemonPool::states() const {
 }
 
 void DaemonPool::turn() {
-    for (std::size_t index = 0; index < daemons_.size(); ++index) {
-        Daemon& daemon = daemons_[index];
-        daemon.client.look();
-        receive_from(index);
-        if (daemon.client.losses() != daemon.losses_seen) note_loss(index);
-        daemon.state.connected = daemon.client.connected();
+    send_queued();
+    if (const Clock::time_point now = Clock::now(); now >= next_scan_) {
+        next_scan_ = now + limits::kPoolScanInterval;
+        fail_those([&](const Call& call) { return now >= call.deadline; },
+                   {ErrorCode::kDeadlineExceeded, "The service did not answer in time"});
+        for (Daemon& daemon : daemons_) ping(daemon);
     }
-    const Clock::time_point now = Clock::now();
-    if (now < next_scan_) return;
-    next_scan_ = now + limits::kPoolScanInterval;
-    fail_those([&](const Call& call) { return now >= call.deadline; },
-               {ErrorCode::kDeadlineExceeded, "The service did not answer in time"});
-    for (Daemon& daemon : daemons_) ping(daemon);
+    // Receiving comes last: what came while something was sent is not announced again.
+    do {
+        send_queued();
+        for (std::size_t index = 0; index < daemons_.size(); ++index) {
+            Daemon& daemon = daemons_[index];
+            daemon.client.look();
+            receive_from(index);
+            if (daemon.client.losses() != daemon.losses_seen) note_loss(index);
+            daemon.state.connected = daemon.client.connected();
+        }
+    } while (first_with_unsent() != nullptr);
 }
 
-bool DaemonPool::send(Call& call) {
-    while (Daemon* const daemon = choose(call.tried)) {
-        const auto index = static_cast<std::size_t>(daemon - daemons_.data());
-        call.tried |= std::uint64_t{1} << index;
-        if (!daemon->client.send(call.message)) continue;  // Not connected any more, or full.
-        call.daemon = index;
-        ++daemon->state.in_flight;
-        ++daemon->state.sent;
-        if (daemons_.size() == 1) call.message.clear();
-        return true;
+bool DaemonPool::queue(Calls::value_type& entry) {
+    Call& call = entry.second;
+    Daemon* const daemon = choose(call.tried);
+    if (daemon == nullptr) return false;
+    call.daemon = static_cast<std::size_t>(daemon - daemons_.data());
+    call.tried |= std::uint64_t{1} << call.daemon;
+    call.sent = false;
+    ++daemon->state.in_flight;
+    daemon->unsent.push_back(&entry);
+    return true;
+}
+
+DaemonPool::Daemon* DaemonPool::first_with_unsent() {
+    const auto found =
+        std::ranges::find_if(daemons_, [](const Daemon& daemon) { return !daemon.unsent.empty(); });
+    return found == daemons_.end() ? nullptr : &*found;
+}
+
+// What one daemon cannot take is queued for another, which may have had its turn: until none has
+// any.
+void DaemonPool::send_queued() {
+    while (Daemon* const daemon = first_with_unsent()) {
+        sending_.clear();
+        sending_.swap(daemon->unsent);
+        const std::size_t at_once =
+            daemon->state.many_per_message ? limits::kPoolRequestsPerMessage : 1;
+        for (std::size_t begin = 0; begin < sending_.size(); begin += at_once) {
+            const auto calls =
+                std::span(sending_).subspan(begin, std::min(at_once, sending_.size() - begin));
+            requests_.clear();
+            for (const auto* call : calls) requests_.emplace_back(call->second.message);
+            const bool sent = daemon->client.send(requests_).has_value();
+            for (Calls::value_type* call : calls) {
+                if (!sent) {
+                    requeue(*call);  // Not connected any more, or full.
+                    continue;
+                }
+                call->second.sent = true;
+                ++daemon->state.sent;
+                if (daemons_.size() == 1) call->second.message.clear();
+            }
+        }
     }
-    return false;
+}
+
+void DaemonPool::requeue(Calls::value_type& call) {
+    --daemons_[call.second.daemon].state.in_flight;
+    if (!queue(call)) end(in_flight_.find(call.first), fail(daemon_away()));
 }
 
 DaemonPool::Daemon* DaemonPool::choose(std::uint64_t tried) {
@@ -120,10 +178,7 @@ void DaemonPool::receive_from(std::size_t index) {
         // Its deadline has passed and it was answered then, or the daemon is not the one it asked.
         if (found == in_flight_.end() || found->second.daemon != index) continue;
         --daemon.state.in_flight;
-        if (try_another(found->second, *reply)) continue;
-        Done done = std::move(found->second.done);
-        in_flight_.erase(found);
-        done(std::move(*reply));
+        if (!try_another(*found, *reply)) end(found, std::move(*reply));
     }
 }
 
@@ -133,9 +188,12 @@ void DaemonPool::note_ping(Daemon& daemon, const std::string& reply) {
     daemon.state.answers = true;
     daemon.state.draining =
         decoded && !decoded->ok && decoded->error.code == message::WireCode::kDraining;
+    if (decoded && decoded->ok)
+        daemon.state.many_per_message = says_many_per_message(decoded->result);
 }
 
-bool DaemonPool::try_another(Call& call, const std::string& reply) {
+bool DaemonPool::try_another(Calls::value_type& entry, const std::string& reply) {
+    const Call& call = entry.second;
     if (daemons_.size() == 1) return false;
     const auto decoded = message::decode_reply(reply);
     if (!decoded || decoded->ok || decoded->error.executed != message::Executed::kNo) return false;
@@ -145,7 +203,7 @@ bool DaemonPool::try_another(Call& call, const std::string& reply) {
     const bool worth_it =
         code == message::WireCode::kDraining || code == message::WireCode::kOverloaded ||
         code == message::WireCode::kPluginUnavailable || code == message::WireCode::kUnknownMethod;
-    return worth_it && Clock::now() < call.deadline && send(call);
+    return worth_it && Clock::now() < call.deadline && queue(entry);
 }
 
 void DaemonPool::note_loss(std::size_t index) {
@@ -154,10 +212,11 @@ void DaemonPool::note_loss(std::size_t index) {
     ++daemon.state.losses;
     daemon.state.answers = false;
     daemon.state.draining = false;
+    daemon.state.many_per_message = false;
     daemon.ping_id.clear();
     daemon.ping_due = {};
-    fail_those([&](const Call& call) { return call.daemon == index; }, daemon_away());
-    daemon.state.in_flight = 0;
+    for (Calls::value_type* call : std::exchange(daemon.unsent, {})) requeue(*call);
+    fail_those([&](const Call& call) { return call.daemon == index && call.sent; }, daemon_away());
 }
 
 // Every kPoolPingInterval, and the next one only when this one was answered or is given up.

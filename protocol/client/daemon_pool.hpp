@@ -1,7 +1,8 @@
 // Connections to the daemons: many requests in flight, each answered exactly once.
 //
 // It has no thread: its owner, who has an event loop, waits and calls turn(). A request goes to the
-// daemon with the fewest in flight among those that are connected, answer pings and do not drain. A
+// daemon with the fewest in flight among those that are connected, answer pings and do not drain.
+// Those that one round of events has for a daemon travel in one message. A
 // second daemon is tried only when the first has said that it ran nothing ("executed": "no"); when
 // a daemon goes away, what it had in flight fails, because it may have been carried out. Nothing
 // waits for a daemon that is not there.
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +34,7 @@ public:
         bool connected = false;
         bool answers = false;  // Its last ping came back in time.
         bool draining = false;
+        bool many_per_message = false;  // Takes several requests in one message.
         std::size_t in_flight = 0;
         std::uint64_t sent = 0;
         std::uint64_t losses = 0;
@@ -46,12 +49,12 @@ public:
     DaemonPool& operator=(const DaemonPool&) = delete;
 
     // `id` is the one in `message`, unique among the calls in flight. `done` runs once, from here,
-    // from turn() or from the destructor. A turn() must follow soon.
+    // from turn() or from the destructor. The next turn() sends it: it must follow soon.
     void call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done);
 
-    // Takes the replies that are here, notices who has gone, ends what is overdue, pings. To be
-    // called when one of descriptors() becomes readable (edge-triggered), after call(), and every
-    // kPoolScanInterval in any case.
+    // Sends, takes the replies that are here, notices who has gone, ends what is overdue, pings. To
+    // be called when one of descriptors() becomes readable (edge-triggered), after call(), and
+    // every kPoolScanInterval in any case.
     void turn();
     [[nodiscard]] std::vector<int> descriptors() const;
 
@@ -66,23 +69,32 @@ private:
         Done done;
         std::size_t daemon = 0;   // Which one has it.
         std::uint64_t tried = 0;  // A bit for each that was asked.
+        bool sent = false;        // False: it is in the daemon's unsent.
     };
+    using Calls = std::unordered_map<std::string, Call>;  // By id.
     struct Daemon {
         transport::Client client;
         DaemonState state;
         unsigned losses_seen = 0;
+        std::vector<Calls::value_type*> unsent;
         std::string ping_id;  // Of the ping that is under way; empty: none.
         Clock::time_point ping_sent{};
         Clock::time_point ping_due{};
     };
     explicit DaemonPool(std::vector<Daemon> daemons) : daemons_(std::move(daemons)) {}
-    // To the best daemon that was not tried yet; false: there is none.
-    [[nodiscard]] bool send(Call& call);
+    // For the best daemon that was not tried yet; false: there is none.
+    [[nodiscard]] bool queue(Calls::value_type& call);
+    // Afterwards nothing is unsent.
+    void send_queued();
+    // For another daemon, or it fails.
+    void requeue(Calls::value_type& call);
     [[nodiscard]] Daemon* choose(std::uint64_t tried);
+    [[nodiscard]] Daemon* first_with_unsent();
+    void end(Calls::iterator call, Result<std::string> reply);
     void receive_from(std::size_t index);
     void note_ping(Daemon& daemon, const std::string& reply);
     // True: the call was sent to another daemon instead.
-    [[nodiscard]] bool try_another(Call& call, const std::string& reply);
+    [[nodiscard]] bool try_another(Calls::value_type& call, const std::string& reply);
     void note_loss(std::size_t index);
     void ping(Daemon& daemon);
     // Ends the calls that are to fail, once all of them have left in_flight_: `done` may call
@@ -91,9 +103,12 @@ private:
     void fail_those(Is is, const Error& error);
 
     std::vector<Daemon> daemons_;
-    std::unordered_map<std::string, Call> in_flight_;  // By id.
-    std::size_t next_ = 0;                             // Who is looked at first.
+    Calls in_flight_;
+    std::size_t next_ = 0;  // Who is looked at first.
     std::uint64_t pings_ = 0;
+    // Of send_queued(), which keeps their memory.
+    std::vector<Calls::value_type*> sending_;
+    std::vector<std::string_view> requests_;
     Clock::time_point next_scan_{};
 };
 

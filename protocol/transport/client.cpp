@@ -16,6 +16,7 @@ struct Client::State {
     zmq::context_t context{1};
     std::unique_ptr<zmq::socket_t> socket;
     std::unique_ptr<zmq::socket_t> monitor;
+    bool inside = false;  // More replies of the message that is being read follow.
     bool connected = false;
     unsigned losses = 0;
     unsigned generation = 0;  // Makes the monitor's inproc name new after every reconnect().
@@ -61,6 +62,7 @@ void Client::State::stop() {
     monitor.reset();
     if (connected) ++losses;
     connected = false;
+    inside = false;
 }
 
 // libzmq sends two frames an event: 16-bit event and 32-bit value, then the address.
@@ -107,12 +109,20 @@ Result<Client> Client::open(const std::string& endpoint, const CurveClient* curv
     return Client(std::move(state));
 }
 
-Result<void> Client::send(std::string_view message) {
-    // An empty frame first, as REQ does: the server treats both alike.
-    const bool sent = state_->connected &&
-                      state_->socket->send(zmq::const_buffer(),
-                                           zmq::send_flags::dontwait | zmq::send_flags::sndmore) &&
-                      state_->socket->send(zmq::buffer(message), zmq::send_flags::dontwait);
+Result<void> Client::send(std::string_view request) {
+    return send(std::span(&request, 1));
+}
+
+Result<void> Client::send(std::span<const std::string_view> requests) {
+    EW_ASSERT(!requests.empty());
+    constexpr auto kMore = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
+    // An empty frame first, as REQ does: the server treats both alike. Only that one can fail.
+    bool sent = state_->connected && state_->socket->send(zmq::const_buffer(), kMore);
+    for (const std::string_view& request : requests) {
+        const bool last = &request == &requests.back();
+        sent = sent &&
+               state_->socket->send(zmq::buffer(request), last ? zmq::send_flags::dontwait : kMore);
+    }
     if (!sent)
         return fail(ErrorCode::kUnavailable,
                     "send to " + state_->endpoint + ": no daemon is connected there");
@@ -121,10 +131,12 @@ Result<void> Client::send(std::string_view message) {
 
 std::optional<std::string> Client::receive() {
     zmq::message_t frame;
-    if (!state_->socket->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
-    while (frame.more()) {
-        if (!state_->socket->recv(frame, zmq::recv_flags::none)) return std::nullopt;
-    }
+    const bool got = state_->socket->recv(frame, zmq::recv_flags::dontwait).has_value();
+    // The delimiter, and then one reply or many.
+    if (!got || (!state_->inside && frame.more() &&
+                 !state_->socket->recv(frame, zmq::recv_flags::dontwait)))
+        return std::nullopt;
+    state_->inside = frame.more();
     return frame.to_string();
 }
 

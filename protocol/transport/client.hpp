@@ -29,9 +29,10 @@ public:
     Client& operator=(Client&&) noexcept;
     ~Client();  // Drops what is unsent.
 
-    // Errors: kUnavailable when no server is connected or its queue is full; the message was not
-    // sent.
-    [[nodiscard]] Result<void> send(std::string_view message);
+    // Errors: kUnavailable when no server is connected or its queue is full; nothing was sent.
+    [[nodiscard]] Result<void> send(std::string_view request);
+    // Several in one message: only to a server whose sys.ping says "many_per_message".
+    [[nodiscard]] Result<void> send(std::span<const std::string_view> requests);
     // The next reply that is already here.
     [[nodiscard]] std::optional<std::string> receive();
     // Sleeps until a reply is here, the connection changes, `wake_fd` (-1: none) is readable, or

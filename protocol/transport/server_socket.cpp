@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <zmq.hpp>
@@ -39,51 +40,80 @@ void set_options(zmq::socket_t& socket) {
     socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
 }
 
-ReceiveOutcome receive_from(zmq::socket_t& socket, Envelope& envelope, std::string& body) {
-    envelope.bytes.clear();
-    envelope.frames = 0;
-    zmq::message_t frame;
-    if (!socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
+// A ROUTER, and where it stands in the message that is being read.
+struct Router {
+    zmq::socket_t socket;
+    bool inside = false;  // More requests of the message follow.
+    Envelope envelope;    // Theirs, while inside.
+};
+
+// The frames up to the delimiter. False: no reply could find its way. `frame` is the first one
+// behind.
+bool read_envelope(zmq::socket_t& socket, zmq::message_t& frame, Envelope& envelope) {
     bool answerable = true;
-    bool extra_frames = false;
-    while (frame.more()) {
-        const bool fits = envelope.frames < limits::kEnvelopeFramesMax - 1 &&
-                          envelope.bytes.size() + frame.size() <= limits::kEnvelopeBytesMax;
-        // Frames behind the delimiter belong to a body of several frames, which version 1 does not
-        // have.
-        const bool behind_delimiter =
-            envelope.frames > 1 && envelope.frame_bytes[envelope.frames - 1U] == 0;
-        if (behind_delimiter) {
-            extra_frames = true;
-        } else if (fits) {
+    bool delimited = false;
+    while (frame.more() && !delimited) {
+        delimited = envelope.frames > 0 && frame.size() == 0;
+        if (envelope.frames < limits::kEnvelopeFramesMax - 1 &&
+            envelope.bytes.size() + frame.size() <= limits::kEnvelopeBytesMax) {
             envelope.bytes.append(frame.to_string_view());
             envelope.frame_bytes[envelope.frames++] = static_cast<std::uint16_t>(frame.size());
         } else {
             answerable = false;
         }
-        if (!socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kDropped;
+        if (!socket.recv(frame, zmq::recv_flags::dontwait)) return false;
     }
-    if (!answerable || envelope.frames == 0) return ReceiveOutcome::kDropped;
-    if (extra_frames) return ReceiveOutcome::kMalformed;
+    return answerable && envelope.frames > 0;
+}
+
+void skip_rest(zmq::socket_t& socket, zmq::message_t& frame) {
+    while (frame.more() && socket.recv(frame, zmq::recv_flags::dontwait)) {
+    }
+}
+
+ReceiveOutcome receive_from(Router& router, Envelope& envelope, std::string& body) {
+    zmq::message_t frame;
+    if (!router.socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
+    if (router.inside) {
+        envelope = router.envelope;
+    } else {
+        envelope.bytes.clear();
+        envelope.frames = 0;
+        if (!read_envelope(router.socket, frame, envelope)) {
+            skip_rest(router.socket, frame);
+            return ReceiveOutcome::kDropped;
+        }
+        envelope.together = frame.more();
+        if (envelope.together) router.envelope = envelope;
+    }
+    router.inside = frame.more();
     body.assign(frame.data<char>(), frame.size());
-    return ReceiveOutcome::kMessage;
+    return ReceiveOutcome::kRequest;
 }
 
 constexpr const char* kTcpEvents = "inproc://tcp-events";
 
 }  // namespace
 
+bool Envelope::goes_with(const Envelope& other) const {
+    const auto sizes = [](const Envelope& of) {
+        return std::span(of.frame_bytes).first(of.frames);
+    };
+    return together && other.together && over_tcp == other.over_tcp && bytes == other.bytes &&
+           std::ranges::equal(sizes(*this), sizes(other));
+}
+
 // A context of its own: its ZAP handler is asked about nobody else.
 struct TcpState {
     zmq::context_t context{1};
     std::unique_ptr<ZapHandler> zap;
-    zmq::socket_t socket{context, zmq::socket_type::router};
+    Router router{{context, zmq::socket_type::router}, false, {}};
     zmq::socket_t monitor{context, zmq::socket_type::pair};
     std::set<int> connections;  // Descriptors, from the monitor's events.
 
     ~TcpState() {
         limit_tcp(0, 0);
-        ::zmq_socket_monitor(socket.handle(), nullptr, 0);
+        ::zmq_socket_monitor(router.socket.handle(), nullptr, 0);
     }
     void read_events();
 };
@@ -108,7 +138,7 @@ void TcpState::read_events() {
 struct ServerSocket::State {
     std::string path;
     zmq::context_t context{1};
-    zmq::socket_t socket{context, zmq::socket_type::router};
+    Router router{{context, zmq::socket_type::router}, false, {}};
     std::unique_ptr<TcpState> tcp;
     bool tcp_first = false;  // Whose turn it is to be looked at first.
     ~State() { ::unlink(path.c_str()); }
@@ -132,7 +162,7 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
     auto state = std::make_unique<State>();
     state->path = path;
     try {
-        zmq::socket_t& socket = state->socket;
+        zmq::socket_t& socket = state->router.socket;
         set_options(socket);
         serve(socket, endpoint, std::move(listener));
     } catch (const zmq::error_t& error) {
@@ -148,7 +178,7 @@ Result<void> ServerSocket::listen_on_tcp(const TcpListener& tcp) {
     // Before the socket is bound: without a handler libzmq lets every key in.
     EW_TRY(state->zap, ZapHandler::open(state->context, tcp.clients_file));
     try {
-        zmq::socket_t& socket = state->socket;
+        zmq::socket_t& socket = state->router.socket;
         set_options(socket);
         socket.set(zmq::sockopt::ipv6, tcp.endpoint.find('[') != std::string::npos);
         socket.set(zmq::sockopt::curve_server, true);
@@ -172,10 +202,10 @@ Result<void> ServerSocket::listen_on_tcp(const TcpListener& tcp) {
 
 void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
     std::array<zmq::pollitem_t, 4> items{
-        {{state_->socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
+        {{state_->router.socket.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_fd, ZMQ_POLLIN, 0}}};
     int count = 2;
     if (state_->tcp) {
-        items[2] = {state_->tcp->socket.handle(), 0, ZMQ_POLLIN, 0};
+        items[2] = {state_->tcp->router.socket.handle(), 0, ZMQ_POLLIN, 0};
         items[3] = {state_->tcp->monitor.handle(), 0, ZMQ_POLLIN, 0};
         count = 4;
     }
@@ -187,21 +217,27 @@ void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
 ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
     if (!state_->tcp) {
         envelope.over_tcp = false;
-        return receive_from(state_->socket, envelope, body);
+        return receive_from(state_->router, envelope, body);
     }
     // In turns, so that neither kind of peer waits for the other one's flood.
     state_->tcp_first = !state_->tcp_first;
     for (const bool tcp : {state_->tcp_first, !state_->tcp_first}) {
         envelope.over_tcp = tcp;
         const ReceiveOutcome outcome =
-            receive_from(tcp ? state_->tcp->socket : state_->socket, envelope, body);
+            receive_from(tcp ? state_->tcp->router : state_->router, envelope, body);
         if (outcome != ReceiveOutcome::kNothing) return outcome;
     }
     return ReceiveOutcome::kNothing;
 }
 
-SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view body) {
-    zmq::socket_t& socket = envelope.over_tcp ? state_->tcp->socket : state_->socket;
+SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view reply) {
+    return send(envelope, std::span(&reply, 1));
+}
+
+SendOutcome ServerSocket::send(const Envelope& envelope,
+                               std::span<const std::string_view> replies) {
+    EW_ASSERT(!replies.empty());
+    zmq::socket_t& socket = (envelope.over_tcp ? state_->tcp->router : state_->router).socket;
     constexpr auto kMore = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
     try {
         std::size_t begin = 0;
@@ -211,8 +247,12 @@ SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view body) 
             if (!socket.send(frame, kMore)) return SendOutcome::kBusy;
             begin += envelope.frame_bytes[index];
         }
-        return socket.send(zmq::buffer(body), zmq::send_flags::dontwait) ? SendOutcome::kSent
-                                                                         : SendOutcome::kBusy;
+        for (const std::string_view reply : replies.first(replies.size() - 1)) {
+            if (!socket.send(zmq::buffer(reply), kMore)) return SendOutcome::kBusy;
+        }
+        return socket.send(zmq::buffer(replies.back()), zmq::send_flags::dontwait)
+                   ? SendOutcome::kSent
+                   : SendOutcome::kBusy;
     } catch (const zmq::error_t&) {
         return SendOutcome::kPeerGone;  // EHOSTUNREACH: only the first frame can fail this way.
     }

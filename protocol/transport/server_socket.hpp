@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,10 @@ struct Envelope {
     std::array<std::uint16_t, limits::kEnvelopeFramesMax> frame_bytes{};
     std::uint8_t frames = 0;
     bool over_tcp = false;  // Which of the two sockets the peer is at.
+    bool together = false;  // Came in a message with others: replies may leave in one, too.
+
+    // Replies to both may leave in one message.
+    [[nodiscard]] bool goes_with(const Envelope& other) const;
 };
 
 // Listening on TCP. Fails closed: without its keys or its list of clients nothing listens.
@@ -36,10 +41,9 @@ struct TcpListener {
 };
 
 enum class ReceiveOutcome {
-    kMessage,    // Envelope and body are filled in.
-    kMalformed,  // Envelope is filled in as far as a reply needs it; the body is not there.
-    kDropped,    // Nothing that could be answered (no body frame, over-long envelope).
-    kNothing,    // Nothing is waiting.
+    kRequest,  // Envelope and body are filled in.
+    kDropped,  // Nothing that could be answered (no body frame, over-long envelope).
+    kNothing,  // Nothing is waiting.
 };
 
 enum class SendOutcome {
@@ -65,8 +69,12 @@ public:
 
     // Sleeps until a message waits, `wake_fd` is readable, or the time is over.
     void wait(std::chrono::milliseconds time, int wake_fd);
+    // One request. A message may hold many of them, one in each frame behind the delimiter.
     [[nodiscard]] ReceiveOutcome receive(Envelope& envelope, std::string& body);
-    [[nodiscard]] SendOutcome send(const Envelope& envelope, std::string_view body);
+    [[nodiscard]] SendOutcome send(const Envelope& envelope, std::string_view reply);
+    // Several as one message: only to requests that came together.
+    [[nodiscard]] SendOutcome send(const Envelope& envelope,
+                                   std::span<const std::string_view> replies);
 
 private:
     struct State;

@@ -77,16 +77,29 @@ class WireTest(SystemTest):
         for params in ({}, {"job_id": 7}, {"job_id": None}):
             self.assertEqual(self.wire.call("download_url.get", params, self.key)["error"]["code"], "invalid_argument")
 
-    def test_a_message_of_several_frames_is_refused(self):
+    def test_many_requests_in_one_message(self):
         dealer = zmq.Context.instance().socket(zmq.DEALER)
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.RCVTIMEO, 10000)
         self.addCleanup(dealer.close)
         dealer.connect(f"ipc://{self.system.state}/run/data.sock")
-        dealer.send_multipart([b"", b"one", b"two"])
-        self.assertEqual(msgpack.unpackb(dealer.recv_multipart()[-1])["error"]["code"], "bad_request")
-        # Without REQ's delimiter, and with REQ_CORRELATE's extra frame.
         ping = msgpack.packb({"v": 1, "method": "sys.ping"})
+        for count in (2, 500):
+            ids = [f"{count}-{index}" for index in range(count)]
+            dealer.send_multipart([b"", b"no request", *(msgpack.packb({"v": 1, "id": each, "method": "sys.ping"}) for each in ids)])
+            replies = []
+            while len(replies) < count + 1:
+                delimiter, *some = dealer.recv_multipart()
+                self.assertEqual(delimiter, b"")
+                replies += map(msgpack.unpackb, some)
+            self.assertEqual(sorted(reply["id"] for reply in replies if reply["ok"]), sorted(ids))
+            self.assertEqual([reply["error"]["code"] for reply in replies if not reply["ok"]], ["bad_request"])
+        # Who sends them one by one is answered one by one, however fast: that is all a client may know.
+        for _ in range(100):
+            dealer.send_multipart([b"", ping])
+        for _ in range(100):
+            self.assertEqual(len(dealer.recv_multipart()), 2)
+        # Without REQ's delimiter, and with REQ_CORRELATE's extra frame.
         dealer.send(ping)
         self.assertTrue(msgpack.unpackb(dealer.recv_multipart()[-1])["ok"])
         dealer.send_multipart([b"\x01\x02\x03\x04", b"", ping])

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "daemon/jobs/sqlite_job_store.hpp"
@@ -80,7 +81,7 @@ TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     start();
     const json reply = call({{"v", 1}, {"id", "x-1"}, {"method", "sys.ping"}});
     EXPECT_EQ(reply["id"], "x-1");
-    EXPECT_EQ(reply["result"]["pong"], true);
+    EXPECT_EQ(reply["result"], (json{{"pong", true}, {"many_per_message", true}}));
     EXPECT_FALSE(reply.contains("served_by"));
     EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(),
               36U);  // Made by the daemon.
@@ -105,6 +106,50 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
     ASSERT_TRUE(client_->send(std::string(limits::kRequestBytesMax + 1, 'x')));
     EXPECT_EQ(receive()["error"]["code"], "too_large");
     EXPECT_TRUE(ledger_adds_up());
+}
+
+TEST_F(DataServerTest, RequestsThatComeTogetherAreAnsweredEachForItself) {
+    start();
+    std::vector<std::string> bytes;
+    const auto add = [&](const json& request) { json::to_msgpack(request, bytes.emplace_back()); };
+    // More than there are slots for; some with a fault of their own.
+    constexpr std::size_t kRequests = limits::kCallsMax + 500;
+    bytes.emplace_back();
+    for (std::size_t index = 0; index < kRequests; ++index) {
+        const std::string id = std::to_string(index);
+        if (index % 10 == 1) {
+            add({{"v", 1}, {"id", id}, {"method", "bad.throw"}});
+        } else if (index % 10 == 2) {
+            add({{"v", 2}, {"id", id}, {"method", "sys.ping"}});
+        } else {
+            add({{"v", 1}, {"id", id}, {"method", "bad.good"}});
+        }
+    }
+    const std::vector<std::string_view> requests(bytes.begin(), bytes.end());
+    ASSERT_TRUE(client_->send(requests));
+    std::map<std::string, std::string> outcomes;  // By id; that of an empty frame is "".
+    std::size_t overloaded = 0;
+    for (std::size_t count = 0; count < requests.size(); ++count) {
+        const json reply = receive();
+        ASSERT_TRUE(reply.contains("ok"));
+        const std::string id = reply["id"].get<std::string>();
+        const std::string outcome =
+            reply["ok"].get<bool>() ? "ok" : reply["error"]["code"].get<std::string>();
+        EXPECT_TRUE(outcomes.emplace(id, outcome).second) << id << " was answered twice";
+        if (outcome == "overloaded") ++overloaded;
+    }
+    EXPECT_EQ(outcomes[""], "bad_request");
+    for (std::size_t index = 0; index < kRequests; ++index) {
+        const std::string& outcome = outcomes[std::to_string(index)];
+        if (outcome == "overloaded") continue;
+        EXPECT_EQ(outcome, index % 10 == 1   ? "plugin_fault"
+                           : index % 10 == 2 ? "bad_request"
+                                             : "ok")
+            << index;
+    }
+    EXPECT_LE(overloaded, 500U);
+    EXPECT_TRUE(ledger_adds_up());
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "ok");
 }
 
 TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {

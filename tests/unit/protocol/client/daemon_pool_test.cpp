@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 // A daemon in name only: answers as it is told to, and counts.
 class FakeDaemon {
 public:
-    enum class Mood { kAnswers, kDrains, kOverloaded, kRefuses, kSilent };
+    enum class Mood { kAnswers, kDrains, kOverloaded, kRefuses, kSilent, kStandsStill };
 
     explicit FakeDaemon(std::string endpoint) : endpoint_(std::move(endpoint)) { start(); }
     ~FakeDaemon() { stop(); }
@@ -35,7 +35,9 @@ public:
         if (thread_.joinable()) thread_.join();
     }
     std::atomic<Mood> mood = Mood::kAnswers;
-    std::atomic<int> asked = 0;  // Pings not counted.
+    std::atomic<bool> many = false;  // Says that it takes many requests in a message.
+    std::atomic<int> asked = 0;      // Pings not counted.
+    std::atomic<int> together = 0;   // Of those: came with others.
 
 private:
     void run() {
@@ -43,17 +45,32 @@ private:
         ASSERT_TRUE(socket) << socket.error().message;
         transport::Envelope envelope;
         std::string body;
+        // Replies to what came together leave together.
+        transport::Envelope held_for;
+        std::vector<std::string> held;
+        const auto let_go = [&] {
+            const std::vector<std::string_view> replies(held.begin(), held.end());
+            while (!held.empty() && !stopping_ &&
+                   socket->send(held_for, replies) == transport::SendOutcome::kBusy)
+                std::this_thread::sleep_for(milliseconds(1));
+            held.clear();
+        };
         while (!stopping_) {
             socket->wait(milliseconds(5), -1);
-            while (socket->receive(envelope, body) == transport::ReceiveOutcome::kMessage) {
+            while (mood != Mood::kStandsStill &&
+                   socket->receive(envelope, body) == transport::ReceiveOutcome::kRequest) {
                 const auto request = message::decode_request(body);
+                ASSERT_TRUE(request);
                 const bool ping = request->method == "sys.ping";
                 if (!ping) ++asked;
+                if (!ping && envelope.together) ++together;
                 const Mood now = mood;
                 if (now == Mood::kSilent) continue;
                 std::string reply;
                 if (now == Mood::kAnswers || (ping && now != Mood::kDrains)) {
-                    message::encode_result(reply, request->id, "\x80", nullptr);
+                    message::encode_result(reply, request->id,
+                                           ping && many ? "\x81\xb0many_per_message\xc3" : "\x80",
+                                           nullptr);
                 } else {
                     message::encode_error(
                         reply, request->id,
@@ -63,8 +80,12 @@ private:
                                             "no"),
                         nullptr);
                 }
-                (void)socket->send(envelope, reply);
+                if (!envelope.goes_with(held_for)) let_go();
+                held_for = envelope;
+                held.push_back(reply);
+                if (!envelope.together || held.size() == 50) let_go();
             }
+            let_go();
         }
     }
     const std::string endpoint_;
@@ -96,13 +117,15 @@ protected:
             (void)::poll(fds.data(), fds.size(), 20);
         }
     }
-    std::future<std::string> begin(milliseconds timeout = milliseconds(2000)) {
+    std::future<std::string> begin(milliseconds timeout = milliseconds(2000),
+                                   const std::string& params = "\x80") {
         const auto promise = std::make_shared<std::promise<std::string>>();
         message::Request request;
         const std::string id = "call-" + std::to_string(++calls_);
         request.id = id;
         request.method = "jobs.get";
         request.deadline_ms = 1000;
+        request.params = params;
         pool_->call(id, message::encode_request(request), timeout,
                     [promise](const Result<std::string>& reply) {
                         if (!reply)
@@ -206,6 +229,59 @@ TEST_F(DaemonPoolTest, ASilentDaemonIsNoticedWithinASecond) {
     const int before = a.asked;
     for (int count = 0; count < 10; ++count) EXPECT_EQ(call(), "ok");
     EXPECT_EQ(a.asked, before);
+}
+
+TEST_F(DaemonPoolTest, WhatIsAskedAtOnceTravelsInOneMessageIfTheDaemonTakesIt) {
+    FakeDaemon a(endpoint("a"));
+    open({endpoint("a")});
+    ASSERT_TRUE(all_up());
+    const auto ask_200 = [&] {
+        std::vector<std::future<std::string>> pending;
+        for (int count = 0; count < 200; ++count) pending.push_back(begin());
+        EXPECT_TRUE(turn_until([&] { return pool_->states()[0].in_flight == 0; }));
+        for (auto& each : pending) EXPECT_EQ(each.get(), "ok");
+    };
+    ask_200();
+    EXPECT_EQ(a.together, 0) << "an older daemon would refuse them";
+    a.many = true;
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].many_per_message; }));
+    ask_200();
+    EXPECT_EQ(a.together, 200);
+    EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(a.together, 200) << "alone";
+    EXPECT_EQ(a.asked, 401);
+    // The next one on this socket may be older.
+    a.stop();
+    ASSERT_TRUE(eventually([](const auto& states) { return !states[0].connected; }));
+    EXPECT_FALSE(pool_->states()[0].many_per_message);
+}
+
+TEST_F(DaemonPoolTest, WhatADaemonHasNoRoomForIsSentToAnother) {
+    FakeDaemon a(endpoint("a"));
+    FakeDaemon b(endpoint("b"));
+    open({endpoint("a"), endpoint("b")});
+    b.many = true;  // So that it has room for everything: in few messages.
+    ASSERT_TRUE(eventually([](const auto& states) {
+        return states[0].connected && states[0].answers && states[1].many_per_message;
+    }));
+    a.mood = FakeDaemon::Mood::kStandsStill;
+    constexpr int kCalls = 4000;  // Half of them for `a`, of which libzmq and the kernel hold less.
+    const std::string params = "\x81\xa1x\xda\x08\x01" + std::string(2049, 'x');
+    std::vector<std::future<std::string>> pending;
+    for (int count = 0; count < kCalls; ++count)
+        pending.push_back(begin(milliseconds(60'000), params));
+    const auto count_ready = [&] {
+        return std::ranges::count_if(pending, [](const auto& each) {
+            return each.wait_for(milliseconds(0)) == std::future_status::ready;
+        });
+    };
+    ASSERT_TRUE(turn_until([&] { return count_ready() > kCalls / 2; }));
+    a.mood = FakeDaemon::Mood::kAnswers;
+    ASSERT_TRUE(turn_until([&] { return count_ready() == kCalls; }));
+    for (auto& each : pending) EXPECT_EQ(each.get(), "ok");
+    EXPECT_GT(b.asked, kCalls / 2);
+    EXPECT_GT(a.asked, 0);
+    EXPECT_EQ(a.asked + b.asked, kCalls) << "nothing was sent twice";
 }
 
 // What an answer leads to may be the next question.

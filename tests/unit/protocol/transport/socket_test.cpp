@@ -28,7 +28,7 @@ void echo_once(ServerSocket& server) {
     std::string body;
     for (int rounds = 0; rounds < 500; ++rounds) {
         server.wait(milliseconds(20), -1);
-        if (server.receive(envelope, body) != ReceiveOutcome::kMessage) continue;
+        if (server.receive(envelope, body) != ReceiveOutcome::kRequest) continue;
         ASSERT_EQ(server.send(envelope, "re:" + body), SendOutcome::kSent);
         return;
     }
@@ -143,7 +143,7 @@ TEST(Client, ReconnectDropsLateReplies) {
     Envelope envelope;
     std::string body;
     for (int rounds = 0;
-         rounds < 500 && server->receive(envelope, body) != ReceiveOutcome::kMessage; ++rounds)
+         rounds < 500 && server->receive(envelope, body) != ReceiveOutcome::kRequest; ++rounds)
         server->wait(milliseconds(20), -1);
     client->reconnect();
     ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
