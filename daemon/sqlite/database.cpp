@@ -147,7 +147,10 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         const bool whole =
             std::ranges::all_of(group, [&](const auto& task) { return run_task(*task); });
         fault_point("database.before_commit");
+        commits_.fetch_add(1);
+        end_idle_snapshots();
         committed = writer_->execute(whole ? "COMMIT" : "ROLLBACK");
+        commits_.fetch_add(1);
         if (committed && !whole)
             committed = fail(ErrorCode::kInternal, "a write of this transaction failed half-way");
         fault_point("database.after_commit");
@@ -186,34 +189,60 @@ Result<void> Database::backup(const std::string& path) {
     return publish_file(part, path);
 }
 
-Result<std::unique_ptr<Connection>> Database::borrow_reader() {
+Result<Database::Reader> Database::borrow_reader() {
+    EW_TRY(Reader reader, take_reader());
+    const std::uint64_t now = commits_.load();
+    if (reader.snapshot == now) return reader;
+    end_snapshot(reader);
+    if (now % 2 == 0 && reader.connection->statement("BEGIN").run()) reader.snapshot = now;
+    return reader;
+}
+
+Result<Database::Reader> Database::take_reader() {
     {
         std::unique_lock lock(readers_mutex_);
         reader_returned_.wait(lock, [this] {
             return !idle_readers_.empty() || readers_open_ < limits::kDatabaseReadersMax;
         });
         if (!idle_readers_.empty()) {
-            auto reader = std::move(idle_readers_.back());
+            Reader reader = std::move(idle_readers_.back());
             idle_readers_.pop_back();
             return reader;
         }
         ++readers_open_;
     }
     auto opened = Connection::open(path_, Connection::Mode::kQueryOnly);
-    if (!opened) return_reader(nullptr);
-    return opened;
-}
-
-void Database::return_reader(std::unique_ptr<Connection> reader) {
+    if (opened) return Reader{std::move(*opened)};
     {
         const std::lock_guard lock(readers_mutex_);
-        if (reader) {
-            idle_readers_.push_back(std::move(reader));
-        } else {
-            --readers_open_;
-        }
+        --readers_open_;
     }
     reader_returned_.notify_one();
+    return fail(std::move(opened.error()));
+}
+
+void Database::return_reader(Reader reader, bool keep_snapshot) {
+    if (!keep_snapshot) end_snapshot(reader);
+    {
+        const std::lock_guard lock(readers_mutex_);
+        // With the mutex held: the writer, who has it after it began a commit, finds every old one.
+        if (reader.snapshot != commits_.load()) end_snapshot(reader);
+        idle_readers_.push_back(std::move(reader));
+    }
+    reader_returned_.notify_one();
+}
+
+void Database::end_snapshot(Reader& reader) {
+    reader.snapshot = kNone;
+    Connection& connection = *reader.connection;
+    // What fails to end in order, on a broken disk, is given up.
+    if (connection.in_transaction() && !connection.statement("COMMIT").run())
+        (void)connection.execute("ROLLBACK");
+}
+
+void Database::end_idle_snapshots() {
+    const std::lock_guard lock(readers_mutex_);
+    for (Reader& reader : idle_readers_) end_snapshot(reader);
 }
 
 }  // namespace export_worker::sqlite

@@ -6,9 +6,14 @@
 // the only one to checkpoint: the WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs a checkpoint and a
 // commit at the same instant, which cannot happen here (docs/decisions/0004-one-sqlite-writer.md).
 //
+// A reader keeps its snapshot until the next commit begins: as long as nothing changes, a read
+// takes and gives back no lock of the file. While a commit is under way none is kept, because a log
+// that somebody always reads is never reset and grows.
+//
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -94,8 +99,8 @@ public:
     [[nodiscard]] auto read(Work&& work) -> decltype(work(std::declval<Connection&>())) {
         auto reader = borrow_reader();
         if (!reader) return fail(std::move(reader.error()));
-        auto out = work(**reader);
-        return_reader(std::move(*reader));
+        auto out = work(*reader->connection);
+        return_reader(std::move(*reader), out.has_value());
         return out;
     }
 
@@ -115,6 +120,12 @@ private:
         bool done = false;  // Guarded by mutex.
     };
 
+    struct Reader {
+        std::unique_ptr<Connection> connection;
+        std::uint64_t snapshot = kNone;  // What commits_ was when it was taken.
+    };
+    static constexpr std::uint64_t kNone = 1;  // Odd, as no snapshot is.
+
     Database(std::string path, std::unique_ptr<Connection> writer);
     [[nodiscard]] std::shared_ptr<Task> enqueue(std::function<bool(Connection&)> work,
                                                 Failure failure);
@@ -123,8 +134,11 @@ private:
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
     // False: the transaction is lost.
     [[nodiscard]] bool run_task(Task& task);
-    [[nodiscard]] Result<std::unique_ptr<Connection>> borrow_reader();
-    void return_reader(std::unique_ptr<Connection> reader);  // Null: it could not be opened.
+    [[nodiscard]] Result<Reader> borrow_reader();
+    [[nodiscard]] Result<Reader> take_reader();  // Its snapshot may be old.
+    void return_reader(Reader reader, bool keep_snapshot);
+    static void end_snapshot(Reader& reader);
+    void end_idle_snapshots();
 
     const std::string path_;
     std::unique_ptr<Connection> writer_;  // Writer thread only, once it runs.
@@ -136,8 +150,10 @@ private:
 
     std::mutex readers_mutex_;
     std::condition_variable reader_returned_;
-    std::size_t readers_open_ = 0;                           // Guarded by readers_mutex_.
-    std::vector<std::unique_ptr<Connection>> idle_readers_;  // Guarded by readers_mutex_.
+    std::size_t readers_open_ = 0;      // Guarded by readers_mutex_.
+    std::vector<Reader> idle_readers_;  // Guarded by readers_mutex_.
+    // Twice their number, and one more while one is under way. Written by the writer thread.
+    std::atomic<std::uint64_t> commits_{0};
 
     std::thread thread_;  // Last: it uses everything above.
 };

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <latch>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -213,6 +217,69 @@ TEST(Database, ReadersCannotWrite) {
     const auto refused = (*database)->read(
         [](Connection& connection) { return connection.execute("DELETE FROM t"); });
     EXPECT_FALSE(refused);
+}
+
+TEST(Database, AReadSeesWhatWasCommittedBeforeIt) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    std::atomic<int> written = 0;
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> readers;
+    for (int index = 0; index < 3; ++index) {
+        readers.emplace_back([&] {
+            std::int64_t last = 0;
+            while (!stop) {
+                const int before = written;
+                const std::int64_t seen = count(**database);
+                EXPECT_GE(seen, before);
+                EXPECT_GE(seen, last) << "time does not run backwards";
+                last = seen;
+            }
+        });
+    }
+    for (int number = 0; number < 300; ++number) {
+        ASSERT_TRUE(insert(**database, std::to_string(number), number));
+        written = number + 1;
+    }
+    stop = true;
+    for (std::thread& reader : readers) reader.join();
+}
+
+// Whoever reads all the time must not keep the log from being reset.
+TEST(Database, TheLogStaysSmallWhileItIsRead) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    std::atomic<bool> stop = false;
+    std::thread reader([&] {
+        while (!stop) EXPECT_GE(count(**database), 0);
+    });
+    const std::string large(100'000, 'x');
+    constexpr int kWrites = 1'000;  // 100 MB through a log of 8 MB.
+    std::uintmax_t largest = 0;
+    for (int number = 0; number < kWrites; ++number) {
+        ASSERT_EQ(count(**database), number == 0 ? 0 : 1);
+        ASSERT_TRUE((*database)->write([&](Connection& connection) {
+            return connection.statement("INSERT OR REPLACE INTO t (k, n) VALUES (?1 || 'x', 1)")
+                .bind(large)
+                .run();
+        }));
+        largest = std::max(largest, std::filesystem::file_size(dir / "d.db-wal"));
+    }
+    stop = true;
+    reader.join();
+    EXPECT_LT(largest, 3 * limits::kDatabaseCheckpointPages * 4096);
+}
+
+TEST(Database, AReadThatFailsLeavesNoOldSnapshotBehind) {
+    const TempDir dir;
+    auto database = Database::open(options(dir / "d.db"));
+    const auto failed = (*database)->read([](Connection& connection) -> Result<std::int64_t> {
+        EW_CHECK(connection.query_integer("SELECT count(*) FROM t"));
+        return fail(ErrorCode::kNotFound, "nothing");
+    });
+    EXPECT_EQ(failed.error().code, ErrorCode::kNotFound);
+    ASSERT_TRUE(insert(**database, "a", 1));
+    EXPECT_EQ(count(**database), 1);
 }
 
 TEST(Database, OneReaderMoreThanThereAreWaitsForOneOfThem) {
