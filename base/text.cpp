@@ -138,6 +138,11 @@ std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) {
     return text.substr(0, used);
 }
 
+std::string without_line_end(std::string text) {
+    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+    return text;
+}
+
 std::optional<std::string_view> closest(std::string_view word, const std::string_view* candidates,
                                         std::size_t count) {
     std::optional<std::string_view> best;

@@ -25,6 +25,8 @@ namespace export_worker {
 [[nodiscard]] std::string printable(std::string_view text, std::size_t bytes_max = 80);
 // The longest valid UTF-8 prefix of at most `bytes_max` bytes.
 [[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max);
+// Without the line ends behind it, which a secret's file has from its editor.
+[[nodiscard]] std::string without_line_end(std::string text);
 // The candidate closest to `word`, when it is close enough to be a typing error.
 [[nodiscard]] std::optional<std::string_view> closest(std::string_view word,
                                                       const std::string_view* candidates,

@@ -7,11 +7,11 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/text_hash.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::auth {
@@ -54,12 +54,6 @@ private:
         std::shared_ptr<const ApiKey>
             key;  // Shared with requests that are using it while it is revoked.
     };
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const {
-            return std::hash<std::string_view>()(text);
-        }
-    };
     KeyStore(sqlite::Database& database, const Clock& clock) : database_(database), clock_(clock) {}
     [[nodiscard]] Result<void> load_active();
 
@@ -68,7 +62,7 @@ private:
     mutable std::shared_mutex active_mutex_;
     // By id, looked up by string_view so that a request allocates nothing. Guarded by
     // active_mutex_.
-    std::unordered_map<std::string, Active, TextHash, std::equal_to<>> active_;
+    ByText<Active> active_;
 };
 
 }  // namespace export_worker::auth

@@ -9,11 +9,11 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/text_hash.hpp"
 #include "daemon/auth/identity.hpp"
 #include "daemon/sqlite/database.hpp"
 
@@ -75,14 +75,6 @@ private:
         std::string subject;
         std::int64_t expires_us = 0;
     };
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const {
-            return std::hash<std::string_view>()(text);
-        }
-    };
-    template <typename Value>
-    using ByText = std::unordered_map<std::string, Value, TextHash, std::equal_to<>>;
 
     MemberStore(sqlite::Database& database, const Clock& clock)
         : database_(database), clock_(clock) {}

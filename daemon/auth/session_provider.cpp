@@ -25,9 +25,9 @@ tl::unexpected<Error> no_sense(const char* what) {
 
 Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
     const model::AuthSettings& settings) {
-    EW_TRY(std::string secret,
+    EW_TRY(std::string text,
            read_secret_file(settings.session_secret_file, limits::kSecretFileBytesMax));
-    while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
+    const std::string secret = without_line_end(std::move(text));
     if (secret.empty())
         return fail(ErrorCode::kInvalidArgument,
                     settings.session_secret_file + ": expected a secret, found nothing");

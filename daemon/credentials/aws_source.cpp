@@ -131,8 +131,8 @@ public:
                 "expected role_arn and web_identity_token_file, or the variables AWS_ROLE_ARN and "
                 "AWS_WEB_IDENTITY_TOKEN_FILE");
         }
-        EW_TRY(std::string token, read_file(token_file_, limits::kSecretFileBytesMax));
-        while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+        EW_TRY(std::string text, read_file(token_file_, limits::kSecretFileBytesMax));
+        const std::string token = without_line_end(std::move(text));
         // In the body: a URL ends up in logs.
         std::string body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=";
         signing::append_percent_encoded(body, role_);
@@ -185,9 +185,8 @@ public:
         HttpRequest request = service_request(url, true);
         std::string token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
         if (const auto paths = files(); !paths.empty()) {
-            EW_TRY(token, read_file(paths.front(), limits::kSecretFileBytesMax));
-            while (!token.empty() && (token.back() == '\n' || token.back() == '\r'))
-                token.pop_back();
+            EW_TRY(std::string text, read_file(paths.front(), limits::kSecretFileBytesMax));
+            token = without_line_end(std::move(text));
         }
         if (has_control_characters(token))
             return not_set_up("the container's authorization token: expected one line");

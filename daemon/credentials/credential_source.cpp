@@ -123,11 +123,11 @@ std::vector<std::string> without_empty(std::vector<std::string> files) {
 
 Result<std::string> read_one_line_secret(const std::string& path) {
     EW_TRY(std::string text, read_secret_file(path, limits::kSecretFileBytesMax));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
-        text.pop_back();
-    if (text.empty() || has_control_characters(text))
+    std::string secret = without_line_end(std::move(text));
+    while (secret.ends_with(' ')) secret.pop_back();
+    if (secret.empty() || has_control_characters(secret))
         return refuse(path + ": expected one line with the secret");
-    return text;
+    return secret;
 }
 
 std::string environment(const char* name) {

@@ -53,8 +53,8 @@ public:
     Result<void> enter_instance() {
         const Now at = now();
         std::string boot_id;
-        if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64)) boot_id = *read;
-        while (boot_id.ends_with('\n')) boot_id.pop_back();
+        if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64))
+            boot_id = without_line_end(std::move(*read));
         return database_->write([&](Connection& connection) -> Result<void> {
             EW_CHECK(connection
                          .statement("INSERT INTO instance (instance_id, pid, boot_id, version, "

@@ -1,4 +1,5 @@
 #include "daemon/notices/notifier.hpp"
+#include "base/text.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -34,10 +35,9 @@ Result<std::unique_ptr<Notifier>> Notifier::open(
     std::optional<transport::PublisherSocket> publisher) {
     std::unique_ptr<Notifier> out(new Notifier(clock, jobs, std::move(publisher)));
     for (const model::WebhookSettings& settings : webhooks) {
-        EW_TRY(std::string secret,
+        EW_TRY(std::string text,
                read_secret_file(settings.secret_file, limits::kSecretFileBytesMax));
-        while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r'))
-            secret.pop_back();
+        std::string secret = without_line_end(std::move(text));
         if (secret.size() < limits::kWebhookSecretBytesMin)
             return fail(ErrorCode::kInvalidArgument,
                         settings.secret_file + ": expected a secret of at least " +

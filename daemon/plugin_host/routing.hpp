@@ -15,10 +15,10 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/text_hash.hpp"
 
 namespace export_worker::plugin_host {
 
@@ -32,13 +32,7 @@ struct Route {
     bool idempotent = false;
 };
 
-struct TextHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-        return std::hash<std::string_view>()(text);
-    }
-};
-using Routes = std::unordered_map<std::string, Route, TextHash, std::equal_to<>>;
+using Routes = ByText<Route>;
 
 // One per thread that runs plugin methods; the thread writes it, the loader reads it.
 class alignas(64) PinSlot {

@@ -60,5 +60,12 @@ TEST(Closest, FindsATypingErrorAndNothingElse) {
     EXPECT_FALSE(closest("elephant", known.data(), known.size()));
 }
 
+TEST(Text, LineEndsBehindASecretAreNoPartOfIt) {
+    EXPECT_EQ(without_line_end("secret\r\n"), "secret");
+    EXPECT_EQ(without_line_end("two\nlines\n\n"), "two\nlines");
+    EXPECT_EQ(without_line_end(" \n "), " \n ");
+    EXPECT_EQ(without_line_end("\n"), "");
+}
+
 }  // namespace
 }  // namespace export_worker
