@@ -10,7 +10,8 @@
 #include <atomic>
 #include <string>
 #include <vector>
-#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
 
 namespace export_worker {
 
@@ -137,6 +138,11 @@ Result<void> init_log(std::string_view level, std::string_view format) {
 
 bool logs(LogLevel level) {
     return spdlog::default_logger_raw()->should_log(level_of(level));
+}
+
+void log_text(LogLevel level, fmt::string_view format, fmt::format_args values) {
+    if (logs(level))
+        spdlog::default_logger_raw()->log(level_of(level), fmt::vformat(format, values));
 }
 
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {

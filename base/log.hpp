@@ -5,6 +5,8 @@
 //   journald  <6>request status=200 target=/livez
 #pragma once
 
+#include <fmt/core.h>
+
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -22,13 +24,27 @@ namespace export_worker {
 // Another level from now on. Errors: as init_log(). [any-thread]
 [[nodiscard]] Result<void> set_log_level(std::string_view level);
 
-// Something with numbers and names in it, for people and for programs. Inside a LogScope it says
-// for which request. Text values may come from outside: they are escaped. [any-thread]
 struct LogField {
     std::string_view name;
     std::variant<std::string_view, std::int64_t> value;
 };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
+
+// One line of text in fmt's format, checked at compile time: log_info("{}: {} keys", path, count).
+// Costs one comparison where the level is off. [any-thread]
+template <typename... Values>
+void log_debug(fmt::format_string<Values...> format, Values&&... values);
+template <typename... Values>
+void log_info(fmt::format_string<Values...> format, Values&&... values);
+template <typename... Values>
+void log_warn(fmt::format_string<Values...> format, Values&&... values);
+template <typename... Values>
+void log_error(fmt::format_string<Values...> format, Values&&... values);
+// The same for a level known at run time, with the values of fmt::make_format_args().
+void log_text(LogLevel level, fmt::string_view format, fmt::format_args values);
+
+// An event with named values, for people and for programs. Inside a LogScope it names the request.
+// Text values may come from outside: they are escaped. [any-thread]
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields);
 // Whether that would write anything: for fields that cost something to make.
 [[nodiscard]] bool logs(LogLevel level);
@@ -44,5 +60,23 @@ public:
 
 // Takes the signature out of a minted URL so that it may be logged. Everything else stays.
 [[nodiscard]] std::string redact_url(std::string_view url);
+
+// --- inline ---
+template <typename... Values>
+void log_debug(fmt::format_string<Values...> format, Values&&... values) {
+    log_text(LogLevel::kDebug, format, fmt::make_format_args(values...));
+}
+template <typename... Values>
+void log_info(fmt::format_string<Values...> format, Values&&... values) {
+    log_text(LogLevel::kInfo, format, fmt::make_format_args(values...));
+}
+template <typename... Values>
+void log_warn(fmt::format_string<Values...> format, Values&&... values) {
+    log_text(LogLevel::kWarn, format, fmt::make_format_args(values...));
+}
+template <typename... Values>
+void log_error(fmt::format_string<Values...> format, Values&&... values) {
+    log_text(LogLevel::kError, format, fmt::make_format_args(values...));
+}
 
 }  // namespace export_worker

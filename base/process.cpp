@@ -1,7 +1,8 @@
 #include "base/process.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
+
+#include "base/log.hpp"
 
 namespace export_worker {
 
@@ -10,12 +11,12 @@ void raise_descriptor_limit() {
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        spdlog::warn("the limit of open files stays at its soft value");
+        log_warn("the limit of open files stays at its soft value");
 }
 
 void forbid_core_files() {
     const rlimit none{0, 0};
-    if (::setrlimit(RLIMIT_CORE, &none) != 0) spdlog::warn("core files stay allowed");
+    if (::setrlimit(RLIMIT_CORE, &none) != 0) log_warn("core files stay allowed");
 }
 
 }  // namespace export_worker

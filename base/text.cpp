@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 
 namespace export_worker {
 namespace {

@@ -1,9 +1,8 @@
 #include "downloads/link_keys.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "base/shared_limits.hpp"
 
 namespace export_worker::downloads {
 
@@ -22,9 +21,9 @@ std::shared_ptr<const LinkKeys::Keys> LinkKeys::current() {
     auto keys = read();
     if (keys) {
         keys_ = std::move(*keys);
-        spdlog::info("{}: {} keys", path_, keys_->size());
+        log_info("{}: {} keys", path_, keys_->size());
     } else {
-        spdlog::error("{}; the keys before go on verifying", keys.error().message);
+        log_error("{}; the keys before go on verifying", keys.error().message);
     }
     return keys_;
 }

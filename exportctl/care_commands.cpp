@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <thread>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/output.hpp"

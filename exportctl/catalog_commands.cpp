@@ -5,13 +5,14 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/generate.hpp"
+#include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/sign.hpp"
 

@@ -1,7 +1,6 @@
 #include "exportctl/control_client.hpp"
 
-#include <nlohmann/json.hpp>
-
+#include "base/json.hpp"
 #include "base/options/config_file.hpp"
 #include "exportctl/output.hpp"
 #include "protocol/message/reply.hpp"
@@ -42,8 +41,7 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
                                                            const json& params,
                                                            std::string_view organization,
                                                            std::chrono::seconds timeout) {
-    std::string bytes;
-    json::to_msgpack(params, bytes);
+    const std::string bytes = dump_msgpack(params);
     const std::string id = "exportctl-" + std::to_string(++calls_);
     message::Request request;
     request.id = id;
@@ -65,7 +63,7 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
             if (!decoded) return fail_with(WireCode::kInternal, decoded.error().message);
             if (decoded->id != id) continue;
             if (!decoded->ok) return tl::unexpected(decoded->error);
-            return json::from_msgpack(decoded->result.begin(), decoded->result.end(), true, false);
+            return parse_msgpack(decoded->result);
         }
         if (client_.losses() != losses) {
             return fail_with(WireCode::kPluginUnavailable,

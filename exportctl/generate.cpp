@@ -3,7 +3,8 @@
 #include <array>
 #include <cstdio>
 #include <string_view>
-#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -114,7 +115,7 @@ std::string generate_product(std::uint64_t seed, std::uint64_t index) {
                     {"isPublished", !random.one_in(4)},
                     {"properties", std::move(properties)}};
     if (random.one_in(3)) product["variants"] = variants(random, key);
-    return product.dump();
+    return dump_json(product);
 }
 
 }  // namespace export_worker::exportctl

@@ -1,8 +1,8 @@
 // key, member, session.
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <thread>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
@@ -104,7 +104,7 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
     if (arguments.has("filter")) {
-        params["filter"] = json::parse(arguments.get("filter"), nullptr, false);
+        params["filter"] = parse_json(arguments.get("filter"));
         if (!params["filter"].is_object())
             return complain(kExitUsage,
                             "--filter: expected a JSON object such as "

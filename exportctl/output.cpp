@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -47,14 +48,13 @@ void print_fields(const std::vector<std::pair<std::string, std::string>>& fields
 }
 
 void print_json(const nlohmann::json& value) {
-    std::printf("%s\n",
-                value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::printf("%s\n", dump_json(value).c_str());
 }
 
 std::string cell(const nlohmann::json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) return value.get<std::string>();
-    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return dump_json(value);
 }
 
 nlohmann::json split_commas(const std::string& text) {

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <filesystem>
 #include <thread>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/output.hpp"

@@ -2,8 +2,8 @@
 
 #include <array>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {

@@ -2,12 +2,12 @@
 
 #include <map>
 #include <set>
-#include <nlohmann/json.hpp>
 
 #include "base/base64.hpp"
 #include "base/clock.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/hex.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "signing/azure_sas.hpp"
 #include "signing/cloudfront_sign.hpp"
@@ -363,7 +363,7 @@ Result<json> sign_local(const json& object, bool explain) {
 }
 
 Result<json> sign(std::string_view line, bool explain) {
-    const json object = json::parse(line.begin(), line.end(), nullptr, false);
+    const json object = parse_json(line);
     if (!object.is_object()) return refuse("expected one JSON object a line");
     const json provider = object.value("provider", json());
     if (provider == "s3") return sign_s3(object, explain);

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/output.hpp"
@@ -39,7 +39,7 @@ int run_template_put(const Context& context, const Arguments& arguments) {
     }
     std::istream& in = path == "-" ? std::cin : opened;
     const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const json body = json::parse(text, nullptr, false);
+    const json body = parse_json(text);
     if (!body.is_object())
         return complain(kExitUsage, path +
                                         ": expected a JSON object such as {\"format\": "

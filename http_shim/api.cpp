@@ -1,13 +1,14 @@
 #include "http_shim/api.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
 #include "base/crypto/uuid.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "protocol/message/json_text.hpp"
+#include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 #include "signing/percent_encoding.hpp"
@@ -121,8 +122,7 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
         match.route->wire_method == "exports.submit" || match.route->wire_method == "jobs.create";
     if (creates && !key.empty() && is_valid_utf8(key) && !params->contains("idempotency_key"))
         (*params)["idempotency_key"] = key;
-    std::string bytes;
-    json::to_msgpack(*params, bytes);
+    const std::string bytes = dump_msgpack(*params);
     return bytes;
 }
 

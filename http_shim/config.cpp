@@ -7,6 +7,8 @@
 #include "base/limits.hpp"
 #include "base/options/config_file.hpp"
 #include "base/text.hpp"
+#include "http_shim/limits.hpp"
+#include "protocol/message/limits.hpp"
 
 namespace export_worker::http_shim {
 namespace {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <boost/asio/post.hpp>
 
-#include "base/limits.hpp"
+#include "protocol/client/limits.hpp"
 
 namespace export_worker::http_shim {
 

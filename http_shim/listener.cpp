@@ -2,7 +2,6 @@
 
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,8 +15,10 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/unix_socket.hpp"
+#include "http_shim/limits.hpp"
 #include "http_shim/session.hpp"
 
 namespace export_worker::http_shim {
@@ -52,7 +53,7 @@ Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
         if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
         if (error || parts.connections >= limits::kHttpConnectionsMax) {
             // Out of descriptors or connections: wait for some to end instead of spinning.
-            spdlog::warn("not accepting: {}", error ? error.message() : "too many connections");
+            log_warn("not accepting: {}", error ? error.message() : "too many connections");
             pause.expires_after(std::chrono::milliseconds(50));
             co_await pause.async_wait(redirect_error(use_awaitable, error));
             continue;
@@ -80,7 +81,7 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
     asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
-    spdlog::info("stopping: {} connections", parts.connections);
+    log_info("stopping: {} connections", parts.connections);
     parts.draining = true;
     for (Acceptor& acceptor : acceptors) acceptor.close(error);
     Timer tick(context);
@@ -118,7 +119,7 @@ Result<void> listen_tcp(const std::string& where, asio::io_context& context,
     tcp::endpoint bound;
     auto length = static_cast<socklen_t>(bound.capacity());
     ::getsockname(acceptor.native_handle(), bound.data(), &length);
-    spdlog::info("ready: http://{}:{}", where.substr(0, colon), bound.port());
+    log_info("ready: http://{}:{}", where.substr(0, colon), bound.port());
     acceptors.push_back(std::move(acceptor));
     return {};
 }
@@ -137,13 +138,13 @@ Result<void> listen_unix(const std::string& path, unsigned mode, asio::io_contex
                          std::list<Acceptor>& acceptors) {
     EW_TRY(UniqueFd fd, listen_on_unix(path, mode));
     take_over(fd.release(), context, acceptors);
-    spdlog::info("ready: unix:{}", path);
+    log_info("ready: unix:{}", path);
     return {};
 }
 
 Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acceptors) {
     EW_TRY(std::vector<UniqueFd> sockets, inherited_listeners());
-    spdlog::info("ready: {} sockets of systemd", sockets.size());
+    log_info("ready: {} sockets of systemd", sockets.size());
     for (UniqueFd& socket : sockets) take_over(socket.release(), context, acceptors);
     return {};
 }
@@ -174,7 +175,7 @@ Result<void> run_http(const Config& config, const std::string& version) {
         asio::co_spawn(context, accept_all(acceptor, parts), asio::detached);
     asio::co_spawn(context, drain_on_signal(context, acceptors, parts), asio::detached);
     context.run();
-    spdlog::info("stopped");
+    log_info("stopped");
     return {};
 }
 

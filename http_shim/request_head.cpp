@@ -6,8 +6,8 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "http_shim/limits.hpp"
 #include "signing/percent_encoding.hpp"
 
 namespace export_worker::http_shim {

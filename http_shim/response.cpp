@@ -1,9 +1,9 @@
 #include "http_shim/response.hpp"
 
 #include <boost/beast/http/status.hpp>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "http_shim/limits.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -12,7 +12,7 @@ using message::WireCode;
 using nlohmann::json;
 
 std::string dump(const json& value) {
-    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return dump_json(value);
 }
 
 void add_retry_after(Response& response, const message::WireError& error) {

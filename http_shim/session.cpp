@@ -12,14 +12,14 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/write.hpp>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/crypto/uuid.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
+#include "http_shim/limits.hpp"
 #include "http_shim/request_head.hpp"
 #include "http_shim/response.hpp"
 #include "http_shim/routes.hpp"
@@ -412,7 +412,7 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& excha
 void Session::report_download(const RequestHead& head) {
     std::string params;
     const nlohmann::json target = {{"target", head.target}};
-    nlohmann::json::to_msgpack(target, params);
+    params = dump_msgpack(target);
     const std::string id = crypto::make_uuid7(system_clock().unix_us());
     message::Request request;
     request.id = id;

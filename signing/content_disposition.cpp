@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 
 namespace export_worker::signing {

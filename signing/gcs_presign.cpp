@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "signing/limits.hpp"
 #include "signing/object_key.hpp"
 #include "signing/percent_encoding.hpp"
 

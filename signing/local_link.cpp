@@ -8,8 +8,8 @@
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "signing/limits.hpp"
 #include "signing/object_key.hpp"
 #include "signing/percent_encoding.hpp"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "base/limits.hpp"
+#include "signing/limits.hpp"
 
 namespace export_worker::signing {
 

@@ -4,10 +4,11 @@
 #include <array>
 #include <optional>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "signing/azure_sas.hpp"
 #include "signing/gcs_presign.hpp"
+#include "signing/limits.hpp"
 #include "signing/object_key.hpp"
 #include "signing/percent_encoding.hpp"
 #include "signing/s3_presign.hpp"

@@ -1,10 +1,10 @@
 #include "signing/store_link.hpp"
 
 #include "base/base64.hpp"
-#include "base/limits.hpp"
 #include "signing/azure_sas.hpp"
 #include "signing/cloudfront_sign.hpp"
 #include "signing/gcs_presign.hpp"
+#include "signing/limits.hpp"
 #include "signing/local_link.hpp"
 #include "signing/percent_encoding.hpp"
 #include "signing/s3_presign.hpp"

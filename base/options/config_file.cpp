@@ -7,7 +7,7 @@
 #include <boost/program_options/parsers.hpp>
 
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 
 namespace export_worker::options {

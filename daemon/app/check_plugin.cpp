@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/plugin_host/artefact_store.hpp"
 #include "daemon/plugin_host/golden.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/probe.hpp"
 
 namespace export_worker::app {
@@ -142,7 +142,7 @@ void print_json(const Verdict& verdict, const Judged<void>& judged) {
                           {"found", refusal.found},
                           {"hint", refusal.hint}};
     }
-    std::printf("%s\n", out.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+    std::printf("%s\n", dump_json(out).c_str());
 }
 
 }  // namespace

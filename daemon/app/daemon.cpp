@@ -1,7 +1,5 @@
 #include "daemon/app/daemon.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <atomic>
 #include <optional>
@@ -162,7 +160,7 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
     if (!config.tcp_endpoint.empty()) {
         EW_CHECK(data.listen_on_tcp({config.tcp_endpoint, config.curve_key_file,
                                      config.curve_clients_file, config.tcp_connections_max}));
-        spdlog::info("data on {}", config.tcp_endpoint);
+        log_info("data on {}", config.tcp_endpoint);
     }
     EW_TRY(transport::ServerSocket control,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
@@ -193,7 +191,7 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
                    auto page = control::metrics_page(control_parts);
                    return page ? std::move(*page) : metrics::Page();
                }));
-        spdlog::info("metrics on port {}", metrics_server->port());
+        log_info("metrics on port {}", metrics_server->port());
     }
     return {};
 }
@@ -249,7 +247,7 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
         parts_->stores = config.stores;
     }
     const auto needs_restart = [](bool changed, const char* what) {
-        if (changed) spdlog::warn("configuration: {} has changed; that needs a restart", what);
+        if (changed) log_warn("configuration: {} has changed; that needs a restart", what);
     };
     needs_restart(config.state_dir != now.state_dir, "[daemon] state_dir");
     needs_restart(config.data_endpoint != now.data_endpoint ||

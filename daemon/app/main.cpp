@@ -1,7 +1,6 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong
 // command line, 78 a start that cannot succeed until somebody changes something.
 #include <signal.h>
-#include <spdlog/spdlog.h>
 
 #include <array>
 #include <cstdio>
@@ -47,11 +46,11 @@ sigset_t block_signals() {
 
 // SIGHUP: everything that can change while the daemon runs, or nothing.
 void reload(export_worker::app::Daemon& daemon, const std::string& config_path) {
-    spdlog::info("SIGHUP: reading {} again", config_path);
+    export_worker::log_info("SIGHUP: reading {} again", config_path);
     const auto config = export_worker::config::read_config(config_path);
     const auto done = config ? daemon.reconfigure(*config)
                              : export_worker::Result<void>(tl::unexpected(config.error()));
-    if (!done) spdlog::error("SIGHUP: nothing has changed: {}", done.error().message);
+    if (!done) export_worker::log_error("SIGHUP: nothing has changed: {}", done.error().message);
 }
 
 int run(const std::string& config_path, bool only_check) {
@@ -66,17 +65,17 @@ int run(const std::string& config_path, bool only_check) {
     const sigset_t signals = block_signals();
     auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
     if (!daemon) return start_failed(daemon.error());
-    spdlog::info("ready: data on {}, control on {}", config->data_endpoint,
-                 config->control_endpoint);
+    export_worker::log_info("ready: data on {}, control on {}", config->data_endpoint,
+                            config->control_endpoint);
     int signal_number = 0;
     for (;;) {
         sigwait(&signals, &signal_number);
         if (signal_number != SIGHUP) break;
         reload(**daemon, config_path);
     }
-    spdlog::info("signal {}: stopping", signal_number);
+    export_worker::log_info("signal {}: stopping", signal_number);
     daemon->reset();
-    spdlog::info("stopped");
+    export_worker::log_info("stopped");
     return 0;
 }
 

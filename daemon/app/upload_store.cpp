@@ -1,10 +1,9 @@
 #include "daemon/app/upload_store.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <optional>
 
+#include "base/log.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/files/object_file_store.hpp"
 #include "signing/signing_time.hpp"
@@ -53,7 +52,7 @@ Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings&
     EW_TRY(std::unique_ptr<files::LocalFileStore> opened,
            files::LocalFileStore::open(settings.values.at("root")));
     if (opened->parts_swept() > 0)
-        spdlog::warn("deleted {} half-written export files", opened->parts_swept());
+        log_warn("deleted {} half-written export files", opened->parts_swept());
     return std::unique_ptr<files::FileStore>(std::move(opened));
 }
 

@@ -1,8 +1,8 @@
 #include "daemon/auth/authenticator.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
+
+#include "base/log.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -56,7 +56,7 @@ Result<void> Authenticator::authenticate(const Presented& presented,
     const auto identity = sessions_.verify(token);
     if (!identity) {
         if (identity.error().code == ErrorCode::kUnavailable) return fail(identity.error());
-        spdlog::debug("refused: {}", identity.error().message);
+        log_debug("refused: {}", identity.error().message);
         return invalid_credentials();
     }
     return act_as_member(**identity, presented.organization_id, principal);

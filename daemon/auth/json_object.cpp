@@ -2,7 +2,8 @@
 
 #include <set>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 

@@ -1,11 +1,10 @@
 #include "daemon/auth/jwks.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "base/base64.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/json_object.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 namespace {

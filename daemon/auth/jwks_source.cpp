@@ -1,11 +1,13 @@
 #include "daemon/auth/jwks_source.hpp"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 
 #include "base/io.hpp"
+#include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/this_thread.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -101,7 +103,7 @@ void JwksSource::look_at_file() {
     file_stamp_ = std::move(stamp);
     auto keys = read_keys(settings_.jwks_file);
     if (!keys) {
-        spdlog::error("{}; the keys before go on verifying", keys.error().message);
+        log_error("{}; the keys before go on verifying", keys.error().message);
         return;
     }
     set_keys(std::move(*keys));
@@ -111,8 +113,8 @@ void JwksSource::fetch() {
     const auto fetched = fetch_keys();
     const std::string problem = fetched ? "" : fetched.error().message;
     if (!problem.empty() && problem != problem_)
-        spdlog::error("fetch {}: {}; the keys before go on verifying", settings_.jwks_url, problem);
-    if (problem.empty() && !problem_.empty()) spdlog::info("{}: reachable", settings_.jwks_url);
+        log_error("fetch {}: {}; the keys before go on verifying", settings_.jwks_url, problem);
+    if (problem.empty() && !problem_.empty()) log_info("{}: reachable", settings_.jwks_url);
     problem_ = problem;
 }
 
@@ -138,7 +140,7 @@ Result<void> JwksSource::fetch_keys() {
 }
 
 void JwksSource::set_keys(Jwks keys) {
-    spdlog::info("sessions: {} keys", keys.size());
+    log_info("sessions: {} keys", keys.size());
     {
         const std::lock_guard lock(mutex_);
         keys_ = std::make_shared<const Jwks>(std::move(keys));

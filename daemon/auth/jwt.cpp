@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "base/base64.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/json_object.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 namespace {

@@ -7,9 +7,9 @@
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/api_key.hpp"
+#include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
 
 namespace export_worker::auth {

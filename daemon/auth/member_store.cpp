@@ -8,8 +8,8 @@
 #include "base/crypto/random.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
 
 namespace export_worker::auth {

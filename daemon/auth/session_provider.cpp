@@ -1,15 +1,14 @@
 #include "daemon/auth/session_provider.hpp"
 
-#include <spdlog/spdlog.h>
-
-#include <nlohmann/json.hpp>
-
 #include "base/base64.hpp"
 #include "base/clock.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/json_object.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -63,8 +62,7 @@ Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
         }
     }
     if (!client) client = std::make_unique<http::HttpClient>(&stopping_);
-    const std::string body =
-        json{{"session_token", token}}.dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::string body = dump_json({{"session_token", token}});
     http::HttpRequest request;
     request.method = "POST";
     request.url = url_;
@@ -92,8 +90,8 @@ void SessionProvider::count(bool answered) {
     // One failure after the pause starts the next one.
     failures_ = limits::kSessionAskFailuresMax - 1;
     paused_until_ = std::chrono::steady_clock::now() + limits::kSessionAskPause;
-    spdlog::error("session provider: {} failures in a row; not asked for {} s",
-                  limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
+    log_error("session provider: {} failures in a row; not asked for {} s",
+              limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
 }
 
 Result<std::optional<Identity>> parse_session_answer(std::string_view body) {

@@ -1,10 +1,9 @@
 #include "daemon/auth/session_verifier.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
+#include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
 namespace {

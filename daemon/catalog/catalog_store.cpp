@@ -4,7 +4,8 @@
 #include <array>
 #include <span>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
+#include "daemon/catalog/limits.hpp"
 
 namespace export_worker::catalog {
 namespace {

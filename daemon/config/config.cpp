@@ -6,6 +6,9 @@
 
 #include "base/options/config_file.hpp"
 #include "base/text.hpp"
+#include "daemon/config/limits.hpp"
+#include "daemon/model/limits.hpp"
+#include "signing/limits.hpp"
 #include "signing/store.hpp"
 
 namespace export_worker::config {

@@ -9,9 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "base/limits.hpp"
 #include "base/result.hpp"
+#include "base/shared_limits.hpp"
 #include "daemon/model/auth_settings.hpp"
+#include "daemon/model/limits.hpp"
 #include "daemon/model/store_settings.hpp"
 #include "daemon/model/webhook_settings.hpp"
 

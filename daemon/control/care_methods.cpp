@@ -1,9 +1,9 @@
 #include "daemon/control/care_methods.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/io.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/control/refuse.hpp"
 

@@ -3,15 +3,16 @@
 #include <unistd.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/control/care_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
+#include "daemon/control/limits.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/control/plugin_methods.hpp"
 #include "daemon/control/refuse.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::control {
 namespace {

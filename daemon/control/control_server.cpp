@@ -3,9 +3,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/assert.hpp"
+#include "base/json.hpp"
 #include "base/thread_role.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -69,12 +68,10 @@ void ControlServer::answer(const std::string& body, std::string& reply,
         (void)dispatcher_.dispatch(*request, deadline_ns, &principal, scratch, reply);
         return;
     }
-    const json params =
-        json::from_msgpack(request->params.begin(), request->params.end(), true, false);
+    const json params = parse_msgpack(request->params);
     const auto result = method(parts_, params);
     if (!result) return message::encode_error(reply, request->id, result.error(), nullptr);
-    std::string bytes;
-    json::to_msgpack(*result, bytes);
+    const std::string bytes = dump_msgpack(*result);
     message::encode_result(reply, request->id, bytes, nullptr);
 }
 

@@ -1,9 +1,9 @@
 #include "daemon/control/identity_methods.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
 
 namespace export_worker::control {

@@ -1,10 +1,13 @@
 #include "daemon/control/long_task.hpp"
 
+#include "base/json.hpp"
 #include "base/thread_role.hpp"
 
 namespace export_worker::control {
 
 using nlohmann::json;
+
+LongTask::LongTask() : state_(std::make_unique<json>()) {}
 
 LongTask::~LongTask() {
     stopping_.store(true);
@@ -14,25 +17,25 @@ LongTask::~LongTask() {
 Result<void> LongTask::start(const std::string& name, Work work) {
     {
         const std::lock_guard lock(mutex_);
-        if (state_.is_object() && state_["running"] == true)
-            return fail(ErrorCode::kConflict,
-                        state_["name"].get<std::string>() + " still runs; wait until it has ended");
-        state_ = {{"name", name}, {"running", true}, {"progress", json::object()}};
+        if (state_->is_object() && (*state_)["running"] == true)
+            return fail(ErrorCode::kConflict, (*state_)["name"].get<std::string>() +
+                                                  " still runs; wait until it has ended");
+        *state_ = {{"name", name}, {"running", true}, {"progress", json::object()}};
     }
     if (thread_.joinable()) thread_.join();
     thread_ = std::thread([this, work = std::move(work)] {
         set_thread_role(ThreadRole::kControl);
         auto result = work(stopping_, [this](json progress) {
             const std::lock_guard lock(mutex_);
-            state_["progress"] = std::move(progress);
+            (*state_)["progress"] = std::move(progress);
         });
         const std::lock_guard lock(mutex_);
-        state_["running"] = false;
+        (*state_)["running"] = false;
         if (result) {
-            state_["result"] = std::move(*result);
+            (*state_)["result"] = std::move(*result);
         } else {
-            state_["error"] = {{"code", to_string(result.error().code)},
-                               {"message", result.error().message}};
+            (*state_)["error"] = {{"code", to_string(result.error().code)},
+                                  {"message", result.error().message}};
         }
     });
     return {};
@@ -40,7 +43,7 @@ Result<void> LongTask::start(const std::string& name, Work work) {
 
 json LongTask::state() const {
     const std::lock_guard lock(mutex_);
-    return state_;
+    return *state_;
 }
 
 }  // namespace export_worker::control

@@ -5,10 +5,11 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
 
@@ -19,7 +20,7 @@ public:
     using Work = std::function<Result<nlohmann::json>(
         const std::atomic<bool>& stopping, const std::function<void(nlohmann::json)>& progress)>;
 
-    LongTask() = default;
+    LongTask();
     ~LongTask();  // Tells the work to stop and waits for it.
     LongTask(const LongTask&) = delete;
     LongTask& operator=(const LongTask&) = delete;
@@ -32,7 +33,7 @@ public:
 private:
     std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
-    nlohmann::json state_;  // Guarded by mutex_.
+    std::unique_ptr<nlohmann::json> state_;  // Guarded by mutex_; a pointer keeps JSON out of here.
     std::thread thread_;
 };
 

@@ -1,9 +1,10 @@
 #include "daemon/control/plugin_methods.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::control {
 namespace {

@@ -5,9 +5,10 @@
 #include <array>
 
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/credentials/credential_source.hpp"
+#include "daemon/credentials/limits.hpp"
 #include "daemon/credentials/parse.hpp"
 #include "daemon/http/http_client.hpp"
 #include "daemon/http/xml_document.hpp"

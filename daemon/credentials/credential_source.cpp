@@ -4,7 +4,7 @@
 
 #include "base/crypto/private_key.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/credentials/parse.hpp"
 #include "signing/local_link.hpp"

@@ -1,14 +1,13 @@
 #include "daemon/credentials/credential_store.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "base/crypto/compare.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/this_thread.hpp"
+#include "daemon/credentials/limits.hpp"
 
 namespace export_worker::credentials {
 namespace {
@@ -125,7 +124,7 @@ void CredentialStore::take(Entry& entry, Result<Credentials> fetched,
         const bool same = known != by_store.end() && known->second.same_material(*fetched);
         fetched->version = same ? known->second.version : next_number();
         if (!same && known != by_store.end())
-            spdlog::info("store {}: new credentials from {}", state.store, state.source);
+            log_info("store {}: new credentials from {}", state.store, state.source);
         entry.failures = 0;
         plan(entry, &*fetched, !same);
         state.usable = true;
@@ -133,8 +132,8 @@ void CredentialStore::take(Entry& entry, Result<Credentials> fetched,
         by_store[entry.settings.name] = std::move(*fetched);
     } else {
         ++entry.failures;
-        spdlog::error("store {}: credentials from {}: {}", state.store, state.source,
-                      fetched.error().message);
+        log_error("store {}: credentials from {}: {}", state.store, state.source,
+                  fetched.error().message);
         plan(entry, nullptr, false);
         state.error = fetched.error().message;
         if (known != by_store.end()) {  // What there was is used until it ends.

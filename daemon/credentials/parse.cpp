@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/base64.hpp"
 #include "base/crypto/private_key.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/http/xml_document.hpp"
 
@@ -99,7 +99,7 @@ Result<Credentials> parse_profile(std::string_view text, std::string_view profil
 }
 
 Result<Credentials> parse_handed_out(std::string_view json_text, const Clock& clock) {
-    const json object = json::parse(json_text, nullptr, false);
+    const json object = parse_json(json_text);
     if (!object.is_object()) return bad("expected a JSON object");
     if (const std::string code = text_of(object, "Code"); !code.empty() && code != "Success")
         return bad("it says '" + printable(code) + "'");
@@ -125,7 +125,7 @@ Result<Credentials> parse_assumed_role(std::string_view xml_text, const Clock& c
 }
 
 Result<Credentials> parse_service_account(std::string_view json_text) {
-    const json object = json::parse(json_text, nullptr, false);
+    const json object = parse_json(json_text);
     if (!object.is_object()) return refuse("expected a JSON object");
     // Federated and authorized-user files hold nothing that could sign.
     if (const std::string type = text_of(object, "type"); type != "service_account") {

@@ -1,21 +1,21 @@
 #include "daemon/export/export_runner.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <thread>
-#include <nlohmann/json.hpp>
 
 #include "base/backoff.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/export/limits.hpp"
 #include "daemon/format/columns.hpp"
 #include "daemon/format/compressor.hpp"
 #include "daemon/format/product_encoder.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
 namespace {
@@ -77,7 +77,7 @@ std::string default_filename(const ClaimedJob& job, const ExportSpec& spec) {
 }
 
 Result<ExportSpec> read_spec(const ClaimedJob& job) {
-    const json object = json::parse(job.spec_json, nullptr, false);
+    const json object = parse_json(job.spec_json);
     if (object.is_discarded())
         return fail(ErrorCode::kInvalidArgument, "the stored request is not JSON");
     return model::parse_export_spec(object);
@@ -202,7 +202,7 @@ jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, 
     out.errors = std::move(attempt.missing);
     out.errors.insert(out.errors.end(), report.errors.begin(), report.errors.end());
     out.warnings = report.warnings;
-    out.metadata_json = manifest(parts, attempt, report, receipt).dump();
+    out.metadata_json = dump_json(manifest(parts, attempt, report, receipt));
     out.file = std::move(receipt);
     return out;
 }
@@ -258,8 +258,8 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
         return done;
     }
     fault_point("run.completed");
-    spdlog::info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, report.products,
-                 report.rows, completion.file.bytes);
+    log_info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, report.products,
+             report.rows, completion.file.bytes);
     return {};
 }
 
@@ -285,8 +285,8 @@ bool record_end_at_last(const ExportParts& parts, const ClaimedJob& job, const E
     for (;;) {
         const auto recorded = record_end(parts, job, error, watch.stopping.load());
         if (recorded || recorded.error().code == ErrorCode::kConflict) return true;
-        spdlog::error("job {}: its end could not be recorded: {}", job.lease.job_id,
-                      recorded.error().message);
+        log_error("job {}: its end could not be recorded: {}", job.lease.job_id,
+                  recorded.error().message);
         const SteadyTime next = parts.clock->steady() + limits::kJobRecordInterval;
         while (parts.clock->steady() < next) {
             if (watch.stopping.load()) return false;
@@ -308,14 +308,14 @@ Result<void> empty_directory(const std::string& path) {
 Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
     EW_TRY(const bool existed, parts.files->remove(key));
     fault_point("drop.removed");
-    if (existed) spdlog::info("deleted the unpublished file {}", key);
+    if (existed) log_info("deleted the unpublished file {}", key);
     return parts.jobs->forget_file(key);
 }
 
 void drop_remains(const ExportParts& parts, const ClaimedJob& job, const Remains& remains) {
     if (!remains.key) return;
     if (auto dropped = drop_file(parts, *remains.key); !dropped)
-        spdlog::warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
+        log_warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
 }
 
 }  // namespace
@@ -338,14 +338,13 @@ std::string job_id_of(std::string_view key) {
 }
 
 void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
-    spdlog::info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt,
-                 job.lease.epoch);
+    log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     Remains remains;
     const auto done = produce(parts, job, watch, remains);
     if (done) return;
     const Error& error = done.error();
-    spdlog::log(error.code == ErrorCode::kCancelled ? spdlog::level::info : spdlog::level::warn,
-                "job {}: {}", job.lease.job_id, error.message);
+    log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
+             fmt::make_format_args(job.lease.job_id, error.message));
     fault_point("run.before_cleanup");
     // The file first, because its space may be what the registry lacks. But one that the log may
     // call published goes only once the registry says durably that it is not.
@@ -357,10 +356,10 @@ void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch
 Result<void> recover(const ExportParts& parts) {
     EW_CHECK(empty_directory(parts.temporary_directory));
     EW_TRY(const std::size_t rescued, parts.jobs->rescue());
-    if (rescued > 0) spdlog::warn("{} jobs of a process that died are pending again", rescued);
+    if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
     if (parts.files->is_remote()) return {};
     if (auto dropped = drop_unpublished(parts); !dropped)
-        spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);
+        log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
     return {};
 }
 
@@ -385,7 +384,7 @@ Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace) {
             return {};
         }
         EW_CHECK(parts.files->remove(file.key));
-        spdlog::warn("deleted {}: no job points to it", file.key);
+        log_warn("deleted {}: no job points to it", file.key);
         ++out.orphans;
         return {};
     }));

@@ -8,12 +8,12 @@
 #include <chrono>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/files/file_store.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/export_spec.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
 

@@ -1,13 +1,14 @@
 #include "daemon/export/export_service.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "base/clock.hpp"
 #include "base/fault_point.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/export/limits.hpp"
 #include "daemon/format/columns.hpp"
 #include "daemon/model/export_spec.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
 namespace {
@@ -85,7 +86,7 @@ Result<json> ExportService::with_template(std::string_view organization_id, json
                                                      printable(name.get<std::string>()) +
                                                      "'; templates.list shows what there is");
     if (!found) return fail(found.error());
-    json merged = json::parse(found->body_json, nullptr, false);
+    json merged = parse_json(found->body_json);
     request.erase("template");
     merged.update(request);
     return merged;
@@ -98,7 +99,7 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
                                                      std::to_string(limits::kTemplateNameBytesMax) +
                                                      " bytes without control characters");
     EW_CHECK(model::check_export_template(body));
-    const std::string text = body.dump();
+    const std::string text = dump_json(body);
     if (text.size() > limits::kExportTemplateBytesMax)
         return fail(ErrorCode::kInvalidArgument,
                     "template: expected at most " +
@@ -124,7 +125,7 @@ Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
     job.total_is_estimate = !spec.filter.empty();
     job.organization_id = organization_id;
     job.job_type = model::kExportJobType;
-    job.spec_json = model::to_json(spec).dump();
+    job.spec_json = dump_json(model::to_json(spec));
     job.triggered_by = triggered_by;
     EW_TRY(auto created, jobs_.begin_create(std::move(job)));
     return [this, wait = std::move(created)]() -> Result<Accepted> {

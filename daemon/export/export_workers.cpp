@@ -1,13 +1,12 @@
 #include "daemon/export/export_workers.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "base/fault_point.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/export/limits.hpp"
 
 namespace export_worker::exports {
 void ExportWorkers::start(unsigned count) {
@@ -52,7 +51,7 @@ void ExportWorkers::run(Slot& slot) {
             run_one(slot, **job);
             continue;
         }
-        if (!job) spdlog::error("claim: {}", job.error().message);
+        if (!job) log_error("claim: {}", job.error().message);
         // A wake that came after the look at the queue must not be slept through. Retries come due
         // by time alone.
         std::unique_lock lock(mutex_);
@@ -90,10 +89,10 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     // kConflict: it has ended by itself in the meantime. After any other error the next look tries
     // again.
     if (!put_back && put_back.error().code != ErrorCode::kConflict) {
-        spdlog::error("job {}: {}: {}", stalled->lease.job_id, why, put_back.error().message);
+        log_error("job {}: {}: {}", stalled->lease.job_id, why, put_back.error().message);
         return;
     }
-    if (put_back) spdlog::error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
+    if (put_back) log_error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
     {
         const std::lock_guard lock(slot.mutex);
         if (slot.job && slot.job->lease == stalled->lease) slot.job.reset();
@@ -106,27 +105,27 @@ void ExportWorkers::expire() {
         const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
         fault_point("expiry.marked");
         if (!expired) {
-            spdlog::warn("expiry: {}", expired.error().message);
+            log_warn("expiry: {}", expired.error().message);
         } else if (*expired > 0) {
             if (auto dropped = drop_unpublished(parts_); !dropped)
-                spdlog::warn("expiry: {}", dropped.error().message);
-            spdlog::info("{} files were older than {} s and are gone", *expired,
-                         upkeep_.file_retention.count());
+                log_warn("expiry: {}", dropped.error().message);
+            log_info("{} files were older than {} s and are gone", *expired,
+                     upkeep_.file_retention.count());
         }
     }
     if (upkeep_.job_retention.count() > 0) {
         const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
-        if (!pruned) spdlog::warn("retention: {}", pruned.error().message);
+        if (!pruned) log_warn("retention: {}", pruned.error().message);
     }
 }
 
 void ExportWorkers::sweep_now() {
     const auto swept = sweep(parts_, upkeep_.orphan_grace);
     if (!swept) {
-        if (!stopping_.load()) spdlog::warn("sweep: {}", swept.error().message);
+        if (!stopping_.load()) log_warn("sweep: {}", swept.error().message);
     } else if (swept->unpublished + swept->orphans > 0) {
-        spdlog::info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
-                     swept->orphans);
+        log_info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
+                 swept->orphans);
     }
 }
 
@@ -134,7 +133,7 @@ void ExportWorkers::run_upkeep() {
     name_this_thread("upkeep");
     set_thread_role(ThreadRole::kExport);
     if (auto dropped = drop_unpublished(parts_); !dropped && !stopping_.load())
-        spdlog::warn("files nobody published are left to the sweep: {}", dropped.error().message);
+        log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
     const Clock& clock = *parts_.clock;
     SteadyTime next_sweep =
         clock.steady() + std::min(upkeep_.sweep_interval, limits::kOrphanSweepFirst);
@@ -148,7 +147,7 @@ void ExportWorkers::run_upkeep() {
         }
         for (Slot& slot : slots_) fence_stalled(slot);
         if (auto done = parts_.jobs->enforce_limits(); !done)
-            spdlog::warn("deadlines: {}", done.error().message);
+            log_warn("deadlines: {}", done.error().message);
         if (clock.steady() >= next_expiry) {
             next_expiry = clock.steady() + limits::kRetentionInterval;
             expire();

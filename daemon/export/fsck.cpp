@@ -1,5 +1,7 @@
 #include "daemon/export/fsck.hpp"
 
+#include "daemon/export/limits.hpp"
+
 namespace export_worker::exports {
 namespace {
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/export/export_runner.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
 

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/base64.hpp"
-#include "base/limits.hpp"
+#include "daemon/files/limits.hpp"
 #include "daemon/files/object_protocol.hpp"
 #include "daemon/http/xml_document.hpp"
 

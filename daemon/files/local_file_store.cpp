@@ -1,7 +1,6 @@
 #include "daemon/files/local_file_store.hpp"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,8 +12,10 @@
 #include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/model/limits.hpp"
+#include "signing/limits.hpp"
 #include "signing/object_key.hpp"
 #include "signing/percent_encoding.hpp"
 
@@ -33,7 +34,7 @@ public:
     }
     ~LocalPendingFile() override {
         if (owns_part_ && ::unlink(part_path().c_str()) != 0 && errno != ENOENT)
-            spdlog::warn("delete {}: {}", part_path(), errno_error("unlink", errno).message);
+            log_warn("delete {}: {}", part_path(), errno_error("unlink", errno).message);
     }
 
     // Whole blocks, wherever in a row or a character they end.

@@ -1,13 +1,12 @@
 #include "daemon/files/object_file_store.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "daemon/files/object_protocol.hpp"
+#include "daemon/model/limits.hpp"
 #include "signing/object_key.hpp"
 
 namespace export_worker::files {
@@ -30,7 +29,7 @@ public:
     ~ObjectPendingFile() override {
         if (done_ || upload_.id.empty()) return;
         if (auto aborted = protocol_->abort(upload_); !aborted)
-            spdlog::warn("{}: its upload is left: {}", file_key_, aborted.error().message);
+            log_warn("{}: its upload is left: {}", file_key_, aborted.error().message);
     }
 
     Result<void> append(std::string_view bytes) override {

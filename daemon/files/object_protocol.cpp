@@ -5,8 +5,8 @@
 #include "base/base64.hpp"
 #include "base/clock.hpp"
 #include "base/crypto/md5.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/files/limits.hpp"
 #include "daemon/http/backoff.hpp"
 
 namespace export_worker::files {

@@ -1,7 +1,7 @@
 #include "daemon/files/object_requests.hpp"
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/files/limits.hpp"
 #include "daemon/http/backoff.hpp"
 #include "daemon/http/xml_document.hpp"
 

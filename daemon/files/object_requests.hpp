@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/http/http_client.hpp"
+#include "daemon/http/limits.hpp"
 #include "signing/store.hpp"
 #include "signing/store_link.hpp"
 

@@ -3,7 +3,7 @@
 // Google, "XML API multipart uploads".
 #include <algorithm>
 
-#include "base/limits.hpp"
+#include "daemon/files/limits.hpp"
 #include "daemon/files/object_protocol.hpp"
 #include "daemon/http/xml_document.hpp"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/format/limits.hpp"
 #include "daemon/model/product.hpp"
 
 namespace export_worker::format {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-#include "base/limits.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

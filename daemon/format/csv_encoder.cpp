@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "base/limits.hpp"
 #include "daemon/format/csv.hpp"
 #include "daemon/format/row_encoder.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

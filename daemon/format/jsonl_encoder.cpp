@@ -1,5 +1,5 @@
-#include "base/limits.hpp"
 #include "daemon/format/row_encoder.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

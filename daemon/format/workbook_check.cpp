@@ -12,8 +12,9 @@
 #include <memory>
 #include <vector>
 
-#include "base/limits.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/format/limits.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

@@ -10,10 +10,11 @@
 #include <cmath>
 
 #include "base/io.hpp"
-#include "base/limits.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/format/limits.hpp"
 #include "daemon/format/row_encoder.hpp"
 #include "daemon/format/workbook_check.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::format {
 namespace {

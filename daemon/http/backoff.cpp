@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "base/backoff.hpp"
-#include "base/limits.hpp"
+#include "daemon/http/limits.hpp"
 
 namespace export_worker::http {
 

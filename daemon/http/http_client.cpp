@@ -8,6 +8,7 @@
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
+#include "daemon/http/limits.hpp"
 #include "daemon/http/public_address.hpp"
 
 namespace export_worker::http {
@@ -50,7 +51,7 @@ std::size_t take_header(char* data, std::size_t size, std::size_t count, void* t
     }
     while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
     const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos || in.answer.headers.size() >= limits::kHttpHeaderFieldsMax)
+    if (colon == std::string_view::npos || in.answer.headers.size() >= limits::kHttpAnswerFieldsMax)
         return size * count;
     std::string name(line.substr(0, colon));
     std::ranges::transform(name, name.begin(),

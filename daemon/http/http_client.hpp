@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/limits.hpp"
 #include "base/result.hpp"
+#include "daemon/http/limits.hpp"
 
 namespace export_worker::http {
 

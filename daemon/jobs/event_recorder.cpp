@@ -1,14 +1,14 @@
 #include "daemon/jobs/event_recorder.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <tuple>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/this_thread.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -82,7 +82,7 @@ void EventRecorder::flush() {
                           std::string(std::get<2>(what)), "", times});
     }
     if (auto added = store_.add_events(events); !added)
-        spdlog::warn("{} events are lost: {}", count, added.error().message);
+        log_warn("{} events are lost: {}", count, added.error().message);
 }
 
 }  // namespace export_worker::jobs

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/shared_limits.hpp"
 #include "daemon/jobs/job_store.hpp"
 
 namespace export_worker::jobs {

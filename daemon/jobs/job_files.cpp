@@ -1,6 +1,6 @@
 #include "daemon/jobs/job_files.hpp"
 
-#include "base/limits.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 

@@ -1,12 +1,12 @@
 #include "daemon/jobs/job_rows.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "base/clock.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/crypto/uuid.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -65,13 +65,12 @@ std::string entry_to_json(const JobEntry& entry) {
                 {"message", entry.message},
                 {"step", entry.step},
                 {"at_us", entry.at_us}};
-    if (!entry.details_json.empty())
-        out["details"] = json::parse(entry.details_json, nullptr, false);
-    return out.dump(-1, ' ', false, json::error_handler_t::replace);
+    if (!entry.details_json.empty()) out["details"] = parse_json(entry.details_json);
+    return dump_json(out);
 }
 
 JobEntry entry_from_json(std::string_view text) {
-    const json in = json::parse(text, nullptr, false);
+    const json in = parse_json(text);
     JobEntry entry;
     if (!in.is_object()) return entry;
     entry.entity_key = in.value("entity_key", "");
@@ -80,7 +79,7 @@ JobEntry entry_from_json(std::string_view text) {
     entry.message = in.value("message", "");
     entry.step = in.value("step", "");
     entry.at_us = in.value("at_us", std::int64_t{0});
-    if (in.contains("details")) entry.details_json = in["details"].dump();
+    if (in.contains("details")) entry.details_json = dump_json(in["details"]);
     return entry;
 }
 
@@ -95,7 +94,7 @@ Result<json> parse_metadata(const std::string& text) {
                                                      std::to_string(limits::kJobMetadataBytesMax) +
                                                      " bytes");
     }
-    json object = json::parse(text, nullptr, false);
+    json object = parse_json(text);
     if (!object.is_object())
         return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
     if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
@@ -108,7 +107,7 @@ Result<json> parse_metadata(const std::string& text) {
 
 std::string hash_of_request(json request) {
     request.erase("idempotency_key");
-    return to_hex(crypto::sha256(request.dump(-1, ' ', false, json::error_handler_t::replace)));
+    return to_hex(crypto::sha256(dump_json(request)));
 }
 
 tl::unexpected<Error> not_found() {
@@ -207,7 +206,7 @@ Result<void> append_event(Connection& connection, const NewEvent& event, const N
 Result<void> append_notice(Connection& connection, const Job& job, const char* type,
                            const Now& now) {
     const std::string event_id = crypto::make_uuid7(now.wall_us);
-    const json metadata = json::parse(job.metadata_json, nullptr, false);
+    const json metadata = parse_json(job.metadata_json);
     json about = {{"job_id", job.job_id},
                   {"job_type", job.job_type},
                   {"status", model::to_string(job.status)},
@@ -229,8 +228,7 @@ Result<void> append_notice(Connection& connection, const Job& job, const char* t
         .statement(
             "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "
             "due_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-        .bind(event_id, job.organization_id, job.job_id, type,
-              body.dump(-1, ' ', false, json::error_handler_t::replace), now.wall_us, now.us)
+        .bind(event_id, job.organization_id, job.job_id, type, dump_json(body), now.wall_us, now.us)
         .run();
 }
 

@@ -28,10 +28,10 @@
 #include <vector>
 #include <nlohmann/json_fwd.hpp>
 
-#include "base/limits.hpp"
 #include "base/result.hpp"
 #include "daemon/model/file.hpp"
 #include "daemon/model/job.hpp"
+#include "daemon/model/limits.hpp"
 #include "daemon/model/organization_scope.hpp"
 
 namespace export_worker::jobs {

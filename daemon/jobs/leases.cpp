@@ -1,9 +1,8 @@
 #include "daemon/jobs/leases.hpp"
 
-#include <nlohmann/json.hpp>
-
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -69,7 +68,7 @@ Result<void> complete(Connection& connection, const Lease& lease, const Completi
     EW_TRY(json patch, parse_metadata(completion.metadata_json));
     patch["file_url"] = completion.file.file_url;
     patch["filename"] = completion.filename;
-    const std::string patch_text = patch.dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::string patch_text = dump_json(patch);
     EW_CHECK(connection
                  .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
                             "'partial_success' WHEN ?9 > 0 THEN "

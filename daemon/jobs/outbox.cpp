@@ -1,7 +1,7 @@
 #include "daemon/jobs/outbox.hpp"
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {

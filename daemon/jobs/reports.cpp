@@ -1,6 +1,6 @@
 #include "daemon/jobs/reports.hpp"
 
-#include <nlohmann/json.hpp>
+#include "base/json.hpp"
 
 namespace export_worker::jobs {
 
@@ -11,12 +11,12 @@ using sqlite::Connection;
 
 Result<void> apply_report(Connection& connection, const Job& job, const ProgressReport& report,
                           std::string_view actor, const Now& at) {
-    json metadata = json::parse(job.metadata_json, nullptr, false);
+    json metadata = parse_json(job.metadata_json);
     if (!report.metadata_patch_json.empty()) {
         EW_TRY(const json patch, parse_metadata(report.metadata_patch_json));
         metadata.merge_patch(patch);
     }
-    const std::string metadata_text = metadata.dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::string metadata_text = dump_json(metadata);
     EW_CHECK(parse_metadata(metadata_text));
     if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));
     if (report.warning)

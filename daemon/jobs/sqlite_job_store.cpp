@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <nlohmann/json.hpp>
 
 #include "base/crypto/uuid.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/claims.hpp"
 #include "daemon/jobs/job_files.hpp"
@@ -19,6 +18,7 @@
 #include "daemon/jobs/reports.hpp"
 #include "daemon/jobs/submissions.hpp"
 #include "daemon/jobs/upkeep.hpp"
+#include "daemon/model/limits.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::jobs {

@@ -1,7 +1,8 @@
 #include "daemon/jobs/submissions.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
 
 namespace export_worker::jobs {
 namespace {

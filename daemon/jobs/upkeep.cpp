@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/limits.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "base/limits.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::model {
 

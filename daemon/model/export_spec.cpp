@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::model {
 namespace {
@@ -28,7 +29,7 @@ tl::unexpected<Error> refuse(std::string what) {
 }
 
 std::string shown(const json& value) {
-    return printable(value.dump(-1, ' ', false, json::error_handler_t::replace));
+    return printable(dump_json(value));
 }
 
 template <std::size_t count>
@@ -151,7 +152,7 @@ Result<void> read_properties(const json& value, ExportFilter& filter) {
         }
         filter.properties.push_back({item.key(), item.value().is_string()
                                                      ? item.value().get<std::string>()
-                                                     : item.value().dump()});
+                                                     : dump_json(item.value())});
     }
     return {};
 }

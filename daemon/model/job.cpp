@@ -1,7 +1,8 @@
 #include "daemon/model/job.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
 
 namespace export_worker::model {
 namespace {
@@ -36,7 +37,7 @@ std::optional<JobPriority> parse_job_priority(std::string_view text) {
 }
 
 nlohmann::json to_json(const Notice& notice) {
-    nlohmann::json out = nlohmann::json::parse(notice.body_json, nullptr, false);
+    nlohmann::json out = parse_json(notice.body_json);
     if (!out.is_object()) out = nlohmann::json::object();
     out["sequence"] = notice.sequence;
     return out;

@@ -1,11 +1,12 @@
 #include "daemon/model/product.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/model/limits.hpp"
 
 namespace export_worker::model {
 namespace {
@@ -182,7 +183,7 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
         return refuse("expected at most " + std::to_string(limits::kProductLineBytesMax) +
                       " bytes, found " + std::to_string(line.size()));
     }
-    const json object = json::parse(line.begin(), line.end(), nullptr, false);
+    const json object = parse_json(line);
     if (object.is_discarded()) return refuse("expected one JSON object in UTF-8");
     if (!object.is_object()) return refuse("expected a JSON object");
     if (depth_of(object) > limits::kProductDepthMax) {
@@ -206,7 +207,7 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
             collect_paths(variant.value("properties", json::object()), "", paths->variant);
         }
     }
-    product.body = object.dump();
+    product.body = dump_json(object);
     return product;
 }
 
@@ -219,7 +220,7 @@ Result<Price> parse_price(std::string_view line) {
     if (line.size() > limits::kPriceLineBytesMax)
         return refuse("expected at most " + std::to_string(limits::kPriceLineBytesMax) +
                       " bytes, found " + std::to_string(line.size()));
-    const json object = json::parse(line.begin(), line.end(), nullptr, false);
+    const json object = parse_json(line);
     if (!object.is_object()) return refuse("expected one JSON object in UTF-8");
     Price price;
     price.price_type = "map";

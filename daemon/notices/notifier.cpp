@@ -1,16 +1,16 @@
 #include "daemon/notices/notifier.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
-
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <set>
-#include <nlohmann/json.hpp>
 
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
 #include "base/this_thread.hpp"
+#include "daemon/notices/limits.hpp"
 #include "daemon/notices/webhook.hpp"
 
 namespace export_worker::notices {
@@ -70,7 +70,7 @@ void Notifier::run(Result<void> (Notifier::*look)()) {
                 return;
         }
         if (auto done = (this->*look)(); !done && !stopping_.load())
-            spdlog::warn("notices: {}", done.error().message);
+            log_warn("notices: {}", done.error().message);
     }
 }
 
@@ -79,8 +79,7 @@ Result<void> Notifier::publish_fresh() {
     if (fresh.empty()) return {};
     for (const model::Notice& notice : fresh) {
         if (!publisher_) break;
-        std::string bytes;
-        json::to_msgpack(model::to_json(notice), bytes);
+        const std::string bytes = dump_msgpack(model::to_json(notice));
         publisher_->publish(notice.organization_id, bytes);
     }
     return jobs_.mark_published(fresh.back().sequence);
@@ -106,7 +105,7 @@ Result<void> Notifier::deliver_due() {
 }
 
 Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
-    const std::string body = model::to_json(notice).dump();
+    const std::string body = dump_json(model::to_json(notice));
     fault_point("notice.before_send");
     const WebhookAnswer answer = send_webhook(client_, webhook.settings, webhook.secret,
                                               clock_.unix_us() / 1'000'000, notice.event_id, body);
@@ -120,9 +119,8 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
                                   ? Delivery::kGivenUp
                                   : Delivery::kRetry;
     if (!taken) {
-        spdlog::warn("notice {} to the webhook of {}: {}{}", notice.sequence,
-                     notice.organization_id, answer.text,
-                     delivery == Delivery::kGivenUp ? "; given up" : "");
+        log_warn("notice {} to the webhook of {}: {}{}", notice.sequence, notice.organization_id,
+                 answer.text, delivery == Delivery::kGivenUp ? "; given up" : "");
     }
     return jobs_.mark_delivery(notice.sequence, delivery, answer.text,
                                retry_delay_us(notice.attempts));

@@ -2,7 +2,7 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
+#include "daemon/notices/limits.hpp"
 
 namespace export_worker::notices {
 

@@ -1,7 +1,6 @@
 #include "daemon/plugin_host/artefact_store.hpp"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -11,8 +10,9 @@
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/trust.hpp"
 
 namespace export_worker::plugin_host {
@@ -154,13 +154,13 @@ Judged<std::string> ArtefactStore::make_live_copy(const Artefact& artefact) {
 
 void ArtefactStore::drop_live_copy(const std::string& path) const {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
-        spdlog::warn("plugins: {}", errno_error("delete " + path, errno).message);
+        log_warn("plugins: {}", errno_error("delete " + path, errno).message);
 }
 
 void ArtefactStore::keep_only(const std::set<std::string>& wanted) const {
     for (const std::string& sha256 : matching("")) {
         if (!wanted.contains(sha256) && ::unlink(path_of(sha256).c_str()) != 0)
-            spdlog::warn("plugins: {}", errno_error("delete " + path_of(sha256), errno).message);
+            log_warn("plugins: {}", errno_error("delete " + path_of(sha256), errno).message);
     }
 }
 

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <link.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -12,11 +11,12 @@
 #include <optional>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
+#include "daemon/plugin_host/limits.hpp"
+#include "protocol/message/limits.hpp"
 #include "protocol/message/trace.hpp"
 #include "protocol/message/validate.hpp"
 
@@ -150,7 +150,7 @@ void Generation::end_instance() {
             return EW_OK;
         },
         what);
-    if (!result) spdlog::error("plugin {}: destroy: {}", manifest_.name, what);
+    if (!result) log_error("plugin {}: destroy: {}", manifest_.name, what);
 }
 
 bool Generation::unmap() {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
 namespace {
@@ -52,7 +52,7 @@ GoldenRequest read_request(const json& object, const Generation& generation) {
     GoldenRequest out;
     out.name = object.at("name").get<std::string>();
     out.method = object.at("method").get<std::string>();
-    json::to_msgpack(object.value("params", json::object()), out.params);
+    out.params = dump_msgpack(object.value("params", json::object()));
     read_world(object, out);
     const json& expect = object.at("expect");
     out.expected = expect.value("error", "ok");
@@ -93,7 +93,7 @@ Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
         text.remove_prefix(std::min(end + 1, text.size()));
         if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
         try {
-            out.push_back(read_request(json::parse(one), generation));
+            out.push_back(read_request(parse_json_or_throw(one), generation));
         } catch (const json::exception& error) {
             return bad_line(line, printable(error.what(), 200));
         }
@@ -143,7 +143,7 @@ Judged<void> run_golden(Generation& generation, const GoldenRequest& request, Pl
                              : "mend the plugin, or the golden request if it is wrong"});
     }
     if (writer.has_error || request.expected_keys.empty()) return {};
-    const json result = json::from_msgpack(writer.result, true, false);
+    const json result = parse_msgpack(writer.result);
     for (const std::string& key : request.expected_keys) {
         if (result.is_object() && result.contains(key)) continue;
         return refuse({"probe_failed", kStage,

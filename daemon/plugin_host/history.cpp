@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/limits.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
 namespace {

@@ -1,11 +1,11 @@
 #include "daemon/plugin_host/host_services.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <cstring>
 
 #include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_call.hpp"
 #include "protocol/message/validate.hpp"
 
@@ -165,7 +165,7 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
     auto found = find_file(services_of(host), *call, scope, view_of(job_id));
     if (!found && found.error().code == ErrorCode::kNotFound) return EW_NOT_FOUND;
     if (!found) {
-        spdlog::error("job lookup: {}", found.error().message);
+        log_error("job lookup: {}", found.error().message);
         set_wire_error(writer, message::from_error(found.error()));
         return EW_FAILED;
     }

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "protocol/plugin_abi/extensions.h"
 
 namespace export_worker::plugin_host {

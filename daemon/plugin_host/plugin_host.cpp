@@ -1,7 +1,6 @@
 #include "daemon/plugin_host/plugin_host.hpp"
 
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,9 +9,10 @@
 #include <cerrno>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
 namespace {
@@ -52,7 +52,7 @@ PluginHost::~PluginHost() {
     for (auto& [name, plugin] : plugins_) {
         if (!plugin.bake) continue;
         if (auto cleared = history_->clear_baking(name); !cleared)
-            spdlog::error("plugin {}: {}", name, cleared.error().message);
+            log_error("plugin {}: {}", name, cleared.error().message);
     }
     // Somebody still inside would be running freed code: such a generation is left alone.
     static std::vector<std::unique_ptr<Generation>> left_alone;
@@ -112,8 +112,7 @@ void PluginHost::reconfigure(const HostConfig& config, const std::string& trigge
         }
         for (const auto& [name, plugin] : plugins_) {
             if (std::ranges::find(config.plugins, name, &PluginSetup::name) == config.plugins.end())
-                spdlog::warn("plugin {}: no longer configured; it serves until the next start",
-                             name);
+                log_warn("plugin {}: no longer configured; it serves until the next start", name);
         }
     }
     watching_changed_.store(true);

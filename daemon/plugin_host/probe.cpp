@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +14,9 @@
 #include <optional>
 
 #include "base/crypto/compare.hpp"
-#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/probe_codec.hpp"
 
 extern char** environ;

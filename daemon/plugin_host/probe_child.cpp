@@ -13,15 +13,15 @@
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
 #include "daemon/plugin_host/golden.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/probe_codec.hpp"
 
 namespace export_worker::plugin_host {

@@ -1,9 +1,9 @@
 #include "daemon/plugin_host/probe_codec.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/hex.hpp"
+#include "base/json.hpp"
 
 namespace export_worker::plugin_host {
 namespace {
@@ -71,7 +71,7 @@ Judged<ProbeReport> verdict_of(const json& end) {
 
 // A candidate's texts come from outside: what is no UTF-8 is replaced, never thrown about.
 std::string line_of(const json& object) {
-    return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    return dump_json(object) + "\n";
 }
 
 }  // namespace
@@ -92,7 +92,7 @@ std::string encode_probe_request(const ProbeRequest& request) {
 }
 
 Result<ProbeRequest> decode_probe_request(std::string_view text) try {
-    const json object = json::parse(text);
+    const json object = parse_json_or_throw(text);
     ProbeRequest out;
     out.file = object.at("file").get<std::string>();
     out.sha256 = object.at("sha256").get<std::string>();
@@ -135,7 +135,7 @@ ProbeEnd decode_probe_lines(std::string_view text) {
     ProbeEnd out;
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());
-        const json line = json::parse(text.substr(0, end), nullptr, false);
+        const json line = parse_json(text.substr(0, end));
         text.remove_prefix(std::min(end + 1, text.size()));
         if (!line.is_object()) continue;
         if (line.contains("step")) {

@@ -1,12 +1,12 @@
 // PluginHost, one action at a time: which file an action means, and what comes of it.
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/plugin_host/golden.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 
 namespace export_worker::plugin_host {
@@ -71,8 +71,8 @@ Judged<std::string> PluginHost::start_plugin(ReloadReport& report) {
                                record->committed_sha256 != report.sha256 &&
                                artefacts_.has(record->committed_sha256);
     if (tried || !can_fall_back) return tried;
-    spdlog::error("plugin {}: the configured file is not taken: {}", report.plugin,
-                  to_text(tried.error()));
+    log_error("plugin {}: the configured file is not taken: {}", report.plugin,
+              to_text(tried.error()));
     Candidate committed;
     committed.report = &report;
     committed.reason = EW_CREATE_START;
@@ -94,8 +94,7 @@ Judged<void> PluginHost::quarantine_what_died(const std::string& plugin,
                                               const PluginRecord& record) {
     if (record.baking_sha256.empty()) return {};
     const std::string why = "the daemon died while it was baking";
-    spdlog::error("plugin {}: {} is quarantined: {}", plugin, short_hash(record.baking_sha256),
-                  why);
+    log_error("plugin {}: {} is quarantined: {}", plugin, short_hash(record.baking_sha256), why);
     if (auto kept = history_->quarantine(plugin, record.baking_sha256, why); !kept)
         return refuse(refusal_of("history", kept.error()));
     if (auto cleared = history_->clear_baking(plugin); !cleared)
@@ -234,8 +233,8 @@ void PluginHost::set_step(ReloadReport& report, const std::string& name, const s
 }
 
 void PluginHost::note_refusal(ReloadReport& report, const Refusal& refusal) {
-    spdlog::warn("plugin {}: {}", report.plugin.empty() ? report.file : report.plugin,
-                 to_text(refusal));
+    log_warn("plugin {}: {}", report.plugin.empty() ? report.file : report.plugin,
+             to_text(refusal));
     const std::lock_guard lock(mutex_);
     report.refusal = refusal;
 }
@@ -253,7 +252,7 @@ void PluginHost::record(const ReloadReport& report, const std::string& outcome,
     entry.code = report.refusal ? report.refusal->code : "";
     entry.detail = report.refusal ? to_text(*report.refusal) : detail;
     if (auto added = history_->add(std::move(entry)); !added)
-        spdlog::error("plugin {}: history: {}", report.plugin, added.error().message);
+        log_error("plugin {}: history: {}", report.plugin, added.error().message);
 }
 
 std::optional<PluginSetup> PluginHost::configured(const std::string& plugin) const {

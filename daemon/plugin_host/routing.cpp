@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "protocol/message/limits.hpp"
 
 namespace export_worker::plugin_host {
 namespace {

@@ -17,8 +17,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits.hpp"
 #include "base/text_hash.hpp"
+#include "daemon/plugin_host/limits.hpp"
+#include "protocol/message/limits.hpp"
 
 namespace export_worker::plugin_host {
 

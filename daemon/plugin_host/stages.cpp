@@ -1,9 +1,9 @@
 // PluginHost, the stages a candidate goes through, in order.
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
-#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 
 namespace export_worker::plugin_host {
@@ -101,7 +101,7 @@ Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
             if (auto kept = history_->quarantine(report.plugin, candidate.artefact.sha256,
                                                  to_text(probed.error()));
                 !kept)
-                spdlog::error("plugin {}: {}", report.plugin, kept.error().message);
+                log_error("plugin {}: {}", report.plugin, kept.error().message);
         }
         return refuse(probed.error());
     }
@@ -276,13 +276,13 @@ Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded l
     }
     publish_routes();
     set_step(report, "publishing", bakes ? "baking" : "serving", since);
-    spdlog::info("plugin {} {} generation {}: serving, build-id {}{}", report.plugin,
-                 report.version, report.generation, report.build_id, bakes ? ", baking" : "");
+    log_info("plugin {} {} generation {}: serving, build-id {}{}", report.plugin, report.version,
+             report.generation, report.build_id, bakes ? ", baking" : "");
     if (!bakes) {
         if (auto committed = history_->commit(report.plugin, sha256, candidate.configured_sha256);
             !committed)
-            spdlog::error("plugin {}: not written down as committed: {}", report.plugin,
-                          committed.error().message);
+            log_error("plugin {}: not written down as committed: {}", report.plugin,
+                      committed.error().message);
     }
     if (old) retire(plugins_[report.plugin], std::move(*old));
     const std::lock_guard lock(mutex_);

@@ -1,9 +1,8 @@
 // PluginHost, what goes on between reloads: bakes are judged, old generations drain and retire.
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 
@@ -86,7 +85,7 @@ void PluginHost::watch_bake(const std::string& name, Plugin& plugin) {
 void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
     if (auto committed = commit(name, plugin); !committed) {
         // Not written down, so it bakes on: a crash now must still find the mark.
-        spdlog::error("plugin {}: {}", name, committed.error().message);
+        log_error("plugin {}: {}", name, committed.error().message);
         const std::lock_guard lock(mutex_);
         plugin.bake->end = steady_clock::now() + std::chrono::seconds(1);
     }
@@ -110,9 +109,8 @@ Result<void> PluginHost::commit(const std::string& name, Plugin& plugin) {
     }
     publish_routes();
     if (old) retire(plugin, std::move(*old));
-    spdlog::info("plugin {} {} generation {}: committed", name,
-                 plugin.active->generation->manifest().version,
-                 plugin.active->generation->number());
+    log_info("plugin {} {} generation {}: committed", name,
+             plugin.active->generation->manifest().version, plugin.active->generation->number());
     if (report != nullptr) end_report(*report, "committed", "");
     return {};
 }
@@ -140,14 +138,14 @@ void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::s
     }
     // Traffic first; the disk can wait.
     publish_routes();
-    spdlog::error("plugin {} generation {}: taken back: {}; generation {} answers again", name,
-                  bad.generation->number(), why, plugin.active->generation->number());
+    log_error("plugin {} generation {}: taken back: {}; generation {} answers again", name,
+              bad.generation->number(), why, plugin.active->generation->number());
     if (quarantine) {
         if (auto kept = history_->quarantine(name, sha256, why); !kept)
-            spdlog::error("plugin {}: {}", name, kept.error().message);
+            log_error("plugin {}: {}", name, kept.error().message);
     }
     if (auto cleared = history_->clear_baking(name); !cleared)
-        spdlog::error("plugin {}: {}", name, cleared.error().message);
+        log_error("plugin {}: {}", name, cleared.error().message);
     retire(plugin, std::move(bad));
     if (report != nullptr) end_report(*report, "rolled_back", why);
 }
@@ -168,11 +166,11 @@ void PluginHost::end_report(ReloadReport& report, const std::string& outcome,
 void PluginHost::take_back_a_start(const std::string& name, Plugin& plugin,
                                    const std::string& why) {
     const std::string sha256 = plugin.active->generation->sha256();
-    spdlog::error("plugin {}: taken back: {}; loading the committed file", name, why);
+    log_error("plugin {}: taken back: {}; loading the committed file", name, why);
     if (auto kept = history_->quarantine(name, sha256, why); !kept)
-        spdlog::error("plugin {}: {}", name, kept.error().message);
+        log_error("plugin {}: {}", name, kept.error().message);
     if (auto cleared = history_->clear_baking(name); !cleared)
-        spdlog::error("plugin {}: {}", name, cleared.error().message);
+        log_error("plugin {}: {}", name, cleared.error().message);
     ReloadRequest request;
     request.action = Action::kRollback;
     request.trigger = "bake";
@@ -234,7 +232,7 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
         if (routing_.is_pinned(generation)) {
             if (steady_clock::now() - retired.since < policy.drain) continue;
             for (const Holder& holder : routing_.holders(generation)) {
-                spdlog::error(
+                log_error(
                     "plugin {} generation {}: {} is stuck in request {} for {} s; the "
                     "generation stays for ever",
                     name, generation.number(), holder.who, holder.request_id,

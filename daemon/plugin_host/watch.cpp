@@ -1,6 +1,5 @@
 #include "daemon/plugin_host/watch.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -9,7 +8,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
 
@@ -21,7 +21,7 @@ void Watch::set_files(const std::vector<std::string>& files) {
     if (files.empty()) return;
     fd_ = UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!fd_) {
-        spdlog::error("plugins: the files cannot be watched: {}", std::strerror(errno));
+        log_error("plugins: the files cannot be watched: {}", std::strerror(errno));
         return;
     }
     for (const std::string& file : files) {
@@ -29,7 +29,7 @@ void Watch::set_files(const std::vector<std::string>& files) {
         const int watch = ::inotify_add_watch(fd_.get(), directory.c_str(),
                                               IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
         if (watch < 0) {
-            spdlog::error("plugins: {} cannot be watched: {}", directory, std::strerror(errno));
+            log_error("plugins: {} cannot be watched: {}", directory, std::strerror(errno));
             continue;
         }
         directories_[watch] = directory;

@@ -1,6 +1,5 @@
 #include "daemon/server/data_server.hpp"
 
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,8 +11,10 @@
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/trace.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -83,7 +84,7 @@ void DataServer::stop() {
     const std::size_t stuck = workers_.size() - ended_.size();
     lock.unlock();
     if (!all_ended) {
-        spdlog::error("{} workers are stuck in a plugin; leaving without them", stuck);
+        log_error("{} workers are stuck in a plugin; leaving without them", stuck);
         // They use this object, and there is no way to end them: the process ends here, with
         // everything durable on disk.
         std::_Exit(70);
@@ -344,9 +345,8 @@ void DataServer::replace_stalled() {
         }
         ++spare_workers_;
         start_worker();
-        spdlog::warn(
-            "{} workers have been in one request for more than {} ms; one more was started",
-            stalled, limits::kWorkerStall.count());
+        log_warn("{} workers have been in one request for more than {} ms; one more was started",
+                 stalled, limits::kWorkerStall.count());
     }
 }
 

@@ -21,7 +21,6 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/server/dispatcher.hpp"

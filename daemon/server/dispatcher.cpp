@@ -1,9 +1,9 @@
 #include "daemon/server/dispatcher.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -28,8 +28,7 @@ bool encode(const message::Request& request, const MethodResult& result, std::st
         message::encode_error(reply, request.id, result.error(), nullptr);
         return false;
     }
-    std::string bytes;
-    json::to_msgpack(*result, bytes);
+    const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
         message::encode_error(
             reply, request.id,
@@ -132,8 +131,7 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
                             "Missing required permission: " + std::string(method->permission)));
     }
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
-    const json params =
-        json::from_msgpack(request.params.begin(), request.params.end(), true, false);
+    const json params = parse_msgpack(request.params);
     if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
     return method->begin(parts_.jobs, principal, params);
 }
@@ -141,8 +139,7 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
 // From whoever serves local files. Needs no credentials of its own: what it reports is a link that
 // only this system can have signed.
 MethodResult Dispatcher::report_download(const message::Request& request) const {
-    const json params =
-        json::from_msgpack(request.params.begin(), request.params.end(), true, false);
+    const json params = parse_msgpack(request.params);
     const auto target = params.is_object() ? params.find("target") : params.end();
     if (!params.is_object() || target == params.end() || !target->is_string())
         return refuse(WireCode::kInvalidArgument, "target: expected the link's path and query");

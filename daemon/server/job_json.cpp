@@ -1,10 +1,12 @@
 #include "daemon/server/job_json.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "base/clock.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/jobs/limits.hpp"
+#include "daemon/model/limits.hpp"
+#include "daemon/server/limits.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -29,8 +31,7 @@ json to_json(const JobEntry& entry) {
                 {"error_type", entry.error_type},       {"message", entry.message},
                 {"timestamp", to_iso8601(entry.at_us)}, {"details", json::object()},
                 {"step", text_or_null(entry.step)}};
-    if (!entry.details_json.empty())
-        out["details"] = json::parse(entry.details_json, nullptr, false);
+    if (!entry.details_json.empty()) out["details"] = parse_json(entry.details_json);
     return out;
 }
 
@@ -109,7 +110,7 @@ public:
         const json* value = take(name);
         if (value == nullptr) return {};
         if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
-        target = value->dump(-1, ' ', false, json::error_handler_t::replace);
+        target = dump_json(*value);
         if (target.size() > bytes_max) {
             return refuse(std::string(name) + ": expected at most " + std::to_string(bytes_max) +
                           " bytes of JSON");
@@ -176,7 +177,7 @@ json to_json(const Job& job) {
             {"held", job.held},
             {"total_is_estimate", job.total_is_estimate},
             {"expired_at", time_or_null(job.expired_us)},
-            {"metadata", json::parse(job.metadata_json, nullptr, false)},
+            {"metadata", parse_json(job.metadata_json)},
             {"triggered_by", text_or_null(job.triggered_by)}};
 }
 

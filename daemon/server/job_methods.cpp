@@ -1,12 +1,11 @@
 #include "daemon/server/job_methods.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
 
@@ -23,7 +22,7 @@ tl::unexpected<message::WireError> refuse(const Error& error) {
     if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss ||
         error.code == ErrorCode::kResourceExhausted ||
         error.code == ErrorCode::kFailedPrecondition) {
-        spdlog::error("method: {}", error.message);  // The caller is told less.
+        log_error("method: {}", error.message);  // The caller is told less.
     }
     return tl::unexpected(message::from_error(error));
 }
@@ -184,7 +183,7 @@ MethodResult change_job(const JobMethodParts& parts, const Principal& principal,
 json template_json(const catalog::ExportTemplate& entry) {
     return {{"name", entry.name},
             {"updated_at", to_iso8601(entry.updated_us)},
-            {"template", json::parse(entry.body_json, nullptr, false)}};
+            {"template", parse_json(entry.body_json)}};
 }
 
 std::string name_of(const json& params) {

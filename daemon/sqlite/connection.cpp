@@ -3,7 +3,7 @@
 #include <sqlite3.h>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
+#include "daemon/sqlite/limits.hpp"
 
 namespace export_worker::sqlite {
 namespace {

@@ -1,6 +1,5 @@
 #include "daemon/sqlite/database.hpp"
 
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,8 +8,9 @@
 #include "base/assert.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/this_thread.hpp"
+#include "daemon/sqlite/limits.hpp"
 
 namespace export_worker::sqlite {
 namespace {
@@ -59,7 +59,7 @@ Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
             return done;
         }
         fault_point("database.after_migration");
-        spdlog::info("{}: schema version {}", options.path, next + 1);
+        log_info("{}: schema version {}", options.path, next + 1);
     }
     return {};
 }
@@ -164,7 +164,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         }
         task->changed.notify_one();
     }
-    if (!committed) spdlog::error("{}: commit failed: {}", path_, committed.error().message);
+    if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
 }
 
 bool Database::run_task(Task& task) {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <utility>
-#include <nlohmann/json.hpp>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "protocol/client/limits.hpp"
+#include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::client {
 namespace {
@@ -19,8 +21,7 @@ Error daemon_away() {
 constexpr std::string_view kPingId = "pool.ping.";
 
 bool says_many_per_message(std::string_view ping_result) {
-    const auto result =
-        nlohmann::json::from_msgpack(ping_result.begin(), ping_result.end(), true, false);
+    const auto result = parse_msgpack(ping_result);
     const auto says = result.is_object() ? result.find("many_per_message") : result.end();
     return says != result.end() && says->is_boolean() && says->get<bool>();
 }

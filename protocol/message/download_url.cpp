@@ -2,7 +2,7 @@
 
 #include <msgpack.hpp>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "protocol/message/find_text.hpp"
 

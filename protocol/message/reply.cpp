@@ -2,8 +2,9 @@
 
 #include <msgpack.hpp>
 
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "protocol/message/find_text.hpp"
+#include "protocol/message/limits.hpp"
 
 namespace export_worker::message {
 namespace {

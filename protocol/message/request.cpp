@@ -1,7 +1,9 @@
 #include "protocol/message/request.hpp"
 
 #include "base/assert.hpp"
+#include "base/shared_limits.hpp"
 #include "protocol/message/find_text.hpp"
+#include "protocol/message/limits.hpp"
 #include "protocol/message/validating_visitor.hpp"
 
 namespace export_worker::message {

@@ -11,8 +11,8 @@
 #include <vector>
 #include <msgpack.hpp>
 
-#include "base/limits.hpp"
 #include "base/text.hpp"
+#include "protocol/message/limits.hpp"
 
 namespace export_worker::message {
 

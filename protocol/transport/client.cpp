@@ -5,8 +5,9 @@
 #include <zmq.hpp>
 
 #include "base/assert.hpp"
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
 #include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::transport {
 

@@ -6,7 +6,8 @@
 #include "base/assert.hpp"
 #include "base/crypto/compare.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "base/shared_limits.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::transport {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <zmq.hpp>
 
-#include "base/limits.hpp"
 #include "base/unix_socket.hpp"
 #include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/limits.hpp"
 #include "protocol/transport/unix_listener.hpp"
 
 namespace export_worker::transport {

@@ -14,8 +14,9 @@
 #include <string>
 #include <string_view>
 
-#include "base/limits.hpp"
 #include "base/result.hpp"
+#include "base/shared_limits.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::transport {
 

@@ -1,14 +1,12 @@
 #include "protocol/transport/zap_handler.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <array>
 #include <vector>
 
 #include "base/assert.hpp"
 #include "base/io.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/shared_limits.hpp"
 #include "base/this_thread.hpp"
 #include "protocol/transport/curve.hpp"
 
@@ -55,11 +53,11 @@ void ZapHandler::look_at_file() {
     stamp_ = std::move(stamp);
     auto clients = read_curve_clients(clients_file_);
     if (!clients) {
-        spdlog::error("{}; the keys before go on being let in", clients.error().message);
+        log_error("{}; the keys before go on being let in", clients.error().message);
         return;
     }
     clients_ = std::move(*clients);
-    spdlog::info("{}: {} keys may connect", clients_file_, clients_.size());
+    log_info("{}: {} keys may connect", clients_file_, clients_.size());
 }
 
 void ZapHandler::answer_one() {

@@ -7,7 +7,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import check_layers  # noqa: E402
 
-FOREIGN = {"owners": {"zmq": ["protocol/transport"]}, "not_in_headers_of": {"spdlog/": ["base"]}, "lines_max": {"http_shim": 3}}
+FOREIGN = {"owners": {"zmq": ["protocol/transport"]}, "not_in_headers": ["spdlog/"], "lines_max": {"http_shim": 3}}
 
 
 class CheckLayers(unittest.TestCase):
@@ -34,7 +34,7 @@ class CheckLayers(unittest.TestCase):
 
     def test_heavy_header(self):
         problems = self.check({"base/b.hpp": "#include <spdlog/spdlog.h>\n"}, {"base": []})
-        self.assertIn("does not belong into a header", problems[0])
+        self.assertIn("which is for sources only", problems[0])
 
     def test_a_folder_that_is_to_stay_small(self):
         problems = self.check({"http_shim/a.cpp": "\n" * 3, "http_shim/b.cpp": "\n"}, {"http_shim": []})

@@ -1,8 +1,7 @@
 #include "base/rate_limiter.hpp"
+#include "base/limits.hpp"
 
 #include <gtest/gtest.h>
-
-#include "base/limits.hpp"
 
 namespace export_worker {
 namespace {

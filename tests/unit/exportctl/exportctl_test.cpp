@@ -2,8 +2,8 @@
 
 #include <fstream>
 #include <set>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "daemon/model/product.hpp"
 #include "exportctl/generate.hpp"
 #include "exportctl/sign.hpp"
@@ -65,7 +65,7 @@ TEST(Sign, MakesTheLinksTheSdksMake) {
     std::ifstream file(testing::golden_directory() + "/sdk_links.jsonl");
     std::size_t count = 0;
     for (std::string line; std::getline(file, line); ++count) {
-        json golden = json::parse(line);
+        json golden = parse_json_or_throw(line);
         json& request = golden["request"];
         if (request.contains("private_key_pem")) request["private_key_pem"] = testing::kRsaKey;
         const json answer = sign_line(request.dump(), false);

@@ -1,8 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "http_shim/limits.hpp"
 #include "http_shim/request_head.hpp"
 #include "http_shim/response.hpp"
 #include "http_shim/routes.hpp"
@@ -117,7 +116,7 @@ TEST(Response, SpeaksTheApisErrorLanguage) {
               R"({"detail":"Export job not found"})");
     const Response invalid = error(message::WireCode::kInvalidArgument, "job_id: too long");
     EXPECT_EQ(invalid.status, 422);
-    EXPECT_EQ(nlohmann::json::parse(invalid.body)["detail"][0]["loc"],
+    EXPECT_EQ(parse_json_or_throw(invalid.body)["detail"][0]["loc"],
               nlohmann::json({"path", "job_id"}));
     EXPECT_EQ(error(message::WireCode::kUnauthenticated, "x").headers[0].first, "WWW-Authenticate");
     EXPECT_EQ(error(message::WireCode::kOverloaded, "x").headers[0].first, "Retry-After");

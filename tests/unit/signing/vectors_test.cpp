@@ -5,11 +5,11 @@
 #include <fstream>
 #include <optional>
 #include <set>
-#include <nlohmann/json.hpp>
 
 #include "base/base64.hpp"
 #include "base/clock.hpp"
 #include "base/crypto/private_key.hpp"
+#include "base/json.hpp"
 #include "signing/azure_sas.hpp"
 #include "signing/cloudfront_sign.hpp"
 #include "signing/gcs_presign.hpp"

@@ -3,10 +3,10 @@
 
 #include <memory>
 #include <string>
-#include <nlohmann/json.hpp>
 
 #include "base/base64.hpp"
 #include "base/crypto/private_key.hpp"
+#include "base/json.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "tests/unit/support/test_keys.hpp"

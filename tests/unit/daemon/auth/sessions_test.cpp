@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/crypto/sha256.hpp"
-#include "base/limits.hpp"
+#include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "daemon/auth/json_object.hpp"
 #include "daemon/auth/jwt.hpp"
+#include "daemon/auth/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/sessions.hpp"
@@ -122,7 +122,7 @@ TEST(Jwt, AMemberNamedTwiceIsNoObject) {
 }
 
 TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
-    json set = json::parse(testing::jwks_of({"one", "two"}));
+    json set = parse_json_or_throw(testing::jwks_of({"one", "two"}));
     set["keys"].push_back({{"kty", "EC"}, {"kid", "ec"}});
     set["keys"].push_back({{"kty", "RSA"}, {"use", "enc"}, {"kid", "enc"}});
     const auto keys = Jwks::parse(set.dump());
@@ -136,18 +136,18 @@ TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
               "jwks: expected an object with an array 'keys'");
     EXPECT_EQ(refusal({{"keys", json::array()}}),
               "jwks: expected at least one RSA key for RS256 signatures");
-    EXPECT_EQ(refusal(json::parse(testing::jwks_of({"one", "one"}))),
+    EXPECT_EQ(refusal(parse_json_or_throw(testing::jwks_of({"one", "one"}))),
               "jwks: kid 'one' given twice");
-    json weak = json::parse(testing::jwks_of({"one"}));
+    json weak = parse_json_or_throw(testing::jwks_of({"one"}));
     weak["keys"][0]["n"] = testing::base64url(std::string(128, '\xff'));
     EXPECT_EQ(refusal(weak),
               "jwks: key 'one': public key: expected a modulus of 2048 to 8192 bits");
     for (const char* exponent : {"AQ", "AA", "", "Ag", "AQAAAAAB"}) {
-        json odd = json::parse(testing::jwks_of({"one"}));
+        json odd = parse_json_or_throw(testing::jwks_of({"one"}));
         odd["keys"][0]["e"] = exponent;
         EXPECT_FALSE(Jwks::parse(odd.dump())) << exponent;
     }
-    json nameless = json::parse(testing::jwks_of({""}));
+    json nameless = parse_json_or_throw(testing::jwks_of({""}));
     EXPECT_FALSE(Jwks::parse(nameless.dump()));
     std::vector<std::string> many;
     for (std::size_t index = 0; index <= limits::kJwksKeysMax; ++index)
@@ -305,7 +305,7 @@ TEST_F(SessionsTest, TheProviderIsAskedOnceWhileItsAnswerIsFresh) {
     std::atomic<int> asked = 0;
     testing::HttpServer provider([&](const testing::HttpServer::Request& request) {
         ++asked;
-        const json body = json::parse(request.body, nullptr, false);
+        const json body = parse_json(request.body);
         const bool ours = request.headers.at("authorization") == "Basic cHJvamVjdC10ZXN0Omh1c2g=" &&
                           body["session_token"] == "their-token";
         return testing::HttpServer::Response{ours ? 200 : 404, ours ? kAnswer : "{}", {}};
@@ -347,11 +347,11 @@ TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
 TEST(SessionProvider, AnswersThatAreNone) {
     ASSERT_TRUE(parse_session_answer(kAnswer));
     EXPECT_EQ((*parse_session_answer(kAnswer))->expires_unix_s, 1'700'002'800);
-    json inactive = json::parse(kAnswer);
+    json inactive = parse_json_or_throw(kAnswer);
     inactive["member"]["status"] = "deleted";
     EXPECT_FALSE(*parse_session_answer(inactive.dump()));
     for (const char* name : {"member_id", "organization_id", "expires_at"}) {
-        json bad = json::parse(kAnswer);
+        json bad = parse_json_or_throw(kAnswer);
         bad["member_session"].erase(name);
         EXPECT_EQ(parse_session_answer(bad.dump()).error().code, ErrorCode::kUnavailable) << name;
     }

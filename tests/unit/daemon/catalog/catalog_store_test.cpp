@@ -1,8 +1,10 @@
 #include "daemon/catalog/catalog_store.hpp"
+#include "base/shared_limits.hpp"
 
 #include <gtest/gtest.h>
 
-#include "base/limits.hpp"
+#include "daemon/catalog/limits.hpp"
+#include "daemon/model/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.hpp"
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/model/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::config {

@@ -1,10 +1,10 @@
 #include "daemon/credentials/credential_store.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <mutex>
-#include <nlohmann/json.hpp>
 
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/temp_dir.hpp"

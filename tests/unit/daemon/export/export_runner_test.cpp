@@ -1,18 +1,17 @@
 #include "daemon/export/export_runner.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include <nlohmann/json.hpp>
-
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/model/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -83,7 +82,7 @@ TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
         submit({{"format", "csv"}, {"columns", {"key", "name"}}, {"filename", "mine.csv"}});
     const model::Job job = run(id);
     EXPECT_EQ(job.status, JobStatus::kCompleted) << job.error_message;
-    const json metadata = json::parse(job.metadata_json);
+    const json metadata = parse_json_or_throw(job.metadata_json);
     const std::string path = metadata["file_url"].get<std::string>().substr(7);
     const std::string bytes = testing::read_text(path);
     EXPECT_EQ(metadata["sha256"], to_hex(crypto::sha256(bytes)));
@@ -99,7 +98,7 @@ TEST_F(ExportRunnerTest, AnEmptyCatalogIsAFileWithAHeader) {
     auto accepted = service().submit("nobody", json{{"format", "csv"}}, "test");
     const model::Job job = run(accepted->job.job_id);
     EXPECT_EQ(job.status, JobStatus::kCompleted);
-    EXPECT_EQ(json::parse(job.metadata_json)["rows"], 0);
+    EXPECT_EQ(parse_json_or_throw(job.metadata_json)["rows"], 0);
 }
 
 TEST_F(ExportRunnerTest, MissingKeysMakeAPartialSuccess) {
@@ -109,7 +108,7 @@ TEST_F(ExportRunnerTest, MissingKeysMakeAPartialSuccess) {
     EXPECT_EQ(job.errors[0].entity_key, "nope");
     EXPECT_EQ(job.processed_items, 1);
     EXPECT_EQ(job.failed_items, 1);
-    EXPECT_EQ(json::parse(job.metadata_json)["missing_products"], 1);
+    EXPECT_EQ(parse_json_or_throw(job.metadata_json)["missing_products"], 1);
 }
 
 TEST_F(ExportRunnerTest, AlteredCellsMakeItCompletedWithWarnings) {

@@ -4,7 +4,7 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "base/limits.hpp"
+#include "daemon/model/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::files {

@@ -1,12 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/format/cells.hpp"
 #include "daemon/format/compressor.hpp"
 #include "daemon/format/csv.hpp"
+#include "daemon/format/limits.hpp"
 #include "daemon/format/product_encoder.hpp"
 #include "daemon/format/workbook_check.hpp"
 #include "daemon/model/export_spec.hpp"
@@ -27,7 +26,7 @@ public:
 };
 
 model::ExportSpec spec_of(const char* text) {
-    auto spec = model::parse_export_spec(json::parse(text));
+    auto spec = model::parse_export_spec(parse_json_or_throw(text));
     EXPECT_TRUE(spec) << spec.error().message;
     return *spec;
 }
@@ -299,7 +298,7 @@ TEST(Decimals, AreRoundedAsText) {
 
 TEST(ExportSpec, RefusesUnknownFieldsAndBadValues) {
     const auto refused = [](const char* text) {
-        const auto spec = model::parse_export_spec(json::parse(text));
+        const auto spec = model::parse_export_spec(parse_json_or_throw(text));
         return spec ? std::string() : spec.error().message;
     };
     EXPECT_EQ(refused(R"({"format":"csv"})"), "");
@@ -351,10 +350,10 @@ TEST(ExportSpec, SurvivesStorage) {
 }
 
 TEST(ExportSpec, TemplatesHoldWhatIsNotAboutOneExport) {
-    EXPECT_TRUE(
-        model::check_export_template(json::parse(R"({"columns":["key"],"format":"xlsx"})")));
-    EXPECT_FALSE(model::check_export_template(json::parse(R"({"filename":"x"})")));
-    EXPECT_FALSE(model::check_export_template(json::parse(R"({"format":"docx"})")));
+    EXPECT_TRUE(model::check_export_template(
+        parse_json_or_throw(R"({"columns":["key"],"format":"xlsx"})")));
+    EXPECT_FALSE(model::check_export_template(parse_json_or_throw(R"({"filename":"x"})")));
+    EXPECT_FALSE(model::check_export_template(parse_json_or_throw(R"({"format":"docx"})")));
     EXPECT_FALSE(model::check_export_template(json::object()));
 }
 

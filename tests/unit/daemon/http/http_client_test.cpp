@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/http/backoff.hpp"
+#include "daemon/http/limits.hpp"
 #include "daemon/http/xml_document.hpp"
 #include "tests/unit/support/http_server.hpp"
 

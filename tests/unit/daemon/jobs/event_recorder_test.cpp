@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"

@@ -1,6 +1,8 @@
 // What every job store must do, 2: keys, turns, time, events, retention, notices, backup.
 #pragma once
 
+#include "daemon/jobs/limits.hpp"
+#include "daemon/model/limits.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
 
 namespace export_worker::jobs {

@@ -2,6 +2,7 @@
 // factory (see sqlite_job_store_test.cpp).
 #pragma once
 
+#include "daemon/jobs/limits.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
 
 namespace export_worker::jobs {
@@ -19,7 +20,7 @@ TEST_P(JobStoreConformance, AJobGoesThroughItsLife) {
     ASSERT_TRUE(finish(job));
     const auto done = find(id);
     EXPECT_EQ(done.status, JobStatus::kCompleted);
-    const auto metadata = nlohmann::json::parse(done.metadata_json);
+    const auto metadata = parse_json_or_throw(done.metadata_json);
     EXPECT_EQ(metadata["file_url"], "file:///x/" + id);
     EXPECT_EQ(metadata["filename"], "products.csv");
     EXPECT_EQ(metadata["rows"], 7);

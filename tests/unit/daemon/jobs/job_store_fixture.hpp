@@ -9,9 +9,8 @@
 #include <map>
 #include <memory>
 #include <thread>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
+#include "base/json.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"

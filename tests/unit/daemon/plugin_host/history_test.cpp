@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.hpp"
+#include "daemon/plugin_host/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 

@@ -1,9 +1,8 @@
 #include "daemon/plugin_host/plugin_host.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-
-#include <nlohmann/json.hpp>
 
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/plugin_host/inspection.hpp"

@@ -1,4 +1,6 @@
 #include "daemon/plugin_host/routing.hpp"
+#include "daemon/plugin_host/limits.hpp"
+#include "protocol/message/limits.hpp"
 
 #include <gtest/gtest.h>
 

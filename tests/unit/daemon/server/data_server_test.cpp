@@ -1,11 +1,13 @@
 #include "daemon/server/data_server.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/server/limits.hpp"
+#include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/transport/client.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
@@ -30,13 +32,12 @@ protected:
         ASSERT_TRUE(client_->wait_connected(milliseconds(5000)));
     }
     void send(const json& request) {
-        std::string bytes;
-        json::to_msgpack(request, bytes);
+        const std::string bytes = dump_msgpack(request);
         ASSERT_TRUE(client_->send(bytes));
     }
     json receive() {
         for (int rounds = 0; rounds < 500; ++rounds) {
-            if (auto reply = client_->receive()) return json::from_msgpack(*reply);
+            if (auto reply = client_->receive()) return parse_msgpack(*reply);
             client_->wait(milliseconds(20), -1);
         }
         ADD_FAILURE() << "no reply";
@@ -111,7 +112,7 @@ TEST_F(DataServerTest, EveryKindOfBadRequestGetsItsReply) {
 TEST_F(DataServerTest, RequestsThatComeTogetherAreAnsweredEachForItself) {
     start();
     std::vector<std::string> bytes;
-    const auto add = [&](const json& request) { json::to_msgpack(request, bytes.emplace_back()); };
+    const auto add = [&](const json& request) { bytes.push_back(dump_msgpack(request)); };
     // More than there are slots for; some with a fault of their own.
     constexpr std::size_t kRequests = limits::kCallsMax + 500;
     bytes.emplace_back();
@@ -199,8 +200,8 @@ TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
         }
     };
     for (int index = 0; index < kCalls; ++index) {
-        std::string bytes;
-        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}}, bytes);
+        const std::string bytes =
+            dump_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}});
         // It reads while it cannot write: replies nobody takes for kSocketLinger are given up.
         while (!client_->send(bytes)) {
             client_->wait(milliseconds(1), -1);
@@ -228,8 +229,8 @@ TEST_F(DataServerTest, RepliesWaitForAPeerThatReadsLate) {
     start(3);
     constexpr int kCalls = 5000;
     for (int index = 0; index < kCalls; ++index) {
-        std::string bytes;
-        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "sys.ping"}}, bytes);
+        const std::string bytes =
+            dump_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "sys.ping"}});
         while (!client_->send(bytes)) std::this_thread::yield();
     }
     std::vector<int> answers(kCalls, 0);
@@ -246,8 +247,8 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
     start(1);
     constexpr std::size_t kExtra = 50;
     const auto ping = [](std::size_t index) {
-        std::string bytes;
-        json::to_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}}, bytes);
+        const std::string bytes =
+            dump_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}});
         return bytes;
     };
     send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
@@ -255,7 +256,7 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
     std::size_t answered = 0;
     const auto take = [&] {
         while (auto bytes = client_->receive()) {
-            const json reply = json::from_msgpack(*bytes);
+            const json reply = parse_msgpack(*bytes);
             ++answered;
             if (reply["ok"].get<bool>()) continue;
             EXPECT_EQ(reply["error"]["code"], "overloaded");

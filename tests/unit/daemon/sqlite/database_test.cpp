@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/io.hpp"
-#include "base/limits.hpp"
+#include "daemon/sqlite/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::sqlite {

@@ -1,11 +1,11 @@
 #include "protocol/message/json_text.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 #include <random>
-#include <nlohmann/json.hpp>
 
 namespace export_worker::message {
 namespace {

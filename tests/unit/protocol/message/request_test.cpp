@@ -1,11 +1,11 @@
 #include "protocol/message/request.hpp"
+#include "base/json.hpp"
+#include "protocol/message/limits.hpp"
 
 #include <gtest/gtest.h>
 
 #include <msgpack.hpp>
-#include <nlohmann/json.hpp>
 
-#include "base/limits.hpp"
 #include "protocol/message/download_url.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/validate.hpp"
@@ -16,8 +16,7 @@ namespace {
 using nlohmann::json;
 
 std::string packed(const json& value) {
-    std::string out;
-    json::to_msgpack(value, out);
+    const std::string out = dump_msgpack(value);
     return out;
 }
 json minimal() {
@@ -53,7 +52,7 @@ TEST(DecodeRequest, ReadsEveryFieldInAnyOrder) {
     EXPECT_EQ(request->credentials.organization_id, "acme");
     EXPECT_EQ(request->credentials.session, "s");
     EXPECT_EQ(request->trace, "t");
-    EXPECT_EQ(json::from_msgpack(request->params), params);
+    EXPECT_EQ(parse_msgpack(request->params), params);
 }
 
 TEST(DecodeRequest, FindsParamsWhateverHeaderTheNextKeyHas) {
@@ -84,7 +83,7 @@ TEST(DecodeRequest, RefusesAnEmptyTopLevelKeyButNotOneInParams) {
     request["params"] = {{"", 1}};
     const std::string bytes = packed(request);
     ASSERT_TRUE(decode_request(bytes));
-    EXPECT_EQ(json::from_msgpack(decode_request(bytes)->params), request["params"]);
+    EXPECT_EQ(parse_msgpack(decode_request(bytes)->params), request["params"]);
 }
 
 TEST(DecodeRequest, SuppliesDefaults) {
@@ -251,8 +250,8 @@ TEST(Reply, RoundTripsResultsAndErrors) {
     ASSERT_TRUE(reply);
     EXPECT_TRUE(reply->ok);
     EXPECT_EQ(reply->id, "r1");
-    EXPECT_EQ(json::from_msgpack(reply->result), json({{"a", 1}}));
-    EXPECT_EQ(json::from_msgpack(bytes)["served_by"]["generation"], 3);
+    EXPECT_EQ(parse_msgpack(reply->result), json({{"a", 1}}));
+    EXPECT_EQ(parse_msgpack(bytes)["served_by"]["generation"], 3);
     EXPECT_EQ(reply_id(bytes), "r1");
 
     WireError error = make_error(WireCode::kOverloaded, "busy");
@@ -267,7 +266,7 @@ TEST(Reply, RoundTripsResultsAndErrors) {
     EXPECT_TRUE(reply->error.retryable);
     EXPECT_EQ(reply->error.executed, Executed::kNo);
     EXPECT_EQ(reply->error.retry_after_ms, 250U);
-    EXPECT_EQ(json::from_msgpack(reply->error.details)["queue"], 1024);
+    EXPECT_EQ(parse_msgpack(reply->error.details)["queue"], 1024);
 }
 
 TEST(Reply, RefusesGarbage) {

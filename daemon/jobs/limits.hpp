@@ -1,0 +1,26 @@
+// Limits of daemon/jobs. A name ends in unit and bound; the comment says what happens at it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace export_worker::limits {
+
+inline constexpr std::size_t kJobMetadataBytesMax = 256 * 1024;
+inline constexpr std::size_t kJobErrorsMax =
+    200;  // Entries kept on a job, errors and warnings each.
+inline constexpr std::size_t kJobTextBytesMax = 2048;       // Error text, stage, message.
+inline constexpr int kJobInterruptionsMax = 50;
+inline constexpr std::int64_t kJobEventsMax = 1'000;  // Of one job.
+inline constexpr std::size_t kJobEventsPage = 500;
+inline constexpr std::chrono::seconds kJobEventMerge{60};
+inline constexpr std::size_t kEventsQueuedMax =
+    10'000;  // Of links and downloads; more are dropped and counted.
+inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
+inline constexpr std::size_t kRetentionBatch = 200;
+inline constexpr std::size_t kNoticesPage = 200;
+inline constexpr std::size_t kFsckPage = 500;
+inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
+
+}  // namespace export_worker::limits

@@ -1,0 +1,32 @@
+// Limits of daemon/plugin_host. A name ends in unit and bound; the comment says what happens at it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace export_worker::limits {
+
+// A slot for each thread that may be inside a plugin: workers, their replacements, a few more.
+inline constexpr std::size_t kPinSlotsMax = 104;
+
+inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kPluginNoteBytesMax = 4096;
+inline constexpr std::size_t kPluginNameBytesMax = 64;
+inline constexpr std::size_t kPluginMethodsMax = 64;
+inline constexpr std::size_t kPluginMappedBytesMax = 256 * 1024 * 1024;  // Files of mapped images.
+inline constexpr std::size_t kPluginReportsMax = 64;    // Reload reports kept in memory.
+inline constexpr std::size_t kPluginHistoryMax = 500;   // Entries kept on disk per plugin.
+inline constexpr std::size_t kPluginArtefactsKept = 8;  // Committed files kept for rolling back.
+inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
+inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
+inline constexpr std::uint64_t kProbeAddressSpaceBytes = std::uint64_t{1} << 30U;
+inline constexpr std::uint64_t kProbeFilesMax = 64;
+inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and stderr of a candidate.
+inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
+inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.
+inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.
+inline constexpr std::size_t kPluginErrorBytesMax = 1024;
+inline constexpr std::size_t kPluginCountersMax = 64;
+
+}  // namespace export_worker::limits

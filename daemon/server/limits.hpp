@@ -1,0 +1,36 @@
+// Limits of daemon/server. A name ends in unit and bound; the comment says what happens at it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace export_worker::limits {
+
+inline constexpr std::size_t kCallsMax = 1024;       // Queued and running; more: overloaded.
+inline constexpr std::size_t kReceivesPerTurn = 64;  // Then replies get their turn.
+// Replies that leave in one message; one that is longer leaves alone.
+inline constexpr std::size_t kRepliesPerMessageBytes = 256 * 1024;
+inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
+// Replies a peer does not take at once wait for it, at most kSocketLinger each; more, or more bytes
+// of them together: the newest is given up.
+inline constexpr std::size_t kUnsentRepliesMax = 16'384;
+inline constexpr std::size_t kUnsentBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
+inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
+inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
+// Threads for the methods that wait until something is durable, and how many each of them has under
+// way: those that wait together share one sync.
+inline constexpr unsigned kServerWriters = 8;
+inline constexpr std::size_t kWritesPerWriter = 32;
+// A worker inside one request for longer than this is replaced, so that others do not wait for it.
+inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
+inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
+
+inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
+inline constexpr std::size_t kJobListLimitDefault = 50;
+inline constexpr std::size_t kJobListLimitMax = 500;
+
+inline constexpr unsigned kServerIdentifiers = 4;   // Threads that ask, of the data server.
+inline constexpr std::size_t kIdentifyingMax = 64;  // Requests waiting for them; more: unavailable.
+
+}  // namespace export_worker::limits

@@ -1,0 +1,37 @@
+// What must hold between the limits of different folders. Compiling this file is the test.
+#include "base/shared_limits.hpp"
+#include "daemon/config/limits.hpp"
+#include "daemon/model/limits.hpp"
+#include "daemon/plugin_host/limits.hpp"
+#include "daemon/server/limits.hpp"
+#include "daemon/sqlite/limits.hpp"
+#include "exportctl/limits.hpp"
+#include "http_shim/limits.hpp"
+#include "protocol/client/limits.hpp"
+#include "protocol/message/limits.hpp"
+#include "protocol/transport/limits.hpp"
+
+namespace export_worker::limits {
+
+static_assert(kTransportMessageBytesMax > kRequestBytesMax, "too_large must be answerable");
+static_assert(kTransportMessageBytesMax > kReplyBytesMax, "a legal reply must fit a message");
+static_assert(kHttpBodyBytesMax < kRequestBytesMax, "a body the shim takes must fit a message");
+static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential must fit the headers");
+static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
+static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
+static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
+static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
+static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
+static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
+              "a daemon that does not answer is noticed within a second");
+static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
+              "more would wait for the next commit");
+static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
+              "every thread that may be inside a plugin has a slot");
+static_assert(kTcpConnectionsDefault <= kTcpConnectionsMax);
+static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
+static_assert(kRequestIdBytesMax < kJobIdBytesMax);
+static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);
+static_assert(kUploadPartBytesDefault <= kUploadPartBytesMax);
+
+}  // namespace export_worker::limits
