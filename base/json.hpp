@@ -3,9 +3,9 @@
 // Sources include it; headers name values through <nlohmann/json_fwd.hpp>.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <nlohmann/json.hpp>
 
 extern template class nlohmann::basic_json<>;
 

@@ -1,5 +1,5 @@
-// Limits that several folders keep to which otherwise know nothing of each other. What one folder owns is in its own
-// limits.hpp; tests/limits/relations.cpp has what must hold between them.
+// Limits that several folders keep to which otherwise know nothing of each other. What one folder
+// owns is in its own limits.hpp; tests/limits/relations.cpp has what must hold between them.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,8 @@
 # cmake --install DIRECTORY --prefix /usr: programs, the plugin with its golden requests, the sample configuration, and the
 # kit for authors of plugins (headers, version script, find_package(ExportWorkerPlugin)).
 include(GNUInstallDirs)
+# What is installed carries no symbols; the build directory keeps them for gdb. Runs before the files are installed.
+install(CODE "set(CMAKE_INSTALL_DO_STRIP TRUE)")
 install(TARGETS export-workerd export-httpd exportctl RUNTIME)
 install(TARGETS download_url LIBRARY DESTINATION lib/export-worker/plugins)
 install(FILES plugins/download_url/download_url.golden.jsonl DESTINATION lib/export-worker/plugins)

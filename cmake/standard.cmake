@@ -28,6 +28,8 @@ option(EXPORT_WORKER_COVERAGE "Instrument for gcov" OFF)
 set(EXPORT_WORKER_SANITIZER "" CACHE STRING "address (with undefined), thread, or empty")
 
 if(EXPORT_WORKER_COVERAGE)
-    add_compile_options(--coverage -O0)
+    # Counters are shared by threads; the macro tells the plugin host what the runtime of gcov needs of a process.
+    add_compile_options(--coverage -O0 -fprofile-update=atomic)
     add_link_options(--coverage)
+    add_compile_definitions(EXPORT_WORKER_COVERAGE=1)
 endif()

@@ -22,7 +22,7 @@ inline constexpr std::chrono::seconds kHttpWriteTimeout{30};  // Without any pro
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 inline constexpr int kHttpRetryAfterSeconds = 1;
 inline constexpr std::size_t kHttpBodyBytesInFlightMax =
-    64 * 1024 * 1024;  // All bodies; more: 503.
+    64 * 1024 * 1024;                                   // All bodies; more: 503.
 inline constexpr std::size_t kHttpRateMax = 1'000'000;  // Bound of the configured rates, a second.
 
 }  // namespace export_worker::limits

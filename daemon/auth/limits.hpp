@@ -18,7 +18,7 @@ inline constexpr std::size_t kMemberRolesMax = 32;
 inline constexpr std::size_t kMembersMax = 100'000;
 inline constexpr std::size_t kSessionsMax = 100'000;  // Opaque, and not over.
 inline constexpr std::chrono::seconds kSessionLengthMax{366 * 86'400};
-inline constexpr std::size_t kTokensCachedMax = 10'000;  // The oldest goes.
+inline constexpr std::size_t kTokensCachedMax = 10'000;         // The oldest goes.
 inline constexpr std::chrono::seconds kJwksRefreshSoonest{10};  // However many unknown kids come.
 inline constexpr std::chrono::milliseconds kSessionAskTimeout{3'000};
 inline constexpr int kSessionAskFailuresMax = 5;  // In a row; then nobody is asked for a while.

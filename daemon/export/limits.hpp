@@ -6,7 +6,7 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kFsckFindingsMax = 1'000;             // Shown; all are counted.
+inline constexpr std::size_t kFsckFindingsMax = 1'000;  // Shown; all are counted.
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.
@@ -17,6 +17,6 @@ inline constexpr std::size_t kTemplateNameBytesMax = 128;
 inline constexpr std::size_t kExportTemplateBytesMax = 256 * 1024;
 
 inline constexpr std::size_t kUploadRowBytesEstimate = 1'024;  // Of one product, when guessing.
-inline constexpr std::chrono::seconds kOrphanSweepFirst{60};  // After the start.
+inline constexpr std::chrono::seconds kOrphanSweepFirst{60};   // After the start.
 
 }  // namespace export_worker::limits

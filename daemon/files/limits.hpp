@@ -11,8 +11,8 @@ namespace export_worker::limits {
 inline constexpr std::chrono::seconds kUploadCompleteStall{600};
 inline constexpr int kHttpTriesMax = 6;  // Of one request that can be repeated.
 
-inline constexpr std::size_t kUploadPartsMax = 10'000;         // S3's own bound.
-inline constexpr std::size_t kUploadBlocksMax = 50'000;        // Azure's own bound.
-inline constexpr std::int64_t kUploadLinkSeconds = 900;        // What one request is signed for.
+inline constexpr std::size_t kUploadPartsMax = 10'000;   // S3's own bound.
+inline constexpr std::size_t kUploadBlocksMax = 50'000;  // Azure's own bound.
+inline constexpr std::int64_t kUploadLinkSeconds = 900;  // What one request is signed for.
 
 }  // namespace export_worker::limits

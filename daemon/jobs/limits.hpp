@@ -10,7 +10,7 @@ namespace export_worker::limits {
 inline constexpr std::size_t kJobMetadataBytesMax = 256 * 1024;
 inline constexpr std::size_t kJobErrorsMax =
     200;  // Entries kept on a job, errors and warnings each.
-inline constexpr std::size_t kJobTextBytesMax = 2048;       // Error text, stage, message.
+inline constexpr std::size_t kJobTextBytesMax = 2048;  // Error text, stage, message.
 inline constexpr int kJobInterruptionsMax = 50;
 inline constexpr std::int64_t kJobEventsMax = 1'000;  // Of one job.
 inline constexpr std::size_t kJobEventsPage = 500;

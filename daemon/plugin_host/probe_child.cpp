@@ -24,6 +24,10 @@
 #include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/probe_codec.hpp"
 
+#if defined(EXPORT_WORKER_COVERAGE)
+extern "C" void __gcov_dump();  // libgcov: writes the counters that _exit() would lose.
+#endif
+
 namespace export_worker::plugin_host {
 namespace {
 
@@ -156,7 +160,9 @@ void set_limits(const ProbeRequest& request) {
 #endif
     limit(RLIMIT_NOFILE, limits::kProbeFilesMax);
     limit(RLIMIT_CORE, 0);
+#if !defined(EXPORT_WORKER_COVERAGE)  // Counters are written when an image is unmapped.
     limit(RLIMIT_FSIZE, 0);
+#endif
     limit(RLIMIT_CPU, static_cast<std::uint64_t>(request.timeout.count()) / 1000 + 1);
     (void)::setpriority(PRIO_PROCESS, 0, 10);  // Traffic comes first.
     (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -278,6 +284,9 @@ int run_probe_child() {
     say(encode_probe_end(examine(*request)));
     // Without destructors: the candidate has been taken down, and whatever it left must not run.
     std::fflush(nullptr);
+#if defined(EXPORT_WORKER_COVERAGE)
+    __gcov_dump();
+#endif
     ::_exit(0);
 }
 

@@ -6,7 +6,7 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kRequestBytesMax = 1024 * 1024;    // Larger: too_large.
+inline constexpr std::size_t kRequestBytesMax = 1024 * 1024;  // Larger: too_large.
 inline constexpr std::size_t kMessageDepthMax = 32;
 inline constexpr std::size_t kMessageNodesMax = 65'536;
 inline constexpr std::size_t kMessageKeyBytesMax = 128;

@@ -21,6 +21,6 @@ inline constexpr std::size_t kPoolDaemonsMax = 16;  // At most 64: a bit each.
 inline constexpr int kNoticeHighWater =
     10'000;  // Messages per subscriber; more are dropped for it.
 
-inline constexpr std::size_t kCurveClientsMax = 1'000;      // Keys that may connect.
+inline constexpr std::size_t kCurveClientsMax = 1'000;  // Keys that may connect.
 
 }  // namespace export_worker::limits
