@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import shutil
@@ -23,6 +24,9 @@ SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
 # The peers of tests/node/package.json; scripts/test installs them.
 NODE_MODULES = pathlib.Path(os.environ.get("EXPORT_WORKER_NODE_MODULES") or SOURCE / "build" / "node" / "node_modules")
 PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
+# The short form reaches the same code as the full one with fewer rounds and smaller counts. The default run is short;
+# the tests labelled slow run the full form.
+FULL = os.environ.get("EXPORT_WORKER_FORM", "full") == "full"
 
 
 def wait_until(what, condition, patience_s=PATIENCE_S):
@@ -34,7 +38,7 @@ def wait_until(what, condition, patience_s=PATIENCE_S):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience_s} s for: {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # sleep: the pause between two looks at the condition
 
 
 def need_node(*modules):
@@ -45,10 +49,29 @@ def need_node(*modules):
         raise unittest.SkipTest(f"{', '.join(missing)} is not installed")
 
 
+PORT_LOCKS = []  # Held until this process ends.
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a program that cannot choose one itself. It stays ours: no other test process gets it, and the kernel
+    gives it to no connection, because it lies outside the range for those."""
+    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(10_000, 65_536) if not low <= port <= high]
+    for port in random.sample(ports, len(ports)):
+        lock, probe = socket.socket(socket.AF_UNIX), socket.socket()
+        try:
+            # The lock of a port is an abstract Unix socket: the kernel removes it when its process ends.
+            lock.bind(f"\0export-worker-test-port-{port}")
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        finally:
+            probe.close()
+        PORT_LOCKS.append(lock)
+        return port
+    raise AssertionError("no free port outside the range for connections")
 
 
 class Process:
@@ -121,7 +144,7 @@ class System:
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
         self.http_keys = ""  # More of [http].
-        self.restarts = 0
+        self.shim_starts = 0
 
     def secret(self, name, text):
         path = self.directory / name
@@ -157,15 +180,11 @@ file = {self.plugin}
         return path
 
     def start_shim(self):
-        # The first start picks a free port; the daemon needs it for its links.
+        # The daemon needs the port for its links, and a shim that starts again needs the same one.
+        self.port = self.port or free_port()
+        self.shim_starts += 1
         self.shim = Process([BUILD / "bin" / "export-httpd", "--config", self.config], self.directory / "shim.log")
-        match = self.shim.wait_for_log(r"ready: http://127\.0\.0\.1:(\d+)" if self.port == 0 else r"(?s)(ready: .*){%d}" % self.shim_starts())
-        if self.port == 0:
-            self.port = int(match.group(1))
-
-    def shim_starts(self):
-        self.restarts += 1
-        return self.restarts + 1
+        self.shim.wait_for_log(r"(?s)(ready: .*){%d}" % self.shim_starts)
 
     def start_daemon(self, env=None, faults=None, must_start=True):
         """With `faults` ("NAME:ACTION:COUNT,..."): the tests' daemon, whose fault points obey."""
