@@ -1,4 +1,5 @@
 """Starts the real programs in a directory of their own and talks to them as their users do."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -47,6 +49,16 @@ def need_node(*modules):
     if missing:
         print(f"not run: {', '.join(missing)} missing in {NODE_MODULES.name}; scripts/test installs it where npm is there")
         raise unittest.SkipTest(f"{', '.join(missing)} is not installed")
+
+
+def side_by_side(test, function, cases):
+    """function(case) for every case, some at the same time: they mostly wait. Each is a subtest; `function` starts what it
+    needs itself and leaves the attributes of `test` alone."""
+    with concurrent.futures.ThreadPoolExecutor(2 if SANITIZED else 6) as pool:
+        running = [(case, pool.submit(function, case)) for case in cases]
+        for case, future in running:
+            with test.subTest(case):
+                future.result()
 
 
 PORT_LOCKS = []  # Held until this process ends.
@@ -108,15 +120,39 @@ class Process:
         return code
 
 
+PRELOADS = tempfile.TemporaryDirectory(prefix="export-worker-preloads-")
+PRELOADS_LOCK = threading.Lock()
+
+
+def preloaded(name):
+    """The environment that puts tests/fault/NAME.c between a program and its C library."""
+    library = pathlib.Path(PRELOADS.name) / f"{name}.so"
+    with PRELOADS_LOCK:
+        if not library.exists():
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests" / "fault" / f"{name}.c"), "-ldl"], check=True)
+    # A sanitizer's runtime insists on being first; it does not mind ours behind it.
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+class ClockJump:
+    """For start_daemon(env=clock.env): its wall clock is off by what jump() says (tests/fault/clock_jump.c)."""
+
+    def __init__(self, directory):
+        self.file = directory / "clock_jump"
+        self.env = {**preloaded("clock_jump"), "CLOCK_JUMP_FILE": str(self.file)}
+
+    def jump(self, seconds):
+        part = self.file.with_suffix(".new")
+        part.write_text(str(seconds))
+        part.rename(self.file)
+
+
 class FailingDisk:
     """For start_daemon(env=disk.env): while it is broken, the calls it names fail (tests/fault/failing_disk.c)."""
 
     def __init__(self, directory):
-        library = directory / "failing_disk.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests/fault/failing_disk.c"), "-ldl"], check=True)
         self.switch = directory / "failing"
-        # A sanitizer's runtime insists on being first; it does not mind ours behind it.
-        self.env = {"LD_PRELOAD": str(library), "FAILING_DISK": str(self.switch), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        self.env = {**preloaded("failing_disk"), "FAILING_DISK": str(self.switch)}
 
     def breaks(self, *lines):
         """Each line is "CALL ERROR PATTERN"."""
@@ -164,7 +200,7 @@ class System:
     @property
     def config(self):
         path = self.directory / "export-worker.ini"
-        path.write_text(f"""
+        text = f"""
 [daemon]
 state_dir = {self.state}
 {self.daemon_keys}[http]
@@ -176,8 +212,11 @@ base_url = http://127.0.0.1:{self.port}
 key_file = {self.keys}
 [plugin.download_url]
 file = {self.plugin}
-{self.extra}""")
-        return path
+{self.extra}"""
+        # Programs that are starting may be reading it.
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        part.write_text(text)
+        return part.rename(path)
 
     def start_shim(self):
         # The daemon needs the port for its links, and a shim that starts again needs the same one.
@@ -213,8 +252,10 @@ file = {self.plugin}
         return sorted(p for p in self.exports.rglob("*") if p.is_file())
 
     def start(self):
-        self.start_shim()
+        # The daemon first: a shim that finds none tries again only after a while.
+        self.port = self.port or free_port()
         self.start_daemon()
+        self.start_shim()
         wait_until("the shim sees the daemon", lambda: self.http("GET", "/readyz").status == 200)
         return self
 
@@ -311,13 +352,21 @@ class Wire:
         self.socket.send(data)
         return msgpack.unpackb(self.socket.recv())
 
-    def call(self, method, params=None, key=None, **more):
+    def send(self, method, params=None, key=None, **more):
+        """Sends a request; its id comes back."""
         request = {"v": 1, "id": secrets.token_hex(8), "method": method, "params": params or {}, **more}
         if key is not None:
             request["auth"] = {"authorization": f"Bearer {key}"}
-        reply = self.raw(msgpack.packb(request))
-        assert reply["id"] == request["id"], reply
+        self.socket.send(msgpack.packb(request))
+        return request["id"]
+
+    def receive(self, request_id):
+        reply = msgpack.unpackb(self.socket.recv())
+        assert reply["id"] == request_id, reply
         return reply
+
+    def call(self, method, params=None, key=None, **more):
+        return self.receive(self.send(method, params, key, **more))
 
     def close(self):
         self.socket.close()
