@@ -1,20 +1,16 @@
 """kill -9 at every named step of an export, and at moments nobody chose: no job is lost, one file is visible for each, nothing is left."""
+import contextlib
 import hashlib
-import os
 import pathlib
 import random
 import re
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 import unittest
 
-import msgpack
-import zmq
-
-from functional.harness import SANITIZED, SOURCE, System, Wire, wait_until
+from functional.harness import FULL, SANITIZED, SOURCE, ClockJump, System, preloaded, side_by_side, wait_until
 
 PRODUCTS = 2500
 SUBMIT = {"format": "csv"}
@@ -44,11 +40,13 @@ def digest(path):
 class Ledger:
     """The table at the end."""
     rows = {}
+    lock = threading.Lock()
 
     @classmethod
     def add(cls, point, lost, duplicates, orphans):
-        runs, *sums = cls.rows.get(point, (0, 0, 0, 0))
-        cls.rows[point] = (runs + 1, *(a + b for a, b in zip(sums, (lost, duplicates, orphans))))
+        with cls.lock:
+            runs, *sums = cls.rows.get(point, (0, 0, 0, 0))
+            cls.rows[point] = (runs + 1, *(a + b for a, b in zip(sums, (lost, duplicates, orphans))))
 
     @classmethod
     def show(cls):
@@ -57,188 +55,190 @@ class Ledger:
             print(f"{point:52} {row[0]:5} {row[1]:10} {row[2]:19} {row[3]:20}")
 
 
-class KillCase(unittest.TestCase):
-    def setUp(self):
-        self.system = System()
-        self.addCleanup(self.system.close)
-        self.system.extra = """
-[export]
-sweep_interval_s = 1
-orphan_grace_s = 1
-retry_base_ms = 50
-"""
-        self.system.start_shim()
+class Site(System):
+    """A daemon that dies, and what must hold afterwards. No shim: the operator alone asks here."""
 
+    def __init__(self, test, extra=""):
+        super().__init__()
+        test.addCleanup(self.close)
+        self.test = test
+        self.port = 1
+        self.extra = f"\n[export]\nsweep_interval_s = 1\norphan_grace_s = 1\nretry_base_ms = 50\n{extra}"
+        self.submitted = 0
+
+    def jobs(self):
+        return self.ctl_json("job", "list", "--limit", "500")["items"]
+
+    def check(self, point, expected_jobs, allowed=("completed",)):
+        """The invariants, once everything has settled; and a second restart changes nothing."""
+        test = self.test
+        jobs = wait_until("every job to end", lambda: (j := self.jobs()) and all(e["status"] in ("completed", "failed", "cancelled") for e in j) and j)
+        lost = expected_jobs - len(jobs)
+        test.assertEqual({j["status"] for j in jobs} - set(allowed), set(), point)
+        live = [j for j in jobs if j["status"] == "completed" and j["expired_at"] is None]
+        named = {pathlib.Path(j["metadata"]["file_url"].removeprefix("file://")): j for j in live}
+        test.assertEqual(len(named), len(live), point)
+        wait_until(f"the sweep after {point}", lambda: set(self.files()) == set(named))
+        for path, job in named.items():
+            test.assertEqual(digest(path), job["metadata"]["sha256"], point)
+        per_job = [p.name.split(".")[0] for p in self.files()]
+        duplicates = len(per_job) - len(set(per_job))
+        orphans = len(set(self.files()) - set(named))
+        test.assertEqual(list((self.state / "tmp").iterdir()), [])
+        Ledger.add(point, lost, duplicates, orphans)
+        test.assertEqual((lost, duplicates, orphans), (0, 0, 0), point)
+        before = [(j["job_id"], j["status"], j["metadata"]) for j in jobs]
+        test.assertEqual(self.daemon.stop(), 0)
+        for name in ("jobs.db", "catalog.db"):
+            with contextlib.closing(sqlite3.connect(self.state / name)) as database:
+                test.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)], point)
+        self.start_daemon()
+        test.assertEqual([(j["job_id"], j["status"], j["metadata"]) for j in self.jobs()], before, point)
+        test.assertEqual(set(self.files()), set(named), point)
+
+    def submit_export(self, key=None):
+        """The job's id, or None when the daemon dies instead of answering."""
+        wire = self.control()
+        try:
+            params = dict(SUBMIT, **({"idempotency_key": key} if key else {}))
+            request = wire.send("exports.submit", params, auth={"organization_id": "acme"})
+            wait_until("an answer or a death", lambda: wire.socket.poll(20) or self.daemon.popen.poll() is not None)
+            # An answer may still be on its way from a daemon that has died.
+            return wire.receive(request)["result"]["job_id"] if wire.socket.poll(100) else None
+        finally:
+            wire.close()
+
+    def die_and_recover(self, key, point, env=None, faults=None):
+        """A restart with a fault, one export that meets it, a restart without; then the client asks again with the same key."""
+        self.test.assertEqual(self.daemon.stop(), 0)
+        # The start itself may be what dies.
+        self.start_daemon(env, faults=faults, must_start=False)
+        wait_until("ready or dead", lambda: "ready: data on" in self.daemon.text() or self.daemon.popen.poll() is not None)
+        answered = self.submit_export(key) if self.daemon.popen.poll() is None else None
+        self.test.assertEqual(self.wait_for_death(), -signal.SIGKILL, point)
+        self.start_daemon()
+        # A client without an answer asks again with the same key: one job, whether the first request was accepted or not.
+        again = self.submit_export(key)
+        self.test.assertIsNotNone(again)
+        if answered is not None:
+            self.test.assertEqual(again, answered)
+        self.submitted += 1
+        self.check(point, self.submitted)
+
+
+def lanes(cases, count):
+    """The cases in so many lists, each for a daemon of its own."""
+    return [cases[index::count] for index in range(count)]
+
+
+class KillCase(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         Ledger.show()
 
-    def jobs(self):
-        return self.system.ctl_json("job", "list", "--limit", "500")["items"]
-
-    def check(self, point, expected_jobs, allowed=("completed",)):
-        """The invariants, once everything has settled; and a second restart changes nothing."""
-        jobs = wait_until("every job to end", lambda: (j := self.jobs()) and all(e["status"] in ("completed", "failed", "cancelled") for e in j) and j)
-        lost = expected_jobs - len(jobs)
-        self.assertEqual({j["status"] for j in jobs} - set(allowed), set(), point)
-        live = [j for j in jobs if j["status"] == "completed" and j["expired_at"] is None]
-        named = {pathlib.Path(j["metadata"]["file_url"].removeprefix("file://")): j for j in live}
-        self.assertEqual(len(named), len(live), point)
-        wait_until(f"the sweep after {point}", lambda: set(self.system.files()) == set(named))
-        for path, job in named.items():
-            self.assertEqual(digest(path), job["metadata"]["sha256"], point)
-        per_job = [p.name.split(".")[0] for p in self.system.files()]
-        duplicates = len(per_job) - len(set(per_job))
-        orphans = len(set(self.system.files()) - set(named))
-        self.assertEqual(list((self.system.state / "tmp").iterdir()), [])
-        Ledger.add(point, lost, duplicates, orphans)
-        self.assertEqual((lost, duplicates, orphans), (0, 0, 0), point)
-        before = [(j["job_id"], j["status"], j["metadata"]) for j in jobs]
-        self.assertEqual(self.system.daemon.stop(), 0)
-        for name in ("jobs.db", "catalog.db"):
-            with sqlite3.connect(self.system.state / name) as database:
-                self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)], point)
-        self.system.start_daemon()
-        self.assertEqual([(j["job_id"], j["status"], j["metadata"]) for j in self.jobs()], before, point)
-        self.assertEqual(set(self.system.files()), set(named), point)
-
-    def submit(self, key=None):
-        """Sends a request without waiting for the answer longer than it may take to die."""
-        wire = Wire(f"ipc://{self.system.state}/run/control.sock")
-        wire.socket.setsockopt(zmq.RCVTIMEO, 1500)
-        try:
-            params = dict(SUBMIT, **({"idempotency_key": key} if key else {}))
-            reply = wire.call("exports.submit", params, auth={"organization_id": "acme"})
-            return reply["result"]["job_id"]
-        except zmq.Again:
-            return None
-        finally:
-            wire.close()
+    def site(self, products=PRODUCTS, extra="", **start):
+        site = Site(self, extra)
+        site.start_daemon(**start)
+        site.import_generated(products)
+        return site
 
 
 class NamedPoints(KillCase):
     def test_every_step_of_an_export(self):
-        self.system.start_daemon()
-        self.system.import_generated(PRODUCTS)
-        for number, (fault, what) in enumerate(EXPORT_POINTS):
-            name = fault if ":" in fault else f"{fault}:kill"
-            with self.subTest(fault):
-                self.assertEqual(self.system.daemon.stop(), 0)
-                self.system.start_daemon(faults=name)
-                key = f"request-{number}"
-                answered = self.submit(key)
-                self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL, fault)
-                self.system.start_daemon()
-                # Whoever got no answer asks again with the same key: one job, whether the first request was accepted or not.
-                again = self.submit(key)
-                self.assertIsNotNone(again)
-                if answered is not None:
-                    self.assertEqual(again, answered)
-                self.check(re.sub(r":kill:\d+$|:kill$", "", name), number + 1)
+        side_by_side(self, self.die_at_steps, lanes([fault if ":" in fault else f"{fault}:kill" for fault, _ in EXPORT_POINTS], 5))
 
-    def start_and_submit(self, key, env=None, faults=None):
-        """The start itself may be what dies."""
-        self.system.start_daemon(env, faults=faults, must_start=False)
-        wait_until("ready or dead", lambda: "ready: data on" in self.system.daemon.text() or self.system.daemon.popen.poll() is not None)
-        if self.system.daemon.popen.poll() is None:
-            self.submit(key)
-        self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
+    def die_at_steps(self, faults):
+        site = self.site()
+        for fault in faults:
+            site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$|:kill$", "", fault), faults=fault)
 
     def test_every_commit(self):
-        self.system.start_daemon()
-        self.system.import_generated(PRODUCTS)
-        for number, fault in enumerate(COMMITS):
-            with self.subTest(fault):
-                self.assertEqual(self.system.daemon.stop(), 0)
-                self.start_and_submit(f"commit-{number}", faults=fault)
-                self.system.start_daemon()
-                self.assertIsNotNone(self.submit(f"commit-{number}"))
-                self.check(re.sub(r":kill:\d+$", " (C9)", fault), number + 1)
+        # In the short form each commit dies once: the odd ones before it, the even ones after it.
+        commits = COMMITS if FULL else [fault for fault in COMMITS if ("before" in fault) == (int(fault.rsplit(":", 1)[1]) % 2 == 1)]
+        side_by_side(self, self.die_at_commits, lanes(commits, 6))
+
+    def die_at_commits(self, faults):
+        site = self.site()
+        for fault in faults:
+            site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (C9)", fault), faults=fault)
 
     def test_a_backup_that_dies_leaves_the_old_one(self):
-        self.system.start_daemon(faults="backup.before_rename:kill:2")
-        self.system.import_generated(PRODUCTS)
-        self.submit()
-        target = self.system.directory / "backup"
-        self.system.ctl("backup", target, check=False)
-        self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
-        self.system.start_daemon()
-        self.system.ctl("backup", target)
+        site = self.site(faults="backup.before_rename:kill:2")
+        site.submit_export()
+        target = site.directory / "backup"
+        site.ctl("backup", target, check=False)
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.ctl("backup", target)
         self.assertEqual(sorted(p.name for p in target.iterdir()), ["auth.db", "catalog.db", "jobs.db"])
         for path in target.iterdir():
-            with sqlite3.connect(path) as database:
+            with contextlib.closing(sqlite3.connect(path)) as database:
                 self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
-        self.check("backup.before_rename (C13)", 1)
+        site.check("backup.before_rename (C13)", 1)
 
     def test_writes_torn_in_half(self):
-        library = self.system.directory / "kill_in_write.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests/fault/kill_in_write.c"), "-ldl"], check=True)
-        self.system.start_daemon()
-        self.system.import_generated(PRODUCTS)
-        for number, (suffix, count) in enumerate(TORN_WRITES):
-            with self.subTest(f"{suffix} {count}"):
-                self.assertEqual(self.system.daemon.stop(), 0)
-                env = {"LD_PRELOAD": str(library), "KILL_IN_WRITE_SUFFIX": suffix, "KILL_IN_WRITE_COUNT": str(count), "ASAN_OPTIONS": "verify_asan_link_order=0"}
-                self.start_and_submit(f"torn-{number}", env)
-                self.system.start_daemon()
-                self.assertIsNotNone(self.submit(f"torn-{number}"))
-                self.check(f"write cut in half: {suffix}", number + 1)
+        side_by_side(self, self.tear_writes, lanes(TORN_WRITES, 4))
+
+    def tear_writes(self, writes):
+        site = self.site()
+        preload = preloaded("kill_in_write")
+        for suffix, count in writes:
+            env = {**preload, "KILL_IN_WRITE_SUFFIX": suffix, "KILL_IN_WRITE_COUNT": str(count)}
+            site.die_and_recover(f"torn-{suffix}-{count}", f"write cut in half: {suffix}", env=env)
 
     def test_cancel_at_its_clean_up(self):
-        self.system.start_daemon(faults="run.batch:pause,run.before_cleanup:kill")
-        self.system.import_generated(PRODUCTS)
-        job = self.submit()
-        self.system.paused_at("run.batch")
-        self.assertTrue(self.system.ctl_json("job", "cancel", job)["cancel_requested"])
-        self.system.let_go("run.batch")
-        self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
-        self.system.start_daemon()
-        self.check("run.before_cleanup (C12, cancel)", 1, allowed=("cancelled",))
+        site = self.site(faults="run.batch:pause,run.before_cleanup:kill")
+        job = site.submit_export()
+        site.paused_at("run.batch")
+        self.assertTrue(site.ctl_json("job", "cancel", job)["cancel_requested"])
+        site.let_go("run.batch")
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.check("run.before_cleanup (C12, cancel)", 1, allowed=("cancelled",))
 
     def test_expiry_between_its_steps(self):
-        for fault in ("expiry.marked", "drop.removed"):
-            with self.subTest(fault):
-                system = self.system = System()
-                self.addCleanup(system.close)
-                system.extra = "[export]\nsweep_interval_s = 1\norphan_grace_s = 1\n"
-                system.start_shim()
-                system.start_daemon()
-                system.import_generated(PRODUCTS)
-                job = self.submit()
-                wait_until("the export", lambda: system.job_when(job, "completed"))
-                self.assertEqual(system.daemon.stop(), 0)
-                system.extra += "file_retention_s = 1\n"
-                time.sleep(1.1)  # The file becomes old.
-                system.start_daemon(faults=f"{fault}:kill")
-                self.assertEqual(system.wait_for_death(), -signal.SIGKILL)
-                system.start_daemon()
-                wait_until("the file to be gone", lambda: self.jobs()[0]["expired_at"] and not system.files())
-                self.check(f"{fault} (C12, expiry)", 1)
+        side_by_side(self, self.die_in_expiry, ("expiry.marked", "drop.removed"))
+
+    def die_in_expiry(self, fault):
+        site = self.site(extra="file_retention_s = 1800\n")
+        job = site.submit_export()
+        wait_until("the export", lambda: site.job_when(job, "completed"))
+        self.assertEqual(site.daemon.stop(), 0)
+        later = ClockJump(site.directory)
+        later.jump(3600)
+        site.start_daemon(later.env, faults=f"{fault}:kill")
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon(later.env)
+        wait_until("the file to be gone", lambda: site.jobs()[0]["expired_at"] and not site.files())
+        site.check(f"{fault} (C12, expiry)", 1)
 
     def test_migrations(self):
-        for fault in MIGRATIONS:
-            for count in range(1, 8):  # Every step of every database: jobs 3, catalog 2, keys and plugins 1.
-                with self.subTest(f"{fault} {count}"):
-                    system = self.system = System()
-                    self.addCleanup(system.close)
-                    system.extra = "[export]\nsweep_interval_s = 1\norphan_grace_s = 1\n"
-                    system.start_shim()
-                    system.start_daemon(faults=f"{fault}:kill:{count}", must_start=False)
-                    self.assertEqual(system.wait_for_death(), -signal.SIGKILL)
-                    system.start_daemon()
-                    system.import_generated(10)
-                    self.submit()
-                    self.check(f"{fault} (C13)", 1)
+        """Every step of every database. In the short form each step dies at one of its three points, in turn."""
+        whole = Site(self)
+        whole.start_daemon()
+        steps = len(re.findall(r"\.db: schema version \d+", whole.daemon.text()))
+        self.assertGreaterEqual(steps, 9)
+        side_by_side(self, self.die_in_migration, [(fault, step) for step in range(1, steps + 1) for index, fault in enumerate(MIGRATIONS)
+                                                   if FULL or step % len(MIGRATIONS) == index])
+
+    def die_in_migration(self, case):
+        fault, step = case
+        site = Site(self)
+        site.start_daemon(faults=f"{fault}:kill:{step}", must_start=False)
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.import_generated(10)
+        site.submit_export()
+        site.check(f"{fault} (C13)", 1)
 
     def test_while_it_drains(self):
-        self.system.start_daemon(faults="run.batch:pause,workers.stopping:kill")
-        self.system.import_generated(PRODUCTS)
-        self.submit()
-        self.system.paused_at("run.batch")
-        self.system.daemon.popen.send_signal(signal.SIGTERM)
-        self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
-        self.system.start_daemon()
-        self.check("workers.stopping (C14)", 1)
+        site = self.site(faults="run.batch:pause,workers.stopping:kill")
+        site.submit_export()
+        site.paused_at("run.batch")
+        site.daemon.popen.send_signal(signal.SIGTERM)
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.check("workers.stopping (C14)", 1)
 
     def test_no_point_is_forgotten(self):
         """Every fault point in the source is in one of these tests."""
@@ -253,48 +253,47 @@ class NamedPoints(KillCase):
 
 class UnchosenMoments(KillCase):
     def test_kill_9_in_the_middle_of_an_export(self):
-        products, rounds = (4000, 4) if SANITIZED else (60000, 12)
-        self.system.start_daemon()
-        self.system.import_generated(products)
+        products, rounds = (4000, 4) if SANITIZED else (60000, 12 if FULL else 4)
+        site = self.site(products)
         pick = random.Random(4711)  # The same moments in every run, as far as a clock can promise that.
-        reference = self.system.export()
+        reference = site.export()
         kills_in_progress = 0
-        for number in range(rounds):
-            job = self.submit()
-            wait_until("the export to start", lambda: self.system.ctl_json("job", "show", job)["status"] != "pending")
-            time.sleep(pick.uniform(0, 0.2))
-            self.system.daemon.stop(signal.SIGKILL)
+        for _ in range(rounds):
+            job = site.submit_export()
+            wait_until("the export to start", lambda: site.ctl_json("job", "show", job)["status"] != "pending")
+            time.sleep(pick.uniform(0, 0.2))  # sleep: the moment is the subject; a condition would choose it
+            site.daemon.stop(signal.SIGKILL)
             # What a reader of the directory sees: only finished files.
-            for path in self.system.exports.rglob("*.csv"):
+            for path in site.exports.rglob("*.csv"):
                 self.assertEqual(digest(path), reference["metadata"]["sha256"], path)
-            self.system.start_daemon()
-            if "pending again" in self.system.daemon.text():
+            site.start_daemon()
+            if "pending again" in site.daemon.text():
                 kills_in_progress += 1
-        self.check("any moment", rounds + 1)
+        site.check("any moment", rounds + 1)
         self.assertGreater(kills_in_progress, 0, "no kill hit a running export: the test proved nothing")
 
     def test_kill_9_right_after_accepting(self):
-        self.system.start_daemon()
-        self.system.import_generated(PRODUCTS)
+        site = self.site()
         for _ in range(3):
-            self.assertIsNotNone(self.submit())
-        self.system.daemon.stop(signal.SIGKILL)
-        self.system.start_daemon()
-        self.check("right after the reply", 3)
+            self.assertIsNotNone(site.submit_export())
+        site.daemon.stop(signal.SIGKILL)
+        site.start_daemon()
+        site.check("right after the reply", 3)
 
     def test_sigterm_puts_the_job_back_with_its_attempt(self):
-        self.system.start_daemon(faults="run.batch:pause")
-        self.system.import_generated(PRODUCTS)
-        job = self.submit()
-        self.system.paused_at("run.batch")
-        self.system.daemon.popen.send_signal(signal.SIGTERM)
-        time.sleep(0.2)  # So that the wish is there before the worker goes on; a race either way ends in the same state.
-        self.system.let_go("run.batch")
-        self.assertEqual(self.system.daemon.stop(), 0)
-        self.system.start_daemon()
-        done = wait_until("the job", lambda: self.system.job_when(job, "completed"))
+        site = self.site(faults="run.batch:pause,workers.stopping:pause")
+        job = site.submit_export()
+        site.paused_at("run.batch")
+        site.daemon.popen.send_signal(signal.SIGTERM)
+        site.paused_at("workers.stopping")  # The worker is told to stop before it goes on.
+        site.let_go("run.batch")
+        site.let_go("workers.stopping")
+        self.assertEqual(site.daemon.stop(), 0)
+        site.start_daemon()
+        done = wait_until("the job", lambda: site.job_when(job, "completed"))
         self.assertEqual(done["attempt"], 1)
-        self.check("SIGTERM", 1)
+        self.assertEqual([e["kind"] for e in site.ctl_json("job", "events", job)["items"]].count("claimed"), 2)
+        site.check("SIGTERM", 1)
 
 
 del KillCase  # Not a test of its own.
