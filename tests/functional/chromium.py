@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from functional.harness import PATIENCE_S
+from functional.harness import PATIENCE_S, wait_until
 
 
 def need_chromium():
@@ -79,12 +79,7 @@ class Chromium:
         return self.page("Page.navigate", {"url": url})
 
     def wait_for(self, expression):
-        until = time.monotonic() + PATIENCE_S
-        while not (value := self.evaluate(expression)):
-            if time.monotonic() > until:
-                raise AssertionError(f"waited for: {expression}")
-            time.sleep(0.05)
-        return value
+        return wait_until(expression, lambda: self.evaluate(expression))
 
     def screenshot(self, path, width=1100, height=1400):
         self.page("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})

@@ -60,7 +60,8 @@ class Provider:
         self.keys = list(keys)
         self.asked = 0
         self.fetched = 0
-        self.delay_s = 0
+        self.may_answer = threading.Event()  # Cleared: sessions are asked about and get no answer yet.
+        self.may_answer.set()
         self.status = 200
         provider = self
 
@@ -79,7 +80,7 @@ class Provider:
             def do_POST(self):
                 provider.asked += 1
                 token = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["session_token"]
-                time.sleep(provider.delay_s)
+                provider.may_answer.wait(30)
                 if provider.status != 200:
                     return self.answer(provider.status, {})
                 if token not in provider.sessions:
@@ -102,6 +103,7 @@ class Provider:
         self.thread.start()
 
     def close(self):
+        self.may_answer.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
