@@ -6,8 +6,7 @@ import subprocess
 import threading
 import time
 
-
-from functional.harness import BUILD, PATIENCE_S, System
+from functional.harness import BUILD, PATIENCE_S, System, wait_until
 
 SETTINGS = """
 [plugins]
@@ -80,7 +79,7 @@ class Load:
         self.system.extra = SETTINGS.format(retire=retire, generations_max=generations_max)
         self.stopping = threading.Event()
         self.connections, self.in_flight = connections, in_flight
-        self.control = None
+        self.control = self.dealers = None
         self.windows = []   # (from, to) in ns: requests were in both generations.
         self.reloads = []   # (from, to) in ns: from the operator's command to its end.
         self.builds = [BUILD / "fixtures" / "download_url_b.so", BUILD / "plugins" / "download_url.so"]
@@ -125,17 +124,19 @@ class Load:
     def be_quiet(self, seconds):
         """Time without a reload or an operator, to compare with."""
         begun = time.monotonic_ns()
-        time.sleep(seconds)
+        time.sleep(seconds)  # sleep: requests are measured over this time
         self.quiet.append((begun, time.monotonic_ns()))
 
-    def spread(self, reloads, requests, check=lambda report: None):
+    def spread(self, reloads, requests, check=lambda report: None, quiet_s=5):
         """That many reloads over that many requests, between two quiet times."""
-        self.be_quiet(5)
+        self.be_quiet(quiet_s)
         for number in range(1, reloads + 1):
             check(self.reload())
-            while self.accepted() < requests * number // reloads:
-                time.sleep(0.02)
-        self.be_quiet(5)
+            # Answers may be slow, but they keep coming: the time without any is what is bounded.
+            while (left := requests * number // reloads - self.accepted()) > 0:
+                before = self.accepted()
+                wait_until("further requests", lambda: self.accepted() >= before + min(left, 1000))
+        self.be_quiet(quiet_s)
 
     def finish(self):
         """Stops the clients; returns (records, errors)."""
@@ -155,7 +156,7 @@ class Load:
         self.stopping.set()
         if self.control is not None:
             self.control.close()
-        if self.dealers.poll() is None:
+        if self.dealers is not None and self.dealers.poll() is None:
             self.dealers.kill()
             self.dealers.wait()
         self.system.close()
