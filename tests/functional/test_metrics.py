@@ -50,6 +50,7 @@ class MetricsTest(SystemTest):
             self.assertGreaterEqual(self.value(f"{name}_count"), 30, name)
             self.assertGreater(self.value(f"{name}_sum"), 0, name)
             buckets = [float(v) for v in re.findall(rf"{name}_bucket{{le=\"\S+\"}} (\S+)", self.pages())]
+            self.assertGreater(len(buckets), 5, name)
             self.assertEqual(buckets, sorted(buckets), "cumulative")
         self.assertGreaterEqual(self.value(r'export_httpd_requests_total{method="GET",route="/api/products/export/{job_id}/download-url",status="2xx"}'), 31)
         self.assertGreaterEqual(self.value(r'export_httpd_requests_total{method="any",route="none",status="4xx"}'), 1)
