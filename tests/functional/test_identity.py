@@ -151,7 +151,7 @@ class IdentityTest(SystemTest):
 
     def test_nothing_secret_is_written_down(self):
         texts = [path.read_bytes() for path in self.system.directory.rglob("*") if path.is_file() and (path.suffix in (".log", ".db") or path.name.endswith("-wal"))]
-        # Of a JWT the signature, of a key what follows its id. Both have their own separator: base64url contains "_".
+        # The secret part of a JWT is its signature, that of a key follows its id. Base64url contains "_", so only a key is cut there.
         for name, secret in (("owner", self.credentials["owner"][0].split(".")[2]), ("opaque session", self.credentials["opaque session"][0]),
                              ("key", self.credentials["key"][0].split("_")[2])):
             self.assertGreater(len(secret), 20, name)
