@@ -332,8 +332,8 @@ class AbuseTest(SystemTest):
     def attack_with_slowhttptest(self):
         # (flags, seconds, what it says at the end). The shim ends slow heads after 5 s and slow bodies after 10; slowhttptest
         # takes a core as long as it runs.
-        heads = (["-H", "-i", "1"], 8 if FULL else 6, "No open connections left")
-        bodies = (["-B", "-i", "1", "-s", "4096"], 12 if FULL else 2, "No open connections left" if FULL else "Hit test time limit")
+        heads = (["-H", "-i", "1"], 10, "No open connections left")
+        bodies = (["-B", "-i", "1", "-s", "4096"], 15 if FULL else 2, "No open connections left" if FULL else "Hit test time limit")
         reads = (["-X", "-w", "10", "-y", "20", "-n", "1", "-z", "32"], 8 if FULL else 2, "Hit test time limit")
         for together in ([heads], [bodies], [reads]) if FULL else [[heads, bodies, reads]]:
             attacks = [self.attack(mode, seconds) for mode, seconds, _ in together]
