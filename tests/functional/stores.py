@@ -10,14 +10,14 @@ import tempfile
 import time
 import urllib.parse
 
-from functional.harness import NODE_MODULES, SOURCE, Process, free_port, wait_until
+from functional.harness import NODE_MODULES, SOURCE, Process, free_port, memory_directory, wait_until
 
 
 class Emulator:
     """Started once, stopped by close(); keeps its data in a directory of its own."""
 
     def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-store-"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-store-", dir=memory_directory()))
         self.port = free_port()
         self.process = Process(["node", *self.arguments()], self.directory / "log",
                                {"NODE_PATH": str(NODE_MODULES)})

@@ -16,7 +16,7 @@ SHEET_ROWS = 1_048_576
 
 class MillionTest(unittest.TestCase):
     def setUp(self):
-        self.system = System()
+        self.system = System(on_disk=True)
         self.addCleanup(self.system.close)
         self.system.start()
 

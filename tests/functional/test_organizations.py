@@ -111,7 +111,7 @@ class Client:
 
 class OrganizationsTest(unittest.TestCase):
     def setUp(self):
-        self.system = System()
+        self.system = System(on_disk=True)
         self.addCleanup(self.system.close)
         self.system.extra = f"[export]\nworkers = {WORKERS}\norganization_running_max = {RUNNING_MAX}\n"
         self.system.start()
