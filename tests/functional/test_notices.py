@@ -146,7 +146,7 @@ class NoticeTest(unittest.TestCase):
         self.submit()
         wait_until("it to be given up", lambda: "given up" in self.system.daemon.text())
         self.assertEqual(inside.seen, [])
-        self.assertEqual(self.system.ctl_json("status")["jobs"]["notices_pending"], 0)
+        wait_until("nothing to be left", lambda: self.system.ctl_json("status")["jobs"]["notices_pending"] == 0)
 
     def test_private_networks_are_out_of_reach(self):
         receiver = Receiver(200)
