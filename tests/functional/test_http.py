@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from functional.harness import PATIENCE_S, SOURCE, SystemTest, wait_until
+from functional.harness import SOURCE, SystemTest, wait_until
 
 
 def raw_exchange(port, data, patience_s=15):

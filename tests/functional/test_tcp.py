@@ -10,7 +10,7 @@ import unittest
 import msgpack
 import zmq
 
-from functional.harness import BUILD, Process, System, free_port, wait_until
+from functional.harness import BUILD, System, free_port, wait_until
 
 
 class TcpTest(unittest.TestCase):
@@ -107,7 +107,7 @@ class TcpTest(unittest.TestCase):
             for connection in idle:
                 connection.setblocking(False)
                 try:
-                    while (data := connection.recv(4096)):
+                    while connection.recv(4096):
                         pass
                     count += 1
                 except BlockingIOError:
