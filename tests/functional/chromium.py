@@ -3,19 +3,10 @@ import base64
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
-import unittest
 
 from functional.harness import PATIENCE_S, wait_until
-
-
-def need_chromium():
-    """For setUpClass: skips, with the reason, where there is no Chromium."""
-    if shutil.which("chromium") is None:
-        print("not run: chromium is not installed; scripts/setup test installs it")
-        raise unittest.SkipTest("chromium is not installed")
 
 
 class Chromium:

@@ -20,10 +20,12 @@ import urllib.parse
 import msgpack
 import zmq
 
+from functional.skips import need
+
 BUILD = pathlib.Path(os.environ["EXPORT_WORKER_BUILD"])
 SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
 SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
-# The peers of tests/node/package.json; scripts/test installs them.
+# The peers of tests/node/package.json; scripts/setup test installs them.
 NODE_MODULES = pathlib.Path(os.environ.get("EXPORT_WORKER_NODE_MODULES") or SOURCE / "build" / "node" / "node_modules")
 PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
 # The short form reaches the same code as the full one with fewer rounds and smaller counts. The default run is short;
@@ -55,11 +57,11 @@ def wait_until(what, condition, patience_s=PATIENCE_S):
 
 
 def need_node(*modules):
-    """For setUpClass: skips, with the reason, where a peer from npm is not there."""
-    missing = [m for m in modules if not (NODE_MODULES / m).exists()] if shutil.which("node") else ["node itself"]
+    """Skips the test if Node or one of these modules of tests/node/package.json is missing."""
+    need("node")
+    missing = [m for m in modules if not (NODE_MODULES / m).exists()]
     if missing:
-        print(f"not run: {', '.join(missing)} missing in {NODE_MODULES.name}; scripts/test installs it where npm is there")
-        raise unittest.SkipTest(f"{', '.join(missing)} is not installed")
+        raise unittest.SkipTest(f"{', '.join(missing)} missing in {NODE_MODULES}; install with: scripts/setup test")
 
 
 def side_by_side(test, function, cases):

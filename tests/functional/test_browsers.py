@@ -3,19 +3,18 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 import subprocess
-import time
 import unittest
 
-from functional.chromium import Chromium, need_chromium
+from functional.chromium import Chromium
 from functional.harness import System, SystemTest, wait_until
+from functional.skips import need
 
 
 class ChromiumTest(SystemTest):
     @classmethod
     def prepare(cls, system):
-        need_chromium()
+        need("chromium")
         system.import_generated(50)
         cls.key = system.make_key()
         cls.job = system.ctl_json("export", "submit", "--organization", "acme", "--wait", "--filename", "Übersicht 2026.csv")["job_id"]
@@ -94,6 +93,7 @@ class ClientsTest(SystemTest):
         return f"http://127.0.0.1:{self.system.port}/api/products/export/{self.job}/download-url"
 
     def test_wget_resumes(self):
+        need("wget")
         target = self.system.directory / "wget.csv"
         target.write_bytes(self.whole[:5000])
         subprocess.run(["wget", "-q", "-c", "-O", str(target), self.link], check=True, timeout=60)
@@ -109,9 +109,7 @@ class ClientsTest(SystemTest):
             self.assertEqual((part.status_code, part.content), (206, self.whole[-100:]))
 
     def test_node_fetch(self):
-        if shutil.which("node") is None:
-            print("not run: node is not installed")
-            self.skipTest("node is not installed")
+        need("node")
         script = """const [url, key] = process.argv.slice(1);
             const answer = await fetch(url, {headers: {Authorization: `Bearer ${key}`}});
             const {download_url} = await answer.json();

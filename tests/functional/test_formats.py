@@ -3,7 +3,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -13,6 +12,7 @@ import unittest
 import openpyxl
 
 from functional.harness import SystemTest
+from functional.skips import full_form, need
 
 SEED = 20261125
 # Pieces that break naive writers: delimiters, quotes, line ends, formulas, wide and combining characters, nul-like and odd blanks.
@@ -166,12 +166,9 @@ class FormatTest(SystemTest):
         self.check_workbook(path)
         self.assertEqual(list((self.system.state / "tmp").iterdir()), [])
 
+    @full_form
     def test_workbooks_open_in_libreoffice(self):
-        if not os.environ.get("EXPORT_WORKER_FULL"):
-            print("not run: LibreOffice reads the workbook under scripts/test --full")
-            raise unittest.SkipTest("only under scripts/test --full")
-        office = shutil.which("soffice") or shutil.which("libreoffice")
-        self.assertIsNotNone(office, "scripts/test --full installs libreoffice-calc-nogui")
+        office = need("libreoffice", "soffice")
         _, path = self.export("--format", "xlsx", "--columns", "key,ean,count,deep.number")
         copy = self.system.directory / "office.xlsx"
         shutil.copyfile(path, copy)

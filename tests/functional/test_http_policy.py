@@ -13,6 +13,7 @@ import time
 import unittest
 
 from functional.harness import BUILD, FULL, SANITIZED, Process, System, SystemTest, wait_until
+from functional.skips import need
 from functional.test_http import raw_exchange
 
 HOST = b"Host: h\r\n"
@@ -330,6 +331,7 @@ class AbuseTest(SystemTest):
         wait_until("connections to end", lambda: len(os.listdir(f"/proc/{self.system.shim.popen.pid}/fd")) <= before + 4, 40)
 
     def attack_with_slowhttptest(self):
+        need("slowhttptest")
         # (flags, seconds, what it says at the end). The shim ends slow heads after 5 s and slow bodies after 10; slowhttptest
         # takes a core as long as it runs.
         heads = (["-H", "-i", "1"], 10, "No open connections left")
@@ -353,6 +355,7 @@ class AbuseTest(SystemTest):
 
     def test_wrk_gets_nothing_but_answers(self):
         before = len(os.listdir(f"/proc/{self.system.shim.popen.pid}/fd"))
+        need("wrk")
         done = subprocess.run(["wrk", "-t", "2", "-c", "10" if SANITIZED else "100", "-d", "3" if FULL else "1", "-H", f"Authorization: Bearer {self.key}",
                                f"http://127.0.0.1:{self.system.port}/api/products/export/{self.job}/download-url"], capture_output=True, text=True, timeout=60)
         self.assertNotIn("Non-2xx", done.stdout)

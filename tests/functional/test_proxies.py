@@ -2,11 +2,11 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import unittest
 
 from functional.harness import BUILD, SOURCE, Process, System, free_port, wait_until
+from functional.skips import need
 
 PAGE = (SOURCE / "docs" / "operations.md").read_text()
 
@@ -76,28 +76,24 @@ class ProxiesTest(unittest.TestCase):
         self.assertEqual(self.curl("/livez", "-H", "Transfer-Encoding: chunked")[0], 200)
 
     def test_nginx(self):
-        if shutil.which("nginx") is None:
-            print("not run: nginx is not installed; scripts/setup test installs it")
-            self.skipTest("nginx is not installed")
+        program = need("nginx")
         server = block("nginx").replace("unix:/run/export-worker/httpd.sock", f"unix:{self.socket}").replace("listen 443", f"listen 127.0.0.1:{self.port}")
         server = server.replace("/etc/ssl/api.example.com.pem", str(self.certificate)).replace("/etc/ssl/api.example.com.key", str(self.system.directory / "tls.key"))
         config = self.system.directory / "nginx.conf"
         paths = "".join(f"{kind}_temp_path {self.system.directory}/nginx-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         config.write_text(f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\nworker_processes 1;\npid {self.system.directory}/nginx.pid;\nerror_log stderr;\n"
                           f"events {{}}\nhttp {{\naccess_log off;\n{paths}{server}}}\n")
-        nginx = Process([shutil.which("nginx"), "-c", config, "-p", self.system.directory], self.system.directory / "nginx.log")
+        nginx = Process([program, "-c", config, "-p", self.system.directory], self.system.directory / "nginx.log")
         self.addCleanup(nginx.stop)
         self.check(unknown_length=200)
 
     def test_caddy(self):
-        if shutil.which("caddy") is None:
-            print("not run: caddy is not installed; scripts/setup test installs it")
-            self.skipTest("caddy is not installed")
+        program = need("caddy")
         site = block("caddy").replace("unix//run/export-worker/httpd.sock", f"unix/{self.socket}")
         site = site.replace("api.example.com {", f"https://api.example.com:{self.port} {{\n    bind 127.0.0.1\n    tls {self.certificate} {self.system.directory / 'tls.key'}", 1)
         config = self.system.directory / "Caddyfile"
         config.write_text("{\n    admin off\n    auto_https disable_redirects\n}\n" + site)
-        caddy = Process([shutil.which("caddy"), "run", "--config", config, "--adapter", "caddyfile"], self.system.directory / "caddy.log",
+        caddy = Process([program, "run", "--config", config, "--adapter", "caddyfile"], self.system.directory / "caddy.log",
                         {"XDG_DATA_HOME": str(self.system.directory), "XDG_CONFIG_HOME": str(self.system.directory), "HOME": str(self.system.directory)})
         self.addCleanup(caddy.stop)
         self.check(unknown_length=411)

@@ -1,10 +1,10 @@
-// The published signing vectors, when their folder is there; says so when it is not.
+// The published signing vectors. Without their folder each test is skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <fstream>
-#include <optional>
 #include <set>
+#include <tl/expected.hpp>
 
 #include "base/base64.hpp"
 #include "base/clock.hpp"
@@ -17,19 +17,21 @@
 #include "signing/signing_time.hpp"
 #include "signing/sigv4.hpp"
 #include "tests/unit/support/paths.hpp"
+#include "tests/unit/support/skips.hpp"
 
 namespace export_worker::signing {
 namespace {
 
 using nlohmann::json;
 
-// nullopt, with a word about it, when the folder is not there.
-std::optional<json> vectors(const std::string& name) {
+// The parsed file of the vectors' folder, or why the test is to be skipped.
+tl::expected<json, std::string> vectors(const std::string& name) {
+    if (testing::left_out("vectors"))
+        return tl::unexpected(std::string(testing::kLeftOut) + "vectors");
     const std::string path = testing::vectors_directory() + "/" + name;
     std::ifstream file(path);
-    if (file) return json::parse(file);
-    std::printf("no vectors at %s: only the built-in examples ran\n", path.c_str());
-    return std::nullopt;
+    if (!file) return tl::unexpected(path + " is missing; set EXPORT_WORKER_VECTORS_DIR");
+    return json::parse(file);
 }
 
 std::string text_of(const json& object, const char* name) {
@@ -70,7 +72,7 @@ NamesAndValues views_of(const std::vector<std::pair<std::string, std::string>>& 
 // The published AWS signing suite.
 TEST(SigV4, MatchesThePublishedVectors) {
     const auto file = vectors("s3_sigv4_presign.json");
-    if (!file) return;
+    if (!file) GTEST_SKIP() << file.error();
     for (const json& each : (*file)["cases"]) {
         SCOPED_TRACE(each["name"]);
         ASSERT_EQ(each["kind"], "sigv4_generic");
@@ -133,7 +135,7 @@ std::string gcs_base(const json& in) {
 
 TEST(GcsPresign, MatchesThePublishedVectors) {
     const auto file = vectors("gcs_v4.json");
-    if (!file) return;
+    if (!file) GTEST_SKIP() << file.error();
     for (const json& each : (*file)["cases"]) {
         SCOPED_TRACE(each["name"]);
         const json& in = each["input"];
@@ -184,7 +186,7 @@ TEST(GcsPresign, MatchesThePublishedVectors) {
 
 TEST(AzureSas, MatchesThePublishedVectors) {
     const auto file = vectors("azure_sas.json");
-    if (!file) return;
+    if (!file) GTEST_SKIP() << file.error();
     for (const json& each : (*file)["cases"]) {
         SCOPED_TRACE(each["name"]);
         const json& in = each["input"];
@@ -223,7 +225,7 @@ TEST(AzureSas, MatchesThePublishedVectors) {
 
 TEST(CloudFront, MatchesThePublishedVectors) {
     const auto file = vectors("cloudfront.json");
-    if (!file) return;
+    if (!file) GTEST_SKIP() << file.error();
     std::size_t refused = 0;
     for (const json& each : (*file)["cases"]) {
         SCOPED_TRACE(each["name"]);
