@@ -1,9 +1,12 @@
 #include "tests/unit/support/paths.hpp"
 
+#include <cstdlib>
+
 namespace export_worker::testing {
 
 std::string vectors_directory() {
-    return EXPORT_WORKER_VECTORS_DIR;
+    const char* set = std::getenv("EXPORT_WORKER_VECTORS_DIR");
+    return set != nullptr ? set : EXPORT_WORKER_VECTORS_DIR;
 }
 std::string golden_directory() {
     return EXPORT_WORKER_GOLDEN_DIR;

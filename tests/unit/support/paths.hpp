@@ -6,7 +6,9 @@
 
 namespace export_worker::testing {
 
-[[nodiscard]] std::string vectors_directory();   // Published signing vectors; may not be there.
+// Published signing vectors; may be missing. The environment's EXPORT_WORKER_VECTORS_DIR, else
+// CMake's.
+[[nodiscard]] std::string vectors_directory();
 [[nodiscard]] std::string golden_directory();    // tests/golden.
 [[nodiscard]] std::string fixtures_directory();  // Plugins made for tests.
 [[nodiscard]] std::string probe_program();       // export-workerd.

@@ -1,0 +1,200 @@
+"""The scripts: they parse, they take the words their help names, and what runs the tests can fail."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from functional.skips import PEERS, need
+from summary import Summary, report
+
+SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
+
+
+def programs(interpreter):
+    """Files whose first line names the interpreter, and Python modules."""
+    folders = [SOURCE / "scripts", SOURCE / ".ci", SOURCE / "bench", SOURCE / "tests", SOURCE / "examples"]
+    for path in sorted(p for folder in folders for p in folder.rglob("*") if p.is_file() and p.suffix in ("", ".py", ".sh")):
+        with open(path, "rb") as file:
+            first = file.readline()
+        if (first.startswith(b"#!") and interpreter in first) or (interpreter == b"python" and path.suffix == ".py"):
+            yield path
+
+
+def run(*command, env=None, **more):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **(env or {})}, **more)
+
+
+class SourcesTest(unittest.TestCase):
+    def test_bash_parses_every_script(self):
+        scripts = list(programs(b"bash"))
+        self.assertIn(SOURCE / "scripts/test", scripts)
+        self.assertIn(SOURCE / ".ci/run", scripts)
+        for script in scripts:
+            self.assertEqual(run("bash", "-n", script).stderr, "")
+
+    def test_shellcheck(self):
+        need("shellcheck")
+        done = run("shellcheck", *(p for p in programs(b"bash") if p.parent.name in ("scripts", ".ci")))
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_python_compiles(self):
+        found = list(programs(b"python"))
+        self.assertIn(SOURCE / "bench/export", found)
+        for path in found:
+            compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+    def test_pyflakes(self):
+        need("pyflakes", "pyflakes3")
+        done = run("pyflakes3", *programs(b"python"))
+        self.assertEqual(done.stdout + done.stderr, "")
+
+
+class WordsTest(unittest.TestCase):
+    def wrong(self, *words):
+        done = run(SOURCE / "scripts" / words[0], *words[1:])
+        self.assertEqual((done.returncode, done.stdout), (64, ""), done.stderr)
+        return done.stderr
+
+    def test_unknown_step(self):
+        message = self.wrong("test", "release", "relase")
+        self.assertIn("found 'relase'", message)
+        self.assertIn("release asan tsan fuzz tidy coverage headers dev demo", message)
+
+    def test_unknown_option(self):
+        self.assertIn("found '--full'", self.wrong("test", "--full"))
+
+    def test_without_what(self):
+        self.assertIn("expected a peer, found nothing", self.wrong("test", "--without"))
+        self.assertIn("found 'windows'", self.wrong("test", "--without", "windows"))
+
+    def test_other_scripts(self):
+        self.assertIn("expected build, test, ci, full or bench, found 'all'", self.wrong("setup", "all"))
+        self.assertIn("expected --check or nothing", self.wrong("format", "--dry-run"))
+        self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store"))
+        self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store", "60s"))
+
+    def test_help(self):
+        done = run(SOURCE / "scripts/test", "--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(done.stdout.startswith("scripts/test [--strict]"))
+
+    def test_every_peer_can_be_left_out(self):
+        listed = re.search(r"^peers=\((.*)\)$", (SOURCE / "scripts/test").read_text(), re.M).group(1).split()
+        self.assertEqual(listed, sorted(PEERS))
+
+
+class RunModuleTest(unittest.TestCase):
+    """Exit status and last lines of tests/run_module.py, with modules made up here."""
+
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def run_module(self, body, **env):
+        (self.directory / "made_up.py").write_text("import unittest\nfrom functional.skips import full_form, need\n"
+                                                   "class T(unittest.TestCase):\n" + body)
+        clean = {"EXPORT_WORKER_STRICT": "0", "EXPORT_WORKER_WITHOUT": "", "EXPORT_WORKER_FORM": "short", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = run(sys.executable, SOURCE / "tests/run_module.py", "made_up", cwd=self.directory,
+                   env={**clean, "PYTHONPATH": str(self.directory), **env})
+        return done.returncode, done.stdout
+
+    def test_pass_and_fail(self):
+        self.assertEqual(self.run_module("    def test_a(self): pass\n"), (0, ""))
+        self.assertEqual(self.run_module("    def test_a(self): self.fail()\n")[0], 1)
+
+    def test_a_skip_is_named_and_has_its_own_status(self):
+        body = "    def test_a(self): need('nginx', 'no-such-program')\n    def test_b(self): pass\n"
+        line = "SKIPPED: made_up.T.test_a: no-such-program is missing; install nginx-light\n"
+        self.assertEqual(self.run_module(body), (77, line))
+        self.assertEqual(self.run_module(body, EXPORT_WORKER_STRICT="1"), (1, line))
+
+    def test_a_skip_does_not_hide_a_failure(self):
+        status, text = self.run_module("    def test_a(self): need('nginx', 'no-such-program')\n    def test_b(self): self.fail()\n")
+        self.assertEqual((status, text.count("SKIPPED: ")), (1, 1))
+
+    def test_a_class_that_is_skipped(self):
+        body = "    @classmethod\n    def setUpClass(cls): need('wrk', 'no-such-program')\n    def test_a(self): pass\n"
+        self.assertEqual(self.run_module(body), (77, "SKIPPED: made_up.T: no-such-program is missing; install wrk\n"))
+
+    def test_what_was_left_out_on_purpose_is_no_skip(self):
+        body = "    def test_a(self): need('wrk', 'sh')\n"
+        self.assertEqual(self.run_module(body), (0, ""))
+        left_out = "LEFT OUT: made_up.T.test_a: wrk\n"
+        self.assertEqual(self.run_module(body, EXPORT_WORKER_WITHOUT="nginx,wrk", EXPORT_WORKER_STRICT="1"), (77, left_out))
+        self.assertEqual(self.run_module(body + "    def test_b(self): pass\n", EXPORT_WORKER_WITHOUT="wrk"), (0, left_out))
+
+    def test_a_module_without_tests_fails(self):
+        self.assertEqual(self.run_module("    pass\n"), (1, "no test in made_up\n"))
+
+    def test_a_module_that_cannot_be_read_fails(self):
+        self.assertEqual(self.run_module("    import no_such_module\n")[0], 1)
+
+    def test_the_full_form(self):
+        body = "    def test_a(self): pass\n    @full_form\n    def test_b(self): self.fail()\n"
+        self.assertEqual(self.run_module(body)[0], 0)
+        self.assertEqual(self.run_module(body, EXPORT_WORKER_FORM="full")[0], 1)
+
+    def test_a_path_without_node(self):
+        body = "    def test_a(self):\n        from functional.harness import need_node\n        need_node('zeromq')\n"
+        (self.directory / "bin").mkdir()
+        env = {"PATH": str(self.directory / "bin"), "EXPORT_WORKER_BUILD": "/nowhere"}
+        line = "SKIPPED: made_up.T.test_a: node is missing; install nodejs npm\n"
+        self.assertEqual(self.run_module(body, **env), (77, line))
+        self.assertEqual(self.run_module(body, **env, EXPORT_WORKER_STRICT="1"), (1, line))
+
+    def test_a_module_of_node_that_is_missing(self):
+        body = ("    def test_a(self):\n        import functional.harness as harness\n        from unittest import mock\n"
+                "        with mock.patch.object(harness, 'need'): harness.need_node('no-such-module')\n")
+        status, text = self.run_module(body, EXPORT_WORKER_BUILD="/nowhere", EXPORT_WORKER_NODE_MODULES="/nowhere")
+        self.assertEqual((status, text), (77, "SKIPPED: made_up.T.test_a: no-such-module missing in /nowhere; install with: scripts/setup test\n"))
+
+
+class SummaryTest(unittest.TestCase):
+    """The last lines of scripts/test."""
+
+    @staticmethod
+    def case(name, status, inside="", out=""):
+        return f'<testcase name="{name}" status="{status}">{inside}<system-out>{out}</system-out></testcase>'
+
+    def lines(self, steps, slow=0, not_run=()):
+        summary = Summary()
+        for step, status, reason, cases in steps:
+            summary.add_step(step, status, reason, None if cases is None else f"<testsuite>{''.join(cases)}</testsuite>")
+        return report(summary, [], slow, list(not_run)).splitlines()
+
+    def test_counts_of_all_steps(self):
+        cases = [self.case("a", "run"), self.case("b", "run")]
+        self.assertEqual(self.lines([("release", "passed", "", cases), ("asan", "passed", "", cases), ("demo", "passed", "", None)]),
+                         ["5 passed, 0 failed, 0 skipped"])
+
+    def test_failures_and_skips_are_named(self):
+        cases = [self.case("a", "fail", '<failure message=""/>'),
+                 self.case("b", "notrun", '<skipped message="SKIP_RETURN_CODE=77"/>', "x\nSKIPPED: m.T.t: wrk is missing; install wrk\n")]
+        self.assertEqual(self.lines([("release", "failed", "", cases)]),
+                         ["SKIPPED: release: m.T.t: wrk is missing; install wrk", "FAILED: release: a", "0 passed, 1 failed, 1 skipped"])
+
+    def test_a_build_that_fails_is_a_failure(self):
+        self.assertEqual(self.lines([("asan", "failed", "", None)]), ["FAILED: asan", "0 passed, 1 failed, 0 skipped"])
+
+    def test_a_step_that_cannot_run_is_a_skip(self):
+        self.assertEqual(self.lines([("fuzz", "skipped", "clang++ is missing; install clang", None)]),
+                         ["SKIPPED: fuzz: clang++ is missing; install clang", "0 passed, 0 failed, 1 skipped"])
+
+    def test_what_was_left_out_is_listed_and_not_counted(self):
+        cases = [self.case("a", "run", "", "LEFT OUT: S.A: vectors\nLEFT OUT: S.B: vectors\n"),
+                 self.case("b", "notrun", '<skipped message="SKIP_RETURN_CODE=77"/>', "LEFT OUT: m.T: node\n")]
+        self.assertEqual(self.lines([("release", "passed", "", cases)]),
+                         ["left out by --without node: 1", "left out by --without vectors: 2", "1 passed, 0 failed, 0 skipped"])
+
+    def test_what_this_call_did_not_run(self):
+        self.assertEqual(self.lines([("release", "passed", "", [self.case("a", "run")])], 12, ["asan", "tsan"]),
+                         ["not run here: 12 slow tests, asan, tsan; run them with scripts/test --all", "1 passed, 0 failed, 0 skipped"])
+
+
+if __name__ == "__main__":
+    unittest.main()
