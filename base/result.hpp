@@ -25,11 +25,12 @@ using Result = tl::expected<T, Error>;
 
 #define EW_CONCAT_INNER(a, b) a##b
 #define EW_CONCAT(a, b) EW_CONCAT_INNER(a, b)
+// `variable` may be a declaration, which takes no parentheses.
 #define EW_TRY(variable, expression)                                                      \
     auto EW_CONCAT(ew_result_, __LINE__) = (expression);                                  \
     if (!EW_CONCAT(ew_result_, __LINE__))                                                 \
         return ::tl::make_unexpected(std::move(EW_CONCAT(ew_result_, __LINE__)).error()); \
-    variable = std::move(*EW_CONCAT(ew_result_, __LINE__))
+    variable = std::move(*EW_CONCAT(ew_result_, __LINE__))  // NOLINT(bugprone-macro-parentheses)
 #define EW_CHECK(expression)                                                                   \
     do {                                                                                       \
         if (auto EW_CONCAT(ew_checked_, __LINE__) = (expression);                              \

@@ -8,9 +8,9 @@
 
 namespace export_worker::options {
 
-std::string Arguments::get(std::string_view flag, std::string otherwise) const {
+std::string Arguments::get(std::string_view flag, std::string_view otherwise) const {
     const auto found = flags.find(std::string(flag));
-    return found == flags.end() ? std::move(otherwise) : found->second;
+    return found == flags.end() ? std::string(otherwise) : found->second;
 }
 
 Result<Arguments> parse_arguments(const std::vector<std::string>& words,

@@ -26,7 +26,7 @@ struct Arguments {
         return flags.contains(std::string(flag));
     }
     // The flag's value, or `otherwise` when it was not given.
-    [[nodiscard]] std::string get(std::string_view flag, std::string otherwise = "") const;
+    [[nodiscard]] std::string get(std::string_view flag, std::string_view otherwise = "") const;
 };
 
 // `words` without the program's name. Errors: kInvalidArgument, saying what was not understood.
