@@ -3,16 +3,31 @@
 // Sources include it; headers name values through <nlohmann/json_fwd.hpp>.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <nlohmann/json.hpp>
+
+#include "base/result.hpp"
 
 extern template class nlohmann::basic_json<>;
 
 namespace export_worker {
 
-// A discarded value (is_discarded()) when `text` is not JSON. Depth and number of values are the
-// caller's to bound, by the size of what it passes.
+// What a text from outside may hold. All of it is checked before a value is stored.
+struct JsonBounds {
+    std::size_t depth_max;  // Objects and arrays inside each other; the outermost is 1.
+    std::size_t
+        values_max;  // Values of every kind, containers included; member names do not count.
+    // Two readers of an object that names a member twice may see two different things.
+    bool names_unique = false;
+};
+// Reads a text from a stranger in one pass: time and memory grow in step with its size.
+// Errors: kInvalidArgument, saying which bound it passed or that it is not JSON.
+[[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, const JsonBounds& bounds);
+
+// For texts of our own, or of a size that the caller has bounded: a discarded value
+// (is_discarded()) when `text` is not JSON.
 [[nodiscard]] nlohmann::json parse_json(std::string_view text);
 // The same; throws nlohmann::json::parse_error, whose text names the position.
 [[nodiscard]] nlohmann::json parse_json_or_throw(std::string_view text);

@@ -69,20 +69,15 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
 
 tl::expected<json, Response> read_body(std::string_view body) {
     if (body.empty()) return json::object();
-    // A message refuses deeper nesting anyway; here it would cost stack before that.
-    const auto depth_limit = [](int depth, json::parse_event_t, json&) {
-        if (depth > static_cast<int>(limits::kMessageDepthMax)) throw std::length_error("depth");
-        return true;
-    };
-    try {
-        json object = json::parse(body.begin(), body.end(), depth_limit);
-        if (object.is_object()) return object;
-        return tl::unexpected(
-            make_validation_response({"body"}, "Input should be a valid dictionary", "dict_type"));
-    } catch (const std::exception&) {
+    // A message refuses more anyway; here it would be built before that.
+    auto object = parse_json(body, {limits::kMessageDepthMax, limits::kMessageNodesMax});
+    if (!object)
         return tl::unexpected(
             make_validation_response({"body"}, "JSON decode error", "json_invalid"));
-    }
+    if (!object->is_object())
+        return tl::unexpected(
+            make_validation_response({"body"}, "Input should be a valid dictionary", "dict_type"));
+    return std::move(*object);
 }
 
 // A job_id that no job can have is refused here, in the words FastAPI has for it, without asking

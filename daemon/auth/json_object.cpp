@@ -1,7 +1,5 @@
 #include "daemon/auth/json_object.hpp"
 
-#include <set>
-
 #include "base/json.hpp"
 #include "daemon/auth/limits.hpp"
 
@@ -10,19 +8,9 @@ namespace export_worker::auth {
 using nlohmann::json;
 
 std::optional<json> parse_object(std::string_view text) {
-    std::vector<std::set<std::string>> names;
-    bool good = true;
-    const auto check = [&](int depth, json::parse_event_t event, json& value) {
-        if (event == json::parse_event_t::object_start) names.emplace_back();
-        if (event == json::parse_event_t::object_end) names.pop_back();
-        if (event == json::parse_event_t::key)
-            good = names.back().insert(value.get<std::string>()).second && good;
-        if (depth > static_cast<int>(limits::kJwtDepthMax)) good = false;
-        return good;  // What is discarded is not looked into any more.
-    };
-    json out = json::parse(text.begin(), text.end(), check, false);
-    if (!good || !out.is_object()) return std::nullopt;
-    return out;
+    auto out = parse_json(text, {limits::kJwtDepthMax, limits::kJwtValuesMax, true});
+    if (!out || !out->is_object()) return std::nullopt;
+    return std::move(*out);
 }
 
 std::optional<std::string> text_in(const json& object, const char* name) {

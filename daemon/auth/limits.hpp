@@ -12,6 +12,7 @@ inline constexpr std::size_t kJwksKeysMax = 32;
 inline constexpr std::size_t kJwksBytesMax = 256 * 1024;
 inline constexpr std::size_t kJwtKidBytesMax = 256;
 inline constexpr std::size_t kJwtDepthMax = 8;
+inline constexpr std::size_t kJwtValuesMax = 16'384;  // Of a token's parts and of a key set.
 inline constexpr std::size_t kSubjectBytesMax = 128;
 inline constexpr std::size_t kMembershipsMax = 64;  // In one token.
 inline constexpr std::size_t kMemberRolesMax = 32;
