@@ -40,9 +40,12 @@ CREATE TABLE session (
 
 }  // namespace
 
-Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path) {
-    return sqlite::Database::open(
-        {.path = path, .application_id = kApplicationId, .migrations = kMigrations});
+Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path,
+                                                             sqlite::Durability durability) {
+    return sqlite::Database::open({.path = path,
+                                   .application_id = kApplicationId,
+                                   .migrations = kMigrations,
+                                   .durability = durability});
 }
 
 }  // namespace export_worker::auth

@@ -10,6 +10,7 @@
 namespace export_worker::auth {
 
 // Creates or migrates the file. Errors: see Database::open().
-[[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path);
+[[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_auth_database(
+    const std::string& path, sqlite::Durability durability = sqlite::Durability::kSynced);
 
 }  // namespace export_worker::auth

@@ -192,12 +192,14 @@ Result<void> put_price(Connection& connection, std::string_view organization_id,
 }  // namespace
 
 Result<std::unique_ptr<CatalogStore>> CatalogStore::open(const std::string& path,
-                                                         const Clock& clock) {
+                                                         const Clock& clock,
+                                                         sqlite::Durability durability) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
            sqlite::Database::open({.path = path,
                                    .application_id = kApplicationId,
                                    .migrations = kMigrations,
-                                   .page_bytes = kPageBytes}));
+                                   .page_bytes = kPageBytes,
+                                   .durability = durability}));
     return std::unique_ptr<CatalogStore>(new CatalogStore(std::move(database), clock));
 }
 

@@ -55,8 +55,9 @@ class CatalogStore {
 public:
     // Opens or creates the file. `clock` outlives the store. Errors: those of
     // sqlite::Database::open().
-    [[nodiscard]] static Result<std::unique_ptr<CatalogStore>> open(const std::string& path,
-                                                                    const Clock& clock);
+    [[nodiscard]] static Result<std::unique_ptr<CatalogStore>> open(
+        const std::string& path, const Clock& clock,
+        sqlite::Durability durability = sqlite::Durability::kSynced);
 
     // Adds or replaces the products of `lines` (JSON, one a line; blank lines are skipped) in one
     // transaction. Bad lines are reported by number, counted from `first_line`, and cost only

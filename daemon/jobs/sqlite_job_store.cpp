@@ -475,10 +475,13 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path, const Clock& clock,
-                                                        const JobPolicy& policy) {
+                                                        const JobPolicy& policy,
+                                                        sqlite::Durability durability) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open(
-               {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations}));
+           sqlite::Database::open({.path = path,
+                                   .application_id = kJobApplicationId,
+                                   .migrations = kJobMigrations,
+                                   .durability = durability}));
     auto store = std::make_unique<SqliteJobStore>(std::move(database), clock, policy);
     EW_CHECK(store->enter_instance());
     return std::unique_ptr<JobStore>(std::move(store));

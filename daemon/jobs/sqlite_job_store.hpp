@@ -6,14 +6,15 @@
 
 #include "base/clock.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/sqlite/durability.hpp"
 
 namespace export_worker::jobs {
 
 // Opens or creates the file, and enters this process into its list of instances. The caller holds
 // the lock of the directory: no other process has the file open. `clock` outlives the store.
 // Errors: those of sqlite::Database::open().
-[[nodiscard]] Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
-                                                                      const Clock& clock,
-                                                                      const JobPolicy& policy = {});
+[[nodiscard]] Result<std::unique_ptr<JobStore>> open_sqlite_job_store(
+    const std::string& path, const Clock& clock, const JobPolicy& policy = {},
+    sqlite::Durability durability = sqlite::Durability::kSynced);
 
 }  // namespace export_worker::jobs

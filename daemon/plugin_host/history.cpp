@@ -67,10 +67,13 @@ Result<std::vector<Row>> read_all(Statement& rows, Row (*read)(const Statement&)
 
 }  // namespace
 
-Result<std::unique_ptr<History>> History::open(const std::string& path, const Clock& clock) {
+Result<std::unique_ptr<History>> History::open(const std::string& path, const Clock& clock,
+                                               sqlite::Durability durability) {
     EW_TRY(std::unique_ptr<sqlite::Database> database,
-           sqlite::Database::open(
-               {.path = path, .application_id = kApplicationId, .migrations = kMigrations}));
+           sqlite::Database::open({.path = path,
+                                   .application_id = kApplicationId,
+                                   .migrations = kMigrations,
+                                   .durability = durability}));
     return std::unique_ptr<History>(new History(std::move(database), clock));
 }
 

@@ -50,8 +50,9 @@ struct Quarantined {
 // [any-thread]; durable when a call returns.
 class History {
 public:
-    [[nodiscard]] static Result<std::unique_ptr<History>> open(const std::string& path,
-                                                               const Clock& clock);
+    [[nodiscard]] static Result<std::unique_ptr<History>> open(
+        const std::string& path, const Clock& clock,
+        sqlite::Durability durability = sqlite::Durability::kSynced);
 
     [[nodiscard]] Result<PluginRecord> record(const std::string& plugin);
     [[nodiscard]] Result<void> set_baking(const std::string& plugin, const std::string& sha256);

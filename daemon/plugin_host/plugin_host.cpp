@@ -29,7 +29,8 @@ Error report_error(const ReloadReport& report) {
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
     EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
     EW_TRY(std::unique_ptr<History> history,
-           History::open(options.state_directory + "/plugins.db", *options.parts.clock));
+           History::open(options.state_directory + "/plugins.db", *options.parts.clock,
+                         options.durability));
     return std::unique_ptr<PluginHost>(
         new PluginHost(options, std::move(artefacts), std::move(history)));
 }

@@ -70,6 +70,7 @@ struct HostOptions {
     std::string probe_program = "/proc/self/exe";  // An export-workerd.
     HostParts parts;                        // Its credentials are replaced by the configuration's.
     const model::Ledger* ledger = nullptr;  // Outlives the host; nullptr: reports have no window.
+    sqlite::Durability durability = sqlite::Durability::kSynced;  // Of plugins.db.
 };
 
 // One generation of a plugin, for operators.

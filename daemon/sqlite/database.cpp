@@ -79,6 +79,8 @@ Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
     EW_TRY(std::unique_ptr<Connection> writer,
            Connection::open(options.path, Connection::Mode::kReadWrite));
+    if (options.durability == Durability::kUnsyncedForTest)
+        EW_CHECK(writer->execute("PRAGMA synchronous=OFF"));
     if (auto ready = prepare(*writer, options); !ready) {
         if (ready.error().message.starts_with(options.path)) return fail(ready.error());
         return at_path(options.path, ready.error());

@@ -27,6 +27,7 @@
 
 #include "base/result.hpp"
 #include "daemon/sqlite/connection.hpp"
+#include "daemon/sqlite/durability.hpp"
 
 namespace export_worker::sqlite {
 
@@ -36,6 +37,7 @@ struct DatabaseOptions {
         0;  // Written into a new file; another one in an old file is refused.
     std::span<const char* const> migrations;  // Index + 1 is the schema version each one leads to.
     int page_bytes = 4096;                    // For a new file.
+    Durability durability = Durability::kSynced;
 };
 
 class Database {

@@ -27,6 +27,7 @@ inline plugin_host::HostOptions host_options(const TempDir& dir,
     out.state_directory = dir.path();
     out.probe_program = probe_program();
     out.parts = parts;
+    out.durability = sqlite::Durability::kUnsyncedForTest;
     return out;
 }
 

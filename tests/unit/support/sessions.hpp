@@ -50,7 +50,8 @@ inline std::string make_jwt(const nlohmann::json& header, const nlohmann::json& 
 // Everything that authenticates, over one auth.db.
 struct Identity {
     Identity(const std::string& path, const Clock& clock, const model::AuthSettings& settings = {})
-        : database(std::move(*auth::open_auth_database(path))),
+        : database(
+              std::move(*auth::open_auth_database(path, sqlite::Durability::kUnsyncedForTest))),
           keys(std::move(*auth::KeyStore::open(*database, clock))),
           members(std::move(*auth::MemberStore::open(*database, clock))),
           sessions(std::move(*auth::SessionVerifier::open(settings, *members, clock))),

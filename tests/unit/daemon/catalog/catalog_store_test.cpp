@@ -21,8 +21,8 @@ protected:
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<CatalogStore> store_ =
-        std::move(*CatalogStore::open(dir_ / "catalog.db", clock_));
+    std::unique_ptr<CatalogStore> store_ = std::move(
+        *CatalogStore::open(dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
 };
 
 TEST_F(CatalogStoreTest, BadLinesCostOnlyThemselvesAndAreNumbered) {

@@ -58,10 +58,10 @@ protected:
     const testing::TempDir dir_;
     testing::FakeClock clock_;
     jobs::JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
-    std::unique_ptr<jobs::JobStore> jobs_ =
-        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_));
-    std::unique_ptr<catalog::CatalogStore> catalog_ =
-        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
+        dir_ / "jobs.db", clock_, policy_, sqlite::Durability::kUnsyncedForTest));
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
+        dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
     ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp",
@@ -70,7 +70,8 @@ protected:
     void reopen_jobs() {
         parts_.jobs = nullptr;
         jobs_.reset();
-        jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_));
+        jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_,
+                                                       sqlite::Durability::kUnsyncedForTest));
         parts_.jobs = jobs_.get();
     }
     std::atomic<bool> stopping_{false};

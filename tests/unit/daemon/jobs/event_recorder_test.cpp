@@ -30,7 +30,8 @@ protected:
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
-    std::unique_ptr<JobStore> store_ = *open_sqlite_job_store(dir_ / "jobs.db", clock_, {});
+    std::unique_ptr<JobStore> store_ =
+        *open_sqlite_job_store(dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest);
 };
 
 TEST_F(EventRecorderTest, AddsEverythingBeforeItIsGoneAndCountsTheSameOnce) {

@@ -14,7 +14,8 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreConformance,
                                                            const Clock& clock,
                                                            const JobPolicy& policy) {
                              auto store =
-                                 open_sqlite_job_store(directory + "/jobs.db", clock, policy);
+                                 open_sqlite_job_store(directory + "/jobs.db", clock, policy,
+                                                       sqlite::Durability::kUnsyncedForTest);
                              EXPECT_TRUE(store) << store.error().message;
                              return store ? std::move(*store) : nullptr;
                          })));
@@ -27,7 +28,8 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
     {
         auto old = sqlite::Database::open({.path = path,
                                            .application_id = kJobApplicationId,
-                                           .migrations = std::span(kJobMigrations).first(2)});
+                                           .migrations = std::span(kJobMigrations).first(2),
+                                           .durability = sqlite::Durability::kUnsyncedForTest});
         ASSERT_TRUE(old) << old.error().message;
         ASSERT_TRUE((*old)->write([](sqlite::Connection& connection) {
             return connection.execute(
@@ -40,7 +42,8 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
                 "('4', 'c', 'export', 'external', 'in_progress', 0, '{}', 1, '{}', 0, '')");
         }));
     }
-    auto store = open_sqlite_job_store(path, clock, JobPolicy());
+    auto store =
+        open_sqlite_job_store(path, clock, JobPolicy(), sqlite::Durability::kUnsyncedForTest);
     ASSERT_TRUE(store) << store.error().message;
     const auto numbers = [&] {
         std::map<std::string, std::pair<std::int64_t, std::int64_t>> out;

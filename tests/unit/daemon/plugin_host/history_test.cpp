@@ -14,7 +14,8 @@ protected:
     void SetUp() override { reopen(); }
     void reopen() {
         history_.reset();
-        history_ = std::move(*History::open(dir_ / "plugins.db", clock_));
+        history_ = std::move(
+            *History::open(dir_ / "plugins.db", clock_, sqlite::Durability::kUnsyncedForTest));
     }
     void add(const std::string& sha256, const std::string& outcome) {
         HistoryEntry entry;

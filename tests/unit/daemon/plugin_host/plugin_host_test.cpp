@@ -43,8 +43,8 @@ protected:
     const TempDir dir_;
     testing::FakeClock clock_;
     testing::Identity identity_{dir_ / "auth.db", clock_};
-    std::unique_ptr<jobs::JobStore> jobs_ =
-        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
+        dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(testing::host_options(
         dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     PinSlot& slot_ = host_->routing().take_slot("test");

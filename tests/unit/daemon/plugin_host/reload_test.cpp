@@ -396,7 +396,8 @@ TEST_F(ReloadTest, AfterACrashWhileBakingTheCommittedFileStarts) {
     ASSERT_TRUE(host_->history().set_baking("broken", artefact.sha256));
     host_.reset();
     {
-        auto history = std::move(*History::open(dir_ / "plugins.db", clock_));
+        auto history = std::move(
+            *History::open(dir_ / "plugins.db", clock_, sqlite::Durability::kUnsyncedForTest));
         ASSERT_TRUE(history->set_baking("broken", artefact.sha256));
     }
     start();

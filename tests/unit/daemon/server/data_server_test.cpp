@@ -64,10 +64,10 @@ protected:
     const testing::TempDir dir_;
     const std::string endpoint_ = "ipc://" + dir_.path() + "/run/data.sock";
     testing::Identity identity_{dir_ / "auth.db", system_clock()};
-    std::unique_ptr<jobs::JobStore> jobs_ =
-        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", system_clock()));
-    std::unique_ptr<catalog::CatalogStore> catalog_ =
-        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", system_clock()));
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
+        dir_ / "jobs.db", system_clock(), {}, sqlite::Durability::kUnsyncedForTest));
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
+        dir_ / "catalog.db", system_clock(), sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<plugin_host::PluginHost> plugins_ =
         std::move(*plugin_host::PluginHost::open(testing::host_options(
             dir_, {&system_clock(), &identity_.authenticator, jobs_.get(), nullptr, {}})));

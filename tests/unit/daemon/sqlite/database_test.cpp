@@ -51,6 +51,19 @@ TEST(Database, KeepsWhatWasWritten) {
     EXPECT_EQ(count(**again), 1);
 }
 
+TEST(Database, EveryCommitIsSyncedUnlessATestSaysOtherwise) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    const auto synchronous = [&] {
+        const auto database = Database::open(how);
+        return *(*database)->write(
+            [](Connection& connection) { return connection.query_integer("PRAGMA synchronous"); });
+    };
+    EXPECT_EQ(synchronous(), 2);  // FULL
+    how.durability = Durability::kUnsyncedForTest;
+    EXPECT_EQ(synchronous(), 0);  // OFF
+}
+
 TEST(Database, AFailedWriteUndoesOnlyItself) {
     const TempDir dir;
     auto database = Database::open(options(dir / "d.db"));
@@ -221,7 +234,9 @@ TEST(Database, ReadersCannotWrite) {
 
 TEST(Database, AReadSeesWhatWasCommittedBeforeIt) {
     const TempDir dir;
-    auto database = Database::open(options(dir / "d.db"));
+    DatabaseOptions unsynced = options(dir / "d.db");
+    unsynced.durability = Durability::kUnsyncedForTest;  // What readers see is the subject.
+    auto database = Database::open(unsynced);
     std::atomic<int> written = 0;
     std::atomic<bool> stop = false;
     std::vector<std::thread> readers;
