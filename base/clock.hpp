@@ -20,6 +20,13 @@ public:
     [[nodiscard]] virtual std::int64_t unix_us() const = 0;
     // [any-thread]
     [[nodiscard]] virtual SteadyTime steady() const = 0;
+    // How long a thread may block that wants to read this clock again after `wanted`. The machine's
+    // clock moves on its own: `wanted`. A clock that a test moves wakes no thread, so it answers
+    // with less. [any-thread]
+    [[nodiscard]] virtual std::chrono::milliseconds block_for(
+        std::chrono::milliseconds wanted) const {
+        return wanted;
+    }
 };
 
 // The machine's clocks. Lives for the whole program.

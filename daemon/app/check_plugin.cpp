@@ -99,7 +99,8 @@ Judged<void> examine(const std::string& file, const std::string& config_path, Ve
     request.create = !config_path.empty();
     request.timeout = limits::kProbeTimeout;
     if (request.create) EW_CHECK(configure(config_path, file, request));
-    EW_TRY(const plugin_host::ProbeReport probed, plugin_host::probe("/proc/self/exe", request));
+    EW_TRY(const plugin_host::ProbeReport probed,
+           plugin_host::probe("/proc/self/exe", request, system_clock()));
     for (const auto& method : probed.methods) verdict.methods.push_back(method.name);
     verdict.pinned_by = inspected.pinned_by;
     verdict.pinned_by.insert(verdict.pinned_by.end(), probed.pinned_by.begin(),

@@ -60,12 +60,12 @@ void ControlServer::answer(const std::string& body, std::string& reply,
         principal.subject = "operator";
         principal.organization_id = request->credentials.organization_id;
         principal.is_operator = true;
-        const auto deadline =
-            parts_.clock.steady() + std::chrono::milliseconds(request->deadline_ms);
+        const SteadyTime now = parts_.clock.steady();
+        const SteadyTime deadline = now + std::chrono::milliseconds(request->deadline_ms);
         const auto deadline_ns =
             std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch())
                 .count();
-        (void)dispatcher_.dispatch(*request, deadline_ns, &principal, scratch, reply);
+        (void)dispatcher_.dispatch(*request, now, deadline_ns, &principal, scratch, reply);
         return;
     }
     const json params = parse_msgpack(request->params);

@@ -292,15 +292,17 @@ Judged<void> Generation::self_test() {
     return {};
 }
 
-void Generation::handle(const message::Request& request, std::int64_t deadline_steady_ns,
-                        std::size_t thread_number, PluginCall& call) {
-    const auto started = std::chrono::steady_clock::now();
+SteadyTime Generation::handle(const message::Request& request, SteadyTime started,
+                              std::int64_t deadline_steady_ns, std::size_t thread_number,
+                              PluginCall& call) {
     run(request, deadline_steady_ns, call);
     const bool failed =
         call.writer.has_error && (call.writer.error.code == message::WireCode::kPluginFault ||
                                   call.writer.error.code == message::WireCode::kInternal);
-    traffic_.count(thread_number, std::chrono::steady_clock::now() - started, failed);
+    const SteadyTime ended = services_.parts.clock->steady();
+    traffic_.count(thread_number, ended - started, failed);
     if (failed && on_fault_) on_fault_();
+    return ended;
 }
 
 void Generation::run(const message::Request& request, std::int64_t deadline_steady_ns,

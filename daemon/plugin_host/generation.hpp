@@ -64,9 +64,10 @@ public:
 
     // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error
     // with an error. An exception or a broken contract becomes plugin_fault. `thread_number` tells
-    // threads apart for counting. [worker-thread], reentrant
-    void handle(const message::Request& request, std::int64_t deadline_steady_ns,
-                std::size_t thread_number, PluginCall& call);
+    // threads apart for counting. `started` is now, by the clock of HostParts; returns the time at
+    // the end, so that a caller need not read the clock again. [worker-thread], reentrant
+    SteadyTime handle(const message::Request& request, SteadyTime started,
+                      std::int64_t deadline_steady_ns, std::size_t thread_number, PluginCall& call);
 
     [[nodiscard]] const Manifest& manifest() const { return manifest_; }
     [[nodiscard]] const std::string& sha256() const { return sha256_; }

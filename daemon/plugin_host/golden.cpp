@@ -125,11 +125,10 @@ Judged<void> run_golden(Generation& generation, const GoldenRequest& request, Pl
     call.preset_principal = request.caller ? &*request.caller : nullptr;
     call.golden_job_id = request.job_id;
     call.golden_job = request.job;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const SteadyTime now = generation.services().parts.clock->steady();
+    const auto deadline = (now + std::chrono::seconds(10)).time_since_epoch();
     generation.handle(
-        wire,
-        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count(),
-        0, call);
+        wire, now, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count(), 0, call);
     const ResultWriter& writer = call.writer;
     const std::string code =
         writer.has_error ? std::string(message::to_string(writer.error.code)) : "ok";

@@ -22,7 +22,7 @@ namespace export_worker::plugin_host {
 // The parts of the daemon behind the services. All outlive every plugin. In a probe there is no
 // authenticator and no job store: callers and jobs come with the golden requests.
 struct HostParts {
-    const Clock* clock = nullptr;
+    const Clock* clock = nullptr;  // Never null where requests are handled.
     const auth::Authenticator* authenticator = nullptr;
     jobs::JobStore* jobs = nullptr;
     jobs::EventRecorder* events = nullptr;

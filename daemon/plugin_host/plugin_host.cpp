@@ -249,7 +249,8 @@ void PluginHost::run_loader() {
     set_thread_role(ThreadRole::kLoader);
     while (!stopping_.load()) {
         std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
-        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(patience().count()));
+        const milliseconds wait = options_.parts.clock->block_for(patience());
+        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
         std::uint64_t wakes = 0;
         const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
         EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);

@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/model/ledger.hpp"
@@ -156,10 +157,10 @@ private:
     struct Retired {
         Loaded loaded;
         RetiredState state = RetiredState::kDraining;
-        std::chrono::steady_clock::time_point since;
+        SteadyTime since;
     };
     struct Bake {
-        std::chrono::steady_clock::time_point end;
+        SteadyTime end;
         TrafficStats baseline;  // The old generation's, at the swap.
         std::uint64_t report = 0;
         std::string configured_sha256;
@@ -220,7 +221,7 @@ private:
     void note_refusal(ReloadReport& report, const Refusal& refusal);
     void record(const ReloadReport& report, const std::string& outcome, const std::string& detail);
     void set_step(ReloadReport& report, const std::string& name, const std::string& detail,
-                  std::chrono::steady_clock::time_point since);
+                  SteadyTime since);
     [[nodiscard]] std::optional<PluginSetup> configured(const std::string& plugin) const;
     [[nodiscard]] Judged<std::string> read_golden(const std::string& file,
                                                   const std::string& configured_file) const;
@@ -251,6 +252,7 @@ private:
     void close_windows();
     void forget_old_artefacts();
     [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
+    [[nodiscard]] SteadyTime now() const { return options_.parts.clock->steady(); }
 
     const HostOptions options_;
     ArtefactStore artefacts_;  // Loader thread.

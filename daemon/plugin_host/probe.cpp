@@ -25,7 +25,6 @@ namespace export_worker::plugin_host {
 namespace {
 
 constexpr const char* kStage = "probe";
-using Deadline = std::chrono::steady_clock::time_point;
 
 struct Pipe {
     UniqueFd read_end;
@@ -110,19 +109,20 @@ struct Collected {
 
 // Until the child has closed both pipes, or the time is up. A process the candidate forked off may
 // keep `output` open for ever, so only the report counts.
-Collected collect(const Pipe& report, const Pipe& output, Deadline deadline) {
+Collected collect(const Pipe& report, const Pipe& output, const Clock& clock, SteadyTime deadline) {
     Collected out;
     bool output_open = true;
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock.steady());
         if (left.count() <= 0) {
             out.timed_out = true;
             return out;
         }
         std::array<pollfd, 2> wanted{{{report.read_end.get(), POLLIN, 0},
                                       {output_open ? output.read_end.get() : -1, POLLIN, 0}}};
-        if (::poll(wanted.data(), wanted.size(), static_cast<int>(left.count())) <= 0) continue;
+        const auto wait = static_cast<int>(clock.block_for(left).count());
+        if (::poll(wanted.data(), wanted.size(), wait) <= 0) continue;
         if (wanted[1].revents != 0)
             output_open = drain(output.read_end.get(), out.output, limits::kProbeOutputBytesMax);
         if (wanted[0].revents != 0 &&
@@ -163,8 +163,9 @@ void send_request(const Pipe& input, const ProbeRequest& request) {
 
 }  // namespace
 
-Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request) {
-    const auto started = std::chrono::steady_clock::now();
+Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
+                          const Clock& clock) {
+    const SteadyTime started = clock.steady();
     auto input = make_input();
     auto report = make_pipe();
     auto output = make_pipe();
@@ -175,7 +176,7 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     output->write_end = UniqueFd();
     send_request(*input, request);
     input->write_end = UniqueFd();
-    const Collected collected = collect(*report, *output, started + request.timeout);
+    const Collected collected = collect(*report, *output, clock, started + request.timeout);
     // The child has reported or ran out of time; whatever it started goes with it.
     if (collected.timed_out) (void)::kill(-pid, SIGKILL);
     int status = 0;
@@ -186,9 +187,9 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     const std::string step = end.last_step.empty() ? "starting" : end.last_step;
     if (end.ended) {
         if (end.verdict) {
-            end.verdict->took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                       std::chrono::steady_clock::now() - started)
-                                       .count();
+            end.verdict->took_ms =
+                std::chrono::duration_cast<std::chrono::milliseconds>(clock.steady() - started)
+                    .count();
         }
         // The log line above a broken contract says which rule it was.
         if (!end.verdict && end.verdict.error().code == "probe_failed")

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/plugin_host/generation.hpp"
 #include "daemon/plugin_host/refusal.hpp"
@@ -42,8 +43,10 @@ struct ProbeReport {
 
 // `program` is the export-workerd to run ("/proc/self/exe" for oneself). Refused: probe_crash,
 // probe_timeout (both say at which step), probe_failed, and whatever a load in this process would
-// refuse. [loader-thread]; blocks until the child has ended, at most `timeout` and a little.
-[[nodiscard]] Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request);
+// refuse. [loader-thread]; blocks until the child has ended, at most `timeout` of `clock` and a
+// little.
+[[nodiscard]] Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
+                                        const Clock& clock);
 
 // What the child does: reads the request from stdin, reports on descriptor 3. Returns the exit
 // status.

@@ -177,8 +177,7 @@ std::int64_t heap_bytes() {
 
 // The same requests again and again: memory that still grows then grows with every request.
 Judged<std::int64_t> measure_growth(Generation& generation,
-                                    const std::vector<GoldenRequest>& requests,
-                                    std::chrono::steady_clock::time_point end) {
+                                    const std::vector<GoldenRequest>& requests, SteadyTime end) {
     constexpr int kWarmUp = 64;
     constexpr int kRoundsMin = 32;  // Fewer prove nothing: the plugin is too slow to be measured.
     constexpr std::int64_t kNoise = 16;  // Bytes per request: caches still filling.
@@ -186,7 +185,7 @@ Judged<std::int64_t> measure_growth(Generation& generation,
     PluginCall call;
     int measured = 0;
     for (int round = 0; round < kWarmUp + limits::kProbeRepeats; ++round) {
-        if (std::chrono::steady_clock::now() > end) break;
+        if (system_clock().steady() > end) break;
         if (round == kWarmUp) before = heap_bytes();
         if (round >= kWarmUp) ++measured;
         for (const GoldenRequest& request : requests) {
@@ -206,7 +205,7 @@ Judged<std::int64_t> measure_growth(Generation& generation,
 }
 
 Judged<ProbeReport> examine(const ProbeRequest& request) {
-    const auto started = std::chrono::steady_clock::now();
+    const SteadyTime started = system_clock().steady();
     ProbeReport report;
     Worker worker;
     const FpState fp;

@@ -12,8 +12,6 @@
 namespace export_worker::plugin_host {
 namespace {
 
-using std::chrono::steady_clock;
-
 std::string short_hash(const std::string& sha256) {
     return sha256.substr(0, 16);
 }
@@ -129,7 +127,7 @@ Judged<std::string> PluginHost::start_configured(ReloadReport& report, const Plu
 }
 
 Judged<std::string> PluginHost::reload_file(ReloadReport& report, const std::string& file) {
-    const auto since = steady_clock::now();
+    const auto since = now();
     const ReloadRequest& request = report.request;
     Candidate candidate;
     candidate.report = &report;
@@ -225,9 +223,8 @@ Judged<std::string> PluginHost::commit_now(ReloadReport& report) {
 }
 
 void PluginHost::set_step(ReloadReport& report, const std::string& name, const std::string& detail,
-                          steady_clock::time_point since) {
-    const auto took =
-        std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - since);
+                          SteadyTime since) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - since);
     const std::lock_guard lock(mutex_);
     report.steps.push_back({name, detail, took.count()});
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/plugin_host/contract.hpp"
 #include "daemon/plugin_host/refusal.hpp"
@@ -34,7 +35,7 @@ struct ReloadRequest {
 struct SwapWindow {
     model::LedgerCounts before;  // When the new routes were published.
     model::LedgerCounts after;   // When the last request had left the old generation.
-    std::chrono::steady_clock::time_point opened;
+    SteadyTime opened;
     std::chrono::microseconds took{0};
     bool closed = false;
 };

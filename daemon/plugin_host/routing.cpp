@@ -9,10 +9,8 @@
 namespace export_worker::plugin_host {
 namespace {
 
-std::int64_t now_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
+std::int64_t as_ns(SteadyTime time) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
 bool leads_to(const Routes& routes, const Generation& generation) {
@@ -23,10 +21,10 @@ bool leads_to(const Routes& routes, const Generation& generation) {
 
 }  // namespace
 
-void PinSlot::describe(std::string_view request_id) {
+void PinSlot::describe(std::string_view request_id, SteadyTime since) {
     const std::uint32_t version = version_.load(std::memory_order_relaxed);
     version_.store(version + 1, std::memory_order_relaxed);
-    since_ns_.store(now_ns(), std::memory_order_release);
+    since_ns_.store(as_ns(since), std::memory_order_release);
     for (std::size_t word = 0; word < request_id_.size(); ++word) {
         std::uint64_t bytes = 0;
         if (word * 8 < request_id.size()) {
@@ -59,7 +57,8 @@ void RoutingTable::give_back(PinSlot& slot) {
     slot.holder_.clear();
 }
 
-Pin RoutingTable::pin(std::string_view method, std::string_view request_id, PinSlot& slot) {
+Pin RoutingTable::pin(std::string_view method, std::string_view request_id, SteadyTime since,
+                      PinSlot& slot) {
     const Routes* routes = routes_.load(std::memory_order_acquire);
     for (;;) {
         // Sequentially consistent, both: either the loader sees this announcement, or this thread
@@ -73,7 +72,7 @@ Pin RoutingTable::pin(std::string_view method, std::string_view request_id, PinS
     Route route;
     if (found != routes->end()) {
         route = found->second;
-        slot.describe(request_id);
+        slot.describe(request_id, since);
         slot.generation_.store(route.generation, std::memory_order_release);
         slot.fallback_.store(route.fallback, std::memory_order_release);
     }
@@ -120,7 +119,7 @@ bool RoutingTable::is_pinned(const Generation& generation) const {
     });
 }
 
-std::vector<Holder> RoutingTable::holders(const Generation& generation) const {
+std::vector<Holder> RoutingTable::holders(const Generation& generation, SteadyTime now) const {
     std::vector<Holder> out;
     const std::lock_guard lock(slots_mutex_);
     for (const PinSlot& slot : slots_) {
@@ -137,7 +136,7 @@ std::vector<Holder> RoutingTable::holders(const Generation& generation) const {
         std::array<char, sizeof words> id{};
         std::memcpy(id.data(), words.data(), sizeof words);
         out.push_back({slot.holder_, std::string(id.data()),
-                       std::chrono::nanoseconds(std::max<std::int64_t>(now_ns() - since, 0))});
+                       std::chrono::nanoseconds(std::max<std::int64_t>(as_ns(now) - since, 0))});
     }
     return out;
 }

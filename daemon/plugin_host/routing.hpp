@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/text_hash.hpp"
 #include "daemon/plugin_host/limits.hpp"
 #include "protocol/message/limits.hpp"
@@ -43,7 +44,7 @@ public:
 private:
     friend class RoutingTable;
     friend class Pin;
-    void describe(std::string_view request_id);
+    void describe(std::string_view request_id, SteadyTime since);
 
     std::atomic<const Routes*> snapshot_{nullptr};
     std::atomic<Generation*> generation_{nullptr};
@@ -91,8 +92,10 @@ public:
     [[nodiscard]] PinSlot& take_slot(const std::string& holder);
     void give_back(PinSlot& slot);
 
+    // `since` is when the thread began with the request: holders() counts from then.
     // [any-thread], each with its own slot, one pin at a time.
-    [[nodiscard]] Pin pin(std::string_view method, std::string_view request_id, PinSlot& slot);
+    [[nodiscard]] Pin pin(std::string_view method, std::string_view request_id, SteadyTime since,
+                          PinSlot& slot);
 
     // From its return on every new pin sees `routes`. [loader-thread]
     void publish(std::unique_ptr<const Routes> routes);
@@ -105,7 +108,7 @@ public:
     // that answers. Call after publishing others. [loader-thread]
     [[nodiscard]] bool is_running(const Generation& generation) const;
     // [any-thread]
-    [[nodiscard]] std::vector<Holder> holders(const Generation& generation) const;
+    [[nodiscard]] std::vector<Holder> holders(const Generation& generation, SteadyTime now) const;
     // Copies of the current routes' names. [loader-thread]
     [[nodiscard]] const Routes& current() const { return *snapshots_.back(); }
 

@@ -9,8 +9,6 @@
 namespace export_worker::plugin_host {
 namespace {
 
-using std::chrono::steady_clock;
-
 std::string join(const std::vector<std::string>& words) {
     std::string out;
     for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
@@ -39,7 +37,7 @@ Judged<std::string> PluginHost::examine_and_publish(Candidate& candidate) {
 
 Judged<void> PluginHost::inspect_candidate(Candidate& candidate) {
     ReloadReport& report = *candidate.report;
-    const auto since = steady_clock::now();
+    const auto since = now();
     std::vector<std::string> allow_needed;
     {
         const std::lock_guard lock(mutex_);
@@ -81,7 +79,7 @@ Judged<void> PluginHost::inspect_candidate(Candidate& candidate) {
 
 Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
     ReloadReport& report = *candidate.report;
-    const auto since = steady_clock::now();
+    const auto since = now();
     ProbeRequest request;
     request.file = candidate.live_copy;
     request.sha256 = candidate.artefact.sha256;
@@ -93,7 +91,7 @@ Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
         request.credentials = config_.credentials;
         request.timeout = config_.policy.probe_timeout;
     }
-    auto probed = probe(options_.probe_program, request);
+    auto probed = probe(options_.probe_program, request, *options_.parts.clock);
     if (!probed) {
         const bool deadly =
             probed.error().code == "probe_crash" || probed.error().code == "probe_timeout";
@@ -187,7 +185,7 @@ bool PluginHost::is_unchanged(const Candidate& candidate) const {
 
 Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
     ReloadReport& report = *candidate.report;
-    const auto since = steady_clock::now();
+    const auto since = now();
     Generation::Setup setup;
     setup.path = candidate.live_copy;
     setup.sha256 = candidate.artefact.sha256;
@@ -253,7 +251,7 @@ Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded l
             return refuse(refusal_of("history", marked.error()));
     }
     std::optional<Loaded> old;
-    const auto since = steady_clock::now();
+    const auto since = now();
     {
         const std::lock_guard lock(mutex_);
         Plugin& plugin = plugins_[report.plugin];

@@ -9,8 +9,6 @@
 namespace export_worker::plugin_host {
 namespace {
 
-using std::chrono::steady_clock;
-
 std::string retired_name(bool draining, bool stuck, bool parked) {
     return draining ? "draining" : stuck ? "stuck" : parked ? "parked" : "lingering";
 }
@@ -43,7 +41,7 @@ void PluginHost::tick() {
         }
         watch_.set_files(files);
     }
-    for (const std::string& file : watch_.changed(steady_clock::now())) {
+    for (const std::string& file : watch_.changed(now())) {
         std::vector<std::string> names;
         {
             const std::lock_guard lock(mutex_);
@@ -69,7 +67,7 @@ void PluginHost::tick() {
 void PluginHost::watch_bake(const std::string& name, Plugin& plugin) {
     const Generation& generation = *plugin.active->generation;
     std::chrono::nanoseconds longest{0};
-    for (const Holder& holder : routing_.holders(generation))
+    for (const Holder& holder : routing_.holders(generation, now()))
         longest = std::max(longest, holder.running);
     BakeBounds bounds;
     {
@@ -79,7 +77,7 @@ void PluginHost::watch_bake(const std::string& name, Plugin& plugin) {
     const auto why =
         reason_to_roll_back(plugin.bake->baseline, generation.traffic(), longest, bounds);
     if (why) return take_back(name, plugin, *why, true);
-    if (steady_clock::now() >= plugin.bake->end) finish_bake(name, plugin);
+    if (now() >= plugin.bake->end) finish_bake(name, plugin);
 }
 
 void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
@@ -87,7 +85,7 @@ void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
         // Not written down, so it bakes on: a crash now must still find the mark.
         log_error("plugin {}: {}", name, committed.error().message);
         const std::lock_guard lock(mutex_);
-        plugin.bake->end = steady_clock::now() + std::chrono::seconds(1);
+        plugin.bake->end = now() + std::chrono::seconds(1);
     }
 }
 
@@ -214,7 +212,7 @@ void PluginHost::publish_routes() {
 
 void PluginHost::retire(Plugin& plugin, Loaded loaded) {
     const std::lock_guard lock(mutex_);
-    plugin.retired.push_back({std::move(loaded), RetiredState::kDraining, steady_clock::now()});
+    plugin.retired.push_back({std::move(loaded), RetiredState::kDraining, now()});
 }
 
 // What one loader turn can do for every generation that no longer serves.
@@ -230,8 +228,8 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
         ++index;
         if (retired.state != RetiredState::kDraining) continue;
         if (routing_.is_pinned(generation)) {
-            if (steady_clock::now() - retired.since < policy.drain) continue;
-            for (const Holder& holder : routing_.holders(generation)) {
+            if (now() - retired.since < policy.drain) continue;
+            for (const Holder& holder : routing_.holders(generation, now())) {
                 log_error(
                     "plugin {} generation {}: {} is stuck in request {} for {} s; the "
                     "generation stays for ever",
@@ -273,8 +271,7 @@ void PluginHost::close_windows() {
             for (const Retired& retired : plugin->second.retired) look(retired.loaded);
         }
         SwapWindow& window = *report->window;
-        window.took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() -
-                                                                            window.opened);
+        window.took = std::chrono::duration_cast<std::chrono::microseconds>(now() - window.opened);
         const bool too_long = window.took > config_.policy.drain;
         if (old != nullptr && routing_.is_running(*old) && !too_long) continue;
         window.after = options_.ledger->read();
@@ -334,7 +331,7 @@ std::vector<PluginStatus> PluginHost::list() const {
         const auto add = [&](const Loaded& loaded, const std::string& state) -> GenerationStatus& {
             status.generations.push_back(status_of(loaded, state));
             GenerationStatus& added = status.generations.back();
-            added.holders = routing_.holders(*loaded.generation);
+            added.holders = routing_.holders(*loaded.generation, now());
             status.handled += added.handled;
             status.faults += added.faults;
             add_counters(counters, loaded.generation->services().counters());
@@ -347,13 +344,12 @@ std::vector<PluginStatus> PluginHost::list() const {
                                                    retired->state == RetiredState::kStuck,
                                                    retired->state == RetiredState::kParked);
             add(retired->loaded, state).in_state =
-                std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() -
-                                                                      retired->since);
+                std::chrono::duration_cast<std::chrono::milliseconds>(now() - retired->since);
         }
         for (auto& [counter, value] : counters) status.counters.push_back(value);
         if (plugin.bake) {
             status.bake_left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                std::max(plugin.bake->end - steady_clock::now(), steady_clock::duration::zero()));
+                std::max(plugin.bake->end - now(), SteadyTime::duration::zero()));
         }
         out.push_back(std::move(status));
     }

@@ -37,7 +37,7 @@ void Watch::set_files(const std::vector<std::string>& files) {
     }
 }
 
-void Watch::read_events(std::chrono::steady_clock::time_point now) {
+void Watch::read_events(SteadyTime now) {
     alignas(inotify_event) std::array<char, 4096> buffer{};
     for (;;) {
         const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
@@ -59,7 +59,7 @@ void Watch::read_events(std::chrono::steady_clock::time_point now) {
     }
 }
 
-std::vector<std::string> Watch::changed(std::chrono::steady_clock::time_point now) {
+std::vector<std::string> Watch::changed(SteadyTime now) {
     std::vector<std::string> out;
     if (!fd_) return out;
     read_events(now);

@@ -1,12 +1,12 @@
 // Tells when one of some files has been replaced or rewritten, and has been quiet for a moment.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/unique_fd.hpp"
 
 namespace export_worker::plugin_host {
@@ -20,16 +20,16 @@ public:
     // Readable when something may have changed; -1 when nothing is watched.
     [[nodiscard]] int fd() const { return fd_ ? fd_.get() : -1; }
     // The files that changed and have settled since (kWatchSettle).
-    [[nodiscard]] std::vector<std::string> changed(std::chrono::steady_clock::time_point now);
+    [[nodiscard]] std::vector<std::string> changed(SteadyTime now);
     [[nodiscard]] bool unsettled() const { return !touched_.empty(); }
 
 private:
-    void read_events(std::chrono::steady_clock::time_point now);
+    void read_events(SteadyTime now);
 
     UniqueFd fd_;
     std::map<int, std::string> directories_;
     std::set<std::string> files_;
-    std::map<std::string, std::chrono::steady_clock::time_point> touched_;
+    std::map<std::string, SteadyTime> touched_;
 };
 
 }  // namespace export_worker::plugin_host

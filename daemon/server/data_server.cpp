@@ -105,9 +105,9 @@ void DataServer::run_loop() {
         // Deadlines need a look now and then while something is in flight; otherwise sleep until
         // something comes.
         const bool idle = occupied_.load() == 0;
-        socket_.wait(!unsent_.empty() ? limits::kUnsentRetryInterval
-                     : idle           ? std::chrono::milliseconds(1000)
-                                      : limits::kDeadlineScanInterval,
+        socket_.wait(clock_.block_for(!unsent_.empty() ? limits::kUnsentRetryInterval
+                                      : idle           ? std::chrono::milliseconds(1000)
+                                                       : limits::kDeadlineScanInterval),
                      wake_fd_.get());
         std::uint64_t wakes = 0;
         const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
@@ -268,8 +268,9 @@ void DataServer::run_worker(unsigned number) {
             Call* call = next_of(ready_);
             if (call == nullptr) break;
             if (begin(*call)) {
-                call->reply_is_result = dispatcher_.dispatch(call->request, as_ns(call->deadline),
-                                                             nullptr, scratch, call->reply);
+                const SteadyTime started{std::chrono::nanoseconds(call->started_ns.load())};
+                call->reply_is_result = dispatcher_.dispatch(
+                    call->request, started, as_ns(call->deadline), nullptr, scratch, call->reply);
             }
             finish({&call, 1});
         } while (!is_surplus());

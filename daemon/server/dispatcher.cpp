@@ -42,15 +42,16 @@ bool encode(const message::Request& request, const MethodResult& result, std::st
 
 }  // namespace
 
-bool Dispatcher::dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
+bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
+                          std::int64_t deadline_steady_ns,
                           const model::Principal* operator_principal, WorkerScratch& scratch,
                           std::string& reply) const {
     {
         const plugin_host::Pin pin =
-            parts_.plugins.routing().pin(request.method, request.id, scratch.slot);
+            parts_.plugins.routing().pin(request.method, request.id, started, scratch.slot);
         if (pin.route().generation != nullptr) {
-            return run_plugin(pin.route(), request, deadline_steady_ns, operator_principal, scratch,
-                              reply);
+            return run_plugin(pin.route(), request, started, deadline_steady_ns, operator_principal,
+                              scratch, reply);
         }
     }
     return begin_own(request, operator_principal)(reply);
@@ -77,14 +78,15 @@ Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
 }
 
 bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Request& request,
-                            std::int64_t deadline_steady_ns,
+                            SteadyTime started, std::int64_t deadline_steady_ns,
                             const model::Principal* operator_principal, WorkerScratch& scratch,
                             std::string& reply) const {
     const auto run_in = [&](plugin_host::Generation& generation) {
         scratch.call.reset();
         scratch.call.presented = presented_by(request);
         scratch.call.preset_principal = operator_principal;
-        generation.handle(request, deadline_steady_ns, scratch.slot.number(), scratch.call);
+        started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
+                                    scratch.call);
     };
     const plugin_host::ResultWriter& writer = scratch.call.writer;
     const plugin_host::Generation* answered_by = route.generation;

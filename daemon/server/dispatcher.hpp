@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/plugin_host/plugin_call.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
@@ -59,8 +60,9 @@ public:
 
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
     // is null on the data socket, where the request's credentials count; on the control socket it
-    // says who is asking.
-    [[nodiscard]] bool dispatch(const message::Request& request, std::int64_t deadline_steady_ns,
+    // says who is asking. `started` is now.
+    [[nodiscard]] bool dispatch(const message::Request& request, SteadyTime started,
+                                std::int64_t deadline_steady_ns,
                                 const model::Principal* operator_principal, WorkerScratch& scratch,
                                 std::string& reply) const;
 
@@ -73,7 +75,7 @@ public:
 
 private:
     [[nodiscard]] bool run_plugin(const plugin_host::Route& route, const message::Request& request,
-                                  std::int64_t deadline_steady_ns,
+                                  SteadyTime started, std::int64_t deadline_steady_ns,
                                   const model::Principal* operator_principal,
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,

@@ -26,7 +26,7 @@ protected:
     }
     // One request; the outcome's code, or "ok".
     std::string call(const std::string& method, const std::string& params = "\x80") {
-        const Pin pin = host_->routing().pin(method, "t", slot_);
+        const Pin pin = host_->routing().pin(method, "t", clock_.steady(), slot_);
         Generation* const generation = pin.route().generation;
         if (generation == nullptr) return "no such method";
         message::Request request;
@@ -34,7 +34,7 @@ protected:
         request.method = method;
         request.params = params;
         call_.reset();
-        generation->handle(request, 0, slot_.number(), call_);
+        generation->handle(request, clock_.steady(), 0, slot_.number(), call_);
         return call_.writer.has_error ? std::string(to_string(call_.writer.error.code)) : "ok";
     }
 

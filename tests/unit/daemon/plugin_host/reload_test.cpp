@@ -5,7 +5,9 @@
 #include <fstream>
 #include <set>
 
+#include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -14,6 +16,7 @@ namespace export_worker::plugin_host {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::eventually;
 
 class ReloadTest : public ::testing::Test {
 protected:
@@ -22,15 +25,11 @@ protected:
         config_.plugins = {{"broken", file_, "", {}}};
         config_.policy.bake = milliseconds(0);
         config_.policy.drain = milliseconds(400);
-#if defined(EXPORT_WORKER_SANITIZED)
-        config_.policy.probe_timeout = milliseconds(20'000);
-#else
-        config_.policy.probe_timeout = milliseconds(2'000);
-#endif
     }
     void start() {
         host_.reset();
-        HostOptions options = testing::host_options(dir_, {&clock_, nullptr, nullptr, nullptr, {}});
+        HostOptions options =
+            testing::host_options(dir_, {host_clock_, nullptr, nullptr, nullptr, {}});
         options.ledger = &ledger_;
         host_ = std::move(*PluginHost::open(options));
         slot_ = &host_->routing().take_slot("test worker");
@@ -45,13 +44,13 @@ protected:
         return to;
     }
     ReloadReport wait(std::uint64_t id, bool to_the_end = true) {
-        for (int rounds = 0; rounds < 6000; ++rounds) {
-            auto report = host_->report(id);
-            if (report && report->outcome != "running" &&
-                (!to_the_end || report->outcome != "baking"))
-                return *report;
-            std::this_thread::sleep_for(milliseconds(5));
-        }
+        std::optional<ReloadReport> report;
+        const bool there = eventually([&] {
+            report = host_->report(id);
+            return report && report->outcome != "running" &&
+                   (!to_the_end || report->outcome != "baking");
+        });
+        if (there) return *report;
         ADD_FAILURE() << "report " << id << " does not end";
         return {};
     }
@@ -68,9 +67,26 @@ protected:
         install(fixture);
         return act({}, to_the_end);
     }
-    // The outcome of one request, answered as the dispatcher would; `generation` says by whom.
-    std::string call(PinSlot& slot, std::uint64_t* answered_by = nullptr) {
-        const Pin pin = host_->routing().pin("broken.do", "r1", slot);
+    // For a file that hangs in its probe: lets time pass until the action has ended.
+    ReloadReport act_until_time_out(ReloadRequest request) {
+        request.plugin = "broken";
+        const auto id = host_->submit(request);
+        if (!id) {
+            ADD_FAILURE() << id.error().message;
+            return {};
+        }
+        EXPECT_TRUE(eventually([&] {
+            clock_.advance(config_.policy.probe_timeout);
+            return host_->report(*id)->ended();
+        }));
+        return *host_->report(*id);
+    }
+    // The outcome of one request, answered as the dispatcher would; `answered_by` says by which
+    // generation, `took` is how long it takes by the host's clock.
+    std::string call(PinSlot& slot, std::uint64_t* answered_by = nullptr,
+                     milliseconds took = milliseconds(0)) {
+        const SteadyTime started = host_clock_->steady() - took;
+        const Pin pin = host_->routing().pin("broken.do", "r1", started, slot);
         if (pin.route().generation == nullptr) return "nobody";
         message::Request request;
         request.id = "r1";
@@ -78,32 +94,21 @@ protected:
         request.params = "\x80";
         PluginCall call;
         call.reset();
-        pin.route().generation->handle(request, 0, slot.number(), call);
+        pin.route().generation->handle(request, started, 0, slot.number(), call);
         if (answered_by != nullptr) *answered_by = pin.route().generation->number();
         return call.writer.has_error ? std::string(to_string(call.writer.error.code)) : "ok";
     }
-    std::string call() {
-        return call(*slot_);
-    }
-    PluginStatus status() {
-        return host_->list().at(0);
-    }
+    std::string call() { return call(*slot_); }
+    PluginStatus status() { return host_->list().at(0); }
     std::vector<std::string> states() {
         std::vector<std::string> out;
         for (const auto& generation : status().generations) out.push_back(generation.state);
         return out;
     }
-    template <typename Condition>
-    bool eventually(Condition condition) {
-        for (int rounds = 0; rounds < 2000; ++rounds) {
-            if (condition()) return true;
-            std::this_thread::sleep_for(milliseconds(5));
-        }
-        return false;
-    }
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
+    const Clock* host_clock_ = &clock_;
     model::Ledger ledger_;
     std::string file_;
     HostConfig config_;
@@ -170,15 +175,19 @@ TEST_F(ReloadTest, RefusesALostOrNarrowedMethodUnlessItIsNamed) {
 
 TEST_F(ReloadTest, CrashAndHangInTheProbeQuarantineTheFile) {
     start();
-    for (const auto& [fixture, code] : {std::pair{"broken_ctor_aborts", "probe_crash"},
-                                        {"broken_create_hangs", "probe_timeout"}}) {
-        EXPECT_EQ(reload(fixture).refusal->code, code);
+    for (const std::string code : {"probe_crash", "probe_timeout"}) {
+        const bool hangs = code == "probe_timeout";
+        const auto try_it = [&](const ReloadRequest& request) {
+            return (hangs ? act_until_time_out(request) : act(request)).refusal->code;
+        };
+        install(hangs ? "broken_create_hangs" : "broken_ctor_aborts");
+        EXPECT_EQ(try_it({}), code);
         const ReloadReport again = act({});
         EXPECT_EQ(again.refusal->code, "quarantined");
         EXPECT_NE(again.refusal->hint.find("--lift-quarantine"), std::string::npos);
         ReloadRequest request;
         request.lift_quarantine = true;
-        EXPECT_EQ(act(request).refusal->code, code);
+        EXPECT_EQ(try_it(request), code);
     }
     EXPECT_EQ(host_->history().all_quarantined()->size(), 2U);
     EXPECT_EQ(call(), "ok");
@@ -192,12 +201,23 @@ TEST_F(ReloadTest, ABakeEndsWithACommit) {
     EXPECT_EQ(report.outcome, "baking");
     EXPECT_EQ(states(), (std::vector<std::string>{"baking", "warm"}));
     EXPECT_EQ(host_->history().record("broken")->baking_sha256, report.sha256);
+    clock_.advance(milliseconds(299));
+    EXPECT_EQ(status().bake_left, milliseconds(1));
+    clock_.advance(milliseconds(1));
     EXPECT_EQ(wait(report.id).outcome, "committed");
     EXPECT_EQ(host_->history().record("broken")->baking_sha256, "");
     EXPECT_EQ(host_->history().record("broken")->committed_sha256, report.sha256);
     EXPECT_TRUE(eventually([&] {
         return states() == std::vector<std::string>{"active", "parked"};
     }));
+}
+
+TEST_F(ReloadTest, TheMachinesClockEndsABake) {
+    host_clock_ = &system_clock();
+    config_.policy.bake = milliseconds(20);
+    start();
+    EXPECT_EQ(reload("broken_longer_descriptor").outcome, "committed");
+    EXPECT_EQ(status().bake_left, std::nullopt);
 }
 
 TEST_F(ReloadTest, WhileItBakesAnotherReloadIsBusyAndACommitEndsIt) {
@@ -237,8 +257,8 @@ TEST_F(ReloadTest, SlownessDuringTheBakeTakesItBack) {
     config_.policy.bake = milliseconds(60'000);
     start();
     for (int count = 0; count < 200; ++count) ASSERT_EQ(call(), "ok");
-    const ReloadReport report = reload("broken_slow_later", false);
-    for (int count = 0; count < 600 && status().generation == 2; ++count) (void)call();
+    const ReloadReport report = reload("broken_longer_descriptor", false);
+    for (int count = 0; count < 200; ++count) (void)call(*slot_, nullptr, milliseconds(20));
     EXPECT_EQ(wait(report.id).outcome, "rolled_back");
     EXPECT_NE(wait(report.id).rolled_back_because->find("stay within"), std::string::npos);
 }
@@ -254,8 +274,12 @@ TEST_F(ReloadTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
     for (int count = 0; count < 400; ++count) ASSERT_EQ(call(), "ok");
     PinSlot& stuck_slot = host_->routing().take_slot("stuck worker");
     std::thread stuck([this, &stuck_slot] { (void)call(stuck_slot); });
+    ASSERT_TRUE(eventually([&] { return !status().generations[0].holders.empty(); }));
+    clock_.advance(config_.policy.bounds.stall_max + milliseconds(1));
     EXPECT_EQ(wait(report.id).outcome, "rolled_back");
     EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(states(), (std::vector<std::string>{"active", "draining"}));
+    clock_.advance(config_.policy.drain);
     ASSERT_TRUE(eventually([&] {
         return states() == std::vector<std::string>{"active", "stuck"};
     }));
@@ -447,8 +471,10 @@ TEST_F(ReloadTest, AWatchedFileIsReloadedOnceItHasSettled) {
     config_.policy.watch = true;
     start();
     install("broken_longer_descriptor");
-    ASSERT_TRUE(eventually(
-        [&] { return host_->history().entries("broken", 1)->at(0).trigger == "watch"; }));
+    ASSERT_TRUE(eventually([&] {
+        clock_.advance(limits::kWatchSettle);
+        return host_->history().entries("broken", 1)->at(0).trigger == "watch";
+    }));
     EXPECT_EQ(status().generation, 2U);
 }
 

@@ -15,6 +15,8 @@ Generation& generation(int number) {
     return *reinterpret_cast<Generation*>(&places[static_cast<std::size_t>(number)]);
 }
 
+constexpr SteadyTime kStart{std::chrono::hours(1)};
+
 std::unique_ptr<const Routes> routes_to(Generation& target, Generation* fallback = nullptr) {
     auto out = std::make_unique<Routes>();
     out->emplace("a.b", Route{&target, fallback, true});
@@ -26,20 +28,20 @@ TEST(RoutingTable, APinHoldsItsGenerationUntilItEnds) {
     PinSlot& slot = table.take_slot("worker 1");
     table.publish(routes_to(generation(1)));
     {
-        const Pin pin = table.pin("a.b", "request-1", slot);
+        const Pin pin = table.pin("a.b", "request-1", kStart, slot);
         EXPECT_EQ(pin.route().generation, &generation(1));
         table.publish(routes_to(generation(2)));
         EXPECT_TRUE(table.is_pinned(generation(1)));
         EXPECT_TRUE(table.is_running(generation(1)));
         EXPECT_FALSE(table.is_pinned(generation(2)));
-        const auto holders = table.holders(generation(1));
+        const auto holders = table.holders(generation(1), kStart);
         ASSERT_EQ(holders.size(), 1U);
         EXPECT_EQ(holders[0].who, "worker 1");
         EXPECT_EQ(holders[0].request_id, "request-1");
     }
     EXPECT_FALSE(table.is_pinned(generation(1)));
-    EXPECT_TRUE(table.holders(generation(1)).empty());
-    const Pin pin = table.pin("a.b", "", slot);
+    EXPECT_TRUE(table.holders(generation(1), kStart).empty());
+    const Pin pin = table.pin("a.b", "", kStart, slot);
     EXPECT_EQ(pin.route().generation, &generation(2));
 }
 
@@ -47,7 +49,7 @@ TEST(RoutingTable, AMethodNobodyHasPinsNothing) {
     RoutingTable table;
     PinSlot& slot = table.take_slot("worker 1");
     table.publish(routes_to(generation(1)));
-    const Pin pin = table.pin("no.such", "r", slot);
+    const Pin pin = table.pin("no.such", "r", kStart, slot);
     EXPECT_EQ(pin.route().generation, nullptr);
     EXPECT_FALSE(table.is_pinned(generation(1)));
 }
@@ -57,7 +59,7 @@ TEST(RoutingTable, TheWarmGenerationIsHeldToo) {
     PinSlot& slot = table.take_slot("worker 1");
     table.publish(routes_to(generation(2), &generation(1)));
     {
-        const Pin pin = table.pin("a.b", "r", slot);
+        const Pin pin = table.pin("a.b", "r", kStart, slot);
         table.publish(routes_to(generation(2)));
         EXPECT_TRUE(table.is_pinned(generation(1)));
         EXPECT_FALSE(table.is_running(generation(1)));
@@ -70,8 +72,21 @@ TEST(RoutingTable, ALongRequestIdIsShownWhole) {
     PinSlot& slot = table.take_slot("worker 1");
     table.publish(routes_to(generation(1)));
     const std::string id(limits::kRequestIdBytesMax, 'x');
-    const Pin pin = table.pin("a.b", id, slot);
-    EXPECT_EQ(table.holders(generation(1))[0].request_id, id);
+    const Pin pin = table.pin("a.b", id, kStart, slot);
+    EXPECT_EQ(table.holders(generation(1), kStart)[0].request_id, id);
+}
+
+TEST(RoutingTable, AHolderIsTimedFromTheBeginningOfItsRequest) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("worker 1");
+    table.publish(routes_to(generation(1)));
+    const Pin pin = table.pin("a.b", "r", kStart, slot);
+    const auto running = [&](SteadyTime now) {
+        return table.holders(generation(1), now).at(0).running;
+    };
+    EXPECT_EQ(running(kStart + std::chrono::seconds(5)), std::chrono::seconds(5));
+    // A loader that read the clock before the worker did.
+    EXPECT_EQ(running(kStart - std::chrono::seconds(1)), std::chrono::seconds(0));
 }
 
 TEST(RoutingTable, SlotsAreReused) {
@@ -96,7 +111,7 @@ TEST(RoutingTable, NobodyGetsAGenerationThatWasGivenUp) {
         workers.emplace_back([&, index] {
             PinSlot& slot = table.take_slot("worker " + std::to_string(index));
             while (!stopping.load()) {
-                const Pin pin = table.pin("a.b", "r", slot);
+                const Pin pin = table.pin("a.b", "r", kStart, slot);
                 const std::size_t which = pin.route().generation == &generation(0) ? 0 : 1;
                 if (given_up[which].load()) wrong.fetch_add(1);
                 pins.fetch_add(1);

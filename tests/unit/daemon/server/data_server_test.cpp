@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
 
 #include "daemon/jobs/sqlite_job_store.hpp"
@@ -10,6 +11,8 @@
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/transport/client.hpp"
+#include "tests/unit/support/eventually.hpp"
+#include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -19,15 +22,21 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using testing::eventually;
 
 class DataServerTest : public ::testing::Test {
 protected:
+    DataServerTest() : DataServerTest(nullptr) {}
+    // Null: the fake clock.
+    explicit DataServerTest(const Clock* other_clock)
+        : clock_(other_clock == nullptr ? fake_clock_ : *other_clock) {}
+    void TearDown() override { release(); }
     void start(unsigned workers = 2) {
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
         auto socket = transport::ServerSocket::open(endpoint_, 0600);
         ASSERT_TRUE(socket) << socket.error().message;
-        server_ = std::make_unique<DataServer>(std::move(*socket), dispatcher_, system_clock(),
-                                               workers, ledger_);
+        server_ =
+            std::make_unique<DataServer>(std::move(*socket), dispatcher_, clock_, workers, ledger_);
         client_.emplace(std::move(*transport::Client::open(endpoint_)));
         ASSERT_TRUE(client_->wait_connected(milliseconds(5000)));
     }
@@ -43,18 +52,27 @@ protected:
         ADD_FAILURE() << "no reply";
         return json::object();
     }
+    // A request that stays in the plugin until release().
+    void send_blocking(int deadline_ms = 60'000) {
+        send({{"v", 1},
+              {"id", "slow"},
+              {"method", "bad.blocks"},
+              {"params", {{"until", release_file_}}},
+              {"deadline_ms", deadline_ms}});
+        ASSERT_TRUE(eventually([&] { return is_held(); }));
+    }
+    void release() { std::ofstream(release_file_) << "now"; }
+    bool is_held() { return !plugins_->list()[0].generations[0].holders.empty(); }
     json call(const json& request) {
         send(request);
         return receive();
     }
     // The loop counts a reply after it has handed it over: the client may be a moment ahead.
     bool ledger_adds_up() {
-        for (int rounds = 0; rounds < 500; ++rounds) {
+        return eventually([&] {
             const model::LedgerCounts counts = ledger_.read();
-            if (counts.balanced() && counts.in_flight == 0) return true;
-            std::this_thread::sleep_for(milliseconds(10));
-        }
-        return false;
+            return counts.balanced() && counts.in_flight == 0;
+        });
     }
     std::string code(const json& request) {
         const json reply = call(request);
@@ -63,14 +81,17 @@ protected:
 
     const testing::TempDir dir_;
     const std::string endpoint_ = "ipc://" + dir_.path() + "/run/data.sock";
-    testing::Identity identity_{dir_ / "auth.db", system_clock()};
+    const std::string release_file_ = dir_ / "release";
+    testing::FakeClock fake_clock_;
+    const Clock& clock_;
+    testing::Identity identity_{dir_ / "auth.db", clock_};
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
-        dir_ / "jobs.db", system_clock(), {}, sqlite::Durability::kUnsyncedForTest));
+        dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
-        dir_ / "catalog.db", system_clock(), sqlite::Durability::kUnsyncedForTest));
+        dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<plugin_host::PluginHost> plugins_ =
         std::move(*plugin_host::PluginHost::open(testing::host_options(
-            dir_, {&system_clock(), &identity_.authenticator, jobs_.get(), nullptr, {}})));
+            dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
     Dispatcher dispatcher_{{identity_.authenticator, *plugins_, {*jobs_, exports_}, {}}};
@@ -171,21 +192,36 @@ TEST_F(DataServerTest, PermissionsAreTheKeysNotTheCallers) {
 
 TEST_F(DataServerTest, ExpiredWorkIsNeverStartedAndLateWorkIsAnsweredOnce) {
     start(1);
-    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}, {"deadline_ms", 300}});
+    send_blocking(300);
     send({{"v", 1}, {"id", "queued"}, {"method", "bad.good"}, {"deadline_ms", 200}});
+    ASSERT_TRUE(eventually([&] { return server_->occupied() == 2; }));
+    fake_clock_.advance(milliseconds(200));
     const json first = receive();
     EXPECT_EQ(first["id"], "queued");
     EXPECT_EQ(first["error"]["code"], "expired");
     EXPECT_EQ(first["error"]["executed"], "no");
+    fake_clock_.advance(milliseconds(100));
     const json second = receive();
     EXPECT_EQ(second["id"], "slow");
     EXPECT_EQ(second["error"]["code"], "deadline_exceeded");
     EXPECT_EQ(second["error"]["executed"], "unknown");
+    release();
     const json third = call({{"v", 1}, {"id", "after"}, {"method", "sys.ping"}});
     EXPECT_EQ(third["id"], "after");  // The late result of "slow" was dropped.
     // Until the slow one has come back; the other was never begun.
-    while (!plugins_->list()[0].generations[0].holders.empty()) std::this_thread::yield();
+    EXPECT_TRUE(eventually([&] { return !is_held(); }));
     EXPECT_EQ(plugins_->list()[0].handled, 1U);
+}
+
+class DataServerByTheMachinesClock : public DataServerTest {
+protected:
+    DataServerByTheMachinesClock() : DataServerTest(&system_clock()) {}
+};
+
+TEST_F(DataServerByTheMachinesClock, ADeadlinePasses) {
+    start(1);
+    send_blocking();
+    EXPECT_EQ(code({{"v", 1}, {"method", "bad.good"}, {"deadline_ms", 50}}), "expired");
 }
 
 TEST_F(DataServerTest, ManyCallsInFlightAreEachAnsweredExactlyOnce) {
@@ -251,7 +287,7 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
             dump_msgpack({{"v", 1}, {"id", std::to_string(index)}, {"method", "bad.good"}});
         return bytes;
     };
-    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
+    send_blocking();
     std::size_t overloaded = 0;
     std::size_t answered = 0;
     const auto take = [&] {
@@ -269,28 +305,37 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
         while (!client_->send(ping(index))) client_->wait(milliseconds(1), -1);
         take();
     }
+    // The worker is still in the first one: the queue has filled up behind it.
+    for (int rounds = 0; rounds < 2000 && overloaded <= kExtra; ++rounds) {
+        client_->wait(milliseconds(10), -1);
+        take();
+    }
+    release();
     const std::size_t sent = limits::kCallsMax + kExtra + 1;
     for (int rounds = 0; rounds < 2000 && answered < sent; ++rounds) {
         client_->wait(milliseconds(10), -1);
         take();
     }
     EXPECT_EQ(answered, sent);
-    // The worker slept 1.5 s over the first one: the queue filled up behind it.
-    EXPECT_GE(overloaded, 1U);
+    EXPECT_EQ(overloaded, kExtra + 1);
     EXPECT_TRUE(ledger_adds_up());
     EXPECT_EQ(ledger_.read().overloaded, overloaded);
 }
 
 TEST_F(DataServerTest, AStalledWorkerIsReplaced) {
     start(1);
-    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});  // 1.5 s; a stall is 1 s.
+    send_blocking();
+    fake_clock_.advance(limits::kWorkerStall + milliseconds(1));
     send({{"v", 1}, {"id", "quick"}, {"method", "bad.good"}});
     EXPECT_EQ(receive()["id"], "quick");
     EXPECT_EQ(server_->stalled_workers(), 1U);
+    release();
     EXPECT_EQ(receive()["id"], "slow");
     // The one that came back is one too many, and leaves.
-    for (int rounds = 0; rounds < 500 && server_->stalled_workers() > 0; ++rounds)
-        std::this_thread::sleep_for(milliseconds(10));
+    ASSERT_TRUE(eventually([&] {
+        fake_clock_.advance(limits::kDeadlineScanInterval);
+        return server_->stalled_workers() == 0;
+    }));
     for (int count = 0; count < 10; ++count)
         EXPECT_EQ(code({{"v", 1}, {"method", "bad.good"}}), "ok");
     EXPECT_EQ(server_->stalled_workers(), 0U);
@@ -299,10 +344,10 @@ TEST_F(DataServerTest, AStalledWorkerIsReplaced) {
 
 TEST_F(DataServerTest, DrainingRefusesNewWork) {
     start();
-    send({{"v", 1}, {"id", "slow"}, {"method", "bad.slow"}});
-    while (plugins_->list()[0].generations[0].holders.empty()) std::this_thread::yield();
+    send_blocking();
     server_->drain();
     EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "draining");
+    release();
     EXPECT_EQ(receive()["id"], "slow");  // What was accepted is finished.
 }
 
