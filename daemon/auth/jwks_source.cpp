@@ -12,8 +12,6 @@
 namespace export_worker::auth {
 namespace {
 
-using SteadyTime = std::chrono::steady_clock::time_point;
-
 Result<Jwks> read_keys(const std::string& path) {
     EW_TRY(const std::string text, read_file(path, limits::kJwksBytesMax));
     auto keys = Jwks::parse(text);
@@ -34,8 +32,9 @@ Result<void> replace_file(const std::string& path, std::string_view text) {
 }  // namespace
 
 Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& settings,
+                                                     const Clock& clock,
                                                      std::function<void()> changed) {
-    std::unique_ptr<JwksSource> out(new JwksSource(settings, std::move(changed)));
+    std::unique_ptr<JwksSource> out(new JwksSource(settings, clock, std::move(changed)));
     if (!settings.jwks_file.empty()) {
         out->file_stamp_ = file_version(settings.jwks_file);
         auto keys = read_keys(settings.jwks_file);
@@ -49,8 +48,9 @@ Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& 
     return out;
 }
 
-JwksSource::JwksSource(const model::AuthSettings& settings, std::function<void()> changed)
-    : settings_(settings), changed_(std::move(changed)), client_(&stopping_) {}
+JwksSource::JwksSource(const model::AuthSettings& settings, const Clock& clock,
+                       std::function<void()> changed)
+    : settings_(settings), clock_(clock), changed_(std::move(changed)), client_(&stopping_) {}
 
 JwksSource::~JwksSource() {
     stopping_.store(true);
@@ -79,17 +79,16 @@ void JwksSource::run() {
     bool missed = false;
     for (;;) {
         look_at_file();
-        const SteadyTime now = std::chrono::steady_clock::now();
+        const SteadyTime now = clock_.steady();
         if (!settings_.jwks_url.empty() && now >= (missed ? soonest : due)) {
             fetch();
             missed = false;
             // After a failure, too: whoever cannot answer is not helped by being asked more often.
-            soonest = std::chrono::steady_clock::now() + limits::kJwksRefreshSoonest;
-            due = problem_.empty() ? std::chrono::steady_clock::now() + settings_.jwks_refresh
-                                   : soonest;
+            soonest = clock_.steady() + limits::kJwksRefreshSoonest;
+            due = problem_.empty() ? clock_.steady() + settings_.jwks_refresh : soonest;
         }
         std::unique_lock lock(mutex_);
-        wake_.wait_for(lock, limits::kAuthFilesInterval,
+        wake_.wait_for(lock, clock_.block_for(limits::kAuthFilesInterval),
                        [this] { return stopping_.load() || missed_; });
         if (stopping_.load()) return;
         missed = std::exchange(missed_, false) || missed;

@@ -25,9 +25,9 @@ namespace export_worker::auth {
 class JwksSource {
 public:
     // Reads the file. `changed` runs after every change of the keys, on the source's thread.
-    // Errors: those of the file, unless a URL may bring what it lacks.
+    // `clock` outlives the source. Errors: those of the file, unless a URL may bring what it lacks.
     [[nodiscard]] static Result<std::unique_ptr<JwksSource>> open(
-        const model::AuthSettings& settings, std::function<void()> changed);
+        const model::AuthSettings& settings, const Clock& clock, std::function<void()> changed);
     ~JwksSource();
 
     // May have no keys yet. Shared with verifications that use it while it is replaced.
@@ -37,7 +37,8 @@ public:
     void miss_key();
 
 private:
-    JwksSource(const model::AuthSettings& settings, std::function<void()> changed);
+    JwksSource(const model::AuthSettings& settings, const Clock& clock,
+               std::function<void()> changed);
     void run();
     void look_at_file();
     void fetch();
@@ -45,6 +46,7 @@ private:
     void set_keys(Jwks keys);
 
     const model::AuthSettings settings_;
+    const Clock& clock_;
     const std::function<void()> changed_;
     std::atomic<bool> stopping_{false};
     http::HttpClient client_;  // The source's thread.

@@ -1,7 +1,6 @@
 #include "daemon/auth/session_provider.hpp"
 
 #include "base/base64.hpp"
-#include "base/clock.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -22,8 +21,8 @@ tl::unexpected<Error> no_sense(const char* what) {
 
 }  // namespace
 
-Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
-    const model::AuthSettings& settings) {
+Result<std::unique_ptr<SessionProvider>> SessionProvider::open(const model::AuthSettings& settings,
+                                                               const Clock& clock) {
     EW_TRY(std::string text,
            read_secret_file(settings.session_secret_file, limits::kSecretFileBytesMax));
     const std::string secret = without_line_end(std::move(text));
@@ -32,7 +31,7 @@ Result<std::unique_ptr<SessionProvider>> SessionProvider::open(
                     settings.session_secret_file + ": expected a secret, found nothing");
     return std::unique_ptr<SessionProvider>(
         new SessionProvider(settings.session_url, settings.ca_file,
-                            "Basic " + to_base64(settings.session_user + ":" + secret)));
+                            "Basic " + to_base64(settings.session_user + ":" + secret), clock));
 }
 
 Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
@@ -80,7 +79,7 @@ Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
 
 bool SessionProvider::is_paused() {
     const std::lock_guard lock(mutex_);
-    return std::chrono::steady_clock::now() < paused_until_;
+    return clock_.steady() < paused_until_;
 }
 
 void SessionProvider::count(bool answered) {
@@ -89,7 +88,7 @@ void SessionProvider::count(bool answered) {
     if (failures_ < limits::kSessionAskFailuresMax) return;
     // One failure after the pause starts the next one.
     failures_ = limits::kSessionAskFailuresMax - 1;
-    paused_until_ = std::chrono::steady_clock::now() + limits::kSessionAskPause;
+    paused_until_ = clock_.steady() + limits::kSessionAskPause;
     log_error("session provider: {} failures in a row; not asked for {} s",
               limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
 }

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/auth/identity.hpp"
 #include "daemon/http/http_client.hpp"
@@ -26,9 +26,9 @@ namespace export_worker::auth {
 // [any-thread]
 class SessionProvider {
 public:
-    // Errors: those of reading the secret.
+    // `clock` outlives the provider. Errors: those of reading the secret.
     [[nodiscard]] static Result<std::unique_ptr<SessionProvider>> open(
-        const model::AuthSettings& settings);
+        const model::AuthSettings& settings, const Clock& clock);
 
     // Whose token it is; nullopt: nobody's. Blocks for at most kSessionAskTimeout. Errors:
     // kUnavailable when nobody answered, the answer makes no sense, or nobody is being asked.
@@ -36,10 +36,12 @@ public:
     void stop() { stopping_.store(true); }  // What is under way fails soon.
 
 private:
-    SessionProvider(std::string url, std::string ca_file, std::string authorization)
+    SessionProvider(std::string url, std::string ca_file, std::string authorization,
+                    const Clock& clock)
         : url_(std::move(url)),
           ca_file_(std::move(ca_file)),
-          authorization_(std::move(authorization)) {}
+          authorization_(std::move(authorization)),
+          clock_(clock) {}
     [[nodiscard]] Result<http::HttpAnswer> send(std::string_view token);
     [[nodiscard]] bool is_paused();
     void count(bool answered);
@@ -47,11 +49,12 @@ private:
     const std::string url_;
     const std::string ca_file_;
     const std::string authorization_;
+    const Clock& clock_;
     std::atomic<bool> stopping_{false};
     std::mutex mutex_;
     std::vector<std::unique_ptr<http::HttpClient>> idle_;  // Guarded by mutex_, like the others.
     int failures_ = 0;                                     // In a row.
-    std::chrono::steady_clock::time_point paused_until_{};
+    SteadyTime paused_until_{};
 };
 
 // The identity in a 200 of the provider's. nullopt: a member who is not active. Errors:

@@ -19,11 +19,11 @@ Result<std::unique_ptr<SessionVerifier>> SessionVerifier::open(const model::Auth
                                                                const Clock& clock) {
     std::unique_ptr<SessionVerifier> out(new SessionVerifier(settings, members, clock));
     if (!settings.session_url.empty()) {
-        EW_TRY(out->provider_, SessionProvider::open(settings));
+        EW_TRY(out->provider_, SessionProvider::open(settings, clock));
     }
     if (settings.takes_jwt()) {
-        EW_TRY(out->keys_,
-               JwksSource::open(settings, [verifier = out.get()] { verifier->cache_.clear(); }));
+        EW_TRY(out->keys_, JwksSource::open(settings, clock,
+                                            [verifier = out.get()] { verifier->cache_.clear(); }));
     }
     return out;
 }

@@ -186,7 +186,7 @@ void CredentialStore::publish(CredentialSet::ByStore by_store) {
 void CredentialStore::run() {
     name_this_thread("credentials");
     std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, limits::kCredentialWatchInterval,
+    while (!changed_.wait_for(lock, clock_.block_for(limits::kCredentialWatchInterval),
                               [this] { return stopping_.load(); })) {
         lock.unlock();
         {

@@ -46,7 +46,7 @@ Result<http::HttpAnswer> ObjectRequests::send_once(const ObjectRequest& request)
 }
 
 Result<void> ObjectRequests::wait(int failures) const {
-    if (!http::wait_backoff(failures, parts_.stopping)) return stopping();
+    if (!http::wait_backoff(failures, *parts_.clock, parts_.stopping)) return stopping();
     return {};
 }
 

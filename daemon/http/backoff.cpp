@@ -13,15 +13,15 @@ std::chrono::milliseconds backoff_of(int failures) {
         full_jitter(limits::kHttpBackoffBase, limits::kHttpBackoffMax, failures));
 }
 
-bool wait_backoff(int failures, const std::atomic<bool>* stopping) {
-    const auto end = std::chrono::steady_clock::now() + backoff_of(failures);
+bool wait_backoff(int failures, const Clock& clock, const std::atomic<bool>* stopping) {
+    const SteadyTime end = clock.steady() + backoff_of(failures);
     constexpr std::chrono::milliseconds kStep{20};
     for (;;) {
         if (stopping != nullptr && stopping->load()) return false;
-        const auto now = std::chrono::steady_clock::now();
+        const SteadyTime now = clock.steady();
         if (now >= end) return true;
-        std::this_thread::sleep_for(
-            std::min<std::chrono::steady_clock::duration>(kStep, end - now));
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
+        std::this_thread::sleep_for(clock.block_for(std::min(kStep, left)));
     }
 }
 

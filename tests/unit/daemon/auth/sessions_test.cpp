@@ -6,6 +6,7 @@
 #include "daemon/auth/json_object.hpp"
 #include "daemon/auth/jwt.hpp"
 #include "daemon/auth/limits.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/sessions.hpp"
@@ -183,13 +184,6 @@ protected:
         if (identity_->authenticator.must_ask(presented)) identity_->authenticator.ask(presented);
         return who(presented);
     }
-    static bool eventually(const std::function<bool()>& true_now) {
-        for (int tries = 0; tries < 1000; ++tries) {
-            if (true_now()) return true;
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        return false;
-    }
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
@@ -239,10 +233,14 @@ TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {
     const std::string longer = "Bearer " + make_jwt(kHeader, claims);
     ASSERT_NE(who({longer, "", ""}), "Invalid credentials");
     dir_.write("jwks.json", testing::jwks_of({"two"}));
-    EXPECT_TRUE(eventually([&] { return who({longer, "", ""}) == "Invalid credentials"; }));
+    EXPECT_TRUE(testing::eventually([&] {
+        return who({longer, "", ""}) == "Invalid credentials";
+    }));
     dir_.write("jwks.json", "{damaged");  // The keys before go on.
     dir_.write("jwks.json", testing::jwks_of({"one", "two"}));
-    EXPECT_TRUE(eventually([&] { return who({longer, "", ""}) != "Invalid credentials"; }));
+    EXPECT_TRUE(testing::eventually([&] {
+        return who({longer, "", ""}) != "Invalid credentials";
+    }));
 }
 
 TEST_F(SessionsTest, NewRolesCountForTheNextCall) {
@@ -342,6 +340,14 @@ TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
         EXPECT_EQ(who_after_asking({"", "", "token-" + std::to_string(count)}),
                   "Sessions cannot be checked right now; try again");
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax);
+    clock_.advance(limits::kSessionAskPause - std::chrono::milliseconds(1));
+    who_after_asking({"", "", "too early"});
+    EXPECT_EQ(asked, limits::kSessionAskFailuresMax);
+    // One failure after the pause starts the next one.
+    clock_.advance(std::chrono::milliseconds(1));
+    who_after_asking({"", "", "first"});
+    who_after_asking({"", "", "second"});
+    EXPECT_EQ(asked, limits::kSessionAskFailuresMax + 1);
 }
 
 TEST(SessionProvider, AnswersThatAreNone) {
@@ -369,21 +375,23 @@ TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
     settings.jwks_url = provider.url() + "/jwks";
     settings.jwks_file = dir / "jwks.json";
     std::atomic<int> changes = 0;
-    auto source = JwksSource::open(settings, [&] { ++changes; });
+    testing::FakeClock clock;
+    auto source = JwksSource::open(settings, clock, [&] { ++changes; });
     ASSERT_TRUE(source) << source.error().message;
-    for (int tries = 0; tries < 1000 && changes == 0; ++tries)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(testing::eventually([&] { return changes > 0; }));
     EXPECT_NE((*source)->keys()->find("one"), nullptr);
     EXPECT_EQ(testing::read_text(dir / "jwks.json"), testing::jwks_of({"one"}));
     for (int count = 0; count < 100; ++count) (*source)->miss_key();
+    EXPECT_EQ(fetched, 1) << "unknown keys must not become a load on the provider";
+    clock.advance(limits::kJwksRefreshSoonest);
+    EXPECT_TRUE(testing::eventually([&] { return fetched == 2; }));
     source->reset();
-    EXPECT_LE(fetched, 2) << "unknown keys must not become a load on the provider";
     // Without the network the file has them.
     settings.jwks_url = "http://127.0.0.1:1/";
-    EXPECT_NE((*JwksSource::open(settings, [] {}))->keys()->find("one"), nullptr);
+    EXPECT_NE((*JwksSource::open(settings, clock, [] {}))->keys()->find("one"), nullptr);
     settings.jwks_url.clear();
     settings.jwks_file = dir / "nope.json";
-    EXPECT_EQ(JwksSource::open(settings, [] {}).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(JwksSource::open(settings, clock, [] {}).error().code, ErrorCode::kNotFound);
 }
 
 TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {

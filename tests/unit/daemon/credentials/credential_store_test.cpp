@@ -1,11 +1,14 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "base/json.hpp"
+#include "daemon/credentials/limits.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <mutex>
 
+#include "tests/unit/support/eventually.hpp"
+#include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 #include "tests/unit/support/test_keys.hpp"
@@ -14,6 +17,7 @@ namespace export_worker::credentials {
 namespace {
 
 using nlohmann::json;
+using testing::eventually;
 using testing::HttpServer;
 using testing::TempDir;
 
@@ -70,11 +74,13 @@ model::StoreSettings store_of(const std::string& kind, const std::string& source
 }
 
 Result<Credentials> fetch(const model::StoreSettings& store) {
-    return make_source(store, system_clock(), nullptr)->fetch();
+    const testing::FakeClock clock;
+    return make_source(store, clock, nullptr)->fetch();
 }
 
+// Counted from where every fake clock starts.
 std::string in(int seconds) {
-    return to_iso8601((system_clock().unix_us() / 1'000'000 + seconds) * 1'000'000);
+    return to_iso8601(testing::FakeClock().unix_us() + seconds * std::int64_t{1'000'000});
 }
 
 std::string handed_out(const std::string& id, int seconds) {
@@ -90,6 +96,7 @@ class CredentialTest : public ::testing::Test {
 protected:
     Environment environment_;
     const TempDir dir_;
+    testing::FakeClock clock_;
 };
 
 TEST_F(CredentialTest, FilesOfEveryKindAreRead) {
@@ -234,7 +241,7 @@ TEST_F(CredentialTest, AnInstanceIsAskedWithASessionToken) {
     ASSERT_TRUE(fetched) << fetched.error().message;
     EXPECT_EQ(fetched->key_id, "INSTANCE");
     EXPECT_EQ(fetched->session_token, "T0KEN");
-    EXPECT_GT(fetched->expires_unix_us, system_clock().unix_us() + 3'500'000'000);
+    EXPECT_GT(fetched->expires_unix_us, testing::FakeClock().unix_us() + 3'500'000'000);
     environment_.set("AWS_EC2_METADATA_DISABLED", "true");
     EXPECT_EQ(fetch(store).error().code, ErrorCode::kFailedPrecondition);
 }
@@ -349,15 +356,6 @@ TEST_F(CredentialTest, TheDefaultChainTakesTheFirstThatIsSetUp) {
     EXPECT_EQ(fetch(store)->key_id, "E");
 }
 
-template <typename Condition>
-bool soon(Condition condition) {
-    for (int round = 0; round < 1000; ++round) {
-        if (condition()) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
-}
-
 std::string key_of(const CredentialStore& store) {
     const auto set = store.snapshot();
     const auto found = set->by_store.find("a");
@@ -366,16 +364,17 @@ std::string key_of(const CredentialStore& store) {
 
 TEST_F(CredentialTest, AChangedFileIsTakenByItselfAndABadOneIsNot) {
     const std::string path = dir_.write("k", "k1 " + std::string(32, 'a') + "\n");
-    const auto store = CredentialStore::load({store_of("local", "key_file", {{"key_file", path}})});
+    const auto store =
+        CredentialStore::load({store_of("local", "key_file", {{"key_file", path}})}, clock_);
     ASSERT_TRUE(store) << store.error().message;
     (*store)->start();
     const auto first = (*store)->snapshot();
     dir_.write("k", "k2 " + std::string(32, 'b') + "\n");
-    EXPECT_TRUE(soon([&] { return key_of(**store) == "k2"; }));
+    EXPECT_TRUE(eventually([&] { return key_of(**store) == "k2"; }));
     EXPECT_EQ(first->by_store.at("a").key_id, "k1");  // Whoever holds it goes on with it.
     EXPECT_NE((*store)->sequence(), first->sequence);
     dir_.write("k", "rubbish");
-    EXPECT_TRUE(soon([&] { return !(*store)->states().at(0).error.empty(); }));
+    EXPECT_TRUE(eventually([&] { return !(*store)->states().at(0).error.empty(); }));
     EXPECT_EQ(key_of(**store), "k2");
     EXPECT_TRUE((*store)->states().at(0).usable);
     EXPECT_FALSE((*store)->renew());
@@ -391,14 +390,15 @@ TEST_F(CredentialTest, WhoIsAwayAtTheStartIsAskedAgain) {
                   : HttpServer::Response{500, "", {}};
     });
     environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
-    const auto store = CredentialStore::load({store_of("s3", "container")});
+    const auto store = CredentialStore::load({store_of("s3", "container")}, clock_);
     ASSERT_TRUE(store) << store.error().message;
     EXPECT_EQ(key_of(**store), "");
     EXPECT_TRUE((*store)->knows("a"));
     EXPECT_FALSE((*store)->states().at(0).usable);
     (*store)->start();
     up = true;
-    EXPECT_TRUE(soon([&] { return key_of(**store) == "LATE"; }));
+    clock_.advance(2 * limits::kCredentialRetryMin);
+    EXPECT_TRUE(eventually([&] { return key_of(**store) == "LATE"; }));
     EXPECT_TRUE((*store)->states().at(0).usable);
 }
 
@@ -411,11 +411,12 @@ TEST_F(CredentialTest, TheyAreRenewedBeforeTheyEnd) {
             200, handed_out("N" + std::to_string(number), number == 1 ? 299 : 3600), {}};
     });
     environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
-    const auto store = CredentialStore::load({store_of("s3", "container")});
+    const auto store = CredentialStore::load({store_of("s3", "container")}, clock_);
     ASSERT_TRUE(store);
     const auto version = (*store)->snapshot()->by_store.at("a").version;
     (*store)->start();
-    EXPECT_TRUE(soon([&] { return key_of(**store) == "N2"; }));
+    clock_.advance(limits::kCredentialRetryMin);  // New ones are not renewed sooner.
+    EXPECT_TRUE(eventually([&] { return key_of(**store) == "N2"; }));
     EXPECT_NE((*store)->snapshot()->by_store.at("a").version, version);
     EXPECT_EQ(asked, 2);
 }
@@ -428,11 +429,14 @@ TEST_F(CredentialTest, RefreshFirstRenewsAWholeLinkAhead) {
             200, handed_out("N" + std::to_string(number), number == 1 ? 1000 : 90'000), {}};
     });
     environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
-    const auto store = CredentialStore::load({store_of(
-        "s3", "container", {}, {{"expiry_policy", "refresh-first"}, {"link_lifetime_s", "3600"}})});
+    const auto store = CredentialStore::load(
+        {store_of("s3", "container", {},
+                  {{"expiry_policy", "refresh-first"}, {"link_lifetime_s", "3600"}})},
+        clock_);
     ASSERT_TRUE(store);
     (*store)->start();
-    EXPECT_TRUE(soon([&] { return key_of(**store) == "N2"; }));
+    clock_.advance(limits::kCredentialRetryMin);  // New ones are not renewed sooner.
+    EXPECT_TRUE(eventually([&] { return key_of(**store) == "N2"; }));
 }
 
 TEST_F(CredentialTest, AStoreThatIsStoppedDoesNotWaitForAnAnswer) {
@@ -444,10 +448,11 @@ TEST_F(CredentialTest, AStoreThatIsStoppedDoesNotWaitForAnAnswer) {
         return out;
     });
     environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
-    auto store = CredentialStore::load({store_of("s3", "container")});
+    auto store = CredentialStore::load({store_of("s3", "container")}, clock_);
     ASSERT_TRUE(store);
     (*store)->start();
-    EXPECT_TRUE(soon([&] { return server.requests().size() == 2; }));
+    clock_.advance(limits::kCredentialRetryMin);
+    EXPECT_TRUE(eventually([&] { return server.requests().size() == 2; }));
     const auto begun = std::chrono::steady_clock::now();
     store->reset();
     EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(3));

@@ -12,6 +12,7 @@
 #include "daemon/files/object_protocol.hpp"
 #include "daemon/model/limits.hpp"
 #include "signing/percent_encoding.hpp"
+#include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/test_keys.hpp"
 
@@ -148,11 +149,11 @@ protected:
                                                 {"addressing", "path"},
                                                 {"endpoint", server_.url()}});
         out.part_bytes = kPart;
-        out.clock = &system_clock();
+        out.clock = &clock_;
         out.stopping = &stopping_;
-        out.signing_key = [store = out.store] {
+        out.signing_key = [this, store = out.store] {
             return signing::make_signing_key(store, {"AKIA", "secret", ""},
-                                             system_clock().unix_us() / 1'000'000);
+                                             clock_.unix_us() / 1'000'000);
         };
         return out;
     }
@@ -179,6 +180,7 @@ protected:
     Bucket bucket_;
     HttpServer server_{std::ref(bucket_)};
     std::atomic<bool> stopping_{false};
+    const testing::SkippingClock clock_;  // Nothing waits before it tries again.
     ObjectFileStore store_{parts()};
 };
 
@@ -408,9 +410,9 @@ TEST_F(ObjectFileStoreTest, GoogleTakesTheSameRequestsUnderItsOwnSignature) {
     }
     EXPECT_TRUE(bucket_.objects.empty());
     // The check can fail: another key is refused.
-    google.signing_key = [store = google.store] {
+    google.signing_key = [this, store = google.store] {
         return signing::make_signing_key(store, {"GOOG", "hmac-secret", ""},
-                                         system_clock().unix_us() / 1'000'000);
+                                         clock_.unix_us() / 1'000'000);
     };
     ObjectFileStore wrong(google);
     EXPECT_EQ(wrong.remove("acme/x.1.csv").error().code, ErrorCode::kFailedPrecondition);

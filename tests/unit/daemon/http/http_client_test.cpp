@@ -5,6 +5,7 @@
 #include "daemon/http/backoff.hpp"
 #include "daemon/http/limits.hpp"
 #include "daemon/http/xml_document.hpp"
+#include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 
 namespace export_worker::http {
@@ -93,7 +94,16 @@ TEST(HttpClient, StopsInTheMiddle) {
     HttpRequest request;
     request.url = server.url();
     EXPECT_EQ(client.send(request).error().code, ErrorCode::kCancelled);
-    EXPECT_FALSE(wait_backoff(20, &stopping));
+    EXPECT_FALSE(wait_backoff(20, system_clock(), &stopping));
+}
+
+TEST(Backoff, WaitsByTheClock) {
+    const testing::SkippingClock clock;
+    const SteadyTime before = clock.steady();
+    for (int round = 0; round < 20; ++round) EXPECT_TRUE(wait_backoff(20, clock, nullptr));
+    EXPECT_GT(clock.steady() - before, limits::kHttpBackoffMax / 2) << "jitter, 20 times";
+    EXPECT_LE(clock.steady() - before,
+              20 * (limits::kHttpBackoffMax + std::chrono::milliseconds(1)));
 }
 
 TEST(Backoff, GrowsAndIsBounded) {
