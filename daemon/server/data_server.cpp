@@ -116,10 +116,10 @@ void DataServer::run_loop() {
         retry_unsent(limits::kUnsentRetriesPerTurn);
         collect_finished();
         receive_some();
-        if (clock_.steady() >= next_scan_) {
+        if (const SteadyTime now = clock_.steady(); now >= next_scan_) {
             expire_overdue();
             replace_stalled();
-            next_scan_ = clock_.steady() + limits::kDeadlineScanInterval;
+            next_scan_ = now + limits::kDeadlineScanInterval;
         }
         ledger_.publish();
     }
