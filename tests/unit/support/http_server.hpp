@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -53,7 +54,12 @@ public:
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
     ~HttpServer() {
-        stopping_ = true;
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        stopped_.notify_all();
+        (void)::shutdown(listener_.get(), SHUT_RDWR);  // Wakes the poll.
         thread_.join();
     }
 
@@ -67,7 +73,7 @@ private:
     void run() {
         while (!stopping_) {
             pollfd waiting{listener_.get(), POLLIN, 0};
-            if (::poll(&waiting, 1, 20) <= 0) continue;
+            if (::poll(&waiting, 1, -1) <= 0) continue;
             const UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
             if (peer) serve(peer.get());
         }
@@ -97,9 +103,10 @@ private:
             requests_.push_back(request);
         }
         const Response response = handler_(request);
-        const auto end = std::chrono::steady_clock::now() + response.delay;
-        while (!stopping_ && std::chrono::steady_clock::now() < end)
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        {
+            std::unique_lock lock(mutex_);
+            stopped_.wait_for(lock, response.delay, [this] { return stopping_.load(); });
+        }
         if (response.hang_up) return;
         std::string out =
             "HTTP/1.1 " + std::to_string(response.status) + " X\r\nConnection: close\r\n";
@@ -137,6 +144,7 @@ private:
     int port_ = 0;
     std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
+    std::condition_variable stopped_;
     std::vector<Request> requests_;
     std::thread thread_;
 };

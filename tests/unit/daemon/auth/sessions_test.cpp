@@ -374,6 +374,7 @@ TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
     model::AuthSettings settings;
     settings.jwks_url = provider.url() + "/jwks";
     settings.jwks_file = dir / "jwks.json";
+    settings.jwks_refresh = std::chrono::hours(1'000'000);
     std::atomic<int> changes = 0;
     testing::FakeClock clock;
     auto source = JwksSource::open(settings, clock, [&] { ++changes; });
@@ -383,8 +384,11 @@ TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
     EXPECT_EQ(testing::read_text(dir / "jwks.json"), testing::jwks_of({"one"}));
     for (int count = 0; count < 100; ++count) (*source)->miss_key();
     EXPECT_EQ(fetched, 1) << "unknown keys must not become a load on the provider";
-    clock.advance(limits::kJwksRefreshSoonest);
-    EXPECT_TRUE(testing::eventually([&] { return fetched == 2; }));
+    // More than once: the source may still be about to note when it has fetched.
+    EXPECT_TRUE(testing::eventually([&] {
+        clock.advance(limits::kJwksRefreshSoonest);
+        return fetched == 2;
+    }));
     source->reset();
     // Without the network the file has them.
     settings.jwks_url = "http://127.0.0.1:1/";

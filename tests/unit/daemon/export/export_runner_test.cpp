@@ -12,6 +12,7 @@
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -235,8 +236,7 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
         ids.push_back(submit({{"format", index % 2 == 0 ? "csv" : "jsonl"}}));
         workers.wake();
     }
-    for (int rounds = 0; rounds < 1000 && jobs_->counts()->completed < 6; ++rounds)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(testing::eventually([&] { return jobs_->counts()->completed == 6; }));
     workers.stop();
     EXPECT_EQ(jobs_->counts()->completed, 6);
     EXPECT_EQ(files(), 6U);

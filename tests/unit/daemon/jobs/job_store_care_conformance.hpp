@@ -205,24 +205,20 @@ TEST_P(JobStoreConformance, AnOrganizationThatComesBackGetsItsTurnAndNoCredit) {
     EXPECT_TRUE(order == "ibibibib" || order == "bibibibi" || order == "iibibibi") << order;
 }
 
-TEST_P(JobStoreConformance, TenThousandOrphansAreRescuedAtOnce) {
+TEST_P(JobStoreConformance, ManyOrphansAreRescuedAtOnce) {
     policy_.organization_running_max = limits::kOrganizationRunningMax * 100;
     reopen();
-    constexpr int kJobs = 10'000;
+    // More than one group of writes, page or batch holds.
+    constexpr int kJobs = 1'000;
     std::vector<std::thread> threads;
-    for (int thread = 0; thread < 40; ++thread) {
+    for (int thread = 0; thread < 10; ++thread) {
         threads.emplace_back([&] {
-            for (int index = 0; index < kJobs / 40; ++index) submit();
-            for (int index = 0; index < kJobs / 40; ++index) claim();
+            for (int index = 0; index < kJobs / 10; ++index) submit();
+            for (int index = 0; index < kJobs / 10; ++index) claim();
         });
     }
     for (auto& thread : threads) thread.join();
-    const auto begun = std::chrono::steady_clock::now();
     EXPECT_EQ(die_and_rescue(), static_cast<std::size_t>(kJobs));
-    const auto took = std::chrono::steady_clock::now() - begun;
-    std::printf("10,000 jobs rescued in %lld ms\n",
-                static_cast<long long>(
-                    std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
     EXPECT_EQ(store_->counts()->pending, kJobs);
     EXPECT_EQ(*store_->rescue(), 0U);
 }

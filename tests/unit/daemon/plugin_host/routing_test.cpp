@@ -111,14 +111,25 @@ TEST(RoutingTable, NobodyGetsAGenerationThatWasGivenUp) {
         workers.emplace_back([&, index] {
             PinSlot& slot = table.take_slot("worker " + std::to_string(index));
             while (!stopping.load()) {
-                const Pin pin = table.pin("a.b", "r", kStart, slot);
-                const std::size_t which = pin.route().generation == &generation(0) ? 0 : 1;
-                if (given_up[which].load()) wrong.fetch_add(1);
-                pins.fetch_add(1);
+                {
+                    const Pin pin = table.pin("a.b", "r", kStart, slot);
+                    const std::size_t which = pin.route().generation == &generation(0) ? 0 : 1;
+                    if (given_up[which].load()) wrong.fetch_add(1);
+                    pins.fetch_add(1);
+                }
+                // A worker that loses its processor inside a pin holds up the loop below for whole
+                // time slices: it gives the processor away between two pins.
+                std::this_thread::yield();
             }
         });
     }
-    for (int swap = 0; swap < 200; ++swap) {
+    // Until the workers have met enough swaps: a fixed number may be over before the first of them
+    // runs. On a busy machine, where this takes long, until some time has passed.
+    const SteadyTime end = system_clock().steady() + std::chrono::seconds(1);
+    const auto is_enough = [&] {
+        return pins.load() >= 50'000 || (pins.load() > 0 && system_clock().steady() >= end);
+    };
+    for (int swap = 0; !is_enough(); ++swap) {
         const int next = 1 - swap % 2;
         given_up[static_cast<std::size_t>(next)] = false;
         table.publish(routes_to(generation(next)));
@@ -126,7 +137,6 @@ TEST(RoutingTable, NobodyGetsAGenerationThatWasGivenUp) {
         given_up[static_cast<std::size_t>(1 - next)] = true;
         table.reclaim();
     }
-    while (pins.load() < 1000) std::this_thread::yield();
     stopping = true;
     for (std::thread& worker : workers) worker.join();
     EXPECT_EQ(wrong.load(), 0U);

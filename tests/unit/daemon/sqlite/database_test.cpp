@@ -238,6 +238,7 @@ TEST(Database, AReadSeesWhatWasCommittedBeforeIt) {
     unsynced.durability = Durability::kUnsyncedForTest;  // What readers see is the subject.
     auto database = Database::open(unsynced);
     std::atomic<int> written = 0;
+    std::atomic<int> reads = 0;
     std::atomic<bool> stop = false;
     std::vector<std::thread> readers;
     for (int index = 0; index < 3; ++index) {
@@ -249,10 +250,12 @@ TEST(Database, AReadSeesWhatWasCommittedBeforeIt) {
                 EXPECT_GE(seen, before);
                 EXPECT_GE(seen, last) << "time does not run backwards";
                 last = seen;
+                ++reads;
             }
         });
     }
-    for (int number = 0; number < 300; ++number) {
+    // A fixed number of writes may be over before the first reader runs.
+    for (int number = 0; number < 300 || reads < 3'000; ++number) {
         ASSERT_TRUE(insert(**database, std::to_string(number), number));
         written = number + 1;
     }
@@ -269,7 +272,7 @@ TEST(Database, TheLogStaysSmallWhileItIsRead) {
         while (!stop) EXPECT_GE(count(**database), 0);
     });
     const std::string large(100'000, 'x');
-    constexpr int kWrites = 1'000;  // 100 MB through a log of 8 MB.
+    constexpr int kWrites = 300;  // 60 MB through a log of 8 MB: row, key, freed pages.
     std::uintmax_t largest = 0;
     for (int number = 0; number < kWrites; ++number) {
         ASSERT_EQ(count(**database), number == 0 ? 0 : 1);
@@ -321,8 +324,9 @@ TEST(Database, OneReaderMoreThanThereAreWaitsForOneOfThem) {
             return connection.query_integer("SELECT count(*) FROM t");
         });
     });
-    ASSERT_TRUE(insert(**database, "a", 1));                     // A writer waits for no reader.
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // Long enough to be seen early.
+    ASSERT_TRUE(insert(**database, "a", 1));  // A writer waits for no reader.
+    // A reader that does not wait has time to show it.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // sleep: nothing is to happen
     ending.store(true);
     may_end.count_down();
     for (std::thread& thread : threads) thread.join();

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <future>
+#include <latch>
 
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
@@ -28,7 +29,10 @@ public:
 
     void start() {
         stopping_ = false;
-        thread_ = std::thread([this] { run(); });
+        // Until there is a socket: a client that comes before it waits before it tries again.
+        std::latch bound(1);
+        thread_ = std::thread([this, &bound] { run(bound); });
+        bound.wait();
     }
     void stop() {
         stopping_ = true;
@@ -40,8 +44,9 @@ public:
     std::atomic<int> together = 0;   // Of those: came with others.
 
 private:
-    void run() {
+    void run(std::latch& bound) {
         auto socket = transport::ServerSocket::open(endpoint_, 0600);
+        bound.count_down();
         ASSERT_TRUE(socket) << socket.error().message;
         transport::Envelope envelope;
         std::string body;
@@ -52,7 +57,7 @@ private:
             const std::vector<std::string_view> replies(held.begin(), held.end());
             while (!held.empty() && !stopping_ &&
                    socket->send(held_for, replies) == transport::SendOutcome::kBusy)
-                std::this_thread::sleep_for(milliseconds(1));
+                std::this_thread::sleep_for(milliseconds(1));  // sleep: the queue is full
             held.clear();
         };
         while (!stopping_) {
