@@ -1,3 +1,5 @@
+#include "daemon/auth/session_verifier.hpp"
+
 #include <gtest/gtest.h>
 
 #include "base/crypto/sha256.hpp"

@@ -1,10 +1,8 @@
+#include "http_shim/request_head.hpp"
+
 #include <gtest/gtest.h>
 
-#include "base/json.hpp"
 #include "http_shim/limits.hpp"
-#include "http_shim/request_head.hpp"
-#include "http_shim/response.hpp"
-#include "http_shim/routes.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -93,34 +91,6 @@ TEST(RequestHead, EnforcesAmountsHostsAndExpectations) {
     EXPECT_EQ(status_of(get("/"), {"api.example.com"}), 421);
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: API.example.com\r\n\r\n", {"api.example.com"}),
               200);
-}
-
-TEST(Routes, MatchPatternsAndNameTheMethods) {
-    const Match match = match_route(Method::kGet, "/api/products/export/a%20b/download-url");
-    ASSERT_NE(match.route, nullptr);
-    EXPECT_EQ(match.route->wire_method, "download_url.get");
-    EXPECT_EQ(match.parameters.at("job_id"), "a b");
-    EXPECT_EQ(match_route(Method::kHead, "/livez").route->kind, RouteKind::kLivez);
-    EXPECT_EQ(match_route(Method::kPost, "/livez").route, nullptr);
-    EXPECT_EQ(match_route(Method::kPost, "/livez").allow, "GET, HEAD, OPTIONS");
-    EXPECT_EQ(match_route(Method::kGet, "/api/jobs/").allow, "GET, HEAD, POST, OPTIONS");
-    EXPECT_EQ(match_route(Method::kGet, "/api/products/export//download-url").route, nullptr);
-    EXPECT_EQ(match_route(Method::kGet, "/nope").allow, "");
-}
-
-TEST(Response, SpeaksTheApisErrorLanguage) {
-    const auto error = [](message::WireCode code, const char* text) {
-        return make_wire_error_response(message::make_error(code, text), "path");
-    };
-    EXPECT_EQ(error(message::WireCode::kNotFound, "Export job not found").body,
-              R"({"detail":"Export job not found"})");
-    const Response invalid = error(message::WireCode::kInvalidArgument, "job_id: too long");
-    EXPECT_EQ(invalid.status, 422);
-    EXPECT_EQ(parse_json_or_throw(invalid.body)["detail"][0]["loc"],
-              nlohmann::json({"path", "job_id"}));
-    EXPECT_EQ(error(message::WireCode::kUnauthenticated, "x").headers[0].first, "WWW-Authenticate");
-    EXPECT_EQ(error(message::WireCode::kOverloaded, "x").headers[0].first, "Retry-After");
-    EXPECT_EQ(error(message::WireCode::kUnknownMethod, "x").status, 503);
 }
 
 }  // namespace
