@@ -1,5 +1,6 @@
 #include "base/json.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,11 @@ namespace export_worker {
 using nlohmann::json;
 
 namespace {
+
+// The parser takes a zero byte for the end of the text and ignores what follows it.
+bool has_zero_byte(std::string_view text) {
+    return text.find('\0') != std::string_view::npos;
+}
 
 // nlohmann's SAX events to a value. Its own callback for parse() looks through the whole parent
 // each time a container closes; this does not.
@@ -86,6 +92,7 @@ private:
 }  // namespace
 
 Result<json> parse_json(std::string_view text, const JsonBounds& bounds) {
+    if (has_zero_byte(text)) return fail(ErrorCode::kInvalidArgument, "JSON: a zero byte");
     BoundedReader reader(bounds);
     if (!json::sax_parse(text.begin(), text.end(), &reader))
         return fail(ErrorCode::kInvalidArgument, "JSON: " + reader.problem);
@@ -93,11 +100,16 @@ Result<json> parse_json(std::string_view text, const JsonBounds& bounds) {
 }
 
 json parse_json(std::string_view text) {
+    if (has_zero_byte(text)) return json(json::value_t::discarded);
     return json::parse(text.begin(), text.end(), nullptr, false);
 }
 
 json parse_json_or_throw(std::string_view text) {
-    return json::parse(text.begin(), text.end());
+    if (!has_zero_byte(text)) return json::parse(text.begin(), text.end());
+    // Another control character, which the parser refuses where it stands.
+    std::string refused(text);
+    std::ranges::replace(refused, '\0', '\x01');
+    return json::parse(refused);
 }
 
 std::string dump_json(const json& value) {

@@ -19,6 +19,13 @@ TEST(Json, TextThatIsNotOneJsonValueIsDiscarded) {
     }
 }
 
+TEST(Json, AZeroByteEndsNothing) {
+    EXPECT_TRUE(parse_json(std::string_view("1\0", 2)).is_discarded());
+    EXPECT_TRUE(parse_json(std::string_view("1\0 2", 4)).is_discarded());
+    EXPECT_TRUE(parse_json(std::string_view("\0", 1)).is_discarded());
+    EXPECT_THROW((void)parse_json_or_throw(std::string_view("1\0", 2)), json::parse_error);
+}
+
 TEST(Json, TheThrowingParserNamesThePosition) {
     EXPECT_EQ(parse_json_or_throw("[1]"), json::array({1}));
     try {
