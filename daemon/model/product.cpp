@@ -4,6 +4,7 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/json_depth.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/model/limits.hpp"
@@ -15,13 +16,6 @@ using nlohmann::json;
 
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
-std::size_t depth_of(const json& value) {
-    if (!value.is_structured()) return 0;
-    std::size_t deepest = 0;
-    for (const json& child : value) deepest = std::max(deepest, depth_of(child));
-    return deepest + 1;
 }
 
 void collect_paths(const json& object, const std::string& prefix, std::vector<std::string>& out) {
@@ -186,7 +180,7 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
     const json object = parse_json(line);
     if (object.is_discarded()) return refuse("expected one JSON object in UTF-8");
     if (!object.is_object()) return refuse("expected a JSON object");
-    if (depth_of(object) > limits::kProductDepthMax) {
+    if (is_deeper(object, limits::kProductDepthMax)) {
         return refuse("expected nesting of at most " + std::to_string(limits::kProductDepthMax));
     }
     Product product;

@@ -83,6 +83,13 @@ TEST(Product, DepthIsBounded) {
     EXPECT_FALSE(parse_product(nested(limits::kProductDepthMax - 1), nullptr));
 }
 
+// As deep as a line can be: looking must not use a stack frame for each level.
+TEST(Product, TheDeepestLineIsRefusedLikeAnyOther) {
+    const auto refused = parse_product(nested(limits::kProductLineBytesMax / 2 - 50), nullptr);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("nesting"), std::string::npos);
+}
+
 std::string price_complaint(const char* name, const json& value) {
     json price = {{"product_key", "k"}, {"brand_key", "b"}, {"amount", 1}};
     price[name] = value;
