@@ -143,6 +143,17 @@ TEST(MakeMessage, ANestedBodyIsRefusedBeforeItCostsStack) {
               201U);
 }
 
+// Twice the members take twice the time; the parser must not look at every one for each of them.
+TEST(MakeMessage, ABodyOfManyMembersIsReadInOnePass) {
+    std::string body = "{\"a\":[{}";
+    for (std::size_t count = 4; count < limits::kMessageNodesMax; ++count) body += ",{}";
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_TRUE(message_of({Method::kPost, kSubmit, "", {}, body + "]}"}));
+    // 10 ms here; seconds when it is quadratic.
+    EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(1));
+    EXPECT_FALSE(message_of({Method::kPost, kSubmit, "", {}, body + ",{},{}]}"}));
+}
+
 TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
     const std::map<std::string, std::string> header = {{"idempotency-key", "from the header"}};
     for (const char* path : {kSubmit, "/api/jobs/"}) {
