@@ -17,10 +17,10 @@ std::string dump(const json& value) {
 
 void add_retry_after(Response& response, const message::WireError& error) {
     const auto seconds = error.retry_after_ms
-                             ? (*error.retry_after_ms + 999) / 1000
-                             : static_cast<std::uint32_t>(limits::kHttpRetryAfterSeconds);
+                             ? (std::uint64_t{*error.retry_after_ms} + 999) / 1000
+                             : static_cast<std::uint64_t>(limits::kHttpRetryAfterSeconds);
     response.headers.emplace_back("Retry-After",
-                                  std::to_string(std::max<std::uint32_t>(1, seconds)));
+                                  std::to_string(std::max<std::uint64_t>(1, seconds)));
 }
 
 }  // namespace

@@ -70,6 +70,12 @@ TEST(Response, RetryAfterIsInWholeSecondsAndNeverZero) {
     EXPECT_EQ(make_later_response(503, "x", std::chrono::seconds(1)).headers.size(), 1U);
 }
 
+TEST(Response, TheLongestWaitIsNotTheShortest) {
+    message::WireError overloaded = message::make_error(WireCode::kOverloaded, "x");
+    overloaded.retry_after_ms = UINT32_MAX;
+    EXPECT_EQ(header(make_wire_error_response(overloaded, ""), "Retry-After"), "4294968");
+}
+
 TEST(Response, TheDocsPageLoadsNothingFromElsewhere) {
     const Response page = make_docs_response("<p>");
     EXPECT_EQ(page.body, "<p>");
