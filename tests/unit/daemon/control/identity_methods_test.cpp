@@ -1,0 +1,151 @@
+#include "daemon/control/identity_methods.hpp"
+
+#include "tests/unit/daemon/control/control_fixture.hpp"
+
+namespace export_worker::control {
+namespace {
+
+class IdentityMethodsTest : public ControlFixture {
+protected:
+    json create_key(const std::string& organization = "acme") {
+        return call(
+            "control.key_create",
+            {{"organization", organization}, {"name", "a key"}, {"permissions", {"job:read"}}});
+    }
+    json set_member(const json& change) {
+        json params = {{"subject", "ann"}, {"organization", "acme"}};
+        params.update(change);
+        return call("control.member_set", params);
+    }
+    // Whether each of `values` as `name` is refused as invalid.
+    void refuses(std::string_view method, const json& good, const char* name,
+                 std::initializer_list<json> values) {
+        for (const json& value : values) {
+            json params = good;
+            params[name] = value;
+            EXPECT_TRUE(refusal(method, params).starts_with("invalid_argument: "))
+                << method << " " << dump_json(params) << ": " << refusal(method, params);
+        }
+    }
+};
+
+TEST_F(IdentityMethodsTest, AKeysTextIsShownOnce) {
+    const json made = create_key();
+    const std::string text = made["key"].get<std::string>();
+    EXPECT_TRUE(identity_.keys->verify(text));
+    EXPECT_EQ(made["permissions"], json({"job:read"}));
+    EXPECT_TRUE(made["revoked_at"].is_null());
+    const json listed = call("control.key_list");
+    EXPECT_EQ(dump_json(listed).find(text), std::string::npos);
+    EXPECT_EQ(listed["items"][0]["id"], made["id"]);
+}
+
+TEST_F(IdentityMethodsTest, KeysRefuseWrongValues) {
+    const json good = {{"organization", "acme"}, {"name", "n"}, {"permissions", {"job:read"}}};
+    refuses("control.key_create", good, "organization",
+            {nullptr, 5, "", "../up", "a b", "\xff", std::string(65, 'a'), json::array({"acme"})});
+    refuses("control.key_create", good, "name", {std::string(201, 'n'), "a\nb", "\xc0\xaf"});
+    refuses("control.key_create", good, "permissions",
+            {json::array(), json::array({1}), json::array({nullptr}), json::array({"job:fly"}),
+             json::array({""}), json::array({"job:read job:create"}), 5,
+             json::array({json::array({"job:read"})})});
+    EXPECT_TRUE(refusal("control.key_create").starts_with("invalid_argument: "));
+    EXPECT_EQ(call("control.key_list")["items"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, KeysAreListedByOrganization) {
+    create_key("acme");
+    create_key("umbrella");
+    EXPECT_EQ(call("control.key_list")["items"].size(), 2U);
+    const json listed = call("control.key_list", {{"organization", "umbrella"}});
+    ASSERT_EQ(listed["items"].size(), 1U);
+    EXPECT_EQ(listed["items"][0]["organization"], "umbrella");
+    EXPECT_EQ(call("control.key_list", {{"organization", "' OR 1=1 --"}})["items"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, ARevokedKeyIsRefusedAndStaysListed) {
+    const json made = create_key();
+    EXPECT_EQ(call("control.key_revoke", {{"id", made["id"]}})["revoked"], true);
+    EXPECT_FALSE(identity_.keys->verify(made["key"].get<std::string>()));
+    EXPECT_TRUE(call("control.key_list")["items"][0]["revoked_at"].is_string());
+    call("control.key_revoke", {{"id", made["id"]}});
+}
+
+TEST_F(IdentityMethodsTest, UnknownKeysAndSessionsAreNotFound) {
+    for (const json& id : std::initializer_list<json>{nullptr, 5, "", "nope", "\xff"}) {
+        EXPECT_TRUE(refusal("control.key_revoke", {{"id", id}}).starts_with("not_found: "));
+        EXPECT_TRUE(refusal("control.session_revoke", {{"id", id}}).starts_with("not_found: "));
+    }
+}
+
+TEST_F(IdentityMethodsTest, ANewMemberNeedsRoles) {
+    EXPECT_TRUE(refusal("control.member_set", {{"subject", "ann"}, {"organization", "acme"}})
+                    .starts_with("invalid_argument: roles: "));
+    EXPECT_EQ(set_member({{"roles", {"Editor"}}})["roles"], json({"Editor"}));
+}
+
+TEST_F(IdentityMethodsTest, AnUnknownSubjectCanBeShutOutWithoutRoles) {
+    EXPECT_EQ(set_member({{"active", false}})["active"], false);
+    EXPECT_EQ(call("control.member_list")["items"][0]["roles"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, AMemberKeepsWhatIsNotSet) {
+    set_member({{"roles", {"Editor"}}});
+    EXPECT_EQ(set_member({{"active", false}})["roles"], json({"Editor"}));
+    EXPECT_EQ(set_member({{"roles", {"Viewer"}}})["active"], false);
+}
+
+TEST_F(IdentityMethodsTest, MembersRefuseWrongValues) {
+    const json good = {{"subject", "ann"}, {"organization", "acme"}, {"roles", {"Editor"}}};
+    refuses("control.member_set", good, "subject",
+            {nullptr, 5, "", "a\nb", "\xff", std::string(129, 'a')});
+    refuses("control.member_set", good, "organization",
+            {nullptr, "", "../up", std::string(65, 'a')});
+    refuses("control.member_set", good, "roles",
+            {5, json::array({1}), json::array({"a b"}), json::array({std::string(65, 'r')}),
+             json(std::vector<std::string>(33, "r"))});
+    refuses("control.member_set", good, "active", {nullptr, 1, "true"});
+    EXPECT_EQ(call("control.member_list")["items"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, MembersAreListedByOrganization) {
+    set_member({{"roles", {"Editor"}}});
+    set_member({{"organization", "umbrella"}, {"roles", {"Editor"}}});
+    const json listed = call("control.member_list", {{"organization", "umbrella"}});
+    ASSERT_EQ(listed["items"].size(), 1U);
+    EXPECT_EQ(listed["items"][0]["organization"], "umbrella");
+}
+
+TEST_F(IdentityMethodsTest, ASessionsTokenIsShownOnceAndRevoked) {
+    set_member({{"roles", {"Editor"}}});
+    const json made =
+        call("control.session_create", {{"subject", "ann"}, {"expires_in_seconds", 60}});
+    const std::string token = made["token"].get<std::string>();
+    EXPECT_TRUE(identity_.members->find_session(token));
+    const json listed = call("control.session_list");
+    EXPECT_EQ(listed["items"][0]["id"], made["id"]);
+    EXPECT_EQ(dump_json(listed).find(token), std::string::npos);
+    call("control.session_revoke", {{"id", made["id"]}});
+    EXPECT_FALSE(identity_.members->find_session(token));
+    EXPECT_EQ(call("control.session_list")["items"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, SessionsRefuseWrongLengths) {
+    set_member({{"roles", {"Editor"}}});
+    const json good = {{"subject", "ann"}, {"expires_in_seconds", 60}};
+    refuses("control.session_create", good, "expires_in_seconds",
+            {nullptr, 0, -1, "60", 1.5, true, 366 * 86'400 + 1, INT64_MAX, INT64_MIN, UINT64_MAX});
+    refuses("control.session_create", good, "subject", {nullptr, 5, "", "\xff", "a\nb"});
+    EXPECT_TRUE(refusal("control.session_create", {{"subject", "ann"}})
+                    .starts_with("invalid_argument: expires_in_seconds"));
+    EXPECT_EQ(call("control.session_list")["items"], json::array());
+}
+
+TEST_F(IdentityMethodsTest, ASessionNeedsAMember) {
+    EXPECT_TRUE(
+        refusal("control.session_create", {{"subject", "ghost"}, {"expires_in_seconds", 60}})
+            .starts_with("not_found: "));
+}
+
+}  // namespace
+}  // namespace export_worker::control

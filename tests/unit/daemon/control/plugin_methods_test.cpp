@@ -1,0 +1,130 @@
+#include "daemon/control/plugin_methods.hpp"
+
+#include "tests/unit/daemon/control/control_fixture.hpp"
+
+namespace export_worker::control {
+namespace {
+
+class PluginMethodsTest : public ControlFixture {
+protected:
+    // The report of an action, once it is no longer under way.
+    json report(std::string_view method, const json& params) {
+        const json begun = call(method, params);
+        for (int rounds = 0; rounds < 6000 && begun.contains("report"); ++rounds) {
+            json report = call("control.plugin_report", {{"report", begun["report"]}});
+            if (report["outcome"] != "running") return report;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        ADD_FAILURE() << method << " does not end";
+        return json::object();
+    }
+    json load(const std::string& fixture, const json& more = json::object()) {
+        json params = {{"file", testing::install_plugin(dir_, fixture)}};
+        params.update(more);
+        return report("control.plugin_load", params);
+    }
+};
+
+TEST_F(PluginMethodsTest, ALoadedPluginIsListed) {
+    const json loaded = load("minimal_c", {{"no_bake", true}});
+    EXPECT_EQ(loaded["outcome"], "committed") << dump_json(loaded["refusal"]);
+    EXPECT_EQ(loaded["plugin"], "minimal");
+    EXPECT_EQ(loaded["trigger"], "operator");
+    EXPECT_TRUE(loaded["refusal"].is_null());
+    EXPECT_FALSE(loaded["steps"].empty());
+    const json items = call("control.plugin_list")["items"];
+    ASSERT_EQ(items.size(), 1U);
+    EXPECT_EQ(items[0]["name"], "minimal");
+    EXPECT_EQ(items[0]["version"], "1.2.3");
+    EXPECT_EQ(items[0]["sha256"], loaded["sha256"]);
+    EXPECT_EQ(items[0]["methods"][0]["name"], "minimal.echo");
+    EXPECT_EQ(items[0]["generations"][0]["state"], "active");
+    EXPECT_EQ(call("control.status")["plugins"], items);
+}
+
+TEST_F(PluginMethodsTest, ADryRunPublishesNothing) {
+    const json tried = load("minimal_c", {{"dry_run", true}});
+    EXPECT_EQ(tried["outcome"], "would_publish");
+    EXPECT_EQ(tried["dry_run"], true);
+    EXPECT_EQ(call("control.plugin_list")["items"], json::array());
+}
+
+TEST_F(PluginMethodsTest, ARefusalSaysWhatWasExpectedAndFound) {
+    const json refused = load("broken_missing_handle");
+    EXPECT_EQ(refused["outcome"], "refused");
+    for (const char* field : {"code", "stage", "expected", "found", "hint", "text"})
+        EXPECT_FALSE(refused["refusal"][field].get<std::string>().empty()) << field;
+    const json history = call("control.plugin_history");
+    ASSERT_FALSE(history["items"].empty());
+    EXPECT_EQ(history["items"][0]["outcome"], "refused");
+    EXPECT_TRUE(history["quarantined"].is_array());
+}
+
+TEST_F(PluginMethodsTest, HistoryIsOfThePluginAskedFor) {
+    load("minimal_c", {{"no_bake", true}});
+    EXPECT_FALSE(call("control.plugin_history", {{"plugin", "minimal"}})["items"].empty());
+    for (const char* name : {"other", "' OR 1=1 --", "\xff"})
+        EXPECT_EQ(call("control.plugin_history", {{"plugin", name}})["items"], json::array());
+}
+
+TEST_F(PluginMethodsTest, LoadAndReloadWantAbsolutePaths) {
+    for (const json& file :
+         std::initializer_list<json>{"minimal.so", "./minimal.so", "../x", "\xff"}) {
+        EXPECT_EQ(refusal("control.plugin_load", {{"file", file}}),
+                  "invalid_argument: file: expected an absolute path");
+        EXPECT_EQ(refusal("control.plugin_reload", {{"plugin", "minimal"}, {"file", file}}),
+                  "invalid_argument: file: expected an absolute path");
+    }
+    for (const json& file : std::initializer_list<json>{nullptr, 5, "", json::array({"/x"})}) {
+        EXPECT_EQ(refusal("control.plugin_load", {{"file", file}}),
+                  "invalid_argument: file: expected an absolute path");
+    }
+}
+
+TEST_F(PluginMethodsTest, AFileThatIsNotThereIsRefusedInTheReport) {
+    const json refused = report("control.plugin_load", {{"file", dir_ / "none.so"}});
+    EXPECT_EQ(refused["outcome"], "refused");
+    EXPECT_TRUE(refused["refusal"].is_object());
+}
+
+TEST_F(PluginMethodsTest, UnknownPluginsAreNotFound) {
+    for (const char* method :
+         {"control.plugin_reload", "control.plugin_rollback", "control.plugin_commit"}) {
+        for (const json& name : std::initializer_list<json>{nullptr, 5, "", "ghost", "\xff"})
+            EXPECT_TRUE(refusal(method, {{"plugin", name}}).starts_with("not_found: ")) << method;
+    }
+}
+
+TEST_F(PluginMethodsTest, ReportsAreAskedForByNumber) {
+    for (const json& id : std::initializer_list<json>{nullptr, "1", -1, 1.5, true})
+        EXPECT_TRUE(refusal("control.plugin_report", {{"report", id}})
+                        .starts_with("invalid_argument: report: "));
+    EXPECT_TRUE(refusal("control.plugin_report").starts_with("invalid_argument: report: "));
+    for (const json& id : std::initializer_list<json>{0U, 99U, UINT64_MAX})
+        EXPECT_TRUE(refusal("control.plugin_report", {{"report", id}}).starts_with("not_found: "));
+}
+
+TEST_F(PluginMethodsTest, AllowedChangesThatAreNoTextsAreLeftOut) {
+    for (const json& allow : std::initializer_list<json>{nullptr, 5, json::array({1, nullptr})}) {
+        const json tried = load("minimal_c", {{"dry_run", true}, {"allow", allow}});
+        EXPECT_EQ(tried["outcome"], "would_publish") << allow;
+    }
+}
+
+TEST_F(PluginMethodsTest, ANewerBuildBakesAndIsCommittedAndTakenBack) {
+    load("minimal_c", {{"no_bake", true}});
+    const json baking =
+        report("control.plugin_reload",
+               {{"plugin", "minimal"}, {"file", testing::install_plugin(dir_, "minimal_cpp")}});
+    EXPECT_EQ(baking["outcome"], "baking") << dump_json(baking["refusal"]);
+    EXPECT_TRUE(baking["window"].is_object());
+    EXPECT_TRUE(call("control.plugin_list")["items"][0]["bake_left_ms"].is_number());
+    report("control.plugin_commit", {{"plugin", "minimal"}});
+    EXPECT_TRUE(call("control.plugin_list")["items"][0]["bake_left_ms"].is_null());
+    const json back = report("control.plugin_rollback", {{"plugin", "minimal"}, {"no_bake", true}});
+    EXPECT_EQ(back["outcome"], "committed") << dump_json(back["refusal"]);
+    EXPECT_EQ(back["from_sha256"], baking["sha256"]);
+}
+
+}  // namespace
+}  // namespace export_worker::control
