@@ -130,19 +130,19 @@ Result<void> read_organization(const json& params, jobs::OrganizationPolicy& pol
 }
 
 MethodResult organization_set(const ControlParts& parts, const json& params) {
-    jobs::OrganizationPolicy policy;
-    policy.organization_id = text_of(params, "organization");
-    if (!is_organization_id(policy.organization_id))
+    jobs::OrganizationState state;
+    state.policy.organization_id = text_of(params, "organization");
+    if (!is_organization_id(state.policy.organization_id))
         return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
     const auto states = parts.jobs.organizations();
     if (!states) return refuse(states.error());
-    for (const auto& state : *states) {
-        if (state.policy.organization_id == policy.organization_id) policy = state.policy;
+    for (const auto& known : *states) {
+        if (known.policy.organization_id == state.policy.organization_id) state = known;
     }
-    if (auto read = read_organization(params, policy); !read) return refuse(read.error());
-    if (auto set = parts.jobs.set_organization(policy); !set) return refuse(set.error());
+    if (auto read = read_organization(params, state.policy); !read) return refuse(read.error());
+    if (auto set = parts.jobs.set_organization(state.policy); !set) return refuse(set.error());
     parts.wake_workers();
-    return organization_json({policy, 0, 0});
+    return organization_json(state);
 }
 
 MethodResult metrics_text(const ControlParts& parts, const json&) {

@@ -124,6 +124,16 @@ TEST_F(ControlMethodsTest, AnOrganizationKeepsWhatIsNotSet) {
     EXPECT_EQ(wakes_, 3);
 }
 
+TEST_F(ControlMethodsTest, SettingAnOrganizationShowsItsJobs) {
+    submit();
+    submit();
+    ASSERT_TRUE(jobs_->claim()->has_value());
+    const json set = call("control.organization_set", {{"organization", "acme"}, {"weight", 2}});
+    EXPECT_EQ(set["running"], 1);
+    EXPECT_EQ(set["pending"], 1);
+    EXPECT_EQ(set, organization("acme"));
+}
+
 TEST_F(ControlMethodsTest, OrganizationsRefuseWrongValues) {
     const auto refused = [&](const json& change) {
         json params = {{"organization", "acme"}};
