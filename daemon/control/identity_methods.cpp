@@ -45,8 +45,11 @@ MethodResult listed(const Result<std::vector<Row>>& rows, json (*to_json)(const 
 
 Result<std::vector<std::string>> texts_of(const json& params, const char* name) {
     std::vector<std::string> out;
-    const json none = json::array();
-    for (const json& each : params.contains(name) ? params[name] : none) {
+    const auto found = params.find(name);
+    if (found == params.end()) return out;
+    if (!found->is_array())
+        return fail(ErrorCode::kInvalidArgument, std::string(name) + ": expected a list of texts");
+    for (const json& each : *found) {
         if (!each.is_string())
             return fail(ErrorCode::kInvalidArgument, std::string(name) + ": expected texts");
         out.push_back(each.get<std::string>());

@@ -53,6 +53,17 @@ TEST_F(IdentityMethodsTest, KeysRefuseWrongValues) {
     EXPECT_EQ(call("control.key_list")["items"], json::array());
 }
 
+// One text is no list of one, and an object no list of its values.
+TEST_F(IdentityMethodsTest, ListsAreLists) {
+    for (const char* text : {"job:read", "Editor"}) {
+        const json object = json::object({{"a", text}});
+        refuses("control.key_create", {{"organization", "acme"}, {"name", "n"}}, "permissions",
+                {text, object});
+        refuses("control.member_set", {{"subject", "ann"}, {"organization", "acme"}}, "roles",
+                {text, object});
+    }
+}
+
 TEST_F(IdentityMethodsTest, KeysAreListedByOrganization) {
     create_key("acme");
     create_key("umbrella");
