@@ -1,0 +1,208 @@
+#include "daemon/export/fsck.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/export/limits.hpp"
+#include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::exports {
+namespace {
+
+using model::OrganizationScope;
+
+class FsckTest : public ::testing::Test {
+protected:
+    struct Published {
+        std::string job_id;
+        std::string key;
+    };
+    // A finished job with a file of five bytes.
+    Published publish() {
+        jobs::NewJob job;
+        job.organization_id = "acme";
+        job.job_type = model::kExportJobType;
+        EXPECT_TRUE(jobs_->create(job));
+        const auto claimed = **jobs_->claim();
+        Published out{claimed.lease.job_id, "acme/" + claimed.lease.job_id + ".1.csv"};
+        EXPECT_TRUE(jobs_->intend_file(claimed.lease, out.key));
+        auto file = std::move(*files_->create({out.key, "text/csv", 0}));
+        EXPECT_TRUE(file->append("key\r\n"));
+        jobs::Completion done;
+        done.file = *file->commit();
+        done.metadata_json = "{}";
+        EXPECT_TRUE(jobs_->complete(claimed.lease, done));
+        return out;
+    }
+    std::string path(const std::string& key) const { return dir_ / ("exports/" + key); }
+    void overwrite(const std::string& key, const std::string& text) const {
+        std::filesystem::create_directories(std::filesystem::path(path(key)).parent_path());
+        std::ofstream(path(key), std::ios::binary) << text;
+    }
+    Result<FsckReport> try_check() {
+        return check_exports(parts_, options_, stopping_, [this](const FsckReport&) { ++calls_; });
+    }
+    FsckReport check(bool apply = false) {
+        options_.apply = apply;
+        auto report = try_check();
+        EXPECT_TRUE(report) << report.error().message;
+        return report ? std::move(*report) : FsckReport();
+    }
+    // Files are as old as the real clock says.
+    void make_old() {
+        clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()) +
+                       options_.orphan_grace + std::chrono::seconds(2));
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    std::unique_ptr<jobs::JobStore> jobs_ =
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<files::LocalFileStore> files_ =
+        std::move(*files::LocalFileStore::open(dir_ / "exports"));
+    ExportParts parts_{&clock_, jobs_.get(), nullptr, files_.get(), dir_ / "tmp", "test", {}};
+    FsckOptions options_;
+    std::atomic<bool> stopping_{false};
+    int calls_ = 0;
+};
+
+TEST_F(FsckTest, WhatAgreesIsNoProblem) {
+    publish();
+    publish();
+    const FsckReport report = check(true);
+    EXPECT_EQ(report.files, 2);
+    EXPECT_EQ(report.hashed_bytes, 10);
+    EXPECT_EQ(report.problems, 0);
+    EXPECT_EQ(report.foreign, 0);
+    EXPECT_GE(calls_, 1);
+}
+
+TEST_F(FsckTest, AMissingFileIsFoundAndLeftAlone) {
+    const auto [id, key] = publish();
+    std::filesystem::remove(path(key));
+    const FsckReport report = check();
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_EQ(report.findings[0].problem, "missing");
+    EXPECT_EQ(report.findings[0].key, key);
+    EXPECT_EQ(report.findings[0].job_id, id);
+    EXPECT_FALSE(report.findings[0].repaired);
+    EXPECT_EQ(report.repaired, 0);
+    model::JobFile file;
+    ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
+    EXPECT_FALSE(file.file_url.empty());
+}
+
+TEST_F(FsckTest, ApplyWithdrawsAMissingFile) {
+    const auto [id, key] = publish();
+    std::filesystem::remove(path(key));
+    EXPECT_EQ(check(true).repaired, 1);
+    model::JobFile file;
+    ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
+    EXPECT_TRUE(file.file_url.empty());
+    const auto notices = jobs_->notices(OrganizationScope::one("acme"), 0);
+    EXPECT_EQ(notices->back().type, "job.expired");
+    EXPECT_EQ(check().problems, 0);
+}
+
+TEST_F(FsckTest, AnotherSizeIsDamage) {
+    const auto [id, key] = publish();
+    overwrite(key, "key");
+    options_.hashes = false;
+    const FsckReport report = check();
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_EQ(report.findings[0].problem, "damaged");
+    EXPECT_EQ(report.findings[0].detail, "expected 5 bytes, found 3");
+}
+
+TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesIt) {
+    const auto [id, key] = publish();
+    overwrite(key, "KEY\r\n");
+    const FsckReport report = check(true);
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_EQ(report.findings[0].problem, "damaged");
+    EXPECT_NE(report.findings[0].detail.find("SHA-256"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(path(key)));
+}
+
+TEST_F(FsckTest, WithoutHashesContentIsNotRead) {
+    const auto [id, key] = publish();
+    overwrite(key, "KEY\r\n");
+    options_.hashes = false;
+    const FsckReport report = check();
+    EXPECT_EQ(report.problems, 0);
+    EXPECT_EQ(report.hashed_bytes, 0);
+}
+
+TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
+    jobs::NewJob job;
+    job.organization_id = "acme";
+    job.job_type = model::kExportJobType;
+    ASSERT_TRUE(jobs_->create(job));
+    const auto claimed = **jobs_->claim();
+    const std::string key = "acme/" + claimed.lease.job_id + ".1.csv";
+    ASSERT_TRUE(jobs_->intend_file(claimed.lease, key));
+    overwrite(key, "half");
+    EXPECT_EQ(check().problems, 0);  // It is being written.
+    ASSERT_TRUE(jobs_->release(claimed.lease));
+    EXPECT_EQ(check().findings.at(0).problem, "unpublished");
+    EXPECT_EQ(check(true).repaired, 1);
+    EXPECT_FALSE(std::filesystem::exists(path(key)));
+    EXPECT_EQ(check().problems, 0);
+}
+
+TEST_F(FsckTest, AnOrphanIsFoundOnceItsGraceIsOver) {
+    const auto [id, key] = publish();
+    const std::string orphan = "acme/" + id + ".7.csv";
+    overwrite(orphan, "late");
+    clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
+    EXPECT_EQ(check().problems, 0);
+    make_old();
+    EXPECT_EQ(check().findings.at(0).problem, "orphan");
+    EXPECT_TRUE(std::filesystem::exists(path(orphan)));
+    EXPECT_EQ(check(true).repaired, 1);
+    EXPECT_FALSE(std::filesystem::exists(path(orphan)));
+    EXPECT_TRUE(std::filesystem::exists(path(key)));
+}
+
+TEST_F(FsckTest, FilesOfOthersAreCountedAndLeftAlone) {
+    const std::string key = publish().key;
+    for (const char* foreign : {"acme/unknown.1.csv", "acme/notes.txt", "acme/..1.csv", "lost"})
+        overwrite(foreign, "x");
+    make_old();
+    const FsckReport report = check(true);
+    EXPECT_EQ(report.problems, 0);
+    EXPECT_EQ(report.foreign, 4);
+    for (const char* foreign : {"acme/unknown.1.csv", "acme/notes.txt", "acme/..1.csv", "lost"})
+        EXPECT_TRUE(std::filesystem::exists(path(foreign))) << foreign;
+    EXPECT_TRUE(std::filesystem::exists(path(key)));
+}
+
+TEST_F(FsckTest, AllProblemsAreCountedAndTheFirstShown) {
+    const std::string id = publish().job_id;
+    for (std::size_t epoch = 2; epoch < limits::kFsckFindingsMax + 7; ++epoch)
+        overwrite("acme/" + id + "." + std::to_string(epoch) + ".csv", "");
+    make_old();
+    const FsckReport report = check();
+    EXPECT_EQ(report.problems, static_cast<std::int64_t>(limits::kFsckFindingsMax) + 5);
+    EXPECT_EQ(report.findings.size(), limits::kFsckFindingsMax);
+}
+
+TEST_F(FsckTest, AStoppingDaemonEndsIt) {
+    publish();
+    stopping_ = true;
+    const auto report = try_check();
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, ErrorCode::kUnavailable);
+}
+
+TEST_F(FsckTest, AStoreThatCannotBeReadIsAnError) {
+    publish();
+    std::filesystem::remove_all(dir_ / "exports");
+    dir_.write("exports", "a file where the directory was");
+    EXPECT_FALSE(try_check());
+}
+
+}  // namespace
+}  // namespace export_worker::exports
