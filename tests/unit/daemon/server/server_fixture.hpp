@@ -1,0 +1,80 @@
+// What the methods of the data socket are tested against: real stores in a directory of the test's
+// own, a dispatcher, no socket.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "base/json.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/server/dispatcher.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/plugin_fixtures.hpp"
+#include "tests/unit/support/sessions.hpp"
+
+namespace export_worker::server {
+
+using nlohmann::json;
+
+class ServerFixture : public ::testing::Test {
+protected:
+    static model::Principal principal(const std::string& organization) {
+        return {"key-" + organization, organization, {}, false};
+    }
+    MethodResult run(std::string_view name, const json& params,
+                     const std::string& organization = "acme") {
+        for (const JobMethod& method : job_methods()) {
+            if (method.name == name)
+                return method.begin({*jobs_, exports_}, principal(organization),
+                                    parse_msgpack(dump_msgpack(params)))();
+        }
+        ADD_FAILURE() << "no method " << name;
+        return json();
+    }
+    // The result of a method that must succeed.
+    json call(std::string_view name, const json& params, const std::string& organization = "acme") {
+        auto result = run(name, params, organization);
+        EXPECT_TRUE(result) << name << ": " << result.error().message;
+        return result ? std::move(*result) : json::object();
+    }
+    // "invalid_argument: job_id: ..." of a method that must refuse.
+    std::string refusal(std::string_view name, const json& params,
+                        const std::string& organization = "acme") {
+        const auto result = run(name, params, organization);
+        if (result) return "accepted: " + dump_json(*result);
+        return std::string(message::to_string(result.error().code)) + ": " + result.error().message;
+    }
+    std::string create(const std::string& organization = "acme") {
+        return call("jobs.create", {{"job_type", "export"}, {"total_items", 2}},
+                    organization)["job_id"]
+            .get<std::string>();
+    }
+    std::string submit(const std::string& organization = "acme") {
+        return call("exports.submit", {{"format", "csv"}}, organization)["job_id"]
+            .get<std::string>();
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    testing::Identity identity_{dir_ / "auth.db", clock_};
+    std::unique_ptr<jobs::JobStore> jobs_ =
+        std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
+    std::unique_ptr<catalog::CatalogStore> catalog_ =
+        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+    std::unique_ptr<plugin_host::PluginHost> plugins_ =
+        std::move(*plugin_host::PluginHost::open(testing::host_options(
+            dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+    int wakes_ = 0;
+    exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0),
+                                    [this] { ++wakes_; }};
+    std::string downloaded_;  // The target of the last download that was told of.
+    Dispatcher dispatcher_{
+        {identity_.authenticator, *plugins_, {*jobs_, exports_}, [this](std::string_view target) {
+             downloaded_ = target;
+             return target.starts_with("/exports/");
+         }}};
+};
+
+}  // namespace export_worker::server
