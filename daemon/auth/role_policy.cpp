@@ -10,7 +10,8 @@
 namespace export_worker::auth {
 
 const std::vector<std::string>& known_permissions() {
-    static const std::vector<std::string> known{"product:read", "job:read", "job:create"};
+    static const std::vector<std::string> known{"product:read", "job:read", "job:create",
+                                                "template:write"};
     return known;
 }
 

@@ -66,6 +66,25 @@ TEST_F(DispatcherTest, EveryMethodWantsCredentials) {
     }
 }
 
+TEST_F(DispatcherTest, EveryPermissionCanBeGranted) {
+    for (const JobMethod& method : job_methods()) {
+        const auto key = identity_.keys->create("acme", "", {std::string(method.permission)});
+        EXPECT_TRUE(key) << method.name << ": " << key.error().message;
+    }
+}
+
+TEST_F(DispatcherTest, EveryMethodWantsItsPermission) {
+    const std::string reader = bearer("acme", {"job:read"});
+    const std::string writer = bearer("acme", {"job:create", "product:read", "template:write"});
+    for (const JobMethod& method : job_methods()) {
+        const std::string& without = method.permission == "job:read" ? writer : reader;
+        const json reply = ask({std::string(method.name), json::object(), without});
+        EXPECT_EQ(reply["error"]["code"], "permission_denied") << method.name;
+        EXPECT_EQ(reply["error"]["message"],
+                  "Missing required permission: " + std::string(method.permission));
+    }
+}
+
 TEST_F(DispatcherTest, TheKeyDecidesTheOrganization) {
     const std::string id = submit("umbrella");
     const std::string key = bearer("acme", {"job:read"});
