@@ -2,11 +2,12 @@
 #include <cstdlib>
 #include <iterator>
 #include <string>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "exportctl/sign.hpp"
 #include "tests/unit/support/test_keys.hpp"
 
+using namespace export_worker;
 using nlohmann::json;
 
 namespace {
@@ -47,7 +48,7 @@ const json kRequests = {{{"provider", "s3"},
                          {"starts_at", 1},
                          {"ip", "1.2.3.4"},
                          {"key_pair_id", "K"},
-                         {"private_key_pem", export_worker::testing::kEcKey},
+                         {"private_key_pem", testing::kEcKey},
                          {"hash", "SHA256"}},
                         {{"provider", "local"},
                          {"base_url", "http://h"},
@@ -74,12 +75,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (size < 2) return 0;
     // The first two bytes pick the request and the field.
     const std::string text(reinterpret_cast<const char*>(data + 2), size - 2);
-    check(export_worker::exportctl::sign_line(text, true));
+    check(exportctl::sign_line(text, true));
     json changed = kRequests[data[0] % kRequests.size()];
     auto field = changed.begin();
     std::advance(field, data[1] % changed.size());
-    const std::string replaced = json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-    *field = json::parse(replaced);
-    check(export_worker::exportctl::sign_line(changed.dump(), true));
+    *field = parse_json(dump_json(text));
+    check(exportctl::sign_line(dump_json(changed), true));
     return 0;
 }
