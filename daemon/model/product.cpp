@@ -1,6 +1,7 @@
 #include "daemon/model/product.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
@@ -18,15 +19,32 @@ tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
-void collect_paths(const json& object, const std::string& prefix, std::vector<std::string>& out) {
+// Refuses paths that no column can name: every path repeats the names of the objects around it, and
+// a long name around many others would take thousands of times the bytes of the line.
+Result<void> collect_paths(const json& object, const std::string& prefix,
+                           std::vector<std::string>& out) {
     for (const auto& item : object.items()) {
         const std::string path = prefix.empty() ? item.key() : prefix + "." + item.key();
+        if (path.size() > limits::kProductKeyBytesMax) {
+            return refuse("properties: expected names of at most " +
+                          std::to_string(limits::kProductKeyBytesMax) +
+                          " bytes, joined with dots, found " + std::to_string(path.size()));
+        }
         if (item.value().is_object() && !item.value().empty()) {
-            collect_paths(item.value(), path, out);
+            EW_CHECK(collect_paths(item.value(), path, out));
         } else {
             out.push_back(path);
         }
     }
+    return {};
+}
+
+Result<PropertyPaths> paths_of(const json& object) {
+    PropertyPaths out;
+    EW_CHECK(collect_paths(object.value("properties", json::object()), "", out.product));
+    for (const json& variant : object.value("variants", json::array()))
+        EW_CHECK(collect_paths(variant.value("properties", json::object()), "", out.variant));
+    return out;
 }
 
 // "shirt", or the reference object other tools export: {"key": "shirt", ...}.
@@ -195,11 +213,10 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
     EW_CHECK(check_labels(object));
     EW_CHECK(check_properties(object, "properties"));
     EW_CHECK(check_variants(object));
+    EW_TRY(const PropertyPaths found, paths_of(object));
     if (paths != nullptr) {
-        collect_paths(object.value("properties", json::object()), "", paths->product);
-        for (const json& variant : object.value("variants", json::array())) {
-            collect_paths(variant.value("properties", json::object()), "", paths->variant);
-        }
+        std::ranges::copy(found.product, std::back_inserter(paths->product));
+        std::ranges::copy(found.variant, std::back_inserter(paths->variant));
     }
     product.body = dump_json(object);
     return product;

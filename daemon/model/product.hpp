@@ -41,13 +41,15 @@ struct Product {
     std::vector<Price> prices;  // Where an export asked for them.
 };
 
-// Property paths of one product, nested objects joined with dots: "dimensions.width".
+// Property paths of one product, nested objects joined with dots: "dimensions.width". At most
+// kProductKeyBytesMax bytes each.
 struct PropertyPaths {
     std::vector<std::string> product;
     std::vector<std::string> variant;
 };
 
-// One line of an import. Errors: kInvalidArgument, naming the field. `paths` may be null.
+// One line of an import. Errors: kInvalidArgument, naming the field. Adds to `paths`, which may be
+// null; after an error it is as before.
 [[nodiscard]] Result<Product> parse_product(std::string_view line, PropertyPaths* paths);
 // One line of an import of prices: amount, brand_key, product_key; price_type (map by default),
 // currency (USD by default), variant_key, effective_from, effective_to. Errors: as above.

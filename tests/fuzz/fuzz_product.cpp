@@ -1,5 +1,6 @@
 // Lines of an import: products and prices. What is accepted is stored as a text that reads back as
-// the same product, and its property paths take no more room than such a text may.
+// the same product.
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -18,11 +19,20 @@ void check(bool good) {
     if (!good) std::abort();
 }
 
+// A path repeats the names of the objects around it. Longer than a column's name may be, paths are
+// of no use, and can take thousands of times the bytes of their line.
+void check_paths(const std::vector<std::string>& paths) {
+    check(std::ranges::all_of(
+        paths, [](const std::string& path) { return path.size() <= limits::kProductKeyBytesMax; }));
+}
+
 void check_product(std::string_view line) {
     PropertyPaths paths;
     const auto product = parse_product(line, &paths);
     if (!product) return check(!product.error().message.empty());
     check(!product->key.empty() && product->key.size() <= limits::kProductKeyBytesMax);
+    check_paths(paths.product);
+    check_paths(paths.variant);
     // One line of an export, too.
     check(is_valid_utf8(product->body) && product->body.find('\n') == std::string::npos);
     PropertyPaths paths_again;

@@ -140,5 +140,33 @@ TEST(Price, RefusesLinesThatAreNoObject) {
     EXPECT_FALSE(parse_price(std::string(limits::kPriceLineBytesMax + 1, ' ')));
 }
 
+// A product with this text as its properties.
+std::string product_with(const std::string& properties) {
+    return R"({"key":"k","productType":"t","properties":)" + properties + "}";
+}
+
+TEST(Product, CountsTheProductItselfAsALevelOfNesting) {
+    const auto nested = [](std::size_t levels) {
+        const std::size_t lists = levels - 2;  // Below the product and its properties.
+        return product_with("{\"a\":" + std::string(lists, '[') + std::string(lists, ']') + "}");
+    };
+    EXPECT_TRUE(parse_product(nested(limits::kProductDepthMax), nullptr));
+    EXPECT_FALSE(parse_product(nested(limits::kProductDepthMax + 1), nullptr));
+}
+
+TEST(Product, RefusesPropertyPathsThatNoColumnCanName) {
+    const std::string longest = std::string(300, 'a') + "\":{\"" + std::string(211, 'b');
+    PropertyPaths paths;
+    ASSERT_TRUE(parse_product(product_with("{\"" + longest + "\":1}}"), &paths));
+    ASSERT_EQ(paths.product.size(), 1U);
+    EXPECT_EQ(paths.product[0].size(), limits::kProductKeyBytesMax);
+
+    const auto refused = parse_product(product_with("{\"" + longest + "b\":1}}"), &paths);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message,
+              "properties: expected names of at most 512 bytes, joined with dots, found 513");
+    EXPECT_EQ(paths.product.size(), 1U);  // A refused line leaves none behind.
+}
+
 }  // namespace
 }  // namespace export_worker::model
