@@ -124,10 +124,13 @@ Judged<DynamicTables> read_dynamic(std::string_view bytes, const Segments& segme
         entries.push_back(*entry);
     }
     DynamicTables out;
+    std::optional<std::uint64_t> strings_address;
     for (const Elf64_Dyn& entry : entries) {
-        if (entry.d_tag == DT_STRTAB) out.strings = at_address(bytes, segments, entry.d_un.d_ptr);
+        if (entry.d_tag == DT_STRTAB) strings_address = entry.d_un.d_ptr;
         if (entry.d_tag == DT_SYMTAB) out.symbols_address = entry.d_un.d_ptr;
     }
+    // Once, not for every entry: a file can have millions of them, and 65,535 segments to search.
+    if (strings_address) out.strings = at_address(bytes, segments, *strings_address);
     for (const Elf64_Dyn& entry : entries) {
         const std::uint64_t value = entry.d_un.d_val;
         if (entry.d_tag == DT_NEEDED) facts.needed.push_back(text_at(out.strings, value));
