@@ -72,6 +72,9 @@ using Segments = std::vector<Elf64_Phdr>;
 
 // Also finds out whether the file is whole.
 Judged<Segments> read_segments(std::string_view bytes, const Elf64_Ehdr& header) {
+    // Else 65,535 segments could be announced that are all the same bytes.
+    if (header.e_phentsize != sizeof(Elf64_Phdr))
+        return damaged("program headers of " + std::to_string(header.e_phentsize) + " bytes");
     const std::uint64_t sections_end =
         header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
     if (header.e_shoff > bytes.size() || sections_end > bytes.size()) return truncated();
