@@ -11,6 +11,7 @@
 #include "daemon/control/control_methods.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
 #include "tests/unit/support/sessions.hpp"
@@ -40,13 +41,12 @@ protected:
     }
     // Of the long task, once it has ended.
     json ended_task() {
-        for (int rounds = 0; rounds < 1000; ++rounds) {
-            json state = call("control.task");
-            if (state["running"] == false) return state;
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        }
-        ADD_FAILURE() << "the task does not end";
-        return json::object();
+        json state;
+        EXPECT_TRUE(testing::eventually([&] {
+            state = call("control.task");
+            return state["running"] == false;
+        }));
+        return state;
     }
     std::string submit(const std::string& organization = "acme") {
         jobs::NewJob job;

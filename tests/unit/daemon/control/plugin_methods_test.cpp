@@ -10,13 +10,12 @@ protected:
     // The report of an action, once it is no longer under way.
     json report(std::string_view method, const json& params) {
         const json begun = call(method, params);
-        for (int rounds = 0; rounds < 6000 && begun.contains("report"); ++rounds) {
-            json report = call("control.plugin_report", {{"report", begun["report"]}});
-            if (report["outcome"] != "running") return report;
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        }
-        ADD_FAILURE() << method << " does not end";
-        return json::object();
+        json report;
+        EXPECT_TRUE(begun.contains("report") && testing::eventually([&] {
+                        report = call("control.plugin_report", {{"report", begun["report"]}});
+                        return report["outcome"] != "running";
+                    }));
+        return report;
     }
     json load(const std::string& fixture, const json& more = json::object()) {
         json params = {{"file", testing::install_plugin(dir_, fixture)}};

@@ -8,6 +8,7 @@
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/notices/limits.hpp"
 #include "daemon/notices/webhook.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -16,17 +17,10 @@ namespace export_worker::notices {
 namespace {
 
 using nlohmann::json;
+using testing::eventually;
 using testing::HttpServer;
 
 constexpr const char* kSecret = "a webhook secret of enough bytes";
-
-bool eventually(const std::function<bool()>& true_now) {
-    for (int tries = 0; tries < 2000; ++tries) {
-        if (true_now()) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
-}
 
 HttpServer::Response answer(int status) {
     HttpServer::Response out;

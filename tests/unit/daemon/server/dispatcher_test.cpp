@@ -26,8 +26,8 @@ protected:
         request.credentials.authorization = asked.authorization;
         WorkerScratch scratch = dispatcher_.make_scratch("test");
         std::string reply;
-        const bool is_result =
-            dispatcher_.dispatch(request, INT64_MAX, asked.as_operator, scratch, reply);
+        const bool is_result = dispatcher_.dispatch(request, SteadyTime{}, INT64_MAX,
+                                                    asked.as_operator, scratch, reply);
         json out = parse_msgpack(reply);
         EXPECT_EQ(out["id"], "r1");
         EXPECT_EQ(out["ok"], is_result);
