@@ -6,8 +6,9 @@ if(EXPORT_WORKER_SANITIZER STREQUAL "address")
     add_link_options(-fsanitize=address,undefined)
 elseif(EXPORT_WORKER_SANITIZER STREQUAL "thread")
     # -Wno-tsan: g++ warns about std::atomic_thread_fence in Asio, which the sanitizer cannot model.
-    # -Wno-array-bounds: instrumented std::string code from a precompiled header, as -Wno-stringop-overread in warnings.cmake.
-    add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan -Wno-mismatched-new-delete -Wno-array-bounds)
+    # -Wno-array-bounds, -Wno-stringop-overflow: instrumented std::string code from a precompiled header, as -Wno-stringop-overread in warnings.cmake.
+    add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan -Wno-mismatched-new-delete -Wno-array-bounds
+        -Wno-stringop-overflow)
     add_link_options(-fsanitize=thread)
 elseif(NOT EXPORT_WORKER_SANITIZER STREQUAL "")
     message(FATAL_ERROR "EXPORT_WORKER_SANITIZER: expected address, thread or empty, found '${EXPORT_WORKER_SANITIZER}'")
