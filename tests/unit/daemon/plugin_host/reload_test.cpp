@@ -469,6 +469,8 @@ TEST_F(ReloadTest, AStartWithANewFileBakesAndIsTakenBack) {
 
 TEST_F(ReloadTest, AWatchedFileIsReloadedOnceItHasSettled) {
     config_.policy.watch = true;
+    // The clock runs far ahead of the probe below.
+    config_.policy.probe_timeout = std::chrono::hours(24);
     start();
     install("broken_longer_descriptor");
     ASSERT_TRUE(eventually([&] {
