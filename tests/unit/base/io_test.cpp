@@ -5,6 +5,7 @@
 
 #include "base/file_lock.hpp"
 #include "base/log.hpp"
+#include "tests/unit/support/syncs.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker {
@@ -38,6 +39,26 @@ TEST(MakeDirectories, CreatesParentsAndRefusesAFileInTheWay) {
     EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
     dir.write("file", "");
     EXPECT_FALSE(make_directories(dir / "file", 0750));
+}
+
+TEST(MakeDirectories, SyncsTheParentOfEachItMakes) {
+    const TempDir dir;
+    ASSERT_TRUE(make_directories(dir / "a", 0750));
+    const testing::Syncs syncs;
+    ASSERT_TRUE(make_directories(dir / "a/b/c", 0750));
+    EXPECT_EQ(syncs.paths(), (std::vector<std::string>{dir / "a", dir / "a/b"}));
+}
+
+// A crash keeps the old file or the whole new one, and what was published stays so.
+TEST(PublishFile, SyncsTheFileBeforeItHasItsNameAndTheDirectoryAfterwards) {
+    const TempDir dir;
+    const std::string part = dir.write("f.part", "new");
+    dir.write("f", "old");
+    const testing::Syncs syncs;
+    ASSERT_TRUE(publish_file(part, dir / "f"));
+    EXPECT_EQ(syncs.paths(), (std::vector<std::string>{part, dir.path()}));
+    EXPECT_EQ(testing::read_text(dir / "f"), "new");
+    EXPECT_FALSE(std::filesystem::exists(part));
 }
 
 TEST(FileLock, HasOneHolderAndNamesIt) {

@@ -72,6 +72,33 @@ TEST_F(DownloadTest, RangesFollowRfc9110) {
     EXPECT_EQ(header(open("acme/a.csv", {.range = "bytes=10-"}), "Content-Range"), "bytes */10");
 }
 
+TEST_F(DownloadTest, AnEmptyFileHasNoRange) {
+    dir_.write("root/acme/empty.csv", "");
+    for (const char* range : {"bytes=-5", "bytes=0-", "bytes=0-0"}) {
+        const Download refused = open("acme/empty.csv", {.range = range});
+        EXPECT_EQ(refused.status, 416) << range;
+        EXPECT_EQ(header(refused, "Content-Range"), "bytes */0") << range;
+    }
+    const Download whole = open("acme/empty.csv");
+    EXPECT_EQ(whole.status, 200);
+    EXPECT_EQ(whole.bytes, 0U);
+}
+
+// A cache or a download that is resumed must never mix two files.
+TEST_F(DownloadTest, AnotherFileHasAnotherTag) {
+    dir_.write("root/acme/b.csv", "0123456789");
+    const std::string first = header(open("acme/a.csv"), "ETag");
+    EXPECT_EQ(header(open("acme/a.csv"), "ETag"), first);
+    EXPECT_NE(header(open("acme/b.csv"), "ETag"), first) << "the same bytes, another file";
+    dir_.write("root/acme/a.csv", "01234567890");
+    const std::string longer = header(open("acme/a.csv"), "ETag");
+    EXPECT_NE(longer, first);
+    const auto earlier = std::filesystem::last_write_time(dir_ / "root/acme/a.csv");
+    dir_.write("root/acme/a.csv", "abcdefghijk");
+    std::filesystem::last_write_time(dir_ / "root/acme/a.csv", earlier + std::chrono::seconds(1));
+    EXPECT_NE(header(open("acme/a.csv"), "ETag"), longer) << "as long, written later";
+}
+
 TEST_F(DownloadTest, ConditionsFollowRfc9110) {
     const std::string etag = header(open("acme/a.csv"), "ETag");
     const std::string modified = header(open("acme/a.csv"), "Last-Modified");
@@ -105,6 +132,8 @@ TEST_F(DownloadTest, RefusesBadLinksMissingFilesAndWaysOut) {
     EXPECT_EQ(open("acme/none.csv").status, 410);
     EXPECT_EQ(open("acme").status, 410);
     EXPECT_EQ(open("acme/link.csv").status, 410);  // A link that leaves the root.
+    std::filesystem::create_symlink("a.csv", dir_ / "root/acme/alias.csv");
+    EXPECT_EQ(open("acme/alias.csv").status, 410);  // Nor one inside it.
     const auto link = signing::sign_local_link(
         {"http://h", "acme/a.csv", "k", "0123456789abcdef", 1000, "n.csv"});
     const Download expired =

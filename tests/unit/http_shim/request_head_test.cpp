@@ -93,5 +93,25 @@ TEST(RequestHead, EnforcesAmountsHostsAndExpectations) {
               200);
 }
 
+// docs/http.md promises these numbers.
+TEST(RequestHead, TheBoundsAreTheDocumentedOnes) {
+    const auto with_fields = [](int count) {
+        std::string fields;
+        for (int number = 1; number < count; ++number)  // And Host.
+            fields += "X-" + std::to_string(number) + ": y\r\n";
+        return status_of(get("/", fields));
+    };
+    EXPECT_EQ(with_fields(64), 200);
+    EXPECT_EQ(with_fields(65), 431);
+    EXPECT_EQ(status_of(get("/" + std::string(2'047, 'a'))), 200);
+    EXPECT_EQ(status_of(get("/" + std::string(2'048, 'a'))), 414);
+    const auto with_body = [](std::size_t bytes) {
+        return status_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) +
+                         "\r\n\r\n");
+    };
+    EXPECT_EQ(with_body(960 * 1024), 200);
+    EXPECT_EQ(with_body(960 * 1024 + 1), 413);
+}
+
 }  // namespace
 }  // namespace export_worker::http_shim

@@ -236,6 +236,12 @@ TEST(LocalLink, RefusesRepeatedUnknownAndMissingParameters) {
     const std::string target = link_target(link_request());
     EXPECT_FALSE(verify_local_link(target + "&x=1", kKeys, 0));
     EXPECT_FALSE(verify_local_link(target + "&expires=9999", kKeys, 0));
+    // In front, the one that was signed comes last.
+    for (const char* twice : {"expires=9999", "filename=x.csv", "key=old", "sig=x"}) {
+        std::string changed = target;
+        changed.insert(changed.find('?') + 1, std::string(twice) + "&");
+        EXPECT_FALSE(verify_local_link(changed, kKeys, 0)) << twice;
+    }
     EXPECT_FALSE(verify_local_link(target.substr(0, target.find("&sig")), kKeys, 0));
     EXPECT_FALSE(verify_local_link("/exports/acme/job%201.csv", kKeys, 0));
     EXPECT_FALSE(verify_local_link("", kKeys, 0));

@@ -112,6 +112,13 @@ TEST(Jwt, TimesIssuerAndAudienceCount) {
     EXPECT_NE(verdict(with_claim("https://stytch.com/organization", {{"organization_id", "../x"}})),
               "ok");
     EXPECT_NE(verdict(with_claim("organizations", {{{"organization_id", 3}}})), "ok");
+    json memberships = json::array();
+    while (memberships.size() < 64)
+        memberships.push_back({{"organization_id", "o" + std::to_string(memberships.size())}});
+    EXPECT_EQ(verdict(with_claim("organizations", memberships)), "ok");
+    memberships.push_back({{"organization_id", "one-more"}});
+    EXPECT_EQ(verdict(with_claim("organizations", memberships)),
+              "jwt: organizations: expected an array");
 }
 
 TEST(Jwt, AMemberNamedTwiceIsNoObject) {
@@ -278,6 +285,9 @@ TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
     ASSERT_TRUE(identity_->members->revoke_session(session->session.id));
     EXPECT_EQ(who({"", "", session->token}), "Invalid credentials");
     EXPECT_EQ(identity_->members->revoke_session("nope").error().code, ErrorCode::kNotFound);
+    identity_.reset();  // That it is over is remembered.
+    open();
+    EXPECT_EQ(who({"", "", session->token}), "Invalid credentials");
 
     const auto second = identity_->members->create_session("m", std::chrono::seconds(60));
     clock_.advance(std::chrono::seconds(60));
@@ -350,6 +360,42 @@ TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
     who_after_asking({"", "", "first"});
     who_after_asking({"", "", "second"});
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax + 1);
+}
+
+TEST_F(SessionsTest, OnlyFailuresInARowPauseAProvider) {
+    std::atomic<int> asked = 0;
+    std::atomic<int> status = 500;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        ++asked;
+        return testing::HttpServer::Response{status.load(), "{}", {}};
+    });
+    settings_.session_url = provider.url() + "/";
+    open();
+    int tokens = 0;
+    const auto ask = [&](int answer) {
+        status = answer;
+        who_after_asking({"", "", "token-" + std::to_string(tokens++)});
+    };
+    for (int round = 0; round < 3; ++round) {
+        for (int count = 1; count < limits::kSessionAskFailuresMax; ++count) ask(500);
+        ask(404);  // An answer: nobody's.
+    }
+    EXPECT_EQ(asked, tokens);
+}
+
+TEST_F(SessionsTest, AProvidersSessionEndsWithItsTimeHoweverLongAnswersAreKept) {
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        return testing::HttpServer::Response{200, kAnswer, {}};
+    });
+    settings_.session_url = provider.url() + "/";
+    settings_.session_cache = std::chrono::hours(24);
+    open();
+    EXPECT_EQ(who_after_asking({"", "", "theirs"}), "member-9@acme: job:read product:read");
+    clock_.advance(std::chrono::seconds(2'799));  // To 2023-11-14T22:59:59Z.
+    EXPECT_EQ(who({"", "", "theirs"}), "member-9@acme: job:read product:read");
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(who({"", "", "theirs"}), "Sessions cannot be checked right now; try again");
+    EXPECT_TRUE(identity_->authenticator.must_ask({"", "", "theirs"}));
 }
 
 TEST(SessionProvider, AnswersThatAreNone) {

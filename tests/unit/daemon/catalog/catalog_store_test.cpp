@@ -98,6 +98,19 @@ TEST_F(CatalogStoreTest, RefusesOverlongAndOverdeepProducts) {
     EXPECT_EQ(report->imported, 0);
 }
 
+TEST_F(CatalogStoreTest, OfManyBadLinesTheFirstAreShownAndAllAreCounted) {
+    std::string lines;
+    for (std::size_t count = 0; count < limits::kImportErrorsShownMax + 5; ++count) lines += "x\n";
+    for (const auto& report :
+         {store_->import_lines("acme", lines, 1), store_->import_prices("acme", lines, 1)}) {
+        ASSERT_TRUE(report);
+        EXPECT_EQ(report->rejected, static_cast<std::int64_t>(limits::kImportErrorsShownMax + 5));
+        ASSERT_EQ(report->errors.size(), limits::kImportErrorsShownMax);
+        EXPECT_EQ(report->errors.back().line,
+                  static_cast<std::int64_t>(limits::kImportErrorsShownMax));
+    }
+}
+
 TEST_F(CatalogStoreTest, TheSameContentAgainIsNoNewVersion) {
     const std::string one = R"({"key":"a","productType":"t","properties":{"x":1}})";
     ASSERT_TRUE(store_->import_lines("acme", one, 1));

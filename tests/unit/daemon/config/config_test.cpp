@@ -41,6 +41,23 @@ TEST(Config, ReadsEverySection) {
     EXPECT_EQ(config->plugins[0].values.at("colour"), "blue");
 }
 
+TEST(Config, NumbersHaveBounds) {
+    const auto refused = [](const std::string& section, const std::string& line) {
+        return error_of(kGood + "[" + section + "]\n" + line + "\n");
+    };
+    const std::string tcp =
+        "tcp_endpoint = tcp://10.0.0.5:7411\ncurve_key_file = /k\ncurve_clients_file = /c\n";
+    const auto of_tcp = [&](const std::string& line) {
+        return error_of("[daemon]\nstate_dir = /x\n" + tcp + line + "\n[export]\nworkers = 0\n");
+    };
+    EXPECT_EQ(of_tcp("tcp_connections = 10000"), "");
+    EXPECT_NE(of_tcp("tcp_connections = 10001").find("from 1 to 10000"), std::string::npos);
+    EXPECT_NE(of_tcp("tcp_connections = 0").find("from 1 to 10000"), std::string::npos);
+    // A token that is over must not be good for hours.
+    EXPECT_EQ(refused("auth", "clock_tolerance_s = 300"), "");
+    EXPECT_NE(refused("auth", "clock_tolerance_s = 301").find("0 to 300"), std::string::npos);
+}
+
 TEST(Config, RefusesWhatCannotWork) {
     EXPECT_NE(error_of("").find("state_dir"), std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir = relative\n").find("absolute"), std::string::npos);

@@ -28,6 +28,34 @@ TEST_F(MetricsTest, JobsAreCountedByStatus) {
     EXPECT_EQ(value(R"(export_worker_jobs{status="cancelled"})"), "0");
 }
 
+TEST_F(MetricsTest, AWorkerThatHasLostItsJobIsCounted) {
+    submit();
+    const jobs::ClaimedJob zombie = **jobs_->claim();
+    ASSERT_TRUE(jobs_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    EXPECT_EQ(value("export_worker_job_writes_fenced_total"), "0");
+    EXPECT_FALSE(jobs_->heartbeat(zombie.lease, {1, 1, "x"}));
+    EXPECT_EQ(value("export_worker_job_writes_fenced_total"), "1");
+}
+
+TEST_F(MetricsTest, WhatBecameOfRequestsIsToldApart) {
+    ledger_.counts = {};
+    ledger_.counts.accepted = 21;
+    ledger_.counts.replied = 1;
+    ledger_.counts.error_replied = 2;
+    ledger_.counts.client_gone = 3;
+    ledger_.counts.in_flight = 15;
+    ledger_.counts.overloaded = 4;
+    ledger_.counts.expired = 5;
+    ledger_.publish();
+    EXPECT_EQ(value("export_worker_requests_accepted_total"), "21");
+    EXPECT_EQ(value(R"(export_worker_requests_total{outcome="replied"})"), "1");
+    EXPECT_EQ(value(R"(export_worker_requests_total{outcome="error_replied"})"), "2");
+    EXPECT_EQ(value(R"(export_worker_requests_total{outcome="client_gone"})"), "3");
+    EXPECT_EQ(value("export_worker_requests_in_flight"), "15");
+    EXPECT_EQ(value(R"(export_worker_requests_refused_total{reason="overloaded"})"), "4");
+    EXPECT_EQ(value(R"(export_worker_requests_refused_total{reason="expired"})"), "5");
+}
+
 TEST_F(MetricsTest, TheOldestWaitGrowsWithTheClock) {
     EXPECT_EQ(value("export_worker_jobs_oldest_wait_seconds"), "0");
     submit();

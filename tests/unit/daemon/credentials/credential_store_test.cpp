@@ -334,6 +334,10 @@ TEST_F(CredentialTest, AnswersThatMisbehaveAreNotCredentials) {
         refused({200, R"({"AccessKeyId":"A","SecretAccessKey":"S3CRET","Expiration":"soon"})", {}})
             .find("2026-01-31"),
         std::string::npos);
+    const std::string good = handed_out("A", 3600);
+    EXPECT_NE(
+        refused({200, good + std::string(64 * 1024 - good.size() + 1, ' '), {}}).find("limit"),
+        std::string::npos);
     HttpServer::Response hung;
     hung.hang_up = true;
     EXPECT_FALSE(refused(std::move(hung)).empty());
@@ -419,6 +423,28 @@ TEST_F(CredentialTest, TheyAreRenewedBeforeTheyEnd) {
     EXPECT_TRUE(eventually([&] { return key_of(**store) == "N2"; }));
     EXPECT_NE((*store)->snapshot()->by_store.at("a").version, version);
     EXPECT_EQ(asked, 2);
+}
+
+TEST_F(CredentialTest, WhatHasEndedAndCannotBeRenewedIsNotUsable) {
+    std::atomic<bool> up{true};
+    HttpServer server([&](const HttpServer::Request&) {
+        return up ? HttpServer::Response{200, handed_out("N", 600), {}}
+                  : HttpServer::Response{500, "", {}};
+    });
+    environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
+    const auto store = CredentialStore::load({store_of("s3", "container")}, clock_);
+    ASSERT_TRUE(store);
+    up = false;
+    clock_.advance(std::chrono::seconds(500));
+    EXPECT_FALSE((*store)->renew());
+    EXPECT_TRUE((*store)->states().at(0).usable) << "they are good for another 100 s";
+    (*store)->start();
+    clock_.advance(std::chrono::seconds(101));
+    EXPECT_TRUE(eventually([&] {
+        clock_.advance(limits::kCredentialRetryMax);  // The next try.
+        return !(*store)->states().at(0).usable;
+    }));
+    EXPECT_FALSE((*store)->states().at(0).error.empty());
 }
 
 TEST_F(CredentialTest, RefreshFirstRenewsAWholeLinkAhead) {

@@ -196,7 +196,9 @@ TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
     ASSERT_TRUE(young);
     EXPECT_EQ(young->orphans, 0U);
     EXPECT_EQ(young->kept, 4U);
-    clock_.advance(std::chrono::seconds(3601));
+    clock_.advance(std::chrono::seconds(3590));  // The files are a moment old themselves.
+    EXPECT_EQ(sweep(parts_, std::chrono::seconds(3600))->orphans, 0U);
+    clock_.advance(std::chrono::seconds(11));
     const auto old = sweep(parts_, std::chrono::seconds(3600));
     ASSERT_TRUE(old);
     EXPECT_EQ(old->orphans, 1U);

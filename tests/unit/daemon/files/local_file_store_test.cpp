@@ -1,10 +1,12 @@
 #include "daemon/files/local_file_store.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "daemon/model/limits.hpp"
+#include "tests/unit/support/syncs.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::files {
@@ -33,6 +35,40 @@ TEST(LocalFileStore, AFileAppearsOnlyWhenCommitted) {
     EXPECT_EQ(receipt->sha256, to_hex(crypto::sha256(text)));
     EXPECT_EQ(receipt->file_url, "file://" + dir.path() + "/x%20y/acme/1.csv");
     EXPECT_FALSE(std::filesystem::exists(dir / "x y/acme/1.csv.part"));
+}
+
+TEST(LocalFileStore, SyncsAFileBeforeItAppearsAndItsDirectoryAfterEveryChange) {
+    const TempDir dir;
+    const auto store = open_store(dir / "x");
+    auto file = store->create({"acme/1.csv", "text/csv", 0});
+    ASSERT_TRUE((*file)->append("hello"));
+    {
+        const testing::Syncs syncs;
+        ASSERT_TRUE((*file)->commit());
+        EXPECT_EQ(syncs.paths(),
+                  (std::vector<std::string>{dir / "x/acme/1.csv.part", dir / "x/acme"}));
+    }
+    const testing::Syncs syncs;
+    ASSERT_TRUE(*store->remove("acme/1.csv"));
+    EXPECT_EQ(syncs.paths(), std::vector<std::string>{dir / "x/acme"});
+}
+
+// The shim reads them by its group; nobody else on the machine may.
+TEST(LocalFileStore, OthersMayNotReadWhatIsExported) {
+    const TempDir dir;
+    const mode_t before = ::umask(0);  // What the store itself asks for.
+    const auto store = open_store(dir / "x");
+    auto file = store->create({"acme/1.csv", "text/csv", 0});
+    ASSERT_TRUE((*file)->commit());
+    ::umask(before);
+    const auto mode = [&](const std::string& path) {
+        struct stat info {};
+        EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+        return info.st_mode & 0777U;
+    };
+    EXPECT_EQ(mode(dir / "x/acme/1.csv"), 0640U);
+    EXPECT_EQ(mode(dir / "x/acme"), 0750U);
+    EXPECT_EQ(mode(dir / "x"), 0750U);
 }
 
 TEST(LocalFileStore, AnAbandonedFileLeavesNothing) {

@@ -210,6 +210,30 @@ TEST_F(ObjectFileStoreTest, ALargeFileGoesUpInPartsOfOneSize) {
     EXPECT_TRUE(bucket_.uploads.empty());
 }
 
+// The last part too, which is shorter than the others.
+TEST_F(ObjectFileStoreTest, EveryPartHasAHashThatTheStoreChecks) {
+    ASSERT_TRUE(write("acme/j.1.csv", text(2 * kPart + 17)));
+    std::size_t parts = 0;
+    for (const Request& request : server_.requests()) {
+        if (parameter(request, "partNumber") == "-") continue;
+        ++parts;
+        ASSERT_TRUE(request.headers.contains("content-md5")) << request.target;
+        EXPECT_EQ(request.headers.at("content-md5"), md5_of(request.body));
+    }
+    EXPECT_EQ(parts, 3U);
+}
+
+TEST_F(ObjectFileStoreTest, APartWithoutATagIsNotUploaded) {
+    bucket_.interfere = [](const Request& request) -> std::optional<Response> {
+        if (parameter(request, "partNumber") == "2") return Response{200, "", {}};
+        return std::nullopt;
+    };
+    const auto lost = write("acme/j.1.csv", text(2 * kPart + 17));
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().code, ErrorCode::kUnavailable);
+    EXPECT_TRUE(bucket_.objects.empty());
+}
+
 TEST_F(ObjectFileStoreTest, AnAbandonedUploadIsAborted) {
     {
         const auto file = store_.create({"acme/j.1.csv", "text/csv", 0});
@@ -287,6 +311,23 @@ TEST_F(ObjectFileStoreTest, AnUnknownOutcomeIsFoundOut) {
         EXPECT_EQ(completes, done ? 1 : 2);
         EXPECT_EQ(bucket_.objects.at("exports/" + key), whole);
     }
+}
+
+// The answer to "complete" gets lost, and under the key lies another object than ours.
+TEST_F(ObjectFileStoreTest, AnObjectOfAnotherSizeIsNotTakenForTheUpload) {
+    bucket_.objects["exports/acme/j.1.csv"] = "somebody else's";
+    int completes = 0;
+    bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
+        const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+        if (!complete || ++completes > 1) return std::nullopt;
+        Response out;
+        out.hang_up = true;
+        return out;
+    };
+    const std::string whole = text(2 * kPart + 3);
+    ASSERT_TRUE(write("acme/j.1.csv", whole));
+    EXPECT_EQ(completes, 2);
+    EXPECT_EQ(bucket_.objects.at("exports/acme/j.1.csv"), whole);
 }
 
 TEST_F(ObjectFileStoreTest, AnUploadThatIsGoneIsNoSuccess) {

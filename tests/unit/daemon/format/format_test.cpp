@@ -178,6 +178,20 @@ TEST(ProductEncoder, FormulasAreGuardedCountedOrRefused) {
     EXPECT_EQ(guarded->text, "\xef\xbb\xbfp,q,r\r\n'=1+1,-5,-5.00\r\n'+49 40,7,'＝x\r\n");
     EXPECT_EQ(guarded->report.guarded_cells, 3);
     EXPECT_EQ(encode(R"({"columns":["p"]})", bodies, {"p"}), "p\r\n=1+1\r\n+49 40\r\n");
+    // Each beginning that a spreadsheet takes for a formula's, also behind what it skips.
+    for (const char* text : {"=1", "@a", "+a", "-a", "\t=1", "\r=1", "\n=1",
+                             "\xef\xbc\x9d"
+                             "1",
+                             "\xef\xbc\x8b"
+                             "1",
+                             "\xef\xbc\x8d"
+                             "1",
+                             "\xef\xbc\xa0"
+                             "a"})
+        EXPECT_TRUE(is_formula(text)) << text;
+    EXPECT_TRUE(is_formula(std::string_view("\0=1", 3)));
+    for (const char* text : {"", "a=1", "1", "-5", "+5.0", " =1", "\xef\xbb\xbf"})
+        EXPECT_FALSE(is_formula(text)) << text;
     const auto refused = try_encode(R"({"columns":["p"],"formulas":"reject"})", bodies, {"p"});
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("product 'a'"), std::string::npos);
@@ -250,6 +264,22 @@ TEST(ProductEncoder, OverlongCellsOfAWorkbookAreCutAndMarked) {
         {R"({"key":"a","productType":"t","properties":{"p":")" + longest + "y\"}}"}, {"p"});
     EXPECT_EQ(cut->report.truncated_cells, 1);
     EXPECT_EQ(cut->report.warnings.at(0).error_type, "truncated");
+}
+
+// A spreadsheet counts UTF-16 units: a character beyond the first 65,536 is two.
+TEST(ProductEncoder, CellsOfAWorkbookAreMeasuredAsASpreadsheetDoes) {
+    const auto truncated = [](std::size_t emojis, const std::string& more) {
+        std::string text;
+        for (std::size_t count = 0; count < emojis; ++count) text += "\xf0\x9f\x9f\xa2";
+        const auto out = try_encode(
+            R"({"format":"xlsx","columns":["p"]})",
+            {R"({"key":"a","productType":"t","properties":{"p":")" + text + more + "\"}}"}, {"p"});
+        EXPECT_TRUE(out) << out.error().message;
+        return out ? out->report.truncated_cells : -1;
+    };
+    EXPECT_EQ(truncated(16'383, "x"), 0);  // 32,767 units.
+    EXPECT_EQ(truncated(16'383, "xx"), 1);
+    EXPECT_EQ(truncated(16'384, ""), 1);
 }
 
 TEST(CheckWorkbook, SeesASheetThatEndsEarly) {
@@ -330,6 +360,29 @@ TEST(ExportSpec, RefusesUnknownFieldsAndBadValues) {
     EXPECT_NE(refused(R"({"filter":{"properties":{"a":null}}})").find("filter.properties.a"),
               std::string::npos);
     EXPECT_NE(refused("[]").find("expected an object"), std::string::npos);
+}
+
+TEST(ExportSpec, WhatAFilterNamesIsBounded) {
+    const auto refused = [](const json& filter) {
+        const auto spec = model::parse_export_spec({{"filter", filter}});
+        return spec ? std::string() : spec.error().message;
+    };
+    const auto many = [](std::size_t count) {
+        json out = json::array();
+        while (out.size() < count) out.push_back("t" + std::to_string(out.size()));
+        return out;
+    };
+    const auto named = [](std::size_t count) {
+        json out = json::object();
+        while (out.size() < count) out["p" + std::to_string(out.size())] = 1;
+        return out;
+    };
+    for (const char* name : {"product_type", "labels"}) {
+        EXPECT_EQ(refused({{name, many(100)}}), "");
+        EXPECT_NE(refused({{name, many(101)}}).find(name), std::string::npos) << name;
+    }
+    EXPECT_EQ(refused({{"properties", named(100)}}), "");
+    EXPECT_NE(refused({{"properties", named(101)}}).find("1 to 100 properties"), std::string::npos);
 }
 
 TEST(ExportSpec, SurvivesStorage) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "daemon/http/backoff.hpp"
 #include "daemon/http/limits.hpp"
 #include "daemon/http/xml_document.hpp"
@@ -82,6 +84,41 @@ TEST(HttpClient, EveryFailureHasItsCodeAndNoneNamesTheQuery) {
     EXPECT_EQ(code(server.url() + "/slow"), ErrorCode::kUnavailable);  // Last: it is busy after it.
 }
 
+// A connection that stays open, as most servers leave it.
+TEST(HttpClient, AKeptConnectionIsNoWayIntoAPrivateNetwork) {
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    ASSERT_EQ(::bind(listener.get(), generic, size), 0);
+    ASSERT_EQ(::listen(listener.get(), 16), 0);
+    ASSERT_EQ(::getsockname(listener.get(), generic, &size), 0);
+    std::atomic<int> requests{0};
+    std::thread server([&] {
+        const UniqueFd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        char chunk[4096];
+        // Small ones: each arrives in one piece.
+        while (::recv(peer.get(), chunk, sizeof chunk, 0) > 0) {
+            ++requests;
+            constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            (void)::send(peer.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL);
+        }
+    });
+    {
+        HttpClient client;
+        HttpRequest request;
+        request.url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+        EXPECT_TRUE(client.send(request));
+        EXPECT_TRUE(client.send(request));  // Over the same connection: one is accepted.
+        request.public_only = true;
+        EXPECT_EQ(client.send(request).error().code, ErrorCode::kFailedPrecondition);
+    }
+    server.join();
+    EXPECT_EQ(requests, 2);
+}
+
 TEST(HttpClient, StopsInTheMiddle) {
     std::atomic<bool> stopping{false};
     HttpServer server([&](const HttpServer::Request&) {
@@ -111,10 +148,10 @@ TEST(Backoff, GrowsAndIsBounded) {
         EXPECT_LE(backoff_of(0), limits::kHttpBackoffBase);
         EXPECT_LE(backoff_of(30), limits::kHttpBackoffMax);
     }
-    EXPECT_TRUE(is_worth_retrying(503));
-    EXPECT_TRUE(is_worth_retrying(429));
-    EXPECT_FALSE(is_worth_retrying(403));
-    EXPECT_FALSE(is_worth_retrying(200));
+    for (const long later : {408, 429, 500, 502, 503, 504})
+        EXPECT_TRUE(is_worth_retrying(later)) << later;
+    for (const long final : {200, 301, 400, 401, 403, 404, 409, 410, 501})
+        EXPECT_FALSE(is_worth_retrying(final)) << final;
 }
 
 TEST(XmlElement, ReadsFlatDocumentsAndNothingElse) {

@@ -90,6 +90,18 @@ TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
     EXPECT_EQ(store_->heartbeat(first.lease, {1, 1, "x"}).error().code, ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, AJobThatIsRetriedAfterItsDeadlineHasNoneAnyMore) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    const auto id = store_->create(job)->job.job_id;
+    clock_.advance(std::chrono::seconds(61));
+    ASSERT_EQ(*store_->enforce_limits(), 1U);
+    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    ASSERT_TRUE(finish(claim()));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+}
+
 TEST_P(JobStoreConformance, ASilentExternalJobFails) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;
@@ -281,6 +293,49 @@ TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
     ASSERT_TRUE(store_->forget_file(completion(job).file.key));
     EXPECT_EQ(*store_->prune(day), 1U);
     EXPECT_EQ(store_->find(OrganizationScope::every(), id).error().code, ErrorCode::kNotFound);
+}
+
+// To the second: nothing goes early.
+TEST_P(JobStoreConformance, FilesJobsAndNoticesAreKeptForTheirWholeAge) {
+    const auto week = std::chrono::seconds(7 * 86'400);
+    submit();
+    ASSERT_TRUE(finish(claim()));
+    const auto failed = submit().job_id;
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
+    const auto notices = store_->unpublished_notices();
+    ASSERT_EQ(notices->size(), 2U);
+    ASSERT_TRUE(store_->mark_published((*notices)[1].sequence));
+    for (const auto& notice : *notices)
+        ASSERT_TRUE(store_->mark_delivery(notice.sequence, JobStore::Delivery::kDone, "200", 0));
+    clock_.advance(week - std::chrono::seconds(1));
+    EXPECT_EQ(*store_->expire_files(week), 0U);
+    EXPECT_EQ(*store_->prune(week), 0U);
+    EXPECT_EQ(find(failed).status, JobStatus::kFailed);
+    EXPECT_EQ(store_->notices(OrganizationScope::every(), 0)->size(), 2U);
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(*store_->prune(week), 1U);
+    EXPECT_EQ(store_->find(OrganizationScope::every(), failed).error().code, ErrorCode::kNotFound);
+    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->empty());
+    EXPECT_EQ(*store_->expire_files(week), 1U);
+}
+
+TEST_P(JobStoreConformance, ANoticeStaysUntilItIsPublishedAndDelivered) {
+    const auto day = std::chrono::seconds(86'400);
+    submit();
+    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
+    const std::int64_t sequence = store_->unpublished_notices()->at(0).sequence;
+    clock_.advance(10 * day);
+    ASSERT_TRUE(store_->prune(day));
+    ASSERT_EQ(store_->due_notices()->size(), 1U) << "its job is gone, it is not";
+    ASSERT_TRUE(store_->mark_published(sequence));
+    ASSERT_TRUE(store_->prune(day));
+    ASSERT_EQ(store_->due_notices()->size(), 1U) << "published, not delivered";
+    ASSERT_TRUE(store_->mark_delivery(sequence, JobStore::Delivery::kRetry, "503", 0));
+    ASSERT_TRUE(store_->prune(day));
+    ASSERT_EQ(store_->due_notices()->size(), 1U) << "tried, not delivered";
+    ASSERT_TRUE(store_->mark_delivery(sequence, JobStore::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(store_->prune(day));
+    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->empty());
 }
 
 TEST_P(JobStoreConformance, ALostFileIsWithdrawn) {

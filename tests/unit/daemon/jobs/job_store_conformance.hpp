@@ -68,6 +68,19 @@ TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
     EXPECT_EQ(find(current.lease.job_id).status, JobStatus::kCompleted);
 }
 
+// Its successor is to be cancelled: only the epoch tells them apart then.
+TEST_P(JobStoreConformance, AnOldEpochDoesNotCancelItsSuccessor) {
+    const auto id = submit().job_id;
+    const ClaimedJob zombie = claim();
+    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    const ClaimedJob current = claim();
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(store_->cancelled(zombie.lease).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(find(id).status, JobStatus::kInProgress);
+    ASSERT_TRUE(store_->cancelled(current.lease));
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+}
+
 TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
     submit();
     const ClaimedJob zombie = claim();
@@ -183,6 +196,9 @@ TEST_P(JobStoreConformance, UnpublishedFilesAreKnownUntilForgotten) {
     ASSERT_TRUE(finish(again));
     EXPECT_FALSE(*store_->is_orphan(completion(again).file.key, again.lease.job_id));
     ASSERT_TRUE(store_->forget_file(completion(again).file.key));  // Live: not forgotten.
+    ASSERT_EQ(store_->published_files("")->size(), 1U);
+    EXPECT_EQ((*store_->published_files(""))[0].key, completion(again).file.key);
+    EXPECT_FALSE(*store_->is_orphan(completion(again).file.key, again.lease.job_id));
     model::JobFile file;
     ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), job.lease.job_id, file));
     EXPECT_EQ(file.status, "completed");

@@ -65,6 +65,15 @@ TEST(Product, RefusesWrongValues) {
         EXPECT_TRUE(complaint("variants", value).starts_with("variants")) << value;
 }
 
+TEST(Product, TheNumberOfVariantsIsBounded) {
+    json variants = json::array();
+    while (variants.size() < 2'000)
+        variants.push_back({{"key", "v" + std::to_string(variants.size())}});
+    EXPECT_EQ(complaint("variants", variants), "");
+    variants.push_back({{"key", "one more"}});
+    EXPECT_EQ(complaint("variants", variants), "variants: expected at most 2000");
+}
+
 TEST(Product, RefusesLinesThatAreNoObject) {
     for (const std::string_view line : {"", " ", "[]", "5", "null", "{", "{} {}", "\"\xff\"",
                                         "{\"key\":\"\xff\"}", "{\"key\":1,}"})

@@ -99,6 +99,24 @@ TEST_F(NotifierTest, AFailureIsTriedAgainLater) {
               server.requests()[1].headers.at("export-worker-event"));
 }
 
+TEST_F(NotifierTest, EveryFailureDoublesTheWaitUpToABound) {
+    const HttpServer server(always(503));
+    end_a_job();
+    const auto notifier = start({webhook(server)});
+    ASSERT_TRUE(eventually([&] { return due() == 0; }));
+    std::chrono::seconds wait = limits::kWebhookRetryBase;
+    for (std::size_t tries = 2; tries < static_cast<std::size_t>(limits::kWebhookTriesMax);
+         ++tries) {
+        clock_.advance(wait - std::chrono::seconds(1));
+        EXPECT_EQ(due(), 0U) << "before try " << tries;
+        clock_.advance(std::chrono::seconds(1));
+        ASSERT_TRUE(eventually([&] { return server.requests().size() == tries && due() == 0; }))
+            << tries;
+        wait = std::min(2 * wait, limits::kWebhookRetryMax);
+    }
+    EXPECT_EQ(wait, limits::kWebhookRetryMax);
+}
+
 TEST_F(NotifierTest, TheLastTryGivesItUp) {
     const HttpServer server(always(500));
     end_a_job();

@@ -57,6 +57,17 @@ TEST(Webhook, ReachesPrivateAddressesOnlyWhereThatIsAllowed) {
     EXPECT_EQ(send("not a url", true).outcome, WebhookOutcome::kRefused);
 }
 
+TEST(Webhook, AnAnswerThatDoesNotEndIsNotReadToItsEnd) {
+    for (const auto& [bytes, outcome] : {std::pair(64 * 1024, WebhookOutcome::kTaken),
+                                         std::pair(64 * 1024 + 1, WebhookOutcome::kRetry)}) {
+        testing::HttpServer server([bytes = bytes](const testing::HttpServer::Request&) {
+            return testing::HttpServer::Response{
+                200, std::string(static_cast<std::size_t>(bytes), 'x'), {}};
+        });
+        EXPECT_EQ(send(server.url(), true).outcome, outcome) << bytes;
+    }
+}
+
 TEST(Webhook, NobodyThereIsTriedAgain) {
     std::string url;
     {

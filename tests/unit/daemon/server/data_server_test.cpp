@@ -2,6 +2,7 @@
 #include "base/json.hpp"
 
 #include <gtest/gtest.h>
+#include <zmq.h>
 
 #include <fstream>
 #include <map>
@@ -11,8 +12,10 @@
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/transport/client.hpp"
+#include "protocol/transport/limits.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -28,8 +31,9 @@ class DataServerTest : public ::testing::Test {
 protected:
     DataServerTest() : DataServerTest(nullptr) {}
     // Null: the fake clock.
-    explicit DataServerTest(const Clock* other_clock)
-        : clock_(other_clock == nullptr ? fake_clock_ : *other_clock) {}
+    explicit DataServerTest(const Clock* other_clock, const model::AuthSettings& settings = {})
+        : clock_(other_clock == nullptr ? fake_clock_ : *other_clock),
+          identity_(dir_ / "auth.db", clock_, settings) {}
     void TearDown() override { release(); }
     void start(unsigned workers = 2) {
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
@@ -84,7 +88,7 @@ protected:
     const std::string release_file_ = dir_ / "release";
     testing::FakeClock fake_clock_;
     const Clock& clock_;
-    testing::Identity identity_{dir_ / "auth.db", clock_};
+    testing::Identity identity_;
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
         dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
@@ -211,6 +215,9 @@ TEST_F(DataServerTest, ExpiredWorkIsNeverStartedAndLateWorkIsAnsweredOnce) {
     // Until the slow one has come back; the other was never begun.
     EXPECT_TRUE(eventually([&] { return !is_held(); }));
     EXPECT_EQ(plugins_->list()[0].handled, 1U);
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}, {"deadline_ms", 0}}), "expired");
+    EXPECT_TRUE(ledger_adds_up());
+    EXPECT_EQ(ledger_.read().expired, 2U);  // What was begun is not among them.
 }
 
 class DataServerByTheMachinesClock : public DataServerTest {
@@ -349,6 +356,96 @@ TEST_F(DataServerTest, DrainingRefusesNewWork) {
     EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "draining");
     release();
     EXPECT_EQ(receive()["id"], "slow");  // What was accepted is finished.
+}
+
+// What no reply could be sent to is counted, and costs nobody else anything.
+TEST_F(DataServerTest, AnEnvelopeOverItsBoundsIsDroppedAndCounted) {
+    start();
+    const std::unique_ptr<void, int (*)(void*)> context(::zmq_ctx_new(), ::zmq_ctx_term);
+    const std::unique_ptr<void, int (*)(void*)> dealer(::zmq_socket(context.get(), ZMQ_DEALER),
+                                                       ::zmq_close);
+    ASSERT_EQ(::zmq_connect(dealer.get(), endpoint_.c_str()), 0);
+    const auto send_frames = [&](const std::vector<std::string>& frames) {
+        for (std::size_t index = 0; index < frames.size(); ++index) {
+            const int more = index + 1 < frames.size() ? ZMQ_SNDMORE : 0;
+            ASSERT_GE(::zmq_send(dealer.get(), frames[index].data(), frames[index].size(), more),
+                      0);
+        }
+    };
+    const std::string ping = dump_msgpack({{"v", 1}, {"method", "sys.ping"}});
+    const std::string long_frame(limits::kEnvelopeBytesMax + 1, 'x');
+    send_frames({"a", "b", "c", "d", "", ping});
+    send_frames({long_frame, "", ping});
+    EXPECT_TRUE(eventually([&] { return ledger_.read().dropped == 2; }))
+        << ledger_.read().dropped << " dropped";
+    EXPECT_EQ(ledger_.read().accepted, 0U);
+    EXPECT_EQ(code({{"v", 1}, {"method", "sys.ping"}}), "ok");
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+// A provider that is asked and does not answer.
+struct SilentProvider {
+    const testing::TempDir provider_dir;
+    testing::HttpServer server{[](const testing::HttpServer::Request&) {
+        testing::HttpServer::Response late;
+        late.delay = std::chrono::seconds(60);
+        return late;
+    }};
+    model::AuthSettings settings() const {
+        model::AuthSettings out;
+        out.session_url = server.url() + "/";
+        out.session_user = "project-test";
+        out.session_secret_file = provider_dir.write("secret", "hush\n");
+        return out;
+    }
+};
+
+class DataServerWithASilentProvider : protected SilentProvider, public DataServerTest {
+protected:
+    DataServerWithASilentProvider() : DataServerTest(nullptr, settings()) {}
+};
+
+// However many strangers come with made-up tokens: memory is bounded, and who has a key is served.
+TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
+    start();
+    constexpr std::size_t kExtra = 10;
+    const std::size_t held = limits::kServerIdentifiers + limits::kIdentifyingMax;
+    for (std::size_t index = 0; index < held + kExtra; ++index) {
+        send({{"v", 1},
+              {"id", std::to_string(index)},
+              {"method", "jobs.list"},
+              {"auth", {{"session", "token-" + std::to_string(index)}}}});
+    }
+    send({{"v", 1}, {"id", "ping"}, {"method", "sys.ping"}});
+    std::size_t overloaded = 0;
+    for (json reply = receive(); reply["id"] != "ping"; reply = receive()) {
+        ASSERT_EQ(reply["error"]["message"], "too many sessions are being checked; try again");
+        EXPECT_EQ(reply["error"]["code"], "overloaded");
+        EXPECT_EQ(reply["error"]["retry_after_ms"], 1000);
+        ++overloaded;
+    }
+    EXPECT_GE(overloaded, kExtra);
+    EXPECT_LE(overloaded, kExtra + limits::kServerIdentifiers) << "who asks may not have begun";
+    identity_.sessions->stop();  // So that the rest need not wait for the provider.
+    for (std::size_t count = overloaded; count < held + kExtra; ++count)
+        EXPECT_EQ(receive()["error"]["message"], "the service cannot do this right now; try again");
+    EXPECT_TRUE(ledger_adds_up());
+    EXPECT_EQ(ledger_.read().overloaded, overloaded);
+}
+
+TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
+    start();
+    send_blocking();
+    std::thread stopping([&] { server_->stop(); });
+    ASSERT_TRUE(eventually([&] { return server_->draining(); }));
+    // A server that does not wait has time to show it.
+    std::this_thread::sleep_for(milliseconds(50));  // sleep: nothing is to happen
+    EXPECT_EQ(server_->occupied(), 1U);
+    release();
+    const json reply = receive();
+    stopping.join();
+    EXPECT_EQ(reply["id"], "slow");
+    EXPECT_EQ(reply["ok"], true);
 }
 
 }  // namespace

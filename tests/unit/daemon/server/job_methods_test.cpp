@@ -1,5 +1,6 @@
 #include "daemon/server/job_methods.hpp"
 
+#include <map>
 #include <set>
 
 #include "base/shared_limits.hpp"
@@ -16,6 +17,37 @@ TEST_F(JobMethodsTest, EveryMethodHasAPermission) {
         EXPECT_TRUE(names.insert(method.name).second) << method.name;
         EXPECT_NE(method.permission.find(':'), std::string_view::npos) << method.name;
     }
+}
+
+// As docs/wire_protocol.md has them: whoever may only look must not be able to change anything.
+TEST_F(JobMethodsTest, ThePermissionsAreTheDocumentedOnes) {
+    std::map<std::string_view, std::string_view> permissions;
+    for (const JobMethod& method : job_methods()) permissions[method.name] = method.permission;
+    const std::map<std::string_view, std::string_view> documented{
+        {"exports.submit", "product:read"},
+        {"templates.put", "template:write"},
+        {"templates.get", "product:read"},
+        {"templates.list", "product:read"},
+        {"templates.drop", "template:write"},
+        {"jobs.create", "job:create"},
+        {"jobs.report_progress", "job:create"},
+        {"jobs.get", "job:read"},
+        {"jobs.status", "job:read"},
+        {"jobs.list", "job:read"},
+        {"jobs.cancel", "job:create"},
+        {"jobs.retry", "job:create"},
+        {"jobs.hold", "job:create"},
+        {"jobs.release", "job:create"},
+        {"jobs.events", "job:read"},
+        {"jobs.notices", "job:read"}};
+    EXPECT_EQ(permissions, documented);
+}
+
+TEST_F(JobMethodsTest, WhoCreatesAJobMaySaySomebodyElseWantedIt) {
+    json job = {{"job_type", "export"}, {"total_items", 1}};
+    EXPECT_EQ(call("jobs.create", job)["triggered_by"], "key-acme");
+    job["triggered_by"] = "ann";
+    EXPECT_EQ(call("jobs.create", job)["triggered_by"], "ann");
 }
 
 TEST_F(JobMethodsTest, SubmitQueuesAnExport) {
@@ -176,6 +208,16 @@ TEST_F(JobMethodsTest, TemplatesAreKeptPerOrganization) {
     EXPECT_TRUE(refusal("templates.drop", name, "umbrella").starts_with("not_found: "));
     EXPECT_EQ(call("templates.drop", name)["dropped"], true);
     EXPECT_TRUE(refusal("templates.get", name).starts_with("not_found: "));
+}
+
+TEST_F(JobMethodsTest, ATemplateIsAtMostAQuarterMebibyte) {
+    json columns = json::array();
+    while (columns.size() < 1'000) columns.push_back(std::string(200, 'c'));  // 203,000 bytes.
+    EXPECT_EQ(call("templates.put", {{"name", "n"}, {"template", {{"columns", columns}}}})["name"],
+              "n");
+    while (columns.size() < 1'400) columns.push_back(std::string(200, 'c'));
+    EXPECT_EQ(refusal("templates.put", {{"name", "n"}, {"template", {{"columns", columns}}}}),
+              "invalid_argument: template: expected at most 262144 bytes of JSON");
 }
 
 TEST_F(JobMethodsTest, TemplatesRefuseWrongValues) {

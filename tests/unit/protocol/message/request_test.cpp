@@ -161,6 +161,35 @@ TEST(DecodeRequest, RefusesTooManyNodes) {
     EXPECT_NE(refusal(packed(request)).message.find("nodes"), std::string::npos);
 }
 
+// docs/wire_protocol.md promises these numbers.
+TEST(DecodeRequest, TheBoundsAreTheDocumentedOnes) {
+    json request = minimal();  // Five nodes: the map, two keys, two values.
+    request["z"] = std::vector<int>(65'536 - 7, 1);
+    EXPECT_TRUE(decode_request(packed(request)));
+    request["z"] = std::vector<int>(65'536 - 6, 1);
+    EXPECT_EQ(refusal(packed(request)).message,
+              "request: expected one msgpack map, found more than 65536 nodes");
+    request["z"] = {{std::string(128, 'k'), 1}};
+    EXPECT_TRUE(decode_request(packed(request)));
+    request["z"] = {{std::string(129, 'k'), 1}};
+    EXPECT_EQ(refusal(packed(request)).message,
+              "request: expected one msgpack map, found a map key longer than 128 bytes");
+    for (const auto& [name, most] :
+         {std::pair("id", 64), std::pair("method", 64), std::pair("trace", 64)}) {
+        json fits = minimal();
+        fits[name] = std::string(static_cast<std::size_t>(most), 'x');
+        EXPECT_TRUE(decode_request(packed(fits))) << name;
+        fits[name] = std::string(static_cast<std::size_t>(most) + 1, 'x');
+        EXPECT_EQ(refusal(packed(fits)).message,
+                  std::string(name) + ": expected at most 64 bytes, found 65");
+    }
+    json late = minimal();
+    late["deadline_ms"] = 60'000;
+    EXPECT_TRUE(decode_request(packed(late)));
+    late["deadline_ms"] = 60'001;
+    EXPECT_NE(refusal(packed(late)).message.find("at most 60000, found 60001"), std::string::npos);
+}
+
 TEST(DecodeRequest, RefusesContainersThatAnnounceMoreThanThereIs) {
     EXPECT_NE(refusal("\xdd\xff\xff\xff\xff").message.find("longer than the message"),
               std::string::npos);

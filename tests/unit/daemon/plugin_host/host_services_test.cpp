@@ -1,0 +1,108 @@
+#include "daemon/plugin_host/host_services.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/plugin_host/plugin_call.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/sessions.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::plugin_host {
+namespace {
+
+ew_string abi(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+// The tables as a plugin sees them.
+class HostServicesTest : public ::testing::Test {
+protected:
+    HostServicesTest() {
+        request_.struct_bytes = sizeof request_;
+        request_.call = &call_;
+        call_.reset();
+    }
+    template <typename Table>
+    const Table& table(const char* name) const {
+        return *static_cast<const Table*>(host_.get_extension(&host_, abi(name)));
+    }
+    std::string create_job(const std::string& organization) {
+        jobs::NewJob job;
+        job.organization_id = organization;
+        job.job_type = model::kExportJobType;
+        return jobs_->create(job)->job.job_id;
+    }
+    ew_status authorize(const std::string& header, std::string_view permission) {
+        header_ = header;
+        call_.presented = {header_, "", ""};
+        ew_principal principal{};
+        return table<ew_ext_authorize>(EW_EXT_AUTHORIZE)
+            .require(&host_, &request_, abi(permission), &call_.writer, &principal);
+    }
+    ew_status find(const std::string& job_id) {
+        ew_job job{};
+        return table<ew_ext_job_lookup>(EW_EXT_JOB_LOOKUP)
+            .find(&host_, &request_, abi(job_id), &call_.writer, &job);
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    testing::Identity identity_{dir_ / "auth.db", clock_};
+    std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
+        dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
+    HostServices host_{"p", {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}};
+    PluginCall call_;
+    ew_request request_{};
+    std::string header_;
+};
+
+TEST_F(HostServicesTest, AJobIsForTheOrganizationOfTheCaller) {
+    const std::string ours = create_job("acme");
+    const std::string theirs = create_job("umbrella");
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    EXPECT_EQ(find(ours), EW_OK);
+    EXPECT_EQ(find(theirs), EW_NOT_FOUND);
+    EXPECT_EQ(find("no-such-job"), EW_NOT_FOUND);
+}
+
+// A plugin that forgets to ask who is calling must not see what the caller before might.
+TEST_F(HostServicesTest, NoJobIsFoundBeforeTheCallerIsKnown) {
+    const std::string id = create_job("acme");
+    EXPECT_EQ(find(id), EW_MISUSE);
+    EXPECT_EQ(authorize("Bearer nonsense", "product:read"), EW_FAILED);
+    EXPECT_EQ(call_.writer.error.code, message::WireCode::kUnauthenticated);
+    EXPECT_EQ(find(id), EW_MISUSE);
+    call_.reset();
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    ASSERT_EQ(find(id), EW_OK);
+    call_.reset();  // The next request of the same worker.
+    EXPECT_EQ(find(id), EW_MISUSE);
+}
+
+TEST_F(HostServicesTest, APermissionTheCallerLacksIsRefusedInTheWordsOfEveryMethod) {
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    EXPECT_EQ(authorize("Bearer " + key->text, "job:create"), EW_FAILED);
+    EXPECT_EQ(call_.writer.error.code, message::WireCode::kPermissionDenied);
+    EXPECT_EQ(call_.writer.error.message, "Missing required permission: job:create");
+}
+
+TEST_F(HostServicesTest, CountersAreBoundedAndNamedOnes) {
+    const auto& metrics = table<ew_ext_metrics>(EW_EXT_METRICS);
+    for (std::size_t count = 0; count < limits::kPluginCountersMax; ++count)
+        EXPECT_EQ(metrics.register_counter(&host_, abi("c" + std::to_string(count)), abi("")),
+                  static_cast<std::int32_t>(count));
+    EXPECT_EQ(metrics.register_counter(&host_, abi("one_more"), abi("")), -1);
+    metrics.add(&host_, 3, 7);
+    metrics.add(&host_, -1, 7);
+    metrics.add(&host_, static_cast<std::int32_t>(limits::kPluginCountersMax), 7);
+    const auto counters = host_.counters();
+    ASSERT_EQ(counters.size(), limits::kPluginCountersMax);
+    for (const CounterValue& counter : counters)
+        EXPECT_EQ(counter.value, counter.name == "c3" ? 7U : 0U) << counter.name;
+}
+
+}  // namespace
+}  // namespace export_worker::plugin_host
