@@ -100,6 +100,9 @@ class ExportctlTest(SystemTest):
         self.assertEqual(link["filename"], "Prüfung.csv")
         disposition = self.system.fetch(link["download_url"]).headers["Content-Disposition"]
         self.assertEqual(disposition, "attachment; filename=\"Pr_fung.csv\"; filename*=UTF-8''Pr%C3%BCfung.csv")
+        failed = self.ctl("export", "submit", "--organization", "acme", "--formulas", "reject", "--wait")
+        self.assertEqual(failed.returncode, 1, failed.stdout + failed.stderr)
+        self.assertIn("failed", failed.stdout)
         queued = self.ctl("export", "submit", "--organization", "acme")
         self.assertRegex(queued.stdout, r"^[0-9a-f-]{36}\n$")
 

@@ -56,6 +56,19 @@ class MetricsTest(SystemTest):
         self.assertGreaterEqual(self.value(r'export_httpd_requests_total{method="any",route="none",status="4xx"}'), 1)
         self.assertGreater(self.value("export_httpd_download_bytes_total"), 1000)
 
+    def test_the_plugin_counts_what_it_mints_and_what_it_cannot_sign(self):
+        def counted(name):
+            return self.value(f'export_worker_plugin_counter_total{{plugin="download_url",counter="{name}"}}')
+        minted, unsignable = counted("minted_total"), counted("unsignable_total")
+        self.assertEqual(self.system.mint(self.job, self.key).status, 200)
+        self.assertEqual((counted("minted_total"), counted("unsignable_total")), (minted + 1, unsignable))
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        foreign = wire.call("jobs.create", {"job_type": "export", "total_items": 0}, self.key)["result"]["job_id"]
+        wire.call("jobs.report_progress", {"job_id": foreign, "mark_completed": True, "metadata_patch": {"file_url": "s3://nobody/x.csv"}}, self.key)
+        self.assertEqual(self.system.mint(foreign, self.key).status, 409)
+        self.assertEqual((counted("minted_total"), counted("unsignable_total")), (minted + 1, unsignable + 1))
+
     def test_the_dashboard_asks_for_what_there_is(self):
         dashboard = json.loads((SOURCE / "etc" / "grafana" / "export-worker.json").read_text())
         pages = self.pages()

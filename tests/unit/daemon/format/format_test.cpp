@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -280,6 +281,40 @@ TEST(ProductEncoder, CellsOfAWorkbookAreMeasuredAsASpreadsheetDoes) {
     EXPECT_EQ(truncated(16'383, "x"), 0);  // 32,767 units.
     EXPECT_EQ(truncated(16'383, "xx"), 1);
     EXPECT_EQ(truncated(16'384, ""), 1);
+}
+
+// The first sheet of a workbook.
+std::string sheet_of(const std::string& workbook) {
+    const std::size_t name = workbook.find("xl/worksheets/sheet1.xml");  // In its local header.
+    if (name == std::string::npos) return "no sheet";
+    const auto extra = static_cast<unsigned char>(workbook[name - 2]) +
+                       256U * static_cast<unsigned char>(workbook[name - 1]);
+    std::string packed = workbook.substr(name + 24 + extra);
+    std::string out(1024 * 1024, '\0');
+    z_stream stream{};
+    stream.next_in = reinterpret_cast<Bytef*>(packed.data());
+    stream.avail_in = static_cast<uInt>(packed.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    EXPECT_EQ(::inflateInit2(&stream, -MAX_WBITS), Z_OK);
+    EXPECT_EQ(::inflate(&stream, Z_FINISH), Z_STREAM_END);
+    ::inflateEnd(&stream);
+    return out.substr(0, stream.total_out);
+}
+
+// A spreadsheet keeps 15 digits; it would change the others without a word.
+TEST(ProductEncoder, ANumberThatASpreadsheetWouldChangeStaysText) {
+    const auto sheet = [](const std::string& number) {
+        return sheet_of(
+            encode(R"({"format":"xlsx","columns":["n"]})",
+                   {R"({"key":"a","productType":"t","properties":{"n":)" + number + "}}"}, {"n"}));
+    };
+    for (const char* number : {"5", "-0.25", "123456789012345", "0.00123456789012345"})
+        EXPECT_EQ(sheet(number).find("<t>" + std::string(number)), std::string::npos) << number;
+    EXPECT_NE(sheet("123456789012345").find("<v>123456789012345</v>"), std::string::npos);
+    for (const char* number : {"1234567890123456", "-12345678901234567", "1.000000000000001"})
+        EXPECT_NE(sheet(number).find("<t>" + std::string(number) + "</t>"), std::string::npos)
+            << number << ": " << sheet(number);
 }
 
 TEST(CheckWorkbook, SeesASheetThatEndsEarly) {

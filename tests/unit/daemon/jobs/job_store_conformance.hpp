@@ -294,6 +294,19 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
               ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, AFilesUrlIsBounded) {
+    const auto id = create_external().job_id;
+    const auto with_url = [&](std::size_t bytes) {
+        ProgressReport report;
+        report.metadata_patch_json = R"({"file_url": "s3://)" + std::string(bytes - 5, 'x') + "\"}";
+        return store_->report(OrganizationScope::every(), id, report, "me");
+    };
+    EXPECT_TRUE(with_url(2'048));
+    const auto refused = with_url(2'049);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "metadata.file_url: expected at most 2048 bytes");
+}
+
 TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {
     const auto id = create_external().job_id;
     ProgressReport bad;

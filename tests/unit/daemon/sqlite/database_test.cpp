@@ -224,6 +224,30 @@ TEST(Database, RefusesForeignAndDamagedFiles) {
     EXPECT_NE(refused.error().message.find(garbage), std::string::npos) << refused.error().message;
 }
 
+// The tables count on it: what belongs to a job goes with it, and never comes without one.
+TEST(Database, ReferencesHold) {
+    constexpr std::array<const char*, 1> kFamily{
+        "CREATE TABLE parent (k TEXT PRIMARY KEY) STRICT;"
+        "CREATE TABLE child (k TEXT REFERENCES parent (k) ON DELETE CASCADE) STRICT"};
+    const TempDir dir;
+    const auto database =
+        Database::open({.path = dir / "d.db", .application_id = 77, .migrations = kFamily});
+    ASSERT_TRUE(database) << database.error().message;
+    const auto write = [&](const char* sql) {
+        return (*database)->write(
+            [sql](Connection& connection) { return connection.execute(sql); });
+    };
+    const auto orphan = write("INSERT INTO child (k) VALUES ('a')");
+    ASSERT_FALSE(orphan);
+    EXPECT_EQ(orphan.error().code, ErrorCode::kConflict);
+    ASSERT_TRUE(write("INSERT INTO parent (k) VALUES ('a'); INSERT INTO child (k) VALUES ('a')"));
+    ASSERT_TRUE(write("DELETE FROM parent"));
+    EXPECT_EQ(*(*database)->read([](Connection& connection) {
+        return connection.query_integer("SELECT count(*) FROM child");
+    }),
+              0);
+}
+
 TEST(Database, ReadersCannotWrite) {
     const TempDir dir;
     auto database = Database::open(options(dir / "d.db"));

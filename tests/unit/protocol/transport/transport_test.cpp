@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/shared_limits.hpp"
 #include "protocol/transport/client.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/server_socket.hpp"
@@ -104,6 +105,33 @@ TEST(ServerSocket, ReplacesAStaleSocketButNoOtherFile) {
     dir.write("run/data.sock", "precious");
     EXPECT_FALSE(ServerSocket::open(endpoint_in(dir), 0600));
     EXPECT_EQ(testing::read_text(dir / "run/data.sock"), "precious");
+}
+
+// Before anybody could read it into memory; the next connection is as good as the first.
+TEST(ServerSocket, AMessageOverTheBoundEndsItsConnection) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    Envelope envelope;
+    std::string body;
+    ASSERT_TRUE(client->send(std::string(limits::kTransportMessageBytesMax, 'x')));
+    for (int rounds = 0; rounds < 500 && body.empty(); ++rounds) {
+        server->wait(milliseconds(20), -1);
+        (void)server->receive(envelope, body);
+    }
+    ASSERT_EQ(body.size(), limits::kTransportMessageBytesMax);
+    ASSERT_TRUE(client->send(std::string(limits::kTransportMessageBytesMax + 1, 'x')));
+    for (int rounds = 0; rounds < 500 && client->losses() == 0; ++rounds) {
+        server->wait(milliseconds(10), -1);
+        ASSERT_EQ(server->receive(envelope, body), ReceiveOutcome::kNothing) << body.size();
+        client->wait(milliseconds(10), -1);
+    }
+    EXPECT_EQ(client->losses(), 1U);
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("hello"));
+    echo_once(*server);
+    EXPECT_EQ(wait_for_reply(*client), "re:hello");
 }
 
 TEST(Client, SaysAtOnceThatNobodyIsThere) {
