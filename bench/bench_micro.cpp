@@ -23,7 +23,7 @@ std::string request_bytes() {
 
 void decode_request(benchmark::State& state) {
     const std::string bytes = request_bytes();
-    for (auto _ : state) benchmark::DoNotOptimize(message::decode_request(bytes));
+    for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(message::decode_request(bytes));
 }
 BENCHMARK(decode_request);
 
@@ -32,7 +32,7 @@ void encode_reply(benchmark::State& state) {
     std::string reply;
     const message::ServedBy served_by{"download_url", "1.0.0", 1,
                                       "344b0fea600d1f9c4af18202e3ae6f8abda414e9"};
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         message::encode_download_url_result(
             result,
             {"https://downloads.example.com/exports/acme/1.csv?sig=x", "products.csv", 900, {}});

@@ -89,8 +89,9 @@ json variants(Random& random, const std::string& key) {
 
 std::string generate_product(std::uint64_t seed, std::uint64_t index) {
     Random random(seed * 0x2545f4914f6cdd1dULL + index);
+    const unsigned long long number = index + 1;
     char key[32];
-    std::snprintf(key, sizeof key, "sku-%08llu", static_cast<unsigned long long>(index + 1));
+    std::snprintf(key, sizeof key, "sku-%08llu", number);
     const std::string type = random.pick(kTypes);
     const std::string brand = random.pick(kBrands);
     const std::string name = brand + " " + random.pick(kAdjectives) + " " + type;

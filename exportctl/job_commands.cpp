@@ -239,7 +239,7 @@ void explain_link(const json& link) {
     fields.emplace_back("good for", cell(link["expires_in_seconds"]) + " s");
     print_fields(fields);
     for (const char* name : {"canonical_request", "string_to_sign"}) {
-        if (explanation[name] != "")
+        if (!cell(explanation[name]).empty())
             std::printf("\n%s:\n%s\n", name, cell(explanation[name]).c_str());
     }
     std::printf("\n%s\n", cell(link["download_url"]).c_str());

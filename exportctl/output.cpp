@@ -29,6 +29,7 @@ void print_line(const std::vector<std::string>& cells, const std::vector<std::si
 void print_table(const std::vector<std::string>& headers,
                  const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
+    widths.reserve(headers.size());
     for (const std::string& header : headers) widths.push_back(width_of(header));
     for (const auto& row : rows) {
         for (std::size_t index = 0; index < row.size(); ++index)

@@ -9,9 +9,12 @@ The last lines name each skipped test, the reason and the package to install. Ex
     77  a test was skipped and none failed (ctest's SKIP_RETURN_CODE); or --without left every test out
 Tests marked @full_form (functional/skips.py) run unless EXPORT_WORKER_FORM is "short".
 """
+import ctypes
 import os
 import pathlib
 import re
+import shutil
+import signal
 import sys
 import unittest
 
@@ -40,6 +43,25 @@ def name_of(test):
     return re.sub(r"^setUp(?:Class|Module) \((.*)\)$", r"\1", test.id())
 
 
+def end_with_parent():
+    """When ctest is killed or this is told to end, what the tests have started ends too, and their directories go."""
+    if os.getpgrp() != os.getpid():
+        os.setsid()  # The programs of the tests are in a group of their own.
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+    def end(number, _frame):
+        print(f"ended by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        for directory in getattr(sys.modules.get("functional.harness"), "DIRECTORIES", ()):
+            shutil.rmtree(directory, ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    if os.getppid() != parent:
+        end(signal.SIGTERM, None)
+
+
 def main(names):
     if not names:
         print("tests/run_module.py: expected the names of modules, such as functional.test_wire", file=sys.stderr)
@@ -65,4 +87,7 @@ def main(names):
 
 
 if __name__ == "__main__":
+    os.umask(0o022)  # As in an installation, whatever the caller's is.
+    if not sys.stdin.isatty():  # At a terminal Ctrl-C reaches the whole group.
+        end_with_parent()
     sys.exit(main(sys.argv[1:]))

@@ -33,7 +33,7 @@ class Summary:
             self.skips += [f"{step}: {skip}" for skip in skips]
             if case.find("failure") is not None or case.get("status") == "fail":
                 failed += 1
-                self.failures.append(f"{step}: {name}")
+                self.failures.append(f"{step}: {name}; again: ctest --preset {step} -R '^{name}$' --output-on-failure")
             elif case.find("skipped") is None:
                 self.passed += 1
             elif skips or not lines:  # Otherwise --without has left out all of it.

@@ -87,10 +87,11 @@ ContextPool& pool() {
 
 class BorrowedContexts {
 public:
+    // The slot owns what is put back, which the analyzer does not see through the exchange.
+    // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
     BorrowedContexts() : contexts_(pool().take()) {}
     BorrowedContexts(const BorrowedContexts&) = delete;
     BorrowedContexts& operator=(const BorrowedContexts&) = delete;
-    // The slot owns it from here on, which the analyzer does not see through the exchange.
     // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
     ~BorrowedContexts() { pool().put_back(std::move(contexts_)); }
     Contexts* operator->() const { return contexts_.get(); }

@@ -26,7 +26,7 @@ tl::unexpected<Error> not_set_up(std::string what) {
     return fail(ErrorCode::kFailedPrecondition, std::move(what));
 }
 
-std::string first_of(std::string configured, const char* variable) {
+std::string first_of(const std::string& configured, const char* variable) {
     return configured.empty() ? environment(variable) : configured;
 }
 

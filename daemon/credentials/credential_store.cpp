@@ -23,6 +23,7 @@ std::int64_t us_of(std::chrono::microseconds time) {
 
 std::vector<std::string> look_at(const std::vector<std::string>& paths) {
     std::vector<std::string> out;
+    out.reserve(paths.size());
     for (const std::string& path : paths) out.push_back(file_version(path));
     return out;
 }

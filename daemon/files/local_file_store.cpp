@@ -130,6 +130,8 @@ Result<std::unique_ptr<PendingFile>> LocalFileStore::create(const NewFile& file)
     const std::string part = path + std::string(kPartSuffix);
     UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
     if (!fd) return fail(errno_error("create " + part, errno));
+    // The group is the shim's; the umask may have taken its right away.
+    if (::fchmod(fd.get(), 0640) != 0) return fail(errno_error("chmod " + part, errno));
     return std::make_unique<LocalPendingFile>(std::move(fd), file.key, std::move(path));
 }
 

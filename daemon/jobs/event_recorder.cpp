@@ -77,6 +77,7 @@ void EventRecorder::flush() {
                 {slot.actor.data(), slot.actor_bytes}}];
     }
     std::vector<NewEvent> events;
+    events.reserve(sums.size());
     for (const auto& [what, times] : sums) {
         events.push_back({std::string(std::get<0>(what)), std::string(std::get<1>(what)),
                           std::string(std::get<2>(what)), "", times});

@@ -25,7 +25,6 @@ namespace export_worker::jobs {
 namespace {
 
 using model::Job;
-using model::JobEntry;
 using model::JobRunner;
 using model::JobStatus;
 using model::Lease;

@@ -60,7 +60,8 @@ std::string mapped_build_id(void* handle) {
             for (ElfW(Half) index = 0; index < info->dlpi_phnum; ++index) {
                 const auto& segment = info->dlpi_phdr[index];
                 if (segment.p_type != PT_NOTE) continue;
-                const auto* begin =
+                const auto* begin =  // The loader tells addresses as numbers.
+                    // NOLINTNEXTLINE(performance-no-int-to-ptr)
                     reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
                 const std::string id = find_build_id({begin, segment.p_memsz});
                 if (!id.empty()) wanted.build_id = id;

@@ -64,7 +64,7 @@ Judged<std::string> PluginHost::start_plugin(ReloadReport& report) {
     auto record = history_->record(report.plugin);
     if (!record) return refuse(refusal_of("history", record.error()));
     EW_CHECK(quarantine_what_died(report.plugin, *record));
-    const auto tried = start_configured(report, *setup, *record);
+    auto tried = start_configured(report, *setup, *record);
     const bool can_fall_back = !record->committed_sha256.empty() &&
                                record->committed_sha256 != report.sha256 &&
                                artefacts_.has(record->committed_sha256);
@@ -80,7 +80,7 @@ Judged<std::string> PluginHost::start_plugin(ReloadReport& report) {
     auto artefact = artefacts_.find(record->committed_sha256);
     if (!artefact) return tried;
     committed.artefact = std::move(*artefact);
-    const auto fallen_back = examine_and_publish(committed);
+    auto fallen_back = examine_and_publish(committed);
     if (!fallen_back) return tried;
     const std::lock_guard lock(mutex_);
     plugins_[report.plugin].notice = "runs the committed " + short_hash(report.sha256) +

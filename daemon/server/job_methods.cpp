@@ -12,7 +12,6 @@
 namespace export_worker::server {
 namespace {
 
-using message::WireCode;
 using model::Job;
 using model::OrganizationScope;
 using model::Principal;

@@ -56,7 +56,7 @@ bool read_envelope(zmq::socket_t& socket, zmq::message_t& frame, Envelope& envel
     bool answerable = true;
     bool delimited = false;
     while (frame.more() && !delimited) {
-        delimited = envelope.frames > 0 && frame.size() == 0;
+        delimited = envelope.frames > 0 && frame.empty();
         if (envelope.frames < limits::kEnvelopeFramesMax - 1 &&
             envelope.bytes.size() + frame.size() <= limits::kEnvelopeBytesMax) {
             envelope.bytes.append(frame.to_string_view());

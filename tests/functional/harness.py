@@ -44,6 +44,15 @@ def memory_directory():
     return "/dev/shm" if usable and not FULL else None
 
 
+DIRECTORIES = []  # Made by scratch_directory(); tests/run_module.py removes what is left when it is told to end.
+
+
+def scratch_directory(prefix, on_disk=False):
+    """A new directory; whoever asks removes it."""
+    DIRECTORIES.append(tempfile.mkdtemp(prefix=prefix, dir=None if on_disk else memory_directory()))
+    return pathlib.Path(DIRECTORIES[-1])
+
+
 def wait_until(what, condition, patience_s=PATIENCE_S):
     """Polls until `condition()` is true; its value comes back."""
     end = time.monotonic() + patience_s
@@ -181,7 +190,7 @@ class System:
     """Daemon, shim and operator in one directory."""
 
     def __init__(self, on_disk=False):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-", dir=None if on_disk else memory_directory()))
+        self.directory = scratch_directory("export-worker-", on_disk)
         self.state = self.directory / "state"
         self.exports = self.directory / "exports"
         self.keys = self.secret("link_keys", f"k1 {secrets.token_hex(32)}\n")

@@ -4,20 +4,18 @@ import email.utils
 import hashlib
 import hmac
 import http.client
-import pathlib
 import shutil
-import tempfile
 import time
 import urllib.parse
 
-from functional.harness import NODE_MODULES, SOURCE, Process, free_port, memory_directory, wait_until
+from functional.harness import NODE_MODULES, SOURCE, Process, free_port, scratch_directory, wait_until
 
 
 class Emulator:
     """Started once, stopped by close(); keeps its data in a directory of its own."""
 
     def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-store-", dir=memory_directory()))
+        self.directory = scratch_directory("export-worker-store-")
         self.port = free_port()
         self.process = Process(["node", *self.arguments()], self.directory / "log",
                                {"NODE_PATH": str(NODE_MODULES)})

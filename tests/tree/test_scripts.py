@@ -1,4 +1,6 @@
 """The scripts: they parse, they take the words their help names, and what runs the tests can fail."""
+import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -6,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from functional.skips import PEERS, need
@@ -35,7 +38,7 @@ class SourcesTest(unittest.TestCase):
         self.assertIn(SOURCE / "scripts/test", scripts)
         self.assertIn(SOURCE / ".ci/run", scripts)
         for script in scripts:
-            self.assertEqual(run("bash", "-n", script).stderr, "")
+            self.assertEqual(run("bash", "-n", script, env={"LC_ALL": "C"}).stderr, "")  # Not about a locale that is missing.
 
     def test_shellcheck(self):
         need("shellcheck")
@@ -77,11 +80,22 @@ class WordsTest(unittest.TestCase):
         self.assertIn("expected --check or nothing", self.wrong("format", "--dry-run"))
         self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store"))
         self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store", "60s"))
+        for words in (("setup", "test", "now"), ("demo", "now"), ("coverage", "now"), ("../.ci/run", "now")):
+            self.assertIn("now'", self.wrong(*words))
 
     def test_help(self):
         done = run(SOURCE / "scripts/test", "--help")
         self.assertEqual(done.returncode, 0)
         self.assertTrue(done.stdout.startswith("scripts/test [--strict]"))
+
+    def test_one_run_at_a_time(self):
+        (SOURCE / "build").mkdir(exist_ok=True)
+        with open(SOURCE / "build" / ".lock", "ab") as lock:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # Or the run that has started this test holds it.
+            done = run(SOURCE / "scripts/test")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("another run is under way", done.stderr)
 
     def test_every_peer_can_be_left_out(self):
         listed = re.search(r"^peers=\((.*)\)$", (SOURCE / "scripts/test").read_text(), re.M).group(1).split()
@@ -120,6 +134,36 @@ class RunModuleTest(unittest.TestCase):
     def test_a_class_that_is_skipped(self):
         body = "    @classmethod\n    def setUpClass(cls): need('wrk', 'no-such-program')\n    def test_a(self): pass\n"
         self.assertEqual(self.run_module(body), (77, "SKIPPED: made_up.T: no-such-program is missing; install wrk\n"))
+
+    def test_what_it_has_started_ends_with_its_parent(self):
+        """ctest is killed: the programs of a test end, and their directory goes."""
+        body = ("    def test_a(self):\n"
+                "        import os, pathlib, subprocess\n"
+                "        os.environ.update(EXPORT_WORKER_BUILD='/', EXPORT_WORKER_SOURCE='/')\n"
+                "        from functional.harness import scratch_directory\n"
+                "        directory = scratch_directory('export-worker-')\n"
+                "        program = subprocess.Popen(['sleep', '60'])\n"
+                "        pathlib.Path('started').write_text(f'{program.pid} {directory}')\n"
+                "        program.wait()\n")
+        (self.directory / "made_up.py").write_text("import unittest\nclass T(unittest.TestCase):\n" + body)
+        started = self.directory / "started"
+        parent = subprocess.Popen(["sh", "-c", '"$@"; :', "sh", sys.executable, SOURCE / "tests/run_module.py", "made_up"],
+                                  cwd=self.directory, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  env={**os.environ, "PYTHONPATH": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"})
+        self.addCleanup(parent.wait)
+        self.addCleanup(parent.kill)
+        self.wait_for(lambda: started.exists() and started.read_text())
+        pid, directory = started.read_text().split()
+        parent.kill()
+        self.wait_for(lambda: not pathlib.Path(directory).exists())
+        self.wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists() or "Z (zombie)" in pathlib.Path(f"/proc/{pid}/status").read_text())
+
+    def wait_for(self, condition):
+        for _ in range(1000):
+            if condition():
+                return
+            time.sleep(0.02)  # sleep: the pause between two looks at the condition
+        self.fail("waited 20 s")
 
     def test_what_was_left_out_on_purpose_is_no_skip(self):
         body = "    def test_a(self): need('wrk', 'sh')\n"
@@ -176,7 +220,7 @@ class SummaryTest(unittest.TestCase):
         cases = [self.case("a", "fail", '<failure message=""/>'),
                  self.case("b", "notrun", '<skipped message="SKIP_RETURN_CODE=77"/>', "x\nSKIPPED: m.T.t: wrk is missing; install wrk\n")]
         self.assertEqual(self.lines([("release", "failed", "", cases)]),
-                         ["SKIPPED: release: m.T.t: wrk is missing; install wrk", "FAILED: release: a", "0 passed, 1 failed, 1 skipped"])
+                         ["SKIPPED: release: m.T.t: wrk is missing; install wrk", "FAILED: release: a; again: ctest --preset release -R '^a$' --output-on-failure", "0 passed, 1 failed, 1 skipped"])
 
     def test_a_build_that_fails_is_a_failure(self):
         self.assertEqual(self.lines([("asan", "failed", "", None)]), ["FAILED: asan", "0 passed, 1 failed, 0 skipped"])

@@ -55,20 +55,22 @@ TEST(LocalFileStore, SyncsAFileBeforeItAppearsAndItsDirectoryAfterEveryChange) {
 
 // The shim reads them by its group; nobody else on the machine may.
 TEST(LocalFileStore, OthersMayNotReadWhatIsExported) {
-    const TempDir dir;
-    const mode_t before = ::umask(0);  // What the store itself asks for.
-    const auto store = open_store(dir / "x");
-    auto file = store->create({"acme/1.csv", "text/csv", 0});
-    ASSERT_TRUE((*file)->commit());
-    ::umask(before);
-    const auto mode = [&](const std::string& path) {
-        struct stat info {};
-        EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
-        return info.st_mode & 0777U;
-    };
-    EXPECT_EQ(mode(dir / "x/acme/1.csv"), 0640U);
-    EXPECT_EQ(mode(dir / "x/acme"), 0750U);
-    EXPECT_EQ(mode(dir / "x"), 0750U);
+    for (const mode_t umask : {0000, 0022, 0077}) {  // The store itself says who may.
+        const TempDir dir;
+        const mode_t before = ::umask(umask);
+        const auto store = open_store(dir / "x");
+        auto file = store->create({"acme/1.csv", "text/csv", 0});
+        ASSERT_TRUE((*file)->commit());
+        ::umask(before);
+        const auto mode = [&](const std::string& path) {
+            struct stat info {};
+            EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+            return info.st_mode & 0777U;
+        };
+        EXPECT_EQ(mode(dir / "x/acme/1.csv"), 0640U) << umask;
+        EXPECT_EQ(mode(dir / "x/acme"), 0750U) << umask;
+        EXPECT_EQ(mode(dir / "x"), 0750U) << umask;
+    }
 }
 
 TEST(LocalFileStore, AnAbandonedFileLeavesNothing) {
