@@ -106,7 +106,8 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
         made /= part;
         if (::mkdir(made.c_str(), mode) == 0) {
             // Who may come in is said here, not by the umask of whoever starts the process.
-            if (::chmod(made.c_str(), mode) != 0) return fail(errno_error("chmod " + made.string(), errno));
+            if (::chmod(made.c_str(), mode) != 0)
+                return fail(errno_error("chmod " + made.string(), errno));
             const std::filesystem::path parent = made.parent_path();
             EW_CHECK(sync_directory(parent.string()));
         } else if (errno != EEXIST) {

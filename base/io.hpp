@@ -27,7 +27,8 @@ namespace export_worker {
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 // Syncs the file `part`, gives it the name `path` (replacing what has it) and makes that durable.
 [[nodiscard]] Result<void> publish_file(const std::string& part, const std::string& path);
-// Creates `path` and its parents with exactly `mode`, whatever the umask; an existing directory is fine and keeps its mode.
+// Creates `path` and its parents with exactly `mode`, whatever the umask; an existing directory is
+// fine and keeps its mode.
 [[nodiscard]] Result<void> make_directories(const std::string& path, mode_t mode);
 
 }  // namespace export_worker

@@ -110,7 +110,8 @@ struct Example {
     signing::SigningKey key;
     std::string disposition = signing::content_disposition("products-2026-11-23.csv");
 
-    Example(const std::map<std::string, std::string>& values, signing::StoreCredentials credentials) {
+    Example(const std::map<std::string, std::string>& values,
+            signing::StoreCredentials credentials) {
         auto parsed = signing::parse_store("bench", values);
         EW_ASSERT(parsed.has_value());
         store = std::move(*parsed);

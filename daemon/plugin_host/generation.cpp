@@ -61,7 +61,7 @@ std::string mapped_build_id(void* handle) {
                 const auto& segment = info->dlpi_phdr[index];
                 if (segment.p_type != PT_NOTE) continue;
                 const auto* begin =  // The loader tells addresses as numbers.
-                    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+                                     // NOLINTNEXTLINE(performance-no-int-to-ptr)
                     reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
                 const std::string id = find_build_id({begin, segment.p_memsz});
                 if (!id.empty()) wanted.build_id = id;

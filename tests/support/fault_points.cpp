@@ -48,7 +48,9 @@ std::deque<Fault>& faults() {
 }
 
 void pause_at(const std::string& name) {
-    const std::string base = std::string(std::getenv("EXPORT_WORKER_FAULT_DIRECTORY")) + "/" + name;
+    const char* directory = std::getenv("EXPORT_WORKER_FAULT_DIRECTORY");
+    if (directory == nullptr) std::abort();
+    const std::string base = std::string(directory) + "/" + name;
     if (std::FILE* here = std::fopen((base + ".here").c_str(), "w")) std::fclose(here);
     while (::access((base + ".go").c_str(), F_OK) != 0)
         ::usleep(5'000);  // sleep: the pause between two looks at the file

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -88,5 +89,6 @@ int run(int argc, char** argv) {
 }  // namespace export_worker::testing
 
 int main(int argc, char** argv) {
+    ::umask(022);  // As in an installation, whatever the caller's is.
     return export_worker::testing::run(argc, argv);
 }

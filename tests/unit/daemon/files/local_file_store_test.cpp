@@ -55,7 +55,7 @@ TEST(LocalFileStore, SyncsAFileBeforeItAppearsAndItsDirectoryAfterEveryChange) {
 
 // The shim reads them by its group; nobody else on the machine may.
 TEST(LocalFileStore, OthersMayNotReadWhatIsExported) {
-    for (const mode_t umask : {0000, 0022, 0077}) {  // The store itself says who may.
+    for (const mode_t umask : {0000U, 0022U, 0077U}) {  // The store itself says who may.
         const TempDir dir;
         const mode_t before = ::umask(umask);
         const auto store = open_store(dir / "x");
