@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/base64.hpp"
@@ -71,7 +72,7 @@ public:
             objects[key] = request.body;
             return {200, "", {{"ETag", "\"e\""}}};
         }
-        if (request.method == "POST" && parameter(request, "uploads") == "") {
+        if (request.method == "POST" && parameter(request, "uploads").empty()) {
             const std::string made = "u" + std::to_string(++last_id);
             uploads[made].first = key;
             return {200, "<R><UploadId>" + made + "</UploadId></R>", {}};
@@ -86,7 +87,7 @@ public:
             if (!objects.contains(key)) return {404, "", {}};
             return {200, "", {{"Content-Length", std::to_string(objects[key].size())}}};
         }
-        return parameter(request, "uploads") == "" ? list_uploads() : list(request);
+        return parameter(request, "uploads").empty() ? list_uploads() : list(request);
     }
 
     // Tests replace it where the signature can be verified.
@@ -180,7 +181,7 @@ protected:
     Bucket bucket_;
     HttpServer server_{std::ref(bucket_)};
     std::atomic<bool> stopping_{false};
-    const testing::SkippingClock clock_;  // Nothing waits before it tries again.
+    const testing::SkippingClock clock_{};  // Nothing waits before it tries again.
     ObjectFileStore store_{parts()};
 };
 
@@ -276,7 +277,7 @@ TEST_F(ObjectFileStoreTest, ARefusalIsFinalAndNamesItsCode) {
 TEST_F(ObjectFileStoreTest, AnErrorBehindStatus200IsAnError) {
     int completes = 0;
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+        const bool complete = request.method == "POST" && !parameter(request, "uploads").empty();
         if (complete && ++completes == 1) return Bucket::error(200, "InternalError");
         return std::nullopt;
     };
@@ -291,7 +292,8 @@ TEST_F(ObjectFileStoreTest, AnUnknownOutcomeIsFoundOut) {
     for (const bool done : {false, true}) {
         int completes = 0;
         bucket_.interfere = [&, done](const Request& request) -> std::optional<Response> {
-            const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+            const bool complete =
+                request.method == "POST" && !parameter(request, "uploads").empty();
             if (!complete || ++completes > 1) return std::nullopt;
             if (done) {
                 const std::string id = parameter(request, "uploadId");
@@ -318,7 +320,7 @@ TEST_F(ObjectFileStoreTest, AnObjectOfAnotherSizeIsNotTakenForTheUpload) {
     bucket_.objects["exports/acme/j.1.csv"] = "somebody else's";
     int completes = 0;
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+        const bool complete = request.method == "POST" && !parameter(request, "uploads").empty();
         if (!complete || ++completes > 1) return std::nullopt;
         Response out;
         out.hang_up = true;
@@ -332,7 +334,7 @@ TEST_F(ObjectFileStoreTest, AnObjectOfAnotherSizeIsNotTakenForTheUpload) {
 
 TEST_F(ObjectFileStoreTest, AnUploadThatIsGoneIsNoSuccess) {
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        if (request.method == "POST" && parameter(request, "uploads") != "")
+        if (request.method == "POST" && !parameter(request, "uploads").empty())
             bucket_.uploads.clear();
         return std::nullopt;
     };
@@ -351,7 +353,7 @@ TEST_F(ObjectFileStoreTest, RemoveTakesTheObjectAndItsUploads) {
     EXPECT_FALSE(*store_.remove("acme/j.1.csv"));
     // A store without multipart uploads has none to abort.
     bucket_.interfere = [](const Request& request) -> std::optional<Response> {
-        if (parameter(request, "uploads") == "") return Bucket::error(501, "NotImplemented");
+        if (parameter(request, "uploads").empty()) return Bucket::error(501, "NotImplemented");
         return std::nullopt;
     };
     EXPECT_FALSE(*store_.remove("acme/j.1.csv"));

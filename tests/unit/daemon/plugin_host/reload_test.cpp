@@ -1,6 +1,7 @@
 // Reloads from request to end, with real images and real probes, without sockets.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <set>
