@@ -14,7 +14,6 @@
 namespace export_worker::plugin_host {
 namespace {
 
-using message::WireCode;
 using testing::TempDir;
 
 class PluginHostTest : public ::testing::Test {
