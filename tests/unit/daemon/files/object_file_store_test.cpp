@@ -359,6 +359,68 @@ TEST_F(ObjectFileStoreTest, RemoveTakesTheObjectAndItsUploads) {
     EXPECT_FALSE(*store_.remove("acme/j.1.csv"));
 }
 
+// What a store answers to one step of an upload or a removal.
+TEST_F(ObjectFileStoreTest, EveryStepThatFailsIsNamed) {
+    struct Case {
+        std::string step;
+        std::function<bool(const Request&)> meant;
+        Response answer;
+        ErrorCode code;
+        std::string words;
+    };
+    const auto has = [](const char* method, const char* name, const char* value) {
+        return [=](const Request& request) {
+            return request.method == method && parameter(request, name) == value;
+        };
+    };
+    const std::vector<Case> cases{
+        {"begin",
+         has("POST", "uploads", ""),
+         {200, "no XML", {}},
+         ErrorCode::kUnavailable,
+         "begin the upload: "},
+        {"begin",
+         has("POST", "uploads", ""),
+         {200, "<R></R>", {}},
+         ErrorCode::kUnavailable,
+         "begin the upload: expected an UploadId, found none"},
+        {"abort", has("DELETE", "uploadId", "left"), Bucket::error(403, "AccessDenied"),
+         ErrorCode::kFailedPrecondition, "abort the upload"},
+        {"delete", has("DELETE", "uploadId", "-"), Bucket::error(403, "AccessDenied"),
+         ErrorCode::kFailedPrecondition, "delete the object"},
+    };
+    for (const Case& each : cases) {
+        bucket_.objects["exports/acme/j.1.csv"] = "x";
+        bucket_.uploads.clear();
+        if (each.step == "abort") bucket_.uploads["left"] = {"exports/acme/j.1.csv", {}};
+        bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
+            return each.meant(request) ? std::optional(each.answer) : std::nullopt;
+        };
+        const Error error = each.step == "begin" ? write("acme/k.1.csv", text(kPart + 1)).error()
+                                                 : store_.remove("acme/j.1.csv").error();
+        EXPECT_EQ(error.code, each.code) << each.step;
+        EXPECT_NE(error.message.find(each.words), std::string::npos) << error.message;
+    }
+}
+
+TEST_F(ObjectFileStoreTest, AnAzureContainerThatCannotBeListedIsAnError) {
+    ObjectStoreParts azure = parts();
+    azure.store = *signing::parse_store("z", {{"kind", "azure"},
+                                              {"prefix", "az://exports/"},
+                                              {"account", "acct"},
+                                              {"endpoint", server_.url()}});
+    azure.signing_key = [store = azure.store] {
+        return signing::make_signing_key(store, {"acct", "c2VjcmV0", ""}, 0);
+    };
+    bucket_.interfere = [](const Request&) { return Bucket::error(403, "AuthorizationFailure"); };
+    const auto listed =
+        ObjectFileStore(azure).list([](const ListedFile&) { return Result<void>(); });
+    ASSERT_FALSE(listed);
+    EXPECT_EQ(listed.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(listed.error().message.find("list the container"), std::string::npos)
+        << listed.error().message;
+}
+
 TEST_F(ObjectFileStoreTest, ListsEveryPage) {
     for (const char* key : {"exports/acme/1.1.csv", "exports/acme/2.1.csv", "exports/b/3.1.csv",
                             "exports/b/4.1.csv", "exports/c/5.1.csv", "elsewhere/6.1.csv"})
