@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "base/assert.hpp"
+#include "protocol/transport/message_guard.hpp"
 
 namespace export_worker::transport {
 namespace {
@@ -67,5 +68,6 @@ extern "C" __attribute__((visibility("default"))) int accept4(int listener, sock
         errno = ECONNABORTED;
         return -1;
     }
+    if (fd >= 0) guard_connection(listener, fd);
     return fd;
 }

@@ -7,6 +7,7 @@
 #include "base/assert.hpp"
 #include "base/shared_limits.hpp"
 #include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/keepalive.hpp"
 #include "protocol/transport/limits.hpp"
 
 namespace export_worker::transport {
@@ -38,11 +39,8 @@ void Client::State::start() {
                 static_cast<std::int64_t>(limits::kTransportMessageBytesMax));
     socket->set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater * 16);
     socket->set(zmq::sockopt::rcvhwm, limits::kSocketSendHighWater * 16);
-    const int interval = static_cast<int>(limits::kHeartbeatInterval.count());
-    const int timeout = static_cast<int>(limits::kHeartbeatTimeout.count());
-    socket->set(zmq::sockopt::heartbeat_ivl, interval);
-    socket->set(zmq::sockopt::heartbeat_timeout, timeout);
     if (curve) {
+        set_keepalive(*socket);
         socket->set(zmq::sockopt::ipv6, endpoint.find('[') != std::string::npos);
         socket->set(zmq::sockopt::curve_serverkey, curve->server_key);
         socket->set(zmq::sockopt::curve_publickey, curve->keys.public_key);

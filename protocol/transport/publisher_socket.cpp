@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <optional>
 #include <zmq.hpp>
 
 #include "base/unix_socket.hpp"
@@ -15,6 +16,7 @@ struct PublisherSocket::State {
     std::string path;
     zmq::context_t context{1};
     zmq::socket_t socket{context, zmq::socket_type::pub};
+    std::optional<MessageGuard> guard;
     ~State() { ::unlink(path.c_str()); }
 };
 
@@ -32,7 +34,7 @@ Result<PublisherSocket> PublisherSocket::open(const std::string& endpoint, unsig
         zmq::socket_t& socket = state->socket;
         socket.set(zmq::sockopt::sndhwm, limits::kNoticeHighWater);
         socket.set(zmq::sockopt::linger, 0);
-        serve(socket, endpoint, std::move(listener));
+        state->guard = serve(socket, endpoint, std::move(listener));
     } catch (const zmq::error_t& error) {
         return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
     }

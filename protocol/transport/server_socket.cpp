@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <zmq.hpp>
 
@@ -17,7 +18,9 @@
 #include "protocol/transport/accept_guard.hpp"
 #include "protocol/transport/curve.hpp"
 #include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/keepalive.hpp"
 #include "protocol/transport/limits.hpp"
+#include "protocol/transport/send_budget.hpp"
 #include "protocol/transport/unix_listener.hpp"
 #include "protocol/transport/zap_handler.hpp"
 
@@ -37,17 +40,16 @@ void set_options(zmq::socket_t& socket) {
     socket.set(zmq::sockopt::rcvhwm, limits::kSocketReceiveHighWater);
     socket.set(zmq::sockopt::sndhwm, limits::kSocketSendHighWater);
     socket.set(zmq::sockopt::handshake_ivl, as_ms(limits::kHandshakeTimeout));
-    socket.set(zmq::sockopt::heartbeat_ivl, as_ms(limits::kHeartbeatInterval));
-    socket.set(zmq::sockopt::heartbeat_timeout, as_ms(limits::kHeartbeatTimeout));
-    socket.set(zmq::sockopt::heartbeat_ttl, as_ms(limits::kHeartbeatTimeout));
     socket.set(zmq::sockopt::linger, as_ms(limits::kSocketLinger));
 }
 
 // A ROUTER, and where it stands in the message that is being read.
 struct Router {
     zmq::socket_t socket;
-    bool inside = false;  // More requests of the message follow.
-    Envelope envelope;    // Theirs, while inside.
+    bool inside = false;     // More requests of the message follow.
+    Envelope envelope{};     // Theirs, while inside.
+    std::size_t frames = 0;  // Of that message, so far.
+    SendBudget budget{};
 };
 
 // The frames up to the delimiter. False: no reply could find its way. `frame` is the first one
@@ -79,7 +81,14 @@ ReceiveOutcome receive_from(Router& router, Envelope& envelope, std::string& bod
     if (!router.socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
     if (router.inside) {
         envelope = router.envelope;
+        // Over TCP only: the message guard ends other connections before.
+        if (++router.frames > limits::kMessageFramesMax) {
+            skip_rest(router.socket, frame);
+            router.inside = false;
+            return ReceiveOutcome::kDropped;
+        }
     } else {
+        router.frames = 0;
         envelope.bytes.clear();
         envelope.frames = 0;
         if (!read_envelope(router.socket, frame, envelope)) {
@@ -110,7 +119,7 @@ bool Envelope::goes_with(const Envelope& other) const {
 struct TcpState {
     zmq::context_t context{1};
     std::unique_ptr<ZapHandler> zap;
-    Router router{{context, zmq::socket_type::router}, false, {}};
+    Router router{.socket = {context, zmq::socket_type::router}};
     zmq::socket_t monitor{context, zmq::socket_type::pair};
     std::set<int> connections;  // Descriptors, from the monitor's events.
 
@@ -141,7 +150,8 @@ void TcpState::read_events() {
 struct ServerSocket::State {
     std::string path;
     zmq::context_t context{1};
-    Router router{{context, zmq::socket_type::router}, false, {}};
+    Router router{.socket = {context, zmq::socket_type::router}};
+    std::optional<MessageGuard> guard;
     std::unique_ptr<TcpState> tcp;
     bool tcp_first = false;  // Whose turn it is to be looked at first.
     ~State() { ::unlink(path.c_str()); }
@@ -167,7 +177,7 @@ Result<ServerSocket> ServerSocket::open(const std::string& endpoint, unsigned so
     try {
         zmq::socket_t& socket = state->router.socket;
         set_options(socket);
-        serve(socket, endpoint, std::move(listener));
+        state->guard = serve(socket, endpoint, std::move(listener));
     } catch (const zmq::error_t& error) {
         return fail(ErrorCode::kInternal, "bind " + endpoint + ": " + error.what());
     }
@@ -187,6 +197,7 @@ Result<void> ServerSocket::listen_on_tcp(const TcpListener& tcp) {
         socket.set(zmq::sockopt::curve_server, true);
         socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
         socket.set(zmq::sockopt::zap_domain, "data");
+        set_keepalive(socket);
         socket.set(zmq::sockopt::backlog, limits::kSocketBacklog);
         constexpr int kWatched = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
         EW_ASSERT(::zmq_socket_monitor(socket.handle(), kTcpEvents, kWatched) == 0);
@@ -240,7 +251,12 @@ SendOutcome ServerSocket::send(const Envelope& envelope, std::string_view reply)
 SendOutcome ServerSocket::send(const Envelope& envelope,
                                std::span<const std::string_view> replies) {
     EW_ASSERT(!replies.empty());
-    zmq::socket_t& socket = (envelope.over_tcp ? state_->tcp->router : state_->router).socket;
+    Router& router = envelope.over_tcp ? state_->tcp->router : state_->router;
+    zmq::socket_t& socket = router.socket;
+    std::size_t bytes = 0;
+    for (const std::string_view reply : replies) bytes += reply.size();
+    const bool counted = bytes >= limits::kCountedMessageBytesMin;
+    if (counted && !router.budget.has_room(envelope.peer(), bytes)) return SendOutcome::kBusy;
     constexpr auto kMore = zmq::send_flags::dontwait | zmq::send_flags::sndmore;
     try {
         std::size_t begin = 0;
@@ -253,9 +269,12 @@ SendOutcome ServerSocket::send(const Envelope& envelope,
         for (const std::string_view reply : replies.first(replies.size() - 1)) {
             if (!socket.send(zmq::buffer(reply), kMore)) return SendOutcome::kBusy;
         }
-        return socket.send(zmq::buffer(replies.back()), zmq::send_flags::dontwait)
-                   ? SendOutcome::kSent
-                   : SendOutcome::kBusy;
+        // The last frame leaves last: what is counted for it stands for the message.
+        zmq::message_t last = counted
+                                  ? router.budget.make_frame(envelope.peer(), replies.back(), bytes)
+                                  : zmq::message_t(replies.back().data(), replies.back().size());
+        return socket.send(last, zmq::send_flags::dontwait) ? SendOutcome::kSent
+                                                            : SendOutcome::kBusy;
     } catch (const zmq::error_t&) {
         return SendOutcome::kPeerGone;  // EHOSTUNREACH: only the first frame can fail this way.
     }

@@ -29,6 +29,10 @@ struct Envelope {
     bool over_tcp = false;  // Which of the two sockets the peer is at.
     bool together = false;  // Came in a message with others: replies may leave in one, too.
 
+    // The routing id of the peer.
+    [[nodiscard]] std::string_view peer() const {
+        return std::string_view(bytes).substr(0, frame_bytes[0]);
+    }
     // Replies to both may leave in one message.
     [[nodiscard]] bool goes_with(const Envelope& other) const;
 };
@@ -43,13 +47,14 @@ struct TcpListener {
 
 enum class ReceiveOutcome {
     kRequest,  // Envelope and body are filled in.
-    kDropped,  // Nothing that could be answered (no body frame, over-long envelope).
+    kDropped,  // Nothing that could be answered (no body frame, over-long envelope, too many
+               // frames).
     kNothing,  // Nothing is waiting.
 };
 
 enum class SendOutcome {
     kSent,      // Handed to libzmq for a connected peer.
-    kBusy,      // The peer's queue is full; try again a little later.
+    kBusy,      // The peer's queue or a budget of bytes is full; try again a little later.
     kPeerGone,  // The peer has disconnected.
 };
 
@@ -70,7 +75,8 @@ public:
 
     // Sleeps until a message waits, `wake_fd` is readable, or the time is over.
     void wait(std::chrono::milliseconds time, int wake_fd);
-    // One request. A message may hold many of them, one in each frame behind the delimiter.
+    // One request. A message may hold many of them, one in each frame behind the delimiter, within
+    // kMessageFramesMax and kMessageBytesMax.
     [[nodiscard]] ReceiveOutcome receive(Envelope& envelope, std::string& body);
     [[nodiscard]] SendOutcome send(const Envelope& envelope, std::string_view reply);
     // Several as one message: only to requests that came together.

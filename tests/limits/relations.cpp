@@ -29,7 +29,12 @@ static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
 static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
               "every thread that may be inside a plugin has a slot");
 static_assert(kTcpConnectionsDefault <= kTcpConnectionsMax);
-static_assert(kHeartbeatTimeout > 2 * kHeartbeatInterval, "one lost heartbeat is not a dead peer");
+static_assert(kTcpUnackedMax >= kKeepaliveIdle + kKeepaliveProbes * kKeepaliveInterval,
+              "one lost probe is not a dead peer");
+static_assert(kMessageBytesMax > kTransportMessageBytesMax, "a legal frame and its envelope fit");
+static_assert(kPoolRequestsPerMessage < kMessageFramesMax, "the pool's messages are legal");
+static_assert(kPeerBytesInFlightMax > kReplyBytesMax, "two replies may be under way");
+static_assert(kPeerBytesInFlightMax < kBytesInFlightMax, "one peer does not stop the others");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);
 static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);
 static_assert(kUploadPartBytesDefault <= kUploadPartBytesMax);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include <cstring>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "protocol/transport/curve.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/server_socket.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -155,6 +157,82 @@ TEST(Client, NamesTheEndpointWhoseKeyIsNone) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kInternal);
     EXPECT_EQ(refused.error().message, "connect to tcp://127.0.0.1:7411: Invalid argument");
+}
+
+// Before its frames are in memory.
+TEST(ServerSocket, AMessageOfTooManyFramesEndsItsConnection) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    std::vector<std::string_view> requests(limits::kMessageFramesMax - 1, "x");
+    ASSERT_TRUE(client->send(requests));
+    Envelope envelope;
+    std::string body;
+    std::size_t received = 0;
+    for (int rounds = 0; rounds < 500 && received < requests.size(); ++rounds) {
+        server->wait(milliseconds(20), -1);
+        while (server->receive(envelope, body) == ReceiveOutcome::kRequest) ++received;
+    }
+    EXPECT_EQ(received, requests.size());
+    requests.push_back("x");
+    ASSERT_TRUE(client->send(requests));
+    for (int rounds = 0; rounds < 500 && client->losses() == 0; ++rounds) {
+        server->wait(milliseconds(10), -1);
+        ASSERT_EQ(server->receive(envelope, body), ReceiveOutcome::kNothing);
+        client->wait(milliseconds(10), -1);
+    }
+    EXPECT_EQ(client->losses(), 1U);
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("hello"));
+    echo_once(*server);
+    EXPECT_EQ(wait_for_reply(*client), "re:hello");
+}
+
+// What a peer does not read is bounded in bytes, whatever it asked for; others get their replies.
+TEST(ServerSocket, APeerThatDoesNotReadHoldsSoManyBytes) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    const std::string reply(1024 * 1024, 'x');
+    Envelope envelope;
+    std::string body;
+    const auto receive = [&] {
+        return testing::eventually(
+            [&] { return server->receive(envelope, body) == ReceiveOutcome::kRequest; });
+    };
+    const std::unique_ptr<void, int (*)(void*)> context(::zmq_ctx_new(), ::zmq_ctx_term);
+    const std::unique_ptr<void, int (*)(void*)> idle(::zmq_socket(context.get(), ZMQ_DEALER),
+                                                     ::zmq_close);
+    const int one = 1;
+    const int none = 0;
+    ASSERT_EQ(::zmq_setsockopt(idle.get(), ZMQ_RCVHWM, &one, sizeof one), 0);
+    ASSERT_EQ(::zmq_setsockopt(idle.get(), ZMQ_LINGER, &none, sizeof none), 0);
+    ASSERT_EQ(::zmq_connect(idle.get(), endpoint_in(dir).c_str()), 0);
+    ASSERT_EQ(::zmq_send(idle.get(), "", 0, ZMQ_SNDMORE), 0);
+    ASSERT_EQ(::zmq_send(idle.get(), "x", 1, 0), 1);
+    ASSERT_TRUE(receive());
+    const Envelope idles = envelope;
+    std::size_t sent = 0;
+    while (sent < 200 && server->send(idles, reply) == SendOutcome::kSent) ++sent;
+    // And what the kernel and the peer's own library take.
+    EXPECT_LE(sent, limits::kPeerBytesInFlightMax / reply.size() + 4);
+
+    auto reader = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(reader->wait_connected(milliseconds(5000)));
+    for (int count = 0; count < 20; ++count) {
+        ASSERT_TRUE(reader->send("x"));
+        ASSERT_TRUE(receive());
+        ASSERT_EQ(server->send(envelope, reply), SendOutcome::kSent);
+        EXPECT_EQ(wait_for_reply(*reader)->size(), reply.size());
+    }
+    // What was counted is given back once it is read.
+    std::vector<char> buffer(reply.size());
+    std::size_t read = 0;
+    ASSERT_TRUE(testing::eventually([&] {
+        while (::zmq_recv(idle.get(), buffer.data(), buffer.size(), ZMQ_DONTWAIT) >= 0) ++read;
+        return read == 2 * sent;  // The delimiter and the reply.
+    }));
+    EXPECT_EQ(server->send(idles, reply), SendOutcome::kSent);
 }
 
 TEST(Client, SaysAtOnceThatNobodyIsThere) {
