@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/json.hpp"
+#include "base/log.hpp"
 #include "protocol/client/limits.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
@@ -20,10 +21,22 @@ Error daemon_away() {
 
 constexpr std::string_view kPingId = "pool.ping.";
 
-bool says_many_per_message(std::string_view ping_result) {
+// What a daemon says about itself; one that is older says less.
+struct Introduction {
+    bool many_per_message = false;
+    std::string registry;
+};
+
+Introduction read_introduction(std::string_view ping_result) {
+    Introduction out;
     const auto result = parse_msgpack(ping_result);
-    const auto says = result.is_object() ? result.find("many_per_message") : result.end();
-    return says != result.end() && says->is_boolean() && says->get<bool>();
+    if (!result.is_object()) return out;
+    const auto many = result.find("many_per_message");
+    out.many_per_message = many != result.end() && many->is_boolean() && many->get<bool>();
+    const auto registry = result.find("registry");
+    if (registry != result.end() && registry->is_string())
+        out.registry = registry->get<std::string>();
+    return out;
 }
 
 }  // namespace
@@ -38,7 +51,7 @@ Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::stri
         EW_TRY(transport::Client client, transport::Client::open(endpoint, curve));
         DaemonState state;
         state.endpoint = endpoint;
-        daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}, {}});
+        daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}, {}, 0, false});
     }
     return std::unique_ptr<DaemonPool>(new DaemonPool(std::move(daemons)));
 }
@@ -93,9 +106,10 @@ void DaemonPool::turn() {
             Daemon& daemon = daemons_[index];
             daemon.client.look();
             receive_from(index);
-            if (daemon.client.losses() != daemon.losses_seen) note_loss(index);
+            if (daemon.client.losses() != daemon.losses_seen) record_loss(index);
             daemon.state.connected = daemon.client.connected();
         }
+        choose_registry();
     } while (first_with_unsent() != nullptr);
 }
 
@@ -123,11 +137,10 @@ void DaemonPool::send_queued() {
     while (Daemon* const daemon = first_with_unsent()) {
         sending_.clear();
         sending_.swap(daemon->unsent);
-        const std::size_t at_once =
-            daemon->state.many_per_message ? limits::kPoolRequestsPerMessage : 1;
-        for (std::size_t begin = 0; begin < sending_.size(); begin += at_once) {
-            const auto calls =
-                std::span(sending_).subspan(begin, std::min(at_once, sending_.size() - begin));
+        for (std::size_t begin = 0; begin < sending_.size();) {
+            const auto left = std::span(sending_).subspan(begin);
+            const auto calls = left.first(count_together(*daemon, left));
+            begin += calls.size();
             requests_.clear();
             for (const auto* call : calls) requests_.emplace_back(call->second.message);
             const bool sent = daemon->client.send(requests_).has_value();
@@ -142,6 +155,20 @@ void DaemonPool::send_queued() {
             }
         }
     }
+}
+
+std::size_t DaemonPool::count_together(const Daemon& daemon,
+                                       std::span<Calls::value_type* const> calls) {
+    if (!daemon.state.many_per_message) return 1;
+    const std::size_t count_max = std::min(calls.size(), limits::kPoolRequestsPerMessage);
+    std::size_t bytes = calls.front()->second.message.size();
+    std::size_t count = 1;
+    while (count < count_max) {
+        bytes += calls[count]->second.message.size();
+        if (bytes > limits::kPoolMessageBytesMax) break;
+        ++count;
+    }
+    return count;
 }
 
 void DaemonPool::requeue(Calls::value_type& call) {
@@ -159,7 +186,8 @@ DaemonPool::Daemon* DaemonPool::choose(std::uint64_t tried) {
     for (std::size_t step = 0; step < daemons_.size(); ++step) {
         const std::size_t index = (next_ + step) % daemons_.size();
         Daemon& daemon = daemons_[index];
-        if ((tried >> index & 1U) != 0 || !daemon.client.connected()) continue;
+        if ((tried >> index & 1U) != 0 || !daemon.state.in_use || !daemon.client.connected())
+            continue;
         if (best == nullptr || rank(daemon) > rank(*best) ||
             (rank(daemon) == rank(*best) && daemon.state.in_flight < best->state.in_flight))
             best = &daemon;
@@ -167,15 +195,38 @@ DaemonPool::Daemon* DaemonPool::choose(std::uint64_t tried) {
     return best;
 }
 
+// A daemon that has said which registry it has goes before one that has only just connected.
+void DaemonPool::choose_registry() {
+    const auto usable = [](const Daemon& of) { return of.state.connected && !of.state.silent; };
+    auto first = std::ranges::find_if(
+        daemons_, [&](const Daemon& of) { return usable(of) && of.introduced; });
+    if (first == daemons_.end()) first = std::ranges::find_if(daemons_, usable);
+    for (Daemon& daemon : daemons_) {
+        const bool is_first = first != daemons_.end() && &daemon == &*first;
+        const bool shares = first != daemons_.end() && !first->state.registry.empty() &&
+                            daemon.state.registry == first->state.registry;
+        daemon.state.in_use = usable(daemon) && (is_first || shares);
+    }
+    if (first == daemons_.end() || !first->introduced || first->state.registry == registry_) return;
+    registry_ = first->state.registry;
+    if (daemons_.size() > 1) {
+        log_info(
+            "registry in use: {}, of the daemon at {}; daemons with another one are on standby",
+            registry_.empty() ? "unknown" : registry_, first->state.endpoint);
+    }
+}
+
 void DaemonPool::receive_from(std::size_t index) {
     Daemon& daemon = daemons_[index];
     while (auto reply = daemon.client.receive()) {
         const std::string id(message::reply_id(*reply));
-        if (id == daemon.ping_id && !id.empty()) {
-            note_ping(daemon, *reply);
+        daemon.pings_missed = 0;
+        daemon.state.silent = false;
+        const auto found = in_flight_.find(id);
+        if (found == in_flight_.end() && id.starts_with(kPingId)) {
+            record_ping(daemon, *reply);
             continue;
         }
-        const auto found = in_flight_.find(id);
         // Its deadline has passed and it was answered then, or the daemon is not the one it asked.
         if (found == in_flight_.end() || found->second.daemon != index) continue;
         --daemon.state.in_flight;
@@ -183,14 +234,25 @@ void DaemonPool::receive_from(std::size_t index) {
     }
 }
 
-void DaemonPool::note_ping(Daemon& daemon, const std::string& reply) {
+// Of a late answer, too: a daemon that goes on after a pause answers the pings it has missed first.
+void DaemonPool::record_ping(Daemon& daemon, const std::string& reply) {
     const auto decoded = message::decode_reply(reply);
     daemon.ping_id.clear();
     daemon.state.answers = true;
     daemon.state.draining =
         decoded && !decoded->ok && decoded->error.code == message::WireCode::kDraining;
-    if (decoded && decoded->ok)
-        daemon.state.many_per_message = says_many_per_message(decoded->result);
+    if (!decoded || !decoded->ok) return;
+    Introduction said = read_introduction(decoded->result);
+    daemon.state.many_per_message = said.many_per_message;
+    if (daemons_.size() > 1 && !daemon.introduced && !registry_.empty() &&
+        said.registry != registry_) {
+        log_warn(
+            "daemon at {}: has registry {}, in use is {}; a registry belongs to one daemon, and "
+            "the first of the list that answers is used",
+            daemon.state.endpoint, said.registry.empty() ? "unknown" : said.registry, registry_);
+    }
+    daemon.state.registry = std::move(said.registry);
+    daemon.introduced = true;
 }
 
 bool DaemonPool::try_another(Calls::value_type& entry, const std::string& reply) {
@@ -207,9 +269,15 @@ bool DaemonPool::try_another(Calls::value_type& entry, const std::string& reply)
     return worth_it && Clock::now() < call.deadline && queue(entry);
 }
 
-void DaemonPool::note_loss(std::size_t index) {
+void DaemonPool::record_loss(std::size_t index) {
     Daemon& daemon = daemons_[index];
     daemon.losses_seen = daemon.client.losses();
+    daemon.introduced = false;
+    daemon.pings_missed = 0;
+    daemon.state.connected = daemon.client.connected();
+    daemon.state.registry.clear();
+    daemon.state.silent = false;
+    choose_registry();
     ++daemon.state.losses;
     daemon.state.answers = false;
     daemon.state.draining = false;
@@ -228,6 +296,13 @@ void DaemonPool::ping(Daemon& daemon) {
         if (now < daemon.ping_sent + limits::kPoolPingTimeout) return;
         daemon.state.answers = false;
         daemon.ping_id.clear();
+        ++daemon.pings_missed;
+        if (daemon.pings_missed >= limits::kPoolPingsMissedMax && !daemon.state.silent) {
+            daemon.state.silent = true;
+            log_warn(
+                "daemon at {}: has answered no ping for 2 s; requests are refused until it does",
+                daemon.state.endpoint);
+        }
     }
     if (now < daemon.ping_due) return;
     daemon.ping_id = std::string(kPingId) + std::to_string(++pings_);
@@ -237,7 +312,8 @@ void DaemonPool::ping(Daemon& daemon) {
     request.id = daemon.ping_id;
     request.method = "sys.ping";
     request.deadline_ms = limits::kDeadlineMaxMs;
-    if (!daemon.client.send(message::encode_request(request))) daemon.ping_id.clear();
+    // One that finds no room counts as missed.
+    (void)daemon.client.send(message::encode_request(request));
 }
 
 template <typename Is>
@@ -265,6 +341,10 @@ std::string why_not_ready(const std::vector<DaemonPool::DaemonState>& daemons) {
            count([](const State& of) { return of.connected && of.draining; }) + "draining, " +
            count([](const State& of) { return of.connected && !of.answers && !of.draining; }) +
            "silent";
+}
+
+bool is_ready(const DaemonPool::DaemonState& daemon) {
+    return daemon.in_use && daemon.answers && !daemon.draining;
 }
 
 }  // namespace export_worker::client

@@ -5,12 +5,18 @@
 // Those that one round of events has for a daemon travel in one message. A
 // second daemon is tried only when the first has said that it ran nothing ("executed": "no"); when
 // a daemon goes away, what it had in flight fails, because it may have been carried out. Nothing
-// waits for a daemon that is not there.
+// waits for a daemon that is not there, and nothing new for one that has missed
+// kPoolPingsMissedMax pings.
+//
+// Daemons are pooled when their pings name the same registry: a job of one is then known to the
+// others. In use is the registry of the first daemon of the list that answers; daemons with another
+// one are on standby, in the order listed.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,8 +39,11 @@ public:
         std::string endpoint;
         bool connected = false;
         bool answers = false;  // Its last ping came back in time.
+        bool silent = false;   // Connected, and kPoolPingsMissedMax pings did not come back.
+        bool in_use = false;   // Connected, not silent, and of the registry in use.
         bool draining = false;
         bool many_per_message = false;  // Takes several requests in one message.
+        std::string registry;  // As its pings say; empty: unknown, never pooled with another.
         std::size_t in_flight = 0;
         std::uint64_t sent = 0;
         std::uint64_t losses = 0;
@@ -48,6 +57,7 @@ public:
     DaemonPool(const DaemonPool&) = delete;
     DaemonPool& operator=(const DaemonPool&) = delete;
 
+    // Fails at once with kUnavailable when no daemon is in use.
     // `id` is the one in `message`, unique among the calls in flight. `done` runs once, from here,
     // from turn() or from the destructor. The next turn() sends it: it must follow soon.
     void call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done);
@@ -60,6 +70,8 @@ public:
 
     // As of the last turn.
     [[nodiscard]] std::vector<DaemonState> states() const;
+    // The registry in use, as of the last turn; empty: none, or one that does not say.
+    [[nodiscard]] const std::string& registry() const { return registry_; }
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -80,22 +92,28 @@ private:
         std::string ping_id;  // Of the ping that is under way; empty: none.
         Clock::time_point ping_sent{};
         Clock::time_point ping_due{};
+        int pings_missed = 0;     // In a row.
+        bool introduced = false;  // A ping of this connection has told its registry, or none.
     };
     explicit DaemonPool(std::vector<Daemon> daemons) : daemons_(std::move(daemons)) {}
     // For the best daemon that was not tried yet; false: there is none.
     [[nodiscard]] bool queue(Calls::value_type& call);
     // Afterwards nothing is unsent.
     void send_queued();
+    // How many of `calls` travel in the next message to `daemon`.
+    [[nodiscard]] static std::size_t count_together(const Daemon& daemon,
+                                                    std::span<Calls::value_type* const> calls);
     // For another daemon, or it fails.
     void requeue(Calls::value_type& call);
     [[nodiscard]] Daemon* choose(std::uint64_t tried);
+    void choose_registry();
     [[nodiscard]] Daemon* first_with_unsent();
     void end(Calls::iterator call, Result<std::string> reply);
     void receive_from(std::size_t index);
-    void note_ping(Daemon& daemon, const std::string& reply);
+    void record_ping(Daemon& daemon, const std::string& reply);
     // True: the call was sent to another daemon instead.
     [[nodiscard]] bool try_another(Calls::value_type& call, const std::string& reply);
-    void note_loss(std::size_t index);
+    void record_loss(std::size_t index);
     void ping(Daemon& daemon);
     // Ends the calls that are to fail, once all of them have left in_flight_: `done` may call
     // again.
@@ -103,6 +121,7 @@ private:
     void fail_those(Is is, const Error& error);
 
     std::vector<Daemon> daemons_;
+    std::string registry_;
     Calls in_flight_;
     std::size_t next_ = 0;  // Who is looked at first.
     std::uint64_t pings_ = 0;
@@ -112,6 +131,8 @@ private:
     Clock::time_point next_scan_{};
 };
 
+// A daemon that is in use, answers and does not drain.
+[[nodiscard]] bool is_ready(const DaemonPool::DaemonState& daemon);
 // Why none of `daemons` takes requests, for people and probes; names no endpoint.
 [[nodiscard]] std::string why_not_ready(const std::vector<DaemonPool::DaemonState>& daemons);
 

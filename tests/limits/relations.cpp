@@ -24,6 +24,9 @@ static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait 
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");
+static_assert(kPoolPingsMissedMax * (kPoolPingTimeout + kPoolScanInterval) <
+                  std::chrono::milliseconds(2'500),
+              "a silent daemon is not asked for longer than that");
 static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
               "more would wait for the next commit");
 static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
@@ -32,6 +35,7 @@ static_assert(kTcpConnectionsDefault <= kTcpConnectionsMax);
 static_assert(kTcpUnackedMax >= kKeepaliveIdle + kKeepaliveProbes * kKeepaliveInterval,
               "one lost probe is not a dead peer");
 static_assert(kMessageBytesMax > kTransportMessageBytesMax, "a legal frame and its envelope fit");
+static_assert(kPoolMessageBytesMax + kRequestBytesMax < kMessageBytesMax);
 static_assert(kPoolRequestsPerMessage < kMessageFramesMax, "the pool's messages are legal");
 static_assert(kPeerBytesInFlightMax > kReplyBytesMax, "two replies may be under way");
 static_assert(kPeerBytesInFlightMax < kBytesInFlightMax, "one peer does not stop the others");

@@ -1,4 +1,5 @@
 #include "protocol/client/daemon_pool.hpp"
+#include "base/json.hpp"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -24,7 +25,10 @@ class FakeDaemon {
 public:
     enum class Mood { kAnswers, kDrains, kOverloaded, kRefuses, kSilent, kStandsStill };
 
-    explicit FakeDaemon(std::string endpoint) : endpoint_(std::move(endpoint)) { start(); }
+    explicit FakeDaemon(std::string endpoint, std::string of = "one")
+        : registry(std::move(of)), endpoint_(std::move(endpoint)) {
+        start();
+    }
     ~FakeDaemon() { stop(); }
     FakeDaemon(const FakeDaemon&) = delete;
     FakeDaemon& operator=(const FakeDaemon&) = delete;
@@ -42,6 +46,7 @@ public:
     }
     std::atomic<Mood> mood = Mood::kAnswers;
     std::atomic<bool> many = false;  // Says that it takes many requests in a message.
+    const std::string registry;      // Empty: it does not say.
     std::atomic<int> asked = 0;      // Pings not counted.
     std::atomic<int> together = 0;   // Of those: came with others.
 
@@ -75,8 +80,7 @@ private:
                 if (now == Mood::kSilent) continue;
                 std::string reply;
                 if (now == Mood::kAnswers || (ping && now != Mood::kDrains)) {
-                    message::encode_result(reply, request->id,
-                                           ping && many ? "\x81\xb0many_per_message\xc3" : "\x80",
+                    message::encode_result(reply, request->id, ping ? introduction() : "\x80",
                                            nullptr);
                 } else {
                     message::encode_error(
@@ -94,6 +98,12 @@ private:
             }
             let_go();
         }
+    }
+    std::string introduction() const {
+        nlohmann::json out = nlohmann::json::object();
+        if (many) out["many_per_message"] = true;
+        if (!registry.empty()) out["registry"] = registry;
+        return dump_msgpack(out);
     }
     const std::string endpoint_;
     std::atomic<bool> stopping_ = false;
@@ -331,6 +341,85 @@ TEST_F(DaemonPoolTest, AnAnswerMayAskAgain) {
     asked = 100;
     for (int count = 0; count < 20; ++count) ask();
     EXPECT_TRUE(turn_until([&] { return failures == 100; }));
+}
+
+// Two daemons with a registry each: a job of one is unknown to the other.
+TEST_F(DaemonPoolTest, ADaemonWithAnotherRegistryIsOnStandby) {
+    FakeDaemon a(endpoint("a"), "one");
+    FakeDaemon b(endpoint("b"), "two");
+    FakeDaemon c(endpoint("c"), "two");
+    FakeDaemon d(endpoint("d"), "");
+    FakeDaemon e(endpoint("e"), "");
+    open({endpoint("a"), endpoint("b"), endpoint("c"), endpoint("d"), endpoint("e")});
+    ASSERT_TRUE(all_up());
+    const auto ask_20 = [&] {
+        for (int count = 0; count < 20; ++count) EXPECT_EQ(call(), "ok");
+    };
+    ask_20();
+    EXPECT_EQ(a.asked, 20);
+    EXPECT_EQ(pool_->registry(), "one");
+    EXPECT_TRUE(pool_->states()[0].in_use);
+    EXPECT_FALSE(pool_->states()[1].in_use);
+    EXPECT_EQ(pool_->states()[1].registry, "two");
+    a.mood = FakeDaemon::Mood::kDrains;
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].draining; }));
+    EXPECT_EQ(call(), "draining") << "it answers, and will be back";
+    a.stop();
+    ASSERT_TRUE(eventually([](const auto& states) { return states[1].in_use; }));
+    ask_20();
+    EXPECT_EQ(b.asked + c.asked, 20);
+    EXPECT_GT(c.asked, 0) << "those of one registry are pooled";
+    b.stop();
+    c.stop();
+    ASSERT_TRUE(eventually([](const auto& states) { return states[3].in_use; }));
+    ask_20();
+    EXPECT_EQ(d.asked, 20) << "who does not say may have any registry";
+    EXPECT_EQ(e.asked, 0);
+    a.mood = FakeDaemon::Mood::kAnswers;
+    a.start();
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].in_use; }));
+    const int before = a.asked;
+    ask_20();
+    EXPECT_EQ(a.asked, before + 20);
+}
+
+TEST_F(DaemonPoolTest, ASilentDaemonIsNotAskedUntilItAnswersAgain) {
+    FakeDaemon a(endpoint("a"));
+    open({endpoint("a")});
+    ASSERT_TRUE(all_up());
+    a.mood = FakeDaemon::Mood::kStandsStill;
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].silent; }));
+    EXPECT_TRUE(pool_->states()[0].connected);
+    const auto since = std::chrono::steady_clock::now();
+    for (int count = 0; count < 20; ++count) EXPECT_EQ(call(milliseconds(60'000)), "unavailable");
+    EXPECT_LT(std::chrono::steady_clock::now() - since, milliseconds(10'000));
+    EXPECT_EQ(a.asked, 0);
+    a.mood = FakeDaemon::Mood::kAnswers;
+    ASSERT_TRUE(eventually([](const auto& states) { return is_ready(states[0]); }));
+    EXPECT_EQ(call(), "ok");
+    EXPECT_EQ(pool_->states()[0].losses, 0U) << "the connection was there all the time";
+}
+
+TEST_F(DaemonPoolTest, ADaemonThatIsSilentFromTheStartIsNoticed) {
+    FakeDaemon a(endpoint("a"));
+    a.mood = FakeDaemon::Mood::kStandsStill;
+    open({endpoint("a")});
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].silent; }));
+    EXPECT_EQ(call(), "unavailable");
+}
+
+TEST_F(DaemonPoolTest, LargeRequestsTravelInSmallMessages) {
+    FakeDaemon a(endpoint("a"));
+    a.many = true;
+    open({endpoint("a")});
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].many_per_message; }));
+    // Together more than a message may have.
+    const std::string params = dump_msgpack({{"x", std::string(512 * 1024, 'x')}});
+    std::vector<std::future<std::string>> pending;
+    for (int count = 0; count < 20; ++count) pending.push_back(begin(milliseconds(20'000), params));
+    EXPECT_TRUE(turn_until([&] { return pool_->states()[0].in_flight == 0; }));
+    for (auto& each : pending) EXPECT_EQ(each.get(), "ok");
+    EXPECT_EQ(a.together, 0);
 }
 
 TEST_F(DaemonPoolTest, NobodyThereIsSaidAtOnce) {
