@@ -10,7 +10,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 46> kFlags{{
+constexpr std::array<Flag, 49> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -40,6 +40,10 @@ constexpr std::array<Flag, 46> kFlags{{
     {"max-attempts", "N", "how often to try before the job fails"},
     {"idempotency-key", "KEY", "the same key and request again is the same job"},
     {"running-max", "N", "its jobs that run at the same time; 'default': the configuration's"},
+    {"unfinished-max", "N", "its jobs that have not ended; 'none': no quota"},
+    {"stored-bytes-max", "N",
+     "bytes of its exports in the store; at it no export is taken; 'none': no quota"},
+    {"requests-per-second-max", "N", "requests with its keys and sessions; 'none': no quota"},
     {"weight", "N", "its share of the workers, against others' weights (default 1)"},
     {"hold", nullptr, "start none of its jobs until --release"},
     {"release", nullptr, "start its jobs again"},
@@ -60,7 +64,7 @@ constexpr std::array<Flag, 46> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 42> kCommands{{
+constexpr std::array<Command, 43> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
@@ -105,8 +109,11 @@ constexpr std::array<Command, 42> kCommands{{
      run_job_events},
     {"organization list", "", 0, 0, "", "organizations with jobs or limits of their own",
      run_organization_list},
-    {"organization set", "ID", 1, 1, "running-max weight hold release",
-     "how much of the workers an organization gets", run_organization_set},
+    {"organization show", "ID", 1, 1, "", "its limits and quotas, and what it uses of them",
+     run_organization_show},
+    {"organization set", "ID", 1, 1,
+     "running-max weight hold release unfinished-max stored-bytes-max requests-per-second-max",
+     "how much an organization may use", run_organization_set},
     {"curve", "FILE", 1, 1, "",
      "make a CURVE key for TCP: the secret in FILE, the public one shown", run_curve},
     {"link", "JOB", 1, 1, "organization explain", "mint a download URL for a completed export",

@@ -151,8 +151,56 @@ int run_job_release(const Context& context, const Arguments& arguments) {
     });
 }
 
+namespace {
+
+// All pages of a list, as one answer; `name` is the parameter that says where a page begins.
+tl::expected<json, message::WireError> call_for_all(ControlClient& client, const char* method,
+                                                    json params, const char* name,
+                                                    const std::string& organization = {}) {
+    json all;
+    for (;;) {
+        auto page = client.call(method, params, organization);
+        if (!page) return page;
+        const json next = page->value("next", json());
+        if (all.is_null()) {
+            all = std::move(*page);
+        } else {
+            for (json& item : (*page)["items"]) all["items"].push_back(std::move(item));
+        }
+        if (next.is_null()) break;
+        params[name] = next;
+    }
+    all["next"] = nullptr;
+    return all;
+}
+
+std::string quota(const json& maximum, const char* without) {
+    return maximum.is_null() ? without : "at most " + cell(maximum);
+}
+
+void show_organization(const json& each) {
+    print_fields({{"organization", cell(each["organization"])},
+                  {"running", cell(each["running"]) + ", " +
+                                  quota(each["running_max"], "at most the default number")},
+                  {"waiting", cell(each["pending"])},
+                  {"weight", cell(each["weight"])},
+                  {"held", each["held"] == true ? "yes: nothing is started" : "no"},
+                  {"unfinished jobs",
+                   cell(each["unfinished"]) + ", " + quota(each["unfinished_max"], "no quota")},
+                  {"stored bytes",
+                   cell(each["stored_bytes"]) + ", " + quota(each["stored_bytes_max"], "no quota")},
+                  {"requests a second", quota(each["requests_per_second_max"], "no quota")}});
+}
+
+}  // namespace
+
 int run_job_events(const Context& context, const Arguments& arguments) {
-    return call_about_job(context, arguments, "jobs.events", [](const json& page) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = call_for_all(*client, "jobs.events", {{"job_id", arguments.words[0]}},
+                                     "after", arguments.get("organization"));
+    if (!answer) return complain(answer.error());
+    return show_answer(context, *answer, [](const json& page) {
         std::vector<std::vector<std::string>> rows;
         for (const json& event : page["items"]) {
             rows.push_back({cell(event["at"]), cell(event["kind"]), cell(event["count"]),
@@ -163,26 +211,36 @@ int run_job_events(const Context& context, const Arguments& arguments) {
 }
 
 int run_organization_list(const Context& context, const Arguments&) {
-    return call_and_show(
-        context, "control.organization_list", json::object(), [](const json& page) {
-            std::vector<std::vector<std::string>> rows;
-            for (const json& each : page["items"]) {
-                rows.push_back(
-                    {cell(each["organization"]), cell(each["running"]),
-                     each["running_max"].is_null() ? "default" : cell(each["running_max"]),
-                     cell(each["pending"]), cell(each["weight"]),
-                     each["held"] == true ? "held" : ""});
-            }
-            print_table({"ORGANIZATION", "RUNNING", "AT MOST", "WAITING", "WEIGHT", ""}, rows);
-        });
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto answer = call_for_all(*client, "control.organization_list", json::object(), "after");
+    if (!answer) return complain(answer.error());
+    return show_answer(context, *answer, [](const json& page) {
+        std::vector<std::vector<std::string>> rows;
+        for (const json& each : page["items"]) {
+            rows.push_back({cell(each["organization"]), cell(each["running"]),
+                            each["running_max"].is_null() ? "default" : cell(each["running_max"]),
+                            cell(each["pending"]), cell(each["weight"]),
+                            each["held"] == true ? "held" : ""});
+        }
+        print_table({"ORGANIZATION", "RUNNING", "AT MOST", "WAITING", "WEIGHT", ""}, rows);
+    });
+}
+
+int run_organization_show(const Context& context, const Arguments& arguments) {
+    return call_and_show(context, "control.organization_show",
+                         {{"organization", arguments.words[0]}}, show_organization);
 }
 
 int run_organization_set(const Context& context, const Arguments& arguments) {
     json params = {{"organization", arguments.words[0]}};
-    if (arguments.has("running-max") && arguments.get("running-max") == "default") {
-        params["running_max"] = nullptr;
-    } else if (arguments.has("running-max")) {
-        params["running_max"] = parse_unsigned(arguments.get("running-max")).value_or(0);
+    for (const char* name :
+         {"running-max", "unfinished-max", "stored-bytes-max", "requests-per-second-max"}) {
+        if (!arguments.has(name)) continue;
+        const std::string value = arguments.get(name);
+        const bool is_none =
+            value == (std::string_view(name) == "running-max" ? "default" : "none");
+        params[field_of(name)] = is_none ? json() : json(parse_unsigned(value).value_or(0));
     }
     if (arguments.has("weight"))
         params["weight"] = parse_unsigned(arguments.get("weight")).value_or(0);
@@ -190,15 +248,9 @@ int run_organization_set(const Context& context, const Arguments& arguments) {
     if (arguments.has("release")) params["held"] = false;
     if (params.size() == 1)
         return complain(kExitUsage,
-                        "organization set: expected --running-max, --weight, --hold or "
-                        "--release");
-    return call_and_show(context, "control.organization_set", params, [](const json& each) {
-        std::printf("%s: %s at a time, weight %s%s\n", cell(each["organization"]).c_str(),
-                    each["running_max"].is_null() ? "the default number"
-                                                  : cell(each["running_max"]).c_str(),
-                    cell(each["weight"]).c_str(),
-                    each["held"] == true ? ", held: nothing is started" : "");
-    });
+                        "organization set: expected a limit, a quota, --hold or --release; see "
+                        "exportctl organization set --help");
+    return call_and_show(context, "control.organization_set", params, show_organization);
 }
 
 int run_job_list(const Context& context, const Arguments& arguments) {
@@ -224,6 +276,8 @@ int run_job_list(const Context& context, const Arguments& arguments) {
         }
         print_table({"JOB", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
         std::printf("%zu of %s\n", page["items"].size(), cell(page["total"]).c_str());
+        if (const json next = page.value("next", json()); !next.is_null())
+            std::printf("more with --offset %s\n", cell(next).c_str());
     });
 }
 

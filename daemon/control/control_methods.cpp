@@ -86,41 +86,75 @@ MethodResult import_lines(const ControlParts& parts, const json& params) {
                 {"errors", std::move(errors)}};
 }
 
+template <typename T>
+json number_or_null(const std::optional<T>& number) {
+    return number ? json(*number) : json();
+}
+
 json organization_json(const jobs::OrganizationState& state) {
     const auto& policy = state.policy;
     return {{"organization", policy.organization_id},
             {"running", state.running},
             {"pending", state.pending},
-            {"running_max", policy.running_max ? json(*policy.running_max) : json()},
+            {"running_max", number_or_null(policy.running_max)},
             {"weight", policy.weight},
-            {"held", policy.held}};
+            {"held", policy.held},
+            {"unfinished", state.unfinished},
+            {"unfinished_max", number_or_null(policy.unfinished_max)},
+            {"stored_bytes", state.stored_bytes},
+            {"stored_bytes_max", number_or_null(policy.stored_bytes_max)},
+            {"requests_per_second_max", number_or_null(policy.requests_per_second_max)}};
 }
 
-MethodResult organization_list(const ControlParts& parts, const json&) {
-    const auto states = parts.jobs.organizations();
-    if (!states) return refuse(states.error());
+MethodResult organization_list(const ControlParts& parts, const json& params) {
+    const auto page = parts.jobs.organizations(text_of(params, "after"));
+    if (!page) return refuse(page.error());
     json items = json::array();
-    for (const auto& state : *states) items.push_back(organization_json(state));
-    return json{{"items", std::move(items)}};
+    for (const auto& state : page->items) items.push_back(organization_json(state));
+    return json{{"items", std::move(items)},
+                {"next", page->more ? json(page->items.back().policy.organization_id) : json()}};
+}
+
+MethodResult organization_show(const ControlParts& parts, const json& params) {
+    const std::string id = text_of(params, "organization");
+    if (!is_organization_id(id)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    const auto state = parts.jobs.organization(id);
+    if (!state) return refuse(state.error());
+    return organization_json(*state);
+}
+
+// Absent: `target` stays as it is; null: none.
+template <typename T>
+Result<void> read_optional(const json& params, const char* name, std::int64_t max,
+                           std::optional<T>& target) {
+    const auto found = params.find(name);
+    if (found == params.end()) return {};
+    if (found->is_null()) {
+        target.reset();
+        return {};
+    }
+    if (!found->is_number_integer() || *found < 1 || *found > max)
+        return fail(ErrorCode::kInvalidArgument,
+                    std::string(name) + ": expected 1 to " + std::to_string(max));
+    target = found->get<T>();
+    return {};
 }
 
 // Absent fields stay as they are; running_max null is the configuration's again.
 Result<void> read_organization(const json& params, jobs::OrganizationPolicy& policy) {
-    const auto number = [&](const char* name, int max) -> Result<int> {
-        const json& value = params[name];
-        if (!value.is_number_integer() || value < 1 || value > max)
-            return fail(ErrorCode::kInvalidArgument,
-                        std::string(name) + ": expected 1 to " + std::to_string(max));
-        return value.get<int>();
-    };
-    if (params.contains("running_max") && params["running_max"].is_null()) {
-        policy.running_max.reset();
-    } else if (params.contains("running_max")) {
-        EW_TRY(policy.running_max, number("running_max", limits::kOrganizationRunningMax));
-    }
-    if (params.contains("weight")) {
-        EW_TRY(policy.weight, number("weight", limits::kOrganizationWeightMax));
-    }
+    EW_CHECK(
+        read_optional(params, "running_max", limits::kOrganizationRunningMax, policy.running_max));
+    EW_CHECK(read_optional(params, "unfinished_max", limits::kOrganizationUnfinishedMax,
+                           policy.unfinished_max));
+    EW_CHECK(read_optional(params, "stored_bytes_max", limits::kOrganizationStoredBytesMax,
+                           policy.stored_bytes_max));
+    EW_CHECK(read_optional(params, "requests_per_second_max",
+                           limits::kOrganizationRequestsPerSecondMax,
+                           policy.requests_per_second_max));
+    std::optional<int> weight = policy.weight;
+    EW_CHECK(read_optional(params, "weight", limits::kOrganizationWeightMax, weight));
+    if (!weight) return fail(ErrorCode::kInvalidArgument, "weight: expected a number, found null");
+    policy.weight = *weight;
     if (params.contains("held")) {
         if (!params["held"].is_boolean())
             return fail(ErrorCode::kInvalidArgument, "held: expected true or false");
@@ -130,19 +164,14 @@ Result<void> read_organization(const json& params, jobs::OrganizationPolicy& pol
 }
 
 MethodResult organization_set(const ControlParts& parts, const json& params) {
-    jobs::OrganizationState state;
-    state.policy.organization_id = text_of(params, "organization");
-    if (!is_organization_id(state.policy.organization_id))
-        return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
-    const auto states = parts.jobs.organizations();
-    if (!states) return refuse(states.error());
-    for (const auto& known : *states) {
-        if (known.policy.organization_id == state.policy.organization_id) state = known;
-    }
-    if (auto read = read_organization(params, state.policy); !read) return refuse(read.error());
-    if (auto set = parts.jobs.set_organization(state.policy); !set) return refuse(set.error());
+    const std::string id = text_of(params, "organization");
+    if (!is_organization_id(id)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    auto state = parts.jobs.organization(id);
+    if (!state) return refuse(state.error());
+    if (auto read = read_organization(params, state->policy); !read) return refuse(read.error());
+    if (auto set = parts.jobs.set_organization(state->policy); !set) return refuse(set.error());
     parts.wake_workers();
-    return organization_json(state);
+    return organization_json(*state);
 }
 
 MethodResult metrics_text(const ControlParts& parts, const json&) {
@@ -160,11 +189,12 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 7> kMethods{
+constexpr std::array<Row, 8> kMethods{
     {{"control.status", status},
      {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
      {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
      {"control.organization_list", organization_list},
+     {"control.organization_show", organization_show},
      {"control.organization_set", organization_set},
      {"control.metrics", metrics_text},
      {"control.drain", drain}}};

@@ -1,5 +1,7 @@
 #include "daemon/jobs/claims.hpp"
 
+#include "daemon/jobs/limits.hpp"
+
 namespace export_worker::jobs {
 namespace {
 
@@ -78,35 +80,75 @@ Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPo
 }
 
 Result<void> set_organization(Connection& connection, const OrganizationPolicy& policy) {
-    const std::optional<std::int64_t> running_max = policy.running_max;
+    const auto as_integer = [](const std::optional<int>& value) {
+        return value ? std::optional<std::int64_t>(*value) : std::nullopt;
+    };
     return connection
         .statement(
-            "INSERT INTO organization (organization_id, running_max, weight, held) VALUES "
-            "(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET running_max = ?2, weight = ?3, held "
-            "= ?4")
-        .bind(policy.organization_id, running_max, policy.weight, policy.held ? 1 : 0)
+            "INSERT INTO organization (organization_id, running_max, weight, held, unfinished_max, "
+            "stored_bytes_max, requests_per_second_max) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON "
+            "CONFLICT DO UPDATE SET running_max = ?2, weight = ?3, held = ?4, unfinished_max = ?5, "
+            "stored_bytes_max = ?6, requests_per_second_max = ?7")
+        .bind(policy.organization_id, as_integer(policy.running_max), policy.weight,
+              policy.held ? 1 : 0, policy.unfinished_max, policy.stored_bytes_max,
+              as_integer(policy.requests_per_second_max))
         .run();
 }
 
-Result<std::vector<OrganizationState>> organization_states(Connection& connection) {
-    std::vector<OrganizationState> out;
+// What read_organization() reads.
+#define EW_ORGANIZATION_COLUMNS                                                            \
+    "organization_id, running_max, weight, held, pending, running, (SELECT count(*) FROM " \
+    "job WHERE job.organization_id = organization.organization_id AND completed_us IS "    \
+    "NULL), stored_bytes, unfinished_max, stored_bytes_max, requests_per_second_max"
+
+namespace {
+
+OrganizationState read_organization(const Statement& row) {
+    const auto as_int = [](const std::optional<std::int64_t>& value) {
+        return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
+    };
+    OrganizationState state;
+    state.policy.organization_id = row.string(0);
+    state.policy.running_max = as_int(row.optional_integer(1));
+    state.policy.weight = static_cast<int>(row.integer(2));
+    state.policy.held = row.integer(3) != 0;
+    state.pending = row.integer(4);
+    state.running = row.integer(5);
+    state.unfinished = row.integer(6);
+    state.stored_bytes = row.integer(7);
+    state.policy.unfinished_max = row.optional_integer(8);
+    state.policy.stored_bytes_max = row.optional_integer(9);
+    state.policy.requests_per_second_max = as_int(row.optional_integer(10));
+    return state;
+}
+
+}  // namespace
+
+Result<Page<OrganizationState>> organization_states(Connection& connection,
+                                                    std::string_view after) {
+    Page<OrganizationState> page;
     Statement rows = connection.statement(
-        "SELECT organization_id, running_max, weight, held, pending, running FROM organization "
-        "WHERE pending > 0 OR running > 0 OR running_max IS NOT NULL OR weight <> 1 OR held <> 0 "
-        "ORDER BY organization_id");
+        "SELECT " EW_ORGANIZATION_COLUMNS
+        " FROM organization WHERE organization_id > ?1 AND (pending > 0 OR running > 0 OR "
+        "running_max IS NOT NULL OR weight <> 1 OR held <> 0 OR unfinished_max IS NOT NULL OR "
+        "stored_bytes_max IS NOT NULL OR requests_per_second_max IS NOT NULL) ORDER BY "
+        "organization_id LIMIT ?2");
+    rows.bind(after, static_cast<std::int64_t>(limits::kOrganizationsPage) + 1);
     for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        OrganizationState state;
-        state.policy.organization_id = rows.string(0);
-        if (const auto limit = rows.optional_integer(1))
-            state.policy.running_max = static_cast<int>(*limit);
-        state.policy.weight = static_cast<int>(rows.integer(2));
-        state.policy.held = rows.integer(3) != 0;
-        state.pending = rows.integer(4);
-        state.running = rows.integer(5);
-        out.push_back(std::move(state));
+        EW_TRY(page.more, rows.step());
+        if (!page.more || page.items.size() == limits::kOrganizationsPage) return page;
+        page.items.push_back(read_organization(rows));
     }
+}
+
+Result<OrganizationState> organization_state(Connection& connection, std::string_view id) {
+    Statement row = connection.statement("SELECT " EW_ORGANIZATION_COLUMNS
+                                         " FROM organization WHERE organization_id = ?1");
+    EW_TRY(const bool found, row.bind(id).step());
+    if (found) return read_organization(row);
+    OrganizationState state;
+    state.policy.organization_id = id;
+    return state;
 }
 
 }  // namespace export_worker::jobs

@@ -25,7 +25,9 @@ namespace export_worker::jobs {
 // As JobStore has them.
 [[nodiscard]] Result<void> set_organization(sqlite::Connection& connection,
                                             const OrganizationPolicy& policy);
-[[nodiscard]] Result<std::vector<OrganizationState>> organization_states(
-    sqlite::Connection& connection);
+[[nodiscard]] Result<Page<OrganizationState>> organization_states(sqlite::Connection& connection,
+                                                                  std::string_view after);
+[[nodiscard]] Result<OrganizationState> organization_state(sqlite::Connection& connection,
+                                                           std::string_view id);
 
 }  // namespace export_worker::jobs

@@ -21,6 +21,15 @@ using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
 
+// A worker may put anything there; a notice is kept for every subscriber that reads slowly.
+bool fits_notice(const json& value) {
+    return value.is_number() || (value.is_string() && value.get_ref<const std::string&>().size() <=
+                                                          limits::kFileUrlBytesMax);
+}
+
+constexpr int kSpecColumn = 8;
+constexpr int kMetadataColumn = 15;
+
 }  // namespace
 
 Job read_job(const Statement& row) {
@@ -33,14 +42,14 @@ Job read_job(const Statement& row) {
     job.epoch = row.integer(5);
     job.attempt = static_cast<int>(row.integer(6));
     job.cancel_requested = row.integer(7) != 0;
-    job.spec_json = row.string(8);
+    job.spec_json = row.string(kSpecColumn);
     job.total_items = row.integer(9);
     job.processed_items = row.integer(10);
     job.failed_items = row.integer(11);
     job.warned_items = row.integer(12);
     job.stage = row.string(13);
     job.message = row.string(14);
-    job.metadata_json = row.string(15);
+    job.metadata_json = row.string(kMetadataColumn);
     job.error_message = row.string(16);
     job.triggered_by = row.string(17);
     job.created_us = row.integer(18);
@@ -118,16 +127,23 @@ tl::unexpected<Error> lease_lost(const Lease& lease) {
                                           std::to_string(lease.epoch) + " is no longer valid");
 }
 
+std::size_t job_bytes(const Statement& row) {
+    constexpr std::size_t kOtherColumns = 1024;
+    return kOtherColumns + row.text(kSpecColumn).size() + row.text(kMetadataColumn).size();
+}
+
+Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
+                     std::string_view job_id) {
+    Statement row = connection.statement(
+        "SELECT " EW_JOB_COLUMNS
+        " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+    EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+    if (!found) return not_found();
+    return read_job(row);
+}
+
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
-    Job job;
-    {
-        Statement row = connection.statement(
-            "SELECT " EW_JOB_COLUMNS
-            " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
-        EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
-        if (!found) return not_found();
-        job = read_job(row);
-    }
+    EW_TRY(Job job, load_row(connection, scope, job_id));
     Statement entries = connection.statement(
         "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);
@@ -160,25 +176,27 @@ Result<void> append_first_event(Connection& connection, const NewEvent& event, c
         .run();
 }
 
-Result<std::vector<model::JobEvent>> events_after(Connection& connection,
-                                                  const OrganizationScope& scope,
-                                                  std::string_view job_id, std::int64_t after) {
+Result<Page<model::JobEvent>> events_after(Connection& connection, const OrganizationScope& scope,
+                                           std::string_view job_id, std::int64_t after) {
     {
         Statement known = connection.statement(
             "SELECT 1 FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
         EW_TRY(const bool found, known.bind(job_id, scope.organization_id()).step());
         if (!found) return not_found();
     }
-    std::vector<model::JobEvent> out;
+    Page<model::JobEvent> page;
     Statement rows = connection.statement(
         "SELECT number, at_us, kind, actor, detail, count FROM job_event WHERE job_id = ?1 "
         "AND number > ?2 ORDER BY number LIMIT ?3");
-    rows.bind(job_id, after, static_cast<std::int64_t>(limits::kJobEventsPage));
+    rows.bind(job_id, after, static_cast<std::int64_t>(limits::kJobEventsPage) + 1);
+    std::size_t bytes = 0;
     for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
-                       rows.string(4), rows.integer(5)});
+        EW_TRY(page.more, rows.step());
+        if (!page.more || page.items.size() == limits::kJobEventsPage) return page;
+        bytes += rows.text(3).size() + rows.text(4).size();
+        if (bytes > limits::kJobsPageBytesMax && !page.items.empty()) return page;
+        page.items.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
+                              rows.string(4), rows.integer(5)});
     }
 }
 
@@ -217,7 +235,8 @@ Result<void> append_notice(Connection& connection, const Job& job, const char* t
                   {"error_message", job.error_message.empty() ? json() : json(job.error_message)}};
     // Never where the file lies: whoever may have it asks for a link.
     for (const char* name : {"filename", "bytes", "sha256", "rows", "format"}) {
-        if (metadata.is_object() && metadata.contains(name)) about[name] = metadata[name];
+        if (metadata.is_object() && metadata.contains(name) && fits_notice(metadata[name]))
+            about[name] = metadata[name];
     }
     const json body = {{"event_id", event_id},
                        {"type", type},
@@ -252,7 +271,7 @@ Result<void> note_end(Connection& connection, const Job& job, std::string_view a
 
 Result<void> note_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
                          const Now& now) {
-    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
     return note_end(connection, job, actor, now);
 }
 

@@ -31,6 +31,13 @@ namespace export_worker::jobs {
 // Errors: kInvalidArgument for what is no object or over its limits.
 [[nodiscard]] Result<nlohmann::json> parse_metadata(const std::string& text);
 
+// The job without its errors and warnings. kNotFound for unknown ones and those outside the scope
+// alike.
+[[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
+                                          const model::OrganizationScope& scope,
+                                          std::string_view job_id);
+// How much text read_job() will copy.
+[[nodiscard]] std::size_t job_bytes(const sqlite::Statement& row);
 // The job with its errors and warnings. kNotFound for unknown ones and those outside the scope
 // alike.
 [[nodiscard]] Result<model::Job> load(sqlite::Connection& connection,
@@ -53,9 +60,10 @@ struct Now {
 [[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
                                         const char* kind, model::JobEntry entry, const Now& now);
 // As JobStore::events().
-[[nodiscard]] Result<std::vector<model::JobEvent>> events_after(
-    sqlite::Connection& connection, const model::OrganizationScope& scope, std::string_view job_id,
-    std::int64_t after);
+[[nodiscard]] Result<Page<model::JobEvent>> events_after(sqlite::Connection& connection,
+                                                         const model::OrganizationScope& scope,
+                                                         std::string_view job_id,
+                                                         std::int64_t after);
 // The one a job begins with: nothing to look at, nothing to merge with.
 [[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
                                               const Now& now);

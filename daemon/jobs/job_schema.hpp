@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 4> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 6> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -175,6 +175,34 @@ END;
                                                            R"sql(
 -- Who inserts a job counts it: a trigger would make SQLite keep a copy of every page that the statement touches.
 DROP TRIGGER job_arrives;
+)sql",
+                                                           R"sql(
+-- Which registry this is, for clients of several daemons: made here, once.
+CREATE TABLE registry (
+    registry_id TEXT NOT NULL
+) STRICT;
+INSERT INTO registry VALUES (lower(hex(randomblob(16))));
+)sql",
+                                                           R"sql(
+-- Quotas; NULL: none. stored_bytes is kept by the triggers.
+ALTER TABLE organization ADD COLUMN unfinished_max INTEGER;
+ALTER TABLE organization ADD COLUMN stored_bytes_max INTEGER;
+ALTER TABLE organization ADD COLUMN requests_per_second_max INTEGER;
+ALTER TABLE organization ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+INSERT INTO organization (organization_id, stored_bytes)
+    SELECT organization_id, sum(coalesce(bytes, 0)) FROM file JOIN job USING (job_id)
+    WHERE state = 'live' GROUP BY organization_id
+    ON CONFLICT DO UPDATE SET stored_bytes = excluded.stored_bytes;
+CREATE TRIGGER file_arrives AFTER UPDATE OF state ON file WHEN new.state = 'live' AND old.state <> 'live' BEGIN
+    UPDATE organization SET stored_bytes = stored_bytes + coalesce(new.bytes, 0)
+        WHERE organization_id = (SELECT organization_id FROM job WHERE job_id = new.job_id);
+END;
+CREATE TRIGGER file_goes AFTER UPDATE OF state ON file WHEN old.state = 'live' AND new.state <> 'live' BEGIN
+    UPDATE organization SET stored_bytes = stored_bytes - coalesce(old.bytes, 0)
+        WHERE organization_id = (SELECT organization_id FROM job WHERE job_id = old.job_id);
+END;
+CREATE INDEX job_unfinished ON job (organization_id) WHERE completed_us IS NULL;
+CREATE INDEX job_external ON job (coalesce(seen_us, due_us)) WHERE runner = 'external' AND completed_us IS NULL;
 )sql"};
 
 }  // namespace export_worker::jobs

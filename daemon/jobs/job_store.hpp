@@ -125,8 +125,15 @@ struct JobFilter {
 };
 
 struct JobPage {
-    std::vector<model::Job> jobs;  // Newest first.
+    std::vector<model::Job> jobs;  // Newest first; their entries are left out.
     std::int64_t total = 0;        // Matching the filter, not only on this page.
+};
+
+// A list that ends early when its texts reach kJobsPageBytesMax.
+template <typename T>
+struct Page {
+    std::vector<T> items;
+    bool more = false;  // Something follows the last item.
 };
 
 // A file that was intended but never published by a finished job.
@@ -135,18 +142,24 @@ struct UnpublishedFile {
     model::Lease lease;
 };
 
-// How much of the workers an organization gets.
+// How much of the workers an organization gets, and its quotas (absent: none).
 struct OrganizationPolicy {
     std::string organization_id;
-    std::optional<int> running_max;  // Absent: the policy's.
-    int weight = 1;                  // Its share, against others' weights.
-    bool held = false;               // None of its jobs is started.
+    std::optional<int> running_max;                   // Absent: the policy's.
+    int weight = 1;                                   // Its share, against others' weights.
+    bool held = false;                                // None of its jobs is started.
+    std::optional<std::int64_t> unfinished_max = {};  // Jobs of either runner that have not ended.
+    std::optional<std::int64_t> stored_bytes_max =
+        {};  // Of published files; at it no export is taken.
+    std::optional<int> requests_per_second_max = {};
 };
 
 struct OrganizationState {
     OrganizationPolicy policy;
     std::int64_t pending = 0;
     std::int64_t running = 0;
+    std::int64_t unfinished = 0;    // External jobs, too.
+    std::int64_t stored_bytes = 0;  // Of published files.
 };
 
 // An event that happened outside of the store: a link, a download.
@@ -182,8 +195,12 @@ class JobStore {
 public:
     virtual ~JobStore() = default;
 
+    // Which registry this is: 32 hex digits, the same for ever. A copy of it has the same.
+    [[nodiscard]] virtual const std::string& registry_id() const = 0;
+
     // --- callers ---
-    // kConflict: the idempotency key belongs to another request.
+    // kConflict: the idempotency key belongs to another request. kQuotaExceeded: the organization
+    // has as many unfinished jobs or stored bytes as it may.
     [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
     [[nodiscard]] Result<CreatedJob> create(NewJob job) {
         EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));
@@ -195,6 +212,7 @@ public:
     // The same for minting a link; fills `file`, reusing its buffers.
     [[nodiscard]] virtual Result<void> find_file(const model::OrganizationScope& scope,
                                                  std::string_view job_id, model::JobFile& file) = 0;
+    // Ends before the filter's limit when the texts reach kJobsPageBytesMax.
     [[nodiscard]] virtual Result<JobPage> list(const model::OrganizationScope& scope,
                                                const JobFilter& filter) = 0;
     // A pending job is cancelled at once, a running one at its next heartbeat. kConflict: already
@@ -203,7 +221,7 @@ public:
                                                             std::string_view job_id,
                                                             std::string_view actor) = 0;
     // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict
-    // otherwise.
+    // otherwise; kQuotaExceeded as for a new one.
     [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope,
                                                    std::string_view job_id,
                                                    std::string_view actor) = 0;
@@ -215,8 +233,9 @@ public:
     [[nodiscard]] virtual Result<model::Job> release_hold(const model::OrganizationScope& scope,
                                                           std::string_view job_id,
                                                           std::string_view actor) = 0;
-    // For jobs with JobRunner::kExternal. kConflict: the job is finished or belongs to the daemon;
-    // kInvalidArgument: more than one transition, or metadata over its limit.
+    // For jobs with JobRunner::kExternal. The job comes back without its entries. kConflict: the
+    // job is finished or belongs to the daemon; kInvalidArgument: more than one transition, or
+    // metadata over its limit.
     [[nodiscard]] virtual Result<Pending<model::Job>> begin_report(
         const model::OrganizationScope& scope, std::string job_id, ProgressReport report,
         std::string actor) = 0;
@@ -228,7 +247,7 @@ public:
         return reported();
     }
     // The job's events after number `after`, oldest first, at most kJobEventsPage.
-    [[nodiscard]] virtual Result<std::vector<model::JobEvent>> events(
+    [[nodiscard]] virtual Result<Page<model::JobEvent>> events(
         const model::OrganizationScope& scope, std::string_view job_id, std::int64_t after) = 0;
     // Adds events; those of unknown jobs are dropped. The same kind by the same actor within
     // kJobEventMerge, or beyond kJobEventsMax events, is counted on the event that is there.
@@ -236,8 +255,13 @@ public:
 
     // --- organizations ---
     [[nodiscard]] virtual Result<void> set_organization(const OrganizationPolicy& policy) = 0;
-    // Those with a policy of their own, and those with jobs that are not finished.
-    [[nodiscard]] virtual Result<std::vector<OrganizationState>> organizations() = 0;
+    // Those with a policy of their own, and those with jobs that are not finished, by id, behind
+    // `after`; at most kOrganizationsPage.
+    [[nodiscard]] virtual Result<Page<OrganizationState>> organizations(std::string_view after) = 0;
+    // One that has neither has the policy of all.
+    [[nodiscard]] virtual Result<OrganizationState> organization(std::string_view id) = 0;
+    // Counts a request. kQuotaExceeded: the organization sends more a second than it may. No I/O.
+    [[nodiscard]] virtual Result<void> admit_request(std::string_view organization_id) = 0;
 
     // --- our workers ---
     // The next job, now in progress under a new epoch; nullopt when none may start. Of the
@@ -280,7 +304,8 @@ public:
     // kJobCrashesMax deaths, cancelled when that was asked for). Returns how many there were. The
     // caller has proof that the other instances are dead.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
-    // Fails what is past its deadline, and external jobs that were silent for too long. How many.
+    // Fails what is past its deadline, and external jobs that were silent for longer than they
+    // allow or than kExternalSilenceMax. How many.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
@@ -306,8 +331,8 @@ public:
                                                      std::string_view answer,
                                                      std::int64_t delay_us) = 0;
     // Those after `after`, oldest first, at most kNoticesPage: for a subscriber that missed some.
-    [[nodiscard]] virtual Result<std::vector<model::Notice>> notices(
-        const model::OrganizationScope& scope, std::int64_t after) = 0;
+    [[nodiscard]] virtual Result<Page<model::Notice>> notices(const model::OrganizationScope& scope,
+                                                              std::int64_t after) = 0;
 
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
     // A copy of the registry as it is now, whole and consistent, at `path` (replaced).

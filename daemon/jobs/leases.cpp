@@ -17,7 +17,7 @@ using sqlite::Statement;
 
 Result<void> note_end_if_final(Connection& connection, const std::string& job_id,
                                std::string_view actor, const Now& now) {
-    EW_TRY(const Job job, load(connection, OrganizationScope::every(), job_id));
+    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
     if (!model::is_final(job.status)) return {};
     return note_end(connection, job, actor, now);
 }

@@ -18,9 +18,15 @@ inline constexpr std::chrono::seconds kJobEventMerge{60};
 inline constexpr std::size_t kEventsQueuedMax =
     10'000;  // Of links and downloads; more are dropped and counted.
 inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
+// Text of one page of jobs, events or notices; a page that reaches it ends early, never without a
+// row.
+inline constexpr std::size_t kJobsPageBytesMax = 1024 * 1024;
 inline constexpr std::size_t kRetentionBatch = 200;
 inline constexpr std::size_t kNoticesPage = 200;
 inline constexpr std::size_t kFsckPage = 500;
+inline constexpr std::size_t kOrganizationsPage = 1'000;
+// An external job that no worker has reported on for so long has failed; then it ages as others do.
+inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
 
 }  // namespace export_worker::limits

@@ -11,18 +11,33 @@ using sqlite::Statement;
 
 #define EW_NOTICE_COLUMNS "sequence, event_id, organization_id, job_id, type, body, at_us, attempts"
 
+constexpr int kBodyColumn = 5;
+
 model::Notice read_notice(const Statement& row) {
-    return {row.integer(0), row.string(1), row.string(2),  row.string(3),
-            row.string(4),  row.string(5), row.integer(6), static_cast<int>(row.integer(7))};
+    return {
+        row.integer(0), row.string(1),           row.string(2),  row.string(3),
+        row.string(4),  row.string(kBodyColumn), row.integer(6), static_cast<int>(row.integer(7))};
 }
 
-Result<std::vector<model::Notice>> all_notices(Statement& rows) {
-    std::vector<model::Notice> out;
+// Of a statement that was bound to kRowsMax, so that the row behind the page tells whether more
+// follow.
+constexpr auto kRowsMax = static_cast<std::int64_t>(limits::kNoticesPage) + 1;
+
+Result<Page<model::Notice>> read_page(Statement& rows) {
+    Page<model::Notice> page;
+    std::size_t bytes = 0;
     for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back(read_notice(rows));
+        EW_TRY(page.more, rows.step());
+        if (!page.more || page.items.size() == limits::kNoticesPage) return page;
+        bytes += rows.text(kBodyColumn).size();
+        if (bytes > limits::kJobsPageBytesMax && !page.items.empty()) return page;
+        page.items.push_back(read_notice(rows));
     }
+}
+
+Result<std::vector<model::Notice>> first_page(Statement& rows) {
+    EW_TRY(Page<model::Notice> page, read_page(rows));
+    return std::move(page.items);
 }
 
 }  // namespace
@@ -30,8 +45,8 @@ Result<std::vector<model::Notice>> all_notices(Statement& rows) {
 Result<std::vector<model::Notice>> unpublished_notices(Connection& connection) {
     Statement rows = connection.statement(
         "SELECT " EW_NOTICE_COLUMNS " FROM notice WHERE published = 0 ORDER BY sequence LIMIT ?1");
-    rows.bind(static_cast<std::int64_t>(limits::kNoticesPage));
-    return all_notices(rows);
+    rows.bind(kRowsMax);
+    return first_page(rows);
 }
 
 Result<std::vector<model::Notice>> due_notices(Connection& connection, const Now& now) {
@@ -39,19 +54,19 @@ Result<std::vector<model::Notice>> due_notices(Connection& connection, const Now
         "SELECT " EW_NOTICE_COLUMNS
         " FROM notice WHERE delivery = 'pending' AND due_us <= ?2 ORDER BY due_us, sequence LIMIT "
         "?1");
-    rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), now.us);
-    return all_notices(rows);
+    rows.bind(kRowsMax, now.us);
+    return first_page(rows);
 }
 
-Result<std::vector<model::Notice>> notices_after(Connection& connection,
-                                                 const model::OrganizationScope& scope,
-                                                 std::int64_t after) {
+Result<Page<model::Notice>> notices_after(Connection& connection,
+                                          const model::OrganizationScope& scope,
+                                          std::int64_t after) {
     Statement rows = connection.statement(
         "SELECT " EW_NOTICE_COLUMNS
         " FROM notice WHERE sequence > ?2 AND (?3 IS NULL OR organization_id = ?3) ORDER BY "
         "sequence LIMIT ?1");
-    rows.bind(static_cast<std::int64_t>(limits::kNoticesPage), after, scope.organization_id());
-    return all_notices(rows);
+    rows.bind(kRowsMax, after, scope.organization_id());
+    return read_page(rows);
 }
 
 Result<void> mark_published(Connection& connection, std::int64_t last_sequence) {

@@ -14,8 +14,9 @@ namespace export_worker::jobs {
     sqlite::Connection& connection);
 [[nodiscard]] Result<std::vector<model::Notice>> due_notices(sqlite::Connection& connection,
                                                              const Now& now);
-[[nodiscard]] Result<std::vector<model::Notice>> notices_after(
-    sqlite::Connection& connection, const model::OrganizationScope& scope, std::int64_t after);
+[[nodiscard]] Result<Page<model::Notice>> notices_after(sqlite::Connection& connection,
+                                                        const model::OrganizationScope& scope,
+                                                        std::int64_t after);
 [[nodiscard]] Result<void> mark_published(sqlite::Connection& connection,
                                           std::int64_t last_sequence);
 [[nodiscard]] Result<void> mark_delivery(sqlite::Connection& connection, std::int64_t sequence,

@@ -14,7 +14,9 @@
 #include "daemon/jobs/job_rows.hpp"
 #include "daemon/jobs/job_schema.hpp"
 #include "daemon/jobs/leases.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/outbox.hpp"
+#include "daemon/jobs/quotas.hpp"
 #include "daemon/jobs/reports.hpp"
 #include "daemon/jobs/submissions.hpp"
 #include "daemon/jobs/upkeep.hpp"
@@ -46,7 +48,8 @@ public:
           policy_(policy),
           instance_id_(crypto::make_uuid7(clock.unix_us())),
           opened_wall_us_(clock.unix_us()),
-          opened_(clock.steady()) {}
+          opened_(clock.steady()),
+          request_quotas_(clock) {}
 
     // A number of its own for every start: process ids come again, and so do boots.
     Result<void> enter_instance() {
@@ -69,6 +72,21 @@ public:
                 .run();
         });
     }
+
+    Result<void> read_registry_id() {
+        EW_TRY(registry_id_, database_->read([](Connection& connection) -> Result<std::string> {
+            Statement row = connection.statement("SELECT registry_id FROM registry");
+            EW_TRY(const bool found, row.step());
+            if (!found)
+                return fail(ErrorCode::kDataLoss,
+                            "jobs.db: expected a row in table registry, found none; restore "
+                            "a backup");
+            return row.string(0);
+        }));
+        return {};
+    }
+
+    const std::string& registry_id() const override { return registry_id_; }
 
     Result<Pending<CreatedJob>> begin_create(NewJob job) override {
         const Now at = now();
@@ -127,9 +145,12 @@ public:
             rows.bind(scope.organization_id(), status, filter.job_type,
                       static_cast<std::int64_t>(filter.limit),
                       static_cast<std::int64_t>(filter.offset));
+            std::size_t bytes = 0;
             for (;;) {
                 EW_TRY(const bool more, rows.step());
                 if (!more) return page;
+                bytes += job_bytes(rows);
+                if (bytes > limits::kJobsPageBytesMax && !page.jobs.empty()) return page;
                 page.jobs.push_back(read_job(rows));
             }
         });
@@ -139,7 +160,7 @@ public:
                                std::string_view actor) override {
         const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load(connection, scope, job_id));
+            EW_TRY(const Job job, load_row(connection, scope, job_id));
             if (model::is_final(job.status)) {
                 return fail(ErrorCode::kConflict,
                             "The job is already " + std::string(model::to_string(job.status)));
@@ -168,13 +189,14 @@ public:
                       std::string_view actor) override {
         const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load(connection, scope, job_id));
+            EW_TRY(const Job job, load_row(connection, scope, job_id));
             if (job.runner != JobRunner::kDaemon ||
                 (job.status != JobStatus::kFailed && job.status != JobStatus::kCancelled)) {
                 return fail(ErrorCode::kConflict,
                             "Only a failed or cancelled export can be retried; this job is " +
                                 std::string(model::to_string(job.status)));
             }
+            EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
             EW_CHECK(
                 connection
                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
@@ -207,7 +229,7 @@ public:
         return database_->begin_write([scope, job_id = std::move(job_id),
                                        report = std::move(report), actor = std::move(actor),
                                        at = now()](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load(connection, scope, job_id));
+            EW_TRY(const Job job, load_row(connection, scope, job_id));
             if (job.runner != JobRunner::kExternal) {
                 return fail(ErrorCode::kConflict, "The job is run by the daemon itself");
             }
@@ -216,13 +238,12 @@ public:
                             "The job is already " + std::string(model::to_string(job.status)));
             }
             EW_CHECK(apply_report(connection, job, report, actor, at));
-            return load(connection, scope, job_id);
+            return load_row(connection, scope, job_id);
         });
     }
 
-    Result<std::vector<model::JobEvent>> events(const OrganizationScope& scope,
-                                                std::string_view job_id,
-                                                std::int64_t after) override {
+    Result<Page<model::JobEvent>> events(const OrganizationScope& scope, std::string_view job_id,
+                                         std::int64_t after) override {
         return database_->read(
             [&](Connection& connection) { return events_after(connection, scope, job_id, after); });
     }
@@ -236,13 +257,37 @@ public:
     }
 
     Result<void> set_organization(const OrganizationPolicy& policy) override {
-        return database_->write(
-            [&](Connection& connection) { return jobs::set_organization(connection, policy); });
+        EW_CHECK(database_->write(
+            [&](Connection& connection) { return jobs::set_organization(connection, policy); }));
+        request_quotas_.set(policy.organization_id, policy.requests_per_second_max);
+        return {};
     }
 
-    Result<std::vector<OrganizationState>> organizations() override {
+    Result<Page<OrganizationState>> organizations(std::string_view after) override {
         return database_->read(
-            [](Connection& connection) { return organization_states(connection); });
+            [&](Connection& connection) { return organization_states(connection, after); });
+    }
+
+    Result<OrganizationState> organization(std::string_view id) override {
+        return database_->read(
+            [&](Connection& connection) { return organization_state(connection, id); });
+    }
+
+    Result<void> admit_request(std::string_view organization_id) override {
+        return request_quotas_.admit(organization_id);
+    }
+
+    Result<void> read_request_quotas() {
+        return database_->read([&](Connection& connection) -> Result<void> {
+            Statement rows = connection.statement(
+                "SELECT organization_id, requests_per_second_max FROM organization WHERE "
+                "requests_per_second_max IS NOT NULL");
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return {};
+                request_quotas_.set(rows.text(0), static_cast<int>(rows.integer(1)));
+            }
+        });
     }
 
     Result<std::optional<ClaimedJob>> claim() override {
@@ -361,8 +406,8 @@ public:
         });
     }
 
-    Result<std::vector<model::Notice>> notices(const OrganizationScope& scope,
-                                               std::int64_t after) override {
+    Result<Page<model::Notice>> notices(const OrganizationScope& scope,
+                                        std::int64_t after) override {
         return database_->read(
             [&](Connection& connection) { return notices_after(connection, scope, after); });
     }
@@ -446,12 +491,12 @@ private:
                          std::string_view actor, bool held) {
         const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load(connection, scope, job_id));
+            EW_TRY(const Job job, load_row(connection, scope, job_id));
             if (job.runner != JobRunner::kDaemon || job.status != JobStatus::kPending)
                 return fail(ErrorCode::kConflict,
                             "Only a pending export can be held; this job is " +
                                 std::string(model::to_string(job.status)));
-            if (job.held == held) return job;
+            if (job.held == held) return load(connection, scope, job_id);
             EW_CHECK(connection.statement("UPDATE job SET held = ?2 WHERE job_id = ?1")
                          .bind(job_id, held ? 1 : 0)
                          .run());
@@ -466,8 +511,10 @@ private:
     const Clock& clock_;
     const JobPolicy policy_;
     const std::string instance_id_;
+    std::string registry_id_;
     const std::int64_t opened_wall_us_;
     const SteadyTime opened_;
+    RequestQuotas request_quotas_;
     std::atomic<std::int64_t> fenced_{0};
 };
 
@@ -482,6 +529,8 @@ Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
                                    .migrations = kJobMigrations,
                                    .durability = durability}));
     auto store = std::make_unique<SqliteJobStore>(std::move(database), clock, policy);
+    EW_CHECK(store->read_registry_id());
+    EW_CHECK(store->read_request_quotas());
     EW_CHECK(store->enter_instance());
     return std::unique_ptr<JobStore>(std::move(store));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.hpp"
+#include "daemon/jobs/quotas.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -69,6 +70,7 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
         }
     }
     const Job& job = draft.job;
+    EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
     const std::optional<std::int64_t> silence_us =
         submitted.silence_limit ? std::optional(us_of(*submitted.silence_limit)) : std::nullopt;
     EW_CHECK(

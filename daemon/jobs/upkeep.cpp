@@ -51,6 +51,22 @@ Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, 
     return silent.size();
 }
 
+// Nobody may ever report on them again, and what never ends is never pruned.
+Result<std::size_t> fail_abandoned(Connection& connection, std::string_view actor, const Now& now) {
+    EW_TRY(const std::vector<std::string> abandoned,
+           select_texts(connection,
+                        "SELECT job_id FROM job WHERE runner = 'external' AND completed_us IS NULL "
+                        "AND coalesce(seen_us, due_us) <= ?1 ORDER BY coalesce(seen_us, due_us) "
+                        "LIMIT ?2",
+                        now.us - us_of(limits::kExternalSilenceMax),
+                        static_cast<std::int64_t>(limits::kRetentionBatch)));
+    for (const std::string& job_id : abandoned) {
+        EW_CHECK(
+            fail_job(connection, job_id, "no worker has reported on it for 30 days", actor, now));
+    }
+    return abandoned.size();
+}
+
 }  // namespace
 
 Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instance_id,
@@ -78,7 +94,8 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
                     "WHERE job_id = ?1")
                 .bind(job_id, now.us, limits::kJobCrashesMax, now.wall_us)
                 .run());
-        EW_TRY(const model::Job job, load(connection, model::OrganizationScope::every(), job_id));
+        EW_TRY(const model::Job job,
+               load_row(connection, model::OrganizationScope::every(), job_id));
         if (model::is_final(job.status)) {
             EW_CHECK(note_end(connection, job, instance_id, now));
         } else {
@@ -100,7 +117,8 @@ Result<std::size_t> enforce_limits(Connection& connection, std::string_view inst
     for (const std::string& job_id : late)
         EW_CHECK(fail_job(connection, job_id, "its deadline has passed", instance_id, now));
     EW_TRY(const std::size_t silent, fail_silent(connection, instance_id, now));
-    return late.size() + silent;
+    EW_TRY(const std::size_t abandoned, fail_abandoned(connection, instance_id, now));
+    return late.size() + silent + abandoned;
 }
 
 Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
@@ -124,7 +142,7 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
                  .run());
     EW_CHECK(append_event(
         connection, {job_id, std::string(event), std::string(actor), std::string(reason), 1}, now));
-    EW_TRY(const model::Job job, load(connection, model::OrganizationScope::every(), job_id));
+    EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
     return append_notice(connection, job, "job.expired", now);
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -10,6 +11,9 @@ inline constexpr int kJobAttemptsDefault = 8;
 inline constexpr int kJobAttemptsMax = 100;  // That a request may ask for.
 inline constexpr int kOrganizationRunningDefault = 2;
 inline constexpr int kOrganizationRunningMax = 1'000;
+inline constexpr std::int64_t kOrganizationUnfinishedMax = 1'000'000;  // That a quota may name.
+inline constexpr std::int64_t kOrganizationStoredBytesMax = std::int64_t{1} << 50;
+inline constexpr int kOrganizationRequestsPerSecondMax = 1'000'000;
 inline constexpr std::chrono::seconds kJobTimesMax{366 * 86'400};  // Deadlines, delays, silences.
 inline constexpr std::chrono::milliseconds kJobRetryBaseDefault{5'000};
 inline constexpr std::chrono::seconds kJobRetryMaxDefault{600};

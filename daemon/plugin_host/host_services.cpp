@@ -118,6 +118,8 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     } else {
         EW_CHECK(services.parts.authenticator->authenticate(call.presented, call.principal));
+        if (services.parts.jobs != nullptr)
+            EW_CHECK(services.parts.jobs->admit_request(call.principal.organization_id));
     }
     call.authorized = true;
     return {};

@@ -27,6 +27,10 @@ std::int64_t as_ns(SteadyTime time) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
+void shrink(std::string& buffer) {
+    if (buffer.capacity() > limits::kCallBufferKeptBytesMax) std::string().swap(buffer);
+}
+
 }  // namespace
 
 DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher,
@@ -130,13 +134,10 @@ void DataServer::run_loop() {
 
 void DataServer::receive_some() {
     EW_ASSERT_ROLE(kLoop);
-    transport::Envelope spare_envelope;
-    std::string spare_body;
     for (std::size_t count = 0; count < limits::kReceivesPerTurn; ++count) {
         const bool full = free_.empty();
-        Call* call = full ? nullptr : free_.back();
-        const auto outcome = full ? socket_.receive(spare_envelope, spare_body)
-                                  : socket_.receive(call->envelope, call->body);
+        Call* const call = full ? &overflow_ : free_.back();
+        const auto outcome = socket_.receive(call->envelope, call->body);
         if (outcome == ReceiveOutcome::kNothing) return;
         if (outcome == ReceiveOutcome::kDropped) {
             ++ledger_.counts.dropped;
@@ -144,24 +145,34 @@ void DataServer::receive_some() {
         }
         ++ledger_.counts.accepted;
         ++ledger_.counts.in_flight;
-        if (full) {
-            ++ledger_.counts.overloaded;
-            message::WireError error = message::make_error(
-                WireCode::kOverloaded, "too many requests in flight; try again");
-            error.retry_after_ms = 100;
-            Call overflow;
-            overflow.arrived = clock_.steady();
-            overflow.envelope = spare_envelope;
-            overflow.request.id = message::reply_id(spare_body);
-            answer_error(overflow, error);
+        call->answered = false;
+        call->arrived = clock_.steady();
+        if (full || is_over_budget(*call)) {
+            refuse_overloaded(*call, full ? "too many requests in flight; try again"
+                                          : "too many bytes in flight; read the replies, then try "
+                                            "again");
             continue;
         }
         free_.pop_back();
-        call->answered = false;
-        call->arrived = clock_.steady();
+        calls_bytes_ += call->body.size();
         occupied_.fetch_add(1);
         accept(*call);
     }
+}
+
+bool DataServer::is_over_budget(const Call& call) const {
+    return calls_bytes_ + call.body.size() > limits::kCallsBytesMax ||
+           unsent_bytes_of(call.envelope) >= limits::kUnsentPeerWorkBytesMax;
+}
+
+void DataServer::refuse_overloaded(Call& call, std::string why) {
+    ++ledger_.counts.overloaded;
+    message::WireError error = message::make_error(WireCode::kOverloaded, std::move(why));
+    error.retry_after_ms = 100;
+    call.request = {};
+    call.request.id = message::reply_id(call.body);
+    answer_error(call, error);
+    shrink(call.body);
 }
 
 void DataServer::accept(Call& call) {
@@ -191,6 +202,10 @@ void DataServer::accept(Call& call) {
                      message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
         return free_call(call);
     }
+    if (call.request.method == "sys.ping") {
+        answer_ping(call);
+        return free_call(call);
+    }
     call.writes = dispatcher_.writes(call.request.method);
     call.state.store(CallState::kQueued);
     if (!dispatcher_.must_identify(call.request)) {
@@ -203,6 +218,13 @@ void DataServer::accept(Call& call) {
         answer_error(call, error);
         free_call(call);
     }
+}
+
+// By the loop: a daemon with busy workers is not a silent one.
+void DataServer::answer_ping(Call& call) {
+    call.reply_is_result = dispatcher_.begin_own(call.request, nullptr)(call.reply);
+    Call* const answered = &call;
+    answer({&answered, 1});
 }
 
 void DataServer::push(CallQueue& queue, Call& call) {
@@ -424,13 +446,34 @@ void DataServer::note_answer(Call& call, bool is_result) {
 void DataServer::settle(const Call& call, std::string_view reply, bool is_result,
                         SendOutcome outcome) {
     if (outcome == SendOutcome::kBusy && unsent_.size() < limits::kUnsentRepliesMax &&
-        unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax) {
-        unsent_bytes_ += reply.size();
-        unsent_.push_back({call.envelope, std::string(reply),
-                           clock_.steady() + limits::kSocketLinger, is_result});
-        return;
+        unsent_bytes_ + reply.size() <= limits::kUnsentBytesMax &&
+        unsent_bytes_of(call.envelope) + reply.size() <= limits::kUnsentPeerBytesMax) {
+        return push_unsent({call.envelope, std::string(reply),
+                            clock_.steady() + limits::kSocketLinger, is_result});
     }
     count_answer(outcome == SendOutcome::kSent, is_result);
+}
+
+void DataServer::push_unsent(Unsent unsent) {
+    unsent_bytes_ += unsent.reply.size();
+    unsent_peer_bytes_[std::string(unsent.envelope.peer())] += unsent.reply.size();
+    unsent_.push_back(std::move(unsent));
+}
+
+DataServer::Unsent DataServer::pop_unsent() {
+    Unsent unsent = std::move(unsent_.front());
+    unsent_.pop_front();
+    unsent_bytes_ -= unsent.reply.size();
+    const auto peer = unsent_peer_bytes_.find(std::string(unsent.envelope.peer()));
+    peer->second -= unsent.reply.size();
+    if (peer->second == 0) unsent_peer_bytes_.erase(peer);
+    return unsent;
+}
+
+std::size_t DataServer::unsent_bytes_of(const transport::Envelope& envelope) const {
+    if (unsent_peer_bytes_.empty()) return 0;
+    const auto peer = unsent_peer_bytes_.find(std::string(envelope.peer()));
+    return peer == unsent_peer_bytes_.end() ? 0 : peer->second;
 }
 
 void DataServer::count_answer(bool sent, bool is_result) {
@@ -451,22 +494,22 @@ void DataServer::retry_unsent(std::size_t count) {
     if (unsent_.empty()) return;
     const SteadyTime now = clock_.steady();
     for (std::size_t left = std::min(count, unsent_.size()); left > 0; --left) {
-        Unsent unsent = std::move(unsent_.front());
-        unsent_.pop_front();
-        unsent_bytes_ -= unsent.reply.size();
+        Unsent unsent = pop_unsent();
         const SendOutcome outcome = socket_.send(unsent.envelope, unsent.reply);
         if (outcome == SendOutcome::kSent) {
             count_answer(true, unsent.is_result);
         } else if (outcome == SendOutcome::kPeerGone || now >= unsent.give_up) {
             count_answer(false, false);
         } else {
-            unsent_bytes_ += unsent.reply.size();
-            unsent_.push_back(std::move(unsent));
+            push_unsent(std::move(unsent));
         }
     }
 }
 
 void DataServer::free_call(Call& call) {
+    calls_bytes_ -= call.body.size();
+    shrink(call.body);
+    shrink(call.reply);
     call.state.store(CallState::kFree);
     free_.push_back(&call);
     occupied_.fetch_sub(1);

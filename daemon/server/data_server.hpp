@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -73,6 +74,13 @@ private:
         bool answered = false;
     };
 
+    struct Unsent {
+        transport::Envelope envelope;
+        std::string reply;
+        SteadyTime give_up;
+        bool is_result;
+    };
+
     // The first call wakes a thread, and a thread that leaves calls behind wakes the next one: many
     // that come at once do not cost a wake-up each.
     struct CallQueue {
@@ -108,13 +116,21 @@ private:
     void start_worker();
     void replace_stalled();
     void receive_some();
+    // What was received without a slot, or over a budget.
+    void refuse_overloaded(Call& call, std::string why);
+    // True: no room for this request.
+    [[nodiscard]] bool is_over_budget(const Call& call) const;
     void accept(Call& call);
+    void answer_ping(Call& call);
     void push(CallQueue& queue, Call& call);
     // False: too many wait for the identity provider already.
     [[nodiscard]] bool push_for_identification(Call& call);
     void collect_finished();
     void expire_overdue();
     void retry_unsent(std::size_t count);
+    void push_unsent(Unsent unsent);
+    [[nodiscard]] Unsent pop_unsent();
+    [[nodiscard]] std::size_t unsent_bytes_of(const transport::Envelope& envelope) const;
     // Calls whose envelopes go together, as one message.
     void answer(std::span<Call* const> calls);
     void note_answer(Call& call, bool is_result);
@@ -142,15 +158,12 @@ private:
     std::vector<Call*> free_;
     std::vector<Call*> collected_;           // Swapped with finished_, so that neither allocates.
     std::vector<std::string_view> replies_;  // Of one message.
-    struct Unsent {
-        transport::Envelope envelope;
-        std::string reply;
-        SteadyTime give_up;
-        bool is_result;
-    };
     std::deque<Unsent>
         unsent_;  // Replies a busy peer has not taken yet. At most kUnsentRepliesMax.
-    std::size_t unsent_bytes_ = 0;  // Of their replies.
+    std::size_t unsent_bytes_ = 0;                                    // Of their replies.
+    std::unordered_map<std::string, std::size_t> unsent_peer_bytes_;  // Of each peer that has any.
+    std::size_t calls_bytes_ = 0;                                     // Of the requests in slots.
+    Call overflow_;                                                   // For what has no slot.
     SteadyTime next_scan_{};
 
     CallQueue ready_;         // For the workers.

@@ -111,7 +111,9 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
 Unfinished Dispatcher::begin_method(const message::Request& request,
                                     const model::Principal* operator_principal) const {
     if (request.method == "sys.ping")
-        return ended(json{{"pong", true}, {"many_per_message", true}});
+        return ended(json{{"pong", true},
+                          {"many_per_message", true},
+                          {"registry", parts_.jobs.jobs.registry_id()}});
     if (request.method == "sys.methods") return ended(list_methods());
     if (request.method == "downloads.report") return ended(report_download(request));
     const auto methods = job_methods();
@@ -127,6 +129,11 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     } else if (auto known = parts_.authenticator.authenticate(presented_by(request), principal);
                !known) {
         return ended(tl::unexpected(message::from_error(known.error())));
+    }
+    if (operator_principal == nullptr) {
+        if (const auto admitted = parts_.jobs.jobs.admit_request(principal.organization_id);
+            !admitted)
+            return ended(tl::unexpected(message::from_error(admitted.error())));
     }
     if (!principal.may(method->permission)) {
         return ended(refuse(WireCode::kPermissionDenied,

@@ -137,10 +137,13 @@ MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
     if (!page) return refuse(page.error());
     json items = json::array();
     for (const Job& job : page->jobs) items.push_back(to_json(job));
+    const std::size_t end = filter->offset + page->jobs.size();
+    const bool more = !page->jobs.empty() && static_cast<std::int64_t>(end) < page->total;
     return json{{"items", std::move(items)},
                 {"limit", filter->limit},
                 {"offset", filter->offset},
-                {"total", page->total}};
+                {"total", page->total},
+                {"next", more ? json(end) : json()}};
 }
 
 MethodResult job_events(const JobMethodParts& parts, const Principal& principal,
@@ -152,8 +155,9 @@ MethodResult job_events(const JobMethodParts& parts, const Principal& principal,
     const auto events = parts.jobs.events(scope_of(principal), *job_id, *after);
     if (!events) return refuse(events.error());
     json items = json::array();
-    for (const model::JobEvent& event : *events) items.push_back(to_json(event));
-    return json{{"items", std::move(items)}};
+    for (const model::JobEvent& event : events->items) items.push_back(to_json(event));
+    return json{{"items", std::move(items)},
+                {"next", events->more ? json(events->items.back().number) : json()}};
 }
 
 MethodResult list_notices(const JobMethodParts& parts, const Principal& principal,
@@ -163,8 +167,9 @@ MethodResult list_notices(const JobMethodParts& parts, const Principal& principa
     const auto notices = parts.jobs.notices(scope_of(principal), *after);
     if (!notices) return refuse(notices.error());
     json items = json::array();
-    for (const model::Notice& notice : *notices) items.push_back(model::to_json(notice));
-    return json{{"items", std::move(items)}};
+    for (const model::Notice& notice : notices->items) items.push_back(model::to_json(notice));
+    return json{{"items", std::move(items)},
+                {"next", notices->more ? json(notices->items.back().sequence) : json()}};
 }
 
 template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view,

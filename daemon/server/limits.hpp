@@ -6,7 +6,11 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kCallsMax = 1024;       // Queued and running; more: overloaded.
+inline constexpr std::size_t kCallsMax = 1024;  // Queued and running; more: overloaded.
+// Of their requests together; more: overloaded.
+inline constexpr std::size_t kCallsBytesMax = 64 * 1024 * 1024;
+// A slot keeps a buffer of this size for its next request; a larger one is given back.
+inline constexpr std::size_t kCallBufferKeptBytesMax = 64 * 1024;
 inline constexpr std::size_t kReceivesPerTurn = 64;  // Then replies get their turn.
 // Replies that leave in one message; one that is longer leaves alone.
 inline constexpr std::size_t kRepliesPerMessageBytes = 256 * 1024;
@@ -15,6 +19,9 @@ inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
 // of them together: the newest is given up.
 inline constexpr std::size_t kUnsentRepliesMax = 16'384;
 inline constexpr std::size_t kUnsentBytesMax = 64 * 1024 * 1024;
+// Of one peer; and so many that no new work is done for it.
+inline constexpr std::size_t kUnsentPeerBytesMax = 32 * 1024 * 1024;
+inline constexpr std::size_t kUnsentPeerWorkBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};

@@ -98,6 +98,11 @@ WireError from_error(const Error& error) {
             out.retry_after_ms = 1000;
             return out;
         }
+        case ErrorCode::kQuotaExceeded: {
+            WireError out = make_error(WireCode::kRateLimited, error.message);
+            out.retry_after_ms = 1000;
+            return out;
+        }
         case ErrorCode::kDataLoss:
         case ErrorCode::kFailedPrecondition:
         case ErrorCode::kCancelled:

@@ -41,6 +41,30 @@ class JobTest(SystemTest):
         self.system.ctl("organization", "set", "acme", "--running-max", "default")
         self.assertEqual(self.system.ctl("organization", "set", "acme", "--weight", "0", check=False).returncode, 1)
 
+    def test_quotas_of_an_organization(self):
+        key = self.system.make_key("small")
+        self.system.ctl("organization", "set", "small", "--hold", "--unfinished-max", "2", "--requests-per-second-max", "1000")
+        jobs = [self.system.submit(key, format="csv") for _ in range(2)]
+        refused = self.system.api("POST", "/api/products/export-async", key, {"format": "csv"})
+        self.assertEqual(refused.status, 429)
+        self.assertEqual(refused.json["detail"], "quota: organization small may have 2 unfinished jobs, and has them; wait until some end, or cancel some")
+        self.assertTrue(refused.headers["Retry-After"])
+        shown = self.system.ctl_json("organization", "show", "small")
+        self.assertEqual((shown["unfinished"], shown["unfinished_max"], shown["requests_per_second_max"]), (2, 2, 1000))
+        self.assertIn("2, at most 2", self.system.ctl("organization", "show", "small").stdout)
+        self.assertEqual(self.system.api("POST", f"/api/jobs/{jobs[0]}/cancel", key).status, 200)
+        self.system.submit(key, format="csv")
+        self.system.ctl("organization", "set", "small", "--unfinished-max", "none", "--stored-bytes-max", "1", "--release")
+        wait_until("the exports", lambda: self.system.ctl_json("organization", "show", "small")["unfinished"] == 0)
+        refused = self.system.api("POST", "/api/products/export-async", key, {"format": "csv"})
+        self.assertEqual(refused.status, 429)
+        self.assertIn("bytes of exports", refused.json["detail"])
+        self.system.ctl("organization", "set", "small", "--stored-bytes-max", "none", "--requests-per-second-max", "1")
+        statuses = {self.system.api("GET", "/api/jobs/", key).status for _ in range(20)}
+        self.assertEqual(statuses, {200, 429})
+        link = {self.system.mint(jobs[1], key).status for _ in range(20)}
+        self.assertIn(429, link, "plugins' methods count, too")
+
     def test_links_and_downloads_are_remembered(self):
         job = self.system.export()["job_id"]
         for _ in range(3):

@@ -31,6 +31,9 @@ static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
               "more would wait for the next commit");
 static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
               "every thread that may be inside a plugin has a slot");
+static_assert(kUnsentPeerWorkBytesMax < kUnsentPeerBytesMax);
+static_assert(kUnsentPeerBytesMax < kUnsentBytesMax, "one peer does not stop the others");
+static_assert(kCallsBytesMax > kTransportMessageBytesMax, "a message can be refused by its size");
 static_assert(kTcpConnectionsDefault <= kTcpConnectionsMax);
 static_assert(kTcpUnackedMax >= kKeepaliveIdle + kKeepaliveProbes * kKeepaliveInterval,
               "one lost probe is not a dead peer");

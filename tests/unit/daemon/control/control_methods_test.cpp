@@ -1,6 +1,7 @@
 #include "daemon/control/control_methods.hpp"
 
 #include "daemon/control/limits.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -134,6 +135,42 @@ TEST_F(ControlMethodsTest, SettingAnOrganizationShowsItsJobs) {
     EXPECT_EQ(set, organization("acme"));
 }
 
+TEST_F(ControlMethodsTest, QuotasAreSetShownAndTakenBack) {
+    submit();
+    const json quotas = {{"unfinished_max", 1},
+                         {"stored_bytes_max", std::int64_t{1} << 40},
+                         {"requests_per_second_max", 50}};
+    json params = {{"organization", "acme"}};
+    params.update(quotas);
+    call("control.organization_set", params);
+    const json shown = call("control.organization_show", {{"organization", "acme"}});
+    for (const auto& [name, value] : quotas.items()) EXPECT_EQ(shown[name], value) << name;
+    EXPECT_EQ(shown["unfinished"], 1);
+    EXPECT_EQ(shown["stored_bytes"], 0);
+    EXPECT_EQ(shown, organization("acme"));
+    call("control.organization_set", {{"organization", "acme"}, {"unfinished_max", nullptr}});
+    const json without = call("control.organization_show", {{"organization", "acme"}});
+    EXPECT_TRUE(without["unfinished_max"].is_null());
+    EXPECT_EQ(without["requests_per_second_max"], 50);
+    EXPECT_EQ(call("control.organization_show", {{"organization", "nobody"}})["weight"], 1);
+    EXPECT_TRUE(refusal("control.organization_show", {{"organization", "a/b"}})
+                    .starts_with("invalid_argument: organization"));
+}
+
+TEST_F(ControlMethodsTest, OrganizationsAreListedInPages) {
+    for (std::size_t index = 0; index < limits::kOrganizationsPage + 2; ++index) {
+        jobs::OrganizationPolicy policy;
+        policy.organization_id = "org-" + std::to_string(100'000 + index);
+        policy.weight = 2;
+        ASSERT_TRUE(jobs_->set_organization(policy));
+    }
+    const json first = call("control.organization_list");
+    EXPECT_EQ(first["items"].size(), limits::kOrganizationsPage);
+    const json second = call("control.organization_list", {{"after", first["next"]}});
+    EXPECT_EQ(second["items"].size(), 2U);
+    EXPECT_TRUE(second["next"].is_null());
+}
+
 TEST_F(ControlMethodsTest, OrganizationsRefuseWrongValues) {
     const auto refused = [&](const json& change) {
         json params = {{"organization", "acme"}};
@@ -144,6 +181,8 @@ TEST_F(ControlMethodsTest, OrganizationsRefuseWrongValues) {
                                                          INT64_MIN, json::array({1})}) {
         EXPECT_TRUE(refused({{"running_max", value}})) << value;
         EXPECT_TRUE(refused({{"weight", value}})) << value;
+        for (const char* name : {"unfinished_max", "stored_bytes_max", "requests_per_second_max"})
+            EXPECT_TRUE(refused({{name, value}})) << name << " " << value;
     }
     EXPECT_TRUE(refused({{"weight", nullptr}}));
     EXPECT_TRUE(refused({{"weight", limits::kOrganizationWeightMax + 1}}));

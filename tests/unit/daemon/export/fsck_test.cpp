@@ -103,7 +103,7 @@ TEST_F(FsckTest, ApplyWithdrawsAMissingFile) {
     ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
     EXPECT_TRUE(file.file_url.empty());
     const auto notices = jobs_->notices(OrganizationScope::one("acme"), 0);
-    EXPECT_EQ(notices->back().type, "job.expired");
+    EXPECT_EQ(notices->items.back().type, "job.expired");
     EXPECT_EQ(check().problems, 0);
 }
 

@@ -24,7 +24,7 @@ protected:
     std::map<std::pair<std::string, std::string>, std::int64_t> counts(const std::string& job_id) {
         std::map<std::pair<std::string, std::string>, std::int64_t> out;
         const auto events = store_->events(model::OrganizationScope::every(), job_id, 0);
-        for (const auto& event : *events) out[{event.kind, event.actor}] += event.count;
+        for (const auto& event : events->items) out[{event.kind, event.actor}] += event.count;
         return out;
     }
 

@@ -198,10 +198,11 @@ TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
     EXPECT_GT(started["heavy"], started["light"]);
     EXPECT_GT(started["light"], 10);
     EXPECT_GT(started["plain"], 10);
-    const auto states = store_->organizations();
-    ASSERT_EQ(states->size(), 4U);
-    EXPECT_EQ((*states)[3].policy.organization_id, "stopped");
-    EXPECT_EQ((*states)[3].pending, 60);
+    const auto states = store_->organizations("")->items;
+    ASSERT_EQ(states.size(), 4U);
+    EXPECT_EQ(states[3].policy.organization_id, "stopped");
+    EXPECT_EQ(states[3].pending, 60);
+    EXPECT_EQ(store_->organizations("light")->items.size(), 2U);
 }
 
 TEST_P(JobStoreConformance, AnOrganizationThatComesBackGetsItsTurnAndNoCredit) {
@@ -254,7 +255,7 @@ TEST_P(JobStoreConformance, EveryStepIsAnEvent) {
                              "cancel_requested", "cancelled", "retried", "claimed", "published"}));
     EXPECT_EQ(store_->events(OrganizationScope::one("umbrella"), id, 0).error().code,
               ErrorCode::kNotFound);
-    EXPECT_EQ(store_->events(OrganizationScope::one("acme"), id, 14)->size(), 1U);
+    EXPECT_EQ(store_->events(OrganizationScope::one("acme"), id, 14)->items.size(), 1U);
 }
 
 TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
@@ -264,13 +265,172 @@ TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
                                       {id, "link_minted", "k2", "", 1},
                                       {"no-such-job", "link_minted", "k2", "", 1}};
     ASSERT_TRUE(store_->add_events(links));
-    auto events = *store_->events(OrganizationScope::every(), id, 1);
+    auto events = store_->events(OrganizationScope::every(), id, 1)->items;
     ASSERT_EQ(events.size(), 2U);
     EXPECT_EQ(events[0].count, 5);
     EXPECT_EQ(events[1].actor, "k2");
     clock_.advance(limits::kJobEventMerge + std::chrono::seconds(1));
     ASSERT_TRUE(store_->add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
-    EXPECT_EQ(store_->events(OrganizationScope::every(), id, 1)->size(), 3U);
+    EXPECT_EQ(store_->events(OrganizationScope::every(), id, 1)->items.size(), 3U);
+}
+
+TEST_P(JobStoreConformance, ARegistryKeepsItsIdentity) {
+    const std::string id = store_->registry_id();
+    EXPECT_EQ(id.size(), 32U);
+    reopen();
+    EXPECT_EQ(store_->registry_id(), id);
+    const testing::TempDir other;
+    EXPECT_NE(GetParam()(other.path(), clock_, policy_)->registry_id(), id);
+}
+
+TEST_P(JobStoreConformance, UnfinishedJobsHaveAQuota) {
+    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::unfinished_max, 2)));
+    submit();
+    const auto external = create_external().job_id;
+    const auto refused = store_->create(export_of("acme"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kQuotaExceeded);
+    EXPECT_NE(refused.error().message.find("2 unfinished jobs"), std::string::npos);
+    EXPECT_TRUE(store_->create(export_of("umbrella"))) << "another organization's is its own";
+    EXPECT_EQ(store_->organization("acme")->unfinished, 2);
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), external, "op"));
+    const auto third = submit().job_id;
+    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), third, "op"));
+    submit();
+    EXPECT_EQ(store_->retry(OrganizationScope::every(), third, "op").error().code,
+              ErrorCode::kQuotaExceeded)
+        << "what ended makes room once";
+    reopen();
+    EXPECT_EQ(store_->create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
+    ASSERT_TRUE(store_->set_organization(OrganizationPolicy{"acme", {}}));
+    EXPECT_TRUE(store_->create(export_of("acme")));
+}
+
+TEST_P(JobStoreConformance, TheSameRequestIsNotRefusedByTheQuotaItFilled) {
+    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::unfinished_max, 1)));
+    NewJob job = export_of("acme");
+    job.idempotency_key = "k";
+    const auto first = store_->create(job);
+    ASSERT_TRUE(first);
+    const auto again = store_->create(job);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->job.job_id, first->job.job_id);
+}
+
+TEST_P(JobStoreConformance, StoredBytesHaveAQuota) {
+    submit();
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const auto stored = store_->organization("acme")->stored_bytes;
+    EXPECT_EQ(stored, static_cast<std::int64_t>(completion(job).file.bytes));
+    ASSERT_GT(stored, 0);
+    ASSERT_TRUE(
+        store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, stored)));
+    EXPECT_EQ(store_->create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
+    create_external();  // Stores nothing of ours.
+    clock_.advance(std::chrono::seconds(86'401));
+    EXPECT_EQ(*store_->expire_files(std::chrono::seconds(86'400)), 1U);
+    EXPECT_EQ(store_->organization("acme")->stored_bytes, 0);
+    submit();
+}
+
+TEST_P(JobStoreConformance, RequestsASecondHaveAQuota) {
+    EXPECT_TRUE(store_->admit_request("acme"));
+    ASSERT_TRUE(
+        store_->set_organization(quota("acme", &OrganizationPolicy::requests_per_second_max, 5)));
+    const auto count_admitted = [&] {
+        int admitted = 0;
+        for (int count = 0; count < 20; ++count) admitted += store_->admit_request("acme") ? 1 : 0;
+        return admitted;
+    };
+    EXPECT_EQ(count_admitted(), 5);
+    EXPECT_EQ(store_->admit_request("acme").error().code, ErrorCode::kQuotaExceeded);
+    EXPECT_TRUE(store_->admit_request("umbrella"));
+    clock_.advance(std::chrono::milliseconds(400));
+    EXPECT_EQ(count_admitted(), 2);
+    clock_.advance(std::chrono::hours(1));
+    EXPECT_EQ(count_admitted(), 5) << "a second's worth is kept, not more";
+    reopen();
+    EXPECT_EQ(count_admitted(), 5);
+    ASSERT_TRUE(store_->set_organization(OrganizationPolicy{"acme", {}}));
+    EXPECT_EQ(count_admitted(), 20);
+}
+
+TEST_P(JobStoreConformance, AnExternalJobThatNobodyReportsOnEndsAndIsForgotten) {
+    const auto never_started = create_external().job_id;
+    const auto reported = create_external().job_id;
+    submit();  // The daemon's own has its turn some day.
+    clock_.advance(limits::kExternalSilenceMax - std::chrono::seconds(1));
+    ProgressReport report;
+    report.mark_started = true;
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), reported, report, "w"));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(find(never_started).status, JobStatus::kFailed);
+    EXPECT_EQ(find(never_started).error_message, "no worker has reported on it for 30 days");
+    EXPECT_EQ(find(reported).status, JobStatus::kInProgress);
+    clock_.advance(limits::kExternalSilenceMax);
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->prune(limits::kExternalSilenceMax), 1U);
+    EXPECT_EQ(store_->find(OrganizationScope::every(), never_started).error().code,
+              ErrorCode::kNotFound);
+}
+
+// Whatever the jobs carry: a page of them is bounded in bytes, and says so by what it leaves out.
+TEST_P(JobStoreConformance, APageEndsWhenItsTextsReachTheirBound) {
+    const std::string metadata = R"({"a": ")" + std::string(180'000, 'x') + "\"}";
+    for (int count = 0; count < 12; ++count) {
+        NewJob job = export_of("acme");
+        job.metadata_json = metadata;
+        ASSERT_TRUE(store_->create(job));
+    }
+    JobFilter filter;
+    filter.limit = 500;
+    std::set<std::string> seen;
+    for (filter.offset = 0; filter.offset < 12;) {
+        const auto page = store_->list(OrganizationScope::one("acme"), filter);
+        ASSERT_TRUE(page);
+        EXPECT_EQ(page->total, 12);
+        ASSERT_FALSE(page->jobs.empty());
+        EXPECT_LE(page->jobs.size(), limits::kJobsPageBytesMax / metadata.size());
+        for (const auto& job : page->jobs) EXPECT_TRUE(seen.insert(job.job_id).second);
+        filter.offset += page->jobs.size();
+    }
+    EXPECT_EQ(seen.size(), 12U);
+}
+
+TEST_P(JobStoreConformance, APageOfEventsSaysWhetherMoreFollow) {
+    const auto id = submit().job_id;
+    const std::string detail(64 * 1024, 'x');
+    std::vector<NewEvent> events;
+    for (int count = 0; count < 40; ++count)
+        events.push_back({id, "seen", "k" + std::to_string(count), detail, 1});
+    ASSERT_TRUE(store_->add_events(events));
+    std::size_t found = 0;
+    std::int64_t after = 1;  // The first one tells of the submission.
+    for (bool more = true; more;) {
+        const auto page = store_->events(OrganizationScope::every(), id, after);
+        ASSERT_TRUE(page);
+        ASSERT_FALSE(page->items.empty());
+        EXPECT_LE(page->items.size(), limits::kJobsPageBytesMax / detail.size());
+        found += page->items.size();
+        after = page->items.back().number;
+        more = page->more;
+    }
+    EXPECT_EQ(found, 40U);
+}
+
+// A worker that reports a hundred errors must not cost more with each of them.
+TEST_P(JobStoreConformance, AReportAnswersWithoutTheEntries) {
+    const auto id = create_external().job_id;
+    ProgressReport report;
+    report.error.emplace().message = "m";
+    const auto reported = store_->report(OrganizationScope::every(), id, report, "w");
+    ASSERT_TRUE(reported);
+    EXPECT_EQ(reported->failed_items, 1);
+    EXPECT_TRUE(reported->errors.empty());
+    EXPECT_EQ(find(id).errors.size(), 1U);
 }
 
 TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
@@ -311,11 +471,11 @@ TEST_P(JobStoreConformance, FilesJobsAndNoticesAreKeptForTheirWholeAge) {
     EXPECT_EQ(*store_->expire_files(week), 0U);
     EXPECT_EQ(*store_->prune(week), 0U);
     EXPECT_EQ(find(failed).status, JobStatus::kFailed);
-    EXPECT_EQ(store_->notices(OrganizationScope::every(), 0)->size(), 2U);
+    EXPECT_EQ(store_->notices(OrganizationScope::every(), 0)->items.size(), 2U);
     clock_.advance(std::chrono::seconds(1));
     EXPECT_EQ(*store_->prune(week), 1U);
     EXPECT_EQ(store_->find(OrganizationScope::every(), failed).error().code, ErrorCode::kNotFound);
-    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->empty());
+    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->items.empty());
     EXPECT_EQ(*store_->expire_files(week), 1U);
 }
 
@@ -335,7 +495,7 @@ TEST_P(JobStoreConformance, ANoticeStaysUntilItIsPublishedAndDelivered) {
     ASSERT_EQ(store_->due_notices()->size(), 1U) << "tried, not delivered";
     ASSERT_TRUE(store_->mark_delivery(sequence, JobStore::Delivery::kDone, "200", 0));
     ASSERT_TRUE(store_->prune(day));
-    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->empty());
+    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->items.empty());
 }
 
 TEST_P(JobStoreConformance, ALostFileIsWithdrawn) {
@@ -378,8 +538,9 @@ TEST_P(JobStoreConformance, EveryEndIsANoticeWithANumberOfItsOwn) {
     clock_.advance(std::chrono::seconds(6));
     ASSERT_EQ(store_->due_notices()->size(), 1U);
     EXPECT_EQ((*store_->due_notices())[0].attempts, 1);
-    EXPECT_EQ(store_->notices(OrganizationScope::one("umbrella"), 0)->size(), 1U);
-    EXPECT_EQ(store_->notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)->size(), 1U);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("umbrella"), 0)->items.size(), 1U);
+    EXPECT_EQ(store_->notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)->items.size(),
+              1U);
 }
 
 TEST_P(JobStoreConformance, ABackupOpens) {

@@ -263,8 +263,8 @@ TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
     ProgressReport warned;
     warned.warning =
         model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned, "me")->warnings.size(),
-              1U);
+    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned, "me")->warned_items, 1);
+    EXPECT_EQ(find(id).warnings.size(), 1U);
     ProgressReport done;
     done.mark_completed = true;
     done.metadata_patch_json = R"({"file_url": "s3://bucket/acme/x.csv", "filename": "x.csv"})";

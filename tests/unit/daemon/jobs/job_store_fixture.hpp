@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include "base/json.hpp"
@@ -55,8 +56,14 @@ protected:
     std::vector<std::string> kinds(const std::string& id) {
         std::vector<std::string> out;
         const auto events = store_->events(OrganizationScope::every(), id, 0);
-        for (const auto& event : *events) out.push_back(event.kind);
+        for (const auto& event : events->items) out.push_back(event.kind);
         return out;
+    }
+    template <typename Field, typename Value>
+    static OrganizationPolicy quota(const char* organization, Field field, Value value) {
+        OrganizationPolicy policy{organization, {}};
+        policy.*field = value;
+        return policy;
     }
     model::Job create_external() {
         NewJob job;

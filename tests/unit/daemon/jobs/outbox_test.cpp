@@ -48,8 +48,10 @@ protected:
         });
     }
     std::vector<std::int64_t> after(const OrganizationScope& scope, std::int64_t sequence) {
-        return sequences(
-            [&](Connection& connection) { return notices_after(connection, scope, sequence); });
+        return sequences([&](Connection& connection) -> Result<std::vector<model::Notice>> {
+            EW_TRY(Page<model::Notice> page, notices_after(connection, scope, sequence));
+            return std::move(page.items);
+        });
     }
     void mark(std::int64_t sequence, Delivery delivery, std::string_view answer = "200",
               std::int64_t due_us = 0) {
@@ -125,7 +127,7 @@ TEST_F(OutboxTest, DeliveryDecidesWhatIsStillDue) {
     const auto notices = database_->read([](Connection& connection) {
         return notices_after(connection, OrganizationScope::every(), 0);
     });
-    for (const model::Notice& notice : *notices) EXPECT_EQ(notice.attempts, 1);
+    for (const model::Notice& notice : notices->items) EXPECT_EQ(notice.attempts, 1);
 }
 
 TEST_F(OutboxTest, AnswersAreCutBetweenCharacters) {

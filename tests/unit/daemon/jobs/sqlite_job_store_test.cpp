@@ -47,8 +47,8 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
     ASSERT_TRUE(store) << store.error().message;
     const auto numbers = [&] {
         std::map<std::string, std::pair<std::int64_t, std::int64_t>> out;
-        const auto states = (*store)->organizations();
-        for (const OrganizationState& each : *states)
+        const auto states = (*store)->organizations("");
+        for (const OrganizationState& each : states->items)
             out[each.policy.organization_id] = {each.pending, each.running};
         return out;
     };

@@ -109,7 +109,9 @@ TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     start();
     const json reply = call({{"v", 1}, {"id", "x-1"}, {"method", "sys.ping"}});
     EXPECT_EQ(reply["id"], "x-1");
-    EXPECT_EQ(reply["result"], (json{{"pong", true}, {"many_per_message", true}}));
+    EXPECT_EQ(
+        reply["result"],
+        (json{{"pong", true}, {"many_per_message", true}, {"registry", jobs_->registry_id()}}));
     EXPECT_FALSE(reply.contains("served_by"));
     EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(),
               36U);  // Made by the daemon.
@@ -349,6 +351,71 @@ TEST_F(DataServerTest, AStalledWorkerIsReplaced) {
     for (int count = 0; count < 10; ++count)
         EXPECT_EQ(code({{"v", 1}, {"method", "bad.good"}}), "ok");
     EXPECT_EQ(server_->stalled_workers(), 0U);
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+TEST_F(DataServerTest, RequestsOverTheOrganizationsQuotaAreRefused) {
+    start();
+    const auto key = identity_.keys->create("acme", "", {"job:read"});
+    const auto other = identity_.keys->create("umbrella", "", {"job:read"});
+    jobs::OrganizationPolicy policy;
+    policy.organization_id = "acme";
+    policy.requests_per_second_max = 3;
+    ASSERT_TRUE(jobs_->set_organization(policy));
+    const auto list = [](const auto& of) {
+        return json{
+            {"v", 1}, {"method", "jobs.list"}, {"auth", {{"authorization", "Bearer " + of->text}}}};
+    };
+    for (int count = 0; count < 3; ++count) EXPECT_EQ(code(list(key)), "ok");
+    const json refused = call(list(key));
+    EXPECT_EQ(refused["error"]["code"], "rate_limited");
+    EXPECT_EQ(refused["error"]["retryable"], true);
+    EXPECT_EQ(refused["error"]["executed"], "no");
+    EXPECT_EQ(refused["error"]["retry_after_ms"], 1000);
+    EXPECT_EQ(refused["error"]["message"],
+              "quota: organization acme may send 3 requests a second; send fewer");
+    EXPECT_EQ(code(list(other)), "ok");
+    fake_clock_.advance(milliseconds(1000));
+    EXPECT_EQ(code(list(key)), "ok");
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+// A client takes a daemon that answers no pings for dead.
+TEST_F(DataServerTest, PingsAreAnsweredWhileAllWorkersAreBusy) {
+    start(1);
+    send_blocking();
+    for (int count = 0; count < 100; ++count)
+        send({{"v", 1}, {"id", "waits"}, {"method", "bad.good"}});
+    send({{"v", 1}, {"id", "ping"}, {"method", "sys.ping"}});
+    const json reply = receive();
+    EXPECT_EQ(reply["id"], "ping");
+    EXPECT_EQ(reply["result"]["pong"], true);
+    release();
+    for (int count = 0; count < 101; ++count) EXPECT_EQ(receive()["ok"], true);
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+// As many slots as there are: what is in them is bounded, too.
+TEST_F(DataServerTest, RequestsInSlotsHaveABudgetOfBytes) {
+    start(1);
+    send_blocking();
+    const std::string large = dump_msgpack({{"v", 1},
+                                            {"id", "large"},
+                                            {"method", "bad.good"},
+                                            {"params", {{"x", std::string(1'000'000, 'x')}}}});
+    constexpr std::size_t kExtra = 8;
+    const std::size_t fit = limits::kCallsBytesMax / large.size();
+    for (std::size_t count = 0; count < fit + kExtra; ++count) {
+        while (!client_->send(large)) client_->wait(milliseconds(1), -1);
+    }
+    for (std::size_t count = 0; count < kExtra; ++count) {
+        const json reply = receive();
+        EXPECT_EQ(reply["id"], "large");
+        EXPECT_EQ(reply["error"]["code"], "overloaded");
+    }
+    EXPECT_EQ(server_->occupied(), fit + 1);
+    release();
+    for (std::size_t count = 0; count < fit + 1; ++count) EXPECT_EQ(receive()["ok"], true);
     EXPECT_TRUE(ledger_adds_up());
 }
 

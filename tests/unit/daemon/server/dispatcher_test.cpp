@@ -2,6 +2,8 @@
 
 #include "base/shared_limits.hpp"
 #include "daemon/jobs/limits.hpp"
+#include "daemon/model/limits.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "tests/unit/daemon/server/server_fixture.hpp"
 
@@ -106,14 +108,28 @@ TEST_F(DispatcherTest, AnOperatorNeedsNoCredentials) {
     EXPECT_EQ(ask({"jobs.list", json::object(), "", &one})["result"]["total"], 1);
 }
 
-TEST_F(DispatcherTest, AnAnswerThatIsTooLargeIsRefused) {
+TEST_F(DispatcherTest, AListIsNeverTooLarge) {
     const json metadata = {{"a", std::string(limits::kJobMetadataBytesMax - 100, 'x')}};
     for (std::size_t bytes = 0; bytes <= limits::kReplyBytesMax;
          bytes += limits::kJobMetadataBytesMax - 100)
         call("jobs.create", {{"job_type", "export"}, {"total_items", 1}, {"metadata", metadata}});
     const std::string key = bearer("acme", {"job:read"});
-    EXPECT_EQ(code({"jobs.list", json::object(), key}), "too_large");
-    EXPECT_EQ(code({"jobs.list", {{"limit", 2}}, key}), "ok");
+    const json page = ask({"jobs.list", json::object(), key})["result"];
+    EXPECT_GT(page["items"].size(), 1U);
+    EXPECT_EQ(page["next"], page["items"].size());
+}
+
+TEST_F(DispatcherTest, AnAnswerThatIsTooLargeIsRefused) {
+    const std::string id = create();
+    const json entry = {{"entity_key", std::string(limits::kProductKeyBytesMax, 'k')},
+                        {"error_type", "bad"},
+                        {"message", std::string(limits::kJobTextBytesMax, 'm')},
+                        {"details", {{"a", std::string(limits::kJobEntryBytesMax - 100, 'x')}}}};
+    for (std::size_t count = 0; count < limits::kJobErrorsMax; ++count)
+        call("jobs.report_progress", {{"job_id", id}, {"error", entry}, {"warning", entry}});
+    const std::string key = bearer("acme", {"job:read"});
+    EXPECT_EQ(code({"jobs.get", {{"job_id", id}}, key}), "too_large");
+    EXPECT_EQ(code({"jobs.status", {{"job_id", id}}, key}), "ok");
 }
 
 TEST_F(DispatcherTest, DownloadsAreReportedWithTheirLink) {

@@ -102,6 +102,28 @@ TEST_F(JobMethodsTest, AJobIdIsShortText) {
     }
 }
 
+TEST_F(JobMethodsTest, AListSaysWhereToGoOn) {
+    const json large = {{"job_type", "export"},
+                        {"total_items", 1},
+                        {"metadata", {{"a", std::string(180'000, 'x')}}}};
+    for (int count = 0; count < 8; ++count) call("jobs.create", large);
+    std::set<std::string> seen;
+    json offset = 0;
+    int pages = 0;
+    for (; !offset.is_null() && pages < 8; ++pages) {
+        const json page = call("jobs.list", {{"limit", 500}, {"offset", offset}});
+        EXPECT_EQ(page["total"], 8);
+        for (const json& job : page["items"]) seen.insert(job["job_id"].get<std::string>());
+        offset = page["next"];
+    }
+    EXPECT_EQ(seen.size(), 8U);
+    EXPECT_EQ(pages, 2);
+    EXPECT_EQ(call("jobs.list", {{"limit", 2}, {"offset", 1}})["next"], 3);
+    EXPECT_TRUE(call("jobs.list", {{"offset", 9}})["next"].is_null());
+    EXPECT_TRUE(call("jobs.events", {{"job_id", *seen.begin()}})["next"].is_null());
+    EXPECT_TRUE(call("jobs.notices", json::object())["next"].is_null());
+}
+
 TEST_F(JobMethodsTest, AnotherOrganizationsJobIsNotThere) {
     const json id = {{"job_id", submit("umbrella")}};
     for (const char* method : {"jobs.get", "jobs.status", "jobs.cancel", "jobs.retry", "jobs.hold",
