@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <functional>
 
 #include "base/assert.hpp"
 #include "base/crypto/uuid.hpp"
@@ -96,6 +98,25 @@ void DataServer::stop() {
     for (std::thread& worker : workers_) worker.join();
 }
 
+void DataServer::CallQueue::push(Call* call) {
+    classes_[call->peer_class].push_back(call);
+    waiting_ |= std::uint64_t{1} << call->peer_class;
+    if (++size_ == 1) changed.notify_one();
+}
+
+DataServer::Call* DataServer::CallQueue::pop() {
+    const auto next =
+        static_cast<std::size_t>(turn_ + std::countr_zero(std::rotr(waiting_, turn_))) %
+        limits::kPeerClasses;
+    std::deque<Call*>& calls = classes_[next];
+    Call* const call = calls.front();
+    calls.pop_front();
+    if (calls.empty()) waiting_ &= ~(std::uint64_t{1} << next);
+    turn_ = static_cast<int>((next + 1) % limits::kPeerClasses);
+    if (--size_ > 0) changed.notify_one();
+    return call;
+}
+
 void DataServer::wake_loop() {
     const std::uint64_t one = 1;
     // EAGAIN means the counter is full: the loop is being woken anyway.
@@ -147,12 +168,16 @@ void DataServer::receive_some() {
         ++ledger_.counts.in_flight;
         call->answered = false;
         call->arrived = clock_.steady();
-        if (full || is_over_budget(*call)) {
-            refuse_overloaded(*call, full ? "too many requests in flight; try again"
-                                          : "too many bytes in flight; read the replies, then try "
-                                            "again");
+        call->peer_class =
+            std::hash<std::string_view>()(call->envelope.peer()) % limits::kPeerClasses;
+        const bool no_slot = class_calls_[call->peer_class] >= free_.size();
+        if (no_slot || is_over_budget(*call)) {
+            refuse_overloaded(*call, no_slot ? "too many requests in flight; try again"
+                                             : "too many bytes in flight; read the replies, then "
+                                               "try again");
             continue;
         }
+        ++class_calls_[call->peer_class];
         free_.pop_back();
         calls_bytes_ += call->body.size();
         occupied_.fetch_add(1);
@@ -235,7 +260,7 @@ void DataServer::push(CallQueue& queue, Call& call) {
 // Strangers with made-up tokens may fill this queue, but no other.
 bool DataServer::push_for_identification(Call& call) {
     const std::lock_guard lock(unidentified_.mutex);
-    if (unidentified_.calls.size() >= limits::kIdentifyingMax) return false;
+    if (unidentified_.size() >= limits::kIdentifyingMax) return false;
     unidentified_.push(&call);
     return true;
 }
@@ -249,13 +274,13 @@ void DataServer::start_worker() {
 
 DataServer::Call* DataServer::next_of(CallQueue& queue) {
     std::unique_lock lock(queue.mutex);
-    queue.changed.wait(lock, [&] { return stopping_.load() || !queue.calls.empty(); });
+    queue.changed.wait(lock, [&] { return stopping_.load() || queue.size() > 0; });
     return stopping_.load() ? nullptr : queue.pop();
 }
 
 DataServer::Call* DataServer::take_of(CallQueue& queue) {
     const std::lock_guard lock(queue.mutex);
-    return queue.calls.empty() ? nullptr : queue.pop();
+    return queue.size() == 0 ? nullptr : queue.pop();
 }
 
 bool DataServer::begin(Call& call) {
@@ -508,6 +533,7 @@ void DataServer::retry_unsent(std::size_t count) {
 
 void DataServer::free_call(Call& call) {
     calls_bytes_ -= call.body.size();
+    --class_calls_[call.peer_class];
     shrink(call.body);
     shrink(call.reply);
     call.state.store(CallState::kFree);

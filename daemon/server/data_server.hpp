@@ -9,6 +9,7 @@
 // deadline passes first; the later one is dropped.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include "base/unique_fd.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/server/dispatcher.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/transport/server_socket.hpp"
 
 namespace export_worker::server {
@@ -66,6 +68,7 @@ private:
         SteadyTime arrived;
         SteadyTime deadline;
         bool writes = false;                      // For the writers.
+        std::size_t peer_class = 0;               // Below kPeerClasses.
         std::atomic<std::int64_t> started_ns{0};  // Since when somebody runs it.
         std::string reply;
         bool reply_is_result = false;
@@ -81,24 +84,25 @@ private:
         bool is_result;
     };
 
+    // Peers take turns, by their class (stochastic fair queueing, McKenney 1990): the many calls of
+    // one do not delay the first of another.
     // The first call wakes a thread, and a thread that leaves calls behind wakes the next one: many
     // that come at once do not cost a wake-up each.
-    struct CallQueue {
+    class CallQueue {
+    public:
         std::mutex mutex;
         std::condition_variable changed;
-        std::deque<Call*> calls;  // Guarded by mutex.
 
-        // Both with the mutex held; pop() with a call there.
-        void push(Call* call) {
-            calls.push_back(call);
-            if (calls.size() == 1) changed.notify_one();
-        }
-        Call* pop() {
-            Call* const call = calls.front();
-            calls.pop_front();
-            if (!calls.empty()) changed.notify_one();
-            return call;
-        }
+        // All with the mutex held; pop() with a call there.
+        [[nodiscard]] std::size_t size() const { return size_; }
+        void push(Call* call);
+        [[nodiscard]] Call* pop();
+
+    private:
+        std::array<std::deque<Call*>, limits::kPeerClasses> classes_;
+        std::uint64_t waiting_ = 0;  // A bit for each class that has calls.
+        int turn_ = 0;               // The class that is looked at first.
+        std::size_t size_ = 0;
     };
 
     void run_loop();
@@ -162,6 +166,7 @@ private:
         unsent_;  // Replies a busy peer has not taken yet. At most kUnsentRepliesMax.
     std::size_t unsent_bytes_ = 0;                                    // Of their replies.
     std::unordered_map<std::string, std::size_t> unsent_peer_bytes_;  // Of each peer that has any.
+    std::array<std::size_t, limits::kPeerClasses> class_calls_{};     // Slots of each class.
     std::size_t calls_bytes_ = 0;                                     // Of the requests in slots.
     Call overflow_;                                                   // For what has no slot.
     SteadyTime next_scan_{};

@@ -6,7 +6,11 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kCallsMax = 1024;  // Queued and running; more: overloaded.
+inline constexpr std::size_t kCallsMax = 2048;  // Queued and running; more: overloaded.
+// Peers are hashed into so many classes, which take turns; a class may hold as many slots as are
+// free: one alone half of them, and another one always finds some. At most 64: a bit each.
+inline constexpr std::size_t kPeerClasses = 64;
+inline constexpr std::size_t kPeerCallsMax = kCallsMax / 2;
 // Of their requests together; more: overloaded.
 inline constexpr std::size_t kCallsBytesMax = 64 * 1024 * 1024;
 // A slot keeps a buffer of this size for its next request; a larger one is given back.

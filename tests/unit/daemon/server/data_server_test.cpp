@@ -143,7 +143,7 @@ TEST_F(DataServerTest, RequestsThatComeTogetherAreAnsweredEachForItself) {
     std::vector<std::string> bytes;
     const auto add = [&](const json& request) { bytes.push_back(dump_msgpack(request)); };
     // More than there are slots for; some with a fault of their own.
-    constexpr std::size_t kRequests = limits::kCallsMax + 500;
+    constexpr std::size_t kRequests = limits::kPeerCallsMax + 500;
     bytes.emplace_back();
     for (std::size_t index = 0; index < kRequests; ++index) {
         const std::string id = std::to_string(index);
@@ -313,7 +313,7 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
             ++overloaded;
         }
     };
-    for (std::size_t index = 0; index < limits::kCallsMax + kExtra; ++index) {
+    for (std::size_t index = 0; index < limits::kPeerCallsMax + kExtra; ++index) {
         while (!client_->send(ping(index))) client_->wait(milliseconds(1), -1);
         take();
     }
@@ -323,7 +323,7 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
         take();
     }
     release();
-    const std::size_t sent = limits::kCallsMax + kExtra + 1;
+    const std::size_t sent = limits::kPeerCallsMax + kExtra + 1;
     for (int rounds = 0; rounds < 2000 && answered < sent; ++rounds) {
         client_->wait(milliseconds(10), -1);
         take();
@@ -332,6 +332,38 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
     EXPECT_EQ(overloaded, kExtra + 1);
     EXPECT_TRUE(ledger_adds_up());
     EXPECT_EQ(ledger_.read().overloaded, overloaded);
+}
+
+// One that asks a thousand times at once delays another by a turn, not by a thousand.
+TEST_F(DataServerTest, PeersTakeTurns) {
+    start(1);
+    send_blocking();
+    constexpr std::size_t kMany = limits::kPeerCallsMax - 1;
+    for (std::size_t count = 0; count < kMany; ++count)
+        send({{"v", 1}, {"id", "many"}, {"method", "bad.good"}});
+    ASSERT_TRUE(eventually([&] { return server_->occupied() == kMany + 1; }));
+    // Several, because two peers may be of one class.
+    const std::string blocks = dump_msgpack({{"v", 1},
+                                             {"id", "other"},
+                                             {"method", "bad.blocks"},
+                                             {"params", {{"until", dir_ / "release-others"}}}});
+    std::vector<transport::Client> others;
+    for (int count = 0; count < 4; ++count) {
+        others.push_back(std::move(*transport::Client::open(endpoint_)));
+        ASSERT_TRUE(others.back().wait_connected(milliseconds(5000)));
+        ASSERT_TRUE(others.back().send(blocks));
+    }
+    ASSERT_TRUE(eventually([&] { return server_->occupied() == kMany + 1 + others.size(); }))
+        << "slots are left for others";
+    release();
+    ASSERT_TRUE(eventually([&] {
+        const auto& holders = plugins_->list()[0].generations[0].holders;
+        return !holders.empty() && holders[0].request_id == "other";
+    }));
+    EXPECT_LT(plugins_->list()[0].handled, 10U);
+    std::ofstream(dir_ / "release-others") << "now";
+    for (std::size_t count = 0; count < kMany + 1; ++count) EXPECT_EQ(receive()["ok"], true);
+    EXPECT_TRUE(ledger_adds_up());
 }
 
 TEST_F(DataServerTest, AStalledWorkerIsReplaced) {
