@@ -83,7 +83,7 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
         section.text("root", download.root);
         section.text("key_file", key_file);
         if (kind != "local") continue;
-        download.name = section.name();
+        download.name = section.name().substr(std::string_view("store.").size());
         EW_TRY(download.keys, downloads::LinkKeys::open(key_file));
         config.downloads.push_back(std::move(download));
     }

@@ -126,7 +126,7 @@ TEST_F(ConfigTest, LocalStoresAreServedWithTheirKeys) {
         good("[store.mine]\nkind = local\nroot = /srv/exports\nkey_file = " + keys +
              "\nbase_url = http://x\n[store.bucket]\nkind = s3\nprefix = s3://b/\n");
     ASSERT_EQ(config.downloads.size(), 1U);
-    EXPECT_EQ(config.downloads[0].name, "store.mine");
+    EXPECT_EQ(config.downloads[0].name, "mine");
     EXPECT_EQ(config.downloads[0].root, "/srv/exports");
     EXPECT_EQ(config.downloads[0].keys->current()->size(), 1U);
 }
