@@ -239,6 +239,7 @@ file = {self.plugin}
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         part.write_text(text)
         return part.rename(path)
+        part.chmod(0o644)
 
     def start_shim(self):
         # The daemon needs the port for its links, and a shim that starts again needs the same one.
