@@ -63,7 +63,7 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
     addresses(section, "trusted_proxies", "", config.trusted_proxies);
-    addresses(section, "metrics_from", "127.0.0.0/8 ::1 unix", config.metrics_from);
+    addresses(section, "metrics_from", "", config.metrics_from);
     section.boolean("docs", config.docs);
     section.number("address_rate", config.address_rate, 0, limits::kHttpRateMax);
     section.number("address_burst", config.address_burst, 1, limits::kHttpRateMax);

@@ -27,7 +27,7 @@ struct Config {
     std::optional<transport::CurveClient> curve;  // For those over TCP.
     std::vector<downloads::DownloadRoot> downloads;
     AddressList trusted_proxies;
-    AddressList metrics_from;  // Whose /metrics is answered.
+    AddressList metrics_from;  // Whose /metrics is answered; empty: nobody's.
     bool docs = true;          // /docs is answered.
     // Requests a second and at once after a pause, of one address and of one credential; 0: any.
     std::uint64_t address_rate = 0;
