@@ -44,6 +44,20 @@ std::string_view trim(std::string_view text) {
     return text;
 }
 
+// What a proxy writes beside an address: "1.2.3.4:5678", "[::1]", "[::1]:80", quotes.
+std::string_view without_port(std::string_view said) {
+    if (said.size() >= 2 && said.starts_with('"') && said.ends_with('"'))
+        said = said.substr(1, said.size() - 2);
+    if (said.starts_with('[')) {
+        const std::size_t close = said.find(']');
+        return close == std::string_view::npos ? said : said.substr(1, close - 1);
+    }
+    const std::size_t colon = said.find(':');
+    const bool one_colon =
+        colon != std::string_view::npos && said.find(':', colon + 1) == std::string_view::npos;
+    return one_colon ? said.substr(0, colon) : said;
+}
+
 }  // namespace
 
 Result<AddressList> AddressList::parse(std::string_view words) {
@@ -87,7 +101,8 @@ std::string client_address(const std::string& peer, std::string_view forwarded_f
     while (proxies.contains(client) && !forwarded_for.empty()) {
         const std::size_t comma = forwarded_for.rfind(',');
         const bool last = comma == std::string_view::npos;
-        const std::string_view said = trim(last ? forwarded_for : forwarded_for.substr(comma + 1));
+        const std::string_view said =
+            without_port(trim(last ? forwarded_for : forwarded_for.substr(comma + 1)));
         if (!parse_address(said)) break;
         client = said;
         forwarded_for = last ? std::string_view() : forwarded_for.substr(0, comma);
@@ -101,6 +116,11 @@ bool is_listed_client(const RequestOrigin& origin, const AddressList& proxies,
     const bool through_proxy = !origin.forwarded_for.empty() || !origin.forwarded.empty();
     if (through_proxy && (client == origin.peer || proxies.contains(client))) return false;
     return listed.contains(client);
+}
+
+bool is_local(const std::string& peer) {
+    static const AddressList local = *AddressList::parse("127.0.0.0/8 ::1 unix");
+    return local.contains(peer);
 }
 
 std::string limit_group(const std::string& address) {

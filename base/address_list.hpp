@@ -30,7 +30,8 @@ private:
 };
 
 // The last address in X-Forwarded-For that is no proxy of ours; `peer` itself when it is none, and
-// whatever it says then. `forwarded_for`: the field's lines, joined by commas.
+// whatever it says then. `forwarded_for`: the field's lines, joined by commas; an address may have
+// a port, brackets and quotes.
 [[nodiscard]] std::string client_address(const std::string& peer, std::string_view forwarded_for,
                                          const AddressList& proxies);
 
@@ -47,6 +48,8 @@ struct RequestOrigin {
 [[nodiscard]] bool is_listed_client(const RequestOrigin& origin, const AddressList& proxies,
                                     const AddressList& listed);
 
+// 127.0.0.0/8, ::1, or "unix": somebody on this machine, such as a proxy in front.
+[[nodiscard]] bool is_local(const std::string& peer);
 // What a limit counts together: an IPv4 address, an IPv6 network of 64 bits (one household or
 // machine has that many addresses), or "unix".
 [[nodiscard]] std::string limit_group(const std::string& address);

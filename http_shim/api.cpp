@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "http_shim/limits.hpp"
 #include "protocol/message/json_text.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
@@ -21,18 +22,28 @@ constexpr std::size_t kRequestIdBytesMax = 40;
 
 using nlohmann::json;
 
-// The value of one cookie; empty when it is not there.
-std::string_view cookie_value(std::string_view cookies, std::string_view name) {
+struct Cookie {
+    std::size_t count = 0;
+    std::string_view value;  // Of the first.
+};
+
+Cookie find_cookie(std::string_view cookies, std::string_view name) {
+    Cookie found;
     while (!cookies.empty()) {
         const std::size_t end = std::min(cookies.find(';'), cookies.size());
         std::string_view pair = cookies.substr(0, end);
         cookies.remove_prefix(std::min(end + 1, cookies.size()));
         while (pair.starts_with(' ')) pair.remove_prefix(1);
         const std::size_t equals = pair.find('=');
-        if (equals != std::string_view::npos && pair.substr(0, equals) == name)
-            return pair.substr(equals + 1);
+        if (equals == std::string_view::npos || pair.substr(0, equals) != name) continue;
+        if (++found.count == 1) found.value = pair.substr(equals + 1);
     }
-    return {};
+    return found;
+}
+
+tl::unexpected<Response> invalid_credentials() {
+    return tl::unexpected(make_wire_error_response(
+        message::make_error(message::WireCode::kUnauthenticated, "Invalid credentials"), ""));
 }
 
 // limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
@@ -69,8 +80,7 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
 
 tl::expected<json, Response> read_body(std::string_view body) {
     if (body.empty()) return json::object();
-    // A message refuses more anyway; here it would be built before that.
-    auto object = parse_json(body, {limits::kMessageDepthMax, limits::kMessageNodesMax});
+    auto object = parse_json(body, {limits::kMessageDepthMax, limits::kHttpBodyValuesMax});
     if (!object)
         return tl::unexpected(
             make_validation_response({"body"}, "JSON decode error", "json_invalid"));
@@ -150,21 +160,19 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     request.id = fields.id;
     request.method = match.route->wire_method;
     request.deadline_ms = fields.deadline_ms;
-    request.credentials.authorization = head.header("authorization");
+    const Credential credential = credential_of(head);
+    if (credential.kind == Credential::Kind::kAmbiguous) return invalid_credentials();
+    (credential.kind == Credential::Kind::kAuthorization ? request.credentials.authorization
+                                                         : request.credentials.session) =
+        credential.value;
     request.credentials.organization_id = head.header("x-organization-id");
-    request.credentials.session = cookie_value(head.header("cookie"), "stytch_session");
     request.trace = fields.traceparent;
     request.params = *bytes;
     // The daemon would say "bad_request" to these; a browser's owner deserves the real answer.
-    const auto& credentials = request.credentials;
-    if (credentials.authorization.size() > limits::kCredentialBytesMax ||
-        credentials.session.size() > limits::kCredentialBytesMax ||
-        !is_valid_utf8(credentials.authorization) || !is_valid_utf8(credentials.session)) {
-        return tl::unexpected(make_wire_error_response(
-            message::make_error(message::WireCode::kUnauthenticated, "Invalid credentials"), ""));
-    }
-    if (credentials.organization_id.size() > limits::kOrganizationIdBytesMax ||
-        !is_valid_utf8(credentials.organization_id)) {
+    if (credential.value.size() > limits::kCredentialBytesMax || !is_valid_utf8(credential.value))
+        return invalid_credentials();
+    if (request.credentials.organization_id.size() > limits::kOrganizationIdBytesMax ||
+        !is_valid_utf8(request.credentials.organization_id)) {
         return tl::unexpected(make_error_response(403, "Not a member of this organization"));
     }
     return message::encode_request(request);
@@ -194,10 +202,53 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     return response;
 }
 
-std::string_view credential_of(const RequestHead& head) {
+Credential credential_of(const RequestHead& head) {
     const std::string_view authorization = head.header("authorization");
-    return authorization.empty() ? cookie_value(head.header("cookie"), "stytch_session")
-                                 : authorization;
+    if (!authorization.empty()) return {Credential::Kind::kAuthorization, authorization};
+    const std::string_view cookies = head.header("cookie");
+    for (const std::string_view name : {"__Host-stytch_session", "stytch_session"}) {
+        const Cookie cookie = find_cookie(cookies, name);
+        if (cookie.count > 1) return {Credential::Kind::kAmbiguous, {}};
+        if (!cookie.value.empty()) return {Credential::Kind::kCookie, cookie.value};
+    }
+    return {};
+}
+
+std::optional<Response> refuse_credential(const Credential& credential) {
+    const bool none = credential.kind == Credential::Kind::kNone;
+    if (!none && credential.kind != Credential::Kind::kAmbiguous &&
+        credential.value.size() <= limits::kCredentialBytesMax)
+        return std::nullopt;
+    return make_wire_error_response(
+        message::make_error(message::WireCode::kUnauthenticated,
+                            none ? "Not authenticated" : "Invalid credentials"),
+        "");
+}
+
+std::optional<Response> refuse_content_type(const RequestHead& head) {
+    const std::string_view declared = head.header("content-type");
+    std::string type = lower_case(declared.substr(0, declared.find(';')));
+    while (type.ends_with(' ') || type.ends_with('\t')) type.pop_back();
+    const bool json =
+        type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
+    if (type.empty() || json) return std::nullopt;
+    return make_error_response(415, "Unsupported Media Type: expected application/json");
+}
+
+std::optional<Response> redirect_slash(const RequestHead& head) {
+    std::string path = head.path;
+    if (path.size() > 1 && path.ends_with('/'))
+        path.pop_back();
+    else
+        path += '/';
+    const Match other = match_route(head.method, path);
+    if (other.allow.empty() ||
+        (other.route != nullptr && other.route->kind == RouteKind::kDownload))
+        return std::nullopt;
+    if (head.target.size() > head.path.size()) path += head.target.substr(head.path.size());
+    Response response = make_error_response(307, "Temporary Redirect");
+    response.headers.emplace_back("Location", std::move(path));
+    return response;
 }
 
 std::string request_id_of(const RequestHead& head) {

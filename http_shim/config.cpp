@@ -31,6 +31,15 @@ bool is_listener(std::string_view text) {
     return port && *port <= 65535;
 }
 
+// Scheme, host and port as a browser sends them: lower case, nothing behind.
+bool is_origin(std::string_view text) {
+    const std::size_t scheme = text.find("://");
+    if (text.substr(0, scheme) != "https" && text.substr(0, scheme) != "http") return false;
+    const std::string_view authority = text.substr(scheme + 3);
+    return !authority.empty() &&
+           authority.find_first_of("/?#@ ABCDEFGHIJKLMNOPQRSTUVWXYZ*") == std::string_view::npos;
+}
+
 Result<void> read_curve(Section& section, Config& config) {
     std::string key_file;
     std::string server_file;
@@ -65,6 +74,13 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     addresses(section, "trusted_proxies", "", config.trusted_proxies);
     addresses(section, "metrics_from", "", config.metrics_from);
     section.boolean("docs", config.docs);
+    section.words("cors_origins", config.cors_origins);
+    for (const std::string& origin : config.cors_origins) {
+        if (!is_origin(origin) && !(origin == "*" && config.cors_origins.size() == 1))
+            section.refuse("cors_origins",
+                           "expected origins such as https://app.example.com, or * alone, found '" +
+                               printable(origin) + "'");
+    }
     section.number("address_rate", config.address_rate, 0, limits::kHttpRateMax);
     section.number("address_burst", config.address_burst, 1, limits::kHttpRateMax);
     section.number("credential_rate", config.credential_rate, 0, limits::kHttpRateMax);

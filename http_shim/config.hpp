@@ -10,6 +10,7 @@
 #include "base/address_list.hpp"
 #include "base/result.hpp"
 #include "downloads/download.hpp"
+#include "http_shim/limits.hpp"
 #include "protocol/transport/curve.hpp"
 
 namespace export_worker::http_shim {
@@ -29,12 +30,17 @@ struct Config {
     AddressList trusted_proxies;
     AddressList metrics_from;  // Whose /metrics is answered; empty: nobody's.
     bool docs = true;          // /docs is answered.
+    // Origins ("https://app.example.com") whose pages may read answers and use the session cookie;
+    // or "*" alone: any page, without the cookie.
+    std::vector<std::string> cors_origins;
     // Requests a second and at once after a pause, of one address and of one credential; 0: any.
-    std::uint64_t address_rate = 0;
-    std::uint64_t address_burst = 100;
+    // Addresses of this machine have no such bound: they are a proxy or an operator.
+    std::uint64_t address_rate = limits::kHttpRatePerAddressDefault;
+    std::uint64_t address_burst = limits::kHttpBurstPerAddressDefault;
     std::uint64_t credential_rate = 0;
     std::uint64_t credential_burst = 100;
-    std::size_t address_connections_max = 0;  // 0: any number.
+    std::size_t address_connections_max =
+        limits::kHttpConnectionsPerAddressDefault;  // 0: any number.
 };
 
 // Errors: kInvalidArgument, naming file, section and key; those of reading a key file.

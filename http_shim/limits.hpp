@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include "protocol/message/limits.hpp"
 
@@ -13,16 +14,28 @@ inline constexpr std::size_t kHttpHeaderBytesMax =
 inline constexpr std::size_t kHttpHeaderFieldsMax = 64;
 inline constexpr std::size_t kHttpTargetBytesMax = 2048;
 inline constexpr std::size_t kHttpBodyBytesMax = kRequestBytesMax - 64 * 1024;
-inline constexpr std::size_t kHttpConnectionsMax = 4096;
+// JSON values of one body; a message may hold more, but their tree costs the io thread 20 ms.
+inline constexpr std::size_t kHttpBodyValuesMax = 20'000;
+inline constexpr std::size_t kHttpConnectionsMax = 4096;  // Then the longest idle one is closed.
+inline constexpr std::size_t kHttpReserveMax = 32;        // On top, for probes only.
+inline constexpr std::size_t kHttpConnectionsPerAddressDefault = 256;
+inline constexpr std::uint64_t kHttpRatePerAddressDefault = 500;  // Requests a second.
+inline constexpr std::uint64_t kHttpBurstPerAddressDefault = 1000;
 inline constexpr std::size_t kHttpRequestsPerConnectionMax = 1000;
 inline constexpr std::chrono::seconds kHttpHeaderTimeout{5};
 inline constexpr std::chrono::seconds kHttpBodyTimeout{10};
 inline constexpr std::chrono::seconds kHttpIdleTimeout{30};
-inline constexpr std::chrono::seconds kHttpWriteTimeout{30};  // Without any progress.
+inline constexpr std::chrono::seconds kHttpIdleMargin{5};  // Clients are told so much less.
+// While nothing is acknowledged. A reader of 20 kB/s with a receive buffer of 6 MB is told of new
+// room only every 19 s.
+inline constexpr std::chrono::seconds kHttpWriteTimeout{60};
+inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 inline constexpr int kHttpRetryAfterSeconds = 1;
-inline constexpr std::size_t kHttpBodyBytesInFlightMax =
-    64 * 1024 * 1024;                                   // All bodies; more: 503.
+// Bodies that have arrived and answers that wait for their peer, beyond the free ones; more: 503.
+inline constexpr std::size_t kHttpBytesHeldMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kHttpBytesHeldPerAddressMax = 16 * 1024 * 1024;
+inline constexpr std::size_t kHttpBytesFree = 16 * 1024;  // Of each connection.
 inline constexpr std::size_t kHttpRateMax = 1'000'000;  // Bound of the configured rates, a second.
 
 }  // namespace export_worker::limits

@@ -5,15 +5,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <exception>
 #include <list>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/address_list.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -42,36 +45,63 @@ std::string name_of(const Protocol::endpoint& peer) {
     return address.to_string();
 }
 
+// An exception is ours: what the world does comes back as an error code.
+void report_end(const std::exception_ptr& thrown) {
+    if (!thrown) return;
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+        log_error("a connection ended by an error of the program: {}", error.what());
+    }
+}
+
+// Says how many were refused, at most every kHttpSayRefusedInterval.
+class RefusalLog {
+public:
+    void say(const Connections& connections, const std::string& peer) {
+        const auto now = Clock::now();
+        if (now < next_) return;
+        next_ = now + limits::kHttpSayRefusedInterval;
+        log_warn(
+            "{} connections refused so far, the last of {}, while {} are open; see [http] "
+            "address_connections and trusted_proxies",
+            connections.refused(), peer, connections.open());
+    }
+
+private:
+    Clock::time_point next_{};
+};
+
 Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
     Timer pause(acceptor.get_executor());
-    const std::size_t group_max = parts.config.address_connections_max;
+    RefusalLog refusals;
     while (acceptor.is_open()) {
         error_code error;
         Protocol::endpoint endpoint;
         Stream socket =
             co_await acceptor.async_accept(endpoint, redirect_error(use_awaitable, error));
         if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
-        if (error || parts.connections >= limits::kHttpConnectionsMax) {
-            // Out of descriptors or connections: wait for some to end instead of spinning.
-            log_warn("not accepting: {}", error ? error.message() : "too many connections");
+        if (error) {
+            // Out of descriptors: make room, and wait for it instead of spinning.
+            log_warn("not accepting: {}", error.message());
+            parts.connections.close_longest_idle();
             pause.expires_after(std::chrono::milliseconds(50));
             co_await pause.async_wait(redirect_error(use_awaitable, error));
             continue;
         }
         std::string peer = name_of(endpoint);
-        // A proxy of ours speaks for many.
-        if (group_max > 0 && !parts.config.trusted_proxies.contains(peer)) {
-            const auto group = parts.connections_by_group.find(limit_group(peer));
-            if (group != parts.connections_by_group.end() && group->second >= group_max) {
-                ++parts.metrics.connections_refused;
-                continue;  // The socket is closed.
-            }
+        const bool is_proxy = is_local(peer) || parts.config.trusted_proxies.contains(peer);
+        auto place = parts.connections.admit(peer, is_proxy);
+        if (!place) {
+            refusals.say(parts.connections, peer);
+            continue;  // The socket is closed.
         }
         const int on = 1;
         if (peer != "unix")
             ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), std::move(peer), parts),
-                       asio::detached);
+        asio::co_spawn(acceptor.get_executor(),
+                       serve(std::move(socket), std::move(peer), std::move(place), parts),
+                       report_end);
     }
 }
 
@@ -81,12 +111,12 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
     asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
-    log_info("stopping: {} connections", parts.connections);
+    log_info("stopping: {} connections", parts.connections.open());
     parts.draining = true;
     for (Acceptor& acceptor : acceptors) acceptor.close(error);
     Timer tick(context);
     const auto end = Clock::now() + limits::kHttpDrainTimeout;
-    while (parts.busy > 0 && Clock::now() < end) {
+    while (parts.connections.busy() > 0 && Clock::now() < end) {
         tick.expires_after(std::chrono::milliseconds(10));
         co_await tick.async_wait(redirect_error(use_awaitable, error));
     }
@@ -97,7 +127,7 @@ tl::unexpected<Error> cannot_listen(const std::string& where, const std::string&
     return fail(ErrorCode::kFailedPrecondition, "listen on " + where + ": " + why);
 }
 
-Result<void> listen_tcp(const std::string& where, asio::io_context& context,
+Result<void> listen_tcp(const std::string& where, bool v6_only, asio::io_context& context,
                         std::list<Acceptor>& acceptors) {
     const std::size_t colon = where.rfind(':');
     std::string host = where.substr(0, colon);
@@ -113,6 +143,7 @@ Result<void> listen_tcp(const std::string& where, asio::io_context& context,
     Acceptor acceptor(context);
     acceptor.open(Protocol(endpoint.protocol()), error);
     if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error && v6_only) acceptor.set_option(asio::ip::v6_only(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(limits::kSocketBacklog, error);
     if (error) return cannot_listen(where, error.message());
@@ -151,14 +182,22 @@ Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acce
 
 }  // namespace
 
+bool leaves_ipv4(const std::string& where, const std::vector<std::string>& listen) {
+    const std::string port = where.substr(where.rfind(':') + 1);
+    return where.starts_with('[') && std::ranges::any_of(listen, [&](const std::string& other) {
+               return !other.starts_with('[') && other.substr(other.rfind(':') + 1) == port;
+           });
+}
+
 Result<void> run_http(const Config& config, const std::string& version) {
     ::signal(SIGPIPE, SIG_IGN);
+    Connections connections(config.address_connections_max);
     asio::io_context context(1);
     EW_TRY(
         const std::unique_ptr<client::DaemonPool> daemons,
         client::DaemonPool::open(config.data_endpoints, config.curve ? &*config.curve : nullptr));
     DaemonLink link(context, *daemons);
-    SessionParts parts{config, link, version};
+    SessionParts parts(config, link, connections, version);
     std::list<Acceptor> acceptors;
     for (const std::string& where : config.listen) {
         constexpr std::string_view kUnix = "unix:";
@@ -168,12 +207,12 @@ Result<void> run_http(const Config& config, const std::string& version) {
             EW_CHECK(
                 listen_unix(where.substr(kUnix.size()), config.socket_mode, context, acceptors));
         } else {
-            EW_CHECK(listen_tcp(where, context, acceptors));
+            EW_CHECK(listen_tcp(where, leaves_ipv4(where, config.listen), context, acceptors));
         }
     }
     for (Acceptor& acceptor : acceptors)
-        asio::co_spawn(context, accept_all(acceptor, parts), asio::detached);
-    asio::co_spawn(context, drain_on_signal(context, acceptors, parts), asio::detached);
+        asio::co_spawn(context, accept_all(acceptor, parts), report_end);
+    asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
     context.run();
     log_info("stopped");
     return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -23,10 +24,8 @@ std::string_view view_of(boost::beast::string_view text) {
     return {text.data(), text.size()};
 }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-    return out;
+bool is_for_probes(std::string_view path) {
+    return path == "/livez" || path == "/readyz" || path == "/metrics";
 }
 
 // What the parser would hide from us: a field that continues on the next line.
@@ -63,13 +62,32 @@ bool has_dot_segment(std::string_view path) {
     return false;
 }
 
+// The absolute form (RFC 9112, 3.2.2) in the name that Host has, too; nullopt for anything else.
+std::optional<std::string_view> without_authority(std::string_view target, std::string_view host) {
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (lower_case(target.substr(0, scheme.size())) != scheme) continue;
+        target.remove_prefix(scheme.size());
+        const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+        if (host.empty() || lower_case(target.substr(0, end)) != lower_case(host))
+            return std::nullopt;
+        target.remove_prefix(end);
+        if (target.starts_with('?')) return std::nullopt;
+        return target;
+    }
+    return std::nullopt;
+}
+
 tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHead& head) {
     if (target.size() > limits::kHttpTargetBytesMax) return refuse(414, "URI Too Long");
     if (target == "*" && head.method == Method::kOptions) {
         head.target = target;
         return {};
     }
-    if (!target.starts_with('/')) return refuse(400, "Bad request: expected an origin-form target");
+    if (!target.starts_with('/')) {
+        const auto path_of = without_authority(target, head.header("host"));
+        if (!path_of) return refuse(400, "Bad request: expected a path, or http:// with the Host");
+        return check_target(path_of->empty() ? "/" : *path_of, head);
+    }
     const bool printable_ascii =
         std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
     if (!printable_ascii || target.find('#') != std::string_view::npos) {
@@ -79,7 +97,7 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
     const std::size_t mark = std::min(target.find('?'), target.size());
     const std::string_view path = target.substr(0, mark);
     const bool encoded = target.find('%') != std::string_view::npos;
-    const std::string lowered = encoded ? lower(path) : std::string();
+    const std::string lowered = encoded ? lower_case(path) : std::string();
     if (lowered.find("%2f") != std::string::npos || lowered.find("%5c") != std::string::npos ||
         path.find('\\') != std::string_view::npos) {
         return refuse(400, "Bad request: an encoded slash or a backslash in the path");
@@ -107,33 +125,46 @@ tl::expected<void, HeadRefusal> check_length(std::string_view value, RequestHead
     return {};
 }
 
-bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts) {
-    if (hosts.empty()) return true;
-    const std::string given = lower(host);
-    // An entry without a port stands for every port.
-    const std::string name = given.substr(0, given.find(':', given.rfind(']') + 1));
-    return std::ranges::any_of(hosts, [&](const std::string& each) {
-        return lower(each) == given || lower(each) == name;
-    });
+tl::expected<void, HeadRefusal> check_host(const Parser::value_type& request,
+                                           const std::vector<std::string>& hosts,
+                                           const RequestHead& head) {
+    // HTTP/1.0 has no Host; load balancers still ask for their probes in it.
+    const bool named = head.headers.contains("host");
+    if (!named && request.version() != 10) return refuse(400, "Bad request: no Host");
+    if (is_for_probes(head.path) || is_accepted_host(head.header("host"), hosts)) return {};
+    return refuse(421, "Misdirected Request: this host is not served here");
 }
 
-tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
-                                             const std::vector<std::string>& hosts,
-                                             RequestHead& head) {
+tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, RequestHead& head) {
     // At most once each: with two, a proxy may have looked at the other one.
-    constexpr std::array<std::string_view, 15> kSingle{
-        "host",     "content-length",    "authorization",       "cookie",      "x-organization-id",
-        "range",    "if-range",          "if-none-match",       "expect",      "x-request-id",
-        "if-match", "if-modified-since", "if-unmodified-since", "traceparent", "idempotency-key"};
+    constexpr std::array<std::string_view, 19> kSingle{"host",
+                                                       "content-length",
+                                                       "content-type",
+                                                       "authorization",
+                                                       "cookie",
+                                                       "x-organization-id",
+                                                       "origin",
+                                                       "sec-fetch-site",
+                                                       "access-control-request-method",
+                                                       "range",
+                                                       "if-range",
+                                                       "if-none-match",
+                                                       "expect",
+                                                       "x-request-id",
+                                                       "if-match",
+                                                       "if-modified-since",
+                                                       "if-unmodified-since",
+                                                       "traceparent",
+                                                       "idempotency-key"};
     std::size_t count = 0;
     for (const auto& field : request) {
         if (++count > limits::kHttpHeaderFieldsMax)
             return refuse(431, "Request Header Fields Too Large");
-        const std::string name = lower(view_of(field.name_string()));
+        const std::string name = lower_case(view_of(field.name_string()));
         const std::string_view value = view_of(field.value());
         if (name == "transfer-encoding")
             return refuse(411, "Length Required: send Content-Length, not Transfer-Encoding");
-        if (name == "x-forwarded-for") {
+        if (name == "x-forwarded-for" || name == "forwarded") {
             // A list, which may be spread over several fields.
             std::string& list = head.headers[name];
             list += (list.empty() ? "" : ",") + std::string(value);
@@ -142,20 +173,49 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request,
         if (!head.headers.emplace(name, value).second)
             return refuse(400, "Bad request: " + name + " given twice");
     }
-    if (!head.headers.contains("host")) return refuse(400, "Bad request: no Host");
-    if (!is_accepted_host(head.header("host"), hosts))
-        return refuse(421, "Misdirected Request: this host is not served here");
     if (head.headers.contains("content-length")) {
         if (auto good = check_length(head.header("content-length"), head); !good) return good;
     }
     if (const std::string_view expect = head.header("expect"); !expect.empty()) {
-        if (lower(expect) != "100-continue") return refuse(417, "Expectation Failed");
+        if (lower_case(expect) != "100-continue") return refuse(417, "Expectation Failed");
         head.expects_continue = true;
     }
     return {};
 }
 
 }  // namespace
+
+std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    return out;
+}
+
+std::string without_default_port(std::string authority) {
+    for (const std::string_view port : {":80", ":443"}) {
+        if (authority.ends_with(port)) return authority.substr(0, authority.size() - port.size());
+    }
+    return authority;
+}
+
+bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts) {
+    if (hosts.empty()) return true;
+    const std::string given = lower_case(host);
+    const std::string name = given.substr(0, given.find(':', given.rfind(']') + 1));
+    return std::ranges::any_of(hosts, [&](const std::string& each) {
+        return lower_case(each) == given || lower_case(each) == name;
+    });
+}
+
+bool may_become_head(std::string_view bytes, std::size_t from) {
+    if (!bytes.empty() && static_cast<unsigned char>(bytes[0]) < 0x20 && bytes[0] != '\r')
+        return false;
+    for (std::size_t at = bytes.find('\n', from); at != std::string_view::npos;
+         at = bytes.find('\n', at + 1)) {
+        if (at == 0 || bytes[at - 1] != '\r') return false;
+    }
+    return true;
+}
 
 tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes,
                                                           const std::vector<std::string>& hosts) {
@@ -169,9 +229,10 @@ tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes
     const Parser::value_type& request = parser.get();
     RequestHead head;
     if (auto good = check_method(request, head); !good) return tl::unexpected(good.error());
-    if (auto good = check_fields(request, hosts, head); !good) return tl::unexpected(good.error());
+    if (auto good = check_fields(request, head); !good) return tl::unexpected(good.error());
     if (auto good = check_target(view_of(request.target()), head); !good)
         return tl::unexpected(good.error());
+    if (auto good = check_host(request, hosts, head); !good) return tl::unexpected(good.error());
     // HTTP/1.0 connections are never kept: whether its peers mean it is anybody's guess.
     head.keep_alive = request.version() == 11 && request.keep_alive();
     return head;

@@ -20,7 +20,7 @@ enum class Method { kGet, kHead, kPost, kOptions };
 
 struct RequestHead {
     Method method = Method::kGet;
-    std::string target;  // As sent: path and query.
+    std::string target;  // Path and query, as sent.
     std::string path;  // As sent, before '?'. Printable ASCII, no dot segments, no encoded slashes.
     std::string query;                           // As sent, after '?'.
     std::map<std::string, std::string> headers;  // Lower-case names; only those the shim looks at.
@@ -35,6 +35,13 @@ struct RequestHead {
     }
 };
 
+// Lower-case ASCII.
+[[nodiscard]] std::string lower_case(std::string_view text);
+// "host:80" and "host:443" are "host".
+[[nodiscard]] std::string without_default_port(std::string authority);
+// Whether `host` is one of `hosts` (see Config); an entry without a port stands for every port.
+[[nodiscard]] bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts);
+
 // The answer to a head that is not acceptable; the connection is closed after it.
 struct HeadRefusal {
     int status = 400;
@@ -42,7 +49,13 @@ struct HeadRefusal {
     std::string allow;  // For 405.
 };
 
-// `bytes` end with the empty line. `hosts`: see Config.
+// Whether the beginning of a head can still become an acceptable one: not once a line ends without
+// CR, or a control character stands where a method should be (as in a TLS hello). What lies before
+// `from` was looked at before.
+[[nodiscard]] bool may_become_head(std::string_view bytes, std::size_t from = 0);
+
+// `bytes` end with the empty line. `hosts`: see Config; /livez, /readyz and /metrics are for
+// probes, which name an address or nothing, so they are answered whatever Host says.
 [[nodiscard]] tl::expected<RequestHead, HeadRefusal> parse_request_head(
     std::string_view bytes, const std::vector<std::string>& hosts);
 

@@ -1,7 +1,9 @@
 #include "http_shim/response.hpp"
 
+#include <ctime>
 #include <boost/beast/http/status.hpp>
 
+#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "http_shim/limits.hpp"
 
@@ -21,6 +23,21 @@ void add_retry_after(Response& response, const message::WireError& error) {
                              : static_cast<std::uint64_t>(limits::kHttpRetryAfterSeconds);
     response.headers.emplace_back("Retry-After",
                                   std::to_string(std::max<std::uint64_t>(1, seconds)));
+}
+
+// Of now (RFC 9110, 5.6.7), made once a second.
+const std::string& http_date() {
+    thread_local std::time_t made_at = 0;
+    thread_local std::string text;
+    const std::time_t now = system_clock().unix_us() / 1'000'000;
+    if (now != made_at) {
+        std::tm parts{};
+        ::gmtime_r(&now, &parts);
+        char bytes[40];
+        text.assign(bytes, std::strftime(bytes, sizeof bytes, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+        made_at = now;
+    }
+    return text;
 }
 
 }  // namespace
@@ -116,7 +133,11 @@ std::string encode_head(const Response& response, std::uint64_t content_length, 
     add("X-Content-Type-Options", "nosniff");
     add("X-Request-ID", ids.request_id);
     if (!ids.traceparent.empty()) add("traceparent", ids.traceparent);
-    if (!keep_alive) add("Connection", "close");
+    add("Date", http_date());
+    // A little less than we wait: a request should not meet our close.
+    static const std::string kKeepAlive =
+        "timeout=" + std::to_string((limits::kHttpIdleTimeout - limits::kHttpIdleMargin).count());
+    add(keep_alive ? "Keep-Alive" : "Connection", keep_alive ? kKeepAlive : "close");
     out += "\r\n";
     return out;
 }

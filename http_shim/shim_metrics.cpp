@@ -16,7 +16,7 @@ void ShimMetrics::count(const Route* route, int status, std::chrono::nanoseconds
     routes_[index].seconds->observe(time);
 }
 
-metrics::Page ShimMetrics::page(std::size_t connections,
+metrics::Page ShimMetrics::page(const Connections& connections,
                                 const std::vector<client::DaemonPool::DaemonState>& daemons) const {
     metrics::Page page;
     const auto name_of = [](std::size_t index) {
@@ -54,10 +54,17 @@ metrics::Page ShimMetrics::page(std::size_t connections,
     one("export_httpd_heads_refused_total", "Requests that were not acceptable as HTTP",
         Kind::kCounter, refused_heads);
     one("export_httpd_rate_limited_total", "Requests answered 429", Kind::kCounter, rate_limited);
-    one("export_httpd_connections_refused_total", "Closed because their address had too many",
-        Kind::kCounter, connections_refused);
+    one("export_httpd_connections_refused_total",
+        "Closed at once: too many of their address, or in all", Kind::kCounter,
+        connections.refused());
+    one("export_httpd_connections_idle_closed_total", "Waited for a request, closed to make room",
+        Kind::kCounter, connections.closed_idle());
+    one("export_httpd_held_bytes", "Bodies that arrive and answers that wait for their readers",
+        Kind::kGauge, connections.bytes_held());
     one("export_httpd_download_bytes_total", "Bytes of files sent", Kind::kCounter, download_bytes);
-    one("export_httpd_connections", "Open connections", Kind::kGauge, connections);
+    one("export_httpd_downloads_incomplete_total", "Downloads that ended before their last byte",
+        Kind::kCounter, downloads_incomplete);
+    one("export_httpd_connections", "Open connections", Kind::kGauge, connections.open());
     const auto each = [&](const char* name, const char* help, Kind kind, auto value) {
         page.family(name, help, kind);
         for (const auto& daemon : daemons)

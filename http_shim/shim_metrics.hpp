@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/metrics/page.hpp"
+#include "http_shim/connections.hpp"
 #include "http_shim/routes.hpp"
 #include "protocol/client/daemon_pool.hpp"
 
@@ -24,11 +25,12 @@ public:
     void count_daemon_call(std::chrono::nanoseconds time) { daemon_seconds_->observe(time); }
     std::uint64_t refused_heads = 0;  // Not acceptable as HTTP; their connections were closed.
     std::uint64_t rate_limited = 0;
-    std::uint64_t connections_refused = 0;
     std::uint64_t download_bytes = 0;
+    std::uint64_t downloads_incomplete = 0;
 
     [[nodiscard]] metrics::Page page(
-        std::size_t connections, const std::vector<client::DaemonPool::DaemonState>& daemons) const;
+        const Connections& connections,
+        const std::vector<client::DaemonPool::DaemonState>& daemons) const;
 
 private:
     struct PerRoute {

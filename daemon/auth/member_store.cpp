@@ -87,7 +87,8 @@ Result<void> MemberStore::load() {
 
 Result<void> MemberStore::put(const Member& member) {
     EW_CHECK(check(member));
-    {
+    // Whoever is in the table can be changed, a full one included.
+    if (!find(member.subject, member.organization_id)) {
         const std::shared_lock lock(mutex_);
         if (member_count_ >= limits::kMembersMax)
             return fail(ErrorCode::kResourceExhausted, "members: the limit is reached");

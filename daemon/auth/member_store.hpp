@@ -42,7 +42,7 @@ public:
                                                                    const Clock& clock);
 
     // Makes or changes the member. Effective from its return on. Errors: kInvalidArgument (subject,
-    // organization, roles), kResourceExhausted (kMembersMax).
+    // organization, roles), kResourceExhausted (kMembersMax) for a new one.
     [[nodiscard]] Result<void> put(const Member& member);
     // By subject and organization. `organization_id` empty: every organization's.
     [[nodiscard]] Result<std::vector<Member>> list(std::string_view organization_id);

@@ -19,11 +19,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Error report_error(const ReloadReport& report) {
-    return report.refusal ? to_error(*report.refusal)
-                          : Error{ErrorCode::kInternal, "plugin: ended " + report.outcome};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
@@ -78,7 +73,7 @@ Result<void> PluginHost::start(const HostConfig& config) {
         request.plugin = setup.name;
         const ReloadReport report = wait_for(enqueue(request));
         if (!report.refusal) continue;
-        const Error error = report_error(report);
+        const Error error = to_error(*report.refusal);
         return fail(error.code, "[plugin." + setup.name + "] " + error.message);
     }
     return {};
@@ -92,11 +87,11 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     request.file = file;
     request.settings = settings;
     const ReloadReport report = wait_for(enqueue(request));
-    if (report.refusal) return fail(report_error(report));
-    for (PluginStatus& status : list()) {
-        if (status.name == report.plugin) return std::move(status);
-    }
-    return fail(report_error(report));
+    if (report.refusal) return fail(to_error(*report.refusal));
+    std::vector<PluginStatus> loaded = list();
+    const auto found = std::ranges::find(loaded, report.plugin, &PluginStatus::name);
+    EW_ASSERT(found != loaded.end());  // No action unloads a plugin.
+    return std::move(*found);
 }
 
 void PluginHost::reconfigure(const HostConfig& config, const std::string& trigger) {

@@ -2,6 +2,7 @@
 
 #include <msgpack.hpp>
 
+#include "base/assert.hpp"
 #include "base/shared_limits.hpp"
 #include "protocol/message/find_text.hpp"
 #include "protocol/message/limits.hpp"
@@ -177,8 +178,8 @@ Result<Reply> decode_reply(std::string_view bytes) {
             const char* begin = name.via.str.ptr + name.via.str.size;
             std::size_t end = static_cast<std::size_t>(begin - bytes.data());
             msgpack::null_visitor skip;
-            if (!msgpack::parse(bytes.data(), bytes.size(), end, skip))
-                return refuse("unreadable result");
+            // The whole map has been read before.
+            EW_ASSERT(msgpack::parse(bytes.data(), bytes.size(), end, skip));
             reply.result = {begin, end - static_cast<std::size_t>(begin - bytes.data())};
             return reply;
         }

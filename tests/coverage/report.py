@@ -4,7 +4,8 @@ Prints the share of covered lines by folder and in all. Fails when it is below t
 took is not named in the list with a reason, and when the list names one that is taken now or gone.
 
 A line of the list: FILE | TEXT | REASON. TEXT is a pattern (fnmatch) for the source line without its indentation. An error
-path is a line that makes or passes on an error.
+path is a line that makes or passes on an error. gcov may count a statement of several lines on a line inside it instead of
+the first; the last one proves nothing, because what ends the block around it is counted there, too.
 """
 import argparse
 import collections
@@ -34,12 +35,26 @@ def matches(entry, file, text):
     return entry[0] == file and fnmatch.fnmatchcase(text, entry[1].replace("[", "[[]"))
 
 
+def ran_inside(number, counts, read_text):
+    """Whether gcov counted the statement that begins in this line in a line between its first and its last."""
+    inside = []
+    while not read_text(number).endswith((";", "{")):
+        number += 1
+        inside.append(counts.get(number, 0))
+    return any(inside[:-1])
+
+
 def judge(files, read_line, entries):
     """(covered and all lines by folder, error paths that are not named, entries without an error path)."""
     folders = collections.defaultdict(lambda: [0, 0])
     unnamed, used = [], set()
     for each in files:
         file = each["file"]
+        counts = {line["line_number"]: line["count"] for line in each["lines"]}
+
+        def read_text(number):
+            return read_line(file, number).strip()
+
         for line in each["lines"]:
             if line.get("gcovr/noncode"):
                 continue
@@ -48,8 +63,8 @@ def judge(files, read_line, entries):
             if line["count"] > 0:
                 count[0] += 1
                 continue
-            text = read_line(file, line["line_number"]).strip()
-            if not ERROR_PATH.search(text):
+            text = read_text(line["line_number"])
+            if not ERROR_PATH.search(text) or ran_inside(line["line_number"], counts, read_text):
                 continue
             named = [entry for entry in entries if matches(entry, file, text)]
             used.update(named)

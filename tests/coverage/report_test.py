@@ -23,6 +23,16 @@ class ReportTest(unittest.TestCase):
         _, unnamed, stale = judge('base/a.cpp | return fail(*"x[0]: missing"); | needs a broken kernel\n')
         self.assertEqual((unnamed, stale), ([], []))
 
+    def test_a_statement_counted_on_a_line_inside_it_has_run(self):
+        source = ["if (broken) {", '    return refuse({"code",', "                   reason(),", '                   "hint"});', "}"]
+
+        def unnamed(*counts):
+            lines = [{"line_number": number, "count": count} for number, count in enumerate(counts, 1)]
+            return [number for _, number, _ in report.judge([{"file": "a.cpp", "lines": lines}], lambda _, number: source[number - 1], [])[1]]
+
+        self.assertEqual(unnamed(9, 0, 3, 0, 9), [])
+        self.assertEqual(unnamed(9, 0, 0, 9, 9), [2])
+
     def test_an_entry_without_a_line_is_stale(self):
         _, _, stale = judge("base/a.cpp | return fail(* | reason\nbase/b.cpp | return fail(* | reason\n")
         self.assertEqual([entry[0] for entry in stale], ["base/b.cpp"])

@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from functional.harness import FULL, SANITIZED, SOURCE, ClockJump, System, preloaded, side_by_side, wait_until
+from functional.harness import FULL, PATIENCE_S, SANITIZED, SOURCE, ClockJump, System, preloaded, side_by_side, wait_until
 
 PRODUCTS = 2500
 SUBMIT = {"format": "csv"}
@@ -69,10 +69,11 @@ class Site(System):
     def jobs(self):
         return self.ctl_json("job", "list", "--limit", "500")["items"]
 
-    def check(self, point, expected_jobs, allowed=("completed",)):
+    def check(self, point, expected_jobs, allowed=("completed",), patience_s=PATIENCE_S):
         """The invariants, once everything has settled; and a second restart changes nothing."""
         test = self.test
-        jobs = wait_until("every job to end", lambda: (j := self.jobs()) and all(e["status"] in ("completed", "failed", "cancelled") for e in j) and j)
+        jobs = wait_until("every job to end", lambda: (j := self.jobs()) and all(e["status"] in ("completed", "failed", "cancelled") for e in j) and j,
+                          patience_s)
         lost = expected_jobs - len(jobs)
         test.assertEqual({j["status"] for j in jobs} - set(allowed), set(), point)
         live = [j for j in jobs if j["status"] == "completed" and j["expired_at"] is None]
@@ -280,7 +281,7 @@ class UnchosenMoments(KillCase):
                 self.assertEqual(digest(path), reference["metadata"]["sha256"], path)
             site.start_daemon()
             hits += "pending again" in site.daemon.text()
-        site.check("any moment", submitted + 1)
+        site.check("any moment", submitted + 1, patience_s=PATIENCE_S + 5 * seconds * submitted)
 
     def test_kill_9_right_after_accepting(self):
         site = self.site()

@@ -1,9 +1,11 @@
 """Real clients: Chromium on /docs and on a download, curl, wget, Python's requests, Node's fetch."""
 import hashlib
+import http.server
 import json
 import os
 import pathlib
 import subprocess
+import threading
 import unittest
 
 from functional.chromium import Chromium
@@ -53,6 +55,22 @@ class ChromiumTest(SystemTest):
         complaints = [e["params"]["entry"] for e in browser.events if e.get("method") == "Log.entryAdded" and "favicon" not in json.dumps(e) and "401" not in json.dumps(e)]
         self.assertEqual(complaints, [])
 
+    def test_a_post_can_be_tried_with_an_idempotency_key_and_shows_its_curl_line(self):
+        browser = self.browser
+        browser.navigate(f"http://127.0.0.1:{self.system.port}/docs")
+        browser.wait_for("document.querySelectorAll('main details').length > 0")
+        browser.evaluate("document.getElementById('export_products_async').querySelector('summary').click()")
+        form = "document.querySelector('#export_products_async form')"
+        browser.wait_for(f"{form} !== null")
+        browser.evaluate(f"document.getElementById('token').value = {json.dumps(self.key)};"
+                         f"{form}.querySelector('input[name=Idempotency-Key]').value = \"it's mine\";"
+                         f"{form}.querySelector('textarea').value = '{{}}'; {form}.querySelector('button').click()")
+        line = browser.wait_for("document.querySelector('#export_products_async .curl')?.innerText")
+        self.assertNotIn(self.key, line)
+        done = subprocess.run(["sh", "-c", line + " -s"], env={**os.environ, "KEY": self.key}, capture_output=True, text=True, timeout=30)
+        shown = browser.evaluate("document.querySelector('#export_products_async [aria-live]').innerText")
+        self.assertIn(json.loads(done.stdout)["job_id"], shown, "the same key is the same job")
+
     def test_markup_in_a_document_stays_text(self):
         """What a path or a description says is shown, not run."""
         self.browser.navigate(f"http://127.0.0.1:{self.system.port}/docs")
@@ -68,6 +86,64 @@ class ChromiumTest(SystemTest):
         wait_until("the file", lambda: [p for p in folder.iterdir() if p.suffix == ".csv"])
         self.assertEqual([p.name for p in folder.iterdir()], ["Übersicht 2026.csv"])
         self.assertEqual((folder / "Übersicht 2026.csv").read_bytes(), self.system.fetch(link).body)
+
+
+class CorsTest(SystemTest):
+    """A page of another origin, in a real browser."""
+    @classmethod
+    def configure(cls, system):
+        need("chromium")
+        pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BlankPage)
+        cls.addClassCleanup(pages.server_close)
+        cls.addClassCleanup(pages.shutdown)
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        cls.listed = f"http://127.0.0.1:{pages.server_port}"
+        cls.other = f"http://localhost:{pages.server_port}"  # The same page, another origin.
+        system.http_keys = f"cors_origins = {cls.listed}\n"
+
+    @classmethod
+    def prepare(cls, system):
+        system.import_generated(20)
+        cls.key = system.make_key()
+        cls.job = system.export()["job_id"]
+        cls.browser = Chromium(system.directory)
+        cls.addClassCleanup(cls.browser.close)
+
+    def fetch(self, url, options):
+        """What `fetch` gives the page: status, some headers, the text; or "blocked"."""
+        self.browser.evaluate("window.got = null; fetch(%s, %s).then(async r => { window.got = [r.status, r.headers.get('content-disposition'), "
+                              "r.headers.get('x-request-id'), await r.text()]; }).catch(() => { window.got = 'blocked'; })"
+                              % (json.dumps(url), json.dumps(options)))
+        return self.browser.wait_for("window.got")
+
+    def test_a_listed_page_reads_and_others_do_not(self):
+        base = f"http://127.0.0.1:{self.system.port}"
+        mint = f"{base}/api/products/export/{self.job}/download-url"
+        options = {"headers": {"Authorization": f"Bearer {self.key}"}}
+        self.browser.navigate(f"{self.listed}/")
+        status, _, request_id, text = self.fetch(mint, options)
+        self.assertEqual((status, bool(request_id)), (200, True))
+        link = json.loads(text)["download_url"]
+        status, disposition, _, text = self.fetch(link, {})
+        self.assertEqual((status, text), (200, self.system.fetch(link).body.decode()))
+        self.assertIn("attachment", disposition)
+        status, _, _, text = self.fetch(f"{base}/api/products/export-async", {
+            "method": "POST", "body": "{}", "headers": {**options["headers"], "Content-Type": "application/json", "Idempotency-Key": "from a page"}})
+        self.assertEqual(status, 202, text)
+        self.browser.navigate(f"{self.other}/")
+        self.assertEqual(self.fetch(mint, options), "blocked")
+        self.assertEqual(self.fetch(f"{base}/livez", {}), "blocked")
+
+
+class BlankPage(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 class DocsOffTest(unittest.TestCase):

@@ -95,6 +95,7 @@ class IdentityTest(SystemTest):
                 fields["Authorization"] = f"Bearer {self.credentials[header][0]}"
             if cookie != "nothing":
                 fields["Cookie"] = f"theme=dark; stytch_session={self.credentials[cookie][0]}"
+                fields["Origin"] = f"http://127.0.0.1:{self.system.port}"  # As a page of this site sends it.
             if organization:
                 fields["X-Organization-ID"] = organization
             expected = self.expect(header, cookie, organization, permission) or (status, detail)

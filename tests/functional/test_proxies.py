@@ -66,10 +66,14 @@ class ProxiesTest(unittest.TestCase):
         self.assertEqual(self.curl(path, "-r", "100-199"), (206, whole[100:200]))
         self.assertEqual(self.curl("/api/jobs/", *bearer, "-H", "Transfer-Encoding: chunked", "-H", "Content-Type: application/json",
                                    "-d", '{"job_type": "crawl", "total_items": 1}')[0], unknown_length)
-        self.assertEqual(self.curl("/api/jobs/", *bearer, "-d", '{"job_type": "crawl", "total_items": 1}')[0], 200)
+        json_type = ("-H", "Content-Type: application/json")
+        self.assertEqual(self.curl("/api/jobs/", *bearer, *json_type, "-d", '{"job_type": "crawl", "total_items": 1}')[0], 200)
+        # Slashes are mended under the public name, and numbers are not for those who come through.
+        self.assertEqual(self.curl("/api/jobs", "-L", *bearer)[0], 200)
+        self.assertEqual(self.curl("/metrics")[0], 404)
         large = self.system.directory / "large"
         large.write_bytes(b"x" * 1_100_000)
-        self.assertIn(self.curl("/api/jobs/", *bearer, "--data-binary", f"@{large}")[0], (413, 400))  # Caddy cuts it off itself.
+        self.assertIn(self.curl("/api/jobs/", *bearer, *json_type, "--data-binary", f"@{large}")[0], (413, 400))  # Caddy cuts it off itself.
         # The client's address is the proxy's word, whatever the client says.
         self.curl("/nope/spoofed", "-H", "X-Forwarded-For: 203.0.113.99")
         line = wait_until("the access log", lambda: re.search(r".*target=/nope/spoofed.*", self.shim.text())).group(0)

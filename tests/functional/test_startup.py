@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import unittest
@@ -61,6 +62,9 @@ class StartupTest(unittest.TestCase):
         self.refused("unknown key 'colour' in [plugin.download_url]", config=self.config_with("[plugin.download_url]", "[plugin.download_url]\ncolour = red"))
         self.refused("expected ADDRESS:PORT", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = 8080"))
         self.refused("expected an IP address", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = localhost:8080"))
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            where = "127.0.0.1:%d" % taken.getsockname()[1]
+            self.refused(f"listen on {where}: ", "in use", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", f"listen = {where}"))
 
     def test_unreadable_key_files(self):
         self.system.keys.chmod(0o644)

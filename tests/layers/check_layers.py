@@ -54,17 +54,30 @@ def check(source, layers, foreign):
                 for prefix, owners in foreign["owners"].items():
                     if header.startswith(prefix) and folder not in owners:
                         problems.append(f"{name}: includes <{header}>, which only {owners} may")
-    for root, most in foreign["lines_max"].items():
-        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (source / root).rglob("*")
-                    if path.suffix in SUFFIXES and path.name != "limits.hpp")
-        if lines > most:
-            problems.append(f"{root}: {lines} lines, at most {most}: it is to stay small, what does not fit is another folder's")
+    for root, never in foreign["never"].items():
+        problems += [f"{root}: needs {each} ({reason})" for each in sorted(reach(root, layers))
+                     for start, reason in never["folders"].items() if each.startswith(start)]
+        for path in sorted((source / root).rglob("*")):
+            if path.suffix in SUFFIXES:
+                problems += [f"{path.relative_to(source)}: '{word}' ({reason})" for word, reason in never["words"].items()
+                             if re.search(rf"\b{word}\b", path.read_text(encoding="utf-8"))]
     problems += [f"cycle: {' -> '.join(cycle)}" for cycle in cycles(layers)]
     for folder, depends in layers.items():
         for each in depends:
             if each not in layers:
                 problems.append(f"{folder}: DEPENDS on {each}, which nobody declares")
     return problems
+
+
+def reach(folder, layers):
+    """What a folder depends on, directly or not."""
+    found, waiting = set(), [folder]
+    while waiting:
+        for each in layers.get(waiting.pop(), []):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return found
 
 
 def cycles(layers):

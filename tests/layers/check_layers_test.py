@@ -7,7 +7,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import check_layers  # noqa: E402
 
-FOREIGN = {"owners": {"zmq": ["protocol/transport"]}, "not_in_headers": ["spdlog/"], "lines_max": {"http_shim": 3}}
+FOREIGN = {"owners": {"zmq": ["protocol/transport"]}, "not_in_headers": ["spdlog/"], "never": {"http_shim": {"folders": {"daemon/": "why"}, "words": {"fstream": "no files"}}}}
 
 
 class CheckLayers(unittest.TestCase):
@@ -36,9 +36,13 @@ class CheckLayers(unittest.TestCase):
         problems = self.check({"base/b.hpp": "#include <spdlog/spdlog.h>\n"}, {"base": []})
         self.assertIn("which is for sources only", problems[0])
 
-    def test_a_folder_that_is_to_stay_small(self):
-        problems = self.check({"http_shim/a.cpp": "\n" * 3, "http_shim/b.cpp": "\n"}, {"http_shim": []})
-        self.assertIn("http_shim: 4 lines, at most 3", problems[0])
+    def test_a_folder_that_is_to_know_nothing_of_another(self):
+        layers = {"http_shim": ["signing"], "signing": ["daemon/jobs"], "daemon/jobs": []}
+        self.assertIn("http_shim: needs daemon/jobs (why)", self.check({}, layers))
+
+    def test_a_folder_that_is_to_keep_nothing(self):
+        problems = self.check({"http_shim/a.cpp": "#include <fstream>\n"}, {"http_shim": []})
+        self.assertIn("http_shim/a.cpp: 'fstream' (no files)", problems)
 
     def test_cycle(self):
         problems = self.check({}, {"base": ["signing"], "signing": ["base"]})

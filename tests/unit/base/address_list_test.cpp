@@ -34,6 +34,12 @@ TEST(ClientAddress, BelievesOnlyProxiesOfOurs) {
     EXPECT_EQ(client_address("unix", "2001:db8::9", proxies), "2001:db8::9");
     EXPECT_EQ(client_address("127.0.0.1", "10.0.0.1,10.0.0.2", proxies), "10.0.0.1");
     EXPECT_EQ(client_address("127.0.0.1", "198.51.100.1, unknown", proxies), "127.0.0.1");
+    // As load balancers write them.
+    EXPECT_EQ(client_address("127.0.0.1", "198.51.100.1:4711", proxies), "198.51.100.1");
+    EXPECT_EQ(client_address("127.0.0.1", "[2001:db8::9]:4711", proxies), "2001:db8::9");
+    EXPECT_EQ(client_address("127.0.0.1", "[2001:db8::9]", proxies), "2001:db8::9");
+    EXPECT_EQ(client_address("127.0.0.1", "\"[2001:db8::9]:1\"", proxies), "2001:db8::9");
+    EXPECT_EQ(client_address("127.0.0.1", "[2001:db8::9", proxies), "127.0.0.1");
     EXPECT_EQ(client_address("127.0.0.1", ",,", proxies), "127.0.0.1");
 }
 

@@ -99,6 +99,18 @@ TEST(PublishFile, SyncsTheFileBeforeItHasItsNameAndTheDirectoryAfterwards) {
     EXPECT_FALSE(std::filesystem::exists(part));
 }
 
+TEST(PublishFile, LeavesADirectoryInTheWay) {
+    const TempDir dir;
+    const std::string part = dir.write("f.part", "new");
+    std::filesystem::create_directory(dir / "f");
+    const auto refused = publish_file(part, dir / "f");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("rename " + part + " to " + (dir / "f")),
+              std::string::npos)
+        << refused.error().message;
+    EXPECT_TRUE(std::filesystem::is_directory(dir / "f"));
+}
+
 TEST(FileLock, HasOneHolderAndNamesIt) {
     const TempDir dir;
     {

@@ -130,6 +130,15 @@ TEST(Sign, EveryMistakeIsNamed) {
             R"({"provider":"local","base_url":"http://h","path":"a","key_id":"k","key_hex":"00112233445566778899aabbccddeeff","at":"yesterday","expires_in":5,"filename":"f"})")
             .find("YYYY-MM-DD"),
         std::string::npos);
+    EXPECT_NE(message(R"({"provider":"s3","bucket":"b","key":"k","region":"r","access_key_id":"A",
+                          "secret_access_key":"SEKRET","at":"2020-01-01T00:00:00Z","expires_in":5,
+                          "query":{"a":1}})")
+                  .find("query: expected text values"),
+              std::string::npos);
+    EXPECT_NE(message(R"({"provider":"gcs","bucket":"bucket","client_email":"e",
+                          "private_key_pem":"SEKRET","at":true})")
+                  .find("at: expected seconds since 1970"),
+              std::string::npos);
 }
 
 }  // namespace

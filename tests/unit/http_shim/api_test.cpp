@@ -77,8 +77,16 @@ TEST(MakeMessage, CarriesWhatTheRequestSays) {
     EXPECT_EQ(request->trace, "00-trace");
     EXPECT_EQ(request->credentials.authorization, "Bearer x");
     EXPECT_EQ(request->credentials.organization_id, "acme");
-    EXPECT_EQ(request->credentials.session, "tok=en");
+    EXPECT_EQ(request->credentials.session, "") << "the header counts";
     EXPECT_EQ(parse_msgpack(request->params), (json{{"job_id", "a b"}}));
+}
+
+TEST(MakeMessage, WithoutAHeaderTheCookieCounts) {
+    const auto bytes = message_of({.headers = {{"cookie", "a=b; stytch_session=tok=en; c=d"}}});
+    EXPECT_EQ(message::decode_request(*bytes)->credentials.session, "tok=en");
+    const auto host =
+        message_of({.headers = {{"cookie", "stytch_session=a; __Host-stytch_session=b"}}});
+    EXPECT_EQ(message::decode_request(*host)->credentials.session, "b");
 }
 
 TEST(MakeMessage, TheCookieIsFoundByItsWholeName) {
@@ -146,7 +154,7 @@ TEST(MakeMessage, ANestedBodyIsRefusedBeforeItCostsStack) {
 // Twice the members take twice the time; the parser must not look at every one for each of them.
 TEST(MakeMessage, ABodyOfManyMembersIsReadInOnePass) {
     std::string body = "{\"a\":[{}";
-    for (std::size_t count = 4; count < limits::kMessageNodesMax; ++count) body += ",{}";
+    for (std::size_t count = 4; count < limits::kHttpBodyValuesMax; ++count) body += ",{}";
     const auto before = std::chrono::steady_clock::now();
     EXPECT_TRUE(message_of({Method::kPost, kSubmit, "", {}, body + "]}"}));
     // 10 ms here; seconds when it is quadratic.
@@ -271,11 +279,11 @@ TEST(MakeResponse, ALinkWithoutAReplyIsLaterOrTooLate) {
 
 TEST(CredentialOf, TheHeaderWinsOverTheCookie) {
     RequestHead head;
-    EXPECT_EQ(credential_of(head), "");
+    EXPECT_EQ(credential_of(head).value, "");
     head.headers["cookie"] = "stytch_session=c";
-    EXPECT_EQ(credential_of(head), "c");
+    EXPECT_EQ(credential_of(head).value, "c");
     head.headers["authorization"] = "Bearer a";
-    EXPECT_EQ(credential_of(head), "Bearer a");
+    EXPECT_EQ(credential_of(head).value, "Bearer a");
 }
 
 TEST(RequestIdOf, KeepsAGoodOneAndMakesAnother) {

@@ -64,7 +64,11 @@ TEST(RequestHead, RefusesAmbiguousFraming) {
 }
 
 TEST(RequestHead, RefusesBadTargetsAndMethods) {
-    EXPECT_EQ(status_of(get("http://h/")), 400);
+    EXPECT_EQ(status_of(get("http://other/")), 400);
+    EXPECT_EQ(status_of(get("http://h@other/")), 400);
+    EXPECT_EQ(status_of(get("ftp://h/")), 400);
+    EXPECT_EQ(status_of(get("http://h/a/../b")), 400);
+    EXPECT_EQ(status_of(get("http://h?x")), 400);
     EXPECT_EQ(status_of(get("/a/../b")), 400);
     EXPECT_EQ(status_of(get("/a/%2e%2E/b")), 400);
     EXPECT_EQ(status_of(get("/a%2Fb")), 400);
@@ -91,6 +95,17 @@ TEST(RequestHead, EnforcesAmountsHostsAndExpectations) {
     EXPECT_EQ(status_of(get("/"), {"api.example.com"}), 421);
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: API.example.com\r\n\r\n", {"api.example.com"}),
               200);
+}
+
+// As a client of a forward proxy writes it (RFC 9112, 3.2.2).
+TEST(RequestHead, TheAbsoluteFormInTheNameOfHostIsAPath) {
+    for (const char* form : {"http://h", "HTTP://H", "https://h"}) {
+        const auto head = parse_request_head(get(std::string(form) + "/a?b=c"), {});
+        ASSERT_TRUE(head) << form;
+        EXPECT_EQ(head->target, "/a?b=c");
+        EXPECT_EQ(head->path, "/a");
+        EXPECT_EQ(parse_request_head(get(form), {})->path, "/");
+    }
 }
 
 // docs/http.md promises these numbers.

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <regex>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -46,12 +47,13 @@ protected:
         return out;
     }
     Awaitable<void> serve_and_tell(Stream socket, std::string peer, bool& ended) {
-        co_await serve(std::move(socket), std::move(peer), *parts_);
+        auto place = connections_.admit(peer, false);
+        co_await serve(std::move(socket), std::move(peer), std::move(place), *parts_);
         ended = true;
     }
     void configure(const Config& config) {
         config_ = config;
-        parts_.emplace(config_, link_, "test");
+        parts_.emplace(config_, link_, connections_, "test");
     }
     static std::size_t answers(std::string_view text) {
         std::size_t count = 0;
@@ -62,19 +64,19 @@ protected:
     }
 
     const testing::TempDir dir_;
+    Connections connections_{0};
     asio::io_context context_{1};
     std::unique_ptr<client::DaemonPool> pool_ =
         std::move(*client::DaemonPool::open({"ipc://" + dir_.path() + "/nobody.sock"}));
     DaemonLink link_{context_, *pool_};
     Config config_;
-    std::optional<SessionParts> parts_{std::in_place, config_, link_, "test"};
+    std::optional<SessionParts> parts_{std::in_place, config_, link_, connections_, "test"};
 };
 
 TEST_F(SessionTest, AnswersOneAfterTheOther) {
     EXPECT_EQ(answers(exchange(std::string(kLivez) + std::string(kLivez))), 2U);
-    EXPECT_EQ(parts_->connections, 0U);
-    EXPECT_EQ(parts_->busy, 0U);
-    EXPECT_TRUE(parts_->connections_by_group.empty());
+    EXPECT_EQ(connections_.open(), 0U);
+    EXPECT_EQ(connections_.busy(), 0U);
 }
 
 TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
@@ -86,29 +88,146 @@ TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
     EXPECT_NE(out.find("Connection: close"), std::string::npos);
 }
 
+std::string post(std::size_t announced, std::string_view sent, const std::string& fields) {
+    return "POST /api/jobs/ HTTP/1.1\r\nHost: h\r\n" + fields +
+           "Content-Length: " + std::to_string(announced) + "\r\n\r\n" + std::string(sent);
+}
+const std::string kKey = "Authorization: Bearer key\r\n";
+
 // Whoever announces a body and goes away must not use up what all bodies together may take.
 TEST_F(SessionTest, ABodyThatNeverComesTakesNoRoom) {
-    const std::string out =
-        exchange("POST /api/jobs/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nonly a piece");
-    EXPECT_EQ(out, "");
-    EXPECT_EQ(parts_->body_bytes, 0U);
-    EXPECT_EQ(parts_->busy, 0U);
+    EXPECT_EQ(exchange(post(900'000, "only a piece", kKey)), "");
+    EXPECT_EQ(connections_.bytes_held(), 0U);
+    EXPECT_EQ(connections_.busy(), 0U);
 }
 
 TEST_F(SessionTest, BodiesTogetherAreBounded) {
-    const std::string post = "POST /api/jobs/ HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}";
-    parts_->body_bytes = limits::kHttpBodyBytesInFlightMax - 1;
-    const std::string full = exchange(post);
+    const auto proxy = connections_.admit("192.0.2.9", true);
+    Connections::Held others(*proxy);
+    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpBytesHeldMax));
+    const std::string big(limits::kHttpBytesFree + 1, ' ');
+    const std::string full = exchange(post(big.size(), big, kKey));
     EXPECT_TRUE(full.starts_with("HTTP/1.1 503 ")) << full;
     EXPECT_NE(full.find("\r\nRetry-After: 1\r\n"), std::string::npos) << full;
     EXPECT_NE(full.find("\r\nConnection: close\r\n"), std::string::npos) << full;
-    EXPECT_EQ(parts_->body_bytes, limits::kHttpBodyBytesInFlightMax - 1);
     EXPECT_TRUE(exchange(kLivez).starts_with("HTTP/1.1 200 ")) << "who sends none is served";
+    const std::string small = exchange(post(2, "{}", kKey));
+    EXPECT_EQ(small.find("Connection: close"), std::string::npos) << "it was read: " << small;
+}
+
+// Nothing is read for somebody who shows no credential, or one that cannot be any.
+TEST_F(SessionTest, NoBodyIsReadWithoutACredential) {
+    for (const std::string& fields :
+         {std::string(), "Authorization: " + std::string(9'000, 'a') + "\r\n",
+          std::string("Origin: http://h\r\nCookie: stytch_session=a; stytch_session=b\r\n")}) {
+        const std::string out = exchange(post(900'000, "{", fields));
+        EXPECT_TRUE(out.starts_with("HTTP/1.1 401 ")) << out;
+        EXPECT_NE(out.find("\r\nConnection: close\r\n"), std::string::npos) << out;
+    }
+    const std::string lost =
+        exchange("POST /nowhere HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+    EXPECT_TRUE(lost.starts_with("HTTP/1.1 404 ")) << lost;
+}
+
+TEST_F(SessionTest, ABodyIsJson) {
+    for (const char* type : {"text/plain", "application/x-www-form-urlencoded",
+                             "multipart/form-data; boundary=x", "text/json", "application/jsonx"}) {
+        const std::string out =
+            exchange(post(0, "", kKey + "Content-Type: " + std::string(type) + "\r\n"));
+        EXPECT_TRUE(out.starts_with("HTTP/1.1 415 ")) << type << ": " << out;
+    }
+    for (const char* type : {"application/json", "Application/JSON ; charset=utf-8",
+                             "application/merge-patch+json", ""}) {
+        const std::string out =
+            exchange(post(2, "{}", kKey + "Content-Type: " + std::string(type) + "\r\n"));
+        EXPECT_TRUE(out.starts_with("HTTP/1.1 503 ")) << type << ": " << out;
+    }
+}
+
+TEST_F(SessionTest, OfTwoCookiesOfOneNameNoneIsBelieved) {
+    const auto ask = [&](const std::string& cookies) {
+        return exchange("GET /api/jobs/ HTTP/1.1\r\nHost: h\r\nCookie: " + cookies + "\r\n\r\n")
+            .substr(9, 3);
+    };
+    EXPECT_EQ(ask("stytch_session=a; stytch_session=b"), "401");
+    EXPECT_EQ(ask("__Host-stytch_session=a; __Host-stytch_session=a"), "401");
+    EXPECT_EQ(ask("stytch_session=a"), "503") << "on to the daemons";
+    EXPECT_EQ(ask("stytch_session=a; __Host-stytch_session=b"), "503");
+}
+
+TEST_F(SessionTest, AnotherSitesPageCannotAct) {
+    const std::string cookie = "Cookie: stytch_session=s\r\n";
+    EXPECT_TRUE(
+        exchange(post(2, "{}", cookie + "Origin: http://evil\r\n")).starts_with("HTTP/1.1 403 "));
+    EXPECT_TRUE(exchange(post(2, "{}", cookie)).starts_with("HTTP/1.1 403 "));
+    EXPECT_TRUE(
+        exchange(post(2, "{}", cookie + "Origin: http://h\r\n")).starts_with("HTTP/1.1 503 "));
+}
+
+// A scan with a browser's TLS, or a script's line ends, is told at once, not after a time-out.
+TEST_F(SessionTest, WhatCannotBecomeAHeadIsAnsweredAtOnce) {
+    parts_->timeouts.head = std::chrono::hours(1);
+    for (const std::string& bytes :
+         {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9),
+          std::string("GET / HTTP/1.1\nHost: h\n\n"), std::string("GET / HTTP/1.1\r\nHost: h\n\n")})
+        EXPECT_TRUE(exchange(bytes).starts_with("HTTP/1.1 400 ")) << bytes;
+}
+
+TEST_F(SessionTest, ProbesNeedNoHost) {
+    Config config;
+    config.hosts = {"api.example.com"};
+    configure(config);
+    EXPECT_TRUE(exchange("GET /livez HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(exchange("GET /livez HTTP/1.1\r\nHost: 10.0.0.7:8080\r\n\r\n")
+                    .starts_with("HTTP/1.1 200 "));
+    EXPECT_TRUE(exchange("GET /docs HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 421 "));
+    EXPECT_TRUE(exchange("GET /livez HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+}
+
+TEST_F(SessionTest, EveryAnswerHasADateAndSaysHowLongWeWait) {
+    const std::string out = exchange(kLivez);
+    EXPECT_TRUE(std::regex_search(
+        out,
+        std::regex(
+            "\r\nDate: [A-Z][a-z]{2}, \\d\\d [A-Z][a-z]{2} 20\\d\\d \\d\\d:\\d\\d:\\d\\d GMT\r\n")))
+        << out;
+    EXPECT_NE(out.find("\r\nKeep-Alive: timeout=25\r\n"), std::string::npos) << out;
+}
+
+TEST_F(SessionTest, ASlashTooManyOrTooFewIsRedirected) {
+    const auto location = [&](const std::string& target) {
+        const std::string out = exchange("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n");
+        const std::size_t at = out.find("\r\nLocation: ");
+        return out.substr(9, 3) +
+               (at == std::string::npos
+                    ? std::string()
+                    : " " + out.substr(at + 12, out.find("\r\n", at + 2) - at - 12));
+    };
+    EXPECT_EQ(location("/api/jobs?limit=5&x=a%20b"), "307 /api/jobs/?limit=5&x=a%20b");
+    EXPECT_EQ(location("/api/jobs/j1/"), "307 /api/jobs/j1");
+    EXPECT_EQ(location("/livez/"), "307 /livez");
+    EXPECT_EQ(location("//evil.example/"), "404");
+    EXPECT_EQ(location("/nothing"), "404");
+}
+
+// A place of the reserve answers probes, and says to everyone else why not.
+TEST_F(SessionTest, AtTheLimitOnlyProbesAreAnswered) {
+    std::vector<std::unique_ptr<Connections::Place>> all;
+    for (std::size_t index = 0; index < limits::kHttpConnectionsMax; ++index) {
+        all.push_back(connections_.admit("127.0.0.1", true));
+        all.back()->begin_request();
+    }
+    const std::string probe = exchange(kLivez);
+    EXPECT_TRUE(probe.starts_with("HTTP/1.1 200 ")) << probe;
+    EXPECT_NE(probe.find("\r\nConnection: close\r\n"), std::string::npos);
+    const std::string other = exchange("GET /api/jobs/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(other.starts_with("HTTP/1.1 503 ")) << other;
+    EXPECT_NE(other.find("Too many connections"), std::string::npos) << other;
 }
 
 TEST_F(SessionTest, WhatIsRefusedIsCounted) {
     exchange("nonsense\r\n\r\n");
-    exchange("GET /livez HTTP/1.1\r\n\r\n");
+    exchange("GET /docs HTTP/1.1\r\n\r\n");
     EXPECT_EQ(parts_->metrics.refused_heads, 2U);
     EXPECT_EQ(parts_->metrics.rate_limited, 0U);
     Config config;

@@ -116,6 +116,10 @@ TEST(AzureSas, RefusesWhatTheServiceWould) {
     EXPECT_NE(error([](auto& r) { r.permissions = "rz"; }).find("permissions"), std::string::npos);
     EXPECT_NE(error([](auto& r) { r.protocol = "http"; }).find("https"), std::string::npos);
     EXPECT_NE(error([](auto& r) { r.resource = "d"; }).find("resource"), std::string::npos);
+    EXPECT_NE(error([](auto& r) { r.resource = "bs"; }).find("snapshot: missing"),
+              std::string::npos);
+    EXPECT_NE(error([](auto& r) { r.resource = "bv"; }).find("version_id: missing"),
+              std::string::npos);
     EXPECT_NE(error([](auto& r) { r.expiry = ""; }).find("expiry"), std::string::npos);
     EXPECT_NE(error([](auto& r) { r.account = ""; }).find("account"), std::string::npos);
     EXPECT_NE(error([](auto& r) { r.container = "a/b"; }).find("container"), std::string::npos);
@@ -132,6 +136,9 @@ TEST(AzureSas, RefusesWhatTheServiceWould) {
                   r.identifier = "policy";
               }).find("stored policy"),
               std::string::npos);
+    const AzureDelegationKey broken{"o\n", "t", "s", "e", "b", "v"};
+    EXPECT_EQ(error([&](auto& r) { r.delegation_key = &broken; }),
+              "expected fields without line breaks");
     EXPECT_EQ(error([](auto& r) {
                   r.identifier = "policy";
                   r.expiry = "";

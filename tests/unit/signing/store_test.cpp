@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/shared_limits.hpp"
 #include "signing/link_times.hpp"
 #include "signing/object_key.hpp"
 
@@ -141,6 +142,17 @@ TEST(Locate, OnlyBelowTheOrganizationsPrefixUnlessSwitchedOff) {
     deep["organization_prefix"] = "off";
     stores = stores_of({{"deep", deep}});
     EXPECT_EQ(located(stores, "s3://merchant/exports/other/x"), "deep exports/other/x");
+}
+
+TEST(Locate, TheUrlIsBounded) {
+    const auto stores = stores_of({{"a", kBucket}});
+    const std::string url = "s3://merchant/acme/" + std::string(limits::kFileUrlBytesMax - 19, 'x');
+    ASSERT_EQ(url.size(), limits::kFileUrlBytesMax);
+    EXPECT_TRUE(locate(stores, url.substr(0, 900), "acme"));
+    const auto refused = locate(stores, url + "x", "acme");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message, "file_url: expected at most 2048 bytes, found 2049");
 }
 
 TEST(Locate, TheLongestPrefixWins) {

@@ -1,20 +1,23 @@
 // main() of unit_tests. It keeps what the code under test logs, and prints it for a test that
 // fails.
 //
-// EXPORT_WORKER_TEST_LOG=1 prints every line at once instead, for a test that crashes or hangs.
+// EXPORT_WORKER_TEST_LOG=1 prints every line at once, too, for a test that crashes or hangs.
 // A skipped test gets a last line "SKIPPED: test: reason"; the exit status is then 77, or 1 if
 // EXPORT_WORKER_STRICT is 1. Tests left out by --without (support/skips.hpp) do not count.
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "tests/unit/support/log.hpp"
 #include "tests/unit/support/skips.hpp"
 
 namespace export_worker::testing {
@@ -33,11 +36,14 @@ public:
     // A new sink for each test, and the default logger again where a test has put another one.
     void OnTestStart(const ::testing::TestInfo&) override {
         sink_ = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(kLogLinesMax);
-        spdlog::set_default_logger(std::make_shared<spdlog::logger>("", sink_));
+        auto logger = std::make_shared<spdlog::logger>("", sink_);
+        if (is_set("EXPORT_WORKER_TEST_LOG"))
+            logger->sinks().push_back(std::make_shared<spdlog::sinks::stdout_sink_mt>());
+        spdlog::set_default_logger(std::move(logger));
     }
 
     void OnTestEnd(const ::testing::TestInfo& test) override {
-        if (!test.result()->Failed()) return;
+        if (!test.result()->Failed() || is_set("EXPORT_WORKER_TEST_LOG")) return;
         const auto lines = sink_->last_formatted();
         if (lines.empty()) return;
         std::printf("--- log of %s.%s\n", test.test_suite_name(), test.name());
@@ -45,9 +51,17 @@ public:
         std::printf("--- end of the log\n");
     }
 
+    [[nodiscard]] bool holds(std::string_view text) const {
+        return std::ranges::any_of(sink_->last_formatted(), [&](const std::string& line) {
+            return line.find(text) != std::string::npos;
+        });
+    }
+
 private:
     std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> sink_;
 };
+
+TestLog* test_log = nullptr;  // gtest owns it.
 
 class SkipList final : public ::testing::EmptyTestEventListener {
 public:
@@ -76,7 +90,8 @@ private:
 int run(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
-    if (!is_set("EXPORT_WORKER_TEST_LOG")) listeners.Append(new TestLog);  // gtest deletes them.
+    test_log = new TestLog;
+    listeners.Append(test_log);
     auto* skips = new SkipList;
     listeners.Append(skips);
     const int status = RUN_ALL_TESTS();
@@ -86,6 +101,11 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+bool has_logged(std::string_view text) {
+    return test_log->holds(text);
+}
+
 }  // namespace export_worker::testing
 
 int main(int argc, char** argv) {

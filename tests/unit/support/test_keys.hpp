@@ -61,6 +61,18 @@ GgwvpVdLvKkBxGR8CRqZfqfzslEhlPRQRZSR9YyPoKeq65eW1YeUmcI/FFVq4JUY
 Iftq1YQxhgwKNrHL0VqbaXvGWyIzESvjv22jrIc/1oViDkTvllIoPZg=
 -----END RSA PRIVATE KEY-----
 )";
+// RSA with 512 bits, which is too short to sign with.
+inline constexpr const char* kShortRsaKey = R"(-----BEGIN PRIVATE KEY-----
+MIIBVAIBADANBgkqhkiG9w0BAQEFAASCAT4wggE6AgEAAkEAvNQbof4R8UR4zV1B
+grBSqlxNFhnwG7uPuEre35BrG85OAer5CqVco6KcVxDHMNM7xZQQScHlcSgDA8Vm
+JRHUHQIDAQABAkEAnQc2w4vpl939J6r5o5jF5e5EHLENP8LGTdfVZ81NhRyoWjoT
+OMACap9lQzMJLFBpeIcXCwSo5zoiP0etjUsVgQIhAO5iAh25EZeZV38jyAxmifUQ
+rpe04Cc4mXJT09/itpjZAiEAysiTjEKWVDMwQ9/qe3luBOJmkntPtyNUcaQnWdsz
+quUCIA0P07vbMyqSXWf7BvAfAjoqYtavM4USpd3M2BQxcP3pAiAco8dy/9SLf89J
+Rs6vMa9AMVmbRp8zlmHOywhjwHnDoQIgG2kiNmnFR7YJkDvwQnUUKvK59RGdYTmW
+qLRPPFSXUS8=
+-----END PRIVATE KEY-----
+)";
 // EC on P-256, in PKCS#8 and, the same key, in SEC1.
 inline constexpr const char* kEcKey = R"(-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJhMRv/FcSmdvxmzb

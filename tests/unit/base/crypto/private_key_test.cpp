@@ -33,5 +33,12 @@ TEST(PrivateKey, ReadsEveryFormAndSignsVerifiably) {
     }
 }
 
+TEST(PrivateKey, RefusesAShortRsaKey) {
+    const auto refused = PrivateKey::parse(testing::kShortRsaKey);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message,
+              "private key: expected an RSA key of at least 1024 bits, found a shorter one");
+}
+
 }  // namespace
 }  // namespace export_worker::crypto

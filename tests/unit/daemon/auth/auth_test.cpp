@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/auth/api_key.hpp"
+#include "daemon/auth/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -82,6 +83,24 @@ TEST_F(AuthTest, BadKeysAreNotMade) {
     EXPECT_FALSE(identity_->keys->create("acme", "a\nb", {"product:read"}));
     EXPECT_EQ(identity_->keys->list("acme")->size(), 1U);
     EXPECT_EQ(identity_->keys->list("umbrella")->size(), 0U);
+}
+
+TEST_F(AuthTest, TheNumberOfKeysIsBounded) {
+    ASSERT_TRUE(identity_->database->write([](sqlite::Connection& connection) {
+        return connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+            std::to_string(limits::kApiKeysMax) +
+            ") INSERT INTO api_key SELECT printf('%016x', i), printf('%064x', i), 'acme', '', "
+            "'product:read', 0, NULL FROM n");
+    }));
+    identity_.reset();
+    identity_.emplace(dir_ / "auth.db", clock_);
+    const auto refused = identity_->keys->create("acme", "one more", {"product:read"});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+    EXPECT_EQ(refused.error().message, "keys: the limit is reached; revoke some first");
+    ASSERT_TRUE(identity_->keys->revoke(created_.key.id));
+    EXPECT_TRUE(identity_->keys->create("acme", "one more", {"product:read"}));
 }
 
 }  // namespace

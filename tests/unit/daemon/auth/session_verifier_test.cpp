@@ -11,6 +11,7 @@
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
+#include "tests/unit/support/log.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -304,6 +305,45 @@ TEST_F(SessionsTest, BadMembersAreNotMade) {
     EXPECT_TRUE(identity_->members->list("")->empty());
 }
 
+TEST_F(SessionsTest, TheNumberOfMembersIsBoundedAndThoseThereAreCanBeChanged) {
+    open();
+    ASSERT_TRUE(identity_->database->write([](sqlite::Connection& connection) {
+        return connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+            std::to_string(limits::kMembersMax) +
+            ") INSERT INTO member SELECT 'm' || i, 'acme', 'Viewer', 1, 0 FROM n");
+    }));
+    identity_.reset();
+    open();
+    const auto refused = identity_->members->put({"one-more", "acme", {"Viewer"}, true});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+    EXPECT_EQ(refused.error().message, "members: the limit is reached");
+    EXPECT_FALSE(identity_->members->put({"m1", "umbrella", {"Viewer"}, true}));
+    const auto changed = identity_->members->put({"m1", "acme", {"Viewer"}, false});
+    EXPECT_TRUE(changed) << changed.error().message;
+}
+
+TEST_F(SessionsTest, TheNumberOfSessionsIsBounded) {
+    open();
+    ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
+    ASSERT_TRUE(identity_->database->write([&](sqlite::Connection& connection) {
+        return connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+            std::to_string(limits::kSessionsMax) +
+            ") INSERT INTO session SELECT printf('%064x', i), printf('%016x', i), 'm', 0, " +
+            std::to_string(clock_.unix_us() + 60'000'000) + ", NULL FROM n");
+    }));
+    identity_.reset();
+    open();
+    const auto refused = identity_->members->create_session("m", std::chrono::seconds(60));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+    EXPECT_EQ(refused.error().message, "sessions: the limit is reached");
+    clock_.advance(std::chrono::seconds(60));
+    EXPECT_TRUE(identity_->members->create_session("m", std::chrono::seconds(60)));
+}
+
 const char* const kAnswer = R"({
   "status_code": 200,
   "member": {"member_id": "member-9", "status": "active"},
@@ -410,6 +450,39 @@ TEST(SessionProvider, AnswersThatAreNone) {
         EXPECT_EQ(parse_session_answer(bad.dump()).error().code, ErrorCode::kUnavailable) << name;
     }
     EXPECT_FALSE(parse_session_answer("[]"));
+}
+
+TEST(SessionProvider, NeedsItsSecret) {
+    const testing::TempDir dir;
+    model::AuthSettings settings;
+    settings.session_secret_file = dir.write("secret", "\n");
+    const auto refused = SessionProvider::open(settings, system_clock());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message,
+              settings.session_secret_file + ": expected a secret, found nothing");
+}
+
+TEST(JwksUrl, AnAnswerThatIsNoKeySetChangesNothing) {
+    const testing::TempDir dir;
+    std::atomic<int> fetched = 0;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        ++fetched;
+        return testing::HttpServer::Response{500, testing::jwks_of({"two"}), {}};
+    });
+    model::AuthSettings settings;
+    settings.jwks_url = provider.url() + "/jwks";
+    settings.jwks_file = dir.write("jwks.json", testing::jwks_of({"one"}));
+    settings.jwks_refresh = std::chrono::hours(1'000'000);
+    testing::FakeClock clock;
+    auto source = JwksSource::open(settings, clock, [] {});
+    ASSERT_TRUE(source) << source.error().message;
+    ASSERT_TRUE(testing::eventually([&] { return fetched > 0; }));
+    ASSERT_TRUE(
+        testing::eventually([] { return testing::has_logged("expected status 200, found 500"); }));
+    EXPECT_NE((*source)->keys()->find("one"), nullptr);
+    EXPECT_EQ((*source)->keys()->find("two"), nullptr);
+    EXPECT_EQ(testing::read_text(settings.jwks_file), testing::jwks_of({"one"}));
 }
 
 TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/config/limits.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/model/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -89,6 +90,56 @@ TEST(Config, RefusesWhatCannotWork) {
         std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir=/x\n[export]\nworkers=0\n[plugin.p]\nfile=p.so\n")
                   .find("absolute"),
+              std::string::npos);
+}
+
+TEST(Config, SessionsNeedEverythingThatVerifiesThem) {
+    const auto refused = [](const std::string& lines) {
+        return error_of(kGood + "[auth]\n" + lines);
+    };
+    const std::string jwt = "jwks_file = /j\nissuer = i\naudience = a\nroles_file = /r\n";
+    const std::string asked =
+        "session_url = https://idp.example/s\nsession_user = u\nsession_secret_file = /s\n"
+        "roles_file = /r\n";
+    EXPECT_EQ(refused(jwt), "");
+    EXPECT_EQ(refused(asked), "");
+    const auto without = [&](std::string lines, const std::string& key) {
+        const std::size_t begin = lines.find(key + " = ");
+        return refused(lines.erase(begin, lines.find('\n', begin) + 1 - begin));
+    };
+    for (const auto& [lines, key, words] :
+         std::vector<std::tuple<std::string, const char*, const char*>>{
+             {jwt, "issuer", "whose tokens count"},
+             {jwt, "audience", "for whom the tokens must be made"},
+             {jwt, "roles_file", "what the roles of a session may do"},
+             {asked, "session_user", "what to call oneself at session_url"},
+             {asked, "session_secret_file", "the secret for session_url"},
+             {asked, "roles_file", "what the roles of a session may do"}}) {
+        const std::string error = without(lines, key);
+        EXPECT_NE(error.find(key), std::string::npos) << key << ": " << error;
+        EXPECT_NE(error.find(words), std::string::npos) << key << ": " << error;
+    }
+    EXPECT_NE(refused(jwt + "ca_file = ca.pem\n").find("expected an absolute path, found 'ca.pem'"),
+              std::string::npos);
+    EXPECT_NE(refused(jwt + "jwks_url = http://10.0.0.1/j\n")
+                  .find("expected an https URL, found 'http://10.0.0.1/j'"),
+              std::string::npos);
+    for (const char* local : {"http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/"})
+        EXPECT_EQ(refused(jwt + "jwks_url = " + local + "\n"), "");
+}
+
+TEST(Config, StoresHaveAKindAndABoundedNumber) {
+    const std::string daemon = "[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n";
+    EXPECT_NE(error_of(daemon + "[store.a]\nroot = /srv\n")
+                  .find("missing; expected local, s3, gcs, azure or cloudfront"),
+              std::string::npos);
+    std::string stores = daemon;
+    for (std::size_t index = 0; index < limits::kStoresMax; ++index)
+        stores += "[store.s" + std::to_string(index) + "]\nkind = gcs\nprefix = gs://merchant" +
+                  std::to_string(index) + "/\n";
+    EXPECT_EQ(error_of(stores), "");
+    EXPECT_NE(error_of(stores + "[store.more]\nkind = gcs\nprefix = gs://more/\n")
+                  .find("expected at most " + std::to_string(limits::kStoresMax)),
               std::string::npos);
 }
 

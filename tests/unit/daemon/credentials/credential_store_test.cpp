@@ -186,6 +186,8 @@ TEST_F(CredentialTest, WhatIsWrongIsNamedAndNeverRepeated) {
         {store_of("azure", "connection_string",
                   {{"connection_string_file", dir_.write("d", "SEKRET")}}, {{"account", "acct"}}),
          "AccountKey"},
+        {store_of("azure", "connection_string", {}, {{"account", "acct"}}),
+         "expected connection_string_file or the variable AZURE_STORAGE_CONNECTION_STRING"},
         {store_of("cloudfront", "private_key",
                   {{"key_pair_id", "K"}, {"private_key_file", dir_.write("e", "SEKRET")}}),
          "PEM"},
@@ -244,6 +246,18 @@ TEST_F(CredentialTest, AnInstanceIsAskedWithASessionToken) {
     EXPECT_GT(fetched->expires_unix_us, testing::FakeClock().unix_us() + 3'500'000'000);
     environment_.set("AWS_EC2_METADATA_DISABLED", "true");
     EXPECT_EQ(fetch(store).error().code, ErrorCode::kFailedPrecondition);
+}
+
+TEST_F(CredentialTest, AnInstanceWithoutASessionTokenIsNotAskedFurther) {
+    HttpServer server([](const HttpServer::Request&) { return HttpServer::Response{}; });
+    const auto fetched =
+        fetch(store_of("s3", "instance", {{"metadata_endpoint", server.url() + "/"}}));
+    ASSERT_FALSE(fetched);
+    EXPECT_EQ(fetched.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(fetched.error().message.find("the instance's metadata: expected a token"),
+              std::string::npos)
+        << fetched.error().message;
+    EXPECT_EQ(server.requests().size(), 1U);
 }
 
 TEST_F(CredentialTest, AContainerIsAskedWithItsToken) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <latch>
 #include <set>
 
 #include "base/crypto/sha256.hpp"
@@ -12,8 +14,10 @@
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/log.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::exports {
@@ -230,6 +234,31 @@ TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
     EXPECT_NE(job.error_message.find("exports"), std::string::npos);
 }
 
+TEST_F(ExportRunnerTest, ARequestThatCannotBeReadEndsTheJob) {
+    jobs::NewJob damaged;
+    damaged.organization_id = "acme";
+    damaged.job_type = model::kExportJobType;
+    damaged.spec_json = "{";
+    const auto created = jobs_->create(damaged);
+    ASSERT_TRUE(created) << created.error().message;
+    const model::Job job = run(created->job.job_id);
+    EXPECT_EQ(job.status, JobStatus::kFailed);
+    EXPECT_EQ(job.error_message, "the stored request is not JSON");
+}
+
+TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
+    const auto id = submit({{"product_keys", {"k10001"}}});
+    catalog_.reset();
+    testing::damage_table(dir_ / "catalog.db", "product");
+    catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_,
+                                                      sqlite::Durability::kUnsyncedForTest));
+    parts_.catalog = catalog_.get();
+    const model::Job job = run(id);
+    EXPECT_EQ(job.status, JobStatus::kPending);  // It is tried again.
+    EXPECT_NE(job.error_message.find("malformed"), std::string::npos) << job.error_message;
+    EXPECT_TRUE(job.errors.empty());
+}
+
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     ExportWorkers workers(parts_, {});
     workers.start(2);
@@ -242,6 +271,55 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     workers.stop();
     EXPECT_EQ(jobs_->counts()->completed, 6);
     EXPECT_EQ(files(), 6U);
+}
+
+// Holds every export up until it is let go.
+class StuckStore final : public files::FileStore {
+public:
+    explicit StuckStore(files::FileStore& store) : store_(store) {}
+    Result<std::unique_ptr<files::PendingFile>> create(const files::NewFile& file) override {
+        entered.count_down();
+        released.wait();
+        return store_.create(file);
+    }
+    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
+    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
+                                                    bool with_hash) override {
+        return store_.inspect(key, with_hash);
+    }
+    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
+        return store_.list(visit);
+    }
+    bool is_remote() const override { return false; }
+    std::string where() const override { return store_.where(); }
+
+    std::latch entered{1};
+    std::latch released{1};
+
+private:
+    files::FileStore& store_;
+};
+
+TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
+    StuckStore stuck(*files_);
+    parts_.files = &stuck;
+    UpkeepPolicy upkeep;
+    upkeep.stall_limit = std::chrono::seconds(60);
+    ExportWorkers workers(parts_, upkeep);
+    workers.start(1);
+    const auto id = submit({{"format", "csv"}});
+    workers.wake();
+    stuck.entered.wait();
+    testing::refuse_writes(dir_ / "jobs.db", "job");
+    clock_.advance(std::chrono::seconds(61));
+    EXPECT_TRUE(testing::eventually(
+        [&] { return testing::has_logged("job " + id + ": no progress for 60 s: "); }));
+    EXPECT_EQ(find(id).status, JobStatus::kInProgress);
+    testing::allow_writes(dir_ / "jobs.db");
+    EXPECT_TRUE(testing::eventually([&] { return find(id).status == JobStatus::kPending; }));
+    EXPECT_EQ(find(id).error_message, "no progress for 60 s");
+    stuck.released.count_down();
+    workers.stop();
 }
 
 TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {

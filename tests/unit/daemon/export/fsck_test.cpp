@@ -5,6 +5,7 @@
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -202,6 +203,14 @@ TEST_F(FsckTest, AStoreThatCannotBeReadIsAnError) {
     std::filesystem::remove_all(dir_ / "exports");
     dir_.write("exports", "a file where the directory was");
     EXPECT_FALSE(try_check());
+}
+
+TEST_F(FsckTest, AJobThatCannotBeReadIsAnError) {
+    publish();
+    testing::damage_table(dir_ / "jobs.db", "job_entry");
+    const auto refused = try_check();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kDataLoss);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
 #include "daemon/model/limits.hpp"

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/base64.hpp"
@@ -71,7 +72,7 @@ public:
             objects[key] = request.body;
             return {200, "", {{"ETag", "\"e\""}}};
         }
-        if (request.method == "POST" && parameter(request, "uploads") == "") {
+        if (request.method == "POST" && parameter(request, "uploads").empty()) {
             const std::string made = "u" + std::to_string(++last_id);
             uploads[made].first = key;
             return {200, "<R><UploadId>" + made + "</UploadId></R>", {}};
@@ -86,7 +87,7 @@ public:
             if (!objects.contains(key)) return {404, "", {}};
             return {200, "", {{"Content-Length", std::to_string(objects[key].size())}}};
         }
-        return parameter(request, "uploads") == "" ? list_uploads() : list(request);
+        return parameter(request, "uploads").empty() ? list_uploads() : list(request);
     }
 
     // Tests replace it where the signature can be verified.
@@ -180,7 +181,7 @@ protected:
     Bucket bucket_;
     HttpServer server_{std::ref(bucket_)};
     std::atomic<bool> stopping_{false};
-    const testing::SkippingClock clock_;  // Nothing waits before it tries again.
+    const testing::SkippingClock clock_{};  // Nothing waits before it tries again.
     ObjectFileStore store_{parts()};
 };
 
@@ -276,7 +277,7 @@ TEST_F(ObjectFileStoreTest, ARefusalIsFinalAndNamesItsCode) {
 TEST_F(ObjectFileStoreTest, AnErrorBehindStatus200IsAnError) {
     int completes = 0;
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+        const bool complete = request.method == "POST" && !parameter(request, "uploads").empty();
         if (complete && ++completes == 1) return Bucket::error(200, "InternalError");
         return std::nullopt;
     };
@@ -291,7 +292,8 @@ TEST_F(ObjectFileStoreTest, AnUnknownOutcomeIsFoundOut) {
     for (const bool done : {false, true}) {
         int completes = 0;
         bucket_.interfere = [&, done](const Request& request) -> std::optional<Response> {
-            const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+            const bool complete =
+                request.method == "POST" && !parameter(request, "uploads").empty();
             if (!complete || ++completes > 1) return std::nullopt;
             if (done) {
                 const std::string id = parameter(request, "uploadId");
@@ -318,7 +320,7 @@ TEST_F(ObjectFileStoreTest, AnObjectOfAnotherSizeIsNotTakenForTheUpload) {
     bucket_.objects["exports/acme/j.1.csv"] = "somebody else's";
     int completes = 0;
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        const bool complete = request.method == "POST" && parameter(request, "uploads") != "";
+        const bool complete = request.method == "POST" && !parameter(request, "uploads").empty();
         if (!complete || ++completes > 1) return std::nullopt;
         Response out;
         out.hang_up = true;
@@ -332,7 +334,7 @@ TEST_F(ObjectFileStoreTest, AnObjectOfAnotherSizeIsNotTakenForTheUpload) {
 
 TEST_F(ObjectFileStoreTest, AnUploadThatIsGoneIsNoSuccess) {
     bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
-        if (request.method == "POST" && parameter(request, "uploads") != "")
+        if (request.method == "POST" && !parameter(request, "uploads").empty())
             bucket_.uploads.clear();
         return std::nullopt;
     };
@@ -351,10 +353,72 @@ TEST_F(ObjectFileStoreTest, RemoveTakesTheObjectAndItsUploads) {
     EXPECT_FALSE(*store_.remove("acme/j.1.csv"));
     // A store without multipart uploads has none to abort.
     bucket_.interfere = [](const Request& request) -> std::optional<Response> {
-        if (parameter(request, "uploads") == "") return Bucket::error(501, "NotImplemented");
+        if (parameter(request, "uploads").empty()) return Bucket::error(501, "NotImplemented");
         return std::nullopt;
     };
     EXPECT_FALSE(*store_.remove("acme/j.1.csv"));
+}
+
+// What a store answers to one step of an upload or a removal.
+TEST_F(ObjectFileStoreTest, EveryStepThatFailsIsNamed) {
+    struct Case {
+        std::string step;
+        std::function<bool(const Request&)> meant;
+        Response answer;
+        ErrorCode code;
+        std::string words;
+    };
+    const auto has = [](const char* method, const char* name, const char* value) {
+        return [=](const Request& request) {
+            return request.method == method && parameter(request, name) == value;
+        };
+    };
+    const std::vector<Case> cases{
+        {"begin",
+         has("POST", "uploads", ""),
+         {200, "no XML", {}},
+         ErrorCode::kUnavailable,
+         "begin the upload: "},
+        {"begin",
+         has("POST", "uploads", ""),
+         {200, "<R></R>", {}},
+         ErrorCode::kUnavailable,
+         "begin the upload: expected an UploadId, found none"},
+        {"abort", has("DELETE", "uploadId", "left"), Bucket::error(403, "AccessDenied"),
+         ErrorCode::kFailedPrecondition, "abort the upload"},
+        {"delete", has("DELETE", "uploadId", "-"), Bucket::error(403, "AccessDenied"),
+         ErrorCode::kFailedPrecondition, "delete the object"},
+    };
+    for (const Case& each : cases) {
+        bucket_.objects["exports/acme/j.1.csv"] = "x";
+        bucket_.uploads.clear();
+        if (each.step == "abort") bucket_.uploads["left"] = {"exports/acme/j.1.csv", {}};
+        bucket_.interfere = [&](const Request& request) -> std::optional<Response> {
+            return each.meant(request) ? std::optional(each.answer) : std::nullopt;
+        };
+        const Error error = each.step == "begin" ? write("acme/k.1.csv", text(kPart + 1)).error()
+                                                 : store_.remove("acme/j.1.csv").error();
+        EXPECT_EQ(error.code, each.code) << each.step;
+        EXPECT_NE(error.message.find(each.words), std::string::npos) << error.message;
+    }
+}
+
+TEST_F(ObjectFileStoreTest, AnAzureContainerThatCannotBeListedIsAnError) {
+    ObjectStoreParts azure = parts();
+    azure.store = *signing::parse_store("z", {{"kind", "azure"},
+                                              {"prefix", "az://exports/"},
+                                              {"account", "acct"},
+                                              {"endpoint", server_.url()}});
+    azure.signing_key = [store = azure.store] {
+        return signing::make_signing_key(store, {"acct", "c2VjcmV0", ""}, 0);
+    };
+    bucket_.interfere = [](const Request&) { return Bucket::error(403, "AuthorizationFailure"); };
+    const auto listed =
+        ObjectFileStore(azure).list([](const ListedFile&) { return Result<void>(); });
+    ASSERT_FALSE(listed);
+    EXPECT_EQ(listed.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(listed.error().message.find("list the container"), std::string::npos)
+        << listed.error().message;
 }
 
 TEST_F(ObjectFileStoreTest, ListsEveryPage) {

@@ -1,5 +1,9 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <zlib.h>
+
+#include <filesystem>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -10,6 +14,7 @@
 #include "daemon/format/product_encoder.hpp"
 #include "daemon/format/workbook_check.hpp"
 #include "daemon/model/export_spec.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::format {
@@ -335,6 +340,71 @@ TEST(CheckWorkbook, SeesASheetThatEndsEarly) {
     EXPECT_EQ(check(damaged).error().code, ErrorCode::kDataLoss);
 }
 
+TEST(CheckWorkbook, RefusesOneThatItsFormatCannotHold) {
+    const testing::TempDir dir;
+    const std::string path = dir.write("x.xlsx", "");
+    std::filesystem::resize_file(path, limits::kXlsxFileBytesMax + 1);  // A hole.
+    const auto refused = check_workbook(path, 1);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("larger than the 4 GiB its format allows"),
+              std::string::npos);
+}
+
+TEST(ProductEncoder, AWorkbookNeedsItsDirectory) {
+    const model::ExportSpec spec = spec_of(R"({"format":"xlsx","columns":["key"]})");
+    TextSink sink;
+    const testing::TempDir dir;
+    const std::string there = dir / "there";
+    std::filesystem::create_directory(there);
+    const auto made_in = [&](const std::string& directory) {
+        return make_encoder({&spec, *resolve_columns(spec, {}), &sink, directory});
+    };
+    const auto nowhere = made_in(dir / "nowhere")->begin();
+    ASSERT_FALSE(nowhere);
+    EXPECT_NE(nowhere.error().message.find("create a file in " + (dir / "nowhere")),
+              std::string::npos)
+        << nowhere.error().message;
+    const auto encoder = made_in(there);
+    ASSERT_TRUE(encoder->begin());
+    std::filesystem::remove_all(there);
+    const auto lost = encoder->finish();
+    ASSERT_FALSE(lost);
+    EXPECT_NE(lost.error().message.find("pack the workbook"), std::string::npos)
+        << lost.error().message;
+    EXPECT_EQ(sink.text, "");
+}
+
+TEST(ProductEncoder, AWorkbookWhoseSheetCannotBeMadeIsRefused) {
+    const model::ExportSpec spec = spec_of(R"({"format":"xlsx","columns":["key"]})");
+    TextSink sink;
+    const testing::TempDir dir;
+    const auto encoder = make_encoder({&spec, *resolve_columns(spec, {}), &sink, dir.path()});
+    const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ASSERT_EQ(::close(next), 0);
+    Result<void> refused;
+    {
+        // One is left, which the workbook takes.
+        const testing::ResourceLimit bound(RLIMIT_NOFILE, static_cast<rlim_t>(next) + 1);
+        refused = encoder->begin();
+    }
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("add a sheet in " + dir.path()), std::string::npos)
+        << refused.error().message;
+}
+
+TEST(ResolveColumns, AWorkbookHasABoundedNumber) {
+    std::vector<std::string> paths;
+    while (paths.size() < limits::kXlsxColumnsMax)
+        paths.push_back("p" + std::to_string(paths.size()));
+    const auto refused = resolve_columns(spec_of(R"({"format":"xlsx"})"), paths);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("columns: expected at most 16384 for xlsx"),
+              std::string::npos)
+        << refused.error().message;
+}
+
 TEST(ResolveColumns, NamesEveryUnknownColumn) {
     const auto columns = resolve_columns(
         spec_of(R"({"columns":["key","colour","size","weigth","prices.msrp.eur"]})"),
@@ -372,6 +442,11 @@ TEST(ExportSpec, RefusesUnknownFieldsAndBadValues) {
               std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[]})").find("product_keys"), std::string::npos);
     EXPECT_NE(refused(R"({"product_keys":[7]})").find("product_keys"), std::string::npos);
+    EXPECT_NE(refused(R"({"product_keys":"a"})").find("product_keys: expected a list of 1 to"),
+              std::string::npos);
+    EXPECT_NE(
+        refused(R"({"columns":[7]})").find("columns: expected text or {property, header, format}"),
+        std::string::npos);
     EXPECT_NE(refused(R"({"columns":[{"header":"x"}]})").find("columns.property"),
               std::string::npos);
     EXPECT_NE(refused(R"({"columns":[{"property":"x","heading":"x"}]})").find("heading"),

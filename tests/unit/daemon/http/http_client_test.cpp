@@ -135,7 +135,7 @@ TEST(HttpClient, StopsInTheMiddle) {
 }
 
 TEST(Backoff, WaitsByTheClock) {
-    const testing::SkippingClock clock;
+    const testing::SkippingClock clock{};
     const SteadyTime before = clock.steady();
     for (int round = 0; round < 20; ++round) EXPECT_TRUE(wait_backoff(20, clock, nullptr));
     EXPECT_GT(clock.steady() - before, limits::kHttpBackoffMax / 2) << "jitter, 20 times";

@@ -294,6 +294,17 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
               ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, MetadataIsAnObject) {
+    for (const char* text : {"[]", "{", "\"x\"", ""}) {
+        NewJob job = export_of("acme");
+        job.metadata_json = text;
+        const auto refused = store_->create(job);
+        ASSERT_FALSE(refused) << text;
+        EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_EQ(refused.error().message, "metadata: expected an object");
+    }
+}
+
 TEST_P(JobStoreConformance, AFilesUrlIsBounded) {
     const auto id = create_external().job_id;
     const auto with_url = [&](std::size_t bytes) {

@@ -6,6 +6,7 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/syncs.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -50,6 +51,29 @@ TEST_F(ArtefactStoreTest, AFileOverTheBoundIsRefusedAndLeavesNothing) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "size");
     EXPECT_TRUE(std::filesystem::is_empty(kept_));
+}
+
+TEST_F(ArtefactStoreTest, ACopyThatDoesNotFitLeavesNothing) {
+    const auto taken = store_.take_in(dir_.write("p.so", std::string(20'000, 'p')));
+    ASSERT_TRUE(taken);
+    {
+        const testing::ResourceLimit bound(RLIMIT_FSIZE, 4'096);
+        const auto refused = store_.make_live_copy(*taken);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, "io");
+        EXPECT_NE(refused.error().found.find("File too large"), std::string::npos)
+            << refused.error().found;
+    }
+    EXPECT_TRUE(std::filesystem::is_empty(dir_ / "plugins/live"));
+}
+
+TEST_F(ArtefactStoreTest, WhatCannotBeSweptIsNamed) {
+    std::filesystem::create_directories(dir_ / "plugins/live/directory");
+    const auto refused = ArtefactStore::open(dir_ / "plugins");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("delete " + (dir_ / "plugins/live/directory")),
+              std::string::npos)
+        << refused.error().message;
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/plugin_host/plugin_call.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/log.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -90,6 +92,17 @@ TEST_F(HostServicesTest, AJobIsFilledInAsFarAsThePluginKnowsIt) {
     EXPECT_EQ(std::string(old.status.data, old.status.size), "pending");
     EXPECT_EQ(old.content_type.data, nullptr);
     EXPECT_EQ(old.sha256.data, nullptr);
+}
+
+TEST_F(HostServicesTest, AJobThatCannotBeReadIsNoUnknownJob) {
+    const std::string id = create_job("acme");
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    testing::damage_table(dir_ / "jobs.db", "job");
+    EXPECT_EQ(find(id), EW_FAILED);
+    EXPECT_EQ(call_.writer.error.code, message::WireCode::kInternal);
+    EXPECT_EQ(call_.writer.error.message.find("malformed"), std::string::npos);
+    EXPECT_TRUE(testing::has_logged("job lookup: "));
 }
 
 // A plugin that forgets to ask who is calling must not see what the caller before might.

@@ -1,10 +1,14 @@
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "base/json.hpp"
 
+#include <elf.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstring>
+
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/inspection.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
@@ -14,7 +18,6 @@
 namespace export_worker::plugin_host {
 namespace {
 
-using message::WireCode;
 using testing::TempDir;
 
 class PluginHostTest : public ::testing::Test {
@@ -117,17 +120,24 @@ TEST_F(PluginHostTest, RefusesForeignElfFiles) {
 }
 
 TEST_F(PluginHostTest, RefusesEveryBrokenContractWithExpectedFoundAndHint) {
-    const std::vector<std::pair<std::string, std::string>> cases{
+    const std::vector<std::pair<std::string, std::string>> cases {
         {"other_major", "found major 99; rebuild broken 1.0.0"},
-        {"needs_newer_host", "needs minor 7"},
-        {"name_differs", "found brokem 1.0.0"},
-        {"short_descriptor", "found 16"},
-        {"missing_handle", "null pointer for handle"},
-        {"null_descriptor", "wants a newer host"},
-        {"no_entry", "mark it EW_EXPORT"},
-        {"create_fails", "no such colour"},
-        {"self_test_fails", "the oracle is silent"},
-        {"describes_nothing", "no method"}};
+            {"needs_newer_host", "needs minor 7"}, {"name_differs", "found brokem 1.0.0"},
+            {"short_descriptor", "found 16"}, {"missing_handle", "null pointer for handle"},
+            {"null_descriptor", "wants a newer host"}, {"no_entry", "mark it EW_EXPORT"},
+            {"create_fails", "no such colour"}, {"create_throws", "an exception: thrown by create"},
+            {"create_throws_int", "an exception that is no std::exception"},
+            {"signal_handler", "signals belong to the daemon"},
+#if defined(__x86_64__)
+            {"create_fp_mode", "the floating-point mode as it was after destroy()"},
+#endif
+#if !defined(EXPORT_WORKER_SANITIZED)
+            {"unique", "compile with -fno-gnu-unique"},
+#endif
+            {"self_test_fails", "the oracle is silent"}, {
+            "describes_nothing", "no method"
+        }
+    };
     for (const auto& [defect, text] : cases) {
         const std::string message = refusal(fixture("broken_" + defect));
         EXPECT_NE(message.find(text), std::string::npos) << defect << ": " << message;
@@ -136,6 +146,38 @@ TEST_F(PluginHostTest, RefusesEveryBrokenContractWithExpectedFoundAndHint) {
     EXPECT_TRUE(host_->list().empty());
     EXPECT_NE(refusal(fixture("minimal_c"), "download_url").find("calls itself minimal"),
               std::string::npos);
+}
+
+// The file was judged by its bytes; what the loader makes of it counts.
+TEST_F(PluginHostTest, AnImageWithoutAnEntryIsRefused) {
+    Generation::Setup setup;
+    setup.path = fixture("broken_no_entry");
+    setup.manifest.name = "broken";
+    setup.manifest.version = "1.0.0";
+    setup.manifest.build_id = find_build_id(read_elf(testing::read_text(setup.path))->notes);
+    const auto refused = Generation::map(std::move(setup));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "descriptor");
+    EXPECT_EQ(refused.error().hint, "mark it EW_EXPORT and declare it extern \"C\"");
+}
+
+TEST_F(PluginHostTest, NotesAreBounded) {
+    std::string bytes = testing::read_text(fixture("minimal_c"));
+    Elf64_Ehdr header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    for (std::size_t index = 0; index < header.e_phnum; ++index) {
+        const std::size_t at = header.e_phoff + index * sizeof(Elf64_Phdr);
+        Elf64_Phdr segment;
+        std::memcpy(&segment, bytes.data() + at, sizeof segment);
+        if (segment.p_type != PT_NOTE) continue;
+        segment.p_offset = 0;
+        segment.p_filesz = segment.p_memsz = 4097;
+        std::memcpy(bytes.data() + at, &segment, sizeof segment);
+    }
+    const auto refused = inspect(bytes);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "not_our_plugin");
+    EXPECT_EQ(refused.error().expected, "notes of at most 4096 bytes");
 }
 
 TEST_F(PluginHostTest, RefusesFilesOthersCouldHaveChanged) {

@@ -31,6 +31,16 @@ TEST(Probe, WorksWhicheverDescriptorsAreFree) {
     }
 }
 
+TEST(Probe, AProgramThatCannotRunIsNamed) {
+    const testing::TempDir dir;
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, "minimal_c");
+    const auto probed = probe(dir / "none", request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "io");
+    EXPECT_EQ(probed.error().found, "run " + (dir / "none") + ": No such file or directory");
+}
+
 TEST(Probe, SurvivesAChildThatNeverReads) {
     const testing::TempDir dir;
     ProbeRequest request;

@@ -1,14 +1,17 @@
 // Reloads from request to end, with real images and real probes, without sockets.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <set>
 
 #include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/log.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -484,11 +487,77 @@ TEST_F(ReloadTest, ALoadBesideItMayNotTakeItsMethods) {
     start();
     ReloadRequest request;
     request.action = Action::kLoad;
+    request.file = testing::install_plugin(dir_, "broken_other_name");
+    const auto taking = host_->submit(request);
+    ASSERT_TRUE(taking);
+    const ReloadReport refused = wait(*taking);
+    ASSERT_TRUE(refused.refusal);
+    EXPECT_EQ(refused.refusal->code, "conflict");
+    EXPECT_EQ(refused.refusal->found, "broken.do belongs to plugin broken");
     request.file = testing::install_plugin(dir_, "minimal_c");
     const auto id = host_->submit(request);
     ASSERT_TRUE(id);
     EXPECT_EQ(wait(*id).outcome, "committed");
     EXPECT_EQ(host_->list().size(), 2U);
+    // No section names its file, so a reload has to.
+    ReloadRequest again;
+    again.plugin = "minimal";
+    const auto nameless = host_->submit(again);
+    ASSERT_TRUE(nameless);
+    EXPECT_EQ(wait(*nameless).refusal->code, "unknown_plugin");
+}
+
+// What the daemon makes of it counts, whatever the probe has seen.
+TEST_F(ReloadTest, APluginThatFailsOnlyInTheDaemonIsRefusedAndTheOldOneServes) {
+    start();
+    const ReloadReport report = reload("broken_create_fails_later");
+    ASSERT_TRUE(report.refusal);
+    EXPECT_EQ(report.refusal->code, "create_failed");
+    EXPECT_EQ(report.refusal->found, "not for long");
+    EXPECT_EQ(status().generation, 1U);
+    EXPECT_EQ(call(), "ok");
+}
+
+TEST_F(ReloadTest, ACommitThatCannotBeWrittenDownIsLogged) {
+    start();
+    testing::refuse_writes(dir_ / "plugins.db", "plugin");
+    EXPECT_EQ(reload("broken_longer_descriptor").outcome, "committed");
+    EXPECT_TRUE(testing::has_logged("plugin broken: not written down as committed: "));
+    EXPECT_EQ(call(), "ok");
+}
+
+TEST_F(ReloadTest, ABakeGoesOnUntilItsCommitIsWrittenDown) {
+    config_.policy.bake = milliseconds(300);
+    start();
+    const ReloadReport report = reload("broken_longer_descriptor", false);
+    ASSERT_EQ(report.outcome, "baking");
+    testing::refuse_writes(dir_ / "plugins.db", "plugin");
+    clock_.advance(milliseconds(300));
+    EXPECT_TRUE(eventually([] { return testing::has_logged("plugin broken: "); }));
+    EXPECT_TRUE(eventually([&] { return status().bake_left > milliseconds(0); }));
+    EXPECT_EQ(host_->report(report.id)->outcome, "baking");
+    testing::allow_writes(dir_ / "plugins.db");
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(wait(report.id).outcome, "committed");
+}
+
+TEST_F(ReloadTest, WhileItBakesOnlyTheOneBeforeIsATarget) {
+    config_.policy.bake = milliseconds(60'000);
+    start();
+    const std::string first = status().sha256;
+    ASSERT_EQ(reload("broken_newer_minor", false).outcome, "baking");
+    ReloadRequest commit;
+    commit.action = Action::kCommit;
+    ASSERT_EQ(act(commit).outcome, "committed");
+    ASSERT_EQ(reload("broken_longer_descriptor", false).outcome, "baking");
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    back.to_sha256 = first;
+    const ReloadReport refused = act(back);
+    ASSERT_TRUE(refused.refusal);
+    EXPECT_EQ(refused.refusal->code, "busy");
+    EXPECT_EQ(refused.refusal->hint, "end the bake first: exportctl plugin rollback broken");
+    EXPECT_EQ(status().generation, 3U);
 }
 
 // Under load, on every code path at once: no request fails, and none is answered by code that is

@@ -53,11 +53,26 @@ TEST_F(TrustTest, NamesTheFirstThingOthersCanChange) {
               "ownership: " + (dir_ / "safe") + " is writable by group or others");
 }
 
+TEST_F(TrustTest, AFileOfAnotherUserIsRefused) {
+    const std::string file = dir_ / "safe/p.so";
+    if (::chown(file.c_str(), 12345, 0) != 0) {
+        // Only root can give a file away; what root gave to others is there for everybody.
+        ASSERT_EQ(errno, EPERM);
+        return;
+    }
+    EXPECT_EQ(verdict(file), "ownership: " + file + " owned by user 12345");
+}
+
 TEST_F(TrustTest, PathsThatNameNoFile) {
     for (const std::string& path : {std::string(), std::string("p.so"), std::string("/")})
         EXPECT_TRUE(verdict(path).starts_with("io: ")) << path;
     EXPECT_EQ(verdict(dir_ / "none/p.so"), "io: nothing at " + (dir_ / "none"));
     EXPECT_EQ(verdict(dir_ / "safe/none.so"), "io: nothing at " + (dir_ / "safe/none.so"));
+    const std::string file = dir_ / "safe/p.so";
+    EXPECT_EQ(verdict(file + "/x.so"), "io: open " + file + ": Not a directory");
+    EXPECT_EQ(verdict(file + "/d/x.so"), "io: stat " + file + "/d: Not a directory");
+    const std::string long_name = dir_ / ("safe/" + std::string(300, 'p'));
+    EXPECT_EQ(verdict(long_name), "io: open " + long_name + ": File name too long");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "daemon/plugin_host/limits.hpp"
+#include "tests/unit/support/log.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::plugin_host {
@@ -26,6 +28,29 @@ TEST(Watch, TellsOfAFileOnceItHasBeenQuietForAWhile) {
     EXPECT_EQ(watch.changed(kStart + limits::kWatchSettle), Files{file});
     EXPECT_FALSE(watch.unsettled());
     EXPECT_EQ(watch.changed(kStart + 10 * limits::kWatchSettle), Files{});
+}
+
+TEST(Watch, ADirectoryThatIsNotThereIsLoggedAndTheOthersAreWatched) {
+    const testing::TempDir dir;
+    const std::string file = dir.write("a.so", "one");
+    Watch watch;
+    watch.set_files({dir / "none/b.so", file});
+    EXPECT_TRUE(testing::has_logged((dir / "none") + " cannot be watched: No such file"));
+    dir.write("a.so", "two");
+    EXPECT_EQ(watch.changed(kStart), Files{});
+    EXPECT_EQ(watch.changed(kStart + limits::kWatchSettle), Files{file});
+}
+
+TEST(Watch, WithoutADescriptorNothingIsWatchedAndThatIsLogged) {
+    const testing::TempDir dir;
+    const std::string file = dir.write("a.so", "one");
+    Watch watch;
+    {
+        const testing::ResourceLimit none(RLIMIT_NOFILE, 0);
+        watch.set_files({file});
+    }
+    EXPECT_TRUE(testing::has_logged("the files cannot be watched: Too many open files"));
+    EXPECT_EQ(watch.changed(kStart), Files{});
 }
 
 TEST(Watch, AnotherWriteStartsTheWaitAgain) {

@@ -15,6 +15,7 @@
 
 #include "base/io.hpp"
 #include "daemon/sqlite/limits.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::sqlite {
@@ -244,6 +245,46 @@ TEST(Database, RefusesForeignAndDamagedFiles) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kDataLoss);
     EXPECT_NE(refused.error().message.find(garbage), std::string::npos) << refused.error().message;
+}
+
+TEST(Database, AMigrationThatFailsNamesTheFile) {
+    const TempDir dir;
+    constexpr std::array<const char*, 1> kBad{"CREATE TABLE t (k); CREATE TABLE t (k)"};
+    DatabaseOptions bad = options(dir / "d.db");
+    bad.migrations = kBad;
+    const auto refused = Database::open(bad);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().message.starts_with((dir / "d.db") + ": "))
+        << refused.error().message;
+    EXPECT_TRUE(Database::open(options(dir / "d.db")));  // Nothing of it is left.
+}
+
+TEST(Database, ABackupNeedsItsNameFree) {
+    const TempDir dir;
+    const auto database = Database::open(options(dir / "d.db"));
+    ASSERT_TRUE(database);
+    std::filesystem::create_directories(dir / "b.db.part");
+    const auto refused = (*database)->backup(dir / "b.db");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("delete " + (dir / "b.db.part")), std::string::npos)
+        << refused.error().message;
+}
+
+TEST(Database, ABackupThatDoesNotFitIsNone) {
+    const TempDir dir;
+    const auto database = Database::open(options(dir / "d.db"));
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(insert(**database, std::string(100'000, 'k'), 1));
+    Result<void> refused;
+    {
+        const testing::ResourceLimit bound(RLIMIT_FSIZE, 16'384);
+        refused = (*database)->backup(dir / "b.db");
+    }
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("copy to " + (dir / "b.db.part")), std::string::npos)
+        << refused.error().message;
+    EXPECT_FALSE(std::filesystem::exists(dir / "b.db"));
+    EXPECT_TRUE((*database)->backup(dir / "b.db"));
 }
 
 // The tables count on it: what belongs to a job goes with it, and never comes without one.

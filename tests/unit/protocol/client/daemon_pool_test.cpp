@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <future>
 #include <latch>
 
+#include "protocol/client/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 #include "protocol/transport/server_socket.hpp"
@@ -290,6 +292,19 @@ TEST_F(DaemonPoolTest, WhatADaemonHasNoRoomForIsSentToAnother) {
 }
 
 // What an answer leads to may be the next question.
+TEST_F(DaemonPoolTest, TheNumberInFlightIsBounded) {
+    FakeDaemon a(endpoint("a"));
+    a.mood = FakeDaemon::Mood::kSilent;
+    open({endpoint("a")});
+    ASSERT_TRUE(eventually([](const auto& states) { return states[0].connected; }));
+    std::vector<std::future<std::string>> under_way;
+    while (under_way.size() < limits::kPoolCallsMax) under_way.push_back(begin());
+    auto refused = begin();
+    ASSERT_EQ(refused.wait_for(milliseconds(0)), std::future_status::ready);
+    EXPECT_EQ(refused.get(), "resource_exhausted");
+    EXPECT_EQ(under_way[0].wait_for(milliseconds(0)), std::future_status::timeout);
+}
+
 TEST_F(DaemonPoolTest, AnAnswerMayAskAgain) {
     FakeDaemon a(endpoint("a"));
     open({endpoint("a")});

@@ -318,6 +318,23 @@ TEST(WireError, EveryCodeHasANameAndAStatus) {
     EXPECT_EQ(http_status(WireCode::kExpired), 504);
 }
 
+TEST(WireError, EveryErrorHasACode) {
+    const std::vector<std::pair<ErrorCode, WireCode>> codes{
+        {ErrorCode::kInvalidArgument, WireCode::kInvalidArgument},
+        {ErrorCode::kNotFound, WireCode::kNotFound},
+        {ErrorCode::kConflict, WireCode::kConflict},
+        {ErrorCode::kUnauthenticated, WireCode::kUnauthenticated},
+        {ErrorCode::kPermissionDenied, WireCode::kPermissionDenied},
+        {ErrorCode::kDeadlineExceeded, WireCode::kDeadlineExceeded},
+        {ErrorCode::kResourceExhausted, WireCode::kOverloaded},
+        {ErrorCode::kUnavailable, WireCode::kOverloaded},
+        {ErrorCode::kFailedPrecondition, WireCode::kInternal},
+        {ErrorCode::kDataLoss, WireCode::kInternal},
+        {ErrorCode::kInternal, WireCode::kInternal}};
+    for (const auto& [code, wire] : codes)
+        EXPECT_EQ(from_error({code, "x"}).code, wire) << to_string(code);
+}
+
 TEST(WireError, InternalTextStaysInside) {
     EXPECT_EQ(from_error({ErrorCode::kDataLoss, "/secret/path broke"}).message, "internal error");
     EXPECT_EQ(from_error({ErrorCode::kNotFound, "Job not found"}).message, "Job not found");

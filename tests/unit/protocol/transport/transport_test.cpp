@@ -9,8 +9,10 @@
 
 #include "base/shared_limits.hpp"
 #include "protocol/transport/client.hpp"
+#include "protocol/transport/curve.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/server_socket.hpp"
+#include "tests/unit/support/http_server.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::transport {
@@ -108,6 +110,19 @@ TEST(ServerSocket, ReplacesAStaleSocketButNoOtherFile) {
 }
 
 // Before anybody could read it into memory; the next connection is as good as the first.
+TEST(ServerSocket, NamesAnAddressThatIsTaken) {
+    const TempDir dir;
+    const testing::HttpServer other([](const auto&) { return testing::HttpServer::Response{}; });
+    const std::string endpoint = "tcp" + other.url().substr(std::string_view("http").size());
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    ASSERT_TRUE(server) << server.error().message;
+    const auto refused = server->listen_on_tcp(
+        {endpoint, dir.write("key", make_curve_keys().secret_key), dir.write("clients", ""), 10});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_EQ(refused.error().message, "listen on " + endpoint + ": Address already in use");
+}
+
 TEST(ServerSocket, AMessageOverTheBoundEndsItsConnection) {
     const TempDir dir;
     auto server = ServerSocket::open(endpoint_in(dir), 0600);
@@ -132,6 +147,14 @@ TEST(ServerSocket, AMessageOverTheBoundEndsItsConnection) {
     ASSERT_TRUE(client->send("hello"));
     echo_once(*server);
     EXPECT_EQ(wait_for_reply(*client), "re:hello");
+}
+
+TEST(Client, NamesTheEndpointWhoseKeyIsNone) {
+    const CurveClient broken{make_curve_keys(), "no key"};
+    const auto refused = Client::open("tcp://127.0.0.1:7411", &broken);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInternal);
+    EXPECT_EQ(refused.error().message, "connect to tcp://127.0.0.1:7411: Invalid argument");
 }
 
 TEST(Client, SaysAtOnceThatNobodyIsThere) {

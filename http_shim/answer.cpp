@@ -1,0 +1,142 @@
+#include "http_shim/answer.hpp"
+
+#include <cstring>
+#include <string_view>
+
+#include "base/address_list.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/log.hpp"
+#include "http_shim/api.hpp"
+#include "http_shim/cross_origin.hpp"
+
+namespace export_worker::http_shim {
+
+// Made by cmake/embed.cmake.
+extern const std::string_view kOpenapiJson;
+extern const std::string_view kDocsHtml;
+
+namespace {
+
+std::uint64_t hash_of(std::string_view text) {
+    const crypto::Sha256Digest digest = crypto::sha256(text);
+    std::uint64_t out = 0;
+    std::memcpy(&out, digest.data(), sizeof out);
+    return out;
+}
+
+std::optional<Response> refuse_rate(const RequestHead& head, const Exchange& exchange,
+                                    SessionParts& parts) {
+    const auto now = Clock::now();
+    std::optional<std::chrono::nanoseconds> wait;
+    // A proxy on this machine that is not in trusted_proxies speaks for everybody.
+    if (parts.config.address_rate > 0 && !is_local(exchange.client))
+        wait = parts.by_address.take(hash_of(limit_group(exchange.client)), now);
+    const std::string_view credential = credential_of(head).value;
+    if (!wait && parts.config.credential_rate > 0 && !credential.empty())
+        wait = parts.by_credential.take(hash_of(credential), now);
+    if (!wait) return std::nullopt;
+    ++parts.metrics.rate_limited;
+    return make_later_response(429, "Too many requests", *wait);
+}
+
+Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
+                                const std::string& body, const Exchange& exchange,
+                                SessionParts& parts, std::uint32_t deadline_ms) {
+    const std::string id = exchange.request_id + "." + std::to_string(++parts.calls);
+    const auto message = make_message(match, head, body, {id, exchange.traceparent, deadline_ms});
+    if (!message) co_return message.error();
+    const auto sent = Clock::now();
+    // The daemon's own deadline answer should win against ours.
+    const std::chrono::milliseconds timeout(deadline_ms + 250);
+    const Result<std::string> reply = co_await parts.daemons.ask(id, *message, timeout);
+    parts.metrics.count_daemon_call(Clock::now() - sent);
+    co_return make_response(match, reply);
+}
+
+Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
+    static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
+    const Match match{&ping, {}, {}};
+    if (parts.draining) co_return make_error_response(503, "The shim is shutting down");
+    const RequestHead head;
+    const std::string body;
+    Response response = co_await call_daemon(match, head, body, exchange, parts, 1000);
+    if (response.status == 200) {
+        response.body = R"({"status":"ready"})";
+    } else {
+        response = make_error_response(503, client::why_not_ready(parts.daemons.states()));
+    }
+    co_return response;
+}
+
+// A request that somebody else hands on is judged by whom a trusted proxy names, never by the
+// proxy.
+bool may_see_metrics(const RequestHead& head, const std::string& peer, const Config& config) {
+    return is_listed_client({peer, head.header("x-forwarded-for"), head.header("forwarded")},
+                            config.trusted_proxies, config.metrics_from);
+}
+
+Response allow(const std::string& methods) {
+    Response response;
+    response.status = 204;
+    response.headers.emplace_back("Allow", methods);
+    return response;
+}
+
+Response not_found(const Match& match, const RequestHead& head) {
+    if (!match.allow.empty()) {
+        Response response = make_error_response(405, "Method Not Allowed");
+        response.headers.emplace_back("Allow", match.allow);
+        return response;
+    }
+    if (auto redirect = redirect_slash(head)) return *redirect;
+    return make_error_response(404, "Not Found");
+}
+
+}  // namespace
+
+std::optional<Response> refuse_early(const RequestHead& head, const Match& match,
+                                     const Exchange& exchange, SessionParts& parts) {
+    if (auto refused = refuse_cross_site(head, parts.config)) return refused;
+    if (auto refused = refuse_rate(head, exchange, parts)) return refused;
+    if (!head.has_body) return std::nullopt;
+    if (match.route == nullptr || match.route->kind != RouteKind::kCall)
+        return head.content_length > 0 ? std::optional(not_found(match, head)) : std::nullopt;
+    if (auto refused = refuse_credential(credential_of(head))) return refused;
+    return refuse_content_type(head);
+}
+
+Awaitable<Response> respond(const Match& match, const RequestHead& head, const std::string& body,
+                            const std::string& peer, const Exchange& exchange,
+                            SessionParts& parts) {
+    if (head.method == Method::kOptions) {
+        if (auto preflight = answer_preflight(head, match, parts.config)) co_return *preflight;
+        if (head.target == "*") co_return allow("GET, HEAD, POST, OPTIONS");
+        if (!match.allow.empty()) co_return allow(match.allow);
+    }
+    if (match.route == nullptr) co_return not_found(match, head);
+    Response response;
+    switch (match.route->kind) {
+        case RouteKind::kCall:
+            co_return co_await call_daemon(match, head, body, exchange, parts,
+                                           parts.config.request_timeout_ms);
+        case RouteKind::kReadyz: co_return co_await ready(exchange, parts);
+        case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
+        case RouteKind::kOpenapi: response.body = kOpenapiJson; co_return response;
+        case RouteKind::kDocs:
+            if (parts.config.docs) co_return make_docs_response(kDocsHtml);
+            break;
+        case RouteKind::kMetrics:
+            if (may_see_metrics(head, peer, parts.config)) {
+                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                response.body =
+                    parts.metrics.page(parts.connections, parts.daemons.states()).text();
+                co_return response;
+            }
+            break;
+        case RouteKind::kDownload:
+        case RouteKind::kNone: break;
+    }
+    co_return make_error_response(404, "Not Found");
+}
+
+}  // namespace export_worker::http_shim

@@ -1,0 +1,51 @@
+#include "base/unix_socket.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker {
+namespace {
+
+using testing::TempDir;
+
+TEST(ListenOnUnix, RefusesAPathThatNoAddressHolds) {
+    const TempDir dir;
+    const auto refused = listen_on_unix(dir / std::string(108, 's'), 0660);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("expected a path of at most 107 bytes"),
+              std::string::npos)
+        << refused.error().message;
+}
+
+TEST(ListenOnUnix, NamesThePathThatCannotBeBound) {
+    // No file system lets a socket be made there, whoever asks.
+    const auto refused = listen_on_unix("/proc/export-worker.sock", 0660);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("bind /proc/export-worker.sock"), std::string::npos)
+        << refused.error().message;
+}
+
+TEST(InheritedListeners, RefusesADescriptorThatDoesNotListen) {
+    const UniqueFd first(::dup(3));  // Of the test program, where it has one.
+    ASSERT_EQ(::dup2(STDERR_FILENO, 3), 3);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", "1", 1);
+    const auto refused = inherited_listeners();
+    ::unsetenv("LISTEN_PID");
+    ::unsetenv("LISTEN_FDS");
+    if (first) {
+        (void)::dup2(first.get(), 3);
+    } else {
+        (void)::close(3);
+    }
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message,
+              "listen on systemd: descriptor 3 is no listening stream socket");
+}
+
+}  // namespace
+}  // namespace export_worker

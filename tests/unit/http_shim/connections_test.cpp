@@ -1,0 +1,100 @@
+#include "http_shim/connections.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "http_shim/limits.hpp"
+
+namespace export_worker::http_shim {
+namespace {
+
+using Places = std::vector<std::unique_ptr<Connections::Place>>;
+
+Places fill(Connections& connections, std::size_t count, bool is_proxy = true) {
+    Places places;
+    for (std::size_t index = 0; index < count; ++index)
+        places.push_back(connections.admit("127.0.0.1", is_proxy));
+    return places;
+}
+
+TEST(Connections, AnAddressHasSoManyAndNobodyElseFeelsIt) {
+    Connections connections(2);
+    auto first = connections.admit("192.0.2.1", false);
+    auto second = connections.admit("192.0.2.1", false);
+    EXPECT_TRUE(second);
+    EXPECT_FALSE(connections.admit("192.0.2.1", false));
+    EXPECT_EQ(connections.refused(), 1U);
+    EXPECT_TRUE(connections.admit("192.0.2.2", false));
+    EXPECT_TRUE(connections.admit("192.0.2.1", true)) << "a proxy speaks for many";
+    first.reset();
+    EXPECT_TRUE(connections.admit("192.0.2.1", false));
+    // Households of IPv6 have 64 bits of addresses.
+    const auto one = connections.admit("2001:db8::1", false);
+    const auto two = connections.admit("2001:db8::2", false);
+    EXPECT_FALSE(connections.admit("2001:db8::3", false));
+    EXPECT_EQ(connections.open(), 3U);
+}
+
+TEST(Connections, WhenAllAreTakenTheLongestIdleGoes) {
+    Connections connections(0);
+    Places places = fill(connections, limits::kHttpConnectionsMax);
+    std::vector<int> closed;
+    for (int index = 0; index < 3; ++index)
+        places[static_cast<std::size_t>(index)]->on_close([&, index] { closed.push_back(index); });
+    places[0]->begin_request();  // Not idle.
+    places[1]->begin_request();
+    places[1]->end_request();  // The last to become idle.
+    const auto next = connections.admit("192.0.2.1", false);
+    ASSERT_TRUE(next);
+    EXPECT_FALSE(next->is_reserve());
+    EXPECT_EQ(closed, (std::vector<int>{2}));
+    EXPECT_EQ(connections.closed_idle(), 1U);
+}
+
+TEST(Connections, WithoutAnIdleOneThereIsAReserve) {
+    Connections connections(0);
+    const Places places = fill(connections, limits::kHttpConnectionsMax);
+    for (const auto& place : places) place->begin_request();
+    Places reserve = fill(connections, limits::kHttpReserveMax);
+    for (const auto& place : reserve) {
+        ASSERT_TRUE(place);
+        EXPECT_TRUE(place->is_reserve());
+    }
+    EXPECT_FALSE(connections.admit("192.0.2.1", false));
+    EXPECT_EQ(connections.refused(), 1U);
+    reserve.pop_back();
+    EXPECT_TRUE(connections.admit("192.0.2.1", false));
+    places[7]->end_request();
+    const auto next = connections.admit("192.0.2.1", false);
+    ASSERT_TRUE(next);
+    EXPECT_FALSE(next->is_reserve());
+}
+
+TEST(Connections, WhatOneHoldsIsBoundedByAddressAndInAll) {
+    Connections connections(0);
+    const auto place = connections.admit("192.0.2.1", false);
+    const auto other = connections.admit("192.0.2.2", false);
+    {
+        Connections::Held held(*place);
+        EXPECT_TRUE(held.add(limits::kHttpBytesFree));
+        EXPECT_EQ(connections.bytes_held(), 0U) << "small requests cost nothing";
+        EXPECT_TRUE(held.add(limits::kHttpBytesHeldPerAddressMax));
+        EXPECT_FALSE(held.add(1));
+        Connections::Held small(*place);
+        EXPECT_TRUE(small.add(limits::kHttpBytesFree)) << "they go on";
+        Connections::Held elsewhere(*other);
+        EXPECT_TRUE(elsewhere.add(limits::kHttpBytesHeldPerAddressMax));
+        EXPECT_EQ(connections.bytes_held(),
+                  2 * limits::kHttpBytesHeldPerAddressMax - limits::kHttpBytesFree);
+    }
+    EXPECT_EQ(connections.bytes_held(), 0U);
+    const auto proxy = connections.admit("192.0.2.3", true);
+    Connections::Held all(*proxy);
+    EXPECT_TRUE(all.add(limits::kHttpBytesFree + limits::kHttpBytesHeldMax));
+    Connections::Held more(*other);
+    EXPECT_FALSE(more.add(limits::kHttpBytesFree + 1));
+}
+
+}  // namespace
+}  // namespace export_worker::http_shim
