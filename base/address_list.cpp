@@ -110,6 +110,14 @@ std::string client_address(const std::string& peer, std::string_view forwarded_f
     return client;
 }
 
+bool is_listed_client(const RequestOrigin& origin, const AddressList& proxies,
+                      const AddressList& listed) {
+    const std::string client = client_address(origin.peer, origin.forwarded_for, proxies);
+    const bool through_proxy = !origin.forwarded_for.empty() || !origin.forwarded.empty();
+    if (through_proxy && (client == origin.peer || proxies.contains(client))) return false;
+    return listed.contains(client);
+}
+
 bool is_local(const std::string& peer) {
     static const AddressList local = *AddressList::parse("127.0.0.0/8 ::1 unix");
     return local.contains(peer);

@@ -34,6 +34,20 @@ private:
 // a port, brackets and quotes.
 [[nodiscard]] std::string client_address(const std::string& peer, std::string_view forwarded_for,
                                          const AddressList& proxies);
+
+// How a request came here.
+struct RequestOrigin {
+    const std::string& peer;  // "unix", or an address.
+    // The fields X-Forwarded-For and Forwarded; empty: not there.
+    std::string_view forwarded_for = {};
+    std::string_view forwarded = {};
+};
+// Whether the client of a request is listed. A request that came through a proxy, ours or not, is
+// its client's, whom one of `proxies` must name in X-Forwarded-For; else its client is not known,
+// and the answer no.
+[[nodiscard]] bool is_listed_client(const RequestOrigin& origin, const AddressList& proxies,
+                                    const AddressList& listed);
+
 // 127.0.0.0/8, ::1, or "unix": somebody on this machine, such as a proxy in front.
 [[nodiscard]] bool is_local(const std::string& peer);
 // What a limit counts together: an IPv4 address, an IPv6 network of 64 bits (one household or

@@ -30,7 +30,26 @@ Result<std::string> read_open_file(int fd, const std::string& path, std::size_t 
     }
 }
 
-Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max, bool secret) {
+enum class Guard { kNone, kTrusted, kSecret };
+
+Result<void> check_guard(const struct stat& info, const std::string& path, Guard guard) {
+    if (guard == Guard::kSecret && (is_writable_by_others(info) || (info.st_mode & S_IROTH) != 0)) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "open " + path +
+                        ": a secret that others may read or the group may write; run chmod 640 " +
+                        path);
+    }
+    if (guard == Guard::kTrusted && is_writable_by_others(info)) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    "open " + path +
+                        ": expected a file that only its owner may write, found one that group or "
+                        "others may write; run chmod go-w " +
+                        path);
+    }
+    return {};
+}
+
+Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max, Guard guard) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return fail(errno_error("open " + path, errno));
     struct stat info {};
@@ -38,23 +57,53 @@ Result<std::string> read_regular_file(const std::string& path, std::size_t bytes
     if (!S_ISREG(info.st_mode)) {
         return fail(ErrorCode::kInvalidArgument, "open " + path + ": expected a regular file");
     }
-    if (secret && (info.st_mode & (S_IWGRP | S_IROTH | S_IWOTH)) != 0) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "open " + path +
-                        ": a secret that others may read or the group may write; run chmod 640 " +
-                        path);
-    }
+    EW_CHECK(check_guard(info, path, guard));
     return read_open_file(fd.get(), path, bytes_max);
 }
 
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-    return read_regular_file(path, bytes_max, false);
+    return read_regular_file(path, bytes_max, Guard::kNone);
+}
+
+Result<std::string> read_trusted_file(const std::string& path, std::size_t bytes_max) {
+    return read_regular_file(path, bytes_max, Guard::kTrusted);
 }
 
 Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
-    return read_regular_file(path, bytes_max, true);
+    return read_regular_file(path, bytes_max, Guard::kSecret);
+}
+
+bool is_writable_by_others(const struct stat& info) {
+    const bool sticky_directory = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
+    return (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky_directory;
+}
+
+Result<void> check_trusted_file(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    return check_guard(info, path, Guard::kTrusted);
+}
+
+Result<void> make_private_file(const std::string& path) {
+    const UniqueFd fd(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (fd) return {};
+    if (errno != EEXIST) return fail(errno_error("create " + path, errno));
+    return make_private(path);
+}
+
+// By path: closing a descriptor would end the locks that SQLite holds on the file.
+Result<void> make_private(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0)
+        return errno == ENOENT ? Result<void>{} : fail(errno_error("stat " + path, errno));
+    constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
+    if (!S_ISREG(info.st_mode) || (info.st_mode & kOthers) == 0) return {};
+    if (::chmod(path.c_str(), info.st_mode & 0777U & ~kOthers) != 0)
+        return fail(errno_error("chmod " + path, errno));
+    return {};
 }
 
 std::string file_version(const std::string& path) {

@@ -1,6 +1,7 @@
 // Files, the careful way: whole reads with a bound, whole writes, syncs that are checked.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -14,9 +15,16 @@ namespace export_worker {
 
 // Reads a regular file of at most `bytes_max` bytes. Errors name the path, never the content.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
-// The same, but refuses a file that others may read or the group may write: for secrets.
-// kFailedPrecondition then.
+// The same for files that decide who or what is trusted: refuses one that group or others may
+// write. kFailedPrecondition then.
+[[nodiscard]] Result<std::string> read_trusted_file(const std::string& path, std::size_t bytes_max);
+// The same for secrets: refuses one that others may read, too.
 [[nodiscard]] Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max);
+// Whether group or others may write it. Not counted is a sticky directory such as /tmp: others can
+// add names there, not replace ours.
+[[nodiscard]] bool is_writable_by_others(const struct stat& info);
+// The check of read_trusted_file() alone, for a file that a library reads.
+[[nodiscard]] Result<void> check_trusted_file(const std::string& path);
 // What the file looks like from outside: another text after every replacement and every write;
 // "none" when it is not there.
 [[nodiscard]] std::string file_version(const std::string& path);
@@ -27,6 +35,11 @@ namespace export_worker {
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 // Syncs the file `part`, gives it the name `path` (replacing what has it) and makes that durable.
 [[nodiscard]] Result<void> publish_file(const std::string& part, const std::string& path);
+// Creates the file `path`, empty, when it is missing. Only its owner may read and write it then,
+// and the regular file that was there before.
+[[nodiscard]] Result<void> make_private_file(const std::string& path);
+// Takes the rights of group and others away from a regular file; a missing one is fine.
+[[nodiscard]] Result<void> make_private(const std::string& path);
 // Creates `path` and its parents with exactly `mode`, whatever the umask; an existing directory is
 // fine and keeps its mode.
 [[nodiscard]] Result<void> make_directories(const std::string& path, mode_t mode);

@@ -10,11 +10,15 @@
 #include <ctime>
 #include <optional>
 
+#include "base/base64.hpp"
 #include "base/text.hpp"
 #include "signing/content_disposition.hpp"
 
 namespace export_worker::downloads {
 namespace {
+
+// The form of RFC 850.
+constexpr const char* kTwoDigitYear = "%A, %d-%b-%y %H:%M:%S GMT";
 
 Download refuse(int status, std::string_view detail) {
     Download out;
@@ -34,15 +38,21 @@ UniqueFd open_beneath(const std::string& root, const std::string& path) {
     return UniqueFd(static_cast<int>(fd));
 }
 
-// Strong: an export file is never written again once it has its name.
-std::string etag_of(const struct stat& info) {
+// Strong: an export file is never written again once it has its name. A copy of it, restored or on
+// another machine, has the same tag: its content's digest, else its time, stands for it.
+std::string etag_of(const struct stat& info, std::string_view sha256) {
+    const auto size = static_cast<unsigned long long>(info.st_size);
     char text[80];
-    const int used = std::snprintf(
-        text, sizeof text, "\"%llx-%llx-%llx\"", static_cast<unsigned long long>(info.st_ino),
-        static_cast<unsigned long long>(info.st_size),
-        static_cast<unsigned long long>(info.st_mtim.tv_sec * 1'000'000'000LL +
-                                        info.st_mtim.tv_nsec));
-    return {text, static_cast<std::size_t>(used)};
+    if (!sha256.empty()) {
+        std::string out = "\"";
+        append_base64url(out, sha256);
+        std::snprintf(text, sizeof text, "-%llx\"", size);
+        return out + text;
+    }
+    std::snprintf(text, sizeof text, "\"%llx-%llx\"", size,
+                  static_cast<unsigned long long>(info.st_mtim.tv_sec * 1'000'000'000LL +
+                                                  info.st_mtim.tv_nsec));
+    return text;
 }
 
 std::string http_date(std::time_t at) {
@@ -58,11 +68,19 @@ struct Range {
 };
 enum class RangeOutcome { kWhole, kPart, kUnsatisfiable };
 
+bool starts_with_in_any_case(std::string_view text, std::string_view lower_case) {
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    };
+    return text.size() >= lower_case.size() &&
+           std::ranges::equal(text.substr(0, lower_case.size()), lower_case, {}, lower);
+}
+
 // One range of a file of `size` bytes. A header that is not understood is ignored, as RFC 9110 14.2
 // wants.
 RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& range) {
     constexpr std::string_view kUnit = "bytes=";
-    if (!header.starts_with(kUnit) || header.find(',') != std::string_view::npos)
+    if (!starts_with_in_any_case(header, kUnit) || header.find(',') != std::string_view::npos)
         return RangeOutcome::kWhole;
     header.remove_prefix(kUnit.size());
     const std::size_t dash = header.find('-');
@@ -93,32 +111,55 @@ bool names_etag(std::string_view header, std::string_view etag, bool weak) {
     return false;
 }
 
-// nullopt for what is no date in the preferred form: the condition is ignored then (RFC
-// 9110, 13.1).
-std::optional<std::time_t> parse_http_date(std::string_view text) {
-    std::tm parts{};
-    const std::string copy(text);
-    const char* const end = ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    if (end == nullptr || *end != '\0') return std::nullopt;
+// A year of two digits is never more than 50 years ahead (RFC 9110, 5.6.7).
+std::time_t in_nearest_century(std::tm parts, std::time_t now) {
+    std::tm today{};
+    ::gmtime_r(&now, &today);
+    parts.tm_year += (today.tm_year / 100 - parts.tm_year / 100) * 100;
+    std::tm latest = today;
+    latest.tm_year += 50;
+    if (::timegm(&parts) > ::timegm(&latest)) parts.tm_year -= 100;
     return ::timegm(&parts);
 }
 
+// The three forms of RFC 9110, 5.6.7; nullopt for anything else: the condition is ignored then
+// (13.1).
+std::optional<std::time_t> parse_http_date(std::string_view text, std::time_t now) {
+    const std::string copy(text);
+    for (const char* form : {"%a, %d %b %Y %H:%M:%S GMT", kTwoDigitYear, "%a %b %e %H:%M:%S %Y"}) {
+        std::tm parts{};
+        const char* const end = ::strptime(copy.c_str(), form, &parts);
+        if (end == nullptr || *end != '\0') continue;
+        return form == kTwoDigitYear ? in_nearest_century(parts, now) : ::timegm(&parts);
+    }
+    return std::nullopt;
+}
+
 // In the order of RFC 9110, 13.2.2. 0: go on.
-int failed_condition(const DownloadRequest& request, const std::string& etag,
-                     std::time_t modified) {
+int failed_condition(const DownloadRequest& request, const std::string& etag, std::time_t modified,
+                     std::time_t now) {
     if (!request.if_match.empty()) {
         if (!names_etag(request.if_match, etag, false)) return 412;
-    } else if (const auto since = parse_http_date(request.if_unmodified_since)) {
+    } else if (const auto since = parse_http_date(request.if_unmodified_since, now)) {
         if (modified > *since) return 412;
     }
     if (!request.if_none_match.empty()) {
         if (names_etag(request.if_none_match, etag, true)) return 304;
-    } else if (const auto since = parse_http_date(request.if_modified_since)) {
+    } else if (const auto since = parse_http_date(request.if_modified_since, now)) {
         if (modified <= *since) return 304;
     }
     return 0;
 }
 
+// Whether `range` may be answered with a part.
+bool range_applies(const DownloadRequest& request, const std::string& etag, std::time_t modified,
+                   std::time_t now) {
+    if (request.head) return false;
+    return request.if_range.empty() || request.if_range == etag ||
+           parse_http_date(request.if_range, now) == modified;
+}
+
+// For links that do not say it.
 std::string content_type_of(std::string_view path) {
     if (path.ends_with(".csv")) return "text/csv; charset=utf-8";
     if (path.ends_with(".tsv")) return "text/tab-separated-values; charset=utf-8";
@@ -130,52 +171,54 @@ std::string content_type_of(std::string_view path) {
     return "application/octet-stream";
 }
 
+Result<signing::VerifiedLocalLink> verify(std::string_view target,
+                                          const std::vector<DownloadRoot>& roots,
+                                          std::int64_t now_unix_s) {
+    std::vector<std::shared_ptr<const LinkKeys::Keys>> keys;
+    std::vector<signing::LocalLinkStore> stores;
+    for (const DownloadRoot& root : roots) {
+        keys.push_back(root.keys->current());
+        stores.push_back({root.name, *keys.back()});
+    }
+    return signing::verify_local_link(target, stores, now_unix_s);
+}
+
 }  // namespace
 
 Download open_download(const DownloadRequest& request, const std::vector<DownloadRoot>& roots,
                        std::int64_t now_unix_s) {
-    std::optional<signing::VerifiedLocalLink> link;
-    const DownloadRoot* root = nullptr;
-    Error error{ErrorCode::kPermissionDenied, "The link is not valid"};
-    for (const DownloadRoot& each : roots) {
-        auto verified =
-            signing::verify_local_link(request.target, *each.keys->current(), now_unix_s);
-        if (verified) {
-            link = std::move(*verified);
-            root = &each;
-            break;
-        }
-        if (verified.error().code == ErrorCode::kDeadlineExceeded) error = verified.error();
-    }
-    if (root == nullptr) return refuse(403, error.message);
+    const auto link = verify(request.target, roots, now_unix_s);
+    if (!link) return refuse(403, link.error().message);
 
     Download out;
-    out.file = open_beneath(root->root, link->path);
+    out.file = open_beneath(roots[link->store_index].root, link->path);
     struct stat info {};
     if (!out.file || ::fstat(out.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
         return refuse(410, "Export file is no longer available");
     }
     const auto size = static_cast<std::uint64_t>(info.st_size);
-    const std::string etag = etag_of(info);
-    const std::string modified = http_date(info.st_mtim.tv_sec);
-    out.content_type = content_type_of(link->path);
+    const std::string etag = etag_of(info, link->sha256);
+    const std::time_t modified = info.st_mtim.tv_sec;
+    out.content_type =
+        link->content_type.empty() ? content_type_of(link->path) : link->content_type;
     out.headers = {{"ETag", etag},
-                   {"Last-Modified", modified},
+                   {"Last-Modified", http_date(modified)},
                    {"Accept-Ranges", "bytes"},
                    {"Cache-Control", "private, no-transform"},
                    {"Content-Disposition", signing::content_disposition(link->filename)}};
-    if (const int status = failed_condition(request, etag, info.st_mtim.tv_sec); status != 0) {
+    if (!link->sha256.empty())
+        out.headers.emplace_back("Repr-Digest", "sha-256=:" + to_base64(link->sha256) + ":");
+    if (const int status = failed_condition(request, etag, modified, now_unix_s); status != 0) {
         out.status = status;
         if (status == 412) out.detail = "Precondition Failed";
         out.file.reset();
         return out;
     }
     out.bytes = size;
-    const std::string_view if_range = request.if_range;
-    const bool range_applies = if_range.empty() || if_range == etag || if_range == modified;
     Range range;
-    const auto outcome =
-        range_applies ? parse_range(request.range, size, range) : RangeOutcome::kWhole;
+    const auto outcome = range_applies(request, etag, modified, now_unix_s)
+                             ? parse_range(request.range, size, range)
+                             : RangeOutcome::kWhole;
     if (outcome == RangeOutcome::kUnsatisfiable) {
         Download refused = refuse(416, "Range Not Satisfiable");
         refused.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));

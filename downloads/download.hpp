@@ -1,5 +1,5 @@
 // A signed link to the bytes to send: verification, the open file, conditions and ranges (RFC 9110,
-// 13 and 14).
+// 13 and 14), the digest of the whole file when the link says it (RFC 9530).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace export_worker::downloads {
 
 // A directory whose files are served to holders of a signed link.
 struct DownloadRoot {
-    std::string name;
+    std::string name;  // Of its store, as links say it.
     std::string root;
     std::shared_ptr<LinkKeys> keys;  // Shared by copies of a configuration.
 };
@@ -30,6 +30,7 @@ struct DownloadRequest {
     std::string_view if_none_match = {};
     std::string_view if_modified_since = {};
     std::string_view if_unmodified_since = {};
+    bool head = false;  // Asks for no body: `range` is ignored then.
 };
 
 struct Download {

@@ -352,13 +352,16 @@ Result<json> sign_local(const json& object, bool explain) {
     EW_TRY(const std::string at, fields.text("at"));
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
     EW_TRY(const std::string filename, fields.text("filename"));
+    EW_TRY(const std::string store, fields.text_or("store", ""));
+    EW_TRY(const std::string content_type, fields.text_or("content_type", ""));
+    EW_TRY(const std::string sha256, fields.text_or("sha256", ""));
     EW_CHECK(fields.finish());
     if (expires_in < 1) return refuse("expires_in: expected at least 1");
     EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
     EW_TRY(const std::string secret, from_hex(key_hex));
-    EW_TRY(
-        const signing::LocalLink link,
-        signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename}));
+    EW_TRY(const signing::LocalLink link,
+           signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename,
+                                     store, content_type, sha256}));
     return answer_of(link.url, "", link.string_to_sign, explain);
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/address_list.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
@@ -69,12 +70,9 @@ Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
 
 // A request that somebody else hands on is judged by whom a trusted proxy names, never by the
 // proxy.
-bool may_see_metrics(const RequestHead& head, const std::string& peer, const Exchange& exchange,
-                     const Config& config) {
-    const bool handed_on =
-        !head.header("x-forwarded-for").empty() || !head.header("forwarded").empty();
-    if (handed_on && exchange.client == peer) return false;
-    return config.metrics_from.contains(exchange.client);
+bool may_see_metrics(const RequestHead& head, const std::string& peer, const Config& config) {
+    return is_listed_client({peer, head.header("x-forwarded-for"), head.header("forwarded")},
+                            config.trusted_proxies, config.metrics_from);
 }
 
 Response allow(const std::string& methods) {
@@ -128,7 +126,7 @@ Awaitable<Response> respond(const Match& match, const RequestHead& head, const s
             if (parts.config.docs) co_return make_docs_response(kDocsHtml);
             break;
         case RouteKind::kMetrics:
-            if (may_see_metrics(head, peer, exchange, parts.config)) {
+            if (may_see_metrics(head, peer, parts.config)) {
                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
                 response.body =
                     parts.metrics.page(parts.connections, parts.daemons.states()).text();

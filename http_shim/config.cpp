@@ -72,7 +72,7 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
     addresses(section, "trusted_proxies", "", config.trusted_proxies);
-    addresses(section, "metrics_from", "127.0.0.0/8 ::1 unix", config.metrics_from);
+    addresses(section, "metrics_from", "", config.metrics_from);
     section.boolean("docs", config.docs);
     section.words("cors_origins", config.cors_origins);
     for (const std::string& origin : config.cors_origins) {
@@ -99,7 +99,7 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
         section.text("root", download.root);
         section.text("key_file", key_file);
         if (kind != "local") continue;
-        download.name = section.name();
+        download.name = section.name().substr(std::string_view("store.").size());
         EW_TRY(download.keys, downloads::LinkKeys::open(key_file));
         config.downloads.push_back(std::move(download));
     }

@@ -1,5 +1,7 @@
 // export-httpd. Exit status: 0 after a signal, 64 wrong command line, 78 a start that cannot
 // succeed.
+#include <sys/stat.h>
+
 #include <array>
 #include <cstdio>
 
@@ -29,6 +31,7 @@ int start_failed(const export_worker::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
         export_worker::options::words_of(argc, argv), kFlags);
     if (!arguments || !arguments->words.empty()) {

@@ -253,7 +253,8 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Connections::He
                                              head.header("if-match"),
                                              head.header("if-none-match"),
                                              head.header("if-modified-since"),
-                                             head.header("if-unmodified-since")};
+                                             head.header("if-unmodified-since"),
+                                             is_head};
     const downloads::Download download = downloads::open_download(
         request, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
     Response response;

@@ -16,8 +16,14 @@
 namespace export_worker::signing {
 namespace {
 
-constexpr std::string_view kVersionTag = "export-worker-link-v1";
+constexpr std::string_view kOldVersionTag = "export-worker-link-v1";
+constexpr std::string_view kVersionTag = "export-worker-link-v2";
 constexpr std::size_t kSecretBytesMin = 16;
+constexpr std::size_t kSha256Bytes = 32;
+
+constexpr const char* kBackslash =
+    "request target: found a backslash or an encoded slash or backslash in the path";
+constexpr const char* kDotSegment = "request target: found a '.' or '..' segment in the path";
 
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
@@ -38,27 +44,75 @@ bool is_safe_relative_path(std::string_view path) {
     return !empty_segment && !has_dot_segment(path);
 }
 
-std::string string_to_sign(std::string_view encoded_path, std::string_view expires,
-                           std::string_view key_id, std::string_view encoded_filename) {
+// Everything a link says, decoded.
+struct LinkValues {
+    std::string path;
+    std::string expires;
+    std::string filename;
+    std::string key_id;
+    std::optional<std::string> store;  // nullopt: the old form.
+    std::string content_type;
+    std::string sha256;  // base64url.
+};
+
+// One spelling for each value, and no newline within any.
+std::string string_to_sign(const LinkValues& link) {
     std::string out;
-    out.reserve(kVersionTag.size() + encoded_path.size() + encoded_filename.size() + 64);
-    for (const std::string_view part :
-         {kVersionTag, std::string_view("GET"), encoded_path, expires, key_id}) {
-        out += part;
+    out.reserve(kVersionTag.size() + 3 * (link.path.size() + link.filename.size()) + 256);
+    out += link.store ? kVersionTag : kOldVersionTag;
+    out += "\nGET\n";
+    if (link.store) {
+        append_percent_encoded(out, *link.store);
         out += '\n';
     }
-    out += encoded_filename;
+    append_percent_encoded_path(out, link.path);
+    for (const std::string* value : {&link.expires, &link.key_id, &link.filename}) {
+        out += '\n';
+        append_percent_encoded(out, *value);
+    }
+    if (!link.store) return out;
+    for (const std::string* value : {&link.content_type, &link.sha256}) {
+        out += '\n';
+        append_percent_encoded(out, *value);
+    }
     return out;
 }
 
+std::string signature_of(const LinkValues& link, std::string_view secret) {
+    std::string out;
+    append_base64url(out, crypto::as_bytes(crypto::hmac_sha256(secret, string_to_sign(link))));
+    return out;
+}
+
+// Some clients write a blank in a query as '+'; we never do, nor leave a '+' as it is.
+std::optional<std::string> decode_query_value(std::string_view text) {
+    std::string value(text);
+    std::ranges::replace(value, '+', ' ');
+    return percent_decode(value);
+}
+
 struct Query {
-    std::optional<std::string_view> expires;
-    std::optional<std::string_view> filename;
-    std::optional<std::string_view> key;
-    std::optional<std::string_view> signature;
+    std::optional<std::string> expires;
+    std::optional<std::string> filename;
+    std::optional<std::string> store;
+    std::optional<std::string> type;
+    std::optional<std::string> sha256;
+    std::optional<std::string> key;
+    std::optional<std::string> signature;
 };
 
-// Exactly the four parameters, once each, whatever their order.
+std::optional<std::string>* slot_of(Query& query, std::string_view name) {
+    if (name == "expires") return &query.expires;
+    if (name == "filename") return &query.filename;
+    if (name == "store") return &query.store;
+    if (name == "type") return &query.type;
+    if (name == "sha256") return &query.sha256;
+    if (name == "key") return &query.key;
+    if (name == "sig") return &query.signature;
+    return nullptr;
+}
+
+// Only known parameters, at most once each, whatever their order.
 std::optional<Query> parse_query(std::string_view query) {
     Query out;
     while (!query.empty()) {
@@ -67,22 +121,64 @@ std::optional<Query> parse_query(std::string_view query) {
         query.remove_prefix(std::min(end + 1, query.size()));
         const std::size_t equals = pair.find('=');
         if (equals == std::string_view::npos) return std::nullopt;
-        const std::string_view name = pair.substr(0, equals);
-        std::optional<std::string_view>* slot = name == "expires"    ? &out.expires
-                                                : name == "filename" ? &out.filename
-                                                : name == "key"      ? &out.key
-                                                : name == "sig"      ? &out.signature
-                                                                     : nullptr;
+        std::optional<std::string>* const slot = slot_of(out, pair.substr(0, equals));
         if (slot == nullptr || slot->has_value()) return std::nullopt;
-        *slot = pair.substr(equals + 1);
+        *slot = decode_query_value(pair.substr(equals + 1));
+        if (!slot->has_value()) return std::nullopt;
     }
     if (!out.expires || !out.filename || !out.key || !out.signature) return std::nullopt;
+    if (!out.store && (out.type || out.sha256)) return std::nullopt;
     return out;
 }
 
-}  // namespace
+struct ParsedLink {
+    LinkValues values;
+    std::string signature;
+};
 
-Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
+// nullopt: nothing that was ever signed has this shape.
+std::optional<ParsedLink> parse_link(std::string_view target) {
+    if (!target.starts_with(kLocalLinkPathPrefix) || !check_request_target(target))
+        return std::nullopt;
+    target.remove_prefix(kLocalLinkPathPrefix.size());
+    const std::size_t mark = target.find('?');
+    if (mark == std::string_view::npos) return std::nullopt;
+    auto path = percent_decode(target.substr(0, mark));
+    auto query = parse_query(target.substr(mark + 1));
+    if (!path || !query || !is_safe_relative_path(*path)) return std::nullopt;
+    return ParsedLink{{std::move(*path), std::move(*query->expires), std::move(*query->filename),
+                       std::move(*query->key), std::move(query->store),
+                       std::move(query->type).value_or(""), std::move(query->sha256).value_or("")},
+                      std::move(*query->signature)};
+}
+
+bool is_signed_by(const LocalLinkStore& store, const ParsedLink& link) {
+    const auto key = std::ranges::find(store.keys, link.values.key_id, &LocalLinkKey::id);
+    if (key == store.keys.end()) return false;
+    const std::string expected = signature_of(link.values, key->secret);
+    return crypto::equal_constant_time(expected, link.signature);
+}
+
+// The store whose key has signed the link; nullopt when there is none, or when an old link leaves
+// open which.
+std::optional<std::size_t> store_of(std::span<const LocalLinkStore> stores,
+                                    const ParsedLink& link) {
+    std::optional<std::size_t> out;
+    for (std::size_t index = 0; index < stores.size(); ++index) {
+        if (link.values.store && *link.values.store != stores[index].name) continue;
+        if (!is_signed_by(stores[index], link)) continue;
+        if (out) return std::nullopt;
+        out = index;
+    }
+    return out;
+}
+
+bool has_dot_segment_when_decoded(std::string_view path) {
+    const auto decoded = percent_decode(path);
+    return !decoded || has_dot_segment(*decoded);
+}
+
+Result<void> check_request(const LocalLinkRequest& request) {
     const bool base_ok =
         (request.base_url.starts_with("http://") || request.base_url.starts_with("https://")) &&
         !request.base_url.ends_with('/') && !has_control_characters(request.base_url) &&
@@ -93,59 +189,130 @@ Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
     if (!is_key_id(request.key_id))
         return refuse("key_id: expected 1 to 32 letters, digits, dashes");
     if (request.secret.size() < kSecretBytesMin) return refuse("key: expected at least 16 bytes");
+    if (request.store.empty() && !(request.content_type.empty() && request.sha256_hex.empty()))
+        return refuse("store: missing; content_type and sha256 need it");
+    if (!request.content_type.empty() && !is_content_type(request.content_type))
+        return refuse("content_type: expected TYPE/SUBTYPE, perhaps with parameters");
+    return {};
+}
 
-    std::string path;
-    append_percent_encoded_path(path, request.path);
-    const std::string filename = percent_encode(request.filename);
-    const std::string expires = std::to_string(request.expires_unix_s);
+Result<LinkValues> values_of(const LocalLinkRequest& request) {
+    LinkValues out;
+    out.path = request.path;
+    out.expires = std::to_string(request.expires_unix_s);
+    out.filename = request.filename;
+    out.key_id = request.key_id;
+    if (!request.store.empty()) out.store = request.store;
+    out.content_type = request.content_type;
+    if (request.sha256_hex.empty()) return out;
+    const auto digest = from_hex(request.sha256_hex);
+    if (!digest || digest->size() != kSha256Bytes)
+        return refuse("sha256: expected 64 hexadecimal digits");
+    append_base64url(out.sha256, *digest);
+    return out;
+}
+
+std::string target_of(const LinkValues& link, std::string_view signature) {
+    std::string out(kLocalLinkPathPrefix);
+    out.reserve(2 * (link.path.size() + link.filename.size()) + 256);
+    append_percent_encoded_path(out, link.path);
+    const auto add = [&out](std::string_view name, std::string_view value) {
+        out += name;
+        append_percent_encoded(out, value);
+    };
+    add("?expires=", link.expires);
+    add("&filename=", link.filename);
+    if (link.store) add("&store=", *link.store);
+    if (!link.content_type.empty()) add("&type=", link.content_type);
+    if (!link.sha256.empty()) add("&sha256=", link.sha256);
+    add("&key=", link.key_id);
+    add("&sig=", signature);
+    return out;
+}
+
+}  // namespace
+
+Result<void> check_request_target(std::string_view target) {
+    if (target.size() > limits::kRequestTargetBytesMax) {
+        return fail(ErrorCode::kResourceExhausted,
+                    "request target: expected at most " +
+                        std::to_string(limits::kRequestTargetBytesMax) + " bytes, found " +
+                        std::to_string(target.size()));
+    }
+    if (!target.starts_with('/')) return refuse("request target: expected an origin-form target");
+    const bool printable_ascii =
+        std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
+    if (!printable_ascii || target.find('#') != std::string_view::npos)
+        return refuse("request target: expected printable ASCII without a fragment");
+    const std::string_view path = target.substr(0, target.find('?'));
+    if (path.find('\\') != std::string_view::npos) return refuse(kBackslash);
+    if (target.find('%') == std::string_view::npos)
+        return has_dot_segment(path) ? refuse(kDotSegment) : Result<void>{};
+    for (const std::string_view encoded : {"%2f", "%2F", "%5c", "%5C"}) {
+        if (path.find(encoded) != std::string_view::npos) return refuse(kBackslash);
+    }
+    if (!percent_decode(target))
+        return refuse("request target: expected two hex digits behind every '%'");
+    return has_dot_segment_when_decoded(path) ? refuse(kDotSegment) : Result<void>{};
+}
+
+bool is_content_type(std::string_view text) {
+    const auto is_token = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("!#$&^_.+-").find(c) != std::string_view::npos;
+    };
+    if (text.size() > limits::kContentTypeBytesMax) return false;
+    const std::string_view essence = text.substr(0, text.find(';'));
+    const std::size_t slash = essence.find('/');
+    if (slash == 0 || slash == std::string_view::npos || slash + 1 == essence.size()) return false;
+    return std::ranges::all_of(essence.substr(0, slash), is_token) &&
+           std::ranges::all_of(essence.substr(slash + 1), is_token) &&
+           std::ranges::all_of(text.substr(essence.size()), [&](char c) {
+               return is_token(c) || std::string_view("; =\"").find(c) != std::string_view::npos;
+           });
+}
+
+Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
+    EW_CHECK(check_request(request));
+    EW_TRY(const LinkValues values, values_of(request));
     LocalLink out;
-    out.string_to_sign = string_to_sign(path, expires, request.key_id, filename);
-    out.url.reserve(request.base_url.size() + path.size() + filename.size() + 128);
+    out.string_to_sign = string_to_sign(values);
+    const std::string target = target_of(values, signature_of(values, request.secret));
+    if (const auto served = check_request_target(target); !served)
+        return refuse("no link can work: " + served.error().message);
+    out.url.reserve(request.base_url.size() + target.size());
     out.url += request.base_url;
-    out.url += kLocalLinkPathPrefix;
-    out.url += path;
-    out.url += "?expires=";
-    out.url += expires;
-    out.url += "&filename=";
-    out.url += filename;
-    out.url += "&key=";
-    out.url += request.key_id;
-    out.url += "&sig=";
-    append_base64url(out.url,
-                     crypto::as_bytes(crypto::hmac_sha256(request.secret, out.string_to_sign)));
+    out.url += target;
     return out;
 }
 
 Result<VerifiedLocalLink> verify_local_link(std::string_view target,
-                                            std::span<const LocalLinkKey> keys,
+                                            std::span<const LocalLinkStore> stores,
                                             std::int64_t now_unix_s) {
     const auto denied = fail(ErrorCode::kPermissionDenied, "The link is not valid");
-    if (!target.starts_with(kLocalLinkPathPrefix)) return denied;
-    target.remove_prefix(kLocalLinkPathPrefix.size());
-    const std::size_t mark = target.find('?');
-    if (mark == std::string_view::npos) return denied;
-    const std::string_view encoded_path = target.substr(0, mark);
-    const auto query = parse_query(target.substr(mark + 1));
-    if (!query) return denied;
-    const auto key = std::ranges::find_if(
-        keys, [&](const LocalLinkKey& each) { return each.id == *query->key; });
-    if (key == keys.end()) return denied;
-    std::string expected;
-    append_base64url(expected, crypto::as_bytes(crypto::hmac_sha256(
-                                   key->secret, string_to_sign(encoded_path, *query->expires,
-                                                               key->id, *query->filename))));
-    if (!crypto::equal_constant_time(expected, *query->signature)) return denied;
+    auto link = parse_link(target);
+    if (!link) return denied;
+    const auto store = store_of(stores, *link);
+    if (!store) return denied;
 
-    // From here on the text is our own; the checks below only guard against a key that signs
+    // From here on the values are our own; the checks below only guard against a key that signs
     // elsewhere too.
-    const auto path = percent_decode(encoded_path);
-    const auto filename = percent_decode(*query->filename);
-    const auto expires = parse_unsigned(*query->expires);
-    if (!path || !filename || !expires || !is_safe_relative_path(*path)) return denied;
+    LinkValues& values = link->values;
+    const auto expires = parse_unsigned(values.expires);
+    const auto sha256 = from_base64url(values.sha256);
+    const bool good_type = values.content_type.empty() || is_content_type(values.content_type);
+    if (!expires || !sha256 || !good_type || (!sha256->empty() && sha256->size() != kSha256Bytes))
+        return denied;
     const auto expires_unix_s = static_cast<std::int64_t>(*expires);
     if (now_unix_s >= expires_unix_s)
         return fail(ErrorCode::kDeadlineExceeded, "The link has expired");
-    return VerifiedLocalLink{*path, *filename, key->id, expires_unix_s};
+    return VerifiedLocalLink{*store,
+                             std::move(values.path),
+                             std::move(values.filename),
+                             std::move(values.content_type),
+                             *sha256,
+                             std::move(values.key_id),
+                             expires_unix_s};
 }
 
 Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {

@@ -119,9 +119,17 @@ Result<StoreLink> sign_cdn(const Store& store, const SigningKey& key,
 
 Result<StoreLink> sign_local(const Store& store, const SigningKey& key,
                              const StoreLinkRequest& request) {
-    EW_TRY(LocalLink link, sign_local_link({store.base_url, request.key, key.key_id,
-                                            std::get<std::string>(key.material),
-                                            request.times.expires_unix_s, request.filename}));
+    LocalLinkRequest local;
+    local.base_url = store.base_url;
+    local.path = request.key;
+    local.key_id = key.key_id;
+    local.secret = std::get<std::string>(key.material);
+    local.expires_unix_s = request.times.expires_unix_s;
+    local.filename = request.filename;
+    local.store = store.name;
+    local.content_type = request.content_type;
+    local.sha256_hex = request.sha256_hex;
+    EW_TRY(LocalLink link, sign_local_link(local));
     return StoreLink{std::move(link.url), "", std::move(link.string_to_sign)};
 }
 

@@ -48,6 +48,8 @@ struct StoreLinkRequest {
     LinkTimes times;
     std::string_view disposition;        // Value of Content-Disposition; empty: the object's own.
     std::string_view filename;           // local: instead of `disposition`.
+    std::string_view content_type;       // local; empty: not known.
+    std::string_view sha256_hex;         // local: of the file; empty: not known.
     std::string_view permissions = "r";  // azure: letters of the grant.
     std::string_view resource = "b";     // azure: b, or c for the container.
     NamesAndValues query;                // s3, gcs: signed. azure: appended behind the signature.

@@ -127,7 +127,7 @@ Result<void> Section::finish() {
 }
 
 Result<ConfigFile> ConfigFile::read(const std::string& path) {
-    EW_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+    EW_TRY(const std::string text, read_trusted_file(path, limits::kConfigFileBytesMax));
     ConfigFile file;
     file.path_ = path;
     std::istringstream stream(text);

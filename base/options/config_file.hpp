@@ -73,7 +73,7 @@ private:
 class ConfigFile {
 public:
     // Errors: kNotFound, kInvalidArgument (syntax, a key outside a section, a key given twice, too
-    // large).
+    // large), kFailedPrecondition for a file that group or others may write.
     [[nodiscard]] static Result<ConfigFile> read(const std::string& path);
 
     [[nodiscard]] const std::string& path() const { return path_; }

@@ -1,6 +1,7 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong
 // command line, 78 a start that cannot succeed until somebody changes something.
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstdio>
@@ -82,6 +83,7 @@ int run(const std::string& config_path, bool only_check) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
         export_worker::options::words_of(argc, argv), kFlags);
     if (!arguments || !arguments->words.empty()) {

@@ -1,5 +1,8 @@
 #include "daemon/app/note_download.hpp"
 
+#include <deque>
+#include <vector>
+
 #include "daemon/export/export_runner.hpp"
 #include "signing/local_link.hpp"
 
@@ -8,16 +11,18 @@ namespace export_worker::app {
 bool note_download(const CurrentCredentials& credentials, jobs::EventRecorder& events,
                    std::string_view target) {
     const auto set = credentials.get()->snapshot();
-    for (const auto& [store, of] : set->by_store) {
-        const signing::LocalLinkKey key{of.key_id, of.secret};
-        // It was good when it was served; that is all this asks.
-        const auto link = signing::verify_local_link(target, {&key, 1}, 0);
-        if (!link) continue;
-        const std::string job_id = exports::job_id_of(link->path);
-        if (!job_id.empty()) events.record(job_id, "downloaded", "link of key " + link->key_id);
-        return true;
+    std::deque<signing::LocalLinkKey> keys;  // A deque: the stores point into it.
+    std::vector<signing::LocalLinkStore> stores;
+    for (const auto& [name, of] : set->by_store) {
+        keys.push_back({of.key_id, of.secret});
+        stores.push_back({name, {&keys.back(), 1}});
     }
-    return false;
+    // It was good when it was served; that is all this asks.
+    const auto link = signing::verify_local_link(target, stores, 0);
+    if (!link) return false;
+    const std::string job_id = exports::job_id_of(link->path);
+    if (!job_id.empty()) events.record(job_id, "downloaded", "link of key " + link->key_id);
+    return true;
 }
 
 }  // namespace export_worker::app

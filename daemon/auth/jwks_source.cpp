@@ -13,7 +13,7 @@ namespace export_worker::auth {
 namespace {
 
 Result<Jwks> read_keys(const std::string& path) {
-    EW_TRY(const std::string text, read_file(path, limits::kJwksBytesMax));
+    EW_TRY(const std::string text, read_trusted_file(path, limits::kJwksBytesMax));
     auto keys = Jwks::parse(text);
     if (!keys) return fail(keys.error().code, path + ": " + keys.error().message);
     return keys;
@@ -40,7 +40,8 @@ Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& 
         auto keys = read_keys(settings.jwks_file);
         if (keys) {
             out->keys_ = std::make_shared<const Jwks>(std::move(*keys));
-        } else if (settings.jwks_url.empty()) {
+        } else if (settings.jwks_url.empty() ||
+                   keys.error().code == ErrorCode::kFailedPrecondition) {
             return fail(keys.error());
         }
     }

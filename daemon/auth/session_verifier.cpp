@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/io.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/auth/limits.hpp"
 
@@ -17,6 +18,7 @@ std::int64_t now_s(const Clock& clock) {
 Result<std::unique_ptr<SessionVerifier>> SessionVerifier::open(const model::AuthSettings& settings,
                                                                const MemberStore& members,
                                                                const Clock& clock) {
+    if (!settings.ca_file.empty()) EW_CHECK(check_trusted_file(settings.ca_file));
     std::unique_ptr<SessionVerifier> out(new SessionVerifier(settings, members, clock));
     if (!settings.session_url.empty()) {
         EW_TRY(out->provider_, SessionProvider::open(settings, clock));

@@ -109,7 +109,8 @@ public:
                            model::JobFile& file) override {
         return database_->read([&](Connection& connection) -> Result<void> {
             Statement row = connection.statement(
-                "SELECT organization_id, job_type, status, file_url, filename FROM job "
+                "SELECT organization_id, job_type, status, file_url, filename, "
+                "metadata ->> '$.content_type', metadata ->> '$.sha256' FROM job "
                 "WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
             EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
             if (!found) return not_found();
@@ -118,6 +119,8 @@ public:
             file.status.assign(row.text(2));
             file.file_url.assign(row.text(3));
             file.filename.assign(row.text(4));
+            file.content_type.assign(row.text(5));
+            file.sha256.assign(row.text(6));
             return {};
         });
     }

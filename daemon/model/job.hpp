@@ -94,6 +94,8 @@ struct JobFile {
     std::string status;
     std::string file_url;
     std::string filename;
+    std::string content_type;  // As the metadata says it, like sha256; unchecked.
+    std::string sha256;
 };
 
 // What happened to a job, in order; only ever added to.

@@ -176,6 +176,9 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
     job->organization_id = abi_string(call->job.organization_id);
     job->file_url = abi_string(call->job.file_url);
     job->filename = abi_string(call->job.filename);
+    if (job->struct_bytes < offsetof(ew_job, sha256) + sizeof job->sha256) return EW_OK;
+    job->content_type = abi_string(call->job.content_type);
+    job->sha256 = abi_string(call->job.sha256);
     return EW_OK;
 }
 

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/io.hpp"
+
 namespace export_worker::plugin_host {
 namespace {
 
@@ -19,8 +21,7 @@ Judged<void> check_trust(const struct stat& info, const std::string& path) {
                        path + " owned by user " + std::to_string(info.st_uid),
                        "install it as root: install -o root -m 0755"});
     }
-    const bool sticky_directory = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
-    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky_directory) {
+    if (is_writable_by_others(info)) {
         return refuse({"ownership", kStage, "nobody but the owner may write it",
                        path + " is writable by group or others", "run chmod go-w " + path});
     }

@@ -77,6 +77,10 @@ Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
+    // SQLite gives the files beside it the database's mode when it makes them.
+    EW_CHECK(make_private_file(options.path));
+    for (const char* beside : {"-wal", "-shm", "-journal"})
+        EW_CHECK(make_private(options.path + beside));
     EW_TRY(std::unique_ptr<Connection> writer,
            Connection::open(options.path, Connection::Mode::kReadWrite));
     if (options.durability == Durability::kUnsyncedForTest)
@@ -186,6 +190,7 @@ Result<void> Database::backup(const std::string& path) {
     const std::string part = path + ".part";
     if (::unlink(part.c_str()) != 0 && errno != ENOENT)
         return fail(errno_error("delete " + part, errno));
+    EW_CHECK(make_private_file(part));
     EW_CHECK(read([&](Connection& connection) { return connection.copy_to(part); }));
     fault_point("backup.before_rename");
     return publish_file(part, path);

@@ -7,6 +7,7 @@
 #include "plugins/download_url/abi_text.hpp"
 #include "protocol/message/wire_error.hpp"
 #include "signing/content_disposition.hpp"
+#include "signing/local_link.hpp"
 
 namespace export_worker::download_url {
 namespace {
@@ -30,6 +31,12 @@ bool has_file(std::string_view status) {
 
 std::string_view last_segment(std::string_view key) {
     return key.substr(key.rfind('/') + 1);
+}
+
+// What a worker has reported may be anything.
+bool is_sha256(std::string_view text) {
+    return text.size() == 64 &&
+           text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
 }
 
 bool is_readable_file(const std::string& path) {
@@ -89,7 +96,8 @@ bool Minter::find_job(const ew_request& request, std::string_view permission,
             "Export job is " + std::string(view_of(found.status)) + "; it has no file to download");
         return false;
     }
-    job = {view_of(found.file_url), view_of(found.filename), view_of(found.organization_id)};
+    job = {view_of(found.file_url), view_of(found.filename), view_of(found.organization_id),
+           view_of(found.content_type), view_of(found.sha256)};
     if (!job.file_url.empty()) return true;
     refuse(writer, WireCode::kGone, "Export file is no longer available");
     return false;
@@ -109,6 +117,8 @@ Minter::Decided Minter::decide(const ew_request& request, const Job& job) {
         return tl::unexpected(Refusal{EW_ERROR_GONE, "Export file is no longer available"});
     out.filename = signing::safe_filename(!job.filename.empty() ? job.filename
                                                                 : last_segment(out.location.key));
+    if (signing::is_content_type(job.content_type)) out.content_type = job.content_type;
+    if (is_sha256(job.sha256)) out.sha256 = job.sha256;
     if (auto signed_link = sign(request.call, out); !signed_link)
         return tl::unexpected(std::move(signed_link).error());
     return out;
@@ -149,6 +159,8 @@ tl::expected<void, Minter::Refusal> Minter::sign(void* call, Minted& minted) {
     request.times = *times;
     request.disposition = disposition;
     request.filename = minted.filename;
+    request.content_type = minted.content_type;
+    request.sha256_hex = minted.sha256;
     auto link =
         signers_[static_cast<std::size_t>(&store - stores_.data())].sign(request, credentials);
     if (!link) {

@@ -43,11 +43,15 @@ private:
         std::string_view file_url;
         std::string_view filename;
         std::string_view organization_id;
+        std::string_view content_type;
+        std::string_view sha256;
     };
     struct Minted {
         signing::StoreLocation location;
         signing::LinkTimes times;
         std::string filename;
+        std::string_view content_type;
+        std::string_view sha256;
         signing::StoreLink link;
         std::int64_t expires_in_s = 0;
         std::int64_t credentials_end_unix_s = 0;  // 0: none.

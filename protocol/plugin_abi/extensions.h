@@ -69,13 +69,17 @@ typedef struct ew_job {
     ew_string organization_id; /* Whose job it is: the caller's. */
     ew_string file_url;        /* Storage location, never signed; empty when there is none. */
     ew_string filename;        /* Suggested download name; empty when the job has none. */
-} ew_job;                      /* All borrowed until handle() returns or the next find(). */
+    /* Since minor 1, as the job's metadata says them, unchecked; empty when it does not. */
+    ew_string content_type; /* Of the file: "text/csv; charset=utf-8" */
+    ew_string sha256;       /* Of the file, in hexadecimal digits */
+} ew_job;                   /* All borrowed until handle() returns or the next find(). */
 typedef struct ew_ext_job_lookup {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* Sees only jobs of the organization that authorize/1 established for this request; before
-     * that, EW_MISUSE. EW_NOT_FOUND for unknown jobs and for those of others alike. EW_FAILED when
-     * the store is unreadable; the error is then in `writer`. [the thread of handle()] */
+    /* Fills in as much of `job` as its struct_bytes holds. Sees only jobs of the organization that
+     * authorize/1 established for this request; before that, EW_MISUSE. EW_NOT_FOUND for unknown
+     * jobs and for those of others alike. EW_FAILED when the store is unreadable; the error is then
+     * in `writer`. [the thread of handle()] */
     ew_status (*find)(const ew_host* host, const ew_request* request, ew_string job_id,
                       ew_writer* writer, ew_job* job);
 } ew_ext_job_lookup;

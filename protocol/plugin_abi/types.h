@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define EW_ABI_MAJOR 1
-#define EW_ABI_MINOR 0
+#define EW_ABI_MINOR 1
 
 #ifdef __cplusplus
 extern "C" {

@@ -46,7 +46,7 @@ Result<CurveKeys> read_curve_keys(const std::string& path) {
 }
 
 Result<std::string> read_curve_public_key(const std::string& path) {
-    EW_TRY(std::string text, read_file(path, limits::kSecretFileBytesMax));
+    EW_TRY(std::string text, read_trusted_file(path, limits::kSecretFileBytesMax));
     text.resize(std::min(text.find('\n'), text.size()));
     if (!is_curve_key(text))
         return fail(
@@ -56,7 +56,7 @@ Result<std::string> read_curve_public_key(const std::string& path) {
 }
 
 Result<std::set<std::string>> read_curve_clients(const std::string& path) {
-    EW_TRY(const std::string text, read_file(path, limits::kConfigFileBytesMax));
+    EW_TRY(const std::string text, read_trusted_file(path, limits::kConfigFileBytesMax));
     std::set<std::string> out;
     std::size_t number = 0;
     for (std::size_t begin = 0; begin < text.size();) {

@@ -66,6 +66,8 @@ AT(ew_job, status, 8);
 AT(ew_job, organization_id, 24);
 AT(ew_job, file_url, 40);
 AT(ew_job, filename, 56);
+AT(ew_job, content_type, 72);
+AT(ew_job, sha256, 88);
 AT(ew_ext_job_lookup, find, 8);
 AT(ew_credentials, version, 8);
 AT(ew_credentials, key_id, 16);

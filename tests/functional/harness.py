@@ -222,12 +222,13 @@ class System:
     @property
     def config(self):
         path = self.directory / "export-worker.ini"
+        metrics = "" if "metrics_from" in self.http_keys else "metrics_from = 127.0.0.1\n"
         text = f"""
 [daemon]
 state_dir = {self.state}
 {self.daemon_keys}[http]
 listen = 127.0.0.1:{self.port}
-{self.http_keys}[store.local]
+{metrics}{self.http_keys}[store.local]
 kind = local
 root = {self.exports}
 base_url = http://127.0.0.1:{self.port}
@@ -238,6 +239,7 @@ file = {self.plugin}
         # Programs that are starting may be reading it.
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         part.write_text(text)
+        part.chmod(0o644)
         return part.rename(path)
 
     def start_shim(self):

@@ -190,6 +190,13 @@ class ExportctlTest(SystemTest):
         text = "export-worker-link-v1\nGET\nacme/a%20b.csv\n1704067260\nk\n%C3%BC.csv"
         expected = base64.urlsafe_b64encode(hmac.new(b"\0" * 32, text.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
         self.assertEqual(url, f"http://h/exports/acme/a%20b.csv?expires=1704067260&filename=%C3%BC.csv&key=k&sig={expected}")
+        line = json.dumps({**json.loads(line), "store": "local", "content_type": "text/csv", "sha256": "ff" * 32})
+        url = json.loads(self.ctl("sign", stdin=line).stdout)["url"]
+        digest = base64.urlsafe_b64encode(b"\xff" * 32).rstrip(b"=").decode()
+        text = f"export-worker-link-v2\nGET\nlocal\nacme/a%20b.csv\n1704067260\nk\n%C3%BC.csv\ntext%2Fcsv\n{digest}"
+        expected = base64.urlsafe_b64encode(hmac.new(b"\0" * 32, text.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
+        self.assertEqual(url, "http://h/exports/acme/a%20b.csv?expires=1704067260&filename=%C3%BC.csv&store=local&type=text%2Fcsv"
+                              f"&sha256={digest}&key=k&sig={expected}")
 
 
 if __name__ == "__main__":

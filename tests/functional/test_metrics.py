@@ -7,6 +7,15 @@ import unittest
 from functional.harness import BUILD, SOURCE, SystemTest, free_port
 
 
+class MetricsOffTest(SystemTest):
+    @classmethod
+    def configure(cls, system):
+        system.http_keys = "# No metrics_from.\n"
+
+    def test_nobody_is_answered_unless_listed(self):
+        self.assertEqual(self.system.http("GET", "/metrics").status, 404)
+
+
 class MetricsTest(SystemTest):
     @classmethod
     def configure(cls, system):

@@ -22,6 +22,7 @@ class ProxiesTest(unittest.TestCase):
         self.socket = self.system.directory / "run" / "httpd.sock"
         shown = re.search(r"## Behind a proxy.*?```ini\n\[http\]\n(.*?)```", PAGE, re.S).group(1)
         self.system.http_keys = "".join(f"{line}\n" for line in shown.splitlines() if not line.startswith("listen"))
+        self.system.http_keys += "metrics_from = 127.0.0.1 ::1 unix\n"
         config = self.system.config.read_text().replace("listen = 127.0.0.1:0", f"listen = unix:{self.socket}")
         self.file = self.system.directory / "proxied.ini"
         self.file.write_text(config.replace("base_url = http://127.0.0.1:0", "base_url = https://api.example.com"))
@@ -78,6 +79,7 @@ class ProxiesTest(unittest.TestCase):
         line = wait_until("the access log", lambda: re.search(r".*target=/nope/spoofed.*", self.shim.text())).group(0)
         self.assertIn("client=127.0.0.1", line)
         self.assertEqual(self.curl("/livez", "-H", "Transfer-Encoding: chunked")[0], 200)
+        self.assertEqual(self.curl("/metrics")[0], 404)  # Although the proxy's address is listed.
 
     def test_nginx(self):
         program = need("nginx")

@@ -152,8 +152,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     stranger.target = lines[8];
     check(open_download(stranger, site.roots(), kNow).status == 403);
 
-    const auto link =
-        signing::sign_local_link({"https://h", lines[0], "k", kSecret, kNow + 60, lines[1]});
+    const auto link = signing::sign_local_link(
+        {"https://h", lines[0], "k", kSecret, kNow + 60, lines[1], "local"});
     if (!link) return 0;
     DownloadRequest request;
     request.target = std::string_view(link->url).substr(std::string_view("https://h").size());

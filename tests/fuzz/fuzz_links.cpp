@@ -14,7 +14,8 @@ using namespace export_worker::signing;
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     const std::string text(reinterpret_cast<const char*>(data), size);
     const LocalLinkKey keys[] = {{"k", "0123456789abcdef"}};
-    if (verify_local_link(text, keys, 0)) std::abort();
+    const LocalLinkStore stores[] = {{"local", keys}};
+    if (verify_local_link(text, stores, 0)) std::abort();
     if (percent_decode(percent_encode(text)) != text) std::abort();
     const std::string disposition = content_disposition(text);
     for (const char c : disposition) {
@@ -23,9 +24,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     }
     if (!is_valid_utf8(safe_filename(text)) || safe_filename(text).find('/') != std::string::npos)
         std::abort();
-    const auto link = sign_local_link({"https://h", text, "k", keys[0].secret, 10, text});
-    if (link) {
-        const auto verified = verify_local_link(std::string_view(link->url).substr(9), keys, 9);
+    for (const char* store : {"", "local"}) {
+        const auto link =
+            sign_local_link({"https://h", text, "k", keys[0].secret, 10, text, store});
+        if (!link) continue;
+        const auto verified = verify_local_link(std::string_view(link->url).substr(9), stores, 9);
         if (!verified || verified->path != text || verified->filename != text) std::abort();
     }
     (void)parse_local_link_keys(text);

@@ -10,6 +10,7 @@
 #include "protocol/client/limits.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/transport/limits.hpp"
+#include "signing/limits.hpp"
 
 namespace export_worker::limits {
 
@@ -21,6 +22,7 @@ static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
+static_assert(kHttpTargetBytesMax == kRequestTargetBytesMax, "what is minted is answered");
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");

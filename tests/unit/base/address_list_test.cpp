@@ -50,5 +50,34 @@ TEST(LimitGroup, IsAHouseholdNotAnAddressOfIpv6) {
     EXPECT_EQ(limit_group("unix"), "unix");
 }
 
+// A proxy on the same machine has a listed address, whoever asks it.
+TEST(IsListedClient, LooksBehindProxies) {
+    const auto list = [](const char* words) { return *AddressList::parse(words); };
+    const AddressList listed = list("127.0.0.1 ::1 unix 192.0.2.0/24");
+    const auto direct = [&](const std::string& peer, std::string_view forwarded_for = "",
+                            std::string_view forwarded = "") {
+        return is_listed_client({peer, forwarded_for, forwarded}, AddressList(), listed);
+    };
+    EXPECT_TRUE(direct("127.0.0.1"));
+    EXPECT_TRUE(direct("unix"));
+    EXPECT_FALSE(direct("198.51.100.1"));
+    EXPECT_FALSE(direct("127.0.0.1", "198.51.100.1"));
+    EXPECT_FALSE(direct("127.0.0.1", "192.0.2.1"));
+    EXPECT_FALSE(direct("127.0.0.1", "", "for=192.0.2.1"));
+    EXPECT_FALSE(direct("unix", "127.0.0.1"));
+    const auto proxied = [&](const std::string& peer, std::string_view forwarded_for = "",
+                             std::string_view forwarded = "") {
+        return is_listed_client({peer, forwarded_for, forwarded}, list("127.0.0.1 unix"), listed);
+    };
+    EXPECT_TRUE(proxied("127.0.0.1"));
+    EXPECT_TRUE(proxied("unix", "192.0.2.9"));
+    EXPECT_FALSE(proxied("unix", "198.51.100.1"));
+    EXPECT_FALSE(proxied("unix", "192.0.2.9, 198.51.100.1"));
+    EXPECT_FALSE(proxied("unix", "", "for=192.0.2.9"));
+    EXPECT_FALSE(proxied("127.0.0.1", "unknown"));
+    EXPECT_FALSE(proxied("unix", "127.0.0.1"));
+    EXPECT_FALSE(proxied("192.0.2.200", "192.0.2.9"));
+}
+
 }  // namespace
 }  // namespace export_worker

@@ -32,6 +32,44 @@ TEST(ReadSecretFile, RefusesOneThatOthersMayRead) {
     EXPECT_NE(bad.error().message.find("chmod"), std::string::npos);
 }
 
+TEST(ReadTrustedFile, RefusesOneThatOthersMayWrite) {
+    const TempDir dir;
+    EXPECT_TRUE(read_trusted_file(dir.write("good", "s", 0644), 10));
+    for (const int mode : {0620, 0602, 0666}) {
+        const std::string path = dir.write("bad", "s", mode);
+        const auto bad = read_trusted_file(path, 10);
+        EXPECT_EQ(bad.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_NE(bad.error().message.find("chmod go-w " + path), std::string::npos);
+        EXPECT_EQ(check_trusted_file(path).error().message, bad.error().message);
+    }
+    EXPECT_TRUE(check_trusted_file(dir / "good"));
+    EXPECT_EQ(check_trusted_file(dir / "none").error().code, ErrorCode::kNotFound);
+}
+
+TEST(MakePrivateFile, LeavesNothingToOthers) {
+    const TempDir dir;
+    const auto mode = [&](const std::string& name) {
+        struct stat info {};
+        EXPECT_EQ(::stat((dir / name).c_str(), &info), 0);
+        return info.st_mode & 07777U;
+    };
+    const mode_t before = ::umask(0);
+    EXPECT_TRUE(make_private_file(dir / "new"));
+    ::umask(before);
+    EXPECT_EQ(mode("new"), 0600U);
+    dir.write("old", "kept", 0664);
+    EXPECT_TRUE(make_private_file(dir / "old"));
+    EXPECT_EQ(mode("old"), 0600U);
+    EXPECT_EQ(testing::read_text(dir / "old"), "kept");
+    dir.write("target", "", 0644);
+    std::filesystem::create_symlink("target", dir / "link");
+    EXPECT_TRUE(make_private_file(dir / "link"));
+    EXPECT_EQ(mode("target"), 0644U) << "not through a link";
+    EXPECT_TRUE(make_private(dir / "none"));
+    EXPECT_FALSE(std::filesystem::exists(dir / "none"));
+    EXPECT_EQ(make_private_file(dir / "none/f").error().code, ErrorCode::kNotFound);
+}
+
 TEST(MakeDirectories, CreatesParentsAndRefusesAFileInTheWay) {
     const TempDir dir;
     ASSERT_TRUE(make_directories(dir / "a/b/c", 0750));

@@ -176,75 +176,196 @@ TEST(S3Presign, RefusesWhatCannotWork) {
 }
 
 const std::vector<LocalLinkKey> kKeys{{"new", "0123456789abcdef"}, {"old", "fedcba9876543210"}};
+const std::vector<LocalLinkStore> kStores{{"eu", kKeys}};
 
+Result<VerifiedLocalLink> verify(std::string_view target, std::int64_t now_unix_s = 0,
+                                 const std::vector<LocalLinkStore>& stores = kStores) {
+    return verify_local_link(target, stores, now_unix_s);
+}
 std::string link_target(const LocalLinkRequest& request) {
     const auto link = sign_local_link(request);
-    EXPECT_TRUE(link);
+    if (!link) return "error: " + link.error().message;
     return link->url.substr(std::string_view("https://d.example").size());
 }
 LocalLinkRequest link_request() {
-    return {"https://d.example", "acme/job 1.csv", "new", kKeys[0].secret, 2000, "pröducts.csv"};
+    return {.base_url = "https://d.example",
+            .path = "acme/job 1.csv",
+            .key_id = "new",
+            .secret = kKeys[0].secret,
+            .expires_unix_s = 2000,
+            .filename = "pröducts.csv",
+            .store = "eu"};
+}
+LocalLinkRequest old_link_request() {
+    LocalLinkRequest request = link_request();
+    request.store = "";
+    return request;
+}
+std::string replaced(std::string text, std::string_view what, std::string_view with) {
+    const std::size_t at = text.find(what);
+    EXPECT_NE(at, std::string::npos) << what << " in " << text;
+    return at == std::string::npos ? text : text.replace(at, what.size(), with);
 }
 
 TEST(LocalLink, VerifiesWhatItSigned) {
     const std::string target = link_target(link_request());
-    EXPECT_TRUE(target.starts_with(
-        "/exports/acme/job%201.csv?expires=2000&filename=pr%C3%B6ducts.csv&key=new&sig="));
-    const auto link = verify_local_link(target, kKeys, 1999);
+    EXPECT_TRUE(
+        target.starts_with("/exports/acme/job%201.csv?expires=2000&filename="
+                           "pr%C3%B6ducts.csv&store=eu&key=new&sig="));
+    const auto link = verify(target, 1999);
     ASSERT_TRUE(link);
     EXPECT_EQ(link->path, "acme/job 1.csv");
     EXPECT_EQ(link->filename, "pröducts.csv");
     EXPECT_EQ(link->key_id, "new");
+    EXPECT_EQ(link->store_index, 0U);
+    EXPECT_EQ(link->content_type, "");
+    EXPECT_EQ(link->sha256, "");
 }
 
-// Computed with Python's hmac module over the documented string.
+// Computed with Python's hmac module over the documented strings.
 TEST(LocalLink, HasAGoldenSignature) {
     LocalLinkRequest request = link_request();
     request.path = "acme/1.csv";
     request.filename = "a.csv";
     const auto link = sign_local_link(request);
-    EXPECT_EQ(link->string_to_sign, "export-worker-link-v1\nGET\nacme/1.csv\n2000\nnew\na.csv");
-    EXPECT_TRUE(link->url.ends_with("&sig=cRlokAm2aRxFk95fAdCg02Gnd0HzrrVdLl8cR4g_X2k"))
+    EXPECT_EQ(link->string_to_sign,
+              "export-worker-link-v2\nGET\neu\nacme/1.csv\n2000\nnew\na.csv\n\n");
+    EXPECT_TRUE(link->url.ends_with("&sig=PvrOdJZUGpKKGSpXKAn8PyNbhNTt2_Nb9Af6J_vXZis"))
         << link->url;
+    request.store = "";
+    const auto old = sign_local_link(request);
+    EXPECT_EQ(old->string_to_sign, "export-worker-link-v1\nGET\nacme/1.csv\n2000\nnew\na.csv");
+    EXPECT_TRUE(old->url.ends_with("&sig=cRlokAm2aRxFk95fAdCg02Gnd0HzrrVdLl8cR4g_X2k")) << old->url;
+}
+
+TEST(LocalLink, SaysWhatTheFileIs) {
+    LocalLinkRequest request = link_request();
+    const std::string digest(64, 'a');
+    request.content_type = "text/csv; charset=utf-8";
+    request.sha256_hex = digest;
+    const std::string target = link_target(request);
+    const auto link = verify(target);
+    ASSERT_TRUE(link) << target;
+    EXPECT_EQ(link->content_type, "text/csv; charset=utf-8");
+    EXPECT_EQ(link->sha256, std::string(32, '\xaa'));
+    EXPECT_FALSE(verify(replaced(target, "type=text%2Fcsv", "type=text%2Fhtm")));
+    EXPECT_FALSE(verify(replaced(target, "&type=text%2Fcsv%3B%20charset%3Dutf-8", "")));
+    EXPECT_FALSE(verify(replaced(target, "&sha256=q", "&sha256=r")));
+    for (const char* bad : {"text", "/csv", "text/", "text/csv\r\nX: y", "text/csv\tx", "a b/c",
+                            "text/c\x80v", "text/csv; x=(y)"}) {
+        EXPECT_FALSE(is_content_type(bad)) << bad;
+        request.content_type = bad;
+        EXPECT_FALSE(sign_local_link(request)) << bad;
+    }
+    EXPECT_FALSE(is_content_type("text/" + std::string(200, 'x')));
+    request = link_request();
+    request.sha256_hex = "abcd";
+    EXPECT_FALSE(sign_local_link(request));
+    request = old_link_request();
+    request.content_type = "text/csv";
+    EXPECT_FALSE(sign_local_link(request));
+}
+
+TEST(LocalLink, OpensNothingInAnotherStoreWithTheSameKey) {
+    const std::string target = link_target(link_request());
+    const std::vector<LocalLinkStore> others{{"us", kKeys}, {"", kKeys}};
+    EXPECT_FALSE(verify(target, 0, others));
+    const std::vector<LocalLinkStore> both{{"us", kKeys}, {"eu", kKeys}};
+    const auto link = verify(target, 0, both);
+    ASSERT_TRUE(link);
+    EXPECT_EQ(link->store_index, 1U);
+    EXPECT_FALSE(verify(replaced(target, "store=eu", "store=us"), 0, both));
+    EXPECT_FALSE(verify(replaced(target, "&store=eu", ""), 0, both));
+}
+
+TEST(LocalLink, OfTheOldFormOpensTheOneStoreThatHasItsKey) {
+    const std::string target = link_target(old_link_request());
+    EXPECT_TRUE(target.starts_with(
+        "/exports/acme/job%201.csv?expires=2000&filename=pr%C3%B6ducts.csv&key=new&sig="));
+    EXPECT_TRUE(verify(target));
+    EXPECT_FALSE(verify(target + "&store=eu"));
+    const std::vector<LocalLinkKey> other{{"new", "another secret of theirs"}};
+    const auto link = verify(target, 0, std::vector<LocalLinkStore>{{"us", other}, {"eu", kKeys}});
+    ASSERT_TRUE(link);
+    EXPECT_EQ(link->store_index, 1U);
+    EXPECT_FALSE(verify(target, 0, std::vector<LocalLinkStore>{{"us", kKeys}, {"eu", kKeys}}));
+}
+
+// What clients and proxies make of a URL without changing its meaning: yarl (aiohttp) and Apache's
+// mod_proxy decode what RFC 3986 lets stand, others encode more, some write hex digits small.
+TEST(LocalLink, IsGoodHoweverItsPercentEncodingIsSpelled) {
+    for (LocalLinkRequest request : {link_request(), old_link_request()}) {
+        request.path = "acme/a (1)'s:~*!,;=@$&+ü.csv";
+        request.filename = "Prix (été): 50% 'A'~*+b&c=d/e.csv";
+        const std::string target = link_target(request);
+        const auto changed = [&](std::vector<std::pair<std::string, std::string>> pairs) {
+            std::string out = target;
+            for (const auto& [from, to] : pairs) out = replaced(out, from, to);
+            return out;
+        };
+        for (const std::string& spelled :
+             {changed({{"%281%29%27s%3A~%2A%21%2C%3B%3D%40%24%26%2B", "(1)'s:~*!,;=@$&+"}}),
+              changed({{"s%3A~%2A", "s%3a%7E%2a"}, {"%C3%BC.csv", "%c3%bc%2Ecsv"}}),
+              changed({{"Prix%20%28%C3%A9t%C3%A9%29%3A", "Prix%20(%c3%a9t%c3%a9):"}}),
+              changed({{"Prix%20", "Prix+"}, {"%27A%27~%2A%2Bb", "'A'%7e*%2bb"}}),
+              changed({{"%3Dd%2Fe.csv", "=d/e.csv"}}),
+              changed({{"expires=2000", "expires=%32000"}}), changed({{"acme/a", "%61cme/a"}})}) {
+            const auto link = verify(spelled);
+            ASSERT_TRUE(link) << spelled;
+            EXPECT_EQ(link->path, request.path);
+            EXPECT_EQ(link->filename, request.filename);
+        }
+        // Another meaning, or two of them.
+        for (const std::string& other :
+             {changed({{"acme/a", "acme%2Fa"}}), changed({{"acme/a", "acme%2fa"}}),
+              changed({{"acme/a", "acme//a"}}), changed({{"acme/a", "acme/./a"}}),
+              changed({{"acme/a", "acme/%2e/a"}}), changed({{"acme/a", "acme\\a"}}),
+              changed({{"acme/a", "ACME/a"}}), changed({{"%2Bb", "+b"}}), changed({{"%26c", "&c"}}),
+              changed({{"%281", "%25281"}}), changed({{"%281", "%2"}}),
+              changed({{"filename=", "file%6Eame="}}), target + "#x"})
+            EXPECT_FALSE(verify(other)) << other;
+    }
 }
 
 TEST(LocalLink, AcceptsTheOldKeyDuringRotation) {
     LocalLinkRequest request = link_request();
     request.key_id = "old";
     request.secret = kKeys[1].secret;
-    EXPECT_TRUE(verify_local_link(link_target(request), kKeys, 0));
+    EXPECT_TRUE(verify(link_target(request)));
 }
 
 TEST(LocalLink, ExpiresToTheSecond) {
     const std::string target = link_target(link_request());
-    EXPECT_TRUE(verify_local_link(target, kKeys, 1999));
-    EXPECT_EQ(verify_local_link(target, kKeys, 2000).error().code, ErrorCode::kDeadlineExceeded);
+    EXPECT_TRUE(verify(target, 1999));
+    EXPECT_EQ(verify(target, 2000).error().code, ErrorCode::kDeadlineExceeded);
 }
 
 TEST(LocalLink, RefusesEverySingleByteChange) {
-    const std::string target = link_target(link_request());
-    for (std::size_t index = 0; index < target.size(); ++index) {
-        std::string changed = target;
-        changed[index] = changed[index] == 'x' ? 'y' : 'x';
-        const auto link = verify_local_link(changed, kKeys, 0);
-        ASSERT_FALSE(link) << changed;
-        EXPECT_EQ(link.error().message, "The link is not valid");
+    for (const LocalLinkRequest& request : {link_request(), old_link_request()}) {
+        const std::string target = link_target(request);
+        for (std::size_t index = 0; index < target.size(); ++index) {
+            std::string changed = target;
+            changed[index] = changed[index] == 'x' ? 'y' : 'x';
+            const auto link = verify(changed);
+            ASSERT_FALSE(link) << changed;
+            EXPECT_EQ(link.error().message, "The link is not valid");
+        }
     }
 }
 
 TEST(LocalLink, RefusesRepeatedUnknownAndMissingParameters) {
     const std::string target = link_target(link_request());
-    EXPECT_FALSE(verify_local_link(target + "&x=1", kKeys, 0));
-    EXPECT_FALSE(verify_local_link(target + "&expires=9999", kKeys, 0));
+    EXPECT_FALSE(verify(target + "&x=1"));
+    EXPECT_FALSE(verify(target + "&expires=9999"));
     // In front, the one that was signed comes last.
-    for (const char* twice : {"expires=9999", "filename=x.csv", "key=old", "sig=x"}) {
+    for (const char* twice : {"expires=9999", "filename=x.csv", "key=old", "sig=x", "store=us"}) {
         std::string changed = target;
         changed.insert(changed.find('?') + 1, std::string(twice) + "&");
-        EXPECT_FALSE(verify_local_link(changed, kKeys, 0)) << twice;
+        EXPECT_FALSE(verify(changed)) << twice;
     }
-    EXPECT_FALSE(verify_local_link(target.substr(0, target.find("&sig")), kKeys, 0));
-    EXPECT_FALSE(verify_local_link("/exports/acme/job%201.csv", kKeys, 0));
-    EXPECT_FALSE(verify_local_link("", kKeys, 0));
+    EXPECT_FALSE(verify(target.substr(0, target.find("&sig"))));
+    EXPECT_FALSE(verify("/exports/acme/job%201.csv"));
+    EXPECT_FALSE(verify(""));
 }
 
 TEST(LocalLink, RefusesToSignPathsThatLeaveTheRoot) {
@@ -253,6 +374,34 @@ TEST(LocalLink, RefusesToSignPathsThatLeaveTheRoot) {
         request.path = bad;
         EXPECT_FALSE(sign_local_link(request)) << bad;
     }
+}
+
+// The shim answers no such request, so no such link is minted.
+TEST(LocalLink, RefusesToSignWhatNoRequestCanAskFor) {
+    LocalLinkRequest request = link_request();
+    request.path = "acme/a\\b.csv";
+    EXPECT_NE(sign_local_link(request).error().message.find("backslash"), std::string::npos);
+    const std::string long_path = "acme/" + std::string(700, '!');
+    request.path = long_path;
+    const auto too_long = sign_local_link(request);
+    ASSERT_FALSE(too_long);
+    EXPECT_EQ(too_long.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(too_long.error().message.find("at most 2048 bytes"), std::string::npos);
+    const std::string plain_path = "acme/" + std::string(700, 'a');
+    request.path = plain_path;
+    EXPECT_TRUE(sign_local_link(request));
+}
+
+TEST(RequestTarget, IsOriginFormWithOneMeaning) {
+    for (const char* good : {"/", "/a%20b?c=%2F%5C\\", "/a/...", "/a?b=../c", "/(:'~*!,;=@$&+)"})
+        EXPECT_TRUE(check_request_target(good)) << good;
+    for (const char* bad : {"", "a", "*", "http://h/", "/a b", "/a\x7f", "/\xc3\xbc", "/a#b", "/%",
+                            "/a%2", "/a?b=%zz", "/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/..",
+                            "/a/./b", "/a/%2E%2e/b", "/a/.%2E"})
+        EXPECT_EQ(check_request_target(bad).error().code, ErrorCode::kInvalidArgument) << bad;
+    EXPECT_TRUE(check_request_target("/" + std::string(2047, 'a')));
+    EXPECT_EQ(check_request_target("/" + std::string(2048, 'a')).error().code,
+              ErrorCode::kResourceExhausted);
 }
 
 TEST(LocalLinkKeys, AreReadFromLines) {

@@ -25,6 +25,13 @@ void read_workers(Section& section) {
     section.number("workers", workers, 1, 64);
 }
 
+TEST(ConfigFile, RefusesOneThatOthersMayWrite) {
+    const TempDir dir;
+    const auto file = ConfigFile::read(dir.write("c.ini", "[daemon]\n", 0664));
+    ASSERT_FALSE(file);
+    EXPECT_EQ(file.error().code, ErrorCode::kFailedPrecondition);
+}
+
 TEST(ConfigFile, ReadsSectionsAndComments) {
     const TempDir dir;
     const auto file = ConfigFile::read(dir.write(

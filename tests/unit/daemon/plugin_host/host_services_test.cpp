@@ -44,6 +44,9 @@ protected:
     }
     ew_status find(const std::string& job_id) {
         ew_job job{};
+        return find(job_id, job);
+    }
+    ew_status find(const std::string& job_id, ew_job& job) {
         return table<ew_ext_job_lookup>(EW_EXT_JOB_LOOKUP)
             .find(&host_, &request_, abi(job_id), &call_.writer, &job);
     }
@@ -67,6 +70,28 @@ TEST_F(HostServicesTest, AJobIsForTheOrganizationOfTheCaller) {
     EXPECT_EQ(find(ours), EW_OK);
     EXPECT_EQ(find(theirs), EW_NOT_FOUND);
     EXPECT_EQ(find("no-such-job"), EW_NOT_FOUND);
+}
+
+// A plugin built against minor 0 has no room for what came later.
+TEST_F(HostServicesTest, AJobIsFilledInAsFarAsThePluginKnowsIt) {
+    jobs::NewJob job;
+    job.organization_id = "acme";
+    job.job_type = model::kExportJobType;
+    job.metadata_json = R"({"content_type":"text/csv","sha256":"abc"})";
+    const std::string id = jobs_->create(job)->job.job_id;
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    ew_job found{};
+    found.struct_bytes = sizeof found;
+    ASSERT_EQ(find(id, found), EW_OK);
+    EXPECT_EQ(std::string(found.content_type.data, found.content_type.size), "text/csv");
+    EXPECT_EQ(std::string(found.sha256.data, found.sha256.size), "abc");
+    ew_job old{};
+    old.struct_bytes = offsetof(ew_job, content_type);
+    ASSERT_EQ(find(id, old), EW_OK);
+    EXPECT_EQ(std::string(old.status.data, old.status.size), "pending");
+    EXPECT_EQ(old.content_type.data, nullptr);
+    EXPECT_EQ(old.sha256.data, nullptr);
 }
 
 TEST_F(HostServicesTest, AJobThatCannotBeReadIsNoUnknownJob) {

@@ -1,6 +1,7 @@
 #include "daemon/sqlite/database.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -50,6 +51,27 @@ TEST(Database, KeepsWhatWasWritten) {
     auto again = Database::open(options(dir / "d.db"));
     ASSERT_TRUE(again);
     EXPECT_EQ(count(**again), 1);
+}
+
+TEST(Database, ItsFilesAndCopiesAreTheOwnersAlone) {
+    const TempDir dir;
+    dir.write("old.db", "", 0644);
+    const mode_t before = ::umask(0);
+    for (const std::string name : {"new", "old"}) {
+        auto database = Database::open(options(dir / (name + ".db")));
+        ASSERT_TRUE(database) << database.error().message;
+        ASSERT_TRUE(insert(**database, "a", 1));
+        ASSERT_TRUE((*database)->backup(dir / (name + ".copy")));
+    }
+    ::umask(before);
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+        EXPECT_EQ(entry.status().permissions(),
+                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write)
+            << entry.path();
+        ++files;
+    }
+    EXPECT_GE(files, 4U);
 }
 
 TEST(Database, EveryCommitIsSyncedUnlessATestSaysOtherwise) {
