@@ -19,6 +19,7 @@ std::string_view to_string(ErrorCode code) {
         case ErrorCode::kFailedPrecondition: return "failed_precondition";
         case ErrorCode::kCancelled: return "cancelled";
         case ErrorCode::kInternal: return "internal";
+        case ErrorCode::kRateLimited: return "rate_limited";
     }
     return "internal";
 }

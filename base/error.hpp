@@ -23,6 +23,7 @@ enum class ErrorCode : std::uint8_t {
     kFailedPrecondition,  // Repair the set-up (permissions, versions, a second daemon).
     kCancelled,           // Somebody asked for the work to stop.
     kInternal,            // Our bug or an error nobody expected.
+    kRateLimited,         // Slow down, then try again.
 };
 
 struct Error {

@@ -20,6 +20,7 @@ using sqlite::Statement;
 
 constexpr std::size_t kSessionIdDigits = 16;
 constexpr std::size_t kTokenBytes = 32;
+constexpr std::string_view kTokenPrefix = "mos_";  // Tokens made before it existed have none.
 
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
@@ -140,6 +141,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     std::array<std::uint8_t, kTokenBytes> random{};
     crypto::fill_random(random);
     CreatedSession out;
+    out.token = kTokenPrefix;
     append_base64url(out.token, {reinterpret_cast<const char*>(random.data()), random.size()});
     const crypto::Sha256Digest digest = crypto::sha256(out.token);
     const std::string digest_hex = to_hex(digest);
@@ -201,6 +203,10 @@ Result<std::vector<OpaqueSession>> MemberStore::list_sessions() {
             out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3)});
         }
     });
+}
+
+bool MemberStore::is_own_token(std::string_view token) {
+    return token.starts_with(kTokenPrefix);
 }
 
 std::optional<Identity> MemberStore::find_session(std::string_view token) const {

@@ -61,6 +61,8 @@ public:
     // Those that still count, oldest first.
     [[nodiscard]] Result<std::vector<OpaqueSession>> list_sessions();
 
+    // The token was made here, or looks so: whether it still counts is known here only.
+    [[nodiscard]] static bool is_own_token(std::string_view token);
     // Whose session the token is; its memberships are left empty. nullopt when it is unknown, ended
     // or too old.
     [[nodiscard]] std::optional<Identity> find_session(std::string_view token) const;

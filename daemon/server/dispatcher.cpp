@@ -15,7 +15,7 @@ using nlohmann::json;
 
 auth::Presented presented_by(const message::Request& request) {
     return {request.credentials.authorization, request.credentials.organization_id,
-            request.credentials.session};
+            request.credentials.session, request.credentials.client_address};
 }
 
 tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
@@ -63,11 +63,11 @@ bool Dispatcher::writes(std::string_view method) const {
 }
 
 bool Dispatcher::must_identify(const message::Request& request) const {
-    return parts_.authenticator.must_ask(presented_by(request));
+    return parts_.authenticator.begin_introspection(presented_by(request));
 }
 
 void Dispatcher::identify(const message::Request& request) const {
-    parts_.authenticator.ask(presented_by(request));
+    parts_.authenticator.introspect(presented_by(request));
 }
 
 Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
