@@ -17,7 +17,8 @@ constexpr std::array<Flag, 46> kFlags{{
     {"version", nullptr, "print the version"},
     {"organization", "ID", "the organization to act for"},
     {"permission", "P,Q",
-     "permissions of the key: product:read, job:read, job:create, template:write"},
+     "permissions of the key: product:read (default), job:read, job:create, template:write, "
+     "link:explain"},
     {"role", "A,B", "roles of the member, as the roles file names them"},
     {"expires-in", "S", "seconds until the session ends (default 3600)"},
     {"name", "TEXT", "what to call the key in lists"},
