@@ -163,7 +163,7 @@ int run_job_events(const Context& context, const Arguments& arguments) {
 }
 
 int run_organization_list(const Context& context, const Arguments&) {
-    return call_and_show(
+    return list_and_show(
         context, "control.organization_list", json::object(), [](const json& page) {
             std::vector<std::vector<std::string>> rows;
             for (const json& each : page["items"]) {

@@ -7,7 +7,13 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kApiKeysMax = 100'000;
+inline constexpr std::size_t kApiKeysMax = 100'000;  // Neither revoked nor expired.
+inline constexpr std::chrono::seconds kKeyLengthMax{10 * 366 * 86'400};
+inline constexpr std::chrono::seconds kKeyOverlapMax{90 * 86'400};
+inline constexpr std::chrono::seconds kKeyUseInterval{60};  // Between two writes of last uses.
+inline constexpr std::size_t kKeyUsesPerWrite = 1'000;      // Of one savepoint.
+
+inline constexpr std::size_t kPageRowsMax = 500;  // Keys, members or sessions of one answer.
 
 inline constexpr std::size_t kJwksKeysMax = 32;
 inline constexpr std::size_t kJwksBytesMax = 256 * 1024;

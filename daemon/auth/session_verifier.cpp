@@ -26,7 +26,7 @@ bool may_leave(std::string_view token) {
     return token.size() >= limits::kSessionTokenBytesMin &&
            token.size() <= limits::kSessionTokenBytesMax &&
            std::ranges::all_of(token, is_token_character) && !looks_like_jwt(token) &&
-           !has_api_key(token) && !MemberStore::is_own_token(token);
+           !has_api_key(token) && !MemberStore::has_own_token(token);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/json.hpp"
@@ -96,12 +97,26 @@ json organization_json(const jobs::OrganizationState& state) {
             {"held", policy.held}};
 }
 
-MethodResult organization_list(const ControlParts& parts, const json&) {
-    const auto states = parts.jobs.organizations();
+MethodResult organization_list(const ControlParts& parts, const json& params) {
+    const std::string after = text_of(params, "after");
+    const auto rows_max = rows_max_of(params);
+    if (!rows_max) return refuse(rows_max.error());
+    auto states = parts.jobs.organizations();
     if (!states) return refuse(states.error());
+    const auto id_of = [](const jobs::OrganizationState& state) -> const std::string& {
+        return state.policy.organization_id;
+    };
+    std::ranges::sort(*states, {}, id_of);
     json items = json::array();
-    for (const auto& state : *states) items.push_back(organization_json(state));
-    return json{{"items", std::move(items)}};
+    for (auto state = std::ranges::upper_bound(*states, after, {}, id_of);
+         state != states->end() && items.size() <= *rows_max; ++state)
+        items.push_back(organization_json(*state));
+    json next;
+    if (items.size() > *rows_max) {
+        items.erase(items.size() - 1);
+        next = items.back()["organization"];
+    }
+    return json{{"items", std::move(items)}, {"next", std::move(next)}};
 }
 
 // Absent fields stay as they are; running_max null is the configuration's again.

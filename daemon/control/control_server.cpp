@@ -38,6 +38,7 @@ void ControlServer::run() {
     server::WorkerScratch scratch = dispatcher_.make_scratch("control");
     while (!stopping_.load()) {
         socket_.wait(std::chrono::milliseconds(1000), wake_fd_.get());
+        parts_.keys.record_uses();
         while (!stopping_.load()) {
             const auto outcome = socket_.receive(envelope, body);
             if (outcome == ReceiveOutcome::kNothing) break;

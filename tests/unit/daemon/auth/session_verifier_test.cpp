@@ -283,7 +283,7 @@ TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
     EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
     EXPECT_EQ(who({"Bearer " + session->token, "", ""}), "m@acme: job:read product:read");
     EXPECT_EQ(who({"", "", session->token + "x"}), "Invalid credentials");
-    EXPECT_EQ(identity_->members->list_sessions()->size(), 1U);
+    EXPECT_EQ(identity_->members->list_sessions()->rows.size(), 1U);
     identity_.reset();
     open();
     EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
@@ -298,7 +298,7 @@ TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
     const auto second = identity_->members->create_session("m", std::chrono::seconds(60));
     clock_.advance(std::chrono::seconds(60));
     EXPECT_EQ(who({"", "", second->token}), "Invalid credentials");
-    EXPECT_TRUE(identity_->members->list_sessions()->empty());
+    EXPECT_TRUE(identity_->members->list_sessions()->rows.empty());
 }
 
 TEST_F(SessionsTest, BadMembersAreNotMade) {
@@ -307,7 +307,7 @@ TEST_F(SessionsTest, BadMembersAreNotMade) {
                               Member{"m", "../x", {}, true}, Member{"m", "acme", {"a b"}, true},
                               Member{"m", "acme", std::vector<std::string>(33, "r"), true}})
         EXPECT_EQ(identity_->members->put(bad).error().code, ErrorCode::kInvalidArgument);
-    EXPECT_TRUE(identity_->members->list("")->empty());
+    EXPECT_TRUE(identity_->members->list("")->rows.empty());
 }
 
 const char* const kAnswer = R"({
