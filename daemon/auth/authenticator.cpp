@@ -71,6 +71,7 @@ Result<void> Authenticator::act_as_key(std::string_view token, std::string_view 
     principal.organization_id = key->organization_id;
     principal.permissions = key->permissions;
     principal.is_operator = false;
+    principal.by_key = true;
     return {};
 }
 
@@ -108,6 +109,7 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
     principal.organization_id = chosen->organization_id;
     principal.permissions = roles->permissions_of(chosen->roles);
     principal.is_operator = false;
+    principal.by_key = false;
     return {};
 }
 
