@@ -20,6 +20,7 @@ std::string_view to_string(ErrorCode code) {
         case ErrorCode::kCancelled: return "cancelled";
         case ErrorCode::kInternal: return "internal";
         case ErrorCode::kQuotaExceeded: return "quota_exceeded";
+        case ErrorCode::kRateLimited: return "rate_limited";
     }
     return "internal";
 }

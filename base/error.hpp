@@ -24,6 +24,7 @@ enum class ErrorCode : std::uint8_t {
     kCancelled,           // Somebody asked for the work to stop.
     kInternal,            // Our bug or an error nobody expected.
     kQuotaExceeded,       // Use less of what the quota bounds, then try again.
+    kRateLimited,         // Slow down, then try again.
 };
 
 struct Error {

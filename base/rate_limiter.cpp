@@ -18,11 +18,16 @@ std::optional<nanoseconds> RateLimiter::take(std::uint64_t caller, SteadyTime no
         std::erase_if(due_, [&](const auto& entry) { return entry.second <= now; });
         if (due_.size() >= limits::kRateEntriesMax) due_.clear();
     }
+    if (const auto left = wait(caller, now)) return left;
     SteadyTime& due = due_[caller];
-    const SteadyTime earliest = due - tolerance_;
-    if (now < earliest) return std::chrono::duration_cast<nanoseconds>(earliest - now);
     due = std::max(due, now) + interval_;
     return std::nullopt;
+}
+
+std::optional<nanoseconds> RateLimiter::wait(std::uint64_t caller, SteadyTime now) const {
+    const auto found = due_.find(caller);
+    if (found == due_.end() || now >= found->second - tolerance_) return std::nullopt;
+    return std::chrono::duration_cast<nanoseconds>(found->second - tolerance_ - now);
 }
 
 }  // namespace export_worker

@@ -25,6 +25,10 @@ public:
     [[nodiscard]] std::optional<std::chrono::nanoseconds> take(std::uint64_t caller,
                                                                SteadyTime now);
 
+    // The same without counting: how long until take() would say yes.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> wait(std::uint64_t caller,
+                                                               SteadyTime now) const;
+
     [[nodiscard]] std::size_t size() const { return due_.size(); }
 
 private:

@@ -10,16 +10,18 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 49> kFlags{{
+constexpr std::array<Flag, 50> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
     {"version", nullptr, "print the version"},
     {"organization", "ID", "the organization to act for"},
     {"permission", "P,Q",
-     "permissions of the key: product:read, job:read, job:create, template:write"},
+     "permissions of the key: product:read (default), job:read, job:create, template:write, "
+     "link:explain"},
     {"role", "A,B", "roles of the member, as the roles file names them"},
-    {"expires-in", "S", "seconds until the session ends (default 3600)"},
+    {"expires-in", "TIME", "when it ends: seconds, or 15m, 8h, 90d (sessions: default 1h)"},
+    {"overlap", "TIME", "how long the old key still works: seconds, or 15m, 1h, 7d"},
     {"name", "TEXT", "what to call the key in lists"},
     {"products", "N", "how many products to make"},
     {"seed", "S", "which catalog to make; the same seed makes the same one (default 1)"},
@@ -67,9 +69,12 @@ constexpr std::array<Flag, 49> kFlags{{
 constexpr std::array<Command, 43> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
-    {"key create", "", 0, 0, "organization permission name", "make an API key; it is shown once",
-     run_key_create},
-    {"key list", "", 0, 0, "organization", "all keys, revoked ones too", run_key_list},
+    {"key create", "", 0, 0, "organization permission name expires-in",
+     "make an API key; it is shown once", run_key_create},
+    {"key rotate", "ID", 1, 1, "overlap expires-in",
+     "make a key with the same rights; the old one ends after the overlap", run_key_rotate},
+    {"key list", "", 0, 0, "organization",
+     "all keys with last use and end, revoked and expired ones too", run_key_list},
     {"key revoke", "ID", 1, 1, "", "refuse a key from now on", run_key_revoke},
     {"member set", "SUBJECT", 1, 1, "organization role",
      "give a member roles in an organization; counts instead of what a token says", run_member_set},

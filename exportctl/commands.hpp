@@ -8,6 +8,7 @@ namespace export_worker::exportctl {
 int run_status(const Context& context, const options::Arguments& arguments);
 int run_drain(const Context& context, const options::Arguments& arguments);
 int run_key_create(const Context& context, const options::Arguments& arguments);
+int run_key_rotate(const Context& context, const options::Arguments& arguments);
 int run_key_list(const Context& context, const options::Arguments& arguments);
 int run_key_revoke(const Context& context, const options::Arguments& arguments);
 int run_member_set(const Context& context, const options::Arguments& arguments);

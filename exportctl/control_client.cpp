@@ -92,6 +92,22 @@ int show_answer(const Context& context, const nlohmann::json& answer,
     return kExitOk;
 }
 
+int list_and_show(const Context& context, const char* method, nlohmann::json params,
+                  void (*show)(const nlohmann::json&)) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    json items = json::array();
+    for (;;) {
+        auto page = client->call(method, params);
+        if (!page) return complain(page.error());
+        for (json& item : (*page)["items"]) items.push_back(std::move(item));
+        // A daemon before there were pages answers with the whole list.
+        if (!page->contains("next") || (*page)["next"].is_null()) break;
+        params["after"] = (*page)["next"];
+    }
+    return show_answer(context, {{"items", std::move(items)}}, show);
+}
+
 int call_and_show(const Context& context, const char* method, const nlohmann::json& params,
                   void (*show)(const nlohmann::json&)) {
     auto client = ControlClient::open(context);

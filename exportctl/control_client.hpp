@@ -38,6 +38,9 @@ int complain(const message::WireError& error);
 // The answer as JSON or as `show` prints it for people.
 int show_answer(const Context& context, const nlohmann::json& answer,
                 void (*show)(const nlohmann::json&));
+// Every page of a list as one: `items` of all the answers.
+int list_and_show(const Context& context, const char* method, nlohmann::json params,
+                  void (*show)(const nlohmann::json&));
 // One call, and its answer shown.
 int call_and_show(const Context& context, const char* method, const nlohmann::json& params,
                   void (*show)(const nlohmann::json&));

@@ -25,9 +25,12 @@ void show_keys(const json& answer) {
     for (const json& key : answer["items"]) {
         rows.push_back({cell(key["id"]), cell(key["organization"]), cell(key["name"]),
                         words(key["permissions"]), cell(key["created_at"]),
+                        cell(key["last_used_at"]), cell(key["expires_at"]),
                         cell(key["revoked_at"])});
     }
-    print_table({"ID", "ORGANIZATION", "NAME", "PERMISSIONS", "CREATED", "REVOKED"}, rows);
+    print_table(
+        {"ID", "ORGANIZATION", "NAME", "PERMISSIONS", "CREATED", "LAST USED", "EXPIRES", "REVOKED"},
+        rows);
 }
 
 void show_members(const json& answer) {
@@ -45,6 +48,29 @@ void show_sessions(const json& answer) {
         rows.push_back({cell(session["id"]), cell(session["subject"]), cell(session["created_at"]),
                         cell(session["expires_at"])});
     print_table({"ID", "SUBJECT", "CREATED", "END"}, rows);
+}
+
+void show_new_key(const json& key) {
+    std::printf("%s\n", cell(key["key"]).c_str());
+    std::fprintf(stderr, "key %s of organization %s%s%s: copy it now, it is not shown again\n",
+                 cell(key["id"]).c_str(), cell(key["organization"]).c_str(),
+                 key["expires_at"].is_null() ? "" : " until ",
+                 key["expires_at"].is_null() ? "" : cell(key["expires_at"]).c_str());
+}
+
+// Sets params[name] from a flag with a length of time. False: it is none, which was said.
+bool read_length(const Arguments& arguments, const char* flag, const char* name, json& params) {
+    if (!arguments.has(flag)) return true;
+    const auto seconds = parse_length(arguments.get(flag));
+    if (!seconds) {
+        complain(kExitUsage, std::string("--") + flag +
+                                 ": expected seconds, or a number and s, m, h or d such as 90d; "
+                                 "found '" +
+                                 printable(arguments.get(flag)) + "'");
+        return false;
+    }
+    params[name] = *seconds;
+    return true;
 }
 
 int set_active(const Context& context, const Arguments& arguments, bool active) {
@@ -66,19 +92,27 @@ int set_active(const Context& context, const Arguments& arguments, bool active) 
 }  // namespace
 
 int run_key_create(const Context& context, const Arguments& arguments) {
-    const json params = {
-        {"organization", arguments.get("organization")},
-        {"name", arguments.get("name")},
-        {"permissions", split_commas(arguments.get("permission", "product:read"))}};
-    return call_and_show(context, "control.key_create", params, [](const json& key) {
-        std::printf("%s\n", cell(key["key"]).c_str());
-        std::fprintf(stderr, "key %s of organization %s: copy it now, it is not shown again\n",
-                     cell(key["id"]).c_str(), cell(key["organization"]).c_str());
-    });
+    json params = {{"organization", arguments.get("organization")},
+                   {"name", arguments.get("name")},
+                   {"permissions", split_commas(arguments.get("permission", "product:read"))}};
+    if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
+    return call_and_show(context, "control.key_create", params, show_new_key);
+}
+
+int run_key_rotate(const Context& context, const Arguments& arguments) {
+    json params = {{"id", arguments.words[0]}};
+    if (!arguments.has("overlap"))
+        return complain(kExitUsage,
+                        "key rotate: expected --overlap, how long the old key still works, such as "
+                        "1h; 0 ends it at once");
+    if (!read_length(arguments, "overlap", "overlap_seconds", params) ||
+        !read_length(arguments, "expires-in", "expires_in_seconds", params))
+        return kExitUsage;
+    return call_and_show(context, "control.key_rotate", params, show_new_key);
 }
 
 int run_key_list(const Context& context, const Arguments& arguments) {
-    return call_and_show(context, "control.key_list",
+    return list_and_show(context, "control.key_list",
                          {{"organization", arguments.get("organization")}}, show_keys);
 }
 
@@ -98,14 +132,13 @@ int run_member_deactivate(const Context& context, const Arguments& arguments) {
 }
 
 int run_member_list(const Context& context, const Arguments& arguments) {
-    return call_and_show(context, "control.member_list",
+    return list_and_show(context, "control.member_list",
                          {{"organization", arguments.get("organization")}}, show_members);
 }
 
 int run_session_create(const Context& context, const Arguments& arguments) {
-    const json params = {
-        {"subject", arguments.words[0]},
-        {"expires_in_seconds", parse_unsigned(arguments.get("expires-in", "3600")).value_or(0)}};
+    json params = {{"subject", arguments.words[0]}, {"expires_in_seconds", 3600}};
+    if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
     return call_and_show(context, "control.session_create", params, [](const json& session) {
         std::printf("%s\n", cell(session["token"]).c_str());
         std::fprintf(stderr, "session %s of %s until %s: copy it now, it is not shown again\n",
@@ -115,7 +148,7 @@ int run_session_create(const Context& context, const Arguments& arguments) {
 }
 
 int run_session_list(const Context& context, const Arguments&) {
-    return call_and_show(context, "control.session_list", json::object(), show_sessions);
+    return list_and_show(context, "control.session_list", json::object(), show_sessions);
 }
 
 int run_session_revoke(const Context& context, const Arguments& arguments) {

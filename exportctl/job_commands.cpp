@@ -211,20 +211,18 @@ int run_job_events(const Context& context, const Arguments& arguments) {
 }
 
 int run_organization_list(const Context& context, const Arguments&) {
-    auto client = ControlClient::open(context);
-    if (!client) return client.error();
-    const auto answer = call_for_all(*client, "control.organization_list", json::object(), "after");
-    if (!answer) return complain(answer.error());
-    return show_answer(context, *answer, [](const json& page) {
-        std::vector<std::vector<std::string>> rows;
-        for (const json& each : page["items"]) {
-            rows.push_back({cell(each["organization"]), cell(each["running"]),
-                            each["running_max"].is_null() ? "default" : cell(each["running_max"]),
-                            cell(each["pending"]), cell(each["weight"]),
-                            each["held"] == true ? "held" : ""});
-        }
-        print_table({"ORGANIZATION", "RUNNING", "AT MOST", "WAITING", "WEIGHT", ""}, rows);
-    });
+    return list_and_show(
+        context, "control.organization_list", json::object(), [](const json& page) {
+            std::vector<std::vector<std::string>> rows;
+            for (const json& each : page["items"]) {
+                rows.push_back(
+                    {cell(each["organization"]), cell(each["running"]),
+                     each["running_max"].is_null() ? "default" : cell(each["running_max"]),
+                     cell(each["pending"]), cell(each["weight"]),
+                     each["held"] == true ? "held" : ""});
+            }
+            print_table({"ORGANIZATION", "RUNNING", "AT MOST", "WAITING", "WEIGHT", ""}, rows);
+        });
 }
 
 int run_organization_show(const Context& context, const Arguments& arguments) {

@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <utility>
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -56,6 +59,21 @@ std::string cell(const nlohmann::json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) return value.get<std::string>();
     return dump_json(value);
+}
+
+std::optional<std::int64_t> parse_length(std::string_view text) {
+    constexpr std::array<std::pair<char, std::uint64_t>, 4> kUnits{
+        {{'s', 1}, {'m', 60}, {'h', 3'600}, {'d', 86'400}}};
+    std::uint64_t unit_s = 1;
+    for (const auto& [letter, seconds] : kUnits) {
+        if (!text.ends_with(letter)) continue;
+        unit_s = seconds;
+        text.remove_suffix(1);
+        break;
+    }
+    const auto count = parse_unsigned(text);
+    if (!count || *count > INT64_MAX / unit_s) return std::nullopt;
+    return static_cast<std::int64_t>(*count * unit_s);
 }
 
 nlohmann::json split_commas(const std::string& text) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ void print_fields(const std::vector<std::pair<std::string, std::string>>& fields
 void print_json(const nlohmann::json& value);
 // Text as it is, null as "-", the rest as JSON.
 [[nodiscard]] std::string cell(const nlohmann::json& value);
+
+// "90", "90s", "15m", "1h" or "30d" in seconds; nullopt for another text.
+[[nodiscard]] std::optional<std::int64_t> parse_length(std::string_view text);
 
 // "a,b" as ["a", "b"]; empty parts are dropped.
 [[nodiscard]] nlohmann::json split_commas(const std::string& text);

@@ -19,5 +19,8 @@ struct NewApiKey {
 [[nodiscard]] NewApiKey make_api_key();
 // The id in a key's text; nullopt when the text has not the shape of a key.
 [[nodiscard]] std::optional<std::string_view> api_key_id(std::string_view text);
+// A key, a part of one, or a key with something around it, in any case of letters: text that must
+// not be shown to others.
+[[nodiscard]] bool has_api_key(std::string_view text);
 
 }  // namespace export_worker::auth

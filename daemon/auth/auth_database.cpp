@@ -8,7 +8,7 @@ namespace {
 constexpr std::int64_t kApplicationId = 0x45574b31;  // "EWK1"
 
 // One entry a schema version; released entries never change.
-constexpr std::array<const char*, 2> kMigrations{R"sql(
+constexpr std::array<const char*, 3> kMigrations{R"sql(
 CREATE TABLE api_key (
     id              TEXT PRIMARY KEY,
     sha256          TEXT NOT NULL,
@@ -36,6 +36,11 @@ CREATE TABLE session (
     expires_us INTEGER NOT NULL,
     revoked_us INTEGER
 ) STRICT, WITHOUT ROWID;
+)sql",
+                                                 R"sql(
+ALTER TABLE api_key ADD COLUMN expires_us INTEGER;
+ALTER TABLE api_key ADD COLUMN last_used_us INTEGER;
+CREATE INDEX api_key_by_age ON api_key (created_us, id);
 )sql"};
 
 }  // namespace

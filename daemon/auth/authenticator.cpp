@@ -53,9 +53,9 @@ Result<void> Authenticator::authenticate(const Presented& presented,
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     const std::string_view token = token_of(presented);
     if (is_key(presented)) return act_as_key(token, presented.organization_id, principal);
-    const auto identity = sessions_.verify(token);
+    const auto identity = sessions_.verify(token, presented.client_address);
     if (!identity) {
-        if (identity.error().code == ErrorCode::kUnavailable) return fail(identity.error());
+        if (identity.error().code != ErrorCode::kUnauthenticated) return fail(identity.error());
         log_debug("refused: {}", identity.error().message);
         return invalid_credentials();
     }
@@ -71,6 +71,7 @@ Result<void> Authenticator::act_as_key(std::string_view token, std::string_view 
     principal.organization_id = key->organization_id;
     principal.permissions = key->permissions;
     principal.is_operator = false;
+    principal.by_key = true;
     return {};
 }
 
@@ -108,15 +109,17 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
     principal.organization_id = chosen->organization_id;
     principal.permissions = roles->permissions_of(chosen->roles);
     principal.is_operator = false;
+    principal.by_key = false;
     return {};
 }
 
-bool Authenticator::must_ask(const Presented& presented) const {
-    return !is_key(presented) && sessions_.must_ask(token_of(presented));
+bool Authenticator::begin_introspection(const Presented& presented) const {
+    return !is_key(presented) &&
+           sessions_.begin_introspection(token_of(presented), presented.client_address);
 }
 
-void Authenticator::ask(const Presented& presented) const {
-    sessions_.ask(token_of(presented));
+void Authenticator::introspect(const Presented& presented) const {
+    sessions_.introspect(token_of(presented));
 }
 
 void Authenticator::set_roles(RolePolicy roles) {

@@ -20,9 +20,10 @@ namespace export_worker::auth {
 
 // What the caller sent, verbatim; empty means absent.
 struct Presented {
-    std::string_view authorization;    // "Bearer mo_..."
-    std::string_view organization_id;  // X-Organization-ID
-    std::string_view session;          // The cookie; used only without an authorization header.
+    std::string_view authorization;        // "Bearer mo_..."
+    std::string_view organization_id;      // X-Organization-ID
+    std::string_view session;              // The cookie; used only without an authorization header.
+    std::string_view client_address = {};  // Of whom the lookups of sessions count for.
 };
 
 // [any-thread]
@@ -35,13 +36,14 @@ public:
     // Fills `principal`, reusing its buffers. Errors: kUnauthenticated ("Not authenticated" without
     // credentials, "Invalid credentials" with bad ones and for a member who is not active),
     // kPermissionDenied for an organization the caller is not in and for a caller of several who
-    // names none, kUnavailable when a session cannot be checked.
+    // names none, kUnavailable when a session cannot be checked, kRateLimited when too many unknown
+    // ones have come from its address.
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
 
     // See SessionVerifier: authenticate() would have to wait for the identity provider.
-    [[nodiscard]] bool must_ask(const Presented& presented) const;
-    void ask(const Presented& presented) const;
+    [[nodiscard]] bool begin_introspection(const Presented& presented) const;
+    void introspect(const Presented& presented) const;
 
     // Effective for every call that begins after it.
     void set_roles(RolePolicy roles);

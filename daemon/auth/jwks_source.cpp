@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "base/io.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/this_thread.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/auth/back_off.hpp"
 #include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
@@ -85,7 +88,7 @@ void JwksSource::run() {
             fetch();
             missed = false;
             // After a failure, too: whoever cannot answer is not helped by being asked more often.
-            soonest = clock_.steady() + limits::kJwksRefreshSoonest;
+            soonest = clock_.steady() + std::max(limits::kJwksRefreshSoonest, back_off_);
             due = problem_.empty() ? clock_.steady() + settings_.jwks_refresh : soonest;
         }
         std::unique_lock lock(mutex_);
@@ -124,7 +127,9 @@ Result<void> JwksSource::fetch_keys() {
     request.ca_file = settings_.ca_file;
     request.timeout = limits::kSessionAskTimeout;
     request.answer_bytes_max = limits::kJwksBytesMax;
+    back_off_ = std::chrono::seconds(0);
     EW_TRY(http::HttpAnswer answer, client_.send(request));
+    if (answer.status == 429) back_off_ = back_off_of(answer.header("retry-after"));
     if (answer.status != 200)
         return fail(ErrorCode::kUnavailable,
                     "expected status 200, found " + std::to_string(answer.status));

@@ -49,10 +49,11 @@ private:
     const Clock& clock_;
     const std::function<void()> changed_;
     std::atomic<bool> stopping_{false};
-    http::HttpClient client_;  // The source's thread.
-    std::string file_stamp_;   // The source's thread: which version of the file was read.
-    std::string text_;         // The source's thread: what the URL said last.
-    std::string problem_;      // The source's thread: logged once.
+    http::HttpClient client_;           // The source's thread.
+    std::string file_stamp_;            // The source's thread: which version of the file was read.
+    std::string text_;                  // The source's thread: what the URL said last.
+    std::string problem_;               // The source's thread: logged once.
+    std::chrono::seconds back_off_{0};  // The source's thread: what the last answer asked for.
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::shared_ptr<const Jwks> keys_ = std::make_shared<const Jwks>();  // Guarded by mutex_.

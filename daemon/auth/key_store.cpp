@@ -1,8 +1,7 @@
 #include "daemon/auth/key_store.hpp"
 
 #include <algorithm>
-#include <array>
-#include <mutex>
+#include <utility>
 
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
@@ -18,26 +17,44 @@ namespace {
 using sqlite::Connection;
 using sqlite::Statement;
 
-#define EW_KEY_COLUMNS "id, organization_id, name, permissions, created_us, revoked_us"
+#define EW_KEY_COLUMNS \
+    "id, organization_id, name, permissions, created_us, revoked_us, expires_us, last_used_us"
 
 ApiKey read_key(const Statement& row) {
-    return {row.string(0),  row.string(1),          row.string(2), split_words(row.text(3)),
-            row.integer(4), row.optional_integer(5)};
+    return {
+        row.string(0),  row.string(1),           row.string(2),           split_words(row.text(3)),
+        row.integer(4), row.optional_integer(5), row.optional_integer(6), row.optional_integer(7)};
 }
 
-Result<void> check_new_key(std::string_view organization_id, std::string_view name,
-                           const std::vector<std::string>& permissions) {
-    if (!is_organization_id(organization_id)) {
+bool has_expired(const ApiKey& key, std::int64_t now_us) {
+    return key.expires_us && *key.expires_us <= now_us;
+}
+
+std::int64_t as_us(std::chrono::seconds length) {
+    return std::chrono::microseconds(length).count();
+}
+
+Result<void> check_new_key(const ApiKey& key, std::optional<std::chrono::seconds> length) {
+    if (!is_organization_id(key.organization_id)) {
         return fail(ErrorCode::kInvalidArgument,
                     "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
-                        printable(organization_id) + "'");
+                        printable(key.organization_id) + "'");
     }
-    if (name.size() > 200 || has_control_characters(name) || !is_valid_utf8(name)) {
+    if (key.name.size() > 200 || has_control_characters(key.name) || !is_valid_utf8(key.name)) {
         return fail(ErrorCode::kInvalidArgument, "name: expected at most 200 bytes of text");
     }
-    if (permissions.empty())
+    if (length && (length->count() < 1 || *length > limits::kKeyLengthMax)) {
+        return fail(ErrorCode::kInvalidArgument, "expires_in_seconds: expected 1 to " +
+                                                     std::to_string(limits::kKeyLengthMax.count()) +
+                                                     ", found " + std::to_string(length->count()));
+    }
+    if (key.permissions.empty())
         return fail(ErrorCode::kInvalidArgument, "permissions: expected at least one");
-    return check_permissions(permissions);
+    return check_permissions(key.permissions);
+}
+
+tl::unexpected<Error> unknown_key(std::string_view id) {
+    return fail(ErrorCode::kNotFound, "No key has the id '" + printable(id) + "'");
 }
 
 }  // namespace
@@ -48,30 +65,53 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(sqlite::Database& database, con
     return store;
 }
 
+KeyStore::~KeyStore() {
+    write_uses();
+}
+
 Result<void> KeyStore::load_active() {
     return database_.read([&](Connection& connection) -> Result<void> {
-        Statement rows = connection.statement("SELECT " EW_KEY_COLUMNS
-                                              ", sha256 FROM api_key WHERE revoked_us IS NULL");
+        Statement rows = connection.statement(
+            "SELECT " EW_KEY_COLUMNS
+            ", sha256 FROM api_key WHERE revoked_us IS NULL AND coalesce(expires_us > ?1, true)");
+        rows.bind(clock_.unix_us());
         for (;;) {
             EW_TRY(const bool more, rows.step());
             if (!more) return {};
-            auto digest = from_hex(rows.text(6));
+            auto digest = from_hex(rows.text(8));
             if (!digest) return fail(ErrorCode::kDataLoss, "api_key: an unreadable digest");
             auto key = std::make_shared<const ApiKey>(read_key(rows));
-            active_.emplace(key->id, Active{std::move(*digest), key});
+            active_.try_emplace(key->id, std::move(*digest), key);
         }
     });
 }
 
 Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std::string_view name,
-                                           const std::vector<std::string>& permissions) {
-    EW_CHECK(check_new_key(organization_id, name, permissions));
+                                           const std::vector<std::string>& permissions,
+                                           std::optional<std::chrono::seconds> length) {
+    ApiKey key;
+    key.organization_id = organization_id;
+    key.name = name;
+    key.permissions = permissions;
+    return insert(std::move(key), length, [](Connection&) { return Result<void>(); });
+}
+
+template <typename Also>
+Result<KeyStore::Created> KeyStore::insert(ApiKey wanted,
+                                           std::optional<std::chrono::seconds> length,
+                                           Also&& also) {
+    EW_CHECK(check_new_key(wanted, length));
     NewApiKey made = make_api_key();
-    auto key = std::make_shared<const ApiKey>(ApiKey{made.id, std::string(organization_id),
-                                                     std::string(name), permissions,
-                                                     clock_.unix_us(), std::nullopt});
+    const std::int64_t now = clock_.unix_us();
+    wanted.id = made.id;
+    wanted.created_us = now;
+    wanted.expires_us = length ? std::optional(now + as_us(*length)) : std::nullopt;
+    wanted.last_used_us.reset();
+    const auto key = std::make_shared<const ApiKey>(std::move(wanted));
     {
-        const std::shared_lock lock(active_mutex_);
+        const std::unique_lock lock(active_mutex_);
+        std::erase_if(active_,
+                      [&](const auto& each) { return has_expired(*each.second.key, now); });
         if (active_.size() >= limits::kApiKeysMax) {
             return fail(ErrorCode::kResourceExhausted,
                         "keys: the limit is reached; revoke some first");
@@ -79,49 +119,110 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
     }
     const std::string digest_hex =
         to_hex({reinterpret_cast<const std::uint8_t*>(made.sha256.data()), made.sha256.size()});
-    EW_CHECK(database_.write([&](Connection& connection) {
+    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
+        EW_CHECK(also(connection));
         return connection
             .statement(
-                "INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
-                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .bind(key->id, digest_hex, key->organization_id, key->name, join_words(permissions),
-                  key->created_us)
+                "INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us, "
+                "expires_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+            .bind(key->id, digest_hex, key->organization_id, key->name,
+                  join_words(key->permissions), key->created_us, key->expires_us)
             .run();
     }));
     const std::unique_lock lock(active_mutex_);
-    active_.emplace(key->id, Active{made.sha256, key});
+    active_.try_emplace(key->id, std::move(made.sha256), key);
     return Created{*key, std::move(made.text)};
+}
+
+Result<KeyStore::Created> KeyStore::rotate(std::string_view id, std::chrono::seconds overlap,
+                                           std::optional<std::chrono::seconds> length) {
+    if (overlap.count() < 0 || overlap > limits::kKeyOverlapMax)
+        return fail(ErrorCode::kInvalidArgument,
+                    "overlap_seconds: expected 0 to " +
+                        std::to_string(limits::kKeyOverlapMax.count()) + ", found " +
+                        std::to_string(overlap.count()));
+    EW_TRY(ApiKey old, find_counting(id));
+    if (old.expires_us && !length)
+        return fail(ErrorCode::kInvalidArgument,
+                    "expires_in_seconds: required, because the key expires at " +
+                        to_iso8601(*old.expires_us));
+    const std::int64_t end = clock_.unix_us() + as_us(overlap);
+    old.expires_us = std::min(old.expires_us.value_or(end), end);
+    EW_TRY(Created created, insert(old, length, [&](Connection& connection) {
+               return connection.statement("UPDATE api_key SET expires_us = ?2 WHERE id = ?1")
+                   .bind(old.id, old.expires_us)
+                   .run();
+           }));
+    const std::unique_lock lock(active_mutex_);
+    if (const auto found = active_.find(id); found != active_.end())
+        found->second.key = std::make_shared<const ApiKey>(std::move(old));
+    return created;
+}
+
+Result<ApiKey> KeyStore::find_counting(std::string_view id) {
+    return database_.read([&](Connection& connection) -> Result<ApiKey> {
+        Statement row =
+            connection.statement("SELECT " EW_KEY_COLUMNS " FROM api_key WHERE id = ?1");
+        EW_TRY(const bool found, row.bind(id).step());
+        if (!found) return unknown_key(id);
+        ApiKey key = read_key(row);
+        if (key.revoked_us || has_expired(key, clock_.unix_us()))
+            return fail(ErrorCode::kConflict, "The key '" + key.id + "' is revoked or expired");
+        return key;
+    });
 }
 
 Result<void> KeyStore::revoke(std::string_view id) {
     const std::int64_t now = clock_.unix_us();
+    std::int64_t used_us = 0;
+    {
+        const std::shared_lock lock(active_mutex_);
+        if (const auto found = active_.find(id); found != active_.end())
+            used_us = found->second.used_us.load();
+    }
     EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(
-            connection
-                .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2) WHERE id = ?1")
-                .bind(id, now)
-                .run());
-        if (connection.changes() == 0)
-            return fail(ErrorCode::kNotFound, "No key has the id '" + printable(id) + "'");
+        EW_CHECK(connection
+                     .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2), "
+                                "last_used_us = nullif(max(coalesce(last_used_us, 0), ?3), 0) "
+                                "WHERE id = ?1")
+                     .bind(id, now, used_us)
+                     .run());
+        if (connection.changes() == 0) return unknown_key(id);
         return {};
     }));
     const std::unique_lock lock(active_mutex_);
-    active_.erase(std::string(id));
+    if (const auto found = active_.find(id); found != active_.end()) active_.erase(found);
     return {};
 }
 
-Result<std::vector<ApiKey>> KeyStore::list(std::string_view organization_id) {
-    return database_.read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
-        std::vector<ApiKey> out;
-        Statement rows = connection.statement(
-            "SELECT " EW_KEY_COLUMNS
-            " FROM api_key WHERE ?1 = '' OR organization_id = ?1 ORDER BY created_us, id");
-        rows.bind(organization_id);
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back(read_key(rows));
+Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const PageRequest& page) {
+    EW_CHECK(check_page(page));
+    EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
+    EW_TRY(std::vector<ApiKey> keys,
+           database_.read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
+               std::vector<ApiKey> out;
+               Statement rows = connection.statement(
+                   "SELECT " EW_KEY_COLUMNS
+                   " FROM api_key WHERE (created_us, id) > (?2, ?3) AND (?1 = '' OR "
+                   "organization_id = ?1) ORDER BY created_us, id LIMIT ?4");
+               rows.bind(organization_id, after.created_us, after.id,
+                         static_cast<std::int64_t>(page.rows_max) + 1);
+               for (;;) {
+                   EW_TRY(const bool more, rows.step());
+                   if (!more) return out;
+                   out.push_back(read_key(rows));
+               }
+           }));
+    {
+        const std::shared_lock lock(active_mutex_);
+        for (ApiKey& key : keys) {
+            const auto found = active_.find(key.id);
+            const std::int64_t used = found == active_.end() ? 0 : found->second.used_us.load();
+            if (used != 0) key.last_used_us = used;
         }
+    }
+    return make_page(std::move(keys), page.rows_max, [](const ApiKey& key) {
+        return AgeCursor{key.created_us, key.id}.text();
     });
 }
 
@@ -135,7 +236,50 @@ std::shared_ptr<const ApiKey> KeyStore::verify(std::string_view text) const {
         !crypto::equal_constant_time(found->second.sha256, crypto::as_bytes(digest))) {
         return nullptr;
     }
-    return found->second.key;
+    const Active& active = found->second;
+    const std::int64_t now = clock_.unix_us();
+    if (active.key->permissions.empty() || has_expired(*active.key, now)) return nullptr;
+    // Not at every request: threads would take the cache line from each other.
+    if (now - active.used_us.load(std::memory_order_relaxed) >= 1'000'000)
+        active.used_us.store(now, std::memory_order_relaxed);
+    return active.key;
+}
+
+void KeyStore::record_uses() {
+    {
+        const std::lock_guard lock(uses_mutex_);
+        const SteadyTime now = clock_.steady();
+        if (now < uses_due_) return;
+        uses_due_ = now + limits::kKeyUseInterval;
+    }
+    write_uses();
+}
+
+void KeyStore::write_uses() {
+    using Uses = std::vector<std::pair<std::string, std::int64_t>>;
+    Uses uses;
+    const auto write = [&] {
+        if (uses.empty()) return;
+        // Not waited for: a crash or a full disk costs a minute of what operators read.
+        (void)database_.begin_write(
+            [uses = std::exchange(uses, {})](Connection& connection) -> Result<void> {
+                for (const auto& [id, used_us] : uses) {
+                    EW_CHECK(connection
+                                 .statement("UPDATE api_key SET last_used_us = "
+                                            "max(coalesce(last_used_us, 0), ?2) WHERE id = ?1")
+                                 .bind(id, used_us)
+                                 .run());
+                }
+                return {};
+            });
+    };
+    const std::shared_lock lock(active_mutex_);
+    for (const auto& [id, active] : active_) {
+        if (const std::int64_t used_us = active.used_us.exchange(0); used_us != 0)
+            uses.emplace_back(id, used_us);
+        if (uses.size() == limits::kKeyUsesPerWrite) write();
+    }
+    write();
 }
 
 }  // namespace export_worker::auth

@@ -1,8 +1,14 @@
 // The API keys: durable in a database, and complete in memory, where requests look them up.
+//
+// When a key was last used is kept in memory and written once a minute, many keys at once: requests
+// never wait for it, and a crash loses the last minute of it.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <string>
@@ -12,6 +18,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
+#include "daemon/auth/page.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::auth {
@@ -23,39 +30,69 @@ struct ApiKey {
     std::vector<std::string> permissions;
     std::int64_t created_us = 0;
     std::optional<std::int64_t> revoked_us;
+    std::optional<std::int64_t> expires_us;    // Refused from then on. nullopt: never.
+    std::optional<std::int64_t> last_used_us;  // nullopt: never, or before this was recorded.
 };
 
 // [any-thread]
 class KeyStore {
 public:
-    // Reads every key that is not revoked. Both outlive the store.
+    // Reads every key that is neither revoked nor expired. Both outlive the store.
     [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(sqlite::Database& database,
                                                                 const Clock& clock);
+    ~KeyStore();  // Has the last uses written.
+    KeyStore(const KeyStore&) = delete;
+    KeyStore& operator=(const KeyStore&) = delete;
 
     struct Created {
         ApiKey key;
         std::string text;  // The only time it exists outside its holder's hands.
     };
-    // Errors: kInvalidArgument (organization, name, permission), kResourceExhausted (kApiKeysMax).
+    // `length`: 1 s to kKeyLengthMax; nullopt: it does not expire. Errors: kInvalidArgument
+    // (organization, name, permission, length), kResourceExhausted (kApiKeysMax).
     [[nodiscard]] Result<Created> create(std::string_view organization_id, std::string_view name,
-                                         const std::vector<std::string>& permissions);
+                                         const std::vector<std::string>& permissions,
+                                         std::optional<std::chrono::seconds> length = {});
+    // A new key with the organization, name and permissions of the key `id`, which expires after
+    // `overlap` (0 s to kKeyOverlapMax), or at its own end if that is sooner. `length` is that of
+    // the new key, and required when the old one expires. Errors: kNotFound for an unknown id,
+    // kConflict for a revoked or expired key, kInvalidArgument (overlap, length),
+    // kResourceExhausted.
+    [[nodiscard]] Result<Created> rotate(std::string_view id, std::chrono::seconds overlap,
+                                         std::optional<std::chrono::seconds> length);
     // From its return on the key is refused. kNotFound for an unknown id; revoking twice is fine.
     [[nodiscard]] Result<void> revoke(std::string_view id);
-    // All, revoked ones too, oldest first. `organization_id` empty: every organization's.
-    [[nodiscard]] Result<std::vector<ApiKey>> list(std::string_view organization_id);
+    // Revoked and expired ones too, oldest first. `organization_id` empty: every organization's.
+    [[nodiscard]] Result<Page<ApiKey>> list(std::string_view organization_id,
+                                            const PageRequest& page = {});
 
-    // The key whose text this is, when it exists and is not revoked. The comparison takes the same
-    // time wherever the texts differ.
+    // The key whose text this is, when it counts: known, not revoked, not expired, with at least
+    // one permission. The comparison takes the same time wherever the texts differ.
     [[nodiscard]] std::shared_ptr<const ApiKey> verify(std::string_view text) const;
+
+    // Begins to write which keys were used, when the last time is kKeyUseInterval ago; does not
+    // wait for the disk. To be called every few seconds.
+    void record_uses();
 
 private:
     struct Active {
-        std::string sha256;
-        std::shared_ptr<const ApiKey>
-            key;  // Shared with requests that are using it while it is revoked.
+        Active(std::string digest, std::shared_ptr<const ApiKey> of)
+            : sha256(std::move(digest)), key(std::move(of)) {}
+
+        const std::string sha256;
+        // Shared with requests that are using it while it is revoked.
+        std::shared_ptr<const ApiKey> key;             // Replaced when its end moves.
+        mutable std::atomic<std::int64_t> used_us{0};  // 0: not since recorded_us.
     };
     KeyStore(sqlite::Database& database, const Clock& clock) : database_(database), clock_(clock) {}
     [[nodiscard]] Result<void> load_active();
+    // Stores `key`, less its id and its times, as a new one; `also` runs in the same transaction.
+    template <typename Also>
+    [[nodiscard]] Result<Created> insert(ApiKey key, std::optional<std::chrono::seconds> length,
+                                         Also&& also);
+    // The key, when it is neither revoked nor expired.
+    [[nodiscard]] Result<ApiKey> find_counting(std::string_view id);
+    void write_uses();
 
     sqlite::Database& database_;
     const Clock& clock_;
@@ -63,6 +100,8 @@ private:
     // By id, looked up by string_view so that a request allocates nothing. Guarded by
     // active_mutex_.
     ByText<Active> active_;
+    std::mutex uses_mutex_;
+    SteadyTime uses_due_{};  // Guarded by uses_mutex_.
 };
 
 }  // namespace export_worker::auth

@@ -20,6 +20,7 @@ using sqlite::Statement;
 
 constexpr std::size_t kSessionIdDigits = 16;
 constexpr std::size_t kTokenBytes = 32;
+constexpr std::string_view kTokenPrefix = "mos_";  // Tokens made before it existed have none.
 
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
@@ -115,18 +116,30 @@ Result<void> MemberStore::put(const Member& member) {
     return {};
 }
 
-Result<std::vector<Member>> MemberStore::list(std::string_view organization_id) {
-    return database_.read([&](Connection& connection) -> Result<std::vector<Member>> {
-        std::vector<Member> out;
-        Statement rows = connection.statement(
-            "SELECT subject, organization_id, roles, active FROM member WHERE ?1 = '' OR "
-            "organization_id = ?1 ORDER BY organization_id, subject");
-        rows.bind(organization_id);
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back(read_member(rows));
-        }
+Result<Page<Member>> MemberStore::list(std::string_view organization_id, const PageRequest& page) {
+    EW_CHECK(check_page(page));
+    // "ORGANIZATION SUBJECT": an organization's id has no blank.
+    const std::size_t blank = std::min(page.after.find(' '), page.after.size());
+    const std::string_view after_organization = page.after.substr(0, blank);
+    const std::string_view after_subject =
+        page.after.substr(std::min(blank + 1, page.after.size()));
+    EW_TRY(std::vector<Member> members,
+           database_.read([&](Connection& connection) -> Result<std::vector<Member>> {
+               std::vector<Member> out;
+               Statement rows = connection.statement(
+                   "SELECT subject, organization_id, roles, active FROM member WHERE "
+                   "(organization_id, subject) > (?2, ?3) AND (?1 = '' OR organization_id = ?1) "
+                   "ORDER BY organization_id, subject LIMIT ?4");
+               rows.bind(organization_id, after_organization, after_subject,
+                         static_cast<std::int64_t>(page.rows_max) + 1);
+               for (;;) {
+                   EW_TRY(const bool more, rows.step());
+                   if (!more) return out;
+                   out.push_back(read_member(rows));
+               }
+           }));
+    return make_page(std::move(members), page.rows_max, [](const Member& member) {
+        return member.organization_id + " " + member.subject;
     });
 }
 
@@ -141,6 +154,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     std::array<std::uint8_t, kTokenBytes> random{};
     crypto::fill_random(random);
     CreatedSession out;
+    out.token = kTokenPrefix;
     append_base64url(out.token, {reinterpret_cast<const char*>(random.data()), random.size()});
     const crypto::Sha256Digest digest = crypto::sha256(out.token);
     const std::string digest_hex = to_hex(digest);
@@ -189,19 +203,35 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
     return {};
 }
 
-Result<std::vector<OpaqueSession>> MemberStore::list_sessions() {
-    return database_.read([&](Connection& connection) -> Result<std::vector<OpaqueSession>> {
-        std::vector<OpaqueSession> out;
-        Statement rows = connection.statement(
-            "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
-            "IS NULL AND expires_us > ?1 ORDER BY created_us, id");
-        rows.bind(clock_.unix_us());
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3)});
-        }
+Result<Page<OpaqueSession>> MemberStore::list_sessions(const PageRequest& page) {
+    EW_CHECK(check_page(page));
+    EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
+    EW_TRY(
+        std::vector<OpaqueSession> sessions,
+        database_.read([&](Connection& connection) -> Result<std::vector<OpaqueSession>> {
+            std::vector<OpaqueSession> out;
+            Statement rows = connection.statement(
+                "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
+                "IS NULL AND expires_us > ?1 AND (created_us, id) > (?2, ?3) ORDER BY "
+                "created_us, id LIMIT ?4");
+            rows.bind(clock_.unix_us(), after.created_us, after.id,
+                      static_cast<std::int64_t>(page.rows_max) + 1);
+            for (;;) {
+                EW_TRY(const bool more, rows.step());
+                if (!more) return out;
+                out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3)});
+            }
+        }));
+    return make_page(std::move(sessions), page.rows_max, [](const OpaqueSession& session) {
+        return AgeCursor{session.created_us, session.id}.text();
     });
+}
+
+bool MemberStore::has_own_token(std::string_view text) {
+    // So many characters behind the prefix are no accident.
+    constexpr std::size_t kTellingBytes = 20;
+    const std::size_t at = text.find(kTokenPrefix);
+    return at != std::string_view::npos && text.size() - at >= kTokenPrefix.size() + kTellingBytes;
 }
 
 std::optional<Identity> MemberStore::find_session(std::string_view token) const {

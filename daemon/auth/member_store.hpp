@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
 #include "daemon/auth/identity.hpp"
+#include "daemon/auth/page.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::auth {
@@ -45,7 +46,8 @@ public:
     // organization, roles), kResourceExhausted (kMembersMax) for a new one.
     [[nodiscard]] Result<void> put(const Member& member);
     // By subject and organization. `organization_id` empty: every organization's.
-    [[nodiscard]] Result<std::vector<Member>> list(std::string_view organization_id);
+    [[nodiscard]] Result<Page<Member>> list(std::string_view organization_id,
+                                            const PageRequest& page = {});
 
     struct CreatedSession {
         OpaqueSession session;
@@ -59,8 +61,10 @@ public:
     // kNotFound for an unknown id; ending one twice is fine.
     [[nodiscard]] Result<void> revoke_session(std::string_view id);
     // Those that still count, oldest first.
-    [[nodiscard]] Result<std::vector<OpaqueSession>> list_sessions();
+    [[nodiscard]] Result<Page<OpaqueSession>> list_sessions(const PageRequest& page = {});
 
+    // The text contains a token that was made here, or looks so.
+    [[nodiscard]] static bool has_own_token(std::string_view text);
     // Whose session the token is; its memberships are left empty. nullopt when it is unknown, ended
     // or too old.
     [[nodiscard]] std::optional<Identity> find_session(std::string_view token) const;

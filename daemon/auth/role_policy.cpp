@@ -5,23 +5,18 @@
 #include <sstream>
 
 #include "base/options/config_file.hpp"
+#include "base/permissions.hpp"
 #include "base/text.hpp"
 
 namespace export_worker::auth {
 
-const std::vector<std::string>& known_permissions() {
-    static const std::vector<std::string> known{"product:read", "job:read", "job:create",
-                                                "template:write"};
-    return known;
-}
-
 Result<void> check_permissions(const std::vector<std::string>& permissions) {
     for (const std::string& permission : permissions) {
-        const auto& known = known_permissions();
-        if (std::ranges::find(known, permission) == known.end()) {
-            return fail(ErrorCode::kInvalidArgument, "permission: expected one of " +
-                                                         join_words(known) + ", found '" +
-                                                         printable(permission) + "'");
+        if (std::ranges::find(kPermissions, permission) == kPermissions.end()) {
+            return fail(ErrorCode::kInvalidArgument,
+                        "permission: expected one of " +
+                            join_words({kPermissions.begin(), kPermissions.end()}) + ", found '" +
+                            printable(permission) + "'");
         }
     }
     return {};

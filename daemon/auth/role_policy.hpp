@@ -16,10 +16,8 @@
 
 namespace export_worker::auth {
 
-// The permissions that exist. Whoever names another one is refused, so that a typing error is not a
-// silent refusal later.
-[[nodiscard]] const std::vector<std::string>& known_permissions();
-// Errors: kInvalidArgument for a permission that does not exist.
+// Errors: kInvalidArgument for a permission that is not in kPermissions, so that a typing error is
+// not a silent refusal later.
 [[nodiscard]] Result<void> check_permissions(const std::vector<std::string>& permissions);
 // Words with single blanks between them, as the databases and the policy file have them.
 [[nodiscard]] std::string join_words(const std::vector<std::string>& words);

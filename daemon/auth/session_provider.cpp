@@ -1,11 +1,14 @@
 #include "daemon/auth/session_provider.hpp"
 
+#include <algorithm>
+
 #include "base/base64.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/auth/back_off.hpp"
 #include "daemon/auth/json_object.hpp"
 #include "daemon/auth/limits.hpp"
 
@@ -38,17 +41,21 @@ Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
     if (is_paused())
         return fail(ErrorCode::kUnavailable, "session provider: not asked for a while");
     const auto answer = send(token);
-    // What it says of a token is an answer; what it says of us, or cannot say, is none.
-    const bool nobodys =
-        answer && (answer->status == 400 || answer->status == 401 || answer->status == 404);
-    if (nobodys || (answer && answer->status == 200)) {
-        count(true);
-        return nobodys ? std::optional<Identity>() : parse_session_answer(answer->body);
+    if (!answer) {
+        count(false);
+        return fail(ErrorCode::kUnavailable, answer.error().message);
     }
-    count(false);
+    if (answer->status == 429) {
+        back_off(answer->header("retry-after"));
+    } else {
+        // Whatever a token can make it say is an answer: strangers choose their tokens.
+        count(answer->status < 500);
+    }
+    if (answer->status == 200) return parse_session_answer(answer->body);
+    if (answer->status == 400 || answer->status == 401 || answer->status == 404)
+        return std::optional<Identity>();
     return fail(ErrorCode::kUnavailable,
-                answer ? "session provider: status " + std::to_string(answer->status)
-                       : answer.error().message);
+                "session provider: status " + std::to_string(answer->status));
 }
 
 Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
@@ -77,7 +84,7 @@ Result<http::HttpAnswer> SessionProvider::send(std::string_view token) {
     return answer;
 }
 
-bool SessionProvider::is_paused() {
+bool SessionProvider::is_paused() const {
     const std::lock_guard lock(mutex_);
     return clock_.steady() < paused_until_;
 }
@@ -91,6 +98,15 @@ void SessionProvider::count(bool answered) {
     paused_until_ = clock_.steady() + limits::kSessionAskPause;
     log_error("session provider: {} failures in a row; not asked for {} s",
               limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
+}
+
+void SessionProvider::back_off(std::string_view retry_after) {
+    const std::chrono::seconds pause = back_off_of(retry_after);
+    const std::lock_guard lock(mutex_);
+    const SteadyTime now = clock_.steady();
+    if (now >= paused_until_)
+        log_warn("session provider: status 429; not asked for {} s", pause.count());
+    paused_until_ = std::max(paused_until_, now + pause);
 }
 
 Result<std::optional<Identity>> parse_session_answer(std::string_view body) {

@@ -3,8 +3,9 @@
 //   POST URL   {"session_token": "..."}      Authorization: Basic base64(USER:SECRET)
 //
 // as Stytch B2B's sessions/authenticate has it: 200 with member, member_session and organization;
-// 400, 401 and 404 for a token that is nobody's. After kSessionAskFailuresMax failures in a row it
-// is left alone for kSessionAskPause.
+// 400, 401 and 404 for an unknown or expired token. It is left alone for kSessionAskPause after
+// kSessionAskFailuresMax failures in a row (no answer, or a status of 500 and above), and after a
+// 429 for as long as its Retry-After says.
 #pragma once
 
 #include <atomic>
@@ -30,9 +31,12 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<SessionProvider>> open(
         const model::AuthSettings& settings, const Clock& clock);
 
-    // Whose token it is; nullopt: nobody's. Blocks for at most kSessionAskTimeout. Errors:
-    // kUnavailable when nobody answered, the answer makes no sense, or nobody is being asked.
+    // Whose token it is; nullopt: unknown or expired. Blocks for at most kSessionAskTimeout.
+    // Errors: kUnavailable when the provider did not answer, its answer makes no sense, or it is
+    // paused.
     [[nodiscard]] Result<std::optional<Identity>> ask(std::string_view token);
+    // The provider is being left alone: ask() would fail at once.
+    [[nodiscard]] bool is_paused() const;
     void stop() { stopping_.store(true); }  // What is under way fails soon.
 
 private:
@@ -43,15 +47,15 @@ private:
           authorization_(std::move(authorization)),
           clock_(clock) {}
     [[nodiscard]] Result<http::HttpAnswer> send(std::string_view token);
-    [[nodiscard]] bool is_paused();
     void count(bool answered);
+    void back_off(std::string_view retry_after);
 
     const std::string url_;
     const std::string ca_file_;
     const std::string authorization_;
     const Clock& clock_;
     std::atomic<bool> stopping_{false};
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::vector<std::unique_ptr<http::HttpClient>> idle_;  // Guarded by mutex_, like the others.
     int failures_ = 0;                                     // In a row.
     SteadyTime paused_until_{};

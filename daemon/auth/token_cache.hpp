@@ -20,7 +20,7 @@ namespace export_worker::auth {
 // [any-thread]
 class TokenCache {
 public:
-    // What is known of a token: whose it is, or (nullptr) that it is nobody's.
+    // What is known of a token: whose it is, or (nullptr) that it is unknown or expired.
     struct Known {
         std::shared_ptr<const Identity> identity;  // Shared with requests that use it.
     };

@@ -5,7 +5,9 @@
 
 #include "base/assert.hpp"
 #include "base/json.hpp"
+#include "base/shared_limits.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/control/audit.hpp"
 #include "protocol/message/reply.hpp"
 
 namespace export_worker::control {
@@ -38,41 +40,60 @@ void ControlServer::run() {
     server::WorkerScratch scratch = dispatcher_.make_scratch("control");
     while (!stopping_.load()) {
         socket_.wait(std::chrono::milliseconds(1000), wake_fd_.get());
+        parts_.keys.record_uses();
         while (!stopping_.load()) {
-            const auto outcome = socket_.receive(envelope, body);
+            transport::PeerCredentials peer;
+            const auto outcome = socket_.receive(envelope, body, &peer);
             if (outcome == ReceiveOutcome::kNothing) break;
             if (outcome != ReceiveOutcome::kRequest) continue;
-            answer(body, reply, scratch);
+            answer(body, peer, reply, scratch);
             // An operator who does not read the answer has gone away; nothing depends on it.
             (void)socket_.send(envelope, reply);
         }
     }
 }
 
-void ControlServer::answer(const std::string& body, std::string& reply,
-                           server::WorkerScratch& scratch) {
+void ControlServer::answer(const std::string& body, const transport::PeerCredentials& peer,
+                           std::string& reply, server::WorkerScratch& scratch) {
+    const SteadyTime began = parts_.clock.steady();
     const auto request = message::decode_request(body);
-    if (!request)
-        return message::encode_error(reply, request.error().id, request.error().error, nullptr);
-    const ControlMethod method = find_control_method(request->method);
-    if (method == nullptr) {
-        model::Principal principal;
-        principal.subject = "operator";
-        principal.organization_id = request->credentials.organization_id;
-        principal.is_operator = true;
-        const SteadyTime now = parts_.clock.steady();
-        const SteadyTime deadline = now + std::chrono::milliseconds(request->deadline_ms);
-        const auto deadline_ns =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch())
-                .count();
-        (void)dispatcher_.dispatch(*request, now, deadline_ns, &principal, scratch, reply);
-        return;
+    json params = json::object();
+    if (!request) {
+        message::encode_error(reply, request.error().id, request.error().error, nullptr);
+    } else {
+        params = parse_msgpack(request->params);
+        run_method(*request, params, reply, scratch);
     }
-    const json params = parse_msgpack(request->params);
+    write_audit_line({peer, request ? &*request : nullptr, reply, parts_.clock.steady() - began},
+                     params);
+}
+
+void ControlServer::run_method(const message::Request& request, const json& params,
+                               std::string& reply, server::WorkerScratch& scratch) {
+    const ControlMethod method = find_control_method(request.method);
+    if (method == nullptr) return dispatch(request, reply, scratch);
     const auto result = method(parts_, params);
-    if (!result) return message::encode_error(reply, request->id, result.error(), nullptr);
+    if (!result) return message::encode_error(reply, request.id, result.error(), nullptr);
     const std::string bytes = dump_msgpack(*result);
-    message::encode_result(reply, request->id, bytes, nullptr);
+    if (bytes.size() > limits::kReplyBytesMax) {
+        const auto error = message::make_error(message::WireCode::kTooLarge,
+                                               "the answer is too large; ask for less");
+        return message::encode_error(reply, request.id, error, nullptr);
+    }
+    message::encode_result(reply, request.id, bytes, nullptr);
+}
+
+void ControlServer::dispatch(const message::Request& request, std::string& reply,
+                             server::WorkerScratch& scratch) {
+    model::Principal principal;
+    principal.subject = "operator";
+    principal.organization_id = request.credentials.organization_id;
+    principal.is_operator = true;
+    const SteadyTime now = parts_.clock.steady();
+    const SteadyTime deadline = now + std::chrono::milliseconds(request.deadline_ms);
+    const auto deadline_ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+    (void)dispatcher_.dispatch(request, now, deadline_ns, &principal, scratch, reply);
 }
 
 }  // namespace export_worker::control

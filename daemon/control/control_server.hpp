@@ -22,7 +22,14 @@ public:
 
 private:
     void run();
-    void answer(const std::string& body, std::string& reply, server::WorkerScratch& scratch);
+    // Runs the request, and writes its audit line.
+    void answer(const std::string& body, const transport::PeerCredentials& peer, std::string& reply,
+                server::WorkerScratch& scratch);
+    void run_method(const message::Request& request, const nlohmann::json& params,
+                    std::string& reply, server::WorkerScratch& scratch);
+    // A method of the data socket, as an operator.
+    void dispatch(const message::Request& request, std::string& reply,
+                  server::WorkerScratch& scratch);
 
     transport::ServerSocket socket_;  // The thread's.
     const ControlParts parts_;

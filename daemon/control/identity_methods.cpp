@@ -12,13 +12,19 @@ namespace {
 using nlohmann::json;
 using server::MethodResult;
 
+json time_json(const std::optional<std::int64_t>& unix_us) {
+    return unix_us ? json(to_iso8601(*unix_us)) : json();
+}
+
 json key_json(const auth::ApiKey& key) {
     return {{"id", key.id},
             {"organization", key.organization_id},
             {"name", key.name},
             {"permissions", key.permissions},
             {"created_at", to_iso8601(key.created_us)},
-            {"revoked_at", key.revoked_us ? json(to_iso8601(*key.revoked_us)) : json()}};
+            {"expires_at", time_json(key.expires_us)},
+            {"last_used_at", time_json(key.last_used_us)},
+            {"revoked_at", time_json(key.revoked_us)}};
 }
 
 json member_json(const auth::Member& member) {
@@ -36,11 +42,19 @@ json session_json(const auth::OpaqueSession& session) {
 }
 
 template <typename Row>
-MethodResult listed(const Result<std::vector<Row>>& rows, json (*to_json)(const Row&)) {
-    if (!rows) return refuse(rows.error());
+MethodResult listed(const Result<auth::Page<Row>>& page, json (*to_json)(const Row&)) {
+    if (!page) return refuse(page.error());
     json items = json::array();
-    for (const Row& row : *rows) items.push_back(to_json(row));
-    return json{{"items", std::move(items)}};
+    for (const Row& row : page->rows) items.push_back(to_json(row));
+    return json{{"items", std::move(items)},
+                {"next", page->next.empty() ? json() : json(page->next)}};
+}
+
+MethodResult created(const Result<auth::KeyStore::Created>& made) {
+    if (!made) return refuse(made.error());
+    json out = key_json(made->key);
+    out["key"] = made->text;
+    return out;
 }
 
 Result<std::vector<std::string>> texts_of(const json& params, const char* name) {
@@ -60,16 +74,26 @@ Result<std::vector<std::string>> texts_of(const json& params, const char* name) 
 MethodResult key_create(const ControlParts& parts, const json& params) {
     const auto permissions = texts_of(params, "permissions");
     if (!permissions) return refuse(permissions.error());
-    auto created =
-        parts.keys.create(text_of(params, "organization"), text_of(params, "name"), *permissions);
-    if (!created) return refuse(created.error());
-    json out = key_json(created->key);
-    out["key"] = created->text;
-    return out;
+    const auto length = seconds_of(params, "expires_in_seconds");
+    if (!length) return refuse(length.error());
+    return created(parts.keys.create(text_of(params, "organization"), text_of(params, "name"),
+                                     *permissions, *length));
+}
+
+MethodResult key_rotate(const ControlParts& parts, const json& params) {
+    const auto overlap = seconds_of(params, "overlap_seconds");
+    if (!overlap) return refuse(overlap.error());
+    const auto length = seconds_of(params, "expires_in_seconds");
+    if (!length) return refuse(length.error());
+    return created(parts.keys.rotate(text_of(params, "id"),
+                                     overlap->value_or(std::chrono::seconds(0)), *length));
 }
 
 MethodResult key_list(const ControlParts& parts, const json& params) {
-    return listed(parts.keys.list(text_of(params, "organization")), key_json);
+    const std::string after = text_of(params, "after");
+    const auto rows_max = rows_max_of(params);
+    if (!rows_max) return refuse(rows_max.error());
+    return listed(parts.keys.list(text_of(params, "organization"), {after, *rows_max}), key_json);
 }
 
 MethodResult key_revoke(const ControlParts& parts, const json& params) {
@@ -102,23 +126,29 @@ MethodResult member_set(const ControlParts& parts, const json& params) {
 }
 
 MethodResult member_list(const ControlParts& parts, const json& params) {
-    return listed(parts.members.list(text_of(params, "organization")), member_json);
+    const std::string after = text_of(params, "after");
+    const auto rows_max = rows_max_of(params);
+    if (!rows_max) return refuse(rows_max.error());
+    return listed(parts.members.list(text_of(params, "organization"), {after, *rows_max}),
+                  member_json);
 }
 
 MethodResult session_create(const ControlParts& parts, const json& params) {
-    const auto length = params.find("expires_in_seconds");
-    if (length == params.end() || !length->is_number_integer())
-        return bad("expires_in_seconds: expected a number of seconds");
-    auto created = parts.members.create_session(text_of(params, "subject"),
-                                                std::chrono::seconds(length->get<std::int64_t>()));
-    if (!created) return refuse(created.error());
-    json out = session_json(created->session);
-    out["token"] = created->token;
+    const auto length = seconds_of(params, "expires_in_seconds");
+    if (!length) return refuse(length.error());
+    if (!*length) return bad("expires_in_seconds: expected a number of seconds");
+    auto made = parts.members.create_session(text_of(params, "subject"), **length);
+    if (!made) return refuse(made.error());
+    json out = session_json(made->session);
+    out["token"] = made->token;
     return out;
 }
 
-MethodResult session_list(const ControlParts& parts, const json&) {
-    return listed(parts.members.list_sessions(), session_json);
+MethodResult session_list(const ControlParts& parts, const json& params) {
+    const std::string after = text_of(params, "after");
+    const auto rows_max = rows_max_of(params);
+    if (!rows_max) return refuse(rows_max.error());
+    return listed(parts.members.list_sessions({after, *rows_max}), session_json);
 }
 
 MethodResult session_revoke(const ControlParts& parts, const json& params) {
@@ -131,7 +161,8 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 8> kMethods{{{"control.key_create", key_create},
+constexpr std::array<Row, 9> kMethods{{{"control.key_create", key_create},
+                                       {"control.key_rotate", key_rotate},
                                        {"control.key_list", key_list},
                                        {"control.key_revoke", key_revoke},
                                        {"control.member_set", member_set},

@@ -1,8 +1,14 @@
 // Limits of daemon/control. A name ends in unit and bound; the comment says what happens at it.
 #pragma once
 
+#include <cstddef>
+
 namespace export_worker::limits {
 
 inline constexpr int kOrganizationWeightMax = 100;
+
+// Of one field of an audit line; longer: cut off.
+inline constexpr std::size_t kAuditTextBytesMax = 512;
+inline constexpr std::size_t kAuditIdBytesMax = 16;  // Of a key or a session; longer: hidden.
 
 }  // namespace export_worker::limits

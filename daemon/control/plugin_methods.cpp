@@ -1,6 +1,7 @@
 #include "daemon/control/plugin_methods.hpp"
 
 #include <array>
+#include <ranges>
 
 #include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
@@ -191,7 +192,7 @@ MethodResult plugin_history(const ControlParts& parts, const json& params) {
                          {"detail", entry.detail}});
     }
     json bad_files = json::array();
-    for (const auto& file : *quarantined) {
+    for (const auto& file : *quarantined | std::views::take(limits::kPluginHistoryMax)) {
         bad_files.push_back({{"sha256", file.sha256},
                              {"plugin", file.plugin},
                              {"at", to_iso8601(file.at_us)},

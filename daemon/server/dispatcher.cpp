@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "base/json.hpp"
+#include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "protocol/message/reply.hpp"
+#include "protocol/message/trace.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -15,7 +17,21 @@ using nlohmann::json;
 
 auth::Presented presented_by(const message::Request& request) {
     return {request.credentials.authorization, request.credentials.organization_id,
-            request.credentials.session};
+            request.credentials.session, request.credentials.client_address};
+}
+
+// Whom a request was answered as; its outcome and duration are in the line "request" of the same
+// id.
+void log_caller(const message::Request& request, const model::Principal& principal) {
+    if (!logs(LogLevel::kDebug)) return;
+    const std::string_view subject = principal.subject;
+    log_event(LogLevel::kDebug, "caller",
+              {{"method", request.method},
+               {"key_id", principal.by_key ? subject : std::string_view()},
+               {"subject", principal.by_key ? std::string_view() : subject},
+               {"organization", principal.organization_id},
+               {"request_id", request.id},
+               {"trace_id", message::trace_id_of(request.trace)}});
 }
 
 tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
@@ -63,11 +79,11 @@ bool Dispatcher::writes(std::string_view method) const {
 }
 
 bool Dispatcher::must_identify(const message::Request& request) const {
-    return parts_.authenticator.must_ask(presented_by(request));
+    return parts_.authenticator.begin_introspection(presented_by(request));
 }
 
 void Dispatcher::identify(const message::Request& request) const {
-    parts_.authenticator.ask(presented_by(request));
+    parts_.authenticator.introspect(presented_by(request));
 }
 
 Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
@@ -97,6 +113,7 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
         answered_by = route.fallback;
         run_in(*route.fallback);
     }
+    if (scratch.call.authorized) log_caller(request, scratch.call.principal);
     const plugin_host::Manifest& manifest = answered_by->manifest();
     const message::ServedBy served_by{manifest.name, manifest.version, answered_by->number(),
                                       manifest.build_id};
@@ -130,6 +147,7 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
                !known) {
         return ended(tl::unexpected(message::from_error(known.error())));
     }
+    log_caller(request, principal);
     if (operator_principal == nullptr) {
         if (const auto admitted = parts_.jobs.jobs.admit_request(principal.organization_id);
             !admitted)

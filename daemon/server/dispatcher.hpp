@@ -53,8 +53,8 @@ public:
     // Does the method return only once something is durable? begin_own() begins it.
     [[nodiscard]] bool writes(std::string_view method) const;
 
-    // Can only the identity provider say who this is? Then identify() is to be called before the
-    // rest, where waiting for it holds up nobody.
+    // Can only the identity provider say who this is? Then the question is counted, and identify()
+    // is to be called before the rest, where waiting for it holds up nothing else. Once a request.
     [[nodiscard]] bool must_identify(const message::Request& request) const;
     void identify(const message::Request& request) const;
 

@@ -13,6 +13,7 @@ inline constexpr std::size_t kMessageKeyBytesMax = 128;
 inline constexpr std::size_t kRequestIdBytesMax = 64;
 inline constexpr std::size_t kMethodBytesMax = 64;
 inline constexpr std::size_t kTraceBytesMax = 64;
+inline constexpr std::size_t kClientAddressBytesMax = 64;
 inline constexpr std::uint32_t kDeadlineDefaultMs = 10'000;
 inline constexpr std::uint32_t kDeadlineMaxMs = 60'000;
 

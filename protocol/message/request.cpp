@@ -70,6 +70,10 @@ public:
                 return assign(request.credentials.session, text, limits::kCredentialBytesMax,
                               "auth.session");
             }
+            if (auth_key_ == "client_address") {
+                return assign(request.credentials.client_address, text,
+                              limits::kClientAddressBytesMax, "auth.client_address");
+            }
         }
     }
     void on_unsigned(std::size_t depth, std::uint64_t value) {
@@ -127,7 +131,8 @@ private:
         }
     }
     void wrong_auth_type() {
-        for (const std::string_view known : {"authorization", "organization_id", "session"}) {
+        for (const std::string_view known :
+             {"authorization", "organization_id", "session", "client_address"}) {
             if (auth_key_ == known) complaint("auth." + std::string(known) + ": expected text");
         }
     }
@@ -192,7 +197,7 @@ std::string encode_request(const Request& request) {
     const auto given = [](std::string_view text) { return text.empty() ? 0U : 1U; };
     const std::uint32_t auth_count = given(credentials.authorization) +
                                      given(credentials.organization_id) +
-                                     given(credentials.session);
+                                     given(credentials.session) + given(credentials.client_address);
     packer.pack_map(4 + given(request.id) + given(request.trace) + (auth_count > 0 ? 1U : 0U));
     const auto pack_text = [&](std::string_view key, std::string_view text) {
         if (text.empty()) return;
@@ -213,6 +218,7 @@ std::string encode_request(const Request& request) {
         pack_text("authorization", credentials.authorization);
         pack_text("organization_id", credentials.organization_id);
         pack_text("session", credentials.session);
+        pack_text("client_address", credentials.client_address);
     }
     packer.pack("params");
     const std::string_view params = request.params.empty() ? kEmptyMap : request.params;

@@ -17,6 +17,9 @@ struct Credentials {
     std::string_view authorization;
     std::string_view organization_id;
     std::string_view session;
+    // Whom the request comes from, as the shim sees it: an IP address. Proves nothing; limits count
+    // by it.
+    std::string_view client_address = {};
 };
 
 // Views into the message it was decoded from; valid as long as those bytes are.

@@ -91,15 +91,16 @@ WireError from_error(const Error& error) {
             return make_error(WireCode::kPermissionDenied, error.message);
         case ErrorCode::kDeadlineExceeded:
             return make_error(WireCode::kDeadlineExceeded, error.message);
+        case ErrorCode::kQuotaExceeded:
+        case ErrorCode::kRateLimited: {
+            WireError out = make_error(WireCode::kRateLimited, error.message);
+            out.retry_after_ms = 1000;
+            return out;
+        }
         case ErrorCode::kResourceExhausted:
         case ErrorCode::kUnavailable: {
             WireError out = make_error(WireCode::kOverloaded,
                                        "the service cannot do this right now; try again");
-            out.retry_after_ms = 1000;
-            return out;
-        }
-        case ErrorCode::kQuotaExceeded: {
-            WireError out = make_error(WireCode::kRateLimited, error.message);
             out.retry_after_ms = 1000;
             return out;
         }

@@ -13,6 +13,7 @@
 #include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/shared_limits.hpp"
+#include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "base/unix_socket.hpp"
 #include "protocol/transport/accept_guard.hpp"
@@ -76,7 +77,8 @@ void skip_rest(zmq::socket_t& socket, zmq::message_t& frame) {
     }
 }
 
-ReceiveOutcome receive_from(Router& router, Envelope& envelope, std::string& body) {
+ReceiveOutcome receive_from(Router& router, Envelope& envelope, std::string& body,
+                            PeerCredentials* peer) {
     zmq::message_t frame;
     if (!router.socket.recv(frame, zmq::recv_flags::dontwait)) return ReceiveOutcome::kNothing;
     if (router.inside) {
@@ -100,12 +102,29 @@ ReceiveOutcome receive_from(Router& router, Envelope& envelope, std::string& bod
     }
     router.inside = frame.more();
     body.assign(frame.data<char>(), frame.size());
+    if (peer != nullptr) {
+        const char* address = ::zmq_msg_gets(frame.handle(), "Peer-Address");
+        *peer = parse_peer_address(address == nullptr ? "" : address);
+    }
     return ReceiveOutcome::kRequest;
 }
 
 constexpr const char* kTcpEvents = "inproc://tcp-events";
 
 }  // namespace
+
+PeerCredentials parse_peer_address(std::string_view text) {
+    std::array<std::int64_t, 3> numbers{};  // PID, GID, UID: from the end.
+    for (std::int64_t& number : numbers) {
+        const std::size_t colon = text.rfind(':');
+        const auto parsed =
+            colon == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(colon + 1));
+        if (!parsed || *parsed > UINT32_MAX) return {};
+        number = static_cast<std::int64_t>(*parsed);
+        text = text.substr(0, colon);
+    }
+    return {numbers[2], numbers[0]};
+}
 
 bool Envelope::goes_with(const Envelope& other) const {
     const auto sizes = [](const Envelope& of) {
@@ -228,17 +247,17 @@ void ServerSocket::wait(std::chrono::milliseconds time, int wake_fd) {
     if (state_->tcp) state_->tcp->read_events();
 }
 
-ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body) {
+ReceiveOutcome ServerSocket::receive(Envelope& envelope, std::string& body, PeerCredentials* peer) {
     if (!state_->tcp) {
         envelope.over_tcp = false;
-        return receive_from(state_->router, envelope, body);
+        return receive_from(state_->router, envelope, body, peer);
     }
     // In turns, so that neither kind of peer waits for the other one's flood.
     state_->tcp_first = !state_->tcp_first;
     for (const bool tcp : {state_->tcp_first, !state_->tcp_first}) {
         envelope.over_tcp = tcp;
         const ReceiveOutcome outcome =
-            receive_from(tcp ? state_->tcp->router : state_->router, envelope, body);
+            receive_from(tcp ? state_->tcp->router : state_->router, envelope, body, peer);
         if (outcome != ReceiveOutcome::kNothing) return outcome;
     }
     return ReceiveOutcome::kNothing;

@@ -37,6 +37,16 @@ struct Envelope {
     [[nodiscard]] bool goes_with(const Envelope& other) const;
 };
 
+// Who is at the other end of a Unix socket, as the kernel knew it when the peer connected
+// (SO_PEERCRED). -1: unknown, as for peers over TCP.
+struct PeerCredentials {
+    std::int64_t uid = -1;
+    std::int64_t pid = -1;
+};
+// Of libzmq's property "Peer-Address" ("localhost:UID:GID:PID"). Private to protocol/transport and
+// its tests.
+[[nodiscard]] PeerCredentials parse_peer_address(std::string_view text);
+
 // Listening on TCP. Fails closed: without its keys or its list of clients nothing listens.
 struct TcpListener {
     std::string endpoint;      // "tcp://10.0.0.5:7411"
@@ -76,8 +86,9 @@ public:
     // Sleeps until a message waits, `wake_fd` is readable, or the time is over.
     void wait(std::chrono::milliseconds time, int wake_fd);
     // One request. A message may hold many of them, one in each frame behind the delimiter, within
-    // kMessageFramesMax and kMessageBytesMax.
-    [[nodiscard]] ReceiveOutcome receive(Envelope& envelope, std::string& body);
+    // kMessageFramesMax and kMessageBytesMax. `peer`, when given, is filled in with a request.
+    [[nodiscard]] ReceiveOutcome receive(Envelope& envelope, std::string& body,
+                                         PeerCredentials* peer = nullptr);
     [[nodiscard]] SendOutcome send(const Envelope& envelope, std::string_view reply);
     // Several as one message: only to requests that came together.
     [[nodiscard]] SendOutcome send(const Envelope& envelope,

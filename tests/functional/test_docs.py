@@ -130,6 +130,25 @@ class DocsTest(unittest.TestCase):
         self.assertFalse(scope["is_genuine"](b"s" * 16, f"t=1000,v1={digest}", b"{}", now=1400))
         self.assertFalse(scope["is_genuine"](b"s" * 16, f"t=1000,v1={digest}", b"{ }", now=1100))
 
+    def test_permissions_are_one_list(self):
+        """The daemon's list is the table of the identity page, what exportctl offers, and all that other pages and files name."""
+        table = (SOURCE / "docs" / "identity.md").read_text().split("\n## Permissions\n")[1].split("\n## ")[0]
+        listed = re.findall(r"(?m)^\| `(\w+:\w+)` \|", table)
+        self.system.start_daemon()
+        refused = self.system.ctl("key", "create", "--organization", "acme", "--permission", "no:such", check=False).stderr
+        self.assertEqual(re.search(r"expected one of (.*), found", refused).group(1).split(), listed)
+        made = self.system.ctl_json("key", "create", "--organization", "acme", "--permission", ",".join(listed))
+        self.assertEqual(made["permissions"], listed)
+        offered = re.search(r"--permission(.*?)(?:\n\s*--|\Z)", self.system.ctl("key", "create", "--help").stdout, re.S).group(1)
+        self.assertEqual(re.findall(r"\b[a-z]+:[a-z]+\b", offered), listed)
+        for path in [SOURCE / "README.md", SOURCE / "etc" / "roles.ini", *(SOURCE / "docs").rglob("*.md")]:
+            named = set(re.findall(r"\b(?:product|job|template|link):[a-z]+\b", path.read_text()))
+            self.assertLessEqual(named, set(listed), path)
+        wire = self.system.wire()
+        needed = {method["permission"] for method in wire.call("sys.methods")["result"]["methods"] if "permission" in method}
+        wire.close()
+        self.assertLessEqual(needed, set(listed))
+
     def test_links_between_pages_lead_somewhere(self):
         for page in [SOURCE / "README.md", *(SOURCE / "docs").rglob("*.md")]:
             for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):

@@ -10,6 +10,7 @@ from functional.identity import AUDIENCE, ISSUER, Provider, SigningKey, base64ur
 
 EVERYTHING = {"product:read", "job:read", "job:create"}
 READING = {"product:read", "job:read"}
+THEIRS = "their-session-token"  # A session that only the provider knows.
 
 
 class IdentityTest(SystemTest):
@@ -183,24 +184,24 @@ class ProviderTest(unittest.TestCase):
                              f"jwks_url = {self.provider.url}/jwks\nsession_url = {self.provider.url}/sessions/authenticate\n"
                              f"session_user = project-test\nsession_secret_file = {secret}\nsession_cache_s = 1\n")
         self.system.start()
-        self.provider.sessions["theirs"] = ("member-1", "acme", ["Viewer"])
+        self.provider.sessions[THEIRS] = ("member-1", "acme", ["Viewer"])
 
     def status_of(self, token):
         return self.system.http("GET", "/api/jobs/none/status", {"Cookie": f"stytch_session={token}"}).status
 
     def test_sessions_of_the_provider(self):
         wait_until("the key set", lambda: self.status_of(self.signer.token("m", ["Viewer"])) == 404)
-        self.assertEqual(self.status_of("theirs"), 404)
-        self.assertEqual(self.status_of("made-up"), 401)
-        del self.provider.sessions["theirs"]
-        wait_until("the end of the session to be noticed", lambda: self.status_of("theirs") == 401)
+        self.assertEqual(self.status_of(THEIRS), 404)
+        self.assertEqual(self.status_of("made-up-session-token"), 401)
+        del self.provider.sessions[THEIRS]
+        wait_until("the end of the session to be noticed", lambda: self.status_of(THEIRS) == 401)
 
     def test_a_slow_provider_holds_up_nobody_else(self):
         key = self.system.make_key()
         self.provider.may_answer.clear()
-        self.provider.sessions.update({f"slow-{n}": ("member-1", "acme", ["Viewer"]) for n in range(8)})
+        self.provider.sessions.update({f"slow-session-token-{n}": ("member-1", "acme", ["Viewer"]) for n in range(8)})
         statuses = []
-        threads = [threading.Thread(target=lambda n=n: statuses.append(self.status_of(f"slow-{n}"))) for n in range(8)]
+        threads = [threading.Thread(target=lambda n=n: statuses.append(self.status_of(f"slow-session-token-{n}"))) for n in range(8)]
         for thread in threads:
             thread.start()
         # The daemon's session lookup threads are all waiting now, and so are the other requests for one of them.
@@ -220,12 +221,45 @@ class ProviderTest(unittest.TestCase):
 
     def test_a_provider_that_is_away_is_a_503(self):
         self.provider.status = 500
-        response = self.system.http("GET", "/api/jobs/none/status", {"Cookie": "stytch_session=theirs"})
+        response = self.system.http("GET", "/api/jobs/none/status", {"Cookie": f"stytch_session={THEIRS}"})
         self.assertEqual(response.status, 503)
         self.assertEqual(response.headers["Retry-After"], "1")
         for n in range(10):
-            self.assertEqual(self.status_of(f"token-{n}"), 503)
+            self.assertEqual(self.status_of(f"session-token-number-{n}"), 503)
         self.assertLessEqual(self.provider.asked, 6, "a provider that fails is left alone")
+
+    def test_strangers_use_up_neither_the_provider_nor_the_lookups_of_others(self):
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+
+        def ask(token, **auth):
+            reply = wire.call("jobs.status", {"job_id": "none"}, auth={"session": token, **auth})
+            return reply["error"]["code"]
+
+        self.assertEqual(ask(THEIRS, client_address="192.0.2.2"), "not_found")
+        codes = [ask(f"session-token-number-{n}", client_address="192.0.2.1") for n in range(200)]
+        self.assertEqual(codes[0], "unauthenticated")
+        self.assertIn("rate_limited", codes)
+        self.assertLess(codes.count("unauthenticated"), 100)
+        self.assertLessEqual(self.provider.asked, codes.count("unauthenticated") + 1)
+        # Its own session, known before, and sessions of others go on.
+        self.assertEqual(ask(THEIRS, client_address="192.0.2.1"), "not_found")
+        self.provider.sessions["another-session-token"] = ("member-2", "acme", ["Viewer"])
+        self.assertEqual(ask("another-session-token", client_address="192.0.2.3"), "not_found")
+        # A provider that has had enough: those it knows go on, the others are told to come back.
+        self.provider.status = 429
+        self.assertEqual(ask("a-session-token-never-seen", client_address="192.0.2.4"), "overloaded")
+        asked = self.provider.asked
+        for n in range(20):
+            self.assertEqual(ask(f"a-session-token-never-seen-{n}", client_address="192.0.2.4"), "overloaded")
+            self.assertEqual(ask(THEIRS, client_address="192.0.2.2"), "not_found")
+        self.assertEqual(self.provider.asked, asked)
+
+    def test_what_is_ours_is_never_sent_to_the_provider(self):
+        key = self.system.make_key()
+        for token in (key, key.upper(), key[:30], f'"{key}"', key[:20] + "x" * 50, "short", "x" * 2000):
+            self.assertEqual(self.status_of(token), 401, token)
+        self.assertEqual(self.provider.asked, 0)
 
 
 class TlsProviderTest(unittest.TestCase):
@@ -239,7 +273,7 @@ class TlsProviderTest(unittest.TestCase):
         other = make_certificate(system.directory / "other.pem")
         provider = Provider([signer], certificate)
         self.addCleanup(provider.close)
-        provider.sessions["theirs"] = ("member-1", "acme", ["Viewer"])
+        provider.sessions[THEIRS] = ("member-1", "acme", ["Viewer"])
         secret = system.secret("provider_secret", "hush\n")
         trusted = {"theirs": f"ca_file = {certificate}.crt\n", "another": f"ca_file = {other}.crt\n", "the system's": ""}[ca_file]
         system.extra = (f"[auth]\nroles_file = {SOURCE / 'etc/roles.ini'}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
@@ -254,8 +288,8 @@ class TlsProviderTest(unittest.TestCase):
     def test_over_tls(self):
         system, signer, provider = self.start("theirs")
         wait_until("the key set", lambda: self.status_of(system, signer.token("m", ["Viewer"])) == 404)
-        self.assertEqual(self.status_of(system, "theirs"), 404)
-        self.assertEqual(self.status_of(system, "made-up"), 401)
+        self.assertEqual(self.status_of(system, THEIRS), 404)
+        self.assertEqual(self.status_of(system, "made-up-session-token"), 401)
         self.assertEqual(provider.asked, 2)
 
     def test_a_certificate_nobody_vouches_for(self):
@@ -264,7 +298,7 @@ class TlsProviderTest(unittest.TestCase):
             log = wait_until("the refusal in the log", lambda: (text := system.daemon.text()) and "certificate" in text and text)
             self.assertIn(f"ask {provider.url}: ", log)
             self.assertEqual(self.status_of(system, signer.token("m", ["Viewer"])), 401, "no key set, no session")
-            self.assertEqual(self.status_of(system, "theirs"), 503)
+            self.assertEqual(self.status_of(system, THEIRS), 503)
             self.assertEqual((provider.fetched, provider.asked), (0, 0), "nothing was said to a stranger")
 
 

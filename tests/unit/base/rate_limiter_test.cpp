@@ -27,6 +27,17 @@ TEST(RateLimiter, ABurstThenSoManyASecond) {
     EXPECT_EQ(granted, 102);  // 10 s of 10, and the burst's other two.
 }
 
+TEST(RateLimiter, WaitingIsNotCounted) {
+    RateLimiter limiter(10, 1);
+    EXPECT_FALSE(limiter.wait(1, kStart));
+    EXPECT_FALSE(limiter.take(1, kStart));
+    EXPECT_EQ(limiter.wait(1, kStart), milliseconds(100));
+    EXPECT_EQ(limiter.wait(1, kStart + milliseconds(60)), milliseconds(40));
+    EXPECT_FALSE(limiter.wait(1, kStart + milliseconds(100)));
+    EXPECT_FALSE(limiter.wait(2, kStart));
+    EXPECT_EQ(limiter.size(), 1U);
+}
+
 TEST(RateLimiter, ZeroIsNoLimit) {
     RateLimiter limiter(0, 1);
     for (int count = 0; count < 1000; ++count) EXPECT_FALSE(limiter.take(1, kStart));

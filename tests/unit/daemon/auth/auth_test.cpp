@@ -62,7 +62,7 @@ TEST_F(AuthTest, ARevokedKeyIsRefusedAtOnceAndAfterARestart) {
     identity_.emplace(dir_ / "auth.db", clock_);
     EXPECT_EQ(error_of({header, "", ""}), "unauthenticated: Invalid credentials");
     EXPECT_EQ(identity_->keys->revoke("nope").error().code, ErrorCode::kNotFound);
-    EXPECT_TRUE((*identity_->keys->list(""))[0].revoked_us);
+    EXPECT_TRUE(identity_->keys->list("")->rows[0].revoked_us);
 }
 
 TEST_F(AuthTest, KeysSurviveARestartAndAreNotStoredInTheClear) {
@@ -81,8 +81,8 @@ TEST_F(AuthTest, BadKeysAreNotMade) {
     const auto misspelt = identity_->keys->create("acme", "", {"product:raed"});
     EXPECT_NE(misspelt.error().message.find("product:read"), std::string::npos);
     EXPECT_FALSE(identity_->keys->create("acme", "a\nb", {"product:read"}));
-    EXPECT_EQ(identity_->keys->list("acme")->size(), 1U);
-    EXPECT_EQ(identity_->keys->list("umbrella")->size(), 0U);
+    EXPECT_EQ(identity_->keys->list("acme")->rows.size(), 1U);
+    EXPECT_EQ(identity_->keys->list("umbrella")->rows.size(), 0U);
 }
 
 TEST_F(AuthTest, TheNumberOfKeysIsBounded) {

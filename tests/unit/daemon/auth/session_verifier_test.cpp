@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <mutex>
+
 #include "base/crypto/sha256.hpp"
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
@@ -191,7 +196,8 @@ protected:
         return out;
     }
     std::string who_after_asking(const Presented& presented) {
-        if (identity_->authenticator.must_ask(presented)) identity_->authenticator.ask(presented);
+        if (identity_->authenticator.begin_introspection(presented))
+            identity_->authenticator.introspect(presented);
         return who(presented);
     }
 
@@ -278,7 +284,7 @@ TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
     EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
     EXPECT_EQ(who({"Bearer " + session->token, "", ""}), "m@acme: job:read product:read");
     EXPECT_EQ(who({"", "", session->token + "x"}), "Invalid credentials");
-    EXPECT_EQ(identity_->members->list_sessions()->size(), 1U);
+    EXPECT_EQ(identity_->members->list_sessions()->rows.size(), 1U);
     identity_.reset();
     open();
     EXPECT_EQ(who({"", "", session->token}), "m@acme: job:read product:read");
@@ -293,7 +299,7 @@ TEST_F(SessionsTest, OpaqueSessionsOfTheTable) {
     const auto second = identity_->members->create_session("m", std::chrono::seconds(60));
     clock_.advance(std::chrono::seconds(60));
     EXPECT_EQ(who({"", "", second->token}), "Invalid credentials");
-    EXPECT_TRUE(identity_->members->list_sessions()->empty());
+    EXPECT_TRUE(identity_->members->list_sessions()->rows.empty());
 }
 
 TEST_F(SessionsTest, BadMembersAreNotMade) {
@@ -302,7 +308,7 @@ TEST_F(SessionsTest, BadMembersAreNotMade) {
                               Member{"m", "../x", {}, true}, Member{"m", "acme", {"a b"}, true},
                               Member{"m", "acme", std::vector<std::string>(33, "r"), true}})
         EXPECT_EQ(identity_->members->put(bad).error().code, ErrorCode::kInvalidArgument);
-    EXPECT_TRUE(identity_->members->list("")->empty());
+    EXPECT_TRUE(identity_->members->list("")->rows.empty());
 }
 
 TEST_F(SessionsTest, TheNumberOfMembersIsBoundedAndThoseThereAreCanBeChanged) {
@@ -357,25 +363,29 @@ TEST_F(SessionsTest, TheProviderIsAskedOnceWhileItsAnswerIsFresh) {
         ++asked;
         const json body = parse_json(request.body);
         const bool ours = request.headers.at("authorization") == "Basic cHJvamVjdC10ZXN0Omh1c2g=" &&
-                          body["session_token"] == "their-token";
+                          body["session_token"] == "their-session-token";
         return testing::HttpServer::Response{ours ? 200 : 404, ours ? kAnswer : "{}", {}};
     });
     settings_.session_url = provider.url() + "/v1/b2b/sessions/authenticate";
     open();
-    EXPECT_EQ(who({"", "", "their-token"}), "Sessions cannot be checked right now; try again");
-    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
-    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(who({"", "", "their-session-token"}),
+              "Sessions cannot be checked right now; try again");
+    EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
+              "member-9@acme: job:read product:read");
+    EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
+              "member-9@acme: job:read product:read");
     EXPECT_EQ(asked, 1);
-    EXPECT_EQ(who_after_asking({"", "", "made-up"}), "Invalid credentials");
-    EXPECT_EQ(who_after_asking({"", "", "made-up"}), "Invalid credentials");
+    EXPECT_EQ(who_after_asking({"", "", "made-up-session-token"}), "Invalid credentials");
+    EXPECT_EQ(who_after_asking({"", "", "made-up-session-token"}), "Invalid credentials");
     EXPECT_EQ(asked, 2);
     clock_.advance(settings_.session_cache);
-    EXPECT_EQ(who_after_asking({"", "", "their-token"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
+              "member-9@acme: job:read product:read");
     EXPECT_EQ(asked, 3);
-    // Nobody else's token goes there.
-    EXPECT_FALSE(identity_->authenticator.must_ask({"Bearer mo_0123456789abcdef_x", "", "their"}));
-    EXPECT_FALSE(identity_->authenticator.must_ask({"Bearer a.b.c", "", ""}));
-    EXPECT_FALSE(identity_->authenticator.must_ask({"", "", ""}));
+    EXPECT_FALSE(identity_->authenticator.begin_introspection(
+        {"Bearer mo_0123456789abcdef_x", "", "their-session-token-2"}));
+    EXPECT_FALSE(identity_->authenticator.begin_introspection({"Bearer a.b.c", "", ""}));
+    EXPECT_FALSE(identity_->authenticator.begin_introspection({"", "", ""}));
     EXPECT_EQ(asked, 3);
 }
 
@@ -389,16 +399,16 @@ TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
     settings_.session_url = provider.url() + "/";
     open();
     for (int count = 0; count < limits::kSessionAskFailuresMax + 3; ++count)
-        EXPECT_EQ(who_after_asking({"", "", "token-" + std::to_string(count)}),
+        EXPECT_EQ(who_after_asking({"", "", "session-token-number-" + std::to_string(count)}),
                   "Sessions cannot be checked right now; try again");
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax);
     clock_.advance(limits::kSessionAskPause - std::chrono::milliseconds(1));
-    who_after_asking({"", "", "too early"});
+    who_after_asking({"", "", "session-token-too-early"});
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax);
     // One failure after the pause starts the next one.
     clock_.advance(std::chrono::milliseconds(1));
-    who_after_asking({"", "", "first"});
-    who_after_asking({"", "", "second"});
+    who_after_asking({"", "", "session-token-first"});
+    who_after_asking({"", "", "session-token-second"});
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax + 1);
 }
 
@@ -414,13 +424,161 @@ TEST_F(SessionsTest, OnlyFailuresInARowPauseAProvider) {
     int tokens = 0;
     const auto ask = [&](int answer) {
         status = answer;
-        who_after_asking({"", "", "token-" + std::to_string(tokens++)});
+        who_after_asking({"", "", "session-token-number-" + std::to_string(tokens++)});
     };
     for (int round = 0; round < 3; ++round) {
         for (int count = 1; count < limits::kSessionAskFailuresMax; ++count) ask(500);
         ask(404);  // An answer: nobody's.
     }
     EXPECT_EQ(asked, tokens);
+}
+
+// Strangers choose their tokens, so no answer to a token is a failure of the provider.
+TEST_F(SessionsTest, WhatAProviderSaysOfTokensDoesNotPauseIt) {
+    std::atomic<int> asked = 0;
+    std::atomic<int> status = 400;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        ++asked;
+        return testing::HttpServer::Response{status.load(), "{}", {}};
+    });
+    settings_.session_url = provider.url() + "/";
+    open();
+    for (const int each : {400, 401, 403, 404, 413, 418, 422, 431}) {
+        status = each;
+        who_after_asking({"", "", "session-token-of-status-" + std::to_string(each)});
+    }
+    EXPECT_EQ(asked, 8);
+}
+
+class SharedProviderTest : public SessionsTest {
+protected:
+    SharedProviderTest() { settings_.session_url = provider_.url() + "/"; }
+
+    static std::string token(int number) {
+        return "session-token-number-" + std::to_string(number);
+    }
+    static constexpr const char* kTheirs = "their-session-token";
+    static constexpr const char* kViewer = "member-9@acme: job:read product:read";
+    static constexpr const char* kPaused = "Sessions cannot be checked right now; try again";
+    static constexpr const char* kSpent =
+        "Too many unknown sessions from this address; try again later";
+
+    std::atomic<int> asked_ = 0;
+    std::atomic<int> status_ = 200;
+    std::string retry_after_ = "7";
+    std::mutex mutex_;
+    std::vector<std::string> seen_;  // Tokens. Guarded by mutex_.
+    testing::HttpServer provider_{[this](const testing::HttpServer::Request& request) {
+        ++asked_;
+        const std::string token = parse_json(request.body)["session_token"].get<std::string>();
+        const std::lock_guard lock(mutex_);
+        seen_.push_back(token);
+        if (status_ != 200)
+            return testing::HttpServer::Response{
+                status_.load(), "{}", {{"Retry-After", retry_after_}}};
+        const bool known = token == kTheirs;
+        return testing::HttpServer::Response{known ? 200 : 404, known ? kAnswer : "{}", {}};
+    }};
+};
+
+TEST_F(SharedProviderTest, UnknownSessionsOfOneAddressUseUpItsOwnLookupsOnly) {
+    open();
+    const int burst = limits::kAddressLookupsBurst;
+    for (int count = 0; count < burst; ++count)
+        EXPECT_EQ(who_after_asking({"", "", token(count), "192.0.2.1"}), "Invalid credentials");
+    for (int count = 0; count < 100; ++count)
+        EXPECT_EQ(who_after_asking({"", "", token(1000 + count), "192.0.2.1"}), kSpent);
+    EXPECT_EQ(asked_, burst);
+    EXPECT_EQ(who({"", "", token(2000), "192.0.2.1"}), kSpent);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs, "192.0.2.2"}), kViewer);
+    EXPECT_EQ(who_after_asking({"", "", token(3000)}), "Invalid credentials");
+    EXPECT_EQ(asked_, burst + 2);
+
+    // A session that was known before counts against no address, and what is cached is no lookup.
+    EXPECT_EQ(who_after_asking({"", "", kTheirs, "192.0.2.1"}), kViewer);
+    clock_.advance(settings_.session_cache);
+    for (int count = 0; count < burst; ++count)
+        who_after_asking({"", "", token(4000 + count), "192.0.2.1"});
+    ASSERT_EQ(who_after_asking({"", "", token(5000), "192.0.2.1"}), kSpent);
+    const int before = asked_;
+    EXPECT_EQ(who_after_asking({"", "", kTheirs, "192.0.2.1"}), kViewer);
+    EXPECT_EQ(asked_, before + 1);
+}
+
+TEST_F(SharedProviderTest, A429PausesTheLookupsAndKnownSessionsGoOn) {
+    open();
+    ASSERT_EQ(who_after_asking({"", "", kTheirs}), kViewer);
+    status_ = 429;
+    EXPECT_EQ(who_after_asking({"", "", token(1)}), kPaused);
+    ASSERT_EQ(asked_, 2);
+    clock_.advance(std::chrono::seconds(7) - std::chrono::milliseconds(1));
+    for (int count = 0; count < 20; ++count)
+        EXPECT_EQ(who_after_asking({"", "", token(count)}), kPaused);
+    EXPECT_EQ(asked_, 2) << "Retry-After is kept";
+    clock_.advance(std::chrono::milliseconds(1));
+    EXPECT_EQ(who_after_asking({"", "", token(1)}), kPaused);
+    EXPECT_EQ(asked_, 3);
+
+    // Past the time an answer is kept, and while the provider goes on to refuse.
+    clock_.advance(settings_.session_cache);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), kViewer);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), kViewer);
+    EXPECT_EQ(asked_, 4);
+    clock_.advance(settings_.session_cache + limits::kSessionStaleMax);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), kPaused) << "not for ever";
+
+    status_ = 200;
+    clock_.advance(limits::kProviderBackOffMax);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), kViewer);
+}
+
+TEST_F(SharedProviderTest, AKnownSessionThatWasEndedIsRefusedAtTheNextLookup) {
+    open();
+    ASSERT_EQ(who_after_asking({"", "", kTheirs}), kViewer);
+    clock_.advance(settings_.session_cache);
+    status_ = 404;
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), "Invalid credentials");
+    status_ = 429;
+    clock_.advance(settings_.session_cache);
+    EXPECT_EQ(who_after_asking({"", "", kTheirs}), kPaused);
+}
+
+TEST_F(SharedProviderTest, OnlyWhatMayBeATokenOfTheProviderIsSentToIt) {
+    open();
+    const std::string key = identity_->keys->create("acme", "", {"job:read"})->text;
+    ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
+    const auto own = identity_->members->create_session("m", std::chrono::seconds(60));
+    ASSERT_TRUE(identity_->members->revoke_session(own->session.id));
+    std::string upper = key;
+    std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+    const std::vector<std::string> never{key,
+                                         upper,
+                                         key.substr(0, 20),
+                                         "x" + key,
+                                         "Bearer." + key,
+                                         "\"" + key + "\"",
+                                         "Bearer " + key,
+                                         key + "; other=1",
+                                         own->token,
+                                         "a.b.c",
+                                         std::string(limits::kSessionTokenBytesMin - 1, 'a'),
+                                         std::string(limits::kSessionTokenBytesMax + 1, 'a'),
+                                         "with a blank in the token",
+                                         "with-\xc3\xa9-in-the-token",
+                                         "with%20percent-encoding",
+                                         "with-a-line\nend-in-it"};
+    for (const std::string& token : never) {
+        EXPECT_EQ(who_after_asking({"", "", token}), "Invalid credentials") << token;
+        const std::string header = token == key ? "" : "Bearer " + token;
+        EXPECT_EQ(who_after_asking({header, "", token}), "Invalid credentials") << token;
+    }
+    EXPECT_EQ(asked_, 0);
+    for (const std::string& token : {std::string(limits::kSessionTokenBytesMin, 'a'),
+                                     std::string(limits::kSessionTokenBytesMax, 'a'),
+                                     std::string("mZAYn5aLEqKUlZ_Ad9U_fWr38GaAQ1oFAhT8ds245v7Q"),
+                                     std::string("mo_t-a-key-but-a-token_of-theirs")})
+        EXPECT_EQ(who_after_asking({"", "", token}), "Invalid credentials");
+    EXPECT_EQ(asked_, 4);
 }
 
 TEST_F(SessionsTest, AProvidersSessionEndsWithItsTimeHoweverLongAnswersAreKept) {
@@ -430,12 +588,14 @@ TEST_F(SessionsTest, AProvidersSessionEndsWithItsTimeHoweverLongAnswersAreKept) 
     settings_.session_url = provider.url() + "/";
     settings_.session_cache = std::chrono::hours(24);
     open();
-    EXPECT_EQ(who_after_asking({"", "", "theirs"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
+              "member-9@acme: job:read product:read");
     clock_.advance(std::chrono::seconds(2'799));  // To 2023-11-14T22:59:59Z.
-    EXPECT_EQ(who({"", "", "theirs"}), "member-9@acme: job:read product:read");
+    EXPECT_EQ(who({"", "", "their-session-token"}), "member-9@acme: job:read product:read");
     clock_.advance(std::chrono::seconds(1));
-    EXPECT_EQ(who({"", "", "theirs"}), "Sessions cannot be checked right now; try again");
-    EXPECT_TRUE(identity_->authenticator.must_ask({"", "", "theirs"}));
+    EXPECT_EQ(who({"", "", "their-session-token"}),
+              "Sessions cannot be checked right now; try again");
+    EXPECT_TRUE(identity_->authenticator.begin_introspection({"", "", "their-session-token"}));
 }
 
 TEST(SessionProvider, AnswersThatAreNone) {
@@ -517,6 +677,28 @@ TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
     settings.jwks_url.clear();
     settings.jwks_file = dir / "nope.json";
     EXPECT_EQ(JwksSource::open(settings, clock, [] {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST(JwksUrl, IsLeftAloneAfterA429ForAsLongAsItSays) {
+    testing::FakeClock clock;
+    std::array<SteadyTime, 2> fetched_at{};
+    std::atomic<std::size_t> fetched = 0;
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        if (fetched < fetched_at.size()) fetched_at.at(fetched) = clock.steady();
+        ++fetched;
+        return testing::HttpServer::Response{429, "{}", {{"Retry-After", "50"}}};
+    });
+    model::AuthSettings settings;
+    settings.jwks_url = provider.url() + "/jwks";
+    auto source = JwksSource::open(settings, clock, [] {});
+    ASSERT_TRUE(source) << source.error().message;
+    ASSERT_TRUE(testing::eventually([&] { return fetched > 0; }));
+    ASSERT_TRUE(testing::eventually([&] {
+        clock.advance(std::chrono::milliseconds(100));
+        (*source)->miss_key();
+        return fetched > 1;
+    }));
+    EXPECT_GE(fetched_at[1] - fetched_at[0], std::chrono::seconds(50));
 }
 
 TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {

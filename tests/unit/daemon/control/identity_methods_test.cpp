@@ -1,5 +1,7 @@
 #include "daemon/control/identity_methods.hpp"
 
+#include "base/clock.hpp"
+
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -40,6 +42,53 @@ TEST_F(IdentityMethodsTest, AKeysTextIsShownOnce) {
     EXPECT_EQ(listed["items"][0]["id"], made["id"]);
 }
 
+TEST_F(IdentityMethodsTest, AKeyHasAnEndAndALastUse) {
+    json made =
+        call("control.key_create",
+             {{"organization", "acme"}, {"permissions", {"job:read"}}, {"expires_in_seconds", 60}});
+    EXPECT_EQ(made["expires_at"], to_iso8601(clock_.unix_us() + 60'000'000));
+    EXPECT_TRUE(made["last_used_at"].is_null());
+    ASSERT_TRUE(identity_.keys->verify(made["key"].get<std::string>()));
+    EXPECT_EQ(call("control.key_list")["items"][0]["last_used_at"], to_iso8601(clock_.unix_us()));
+    EXPECT_TRUE(create_key()["expires_at"].is_null());
+}
+
+TEST_F(IdentityMethodsTest, ARotatedKeyIsShownOnceAndTheOldOneEnds) {
+    const json old = create_key();
+    const json made = call("control.key_rotate", {{"id", old["id"]}, {"overlap_seconds", 3'600}});
+    EXPECT_TRUE(identity_.keys->verify(made["key"].get<std::string>()));
+    EXPECT_EQ(made["permissions"], old["permissions"]);
+    clock_.advance(std::chrono::seconds(3'600));
+    EXPECT_FALSE(identity_.keys->verify(old["key"].get<std::string>()));
+    EXPECT_TRUE(refusal("control.key_rotate", {{"id", old["id"]}}).starts_with("conflict: "));
+    EXPECT_TRUE(refusal("control.key_rotate", {{"id", "nope"}}).starts_with("not_found: "));
+    for (const char* name : {"overlap_seconds", "expires_in_seconds"})
+        refuses("control.key_rotate", {{"id", made["id"]}}, name,
+                {nullptr, "60", 1.5, true, -1, INT64_MIN, INT64_MAX, UINT64_MAX});
+}
+
+TEST_F(IdentityMethodsTest, ListsAreBoundedAndSayHowToGoOn) {
+    for (const char* subject : {"ann", "bob", "cid"}) {
+        create_key();
+        set_member({{"subject", subject}, {"roles", {"Editor"}}});
+        call("control.session_create", {{"subject", subject}, {"expires_in_seconds", 60}});
+        call("control.organization_set", {{"organization", subject}, {"weight", 2}});
+    }
+    for (const char* method : {"control.key_list", "control.member_list", "control.session_list",
+                               "control.organization_list"}) {
+        const json all = call(method);
+        ASSERT_EQ(all["items"].size(), 3U) << method;
+        EXPECT_TRUE(all["next"].is_null()) << method;
+        const json first = call(method, {{"limit", 2}});
+        ASSERT_EQ(first["items"].size(), 2U) << method;
+        const json rest = call(method, {{"limit", 2}, {"after", first["next"]}});
+        ASSERT_EQ(rest["items"].size(), 1U) << method;
+        EXPECT_TRUE(rest["next"].is_null()) << method;
+        EXPECT_EQ(rest["items"][0], all["items"][2]) << method;
+        refuses(method, json::object(), "limit", {nullptr, 0, -1, 501, "5", 1.5, UINT64_MAX});
+    }
+}
+
 TEST_F(IdentityMethodsTest, KeysRefuseWrongValues) {
     const json good = {{"organization", "acme"}, {"name", "n"}, {"permissions", {"job:read"}}};
     refuses("control.key_create", good, "organization",
@@ -49,6 +98,8 @@ TEST_F(IdentityMethodsTest, KeysRefuseWrongValues) {
             {json::array(), json::array({1}), json::array({nullptr}), json::array({"job:fly"}),
              json::array({""}), json::array({"job:read job:create"}), 5,
              json::array({json::array({"job:read"})})});
+    refuses("control.key_create", good, "expires_in_seconds",
+            {nullptr, 0, -1, "60", 1.5, true, INT64_MIN, INT64_MAX, UINT64_MAX});
     EXPECT_TRUE(refusal("control.key_create").starts_with("invalid_argument: "));
     EXPECT_EQ(call("control.key_list")["items"], json::array());
 }

@@ -516,7 +516,7 @@ TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
         send({{"v", 1},
               {"id", std::to_string(index)},
               {"method", "jobs.list"},
-              {"auth", {{"session", "token-" + std::to_string(index)}}}});
+              {"auth", {{"session", "session-token-" + std::to_string(100 + index)}}}});
     }
     send({{"v", 1}, {"id", "ping"}, {"method", "sys.ping"}});
     std::size_t overloaded = 0;

@@ -101,12 +101,14 @@ TEST(DecodeRequest, RoundTripsWhatEncodeWrites) {
     request.method = "jobs.get";
     request.deadline_ms = 7;
     request.credentials.session = "cookie";
+    request.credentials.client_address = "2001:db8::1";
     const std::string bytes = encode_request(request);
     const auto decoded = decode_request(bytes);
     ASSERT_TRUE(decoded);
     EXPECT_EQ(decoded->id, "42");
     EXPECT_EQ(decoded->deadline_ms, 7U);
     EXPECT_EQ(decoded->credentials.session, "cookie");
+    EXPECT_EQ(decoded->credentials.client_address, "2001:db8::1");
     EXPECT_EQ(decoded->credentials.authorization, "");
 }
 
@@ -333,6 +335,13 @@ TEST(WireError, EveryErrorHasACode) {
         {ErrorCode::kInternal, WireCode::kInternal}};
     for (const auto& [code, wire] : codes)
         EXPECT_EQ(from_error({code, "x"}).code, wire) << to_string(code);
+}
+
+TEST(WireError, ALimitOnCallersSaysWhenToComeBack) {
+    const WireError error = from_error({ErrorCode::kRateLimited, "Too many"});
+    EXPECT_EQ(error.code, WireCode::kRateLimited);
+    EXPECT_TRUE(error.retryable);
+    EXPECT_EQ(error.retry_after_ms, 1000U);
 }
 
 TEST(WireError, InternalTextStaysInside) {

@@ -84,6 +84,38 @@ TEST(ServerSocket, AnswersAClientAndSetsTheFileMode) {
     EXPECT_EQ(wait_for_reply(*client), "re:hello");
 }
 
+TEST(ServerSocket, TellsWhoThePeerIs) {
+    const TempDir dir;
+    auto server = ServerSocket::open(endpoint_in(dir), 0600);
+    ASSERT_TRUE(server) << server.error().message;
+    auto client = Client::open(endpoint_in(dir));
+    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client->send("hello"));
+    Envelope envelope;
+    std::string body;
+    PeerCredentials peer;
+    ReceiveOutcome outcome = ReceiveOutcome::kNothing;
+    for (int rounds = 0; rounds < 500 && outcome != ReceiveOutcome::kRequest; ++rounds) {
+        server->wait(milliseconds(20), -1);
+        outcome = server->receive(envelope, body, &peer);
+    }
+    ASSERT_EQ(body, "hello");
+    EXPECT_EQ(peer.uid, static_cast<std::int64_t>(::geteuid()));
+    EXPECT_EQ(peer.pid, static_cast<std::int64_t>(::getpid()));
+}
+
+TEST(PeerCredentials, AreReadFromTheEndOfTheAddress) {
+    const PeerCredentials peer = parse_peer_address("localhost:1000:100:4711");
+    EXPECT_EQ(peer.uid, 1000);
+    EXPECT_EQ(peer.pid, 4711);
+    EXPECT_EQ(parse_peer_address(":4294967295:0:1").uid, 4'294'967'295);
+    for (const char* text : {"", "localhost", "1:2", "a:b:c:d", "h:1:2:", "h:4294967296:0:1",
+                             "h:-1:0:1", "192.0.2.1"}) {
+        EXPECT_EQ(parse_peer_address(text).uid, -1) << text;
+        EXPECT_EQ(parse_peer_address(text).pid, -1) << text;
+    }
+}
+
 TEST(ServerSocket, RefusesAPathSomebodyListensOn) {
     const TempDir dir;
     auto first = ServerSocket::open(endpoint_in(dir), 0600);

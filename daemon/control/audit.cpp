@@ -1,0 +1,130 @@
+#include "daemon/control/audit.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/auth/api_key.hpp"
+#include "daemon/auth/member_store.hpp"
+#include "daemon/control/limits.hpp"
+#include "daemon/control/refuse.hpp"
+#include "protocol/message/reply.hpp"
+
+namespace export_worker::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 19> kReads{"control.status",
+                                                  "control.metrics",
+                                                  "control.task",
+                                                  "control.key_list",
+                                                  "control.member_list",
+                                                  "control.session_list",
+                                                  "control.plugin_list",
+                                                  "control.plugin_report",
+                                                  "control.plugin_history",
+                                                  "control.organization_list",
+                                                  "jobs.get",
+                                                  "jobs.status",
+                                                  "jobs.list",
+                                                  "jobs.events",
+                                                  "jobs.notices",
+                                                  "templates.get",
+                                                  "templates.list",
+                                                  "sys.ping",
+                                                  "sys.methods"};
+// What a request is about: the first of these that it has.
+constexpr std::array<const char*, 7> kTargets{"id",     "subject", "plugin",   "file",
+                                              "job_id", "name",    "directory"};
+// What else of it is written, as JSON.
+constexpr std::array<const char*, 18> kDetails{
+    "permissions",     "roles",       "active", "expires_in_seconds",
+    "overlap_seconds", "running_max", "weight", "held",
+    "dry_run",         "no_bake",     "allow",  "to",
+    "apply",           "no_hashes",   "file",   "lift_quarantine",
+    "first_line",      "job_type"};
+
+constexpr std::string_view kHidden = "(hidden)";
+
+// An operator may paste a key or a token where an id belongs.
+std::string without_secrets(std::string text) {
+    if (auth::has_api_key(text) || auth::MemberStore::has_own_token(text))
+        return std::string(kHidden);
+    return std::string(utf8_prefix(text, limits::kAuditTextBytesMax));
+}
+
+std::string target_of(const json& params) {
+    for (const char* name : kTargets) {
+        std::string text = text_of(params, name);
+        if (text.empty()) continue;
+        // Longer than any id: perhaps a token from before they had a prefix.
+        if (name == std::string_view("id") && text.size() > limits::kAuditIdBytesMax)
+            return std::string(kHidden);
+        return without_secrets(std::move(text));
+    }
+    return {};
+}
+
+std::string detail_of(const json& params) {
+    json out = json::object();
+    for (const char* name : kDetails) {
+        if (const auto found = params.find(name); found != params.end()) out[name] = *found;
+    }
+    return out.empty() ? std::string() : without_secrets(dump_json(out));
+}
+
+// The id of what was made: a key's, a session's, a job's, a report's.
+std::string made_id(const json& result) {
+    if (!result.is_object()) return {};
+    for (const char* name : {"id", "job_id"}) {
+        if (std::string text = text_of(result, name); !text.empty()) return text;
+    }
+    const auto report = result.find("report");
+    return report != result.end() && report->is_number() ? dump_json(*report) : std::string();
+}
+
+// They change nothing and show no secret; a method that is in no list is written at info. Of an
+// import in many requests, the first stands for all.
+LogLevel level_of(std::string_view method, const json& params) {
+    const auto first_line = params.find("first_line");
+    const bool goes_on =
+        first_line != params.end() && first_line->is_number_integer() && *first_line > 1;
+    return goes_on || std::ranges::find(kReads, method) != kReads.end() ? LogLevel::kDebug
+                                                                        : LogLevel::kInfo;
+}
+
+}  // namespace
+
+void write_audit_line(const Audited& audited, const json& params) {
+    const std::string method(audited.request == nullptr ? "" : audited.request->method);
+    const LogLevel level = level_of(method, params);
+    if (!logs(level)) return;
+    const auto reply = message::decode_reply(audited.reply);
+    const bool ok = reply && reply->ok;
+    std::string organization = text_of(params, "organization");
+    if (organization.empty() && audited.request != nullptr)
+        organization = audited.request->credentials.organization_id;
+    const std::string target = target_of(params);
+    std::string made = ok ? made_id(parse_msgpack(reply->result)) : std::string();
+    if (made == target) made.clear();
+    const std::string detail = detail_of(params);
+    log_event(level, "audit",
+              {{"method", method},
+               {"outcome", ok      ? "ok"
+                           : reply ? message::to_string(reply->error.code)
+                                   : std::string_view("internal")},
+               {"target", target},
+               {"made", made},
+               {"organization", without_secrets(std::move(organization))},
+               {"detail", detail},
+               {"uid", audited.peer.uid},
+               {"pid", audited.peer.pid},
+               {"duration_us",
+                std::chrono::duration_cast<std::chrono::microseconds>(audited.taken).count()}});
+}
+
+}  // namespace export_worker::control
