@@ -1,40 +1,52 @@
+#include "plugins/download_url/minter.hpp"
+
 #include <gtest/gtest.h>
 
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/plugin_host/host_services.hpp"
+#include "plugins/download_url/abi_text.hpp"
 #include "tests/unit/support/fake_clock.hpp"
-#include "tests/unit/support/plugin_fixtures.hpp"
-#include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::download_url {
 namespace {
 
-// As the daemon loads it: what is wrong with a store is found before a caller meets it.
-TEST(Minter, AStoreThatCannotSignKeepsThePluginFromServing) {
-    const testing::TempDir dir;
+using Config = std::map<std::string, std::string, std::less<>>;
+
+const Config kAzure{
+    {"store.a.kind", "azure"}, {"store.a.prefix", "az://exports/"}, {"store.a.account", "acct"}};
+
+// What the self-test says with this secret of store a.
+std::string complaint(const std::string& secret) {
     const testing::FakeClock clock;
     plugin_host::HostParts parts;
     parts.clock = &clock;
     parts.credentials = std::make_shared<const credentials::CredentialStore>(
-        credentials::CredentialSet::ByStore{{"a", {1, "acct", "SEKRET!", "", 0}}});
-    auto host = plugin_host::PluginHost::open(testing::host_options(dir, parts));
-    ASSERT_TRUE(host) << host.error().message;
-    const std::string file = testing::install_plugin(dir, "download_url_b");
-    const auto refused = [&](const std::map<std::string, std::string>& settings) {
-        const auto loaded = (*host)->load("download_url", file, settings);
-        return loaded ? std::string() : loaded.error().message;
-    };
-    const std::map<std::string, std::string> azure{{"store.a.kind", "azure"},
-                                                   {"store.a.prefix", "az://exports/"},
-                                                   {"store.a.account", "acct"}};
-    const std::string unsigned_link = refused(azure);
-    EXPECT_NE(unsigned_link.find("[store.a] The job's file_url cannot be signed: "),
-              std::string::npos)
-        << unsigned_link;
-    EXPECT_EQ(unsigned_link.find("SEKRET"), std::string::npos);
-    auto nameless = azure;
-    nameless.erase("store.a.account");
-    EXPECT_NE(refused(nameless).find("[store.a] account: "), std::string::npos)
-        << refused(nameless);
+        credentials::CredentialSet::ByStore{{"a", {1, "acct", secret, "", 0}}});
+    const plugin_host::HostServices host("download_url", parts);
+    Services services;
+    services.host = &host;
+    services.clock =
+        static_cast<const ew_ext_clock*>(host.get_extension(&host, abi_string(EW_EXT_CLOCK)));
+    services.credentials = static_cast<const ew_ext_credentials*>(
+        host.get_extension(&host, abi_string(EW_EXT_CREDENTIALS)));
+    const auto tested = Minter(services, *read_stores(kAzure)).self_test();
+    return tested ? "" : tested.error().message;
+}
+
+TEST(Minter, TheSelfTestNamesTheStoreThatCannotSign) {
+    EXPECT_EQ(complaint("c2VjcmV0"), "");
+    const std::string refused = complaint("SEKRET!");
+    EXPECT_TRUE(refused.starts_with("[store.a] The job's file_url cannot be signed: ")) << refused;
+    EXPECT_EQ(refused.find("SEKRET"), std::string::npos);
+}
+
+TEST(Minter, AStoreThatIsNoneIsNamed) {
+    Config bad = kAzure;
+    bad.erase("store.a.account");
+    const auto refused = read_stores(bad);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message, "[store.a] account: missing");
 }
 
 }  // namespace
