@@ -1,5 +1,6 @@
 #include "http_shim/answer.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
@@ -43,7 +44,8 @@ Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
                                 const std::string& body, const Exchange& exchange,
                                 SessionParts& parts, std::uint32_t deadline_ms) {
     const std::string id = exchange.request_id + "." + std::to_string(++parts.calls);
-    const auto message = make_message(match, head, body, {id, exchange.traceparent, deadline_ms});
+    const auto message =
+        make_message(match, head, body, {id, exchange.traceparent, deadline_ms, exchange.client});
     if (!message) co_return message.error();
     const auto sent = Clock::now();
     // The daemon's own deadline answer should win against ours.
@@ -57,13 +59,21 @@ Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
     const Match match{&ping, {}, {}};
     if (parts.draining) co_return make_error_response(503, "The shim is shutting down");
+    const auto states = parts.daemons.states();
+    if (std::ranges::none_of(states, client::is_ready))
+        co_return make_error_response(503, client::why_not_ready(states));
     const RequestHead head;
     const std::string body;
     Response response = co_await call_daemon(match, head, body, exchange, parts, 1000);
     if (response.status == 200) {
-        response.body = R"({"status":"ready"})";
+        // Daemons with a job registry of their own: not asked while the first one's is there.
+        const auto standby = std::ranges::count_if(
+            states, [](const auto& daemon) { return daemon.answers && !daemon.in_use; });
+        response.body = R"({"status":"ready")";
+        if (standby > 0) response.body += ",\"standby\":" + std::to_string(standby);
+        response.body += '}';
     } else {
-        response = make_error_response(503, client::why_not_ready(parts.daemons.states()));
+        response = make_error_response(503, client::why_not_ready(states));
     }
     co_return response;
 }

@@ -165,6 +165,7 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     (credential.kind == Credential::Kind::kAuthorization ? request.credentials.authorization
                                                          : request.credentials.session) =
         credential.value;
+    request.credentials.client_address = fields.client;
     request.credentials.organization_id = head.header("x-organization-id");
     request.trace = fields.traceparent;
     request.params = *bytes;

@@ -18,6 +18,7 @@ struct MessageFields {
     std::string_view id;
     std::string_view traceparent;
     std::uint32_t deadline_ms = 0;
+    std::string_view client = {};  // Its address, for limits; empty: it does not matter.
 };
 
 // The message for a kCall route, or the response that says what is wrong with the request.

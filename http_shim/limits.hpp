@@ -12,7 +12,6 @@ namespace export_worker::limits {
 inline constexpr std::size_t kHttpHeaderBytesMax =
     16 * 1024;  // Above a credential, below nonsense.
 inline constexpr std::size_t kHttpHeaderFieldsMax = 64;
-inline constexpr std::size_t kHttpTargetBytesMax = 2048;
 inline constexpr std::size_t kHttpBodyBytesMax = kRequestBytesMax - 64 * 1024;
 // JSON values of one body; a message may hold more, but their tree costs the io thread 20 ms.
 inline constexpr std::size_t kHttpBodyValuesMax = 20'000;

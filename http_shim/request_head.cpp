@@ -9,7 +9,7 @@
 
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
-#include "signing/percent_encoding.hpp"
+#include "signing/local_link.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -48,20 +48,6 @@ tl::expected<void, HeadRefusal> check_method(const Parser::value_type& request, 
     }
 }
 
-bool has_dot_segment(std::string_view path) {
-    for (std::size_t begin = 0; begin <= path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view sent = path.substr(begin, end - begin);
-        if (sent == "." || sent == "..") return true;
-        if (sent.find('%') != std::string_view::npos) {
-            const auto segment = signing::percent_decode(sent);
-            if (!segment || *segment == "." || *segment == "..") return true;
-        }
-        begin = end + 1;
-    }
-    return false;
-}
-
 // The absolute form (RFC 9112, 3.2.2) in the name that Host has, too; nullopt for anything else.
 std::optional<std::string_view> without_authority(std::string_view target, std::string_view host) {
     for (const std::string_view scheme : {"http://", "https://"}) {
@@ -78,7 +64,6 @@ std::optional<std::string_view> without_authority(std::string_view target, std::
 }
 
 tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHead& head) {
-    if (target.size() > limits::kHttpTargetBytesMax) return refuse(414, "URI Too Long");
     if (target == "*" && head.method == Method::kOptions) {
         head.target = target;
         return {};
@@ -88,23 +73,12 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
         if (!path_of) return refuse(400, "Bad request: expected a path, or http:// with the Host");
         return check_target(path_of->empty() ? "/" : *path_of, head);
     }
-    const bool printable_ascii =
-        std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
-    if (!printable_ascii || target.find('#') != std::string_view::npos) {
-        return refuse(400,
-                      "Bad request: expected printable ASCII without a fragment in the target");
+    if (const auto good = signing::check_request_target(target); !good) {
+        if (good.error().code == ErrorCode::kResourceExhausted) return refuse(414, "URI Too Long");
+        return refuse(400, "Bad request: " + good.error().message);
     }
     const std::size_t mark = std::min(target.find('?'), target.size());
     const std::string_view path = target.substr(0, mark);
-    const bool encoded = target.find('%') != std::string_view::npos;
-    const std::string lowered = encoded ? lower_case(path) : std::string();
-    if (lowered.find("%2f") != std::string::npos || lowered.find("%5c") != std::string::npos ||
-        path.find('\\') != std::string_view::npos) {
-        return refuse(400, "Bad request: an encoded slash or a backslash in the path");
-    }
-    if (encoded && !signing::percent_decode(target))
-        return refuse(400, "Bad request: a '%' without two hex digits");
-    if (has_dot_segment(path)) return refuse(400, "Bad request: a '.' or '..' segment in the path");
     head.target = target;
     head.path = path;
     head.query = mark < target.size() ? target.substr(mark + 1) : std::string_view();

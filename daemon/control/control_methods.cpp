@@ -108,8 +108,14 @@ json organization_json(const jobs::OrganizationState& state) {
 }
 
 MethodResult organization_list(const ControlParts& parts, const json& params) {
-    const auto page = parts.jobs.organizations(text_of(params, "after"));
+    const auto rows_max = rows_max_of(params);
+    if (!rows_max) return refuse(rows_max.error());
+    auto page = parts.jobs.organizations(text_of(params, "after"));
     if (!page) return refuse(page.error());
+    if (page->items.size() > *rows_max) {
+        page->items.resize(*rows_max);
+        page->more = true;
+    }
     json items = json::array();
     for (const auto& state : page->items) items.push_back(organization_json(state));
     return json{{"items", std::move(items)},

@@ -22,7 +22,6 @@ static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
-static_assert(kHttpTargetBytesMax == kRequestTargetBytesMax, "what is minted is answered");
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");

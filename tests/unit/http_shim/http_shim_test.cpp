@@ -9,7 +9,7 @@
 #include "http_shim/api.hpp"
 #include "http_shim/cross_origin.hpp"
 #include "http_shim/limits.hpp"
-#include "protocol/message/reply.hpp"
+#include "signing/limits.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -98,7 +98,7 @@ TEST(CostOfAHead, IsSmallWhateverItsShape) {
     config.cors_origins = {"https://app.example.com"};
     config.trusted_proxies = *AddressList::parse("0.0.0.0/0");
     std::string encoded = "GET /exports/";
-    while (encoded.size() + 3 < limits::kHttpTargetBytesMax) encoded += "%2e";
+    while (encoded.size() + 3 < limits::kRequestTargetBytesMax) encoded += "%2e";
     for (const std::string& bytes :
          {field("Cookie", "a;"), field("Cookie", ";"), field("Cookie", "stytch_session=a;"),
           field("Cookie", "=;"), field("X-Forwarded-For", "10.0.0.1,"),
@@ -128,7 +128,7 @@ TEST(CostOfAQuery, IsSmallWhateverItsShape) {
     const Match match = match_route(Method::kGet, "/api/jobs/");
     for (const std::string_view each : {"&", "a=b&", "%41=%42&", "limit=1&", "+", "=&", "%"}) {
         RequestHead head;
-        while (head.query.size() < limits::kHttpTargetBytesMax - 20) head.query += each;
+        while (head.query.size() < limits::kRequestTargetBytesMax - 20) head.query += each;
         EXPECT_LE(milliseconds_of([&] {
                       (void)make_message(match, head, "", {"1", "", 1000});
                   }),

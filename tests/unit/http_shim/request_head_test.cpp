@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "http_shim/limits.hpp"
+#include "signing/limits.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -76,7 +77,7 @@ TEST(RequestHead, RefusesBadTargetsAndMethods) {
     EXPECT_EQ(status_of(get("/a%zz")), 400);
     EXPECT_EQ(status_of(get("/a\xc3\xa9")), 400);
     EXPECT_EQ(status_of(get("/a#b")), 400);
-    EXPECT_EQ(status_of(get("/" + std::string(limits::kHttpTargetBytesMax, 'a'))), 414);
+    EXPECT_EQ(status_of(get("/" + std::string(limits::kRequestTargetBytesMax, 'a'))), 414);
     EXPECT_EQ(status_of(get("/%F0%9F%9F%A2")), 200);
     EXPECT_EQ(status_of("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n"), 405);
     EXPECT_EQ(status_of("BREW / HTTP/1.1\r\nHost: h\r\n\r\n"), 501);

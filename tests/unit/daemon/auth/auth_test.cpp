@@ -90,8 +90,9 @@ TEST_F(AuthTest, TheNumberOfKeysIsBounded) {
         return connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < " +
             std::to_string(limits::kApiKeysMax) +
-            ") INSERT INTO api_key SELECT printf('%016x', i), printf('%064x', i), 'acme', '', "
-            "'product:read', 0, NULL FROM n");
+            ") INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
+            "SELECT printf('%016x', i), printf('%064x', i), 'acme', '', "
+            "'product:read', 0 FROM n");
     }));
     identity_.reset();
     identity_.emplace(dir_ / "auth.db", clock_);
