@@ -24,7 +24,7 @@ inline constexpr std::size_t kJobsPageBytesMax = 1024 * 1024;
 inline constexpr std::size_t kRetentionBatch = 200;
 inline constexpr std::size_t kNoticesPage = 200;
 inline constexpr std::size_t kFsckPage = 500;
-inline constexpr std::size_t kOrganizationsPage = 1'000;
+inline constexpr std::size_t kOrganizationsPage = 500;
 // An external job that no worker has reported on for so long has failed; then it ages as others do.
 inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.

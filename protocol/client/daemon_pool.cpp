@@ -21,6 +21,10 @@ Error daemon_away() {
 
 constexpr std::string_view kPingId = "pool.ping.";
 
+std::string_view shown(const std::string& registry) {
+    return registry.empty() ? "unknown" : std::string_view(registry);
+}
+
 // What a daemon says about itself; one that is older says less.
 struct Introduction {
     bool many_per_message = false;
@@ -51,7 +55,8 @@ Result<std::unique_ptr<DaemonPool>> DaemonPool::open(const std::vector<std::stri
         EW_TRY(transport::Client client, transport::Client::open(endpoint, curve));
         DaemonState state;
         state.endpoint = endpoint;
-        daemons.push_back({std::move(client), std::move(state), 0, {}, {}, {}, {}, 0, false});
+        daemons.push_back(
+            {std::move(client), std::move(state), 0, {}, {}, {}, {}, 0, false, false});
     }
     return std::unique_ptr<DaemonPool>(new DaemonPool(std::move(daemons)));
 }
@@ -207,13 +212,25 @@ void DaemonPool::choose_registry() {
                             daemon.state.registry == first->state.registry;
         daemon.state.in_use = usable(daemon) && (is_first || shares);
     }
-    if (first == daemons_.end() || !first->introduced || first->state.registry == registry_) return;
-    registry_ = first->state.registry;
-    if (daemons_.size() > 1) {
-        log_info(
-            "registry in use: {}, of the daemon at {}; daemons with another one are on standby",
-            registry_.empty() ? "unknown" : registry_, first->state.endpoint);
+    if (first == daemons_.end() || !first->introduced) return;
+    if (first->state.registry != registry_) {
+        registry_ = first->state.registry;
+        if (daemons_.size() > 1)
+            log_info("registry in use: {}, of the daemon at {}", shown(registry_),
+                     first->state.endpoint);
     }
+    for (Daemon& daemon : daemons_) say_standby(daemon);
+}
+
+void DaemonPool::say_standby(Daemon& daemon) const {
+    const bool standby = daemon.introduced && !daemon.state.in_use;
+    if (standby && !daemon.standby_said) {
+        log_warn(
+            "daemon at {}: on standby, because it has registry {} and in use is {}; it is asked "
+            "when no daemon before it in the list answers",
+            daemon.state.endpoint, shown(daemon.state.registry), shown(registry_));
+    }
+    daemon.standby_said = standby;
 }
 
 void DaemonPool::receive_from(std::size_t index) {
@@ -244,13 +261,6 @@ void DaemonPool::record_ping(Daemon& daemon, const std::string& reply) {
     if (!decoded || !decoded->ok) return;
     Introduction said = read_introduction(decoded->result);
     daemon.state.many_per_message = said.many_per_message;
-    if (daemons_.size() > 1 && !daemon.introduced && !registry_.empty() &&
-        said.registry != registry_) {
-        log_warn(
-            "daemon at {}: has registry {}, in use is {}; a registry belongs to one daemon, and "
-            "the first of the list that answers is used",
-            daemon.state.endpoint, said.registry.empty() ? "unknown" : said.registry, registry_);
-    }
     daemon.state.registry = std::move(said.registry);
     daemon.introduced = true;
 }

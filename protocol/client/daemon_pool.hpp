@@ -94,6 +94,7 @@ private:
         Clock::time_point ping_due{};
         int pings_missed = 0;     // In a row.
         bool introduced = false;  // A ping of this connection has told its registry, or none.
+        bool standby_said = false;
     };
     explicit DaemonPool(std::vector<Daemon> daemons) : daemons_(std::move(daemons)) {}
     // For the best daemon that was not tried yet; false: there is none.
@@ -107,6 +108,7 @@ private:
     void requeue(Calls::value_type& call);
     [[nodiscard]] Daemon* choose(std::uint64_t tried);
     void choose_registry();
+    void say_standby(Daemon& daemon) const;
     [[nodiscard]] Daemon* first_with_unsent();
     void end(Calls::iterator call, Result<std::string> reply);
     void receive_from(std::size_t index);

@@ -131,7 +131,10 @@ MessageGuard::~MessageGuard() {
 void guard_connection(int listener, int connection) {
     {
         const std::lock_guard lock(g_mutex);
-        if (!g_listeners.contains(listener)) return;
+        if (!g_listeners.contains(listener)) {
+            if (t_connections) t_connections->erase(connection);  // The number was another's.
+            return;
+        }
     }
     if (!t_connections) t_connections = std::make_unique<Connections>();
     t_connections->insert_or_assign(connection, FrameCounter());

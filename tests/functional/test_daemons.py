@@ -27,7 +27,7 @@ class DaemonsTest(unittest.TestCase):
         system.http_keys = f"daemons = ipc://{system.state}/run/data.sock ipc://{standby.state}/run/data.sock\n"
         system.start()
         key = system.make_key()
-        wait_until("the shim to know both", lambda: "has registry" in system.shim.text())
+        wait_until("the shim to know both", lambda: "on standby" in system.shim.text())
         body = {"format": "csv"}
         jobs = {system.api("POST", "/api/products/export-async", key, body, Idempotency_Key="one").json["job_id"] for _ in range(20)}
         self.assertEqual(len(jobs), 1)

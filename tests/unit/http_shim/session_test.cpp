@@ -38,6 +38,8 @@ protected:
                        asio::detached);
         std::string out;
         char chunk[65536];
+        // The coroutine ends it.
+        // NOLINTNEXTLINE(bugprone-infinite-loop)
         while (!ended) {
             context_.run_one();
             ssize_t got = 0;

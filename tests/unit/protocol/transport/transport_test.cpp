@@ -132,7 +132,8 @@ TEST(ServerSocket, ReplacesAStaleSocketButNoOtherFile) {
         const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
-        std::strcpy(address.sun_path, (dir / "run/data.sock").c_str());
+        const std::string path = dir / "run/data.sock";
+        path.copy(address.sun_path, sizeof address.sun_path - 1);
         ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
         ::close(fd);  // Leaves the file, as a crash does.
     }
