@@ -1,46 +1,21 @@
 // What a stranger's bytes cost the shim's one thread, before anybody knows who he is and after.
 #include <gtest/gtest.h>
-#include <time.h>
-
-#include <algorithm>
-#include <functional>
 
 #include "downloads/download.hpp"
 #include "http_shim/api.hpp"
 #include "http_shim/cross_origin.hpp"
 #include "http_shim/limits.hpp"
 #include "signing/limits.hpp"
+#include "tests/unit/support/cost.hpp"
 
 namespace export_worker::http_shim {
 namespace {
 
-// Of this thread, the least of three.
-double milliseconds_of(const std::function<void()>& work) {
-    const auto now = [] {
-        timespec time{};
-        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-        return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
-    };
-    double least = 1e9;
-    for (int run = 0; run < 3; ++run) {
-        const double begun = now();
-        work();
-        least = std::min(least, now() - begun);
-    }
-    return least;
-}
-
-// What is promised is promised of the optimized build; the others show that nothing explodes.
-#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-constexpr double kSlower = 1;
-#else
-constexpr double kSlower = 25;
-#endif
+using testing::kSlower;
+using testing::milliseconds_of;
 
 std::string repeated(std::string_view begin, std::string_view each, std::string_view end) {
-    std::string out(begin);
-    while (out.size() + each.size() + end.size() < limits::kHttpBodyBytesMax) out += each;
-    return out + std::string(end);
+    return testing::repeated(limits::kHttpBodyBytesMax, begin, each, end);
 }
 
 std::string nested(char open, char close, std::string_view before) {

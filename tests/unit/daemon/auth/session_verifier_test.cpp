@@ -7,12 +7,14 @@
 #include <cctype>
 #include <mutex>
 
+#include "base/base64.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/auth/json_object.hpp"
 #include "daemon/auth/jwt.hpp"
 #include "daemon/auth/limits.hpp"
+#include "tests/unit/support/cost.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
@@ -715,6 +717,43 @@ TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {
     cache.clear();
     cache.put(digest("d"), {identity}, 100, before);
     EXPECT_FALSE(cache.find(digest("d"), 1));
+}
+
+// Before anybody knows whose token it is.
+TEST(CostOfAToken, IsSmallWhateverItsShape) {
+    const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
+    const JwtRules rules{"i", "a", std::chrono::seconds(5)};
+    const auto part = [](std::string_view begin, std::string_view each, std::string_view end) {
+        std::string out;
+        append_base64url(out, testing::repeated(limits::kCredentialBytesMax / 2, begin, each, end));
+        return out;
+    };
+    for (const std::string& token :
+         {std::string(limits::kCredentialBytesMax, '.'),
+          std::string(limits::kCredentialBytesMax, 'a'),
+          part("{\"a\":[", "{},", "{}]}") + ".e30.AA", part("", "[", "") + ".e30.AA",
+          part("{\"kid\":\"", "\\u0041", "\"}") + ".e30.AA",
+          part("{\"alg\":\"RS256\",\"kid\":\"", "x", "\"}") + "." +
+              part("{", "\"a\":1,", "\"b\":1}") + ".AA"}) {
+        const double took =
+            testing::milliseconds_of([&] { (void)verify_jwt(token, keys, rules, kNow); });
+        EXPECT_LE(took, 2 * testing::kSlower) << token.substr(0, 40);
+    }
+}
+
+// A provider's answer is a stranger's, too.
+TEST(CostOfAKeySet, IsLinearWhateverItsShape) {
+    for (const auto& [begin, each, end] :
+         {std::array<std::string_view, 3>{"{\"keys\":[", "{},", "{}]}"},
+          std::array<std::string_view, 3>{
+              "{\"keys\":[", "{\"kty\":\"RSA\",\"kid\":\"a\",\"n\":\"AQAB\",\"e\":\"AQAB\"},",
+              "{}]}"},
+          std::array<std::string_view, 3>{"{\"keys\":", "[", ""},
+          std::array<std::string_view, 3>{"{\"keys\":[\"", "\\u0041", "\"]}"}}) {
+        const std::string text = testing::repeated(limits::kJwksBytesMax, begin, each, end);
+        EXPECT_LE(testing::milliseconds_of([&] { (void)Jwks::parse(text); }), 20 * testing::kSlower)
+            << begin << each;
+    }
 }
 
 }  // namespace
