@@ -108,7 +108,7 @@ tl::expected<void, Response> check_job_id(const std::string& job_id) {
 }
 
 bool has_query(const Match& match) {
-    return match.route->wire_method == "jobs.list" || match.route->wire_method == "jobs.events";
+    return match.route->takes == Route::Takes::kQuery;
 }
 
 // Path, query, headers and body in one map.
@@ -123,9 +123,13 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
     }
     // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
     const std::string_view key = head.header("idempotency-key");
-    const bool creates =
-        match.route->wire_method == "exports.submit" || match.route->wire_method == "jobs.create";
-    if (creates && !key.empty() && is_valid_utf8(key) && !params->contains("idempotency_key"))
+    const bool keyed = match.route->takes == Route::Takes::kIdempotencyKey;
+    // One that is passed over would make a second job of a request that is sent again.
+    if (keyed && !is_valid_utf8(key)) {
+        return tl::unexpected(make_validation_response(
+            {"header", "Idempotency-Key"}, "String should be UTF-8 text", "string_unicode"));
+    }
+    if (keyed && !key.empty() && !params->contains("idempotency_key"))
         (*params)["idempotency_key"] = key;
     const std::string bytes = dump_msgpack(*params);
     return bytes;

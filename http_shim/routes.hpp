@@ -18,6 +18,8 @@ struct Route {
     RouteKind kind;
     std::string_view wire_method;  // For kCall.
     int success_status = 200;
+    // What becomes parameters beside path and body: the query, or an Idempotency-Key.
+    enum class Takes { kNothing, kQuery, kIdempotencyKey } takes = Takes::kNothing;
 };
 
 [[nodiscard]] std::span<const Route> routes();

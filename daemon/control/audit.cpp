@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 19> kReads{"control.status",
+constexpr std::array<std::string_view, 20> kReads{"control.status",
                                                   "control.metrics",
                                                   "control.task",
                                                   "control.key_list",
@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 19> kReads{"control.status",
                                                   "control.plugin_report",
                                                   "control.plugin_history",
                                                   "control.organization_list",
+                                                  "control.organization_show",
                                                   "jobs.get",
                                                   "jobs.status",
                                                   "jobs.list",

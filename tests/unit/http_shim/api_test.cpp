@@ -175,6 +175,8 @@ TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
                      .contains("idempotency_key"));
     EXPECT_FALSE(params_of({Method::kPost, kSubmit, "", {{"idempotency-key", ""}}, "{}"})
                      .contains("idempotency_key"));
+    EXPECT_EQ(refusal({Method::kPost, kSubmit, "", {{"idempotency-key", "\xff"}}, "{}"}),
+              "422 header.Idempotency-Key string_unicode");
 }
 
 TEST(MakeMessage, QueriesAreForms) {
