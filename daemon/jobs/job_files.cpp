@@ -11,7 +11,7 @@ Result<std::vector<PublishedFile>> published_files(Connection& connection,
                                                    const model::FileKey& after) {
     std::vector<PublishedFile> out;
     Statement rows = connection.statement(
-        "SELECT file_key, job_id, organization_id, bytes, sha256 FROM file JOIN job USING "
+        "SELECT file_key, job_id, organization_id, bytes, file.sha256 FROM file JOIN job USING "
         "(job_id) WHERE state = 'live' AND file_key > ?1 ORDER BY file_key LIMIT ?2");
     rows.bind(after, static_cast<std::int64_t>(limits::kFsckPage));
     for (;;) {

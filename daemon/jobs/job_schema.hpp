@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 6> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 7> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -203,6 +203,13 @@ CREATE TRIGGER file_goes AFTER UPDATE OF state ON file WHEN old.state = 'live' A
 END;
 CREATE INDEX job_unfinished ON job (organization_id) WHERE completed_us IS NULL;
 CREATE INDEX job_external ON job (coalesce(seen_us, due_us)) WHERE runner = 'external' AND completed_us IS NULL;
+)sql",
+                                                           R"sql(
+-- What a link says of its file, beside the metadata that has them too: reading JSON for each link takes as long as the rest of the lookup.
+ALTER TABLE job ADD COLUMN content_type TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+UPDATE job SET content_type = coalesce(metadata ->> '$.content_type', ''), sha256 = coalesce(metadata ->> '$.sha256', '')
+    WHERE file_url <> '';
 )sql"};
 
 }  // namespace export_worker::jobs

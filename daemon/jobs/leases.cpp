@@ -77,7 +77,9 @@ Result<void> complete(Connection& connection, const Lease& lease, const Completi
                             "processed_items = ?4, total_items = ?4 + ?8, "
                             "failed_items = ?8, warned_items = ?9, "
                             "file_url = ?5, filename = ?6, "
-                            "metadata = json_patch(metadata, ?7) "
+                            "metadata = json_patch(metadata, ?7), "
+                            "content_type = coalesce(?7 ->> '$.content_type', ''), "
+                            "sha256 = coalesce(?7 ->> '$.sha256', '') "
                             "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
                             "AND cancel_us IS NULL")
                  .bind(lease.job_id, lease.epoch, now.wall_us, completion.processed_items,

@@ -40,6 +40,8 @@ Result<void> apply_report(Connection& connection, const Job& job, const Progress
                      "seen_us = ?16, "
                      "message = ?6, "
                      "metadata = ?7, file_url = ?8, filename = ?9, error_message = ?10, "
+                     "content_type = coalesce(?7 ->> '$.content_type', ''), "
+                     "sha256 = coalesce(?7 ->> '$.sha256', ''), "
                      "failed_items = "
                      "?11, "
                      "warned_items = ?12, started_us = iif(?13, coalesce(started_us, ?14), NULL), "

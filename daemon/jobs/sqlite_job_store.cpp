@@ -110,7 +110,7 @@ public:
         return database_->read([&](Connection& connection) -> Result<void> {
             Statement row = connection.statement(
                 "SELECT organization_id, job_type, status, file_url, filename, "
-                "metadata ->> '$.content_type', metadata ->> '$.sha256' FROM job "
+                "content_type, sha256 FROM job "
                 "WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
             EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
             if (!found) return not_found();

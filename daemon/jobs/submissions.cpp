@@ -78,9 +78,10 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
             .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, "
                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
                        "created_us, priority, attempts_max, deadline_us, silence_us, "
-                       "idempotency_key, request_sha256, total_is_estimate) "
+                       "idempotency_key, request_sha256, total_is_estimate, content_type, sha256) "
                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                       "?13, ?14, ?15, ?16, ?17, ?18, ?19)")
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+                       "coalesce(?8 ->> '$.content_type', ''), coalesce(?8 ->> '$.sha256', ''))")
             .bind(job.job_id, job.organization_id, job.job_type,
                   job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
                   job.spec_json, job.total_items, job.metadata_json, draft.file_url, draft.filename,
