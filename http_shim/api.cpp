@@ -192,7 +192,7 @@ Response make_response(const Match& match, const Result<std::string>& reply) {
     if (!decoded) return make_error_response(500, "Internal Server Error");
     if (!decoded->ok) {
         const bool has_path_id =
-            match.parameters.contains("job_id") && decoded->error.message.starts_with("job_id");
+            match.parameters.contains("job_id") && decoded->error.field == "job_id";
         Response refused = make_wire_error_response(decoded->error, has_path_id        ? "path"
                                                                     : has_query(match) ? "query"
                                                                                        : "body");

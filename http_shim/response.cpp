@@ -82,13 +82,11 @@ Response make_validation_response(const std::vector<std::string>& loc, std::stri
 
 Response make_wire_error_response(const message::WireError& error, std::string_view loc) {
     if (error.code == WireCode::kInvalidArgument) {
-        // "field: what is wrong", the form every check of ours has.
-        const std::size_t colon = error.message.find(": ");
         std::vector<std::string> where{std::string(loc)};
         std::string_view text = error.message;
-        if (colon != std::string::npos) {
-            where.push_back(error.message.substr(0, colon));
-            text.remove_prefix(colon + 2);
+        if (!error.field.empty()) {
+            where.push_back(error.field);
+            if (message::field_of(text) == error.field) text.remove_prefix(error.field.size() + 2);
         }
         return make_validation_response(where, text);
     }

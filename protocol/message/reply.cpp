@@ -78,6 +78,7 @@ WireError read_error(const msgpack::object& map) {
         error.retry_after_ms =
             static_cast<std::uint32_t>(std::min<std::uint64_t>(after->via.u64, 0xffff'ffffU));
     }
+    if (const auto* field = find(map, "field")) error.field = text_of(*field);
     if (const auto* details = find(map, "details")) {
         StringSink buffer(error.details);
         Packer(buffer).pack(*details);
@@ -119,7 +120,7 @@ void encode_error(std::string& out, std::string_view id, const WireError& error,
     pack_head(packer, 4 + one_more_if(served_by != nullptr), id, false);
     packer.pack("error");
     packer.pack_map(4 + one_more_if(error.retry_after_ms.has_value()) +
-                    one_more_if(!error.details.empty()));
+                    one_more_if(!error.details.empty()) + one_more_if(!error.field.empty()));
     packer.pack("code");
     packer.pack(to_string(error.code));
     packer.pack("message");
@@ -131,6 +132,10 @@ void encode_error(std::string& out, std::string_view id, const WireError& error,
     if (error.retry_after_ms) {
         packer.pack("retry_after_ms");
         packer.pack(*error.retry_after_ms);
+    }
+    if (!error.field.empty()) {
+        packer.pack("field");
+        packer.pack(error.field);
     }
     if (!error.details.empty()) {
         packer.pack("details");

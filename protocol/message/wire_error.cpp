@@ -74,9 +74,19 @@ int http_status(WireCode code) {
     return row(code).http_status;
 }
 
+std::string_view field_of(std::string_view message) {
+    constexpr std::string_view kNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789_.[]-";
+    const std::size_t end = message.find_first_not_of(kNameBytes);
+    const bool named = end != std::string_view::npos && end > 0 && message.substr(end, 2) == ": ";
+    return named ? message.substr(0, end) : std::string_view();
+}
+
 WireError make_error(WireCode code, std::string message) {
     const Row& usual = row(code);
-    return WireError{code, std::move(message), usual.retryable, usual.executed, std::nullopt, {}};
+    std::string field;
+    if (code == WireCode::kInvalidArgument) field = field_of(message);
+    return WireError{code, std::move(message), usual.retryable, usual.executed, std::nullopt,
+                     {},   std::move(field)};
 }
 
 WireError from_error(const Error& error) {

@@ -44,6 +44,7 @@ struct WireError {
     Executed executed = Executed::kNo;
     std::optional<std::uint32_t> retry_after_ms;
     std::string details;  // One msgpack object, or empty for none.
+    std::string field;    // Which parameter an invalid_argument is about; empty: none alone.
 };
 
 [[nodiscard]] std::string_view to_string(WireCode code);
@@ -52,7 +53,11 @@ struct WireError {
 [[nodiscard]] std::optional<WireCode> parse_wire_code(std::string_view text);
 [[nodiscard]] int http_status(WireCode code);
 
-// An error with the usual `retryable` and `executed` of its code.
+// What the text "NAME: ..." is about, the form of every invalid_argument that is about one
+// parameter; empty for other texts.
+[[nodiscard]] std::string_view field_of(std::string_view message);
+// An error with the usual `retryable` and `executed` of its code, and the field that the text
+// names.
 [[nodiscard]] WireError make_error(WireCode code, std::string message);
 // The same for an Error of our own; kInternal, kDataLoss and kFailedPrecondition keep their text to
 // themselves

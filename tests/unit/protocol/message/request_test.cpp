@@ -309,6 +309,17 @@ TEST(Reply, RefusesGarbage) {
     }
 }
 
+TEST(WireError, NamesTheParameterItIsAbout) {
+    const WireError error = make_error(WireCode::kInvalidArgument, "filter.labels: expected text");
+    EXPECT_EQ(error.field, "filter.labels");
+    std::string bytes;
+    encode_error(bytes, "1", error, nullptr);
+    EXPECT_EQ(decode_reply(bytes)->error.field, "filter.labels");
+    EXPECT_EQ(make_error(WireCode::kNotFound, "job: gone").field, "");
+    for (const char* text : {"Job not found", "expected: this", "a b: c", "a:b", ": c", ""})
+        EXPECT_EQ(field_of(text), text == std::string("expected: this") ? "expected" : "") << text;
+}
+
 TEST(WireError, EveryCodeHasANameAndAStatus) {
     for (std::uint32_t number = 1; number <= kWireCodeLast; ++number) {
         const auto code = static_cast<WireCode>(number);
