@@ -357,7 +357,8 @@ TEST_F(DataServerTest, PeersTakeTurns) {
         << "slots are left for others";
     release();
     ASSERT_TRUE(eventually([&] {
-        const auto& holders = plugins_->list()[0].generations[0].holders;
+        const auto plugins = plugins_->list();
+        const auto& holders = plugins[0].generations[0].holders;
         return !holders.empty() && holders[0].request_id == "other";
     }));
     EXPECT_LT(plugins_->list()[0].handled, 10U);
