@@ -37,6 +37,8 @@ public:
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(string_t& name) override {
+        if (name.size() > bounds_.name_bytes_max)
+            return stop("a name of more than " + std::to_string(bounds_.name_bytes_max) + " bytes");
         auto& members = *open_.back()->get_ptr<json::object_t*>();
         const auto [at, is_new] = members.try_emplace(std::move(name));
         if (!is_new && bounds_.names_unique) return stop("an object names a member twice");

@@ -171,19 +171,4 @@ Result<void> set_log_level(std::string_view level) {
     return {};
 }
 
-std::string redact_url(std::string_view url) {
-    std::string out(url);
-    for (const std::string_view name : {"X-Amz-Signature=", "X-Amz-Security-Token=", "sig="}) {
-        std::size_t at = 0;
-        while ((at = out.find(name, at)) != std::string::npos) {
-            const bool starts_parameter = at > 0 && (out[at - 1] == '?' || out[at - 1] == '&');
-            at += name.size();
-            if (!starts_parameter) continue;
-            const std::size_t end = std::min(out.find('&', at), out.size());
-            out.replace(at, end - at, "REDACTED");
-        }
-    }
-    return out;
-}
-
 }  // namespace export_worker

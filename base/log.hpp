@@ -58,9 +58,6 @@ public:
     ~LogScope();
 };
 
-// Takes the signature out of a minted URL so that it may be logged. Everything else stays.
-[[nodiscard]] std::string redact_url(std::string_view url);
-
 // --- inline ---
 template <typename... Values>
 void log_debug(fmt::format_string<Values...> format, Values&&... values) {

@@ -7,10 +7,13 @@
 #include <linux/openat2.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <optional>
 
 #include "base/base64.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "signing/content_disposition.hpp"
 
@@ -30,12 +33,22 @@ Download refuse(int status, std::string_view detail) {
 // The kernel resolves the path and refuses to leave `root`, whatever lies there.
 UniqueFd open_beneath(const std::string& root, const std::string& path) {
     const UniqueFd directory(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) return {};
+    if (!directory) {
+        if (errno == ENOENT) errno = EIO;  // The store's own root: not the file that is gone.
+        return {};
+    }
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
     const long fd = ::syscall(SYS_openat2, directory.get(), path.c_str(), &how, sizeof how);
     return UniqueFd(static_cast<int>(fd));
+}
+
+// What opening says when there is no such file, or something that is never served in its place.
+// Anything else, such as no descriptors or no right, is ours to mend.
+bool is_gone(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EXDEV ||
+           error == ENAMETOOLONG || error == ENXIO;
 }
 
 // Strong: an export file is never written again once it has its name. A copy of it, restored or on
@@ -193,6 +206,11 @@ Download open_download(const DownloadRequest& request, const std::vector<Downloa
     Download out;
     out.file = open_beneath(roots[link->store_index].root, link->path);
     struct stat info {};
+    if (!out.file && !is_gone(errno)) {
+        log_error("download of {} from store {}: {}", link->path, roots[link->store_index].name,
+                  std::strerror(errno));
+        return refuse(503, "Service temporarily unavailable");
+    }
     if (!out.file || ::fstat(out.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
         return refuse(410, "Export file is no longer available");
     }

@@ -66,8 +66,7 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
             const auto number = parse_unsigned(*value);
             if (!number) {
                 return tl::unexpected(make_validation_response(
-                    {"query", *name},
-                    "Input should be a valid integer, unable to parse string as an integer",
+                    {"query", *name}, "Input should be a valid integer of at least 0",
                     "int_parsing"));
             }
             params[*name] = *number;
@@ -80,10 +79,13 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
 
 tl::expected<json, Response> read_body(std::string_view body) {
     if (body.empty()) return json::object();
-    auto object = parse_json(body, {limits::kMessageDepthMax, limits::kHttpBodyValuesMax});
+    JsonBounds bounds{limits::kMessageDepthMax - 1, limits::kHttpBodyValuesMax};
+    bounds.name_bytes_max = limits::kMessageKeyBytesMax;
+    bounds.names_unique = true;
+    auto object = parse_json(body, bounds);
     if (!object)
-        return tl::unexpected(
-            make_validation_response({"body"}, "JSON decode error", "json_invalid"));
+        return tl::unexpected(make_validation_response(
+            {"body"}, "JSON decode error: " + object.error().message, "json_invalid"));
     if (!object->is_object())
         return tl::unexpected(
             make_validation_response({"body"}, "Input should be a valid dictionary", "dict_type"));

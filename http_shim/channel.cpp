@@ -18,6 +18,7 @@ using boost::system::error_code;
 
 namespace {
 
+constexpr int kLooks = 4;  // At what the peer has acknowledged, in one time-out.
 constexpr std::size_t kSmallBytes = 64 * 1024;        // A socket's buffer takes that at once.
 constexpr std::size_t kSendChunkBytes = 1024 * 1024;  // At most, of one call to the kernel.
 constexpr std::uint64_t kSendTurnBytes =
@@ -51,7 +52,8 @@ void Channel::clear_deadline() {
 }
 
 void Channel::begin_writing(bool much) {
-    set_deadline(write_timeout_);
+    set_deadline(write_timeout_ / kLooks);
+    moved_ = Clock::now();
     writing_ = true;
     acknowledged_ = much ? acknowledged() : written_;  // A look costs a system call.
 }
@@ -69,10 +71,12 @@ void Channel::on_timer() {
     timer_runs_ = false;
     if (deadline_ == Clock::time_point::max()) return;
     if (deadline_ > Clock::now()) return arm();
-    const std::uint64_t now = writing_ ? acknowledged() : 0;
-    if (!writing_ || now == acknowledged_) return close();
-    acknowledged_ = now;
-    deadline_ = Clock::now() + write_timeout_;
+    if (!writing_) return close();
+    const std::uint64_t acknowledged_now = acknowledged();
+    if (acknowledged_now != acknowledged_) moved_ = Clock::now();
+    acknowledged_ = acknowledged_now;
+    if (Clock::now() - moved_ >= write_timeout_) return close();
+    deadline_ = Clock::now() + write_timeout_ / kLooks;
     arm();
 }
 

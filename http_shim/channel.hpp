@@ -56,6 +56,7 @@ private:
     bool writing_ = false;
     std::uint64_t written_ = 0;       // Given to the kernel.
     std::uint64_t acknowledged_ = 0;  // At the last look.
+    Clock::time_point moved_{};       // When that grew.
     std::array<char, 4096> chunk_;    // Not in a coroutine's frame: that is allocated each time.
     std::shared_ptr<Channel*> self_;  // Tells the timer that we still exist.
 };

@@ -123,6 +123,17 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
     context.stop();
 }
 
+// For the daemon it means to read its configuration again.
+Awaitable<void> answer_hangup(asio::io_context& context) {
+    asio::basic_signal_set<Executor> signals(context, SIGHUP);
+    error_code error;
+    while (!error) {
+        co_await signals.async_wait(redirect_error(use_awaitable, error));
+        if (!error)
+            log_warn("SIGHUP: key files are read again by themselves; for anything else restart");
+    }
+}
+
 tl::unexpected<Error> cannot_listen(const std::string& where, const std::string& why) {
     return fail(ErrorCode::kFailedPrecondition, "listen on " + where + ": " + why);
 }
@@ -191,6 +202,7 @@ bool leaves_ipv4(const std::string& where, const std::vector<std::string>& liste
 
 Result<void> run_http(const Config& config, const std::string& version) {
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);  // A full log is an error of write(), not the end.
     Connections connections(config.address_connections_max);
     asio::io_context context(1);
     EW_TRY(
@@ -213,6 +225,7 @@ Result<void> run_http(const Config& config, const std::string& version) {
     for (Acceptor& acceptor : acceptors)
         asio::co_spawn(context, accept_all(acceptor, parts), report_end);
     asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
+    asio::co_spawn(context, answer_hangup(context), report_end);
     context.run();
     log_info("stopped");
     return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <optional>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -105,6 +106,10 @@ tl::expected<void, HeadRefusal> check_host(const Parser::value_type& request,
     // HTTP/1.0 has no Host; load balancers still ask for their probes in it.
     const bool named = head.headers.contains("host");
     if (!named && request.version() != 10) return refuse(400, "Bad request: no Host");
+    constexpr std::string_view kHostBytes =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:[]";
+    if (head.header("host").find_first_not_of(kHostBytes) != std::string_view::npos)
+        return refuse(400, "Bad request: Host: expected a name or an address");
     if (is_for_probes(head.path) || is_accepted_host(head.header("host"), hosts)) return {};
     return refuse(421, "Misdirected Request: this host is not served here");
 }
@@ -181,6 +186,33 @@ bool is_accepted_host(std::string_view host, const std::vector<std::string>& hos
     });
 }
 
+std::string loggable_target(std::string_view target) {
+    constexpr std::array<std::string_view, 11> kShown{"after",  "expires", "filename", "job_type",
+                                                      "key",    "limit",   "offset",   "sha256",
+                                                      "status", "store",   "type"};
+    const std::size_t mark = std::min(target.find('?'), target.size());
+    std::string out(target.substr(0, mark));
+    if (out.find("mo_") != std::string::npos || out.find("mos_") != std::string::npos)
+        out = "/REDACTED";
+    for (std::size_t at = mark; at < target.size();) {
+        const std::size_t end = std::min(target.find('&', at + 1), target.size());
+        const std::string_view pair = target.substr(at + 1, end - at - 1);
+        const std::string_view name = pair.substr(0, pair.find('='));
+        out += target[at];
+        const bool shown = std::ranges::find(kShown, name) != kShown.end() &&
+                           pair.find("mo_") == std::string_view::npos;
+        if (shown || pair.empty()) {
+            out += pair;
+        } else {
+            out += name.size() <= 32 && name.find("mo_") == std::string_view::npos
+                       ? std::string(name) + "=REDACTED"
+                       : "REDACTED";
+        }
+        at = end;
+    }
+    return out;
+}
+
 bool may_become_head(std::string_view bytes, std::size_t from) {
     if (!bytes.empty() && static_cast<unsigned char>(bytes[0]) < 0x20 && bytes[0] != '\r')
         return false;
@@ -196,6 +228,8 @@ tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes
     if (has_folded_line(bytes)) return refuse(400, "Bad request: a folded header line");
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(limits::kHttpHeaderBytesMax));
+    parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // check_length() has the bound,
+                                                                   // and words for it.
     boost::beast::error_code error;
     parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
     if (error || !parser.is_header_done())

@@ -86,7 +86,14 @@ Awaitable<bool> Session::read_head(std::string& head) {
     const bool waits = buffer_.empty() && !place_.is_reserve();
     channel_.set_deadline(waits ? parts_.timeouts.idle : parts_.timeouts.head);
     std::size_t searched = 0;
+    bool tolerant = true;
     for (;;) {
+        // An empty line before a request is tolerated (RFC 9112, 2.2), once.
+        if (tolerant && buffer_.starts_with("\r\n")) {
+            buffer_.erase(0, 2);
+            searched = 0;
+            tolerant = false;
+        }
         const std::size_t end = buffer_.find("\r\n\r\n", searched);
         const std::size_t head_bytes = end == std::string::npos ? buffer_.size() : end + 4;
         if (head_bytes > limits::kHttpHeaderBytesMax) {
@@ -114,8 +121,6 @@ Awaitable<bool> Session::read_head(std::string& head) {
         // From the first byte; most heads are whole with it.
         if (first && buffer_.find("\r\n\r\n") == std::string::npos)
             channel_.set_deadline(parts_.timeouts.head);
-        // An empty line before a request is tolerated (RFC 9112, 2.2), once.
-        if (buffer_.starts_with("\r\n") && searched == 0) buffer_.erase(0, 2);
     }
 }
 
@@ -213,7 +218,7 @@ void Session::note(const Route* route, const RequestHead& head, const Exchange& 
     const auto taken = Clock::now() - exchange.started;
     parts_.metrics.count(route, exchange.status, taken);
     if (!logs(LogLevel::kInfo)) return;
-    const std::string target = redact_url(head.target);
+    const std::string target = loggable_target(head.target);
     log_event(
         LogLevel::kInfo, "request",
         {{"status", std::int64_t{exchange.status}},
@@ -297,11 +302,13 @@ Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
     if (!refusal.allow.empty()) response.headers.emplace_back("Allow", refusal.allow);
     ++parts_.metrics.refused_heads;
-    log_event(
-        LogLevel::kInfo, "refused",
-        {{"status", std::int64_t{refusal.status}}, {"reason", refusal.detail}, {"client", peer_}});
     Exchange exchange;
     exchange.request_id = crypto::make_uuid7(system_clock().unix_us());
+    log_event(LogLevel::kInfo, "refused",
+              {{"status", std::int64_t{refusal.status}},
+               {"reason", refusal.detail},
+               {"client", peer_},
+               {"request_id", exchange.request_id}});
     exchange.keep_alive = false;
     const RequestHead nothing;
     Connections::Held held(place_);

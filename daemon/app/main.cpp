@@ -42,6 +42,7 @@ sigset_t block_signals() {
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);  // A file at its limit is an error of write(), not the end.
     return signals;
 }
 

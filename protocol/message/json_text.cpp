@@ -109,7 +109,7 @@ private:
     [[nodiscard]] bool begin() const { return !in_key_; }  // A key is text.
     bool scalar(std::string_view text) { return begin() && (out_ += text, true); }
     bool open(char bracket) {
-        if (!begin() || is_first_.size() >= limits::kMessageDepthMax) return false;
+        if (!begin() || is_first_.size() >= limits::kReplyDepthMax) return false;
         out_ += bracket;
         is_first_.push_back(true);
         return true;

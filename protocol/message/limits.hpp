@@ -7,7 +7,9 @@
 namespace export_worker::limits {
 
 inline constexpr std::size_t kRequestBytesMax = 1024 * 1024;  // Larger: too_large.
-inline constexpr std::size_t kMessageDepthMax = 32;
+inline constexpr std::size_t kMessageDepthMax = 32;  // Of a request, which is one level itself.
+// What a request brings comes back deeper: a list of jobs with their metadata.
+inline constexpr std::size_t kReplyDepthMax = kMessageDepthMax + 8;
 inline constexpr std::size_t kMessageNodesMax = 65'536;
 inline constexpr std::size_t kMessageKeyBytesMax = 128;
 inline constexpr std::size_t kRequestIdBytesMax = 64;

@@ -159,7 +159,7 @@ Result<Reply> decode_reply(std::string_view bytes) {
         const msgpack::object map = msgpack::unpack(
             zone, bytes.data(), bytes.size(), used, referenced, by_reference, nullptr,
             msgpack::unpack_limit(nodes_max, nodes_max, bytes.size(), bytes.size(), 0,
-                                  limits::kMessageDepthMax + 4));
+                                  limits::kReplyDepthMax));
         const auto* version = find(map, "v");
         const auto* ok = find(map, "ok");
         if (version == nullptr || version->type != msgpack::type::POSITIVE_INTEGER ||

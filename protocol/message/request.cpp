@@ -167,8 +167,13 @@ tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
     }
     RequestVisitor visitor(bytes);
     if (!visit_whole(bytes, visitor)) {
+        // Who asked is told all the same, if the id can be found.
+        const std::string_view id = find_top_level_text(bytes, "id").value_or(std::string_view());
+        const bool good = id.size() <= limits::kRequestIdBytesMax && !has_control_characters(id) &&
+                          is_valid_utf8(id);
         return refuse(WireCode::kBadRequest,
-                      "request: expected one msgpack map, found " + visitor.problem());
+                      "request: expected one msgpack map, found " + visitor.problem(),
+                      good ? id : std::string_view());
     }
     if (!visitor.is_map) return refuse(WireCode::kBadRequest, "request: expected a msgpack map");
     visitor.finish();

@@ -7,6 +7,7 @@
 #include "base/hex.hpp"
 #include "http_shim/request_head.hpp"
 #include "signing/local_link.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::downloads {
@@ -64,6 +65,14 @@ TEST_F(DownloadTest, ServesTheWholeFileWithItsName) {
     EXPECT_EQ(header(download, "Accept-Ranges"), "bytes");
     EXPECT_EQ(download.content_type, "text/csv; charset=utf-8");
     EXPECT_EQ(header(download, "Repr-Digest"), "");
+}
+
+// "Gone" is for ever; a shim out of descriptors is not.
+TEST_F(DownloadTest, AFileThatCannotBeOpenedNowIsNotGone) {
+    const UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const testing::ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(next.get()));
+    const Download refused = open("acme/a.csv");
+    EXPECT_EQ(refused.status, 503) << refused.detail;
 }
 
 TEST_F(DownloadTest, TheLinkSaysWhatTheFileIs) {

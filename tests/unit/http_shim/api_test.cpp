@@ -162,6 +162,30 @@ TEST(MakeMessage, ABodyOfManyMembersIsReadInOnePass) {
     EXPECT_FALSE(message_of({Method::kPost, kSubmit, "", {}, body + ",{},{}]}"}));
 }
 
+// What the daemon would refuse is refused here, with words that help.
+TEST(MakeMessage, ABodyIsWithinTheBoundsOfAMessage) {
+    const auto nested = [](std::size_t depth) {
+        return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+    };
+    const auto good =
+        message_of({Method::kPost, kSubmit, "", {}, nested(limits::kMessageDepthMax - 1)});
+    ASSERT_TRUE(good);
+    EXPECT_TRUE(message::decode_request(*good));
+    for (const std::string& body :
+         {nested(limits::kMessageDepthMax),
+          "{\"" + std::string(limits::kMessageKeyBytesMax + 1, 'k') + "\":1}",
+          std::string(R"({"format":"csv","format":"jsonl"})")})
+        EXPECT_EQ(refusal({Method::kPost, kSubmit, "", {}, body}), "422 body json_invalid") << body;
+    const auto longest =
+        message_of({Method::kPost,
+                    kSubmit,
+                    "",
+                    {},
+                    "{\"" + std::string(limits::kMessageKeyBytesMax, 'k') + "\":1}"});
+    ASSERT_TRUE(longest);
+    EXPECT_TRUE(message::decode_request(*longest));
+}
+
 TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
     const std::map<std::string, std::string> header = {{"idempotency-key", "from the header"}};
     for (const char* path : {kSubmit, "/api/jobs/"}) {
@@ -238,6 +262,23 @@ TEST(MakeResponse, AResultIsJson) {
               std::pair(std::string("X-Served-By"),
                         std::string("download_url/1.0.0; generation=7; build=0a1b2c3d4e5f")));
     EXPECT_EQ(respond(reply, kSubmit, Method::kPost).status, 202);
+}
+
+// A list has what a request was allowed to bring some levels deeper.
+TEST(MakeResponse, WhatWasAcceptedCanBeListed) {
+    const auto bytes = message_of({Method::kPost,
+                                   "/api/jobs/",
+                                   "",
+                                   {},
+                                   R"({"job_type":"x","total_items":1,"metadata":{"a":)" +
+                                       std::string(29, '[') + std::string(29, ']') + "}}"});
+    ASSERT_TRUE(bytes);
+    const auto request = message::decode_request(*bytes);
+    ASSERT_TRUE(request);
+    const json list = {{"items", {{{"metadata", parse_msgpack(request->params)["metadata"]}}}}};
+    std::string reply;
+    message::encode_result(reply, "id", dump_msgpack(list), nullptr);
+    EXPECT_EQ(respond(reply).status, 200);
 }
 
 TEST(MakeResponse, AVersionCannotAddAHeader) {

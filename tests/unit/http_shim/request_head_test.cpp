@@ -109,6 +109,32 @@ TEST(RequestHead, TheAbsoluteFormInTheNameOfHostIsAPath) {
     }
 }
 
+TEST(LoggableTarget, ShowsNoSecretHoweverItIsSpelt) {
+    EXPECT_EQ(loggable_target("/exports/a?expires=1&filename=x&store=s&key=k1&sig=abc"),
+              "/exports/a?expires=1&filename=x&store=s&key=k1&sig=REDACTED");
+    for (const char* spelt :
+         {"s%69g", "SIG", "%73ig", "X-Amz-Signature", "token", "stytch_session"})
+        EXPECT_EQ(loggable_target("/exports/a?expires=1&" + std::string(spelt) + "=secret"),
+                  "/exports/a?expires=1&" + std::string(spelt) + "=REDACTED");
+    EXPECT_EQ(loggable_target("/api/jobs/mo_0123456789abcdef_ff"), "/REDACTED");
+    EXPECT_EQ(loggable_target("/api/jobs/?mo_0123=1"), "/api/jobs/?REDACTED");
+    EXPECT_EQ(loggable_target("/api/jobs/?status=mo_0123"), "/api/jobs/?status=REDACTED");
+    EXPECT_EQ(loggable_target("/api/jobs/?" + std::string(100, 'a')), "/api/jobs/?REDACTED");
+    for (const char* harmless : {"/", "/livez", "/api/jobs/?limit=5&offset=10",
+                                 "/api/jobs/j1/events?after=7", "/a?", "/a?&"})
+        EXPECT_EQ(loggable_target(harmless), harmless);
+}
+
+TEST(RequestHead, AHostIsANameOrAnAddress) {
+    const auto with_host = [](const std::string& host) {
+        return status_of("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    };
+    for (const char* host : {"h", "api.example.com:8443", "[::1]:80", "10.0.0.1", "a_b"})
+        EXPECT_EQ(with_host(host), 200) << host;
+    for (const char* host : {"a b", "u@h", "a/b", "h\xc3\xa9", "h,other", "h?x"})
+        EXPECT_EQ(with_host(host), 400) << host;
+}
+
 // docs/http.md promises these numbers.
 TEST(RequestHead, TheBoundsAreTheDocumentedOnes) {
     const auto with_fields = [](int count) {
@@ -127,6 +153,8 @@ TEST(RequestHead, TheBoundsAreTheDocumentedOnes) {
     };
     EXPECT_EQ(with_body(960 * 1024), 200);
     EXPECT_EQ(with_body(960 * 1024 + 1), 413);
+    EXPECT_EQ(with_body(1024 * 1024 + 1), 413);
+    EXPECT_EQ(with_body(99'999'999'999), 413);
 }
 
 }  // namespace

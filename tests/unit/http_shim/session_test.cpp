@@ -81,6 +81,10 @@ TEST_F(SessionTest, AnswersOneAfterTheOther) {
     EXPECT_EQ(connections_.busy(), 0U);
 }
 
+TEST_F(SessionTest, AnEmptyLineBeforeARequestIsTolerated) {
+    EXPECT_EQ(answers(exchange("\r\n" + std::string(kLivez) + "\r\n" + std::string(kLivez))), 2U);
+}
+
 TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
     std::string many;
     for (int count = 0; count < 1'002; ++count) many += kLivez;

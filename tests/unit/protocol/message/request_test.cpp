@@ -309,6 +309,17 @@ TEST(Reply, RefusesGarbage) {
     }
 }
 
+// Whoever waits for a reply under this id gets one, however bad the rest is.
+TEST(Request, ARefusalHasTheIdThatCanBeFound) {
+    for (const std::string& params :
+         {"\x81\xd9\x81" + std::string(129, 'k') + "\x01", std::string(40, '\x91') + "\xc0"}) {
+        const std::string bytes = "\x84\xa1v\x01\xa2id\xa4mine\xa6method\xa1m\xa6params" + params;
+        const auto refused = decode_request(bytes);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().id, "mine");
+    }
+}
+
 TEST(WireError, NamesTheParameterItIsAbout) {
     const WireError error = make_error(WireCode::kInvalidArgument, "filter.labels: expected text");
     EXPECT_EQ(error.field, "filter.labels");
