@@ -35,9 +35,20 @@ json to_json(const JobEntry& entry) {
     return out;
 }
 
-json to_json(const std::vector<JobEntry>& entries) {
+std::size_t text_bytes_of(const JobEntry& entry) {
+    return entry.entity_key.size() + entry.entity_type.size() + entry.error_type.size() +
+           entry.message.size() + entry.details_json.size() + entry.step.size();
+}
+
+json first_entries(const std::vector<JobEntry>& entries) {
     json out = json::array();
-    for (const JobEntry& entry : entries) out.push_back(to_json(entry));
+    std::size_t bytes = 0;
+    for (const JobEntry& entry : entries) {
+        bytes += text_bytes_of(entry);
+        if (out.size() == limits::kJobEntriesShownMax || bytes > limits::kJobEntriesShownBytesMax)
+            break;
+        out.push_back(to_json(entry));
+    }
     return out;
 }
 
@@ -168,8 +179,8 @@ json to_json(const Job& job) {
             {"stage", text_or_null(job.stage)},
             {"message", text_or_null(job.message)},
             {"error_message", text_or_null(job.error_message)},
-            {"errors", to_json(job.errors)},
-            {"warnings", to_json(job.warnings)},
+            {"errors", first_entries(job.errors)},
+            {"warnings", first_entries(job.warnings)},
             {"cancel_requested", job.cancel_requested},
             {"priority", model::to_string(job.priority)},
             {"attempt", job.attempt},

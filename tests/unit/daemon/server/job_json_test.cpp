@@ -214,6 +214,21 @@ TEST(JobJson, ShowsTheWholeJob) {
     EXPECT_FALSE(out.contains("spec"));
 }
 
+TEST(JobJson, ShowsTheFirstEntries) {
+    model::Job job;
+    job.failed_items = 200;
+    job.errors.resize(limits::kJobEntriesShownMax + 1);
+    job.warnings.assign(limits::kJobEntriesShownMax, {"k", "product", "bad", "", "", "", 0});
+    for (model::JobEntry& entry : job.warnings)
+        entry.message.assign(limits::kJobEntriesShownBytesMax / 4, 'm');
+    job.errors.front().entity_key = "first";
+    const json out = to_json(job);
+    EXPECT_EQ(out["errors"].size(), limits::kJobEntriesShownMax);
+    EXPECT_EQ(out["errors"][0]["entity_key"], "first");
+    EXPECT_EQ(out["warnings"].size(), 3U);
+    EXPECT_EQ(out["failed_items"], 200);
+}
+
 TEST(JobJson, PercentagesStayInTheirRange) {
     model::Job job;
     EXPECT_EQ(to_json(job)["progress_percentage"], 0.0);
