@@ -335,7 +335,13 @@ Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {
         if (!secret || secret->size() < kSecretBytesMin) {
             return refuse(where + "expected at least 32 hex digits behind the key id");
         }
-        keys.push_back({std::string(line.substr(0, blank)), std::move(*secret)});
+        const std::string id(line.substr(0, blank));
+        if (std::ranges::find(keys, id, &LocalLinkKey::id) != keys.end()) {
+            return refuse(where + "key id '" + id +
+                          "' is used twice; give the new key an id of its own and keep the old "
+                          "key until its links have expired");
+        }
+        keys.push_back({id, std::move(*secret)});
     }
     if (keys.empty())
         return refuse(

@@ -82,7 +82,7 @@ struct VerifiedLocalLink {
 [[nodiscard]] bool is_content_type(std::string_view text);
 
 // Lines "ID HEX", at least 16 bytes of secret; '#' starts a comment. The first key signs, all
-// verify. Errors: kInvalidArgument, naming the line, never its content.
+// verify. Errors: kInvalidArgument, naming the line and an id used twice, never a secret.
 [[nodiscard]] Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text);
 
 }  // namespace export_worker::signing
