@@ -175,6 +175,7 @@ TEST(Config, ExportsHaveBoundsAndDefaults) {
     EXPECT_EQ(defaults->exports.organization_running_max, limits::kOrganizationRunningDefault);
     EXPECT_EQ(defaults->exports.file_retention, limits::kFileRetentionDefault);
     EXPECT_EQ(defaults->notice_endpoint, "");
+    EXPECT_EQ(defaults->notice_socket_mode, 0660U);
     const auto given = read_config(
         dir.write("d.ini", kGood + "[export]\nattempts = 3\nretry_base_ms = 7\nretry_max_s = 8\n"
                                    "attempt_limit_s = 9\nstall_limit_s = 10\ndeadline_s = 0\n"
