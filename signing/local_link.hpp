@@ -78,6 +78,9 @@ struct VerifiedLocalLink {
 // backslash, an encoded slash or backslash, and "." and ".." segments.
 [[nodiscard]] Result<void> check_request_target(std::string_view target);
 
+// "https://downloads.example.com": http or https, no slash at the end, no query, no fragment.
+[[nodiscard]] bool is_local_base_url(std::string_view text);
+
 // "text/csv; charset=utf-8": at most kContentTypeBytesMax, safe in a header.
 [[nodiscard]] bool is_content_type(std::string_view text);
 
