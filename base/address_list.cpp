@@ -132,4 +132,16 @@ std::string limit_group(const std::string& address) {
     return std::string(text) + "/64";
 }
 
+bool is_address_and_port(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return false;
+    std::string_view host = text.substr(0, colon);
+    const bool in_brackets = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
+    if (in_brackets) host = host.substr(1, host.size() - 2);
+    const auto port = parse_unsigned(text.substr(colon + 1));
+    const bool is_ipv6 = host.find(':') != std::string_view::npos;
+    if (is_ipv6) host = host.substr(0, host.find('%'));  // A zone: "fe80::1%eth0".
+    return is_ipv6 == in_brackets && parse_address(host) && port && *port <= 65535;
+}
+
 }  // namespace export_worker

@@ -29,6 +29,9 @@ private:
     bool unix_ = false;
 };
 
+// "127.0.0.1:80", "[::1]:80": an IP address, not a name, and a port from 0 to 65535.
+[[nodiscard]] bool is_address_and_port(std::string_view text);
+
 // The last address in X-Forwarded-For that is no proxy of ours; `peer` itself when it is none, and
 // whatever it says then. `forwarded_for`: the field's lines, joined by commas; an address may have
 // a port, brackets and quotes.

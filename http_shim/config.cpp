@@ -9,6 +9,8 @@
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
 #include "protocol/message/limits.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/limits.hpp"
 
 namespace export_worker::http_shim {
 namespace {
@@ -23,12 +25,41 @@ void addresses(Section& section, std::string_view key, std::string text, Address
     target = std::move(*parsed);
 }
 
-bool is_listener(std::string_view text) {
-    if (text == "systemd" || text.starts_with("unix:/")) return true;
-    const std::size_t colon = text.rfind(':');
-    const auto port =
-        colon == std::string_view::npos ? std::nullopt : parse_unsigned(text.substr(colon + 1));
-    return port && *port <= 65535;
+bool is_unix_listener(std::string_view text) {
+    constexpr std::string_view kScheme = "unix:";
+    return text.starts_with(kScheme) &&
+           transport::ipc_path("ipc://" + std::string(text.substr(kScheme.size()))).has_value();
+}
+
+void read_listen(Section& section, Config& config) {
+    section.words("listen", config.listen);
+    for (const std::string& each : config.listen) {
+        if (each != "systemd" && !is_unix_listener(each) && !is_address_and_port(each))
+            section.refuse("listen",
+                           "expected ADDRESS:PORT with an IP address, unix:/PATH or systemd, "
+                           "found '" +
+                               printable(each) + "'");
+    }
+    if (config.listen.size() > limits::kHttpListenersMax)
+        section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
+}
+
+void read_daemons(Section& section, Config& config) {
+    section.words("daemons", config.data_endpoints);
+    if (config.data_endpoints.size() > limits::kPoolDaemonsMax)
+        section.refuse("daemons", "expected at most " + std::to_string(limits::kPoolDaemonsMax));
+    for (const std::string& each : config.data_endpoints) {
+        const bool is_tcp = transport::is_tcp(each);
+        if (is_tcp ? !transport::tcp_port(each) : !transport::ipc_path(each))
+            section.refuse("daemons",
+                           "expected ipc:///PATH or tcp://ADDRESS:PORT with an IP address, found "
+                           "'" +
+                               printable(each) + "'");
+        if (is_tcp && !config.curve)
+            section.refuse(
+                "curve_key_file",
+                "missing; expected it and curve_server_key_file for '" + printable(each) + "'");
+    }
 }
 
 // Scheme, host and port as a browser sends them: lower case, nothing behind.
@@ -45,7 +76,13 @@ Result<void> read_curve(Section& section, Config& config) {
     std::string server_file;
     section.text("curve_key_file", key_file);
     section.text("curve_server_key_file", server_file);
-    if (key_file.empty() && server_file.empty()) return {};
+    if (key_file.empty() != server_file.empty()) {
+        const bool no_key = key_file.empty();
+        section.refuse(no_key ? "curve_key_file" : "curve_server_key_file",
+                       std::string("missing; required with ") +
+                           (no_key ? "curve_server_key_file" : "curve_key_file"));
+    }
+    if (key_file.empty() || server_file.empty()) return {};
     transport::CurveClient curve;
     EW_TRY(curve.keys, transport::read_curve_keys(key_file));
     EW_TRY(curve.server_key, transport::read_curve_public_key(server_file));
@@ -55,20 +92,14 @@ Result<void> read_curve(Section& section, Config& config) {
 
 Result<void> read_http(const ConfigFile& file, Config& config) {
     Section section = file.section("http");
-    section.words("listen", config.listen);
-    for (const std::string& each : config.listen) {
-        if (!is_listener(each))
-            section.refuse("listen", "expected ADDRESS:PORT, unix:/PATH or systemd, found '" +
-                                         printable(each) + "'");
-    }
-    if (config.listen.size() > limits::kHttpListenersMax)
-        section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
+    read_listen(section, config);
     section.octal_mode("socket_mode", config.socket_mode);
     section.words("hosts", config.hosts);
-    section.words("daemons", config.data_endpoints);
     EW_CHECK(read_curve(section, config));
+    read_daemons(section, config);
     section.number("request_timeout_ms", config.request_timeout_ms, 100, limits::kDeadlineMaxMs);
-    section.text("log_level", config.log_level);
+    constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
+    section.choice("log_level", config.log_level, kLevels);
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
     addresses(section, "trusted_proxies", "", config.trusted_proxies);
@@ -96,9 +127,11 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
         downloads::DownloadRoot download;
         std::string key_file;
         section.text("kind", kind);
-        section.text("root", download.root);
-        section.text("key_file", key_file);
         if (kind != "local") continue;
+        section.required_text("root", download.root);
+        section.required_text("key_file", key_file);
+        (void)section.take_rest();  // The daemon's.
+        EW_CHECK(section.finish());
         download.name = section.name().substr(std::string_view("store.").size());
         EW_TRY(download.keys, downloads::LinkKeys::open(key_file));
         config.downloads.push_back(std::move(download));
@@ -119,6 +152,10 @@ Result<Config> read_config(const std::string& path) {
     daemon.text("state_dir", state_dir);
     std::string endpoint = "ipc://" + state_dir + "/run/data.sock";
     daemon.text("data_endpoint", endpoint);
+    if (const auto socket = transport::ipc_path(endpoint); !socket)
+        daemon.refuse("data_endpoint", socket.error().message);
+    (void)daemon.take_rest();
+    EW_CHECK(daemon.finish());
     if (config.data_endpoints.empty()) config.data_endpoints.push_back(endpoint);
     EW_CHECK(read_downloads(file, config));
     return config;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <string>
 
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
@@ -18,14 +19,31 @@ using export_worker::options::Flag;
 constexpr int kExitUsage = 64;
 constexpr int kExitConfig = 78;
 
-constexpr std::array<Flag, 3> kFlags{
+constexpr std::array<Flag, 4> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+     {"check-config", nullptr, "read it, say whether it is good, and leave"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-httpd: cannot start: %s\n", error.message.c_str());
     return kExitConfig;
+}
+
+int run(const std::string& config_path, bool only_check) {
+    const auto config = export_worker::http_shim::read_config(config_path);
+    if (!config) return start_failed(config.error());
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
+        return start_failed(log.error());
+    if (only_check) {
+        std::printf("%s: good\n", config_path.c_str());
+        return 0;
+    }
+    export_worker::raise_descriptor_limit();
+    export_worker::forbid_core_files();
+    if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
+        return start_failed(served.error());
+    return 0;
 }
 
 }  // namespace
@@ -52,13 +70,5 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "export-httpd: expected --config FILE; see --help\n");
         return kExitUsage;
     }
-    const auto config = export_worker::http_shim::read_config(arguments->get("config"));
-    if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
-        return start_failed(log.error());
-    export_worker::raise_descriptor_limit();
-    export_worker::forbid_core_files();
-    if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
-        return start_failed(served.error());
-    return 0;
+    return run(arguments->get("config"), arguments->has("check-config"));
 }

@@ -179,11 +179,8 @@ bool has_dot_segment_when_decoded(std::string_view path) {
 }
 
 Result<void> check_request(const LocalLinkRequest& request) {
-    const bool base_ok =
-        (request.base_url.starts_with("http://") || request.base_url.starts_with("https://")) &&
-        !request.base_url.ends_with('/') && !has_control_characters(request.base_url) &&
-        request.base_url.find_first_of(" ?#\"") == std::string_view::npos;
-    if (!base_ok) return refuse("base_url: expected http(s)://host without a slash at the end");
+    if (!is_local_base_url(request.base_url))
+        return refuse("base_url: expected http(s)://host without a slash at the end");
     if (!is_safe_relative_path(request.path))
         return refuse("path: expected a relative path without '.' or '..' segments");
     if (!is_key_id(request.key_id))
@@ -254,6 +251,11 @@ Result<void> check_request_target(std::string_view target) {
     if (!percent_decode(target))
         return refuse("request target: expected two hex digits behind every '%'");
     return has_dot_segment_when_decoded(path) ? refuse(kDotSegment) : Result<void>{};
+}
+
+bool is_local_base_url(std::string_view text) {
+    return (text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/') &&
+           !has_control_characters(text) && text.find_first_of(" ?#\"") == std::string_view::npos;
 }
 
 bool is_content_type(std::string_view text) {
@@ -335,7 +337,13 @@ Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {
         if (!secret || secret->size() < kSecretBytesMin) {
             return refuse(where + "expected at least 32 hex digits behind the key id");
         }
-        keys.push_back({std::string(line.substr(0, blank)), std::move(*secret)});
+        const std::string id(line.substr(0, blank));
+        if (std::ranges::find(keys, id, &LocalLinkKey::id) != keys.end()) {
+            return refuse(where + "key id '" + id +
+                          "' is used twice; give the new key an id of its own and keep the old "
+                          "key until its links have expired");
+        }
+        keys.push_back({id, std::move(*secret)});
     }
     if (keys.empty())
         return refuse(

@@ -78,11 +78,14 @@ struct VerifiedLocalLink {
 // backslash, an encoded slash or backslash, and "." and ".." segments.
 [[nodiscard]] Result<void> check_request_target(std::string_view target);
 
+// "https://downloads.example.com": http or https, no slash at the end, no query, no fragment.
+[[nodiscard]] bool is_local_base_url(std::string_view text);
+
 // "text/csv; charset=utf-8": at most kContentTypeBytesMax, safe in a header.
 [[nodiscard]] bool is_content_type(std::string_view text);
 
 // Lines "ID HEX", at least 16 bytes of secret; '#' starts a comment. The first key signs, all
-// verify. Errors: kInvalidArgument, naming the line, never its content.
+// verify. Errors: kInvalidArgument, naming the line and an id used twice, never a secret.
 [[nodiscard]] Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text);
 
 }  // namespace export_worker::signing

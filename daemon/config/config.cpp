@@ -4,11 +4,14 @@
 #include <array>
 #include <sstream>
 
+#include "base/address_list.hpp"
 #include "base/options/config_file.hpp"
 #include "base/text.hpp"
 #include "daemon/config/limits.hpp"
 #include "daemon/model/limits.hpp"
+#include "protocol/transport/endpoint.hpp"
 #include "signing/limits.hpp"
+#include "signing/local_link.hpp"
 #include "signing/store.hpp"
 
 namespace export_worker::config {
@@ -30,16 +33,38 @@ void optional_absolute_path(Section& section, std::string_view key, std::string&
         section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
 }
 
+void ipc_endpoint(Section& section, std::string_view key, std::string& target) {
+    section.text(key, target);
+    if (target.empty()) return;
+    if (const auto path = transport::ipc_path(target); !path)
+        section.refuse(key, path.error().message);
+}
+
+void tcp_endpoint(Section& section, std::string& target) {
+    section.text("tcp_endpoint", target);
+    if (target.empty()) return;
+    if (const auto port = transport::tcp_port(target); !port)
+        section.refuse("tcp_endpoint", port.error().message);
+}
+
+void metrics_address(Section& section, std::string& target) {
+    section.text("metrics_listen", target);
+    if (!target.empty() && !is_address_and_port(target))
+        section.refuse("metrics_listen",
+                       "expected ADDRESS:PORT with an IP address, such as 127.0.0.1:9464, found '" +
+                           printable(target) + "'");
+}
+
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
     Section section = file.section("daemon");
     absolute_path(section, "state_dir", config.state_dir);
     config.data_endpoint = "ipc://" + config.state_dir + "/run/data.sock";
     config.control_endpoint = "ipc://" + config.state_dir + "/run/control.sock";
-    section.text("data_endpoint", config.data_endpoint);
-    section.text("control_endpoint", config.control_endpoint);
+    ipc_endpoint(section, "data_endpoint", config.data_endpoint);
+    ipc_endpoint(section, "control_endpoint", config.control_endpoint);
     section.octal_mode("data_socket_mode", config.data_socket_mode);
     section.octal_mode("control_socket_mode", config.control_socket_mode);
-    section.text("tcp_endpoint", config.tcp_endpoint);
+    tcp_endpoint(section, config.tcp_endpoint);
     optional_absolute_path(section, "curve_key_file", config.curve_key_file);
     optional_absolute_path(section, "curve_clients_file", config.curve_clients_file);
     section.number("tcp_connections", config.tcp_connections_max, 1, limits::kTcpConnectionsMax);
@@ -49,12 +74,13 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
             "tcp_endpoint",
             "expected curve_key_file and curve_clients_file with it: over TCP only those "
             "who hold a key may connect");
-    section.text("notice_endpoint", config.notice_endpoint);
+    ipc_endpoint(section, "notice_endpoint", config.notice_endpoint);
     section.octal_mode("notice_socket_mode", config.notice_socket_mode);
-    section.text("log_level", config.log_level);
+    constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
+    section.choice("log_level", config.log_level, kLevels);
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
-    section.text("metrics_listen", config.metrics_listen);
+    metrics_address(section, config.metrics_listen);
     section.number("workers", config.server_workers, 1, limits::kServerWorkersMax);
     return section.finish();
 }
@@ -103,6 +129,11 @@ void read_local_store(Section& section, model::StoreSettings& store) {
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
     store.values["root"] = root;
     shared_text(section, store, "base_url", true);
+    const std::string& base_url = store.values["base_url"];
+    if (!base_url.empty() && !signing::is_local_base_url(base_url))
+        section.refuse("base_url",
+                       "expected http://HOST or https://HOST without a slash at the end, found '" +
+                           printable(base_url) + "'");
     store.credentials_source = "key_file";
     credential_file(section, store, "key_file", true);
 }

@@ -75,7 +75,7 @@ struct Config {
     model::AuthSettings auth;
     ExportConfig exports;
     std::string notice_endpoint;  // Empty: notices are not published.
-    unsigned notice_socket_mode = 0600;
+    unsigned notice_socket_mode = 0660;
     std::vector<model::WebhookSettings> webhooks;
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;

@@ -76,8 +76,9 @@ void ControlServer::run_method(const message::Request& request, const json& para
     if (!result) return message::encode_error(reply, request.id, result.error(), nullptr);
     const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
-        const auto error = message::make_error(message::WireCode::kTooLarge,
-                                               "the answer is too large; ask for less");
+        auto error = message::make_error(message::WireCode::kTooLarge,
+                                         "the answer is too large; ask for less");
+        error.executed = message::Executed::kYes;
         return message::encode_error(reply, request.id, error, nullptr);
     }
     message::encode_result(reply, request.id, bytes, nullptr);

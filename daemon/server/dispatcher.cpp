@@ -46,10 +46,10 @@ bool encode(const message::Request& request, const MethodResult& result, std::st
     }
     const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
-        message::encode_error(
-            reply, request.id,
-            message::make_error(WireCode::kTooLarge, "the answer is too large; ask for less"),
-            nullptr);
+        message::WireError error =
+            message::make_error(WireCode::kTooLarge, "the answer is too large; ask for less");
+        error.executed = message::Executed::kYes;
+        message::encode_error(reply, request.id, error, nullptr);
         return false;
     }
     message::encode_result(reply, request.id, bytes, nullptr);

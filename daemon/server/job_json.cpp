@@ -1,5 +1,11 @@
 #include "daemon/server/job_json.hpp"
 
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
@@ -35,9 +41,20 @@ json to_json(const JobEntry& entry) {
     return out;
 }
 
-json to_json(const std::vector<JobEntry>& entries) {
+std::size_t text_bytes_of(const JobEntry& entry) {
+    return entry.entity_key.size() + entry.entity_type.size() + entry.error_type.size() +
+           entry.message.size() + entry.details_json.size() + entry.step.size();
+}
+
+json first_entries(const std::vector<JobEntry>& entries) {
     json out = json::array();
-    for (const JobEntry& entry : entries) out.push_back(to_json(entry));
+    std::size_t bytes = 0;
+    for (const JobEntry& entry : entries) {
+        bytes += text_bytes_of(entry);
+        if (out.size() == limits::kJobEntriesShownMax || bytes > limits::kJobEntriesShownBytesMax)
+            break;
+        out.push_back(to_json(entry));
+    }
     return out;
 }
 
@@ -60,26 +77,24 @@ double success_rate(const Job& job) {
 // Reads the fields of one object; what is left over at the end is unknown.
 class Fields {
 public:
-    explicit Fields(const json& object) : object_(object) {}
+    // `prefix` stands in front of names in messages: "error.".
+    explicit Fields(const json& object, std::string prefix = "")
+        : object_(object), prefix_(std::move(prefix)) {}
 
     const json* take(const char* name) {
+        known_.emplace_back(name);
         const auto found = object_.find(name);
-        if (found == object_.end()) return nullptr;
-        ++taken_;
-        return found->is_null() ? nullptr : &*found;
+        return found == object_.end() || found->is_null() ? nullptr : &*found;
     }
     Result<void> text(const char* name, std::string& target, std::size_t bytes_max,
                       bool required = false) {
         const json* value = take(name);
         if (value == nullptr)
-            return required ? Result<void>(refuse(std::string(name) + ": missing"))
-                            : Result<void>();
-        if (!value->is_string()) return refuse(std::string(name) + ": expected text");
+            return required ? Result<void>(problem(name, "missing")) : Result<void>();
+        if (!value->is_string()) return problem(name, "expected text");
         target = value->get<std::string>();
-        if (target.size() > bytes_max || (required && target.empty())) {
-            return refuse(std::string(name) + ": expected 1 to " + std::to_string(bytes_max) +
-                          " bytes");
-        }
+        if (target.size() > bytes_max || (required && target.empty()))
+            return problem(name, bytes_expected(bytes_max));
         return {};
     }
     Result<void> optional_text(const char* name, std::optional<std::string>& target,
@@ -90,11 +105,18 @@ public:
         if (there) target = std::move(out);
         return {};
     }
+    // Absent, or 1 to `bytes_max` bytes.
+    Result<void> filled_text(const char* name, std::optional<std::string>& target,
+                             std::size_t bytes_max) {
+        EW_CHECK(optional_text(name, target, bytes_max));
+        return target && target->empty() ? Result<void>(problem(name, bytes_expected(bytes_max)))
+                                         : Result<void>();
+    }
     Result<void> count(const char* name, std::optional<std::int64_t>& target) {
         const json* value = take(name);
         if (value == nullptr) return {};
         if (!value->is_number_integer() || *value < 0 || *value > (std::int64_t{1} << 53)) {
-            return refuse(std::string(name) + ": expected a whole number of at least 0");
+            return problem(name, "expected a whole number of at least 0");
         }
         target = value->get<std::int64_t>();
         return {};
@@ -102,37 +124,54 @@ public:
     Result<void> boolean(const char* name, bool& target) {
         const json* value = take(name);
         if (value == nullptr) return {};
-        if (!value->is_boolean()) return refuse(std::string(name) + ": expected true or false");
+        if (!value->is_boolean()) return problem(name, "expected true or false");
         target = value->get<bool>();
         return {};
     }
     Result<void> object(const char* name, std::string& target, std::size_t bytes_max) {
         const json* value = take(name);
         if (value == nullptr) return {};
-        if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
+        if (!value->is_object()) return problem(name, "expected an object");
         target = dump_json(*value);
         if (target.size() > bytes_max) {
-            return refuse(std::string(name) + ": expected at most " + std::to_string(bytes_max) +
-                          " bytes of JSON");
+            return problem(name,
+                           "expected at most " + std::to_string(bytes_max) + " bytes of JSON");
         }
         return {};
     }
     // After every known field was asked for.
-    Result<void> finish(std::string_view known) {
-        if (taken_ == object_.size()) return {};
-        return refuse("unknown field; expected only " + std::string(known));
+    Result<void> finish() {
+        for (const auto& item : object_.items()) {
+            if (std::ranges::find(known_, item.key()) == known_.end())
+                return problem(printable(item.key()), "unknown field; expected only " + known());
+        }
+        return {};
     }
 
 private:
+    tl::unexpected<Error> problem(std::string_view name, std::string_view what) const {
+        return refuse(prefix_ + std::string(name) + ": " + std::string(what));
+    }
+    static std::string bytes_expected(std::size_t bytes_max) {
+        return "expected 1 to " + std::to_string(bytes_max) + " bytes";
+    }
+    std::string known() const {
+        std::string out;
+        for (const std::string_view name : known_)
+            out += (out.empty() ? "" : ", ") + std::string(name);
+        return out;
+    }
+
     const json& object_;
-    std::size_t taken_ = 0;
+    std::string prefix_;
+    std::vector<std::string_view> known_;  // Names asked for.
 };
 
 Result<void> read_entry(Fields& fields, const char* name, std::optional<JobEntry>& target) {
     const json* value = fields.take(name);
     if (value == nullptr) return {};
     if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
-    Fields inner(*value);
+    Fields inner(*value, std::string(name) + ".");
     JobEntry entry;
     EW_CHECK(inner.text("entity_key", entry.entity_key, limits::kProductKeyBytesMax, true));
     EW_CHECK(inner.text("entity_type", entry.entity_type, 64));
@@ -140,7 +179,7 @@ Result<void> read_entry(Fields& fields, const char* name, std::optional<JobEntry
     EW_CHECK(inner.text("message", entry.message, limits::kJobTextBytesMax, true));
     EW_CHECK(inner.text("step", entry.step, 128));
     EW_CHECK(inner.object("details", entry.details_json, limits::kJobEntryBytesMax));
-    EW_CHECK(inner.finish("entity_key, entity_type, error_type, message, step, details"));
+    EW_CHECK(inner.finish());
     target = std::move(entry);
     return {};
 }
@@ -168,8 +207,8 @@ json to_json(const Job& job) {
             {"stage", text_or_null(job.stage)},
             {"message", text_or_null(job.message)},
             {"error_message", text_or_null(job.error_message)},
-            {"errors", to_json(job.errors)},
-            {"warnings", to_json(job.warnings)},
+            {"errors", first_entries(job.errors)},
+            {"warnings", first_entries(job.warnings)},
             {"cancel_requested", job.cancel_requested},
             {"priority", model::to_string(job.priority)},
             {"attempt", job.attempt},
@@ -222,14 +261,14 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
     std::optional<std::int64_t> silence_s;
     EW_CHECK(fields.count("deadline_s", deadline_s));
     EW_CHECK(fields.count("silence_limit_s", silence_s));
-    EW_CHECK(fields.text("idempotency_key", job.idempotency_key, limits::kIdempotencyKeyBytesMax));
-    EW_CHECK(
-        fields.finish("job_type, total_items, metadata, triggered_by, deadline_s, "
-                      "silence_limit_s, idempotency_key"));
+    std::optional<std::string> key;
+    EW_CHECK(fields.filled_text("idempotency_key", key, limits::kIdempotencyKeyBytesMax));
+    EW_CHECK(fields.finish());
     EW_TRY(job.deadline, seconds_of("deadline_s", deadline_s));
     EW_TRY(job.silence_limit, seconds_of("silence_limit_s", silence_s));
-    if (!job.idempotency_key.empty() && !is_idempotency_key(job.idempotency_key))
+    if (key && !is_idempotency_key(*key))
         return refuse("idempotency_key: expected no control characters");
+    job.idempotency_key = std::move(key).value_or("");
     job.request_sha256 = jobs::hash_of_request(body);
     if (has_control_characters(job.job_type))
         return refuse("job_type: expected no control characters");
@@ -259,7 +298,7 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
     Fields fields(body);
     EW_CHECK(fields.boolean("mark_started", report.mark_started));
     EW_CHECK(fields.boolean("mark_completed", report.mark_completed));
-    EW_CHECK(fields.optional_text("mark_failed", report.mark_failed, limits::kJobTextBytesMax));
+    EW_CHECK(fields.filled_text("mark_failed", report.mark_failed, limits::kJobTextBytesMax));
     EW_CHECK(fields.count("processed_items", report.processed_items));
     EW_CHECK(fields.count("total_items", report.total_items));
     EW_CHECK(fields.optional_text("stage", report.stage, limits::kJobTextBytesMax));
@@ -268,9 +307,7 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
         fields.object("metadata_patch", report.metadata_patch_json, limits::kJobMetadataBytesMax));
     EW_CHECK(read_entry(fields, "error", report.error));
     EW_CHECK(read_entry(fields, "warning", report.warning));
-    EW_CHECK(fields.finish(
-        "mark_started, mark_completed, mark_failed, processed_items, total_items, stage, message, "
-        "metadata_patch, error, warning"));
+    EW_CHECK(fields.finish());
     return report;
 }
 
@@ -285,7 +322,7 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     EW_CHECK(fields.text("job_type", filter.job_type, 64));
     EW_CHECK(fields.count("limit", limit));
     EW_CHECK(fields.count("offset", offset));
-    EW_CHECK(fields.finish("status, job_type, limit, offset"));
+    EW_CHECK(fields.finish());
     if (limit && (*limit < 1 || *limit > static_cast<std::int64_t>(limits::kJobListLimitMax))) {
         return refuse("limit: expected 1 to " + std::to_string(limits::kJobListLimitMax));
     }

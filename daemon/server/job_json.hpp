@@ -9,7 +9,8 @@
 
 namespace export_worker::server {
 
-// The whole job object, errors and warnings included.
+// The whole job object, with its first errors and warnings: at most kJobEntriesShownMax of each and
+// kJobEntriesShownBytesMax of their texts. Fits a reply for every job within the limits.
 [[nodiscard]] nlohmann::json to_json(const model::Job& job);
 // What a poller needs: id, status, counts, stage, message.
 [[nodiscard]] nlohmann::json to_status_json(const model::Job& job);

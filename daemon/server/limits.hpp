@@ -38,6 +38,9 @@ inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
 
 inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
+// Errors and warnings an answer shows, each, and the bytes of their texts; the rest stays out.
+inline constexpr std::size_t kJobEntriesShownMax = 100;
+inline constexpr std::size_t kJobEntriesShownBytesMax = 256 * 1024;
 inline constexpr std::size_t kJobListLimitDefault = 50;
 inline constexpr std::size_t kJobListLimitMax = 500;
 

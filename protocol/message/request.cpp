@@ -1,5 +1,7 @@
 #include "protocol/message/request.hpp"
 
+#include <optional>
+
 #include "base/assert.hpp"
 #include "base/shared_limits.hpp"
 #include "protocol/message/find_text.hpp"
@@ -34,13 +36,15 @@ public:
         : ValidatingVisitor(bytes.size()), bytes_(bytes) {}
 
     Request request;
-    std::uint64_t version = 0;
+    std::optional<std::uint64_t> version;
+    bool has_version = false;  // Of whatever type.
     bool is_map = false;
 
     void on_key(std::size_t depth, std::string_view key) {
         if (depth == 1 && key.empty()) {
             complaint("an empty top-level key");  // It has no place in the bytes to measure from.
         } else if (depth == 1) {
+            has_version = has_version || key == "v";
             end_value(static_cast<std::size_t>(key.data() - bytes_.data()) -
                       string_header_bytes(key));
             key_ = key;
@@ -157,6 +161,12 @@ tl::unexpected<DecodeFailure> refuse(WireCode code, std::string message, std::st
     return tl::unexpected<DecodeFailure>(DecodeFailure{make_error(code, std::move(message)), id});
 }
 
+std::string version_problem(const RequestVisitor& visitor) {
+    if (!visitor.has_version) return "v: missing; expected 1";
+    if (!visitor.version) return "v: expected the integer 1, found a value of another type";
+    return "v: expected 1, found " + std::to_string(*visitor.version);
+}
+
 }  // namespace
 
 tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
@@ -180,10 +190,8 @@ tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
     const Request& request = visitor.request;
     const std::string_view id =
         has_control_characters(request.id) ? std::string_view() : request.id;
-    if (visitor.version != kVersion) {
-        return refuse(WireCode::kBadRequest,
-                      "v: expected 1, found " + std::to_string(visitor.version), id);
-    }
+    if (visitor.version != kVersion)
+        return refuse(WireCode::kBadRequest, version_problem(visitor), id);
     if (!visitor.complaint_text().empty())
         return refuse(WireCode::kBadRequest, visitor.complaint_text(), id);
     if (request.method.empty())

@@ -38,6 +38,7 @@ class PermissionsTest(unittest.TestCase):
         self.system = System()
         self.addCleanup(self.system.close)
         self.system.directory.chmod(0o755)
+        self.system.daemon_keys = f"notice_endpoint = ipc://{self.system.state}/run/notices.sock\n"
         self.backup = self.system.directory / "backup"
         self.backup.mkdir(mode=0o755)
         self.system.keys.chmod(0o640)
@@ -66,14 +67,14 @@ class PermissionsTest(unittest.TestCase):
         seen = set()
         for path, mode in self.places().items():
             with self.subTest(path=path, mode=oct(mode)):
-                if path.name == "data.sock":
+                if path.name in ("data.sock", "notices.sock"):
                     self.assertEqual(mode, 0o660)
                 elif path.is_relative_to(self.system.exports):
                     self.assertEqual(mode, 0o640)
                 else:
                     self.assertEqual(mode & 0o077, 0)
             seen.add(path.name)
-        for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm", "auth.db", "catalog.db", "plugins.db", "lock", "data.sock", "control.sock"):
+        for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm", "auth.db", "catalog.db", "plugins.db", "lock", "data.sock", "control.sock", "notices.sock"):
             self.assertIn(name, seen)
         self.assertEqual({p.name for p in self.backup.iterdir()}, {"jobs.db", "catalog.db", "auth.db"})
 
@@ -99,7 +100,7 @@ class PermissionsTest(unittest.TestCase):
         self.assertEqual(self.opened_as(65534, 65534), set())
         exports = {str(p) for p in self.system.files()}
         self.assertTrue(exports)
-        self.assertEqual(self.opened_as(65534, os.getegid()), exports | {str(self.system.keys), str(self.system.state / "run" / "data.sock")})
+        self.assertEqual(self.opened_as(65534, os.getegid()), exports | {str(self.system.keys)} | {str(self.system.state / "run" / name) for name in ("data.sock", "notices.sock")})
 
 
 class TrustTest(unittest.TestCase):

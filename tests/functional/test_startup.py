@@ -37,6 +37,19 @@ class StartupTest(unittest.TestCase):
         done = self.start(arguments=["--check-config"])
         self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
         self.assertFalse(self.system.state.exists())
+        done = self.start(program="export-httpd", arguments=["--check-config"])
+        self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
+
+    def test_check_config_refuses_what_the_start_refuses(self):
+        for program, section, lines in (
+                ("export-workerd", "[daemon]", ("data_endpoint = abc", "notice_endpoint = abc", "metrics_listen = abc")),
+                ("export-httpd", "[http]", ("daemons = abc", "log_level = abc", "curve_key_file = /k"))):
+            for line in lines:
+                config = self.config_with(section, f"{section}\n{line}")
+                checked = self.start(program=program, config=config, arguments=["--check-config"])
+                started = self.start(program=program, config=config)
+                self.assertEqual((checked.returncode, checked.stderr), (78, started.stderr), line)
+                self.assertIn(f": {section} ", checked.stderr)
 
     def test_the_sample_configuration_is_good(self):
         # A copy: in a work tree others may be allowed to write it.
@@ -57,11 +70,11 @@ class StartupTest(unittest.TestCase):
         self.refused("unknown key 'satte_dir'; did you mean 'state_dir'?", config=self.config_with("state_dir", "satte_dir"))
         self.refused("[daemn]", config=self.config_with("[daemon]", "[daemn]"))
         self.refused("expected a number from 1 to 64, found 'lots'", config=self.config_with("[daemon]", "[daemon]\nworkers = lots"))
-        self.refused("log level: expected trace", config=self.config_with("[daemon]", "[daemon]\nlog_level = loud"))
+        self.refused("[daemon] log_level: expected one of trace", config=self.config_with("[daemon]", "[daemon]\nlog_level = loud"))
         self.refused("expected ipc:///absolute/path.sock", config=self.config_with("[daemon]", "[daemon]\ndata_endpoint = tcp://127.0.0.1:5555"))
         self.refused("unknown key 'colour' in [plugin.download_url]", config=self.config_with("[plugin.download_url]", "[plugin.download_url]\ncolour = red"))
         self.refused("expected ADDRESS:PORT", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = 8080"))
-        self.refused("expected an IP address", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = localhost:8080"))
+        self.refused("with an IP address", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = localhost:8080"))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             where = "127.0.0.1:%d" % taken.getsockname()[1]
             self.refused(f"listen on {where}: ", "in use", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", f"listen = {where}"))

@@ -1,6 +1,7 @@
 // What must hold between the limits of different folders. Compiling this file is the test.
 #include "base/shared_limits.hpp"
 #include "daemon/config/limits.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/plugin_host/limits.hpp"
 #include "daemon/server/limits.hpp"
@@ -41,6 +42,10 @@ static_assert(kTcpUnackedMax >= kKeepaliveIdle + kKeepaliveProbes * kKeepaliveIn
 static_assert(kMessageBytesMax > kTransportMessageBytesMax, "a legal frame and its envelope fit");
 static_assert(kPoolMessageBytesMax + kRequestBytesMax < kMessageBytesMax);
 static_assert(kPoolRequestsPerMessage < kMessageFramesMax, "the pool's messages are legal");
+// A number of 3 digits and its comma in JSON has 9 bytes in msgpack.
+static_assert(3 * (kJobMetadataBytesMax + 2 * kJobEntriesShownBytesMax) < kReplyBytesMax,
+              "every job can be read");
+static_assert(kJobEntriesShownMax >= kExportNotesMax, "all that an export notes is shown");
 static_assert(kPeerBytesInFlightMax > kReplyBytesMax, "two replies may be under way");
 static_assert(kPeerBytesInFlightMax < kBytesInFlightMax, "one peer does not stop the others");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);

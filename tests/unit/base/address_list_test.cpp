@@ -79,5 +79,15 @@ TEST(IsListedClient, LooksBehindProxies) {
     EXPECT_FALSE(proxied("192.0.2.200", "192.0.2.9"));
 }
 
+TEST(AddressAndPort, IsAnAddressAndNoName) {
+    for (const char* good :
+         {"127.0.0.1:0", "0.0.0.0:65535", "[::1]:80", "[::]:8080", "[fe80::1%eth0]:1"})
+        EXPECT_TRUE(is_address_and_port(good)) << good;
+    for (const char* bad :
+         {"", "abc", "8080", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x",
+          "localhost:80", "::1:80", "[::1]", "[127.0.0.1]:80", "[]:80"})
+        EXPECT_FALSE(is_address_and_port(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace export_worker

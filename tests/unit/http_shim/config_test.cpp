@@ -78,8 +78,9 @@ TEST_F(ConfigTest, TheDaemonsOwnKeysDecideWhereItListens) {
 }
 
 TEST_F(ConfigTest, ListenersAreAddressesPathsOrSystemd) {
-    for (const char* value : {"8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
-                              "127.0.0.1:x", "unix:relative", "tcp://127.0.0.1:1x", "\xff"})
+    for (const char* value :
+         {"8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:x",
+          "localhost:1", ":1", "unix:relative", "tcp://127.0.0.1:1x", "\xff"})
         EXPECT_TRUE(refuses("listen", value)) << value;
     std::string many;
     for (std::size_t count = 0; count <= limits::kHttpListenersMax; ++count)
@@ -105,6 +106,39 @@ TEST_F(ConfigTest, ChoicesAndAddressesAreChecked) {
         EXPECT_TRUE(refuses("trusted_proxies", value)) << value;
         EXPECT_TRUE(refuses("metrics_from", value)) << value;
     }
+}
+
+TEST_F(ConfigTest, EveryKeyRefusesWhatMeansNothing) {
+    for (const char* key :
+         {"listen", "socket_mode", "daemons", "request_timeout_ms", "log_level", "log_format",
+          "trusted_proxies", "metrics_from", "docs", "cors_origins", "address_rate",
+          "address_burst", "credential_rate", "credential_burst", "address_connections"})
+        EXPECT_TRUE(refuses(key, "abc")) << key;
+    EXPECT_TRUE(refuses("listen", "unix:/" + std::string(200, 'x')));
+    EXPECT_TRUE(refuses("daemons", "tcp://daemon.example:7411"));
+}
+
+TEST_F(ConfigTest, ACurveKeyAloneIsNamed) {
+    EXPECT_NE(complaint("[http]\ncurve_key_file = /k\n")
+                  .find("curve_server_key_file: missing; required with curve_key_file"),
+              std::string::npos);
+    EXPECT_NE(complaint("[http]\ncurve_server_key_file = /k\n")
+                  .find("curve_key_file: missing; required with curve_server_key_file"),
+              std::string::npos);
+    EXPECT_NE(complaint("[http]\ndaemons = tcp://10.0.0.5:7411\n")
+                  .find("curve_key_file: missing; expected it and curve_server_key_file"),
+              std::string::npos);
+}
+
+TEST_F(ConfigTest, WhatTheDaemonsSectionsMustHaveIsNamed) {
+    EXPECT_NE(complaint("[daemon]\nstate_dir = /a\ndata_endpoint = abc\n")
+                  .find("[daemon] data_endpoint: "),
+              std::string::npos);
+    EXPECT_NE(
+        complaint("[store.a]\nkind = local\nroot = /srv\n").find("[store.a] key_file: missing"),
+        std::string::npos);
+    EXPECT_NE(complaint("[store.a]\nkind = local\nkey_file = /k\n").find("[store.a] root: missing"),
+              std::string::npos);
 }
 
 TEST_F(ConfigTest, UnknownKeysAndSectionsAreRefused) {

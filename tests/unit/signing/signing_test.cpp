@@ -413,6 +413,16 @@ TEST(LocalLinkKeys, AreReadFromLines) {
     EXPECT_EQ((*keys)[1].secret.size(), 16U);
 }
 
+TEST(LocalLinkKeys, AnIdIsUsedOnce) {
+    const std::string secret(32, 'b');
+    const auto keys = parse_local_link_keys("k1 " + std::string(32, 'a') + "\n# new\nk1 " + secret);
+    ASSERT_FALSE(keys);
+    EXPECT_EQ(keys.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_TRUE(keys.error().message.starts_with("line 3: key id 'k1' is used twice"))
+        << keys.error().message;
+    EXPECT_EQ(keys.error().message.find(secret), std::string::npos);
+}
+
 TEST(LocalLinkKeys, ErrorsNameTheLineAndNotTheSecret) {
     for (const char* bad :
          {"", "justone", "k1 abc", "k1 deadbeef", "k/1 00112233445566778899aabbccddeeff"}) {

@@ -93,6 +93,31 @@ TEST(Config, RefusesWhatCannotWork) {
               std::string::npos);
 }
 
+TEST(Config, EndpointsAndAddressesAreChecked) {
+    const auto of_daemon = [](const std::string& key, const std::string& value) {
+        return error_of("[daemon]\nstate_dir = /x\n" + key + " = " + value +
+                        "\n[export]\nworkers = 0\n");
+    };
+    for (const char* key : {"data_endpoint", "control_endpoint", "notice_endpoint", "tcp_endpoint",
+                            "metrics_listen", "log_level"}) {
+        const std::string found = of_daemon(key, "abc");
+        EXPECT_NE(found.find("[daemon] " + std::string(key) + ": "), std::string::npos) << found;
+        EXPECT_NE(found.find("found 'abc'"), std::string::npos) << found;
+    }
+    EXPECT_NE(of_daemon("data_endpoint", "ipc:///" + std::string(200, 'x')).find("at most 107"),
+              std::string::npos);
+    for (const char* key : {"data_endpoint", "control_endpoint", "notice_endpoint"})
+        EXPECT_EQ(of_daemon(key, "ipc:///run/x.sock"), "") << key;
+    EXPECT_EQ(of_daemon("metrics_listen", "[::1]:9464"), "");
+    for (const char* base_url : {"abc", "https://d.example/", "https://"}) {
+        std::string text = kGood;
+        const std::string good = "https://d.example";
+        text.replace(text.find(good), good.size(), base_url);
+        EXPECT_NE(error_of(text).find("[store.files] base_url: expected http"), std::string::npos)
+            << error_of(text);
+    }
+}
+
 TEST(Config, SessionsNeedEverythingThatVerifiesThem) {
     const auto refused = [](const std::string& lines) {
         return error_of(kGood + "[auth]\n" + lines);
@@ -175,6 +200,7 @@ TEST(Config, ExportsHaveBoundsAndDefaults) {
     EXPECT_EQ(defaults->exports.organization_running_max, limits::kOrganizationRunningDefault);
     EXPECT_EQ(defaults->exports.file_retention, limits::kFileRetentionDefault);
     EXPECT_EQ(defaults->notice_endpoint, "");
+    EXPECT_EQ(defaults->notice_socket_mode, 0660U);
     const auto given = read_config(
         dir.write("d.ini", kGood + "[export]\nattempts = 3\nretry_base_ms = 7\nretry_max_s = 8\n"
                                    "attempt_limit_s = 9\nstall_limit_s = 10\ndeadline_s = 0\n"

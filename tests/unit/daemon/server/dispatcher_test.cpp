@@ -6,6 +6,7 @@
 #include "daemon/server/limits.hpp"
 #include "protocol/message/reply.hpp"
 #include "tests/unit/daemon/server/server_fixture.hpp"
+#include "tests/unit/support/damage.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -119,17 +120,33 @@ TEST_F(DispatcherTest, AListIsNeverTooLarge) {
     EXPECT_EQ(page["next"], page["items"].size());
 }
 
-TEST_F(DispatcherTest, AnAnswerThatIsTooLargeIsRefused) {
-    const std::string id = create();
+TEST_F(DispatcherTest, AJobWithinTheLimitsCanAlwaysBeReadAndChanged) {
+    const json created = {{"job_type", "export"}, {"total_items", 1}, {"idempotency_key", "k"}};
+    const std::string id = call("jobs.create", created)["job_id"];
     const json entry = {{"entity_key", std::string(limits::kProductKeyBytesMax, 'k')},
                         {"error_type", "bad"},
                         {"message", std::string(limits::kJobTextBytesMax, 'm')},
                         {"details", {{"a", std::string(limits::kJobEntryBytesMax - 100, 'x')}}}};
     for (std::size_t count = 0; count < limits::kJobErrorsMax; ++count)
         call("jobs.report_progress", {{"job_id", id}, {"error", entry}, {"warning", entry}});
-    const std::string key = bearer("acme", {"job:read"});
-    EXPECT_EQ(code({"jobs.get", {{"job_id", id}}, key}), "too_large");
-    EXPECT_EQ(code({"jobs.status", {{"job_id", id}}, key}), "ok");
+    const json metadata = {{"a", std::string(limits::kJobMetadataBytesMax - 100, 'x')}};
+    call("jobs.report_progress", {{"job_id", id}, {"metadata_patch", metadata}});
+    const std::string key = bearer("acme", {"job:read", "job:create"});
+    const json job = ask({"jobs.get", {{"job_id", id}}, key})["result"];
+    EXPECT_GT(job["errors"].size(), 10U);
+    EXPECT_EQ(job["warnings"].size(), job["errors"].size());
+    EXPECT_EQ(ask({"jobs.create", created, key})["result"]["job_id"], id);
+    EXPECT_EQ(code({"jobs.cancel", {{"job_id", id}}, key}), "ok");
+}
+
+// The change has been made, whatever becomes of the answer.
+TEST_F(DispatcherTest, AnAnswerThatIsTooLargeSaysThatTheMethodRan) {
+    const std::string id = create();
+    testing::execute_in(dir_ / "jobs.db",
+                        "UPDATE job SET metadata = json_object('a', hex(zeroblob(3000000)))");
+    const json reply = ask({"jobs.cancel", {{"job_id", id}}, bearer("acme", {"job:create"})});
+    EXPECT_EQ(reply["error"]["code"], "too_large");
+    EXPECT_EQ(reply["error"]["executed"], "yes");
 }
 
 TEST_F(DispatcherTest, DownloadsAreReportedWithTheirLink) {

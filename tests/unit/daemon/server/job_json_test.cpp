@@ -56,7 +56,8 @@ TEST(NewJob, ReadsEveryField) {
 TEST(NewJob, AnOrganizationCannotBeChosen) {
     const auto refused =
         parse_new_job({{"job_type", "x"}, {"total_items", 1}, {"organization_id", "other"}});
-    EXPECT_TRUE(refused.error().message.starts_with("unknown field"));
+    EXPECT_TRUE(refused.error().message.starts_with(
+        "organization_id: unknown field; expected only job_type, "));
 }
 
 TEST(NewJob, RefusesWrongValues) {
@@ -71,7 +72,7 @@ TEST(NewJob, RefusesWrongValues) {
     refuses(parse, kNewJob, "triggered_by", {5, std::string(257, 'x'), json::object()});
     refuses(parse, kNewJob, "deadline_s", {0, -1, "60", 1.5, 366 * 86'400 + 1, UINT64_MAX});
     refuses(parse, kNewJob, "silence_limit_s", {0, -1, "60", 366 * 86'400 + 1});
-    refuses(parse, kNewJob, "idempotency_key", {5, "a\nb", "\xff", std::string(256, 'k')});
+    refuses(parse, kNewJob, "idempotency_key", {5, "", "a\nb", "\xff", std::string(256, 'k')});
 }
 
 TEST(NewJob, RefusesUnknownFieldsAndWhatIsNoObject) {
@@ -138,11 +139,15 @@ TEST(Report, RefusesWrongValues) {
         refuses(parse, json::object(), flag, {1, "true", json::array()});
     for (const char* text : {"mark_failed", "stage", "message"})
         refuses(parse, json::object(), text, {1, true, json::array({"x"}), long_text});
+    refuses(parse, json::object(), "mark_failed", {""});
     for (const char* count : {"processed_items", "total_items"})
         refuses(parse, json::object(), count, {-1, "1", 0.5, UINT64_MAX, true});
     for (const char* object : {"metadata_patch", "error", "warning"})
         refuses(parse, json::object(), object, {1, "x", json::array()});
-    EXPECT_FALSE(parse({{"markfailed", "x"}}));
+    EXPECT_TRUE(
+        parse({{"markfailed", "x"}})
+            .error()
+            .message.starts_with("markfailed: unknown field; expected only mark_started, "));
     EXPECT_FALSE(parse(json::array()));
 }
 
@@ -150,18 +155,27 @@ TEST(Report, EntriesAreChecked) {
     const json entry = {{"entity_key", "k1"}, {"error_type", "bad"}, {"message", "m"}};
     const auto parse = [](const json& inner) { return parse_report({{"error", inner}}); };
     ASSERT_TRUE(parse(entry));
+    const auto refuses_inner = [&](const char* name, Values values) {
+        for (const json& value : values) {
+            const std::string found = complaint(parse, entry, name, value);
+            EXPECT_TRUE(found.starts_with("error." + std::string(name) + ": ")) << found;
+        }
+    };
     for (const char* field : {"entity_key", "error_type", "message"}) {
-        refuses(parse, entry, field, {nullptr, "", 5, json::array()});
+        refuses_inner(field, {nullptr, "", 5, json::array()});
         json without = entry;
         without.erase(field);
-        EXPECT_EQ(parse(without).error().message, std::string(field) + ": missing");
+        EXPECT_EQ(parse(without).error().message, "error." + std::string(field) + ": missing");
     }
-    refuses(parse, entry, "entity_key", {std::string(513, 'x')});
-    refuses(parse, entry, "entity_type", {5, std::string(65, 'x')});
-    refuses(parse, entry, "step", {5, std::string(129, 'x')});
-    refuses(parse, entry, "details", {5, "x", json::array()});
-    refuses(parse, entry, "details", {{{"a", std::string(limits::kJobEntryBytesMax, 'x')}}});
-    EXPECT_FALSE(parse({{"entity_key", "k"}, {"error_type", "b"}, {"message", "m"}, {"x", 1}}));
+    refuses_inner("entity_key", {std::string(513, 'x')});
+    refuses_inner("entity_type", {5, std::string(65, 'x')});
+    refuses_inner("step", {5, std::string(129, 'x')});
+    refuses_inner("details", {5, "x", json::array()});
+    refuses_inner("details", {{{"a", std::string(limits::kJobEntryBytesMax, 'x')}}});
+    refuses_inner("x", {1});
+    EXPECT_TRUE(parse_report({{"warning", json::object()}})
+                    .error()
+                    .message.starts_with("warning.entity_key: missing"));
 }
 
 TEST(Filter, HasDefaultsAndBounds) {
@@ -212,6 +226,21 @@ TEST(JobJson, ShowsTheWholeJob) {
     EXPECT_TRUE(out["errors"][0]["step"].is_null());
     EXPECT_FALSE(out.contains("organization_id"));
     EXPECT_FALSE(out.contains("spec"));
+}
+
+TEST(JobJson, ShowsTheFirstEntries) {
+    model::Job job;
+    job.failed_items = 200;
+    job.errors.resize(limits::kJobEntriesShownMax + 1);
+    job.warnings.assign(limits::kJobEntriesShownMax, {"k", "product", "bad", "", "", "", 0});
+    for (model::JobEntry& entry : job.warnings)
+        entry.message.assign(limits::kJobEntriesShownBytesMax / 4, 'm');
+    job.errors.front().entity_key = "first";
+    const json out = to_json(job);
+    EXPECT_EQ(out["errors"].size(), limits::kJobEntriesShownMax);
+    EXPECT_EQ(out["errors"][0]["entity_key"], "first");
+    EXPECT_EQ(out["warnings"].size(), 3U);
+    EXPECT_EQ(out["failed_items"], 200);
 }
 
 TEST(JobJson, PercentagesStayInTheirRange) {

@@ -161,7 +161,7 @@ TEST_F(JobMethodsTest, AReportMovesAnExternalJob) {
                         {{"job_id", id}, {"mark_completed", true}, {"mark_failed", "x"}})
                     .starts_with("invalid_argument: mark_completed and mark_failed"));
     EXPECT_TRUE(refusal("jobs.report_progress", {{"job_id", id}, {"x", 1}})
-                    .starts_with("invalid_argument: unknown field"));
+                    .starts_with("invalid_argument: x: unknown field"));
     call("jobs.report_progress", {{"job_id", id}, {"mark_completed", true}});
     EXPECT_TRUE(refusal("jobs.report_progress", {{"job_id", id}, {"mark_started", true}})
                     .starts_with("conflict: "));
