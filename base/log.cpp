@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -31,18 +32,14 @@ std::string quoted(std::string_view text) {
     return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
-// Whether log_event() writes members of a JSON object, which JsonFormatter takes as they are.
+// Whether messages are members of a JSON object, which JsonFormatter takes as they are.
 std::atomic<bool> g_json{false};
-constexpr char kMembers = '\x01';  // In front of them; no other message begins like this.
 
 class JsonFormatter final : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
         stamp_.format(message, out);
-        const std::string_view payload(message.payload.data(), message.payload.size());
-        const std::string text = payload.starts_with(kMembers) ? std::string(payload.substr(1))
-                                                               : "\"message\":" + quoted(payload);
-        out.append(text.data(), text.data() + text.size());
+        out.append(message.payload.data(), message.payload.data() + message.payload.size());
         constexpr std::string_view kEnd = "}\n";
         out.append(kEnd.data(), kEnd.data() + kEnd.size());
     }
@@ -84,7 +81,7 @@ spdlog::level::level_enum level_of(LogLevel level) {
 using Fields = std::vector<LogField>;
 
 std::string members_of(std::string_view message, const Fields& fields) {
-    std::string out = kMembers + ("\"message\":" + quoted(message));
+    std::string out = "\"message\":" + quoted(message);
     for (const LogField& field : fields) {
         out += "," + quoted(field.name) + ":";
         const auto* text = std::get_if<std::string_view>(&field.value);
@@ -94,8 +91,30 @@ std::string members_of(std::string_view message, const Fields& fields) {
     return out;
 }
 
+// One line, whatever the message quotes: a line break in a file name or a plugin's text ends no
+// line.
+std::string escaped(std::string_view message) {
+    std::string out;
+    out.reserve(message.size());
+    for (const char c : message) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '\n') {
+            out += "\\n";
+        } else if (c == '\r') {
+            out += "\\r";
+        } else if (c == '\t') {
+            out += "\\t";
+        } else if (byte < 0x20 || byte == 0x7f) {
+            fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
 std::string words_of(std::string_view message, const Fields& fields) {
-    std::string out(message);
+    std::string out = escaped(message);
     for (const LogField& field : fields) {
         out += " ";
         out += field.name;
@@ -111,6 +130,12 @@ std::string words_of(std::string_view message, const Fields& fields) {
         }
     }
     return out;
+}
+
+void write(LogLevel level, std::string_view message, const Fields& fields) {
+    const bool json = g_json.load(std::memory_order_relaxed);
+    spdlog::default_logger_raw()->log(
+        level_of(level), json ? members_of(message, fields) : words_of(message, fields));
 }
 
 }  // namespace
@@ -141,8 +166,7 @@ bool logs(LogLevel level) {
 }
 
 void log_text(LogLevel level, fmt::string_view format, fmt::format_args values) {
-    if (logs(level))
-        spdlog::default_logger_raw()->log(level_of(level), fmt::vformat(format, values));
+    if (logs(level)) write(level, fmt::vformat(format, values), {});
 }
 
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
@@ -150,9 +174,7 @@ void log_event(LogLevel level, std::string_view message, std::initializer_list<L
     Fields all(fields);
     if (!t_request_id.empty()) all.push_back({"request_id", t_request_id});
     if (!t_trace_id.empty()) all.push_back({"trace_id", t_trace_id});
-    spdlog::default_logger_raw()->log(level_of(level), g_json.load(std::memory_order_relaxed)
-                                                           ? members_of(message, all)
-                                                           : words_of(message, all));
+    write(level, message, all);
 }
 
 LogScope::LogScope(std::string_view request_id, std::string_view trace_id) {

@@ -3,6 +3,9 @@
 //   text      2026-11-25T12:00:00.123Z info [4711] request status=200 target=/livez
 //   json {"time":"2026-11-25T12:00:00.123Z","level":"info","message":"request","status":200,...}
 //   journald  <6>request status=200 target=/livez
+//
+// A message stays on its line: control characters are escaped, as \n, \r, \t or \x1b in text and
+// journald, as JSON has it in json.
 #pragma once
 
 #include <fmt/core.h>

@@ -115,12 +115,14 @@ void PluginHost::reconfigure(const HostConfig& config, const std::string& trigge
     for (const ReloadRequest& request : requests) (void)enqueue(request);
 }
 
-Result<std::uint64_t> PluginHost::submit(const ReloadRequest& request) {
+Result<std::uint64_t> PluginHost::submit(ReloadRequest request) {
     {
         const std::lock_guard lock(mutex_);
-        const ReloadReport* const other = running_ != nullptr ? running_
-                                          : queue_.empty()    ? nullptr
-                                                              : queue_.front();
+        const auto plugin = plugins_.find(request.plugin);
+        const bool bakes = plugin != plugins_.end() && plugin->second.bake;
+        const bool ends_bake =
+            bakes && (request.action == Action::kRollback || request.action == Action::kCommit);
+        const ReloadReport* const other = ends_bake ? nullptr : job_under_way();
         if (other != nullptr) {
             const std::string what =
                 other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
@@ -129,7 +131,6 @@ Result<std::uint64_t> PluginHost::submit(const ReloadRequest& request) {
                             std::to_string(other->id) + ", asked for by " + other->request.trigger +
                             "); wait for it, then look at: exportctl plugin history");
         }
-        const auto plugin = plugins_.find(request.plugin);
         const bool configured = std::ranges::find(config_.plugins, request.plugin,
                                                   &PluginSetup::name) != config_.plugins.end();
         const bool can_begin =
@@ -138,17 +139,30 @@ Result<std::uint64_t> PluginHost::submit(const ReloadRequest& request) {
             return fail(ErrorCode::kNotFound,
                         "no plugin '" + request.plugin + "'; exportctl plugin list names them");
         }
-        const bool ends_bake =
-            request.action == Action::kRollback || request.action == Action::kCommit;
-        if (plugin != plugins_.end() && plugin->second.bake && !ends_bake && !request.dry_run) {
+        if (bakes && !ends_bake && !request.dry_run) {
             return fail(ErrorCode::kConflict,
                         "busy: plugin " + request.plugin + " bakes generation " +
                             std::to_string(plugin->second.active->generation->number()) +
                             "; wait, or end it with: exportctl plugin commit " + request.plugin +
                             " | exportctl plugin rollback " + request.plugin);
         }
+        if (ends_bake && request.action == Action::kRollback)
+            request.baking_generation = plugin->second.active->generation->number();
     }
     return enqueue(request);
+}
+
+bool PluginHost::waits_for_bake(const ReloadRequest& request) const {
+    const auto plugin = plugins_.find(request.plugin);
+    const bool reloads = request.action == Action::kReload || request.action == Action::kStart;
+    return reloads && !request.dry_run && plugin != plugins_.end() && plugin->second.bake;
+}
+
+const ReloadReport* PluginHost::job_under_way() const {
+    if (running_ != nullptr) return running_;
+    const auto ready = std::ranges::find_if(
+        queue_, [this](const ReloadReport* job) { return !waits_for_bake(job->request); });
+    return ready == queue_.end() ? nullptr : *ready;
 }
 
 std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
@@ -157,16 +171,21 @@ std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
         const std::lock_guard lock(mutex_);
         for (const ReloadReport* queued : queue_) {
             // The same again, not begun yet: once is enough.
-            if (queued->request.action == request.action && !request.plugin.empty() &&
-                queued->request.plugin == request.plugin && queued->request.file == request.file)
-                return queued->id;
+            if (!request.plugin.empty() && queued->request == request) return queued->id;
         }
         auto report = std::make_unique<ReloadReport>();
         report->id = id = ++last_report_;
         report->request = request;
         report->plugin = request.plugin;
         report->started_us = options_.parts.clock->unix_us();
-        queue_.push_back(report.get());
+        if (waits_for_bake(request)) {
+            report->steps.push_back({"queued", "waits for the end of the bake", 0});
+            log_info("plugin {}: the reload for {} waits for the end of the bake (report {})",
+                     request.plugin, request.trigger, id);
+        }
+        const bool goes_first =
+            request.action == Action::kRollback || request.action == Action::kCommit;
+        queue_.insert(goes_first ? queue_.begin() : queue_.end(), report.get());
         reports_.push_back(std::move(report));
         const auto oldest =
             std::ranges::find_if(reports_, [](const auto& each) { return each->ended(); });
@@ -224,13 +243,7 @@ milliseconds PluginHost::patience() const {
 ReloadReport* PluginHost::next_job() {
     const std::lock_guard lock(mutex_);
     for (auto job = queue_.begin(); job != queue_.end(); ++job) {
-        const Action action = (*job)->request.action;
-        const auto plugin = plugins_.find((*job)->request.plugin);
-        // What SIGHUP or a changed file asked for waits for the end of a bake.
-        const bool waits = plugin != plugins_.end() && plugin->second.bake &&
-                           !(*job)->request.dry_run && action != Action::kRollback &&
-                           action != Action::kCommit;
-        if (waits) continue;
+        if (waits_for_bake((*job)->request)) continue;
         ReloadReport* const report = *job;
         queue_.erase(job);
         running_ = report;

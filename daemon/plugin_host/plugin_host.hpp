@@ -125,12 +125,14 @@ public:
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
                                             const std::map<std::string, std::string>& settings);
     // Takes over what was configured and reloads every plugin that this changes; those that are new
-    // are loaded. Returns at once.
+    // are loaded. The reload of a plugin that bakes waits for the end of the bake; a rollback or
+    // commit by an operator cancels it (refusal code "superseded"). Returns at once.
     void reconfigure(const HostConfig& config, const std::string& trigger);
 
     // Queues one action and returns the number of its report. kConflict: another one is under way
-    // or the plugin bakes ("busy", and with whom); kNotFound: no such plugin. [any-thread]
-    [[nodiscard]] Result<std::uint64_t> submit(const ReloadRequest& request);
+    // or the plugin bakes ("busy", and with whom); kNotFound: no such plugin. A rollback or commit
+    // of a plugin that bakes is never busy and is the next action. [any-thread]
+    [[nodiscard]] Result<std::uint64_t> submit(ReloadRequest request);
     // nullopt: never heard of it, or too long ago. [any-thread]
     [[nodiscard]] std::optional<ReloadReport> report(std::uint64_t id) const;
     [[nodiscard]] std::vector<PluginStatus> list() const;
@@ -201,6 +203,8 @@ private:
     // --- plugin_host.cpp: the loader thread and its queue ---
     void run_loader();
     [[nodiscard]] ReloadReport* next_job();
+    [[nodiscard]] bool waits_for_bake(const ReloadRequest& request) const;  // Under mutex_.
+    [[nodiscard]] const ReloadReport* job_under_way() const;                // Under mutex_.
     [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
     [[nodiscard]] ReloadReport wait_for(std::uint64_t report) const;
     void wake();
@@ -208,6 +212,8 @@ private:
 
     // --- reload.cpp: one action, stage by stage; each says how it ended. [loader-thread] ---
     void run(ReloadReport& report);
+    void complete(ReloadReport& report, const Judged<std::string>& done);
+    void cancel_waiting(const ReloadReport& by);
     [[nodiscard]] Judged<std::string> perform(ReloadReport& report);
     [[nodiscard]] Judged<std::string> start_plugin(ReloadReport& report);
     [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
@@ -217,6 +223,9 @@ private:
                                                        const PluginRecord& record);
     [[nodiscard]] Judged<std::string> reload_file(ReloadReport& report, const std::string& file);
     [[nodiscard]] Judged<std::string> roll_back(ReloadReport& report);
+    [[nodiscard]] Judged<std::string> roll_back_to_warm(ReloadReport& report, Plugin& plugin);
+    [[nodiscard]] Judged<std::string> committed_target(const ReloadReport& report,
+                                                       const Plugin& plugin) const;
     [[nodiscard]] Judged<std::string> commit_now(ReloadReport& report);
     void note_refusal(ReloadReport& report, const Refusal& refusal);
     void record(const ReloadReport& report, const std::string& outcome, const std::string& detail);
@@ -244,6 +253,7 @@ private:
     void take_back(const std::string& name, Plugin& plugin, const std::string& why,
                    bool quarantine);
     void take_back_a_start(const std::string& name, Plugin& plugin, const std::string& why);
+    void end_start_bake(const std::string& name, Plugin& plugin, const std::string& why);
     void end_report(ReloadReport& report, const std::string& outcome, const std::string& detail);
     [[nodiscard]] Result<void> commit(const std::string& name, Plugin& plugin);
     void publish_routes();

@@ -20,7 +20,10 @@ std::string short_hash(const std::string& sha256) {
 
 void PluginHost::run(ReloadReport& report) {
     EW_ASSERT_ROLE(kLoader);
-    const Judged<std::string> done = perform(report);
+    complete(report, perform(report));
+}
+
+void PluginHost::complete(ReloadReport& report, const Judged<std::string>& done) {
     if (!done) note_refusal(report, done.error());
     const std::string outcome = done ? *done : "refused";
     if (outcome != "unchanged") record(report, outcome, "");
@@ -31,9 +34,32 @@ void PluginHost::run(ReloadReport& report) {
         report.outcome = outcome;
         if (outcome != "baking") ++reload_counts_[outcome];
         if (report.refusal) ++reload_counts_["refused_" + report.refusal->code];
-        running_ = nullptr;
+        if (running_ == &report) running_ = nullptr;
     }
     reports_changed_.notify_all();
+}
+
+// An operator ended the bake by hand: what waited for its end would replace what the operator
+// chose.
+void PluginHost::cancel_waiting(const ReloadReport& by) {
+    std::vector<ReloadReport*> cancelled;
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(queue_, [&](ReloadReport* job) {
+            const Action action = job->request.action;
+            const bool superseded = job->request.plugin == by.plugin &&
+                                    (action == Action::kReload || action == Action::kStart);
+            if (superseded) cancelled.push_back(job);
+            return superseded;
+        });
+    }
+    for (ReloadReport* job : cancelled) {
+        complete(*job,
+                 refuse({"superseded", "queued", "a bake that ends by itself",
+                         "a later rollback or commit (report " + std::to_string(by.id) + ")",
+                         "to take the configured file and settings: exportctl plugin reload " +
+                             by.plugin}));
+    }
 }
 
 Judged<std::string> PluginHost::perform(ReloadReport& report) {
@@ -155,28 +181,53 @@ Judged<std::string> PluginHost::reload_file(ReloadReport& report, const std::str
 
 Judged<std::string> PluginHost::roll_back(ReloadReport& report) {
     Plugin& plugin = plugins_[report.plugin];
-    const std::string& to = report.request.to_sha256;
-    const bool to_previous =
-        plugin.bake && plugin.previous && plugin.previous->generation->sha256().starts_with(to);
-    if (to_previous) {
-        const std::lock_guard lock(mutex_);
-        report.from_sha256 = plugin.active->generation->sha256();
-        report.from_generation = plugin.active->generation->number();
-        report.sha256 = plugin.previous->generation->sha256();
-        report.version = plugin.previous->generation->manifest().version;
-        report.build_id = plugin.previous->generation->manifest().build_id;
-        report.generation = plugin.previous->generation->number();
+    const std::uint64_t leaves = report.request.baking_generation;
+    // The bake has taken it back in the meantime.
+    if (leaves != 0 && plugin.active->generation->number() != leaves) return "unchanged";
+    if (plugin.bake && plugin.previous) return roll_back_to_warm(report, plugin);
+    EW_TRY(const std::string target, committed_target(report, plugin));
+    if (report.request.trigger != "bake") cancel_waiting(report);
+    if (plugin.bake) end_start_bake(report.plugin, plugin, "an operator asked for it");
+    Candidate candidate;
+    candidate.report = &report;
+    candidate.reason = EW_CREATE_ROLLBACK;
+    candidate.check_contract = false;
+    candidate.bake = false;
+    EW_TRY(candidate.artefact, artefacts_.find(target));
+    if (const auto setup = configured(report.plugin)) {
+        candidate.settings = setup->settings;
+        const auto file = artefacts_.take_in(setup->file);
+        candidate.configured_sha256 = file ? file->sha256 : std::string();
     }
-    if (to_previous) {
-        take_back(report.plugin, plugin, "an operator asked for it", false);
-        return "committed";
-    }
-    if (plugin.bake) {
+    return examine_and_publish(candidate);
+}
+
+Judged<std::string> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& plugin) {
+    const Generation& warm = *plugin.previous->generation;
+    if (!warm.sha256().starts_with(report.request.to_sha256)) {
         return refuse(
             {"busy", "staging", "no bake under way, or its previous generation as target",
              "generation " + std::to_string(plugin.active->generation->number()) + " bakes",
              "end the bake first: exportctl plugin rollback " + report.plugin});
     }
+    {
+        const std::lock_guard lock(mutex_);
+        report.from_sha256 = plugin.active->generation->sha256();
+        report.from_generation = plugin.active->generation->number();
+        report.sha256 = warm.sha256();
+        report.version = warm.manifest().version;
+        report.build_id = warm.manifest().build_id;
+        report.generation = warm.number();
+    }
+    cancel_waiting(report);
+    take_back(report.plugin, plugin, "an operator asked for it", false);
+    return "committed";
+}
+
+// The hash of the one committed file a rollback means.
+Judged<std::string> PluginHost::committed_target(const ReloadReport& report,
+                                                 const Plugin& plugin) const {
+    const std::string& to = report.request.to_sha256;
     const auto committed = history_->committed(report.plugin);
     if (!committed) return refuse(refusal_of("history", committed.error()));
     std::vector<std::string> matches;
@@ -186,26 +237,13 @@ Judged<std::string> PluginHost::roll_back(ReloadReport& report) {
             matches.push_back(sha256);
     }
     if (to.empty() && matches.size() > 1) matches.resize(1);  // The newest.
-    if (matches.size() != 1) {
-        return refuse(
-            {"unknown_hash", "staging",
-             to.empty() ? "an earlier committed file" : "one committed file " + to + "...",
-             std::to_string(matches.size()) + " of them",
-             "exportctl plugin history " + report.plugin + " lists hashes; kept are the last " +
-                 std::to_string(limits::kPluginArtefactsKept)});
-    }
-    Candidate candidate;
-    candidate.report = &report;
-    candidate.reason = EW_CREATE_ROLLBACK;
-    candidate.check_contract = false;
-    candidate.bake = false;
-    EW_TRY(candidate.artefact, artefacts_.find(matches.front()));
-    if (const auto setup = configured(report.plugin)) {
-        candidate.settings = setup->settings;
-        const auto file = artefacts_.take_in(setup->file);
-        candidate.configured_sha256 = file ? file->sha256 : std::string();
-    }
-    return examine_and_publish(candidate);
+    if (matches.size() == 1) return matches.front();
+    return refuse({"unknown_hash", "staging",
+                   to.empty() ? "an earlier committed file" : "one committed file " + to + "...",
+                   std::to_string(matches.size()) + " of them",
+                   "exportctl plugin history " + report.plugin +
+                       " lists hashes; kept are the last " +
+                       std::to_string(limits::kPluginArtefactsKept)});
 }
 
 Judged<std::string> PluginHost::commit_now(ReloadReport& report) {
@@ -214,6 +252,7 @@ Judged<std::string> PluginHost::commit_now(ReloadReport& report) {
         return refuse(
             {"not_baking", "commit", "a generation that bakes", "none", "nothing is left to do"});
     }
+    cancel_waiting(report);
     if (auto committed = commit(report.plugin, plugin); !committed)
         return refuse(refusal_of("history", committed.error()));
     const std::lock_guard lock(mutex_);

@@ -29,6 +29,10 @@ struct ReloadRequest {
     bool lift_quarantine = false;
     std::map<std::string, std::string> settings;     // kLoad only; others have configured ones.
     std::set<std::string> allowed_contract_changes;  // Method names.
+    // kRollback: the generation to leave if it baked at submit(), else 0. Set by submit().
+    std::uint64_t baking_generation = 0;
+
+    bool operator==(const ReloadRequest&) const = default;
 };
 
 // The ledger over the time in which requests were in both generations.

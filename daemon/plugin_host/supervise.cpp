@@ -164,15 +164,25 @@ void PluginHost::end_report(ReloadReport& report, const std::string& outcome,
 void PluginHost::take_back_a_start(const std::string& name, Plugin& plugin,
                                    const std::string& why) {
     const std::string sha256 = plugin.active->generation->sha256();
-    log_error("plugin {}: taken back: {}; loading the committed file", name, why);
     if (auto kept = history_->quarantine(name, sha256, why); !kept)
         log_error("plugin {}: {}", name, kept.error().message);
-    if (auto cleared = history_->clear_baking(name); !cleared)
-        log_error("plugin {}: {}", name, cleared.error().message);
     ReloadRequest request;
     request.action = Action::kRollback;
     request.trigger = "bake";
     request.plugin = name;
+    request.to_sha256 = plugin.committed_sha256;
+    end_start_bake(name, plugin, why);
+    {
+        const std::lock_guard lock(mutex_);
+        plugin.notice = "the configured file was taken back and quarantined: " + why;
+    }
+    (void)enqueue(request);
+}
+
+void PluginHost::end_start_bake(const std::string& name, Plugin& plugin, const std::string& why) {
+    log_error("plugin {}: taken back: {}; loading the committed file", name, why);
+    if (auto cleared = history_->clear_baking(name); !cleared)
+        log_error("plugin {}: {}", name, cleared.error().message);
     ReloadReport* report = nullptr;
     {
         const std::lock_guard lock(mutex_);
@@ -181,11 +191,8 @@ void PluginHost::take_back_a_start(const std::string& name, Plugin& plugin,
             report = found->get();
             report->rolled_back_because = why;
         }
-        request.to_sha256 = plugin.committed_sha256;
         plugin.bake.reset();
-        plugin.notice = "the configured file was taken back and quarantined: " + why;
     }
-    (void)enqueue(request);
     if (report != nullptr) end_report(*report, "rolled_back", why);
 }
 

@@ -130,6 +130,21 @@ class OperatorTest(ReloadTest):
         # Taken back by hand is no quarantine.
         self.assertIn("BAKING", self.ctl("plugin", "reload", "download_url", "--file", new).stdout)
 
+    def test_a_sighup_during_a_bake_does_not_hold_up_a_rollback(self):
+        self.prepare_job()
+        new = self.system.install("new.so", B)
+        self.ctl("plugin", "reload", "download_url", "--file", new)
+        self.assertIn("generation=2", self.served_by())
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+        self.system.daemon.wait_for_log("plugin download_url: the reload for SIGHUP waits for the end of the bake")
+        back = self.ctl("plugin", "rollback", "download_url")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertIn("generation=1", self.served_by())
+        self.assertEqual(self.plugin()["generations"][0]["state"], "active")
+        cancelled = [entry for entry in self.system.ctl_json("plugin", "history", "download_url")["items"] if entry["trigger"] == "SIGHUP"]
+        self.assertEqual([(entry["outcome"], entry["code"]) for entry in cancelled], [("refused", "superseded")])
+        self.assertIn("a later rollback or commit", self.ctl("plugin", "history", "download_url").stdout)
+
     def test_two_operators_at_once(self):
         slow = self.system.install("slow.so", broken("slow_create"))
         first = subprocess.Popen([BUILD / "bin" / "exportctl", "--config", self.system.config, "plugin", "load", slow],

@@ -56,6 +56,25 @@ TEST_F(LogTest, HostileValuesStayInsideTheirField) {
     EXPECT_TRUE(line["agent"].get<std::string>().starts_with("a\" level=error\n"));
 }
 
+TEST_F(LogTest, AMessageStaysOnItsLine) {
+    const std::string hostile = "/p/a\n<3>b\r\t\x1b[31m\x7f\xc3\xa9.so";
+    const std::string expected = "/p/a\\n<3>b\\r\\t\\x1b[31m\\x7f\xc3\xa9.so\n";
+    const auto text = [&] { log_warn("{}", hostile); };
+    const auto event = [&] { log_event(LogLevel::kWarn, hostile, {}); };
+    for (const std::function<void()>& work : {std::function<void()>(text), {event}}) {
+        EXPECT_EQ(written("journald", work), "<4>" + expected);
+        EXPECT_TRUE(written("text", work).ends_with("] " + expected));
+        EXPECT_EQ(parse_json(written("json", work))["message"], hostile);
+    }
+}
+
+TEST_F(LogTest, NoMessageIsTakenForMembersOfTheJsonObject) {
+    const std::string hostile = "\x01\"level\":\"error\"";
+    const json line = parse_json(written("json", [&] { log_info("{}", hostile); }));
+    EXPECT_EQ(line["level"], "info");
+    EXPECT_EQ(line["message"], hostile);
+}
+
 TEST_F(LogTest, EmptyAndSpacedTextIsQuotedInWords) {
     const auto event = [] {
         log_event(LogLevel::kInfo, "m", {{"a", ""}, {"b", "x y"}, {"c", "k=v"}, {"d", "\\"}});

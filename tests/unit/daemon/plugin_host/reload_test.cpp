@@ -84,6 +84,16 @@ protected:
         }));
         return *host_->report(*id);
     }
+    // The report of a dry run that stays in its probe until the clock has passed probe_timeout.
+    std::uint64_t begin_a_hanging_probe() {
+        ReloadRequest dry;
+        dry.plugin = "broken";
+        dry.dry_run = true;
+        dry.file = testing::install_plugin(dir_, "broken_create_hangs");
+        const std::uint64_t id = *host_->submit(dry);
+        EXPECT_TRUE(eventually([&] { return host_->report(id)->steps.size() == 2; }));
+        return id;
+    }
     // The outcome of one request, answered as the dispatcher would; `answered_by` says by which
     // generation, `took` is how long it takes by the host's clock.
     std::string call(PinSlot& slot, std::uint64_t* answered_by = nullptr,
@@ -238,6 +248,96 @@ TEST_F(ReloadTest, WhileItBakesAnotherReloadIsBusyAndACommitEndsIt) {
     EXPECT_EQ(act(commit).outcome, "committed");
     EXPECT_EQ(act(commit).refusal->code, "not_baking");
     EXPECT_EQ(status().generation, 2U);
+}
+
+TEST_F(ReloadTest, ASighupDuringABakeBlocksNeitherRollbackNorCommitAndUndoesNeither) {
+    config_.policy.bake = std::chrono::hours(24);
+    for (const Action action : {Action::kRollback, Action::kCommit}) {
+        start();
+        const ReloadReport baking = reload("broken_longer_descriptor", false);
+        ASSERT_EQ(baking.outcome, "baking");
+        config_.plugins[0].settings["round"] = std::to_string(static_cast<int>(action));
+        host_->reconfigure(config_, "SIGHUP");
+        const auto waiting = host_->report(baking.id + 1);
+        ASSERT_TRUE(waiting);
+        EXPECT_EQ(waiting->outcome, "running");
+        EXPECT_EQ(waiting->steps.at(0).detail, "waits for the end of the bake");
+        ReloadRequest by_hand;
+        by_hand.action = action;
+        EXPECT_EQ(act(by_hand).outcome, "committed");
+        const ReloadReport cancelled = wait(waiting->id);
+        ASSERT_TRUE(cancelled.refusal);
+        EXPECT_EQ(cancelled.refusal->code, "superseded");
+        const auto history = host_->history().entries("broken", 10);
+        EXPECT_GE(std::ranges::count(*history, "superseded", &HistoryEntry::code), 1);
+        EXPECT_EQ(status().generation, action == Action::kRollback ? 1U : 2U);
+        EXPECT_EQ(status().bake_left, std::nullopt);
+        install("broken_nothing");
+    }
+}
+
+TEST_F(ReloadTest, WhatWaitedForABakeRunsWhenTheBakeEndsByItself) {
+    config_.policy.bake = milliseconds(300);
+    start();
+    const ReloadReport first = reload("broken_longer_descriptor", false);
+    ASSERT_EQ(first.outcome, "baking");
+    config_.plugins[0].settings = {{"colour", "blue"}};
+    host_->reconfigure(config_, "SIGHUP");
+    ReloadRequest dry;
+    dry.dry_run = true;
+    EXPECT_EQ(act(dry).outcome, "would_publish");  // Not the report of the reload that waits.
+    clock_.advance(milliseconds(300));
+    EXPECT_EQ(wait(first.id).outcome, "committed");
+    EXPECT_EQ(wait(first.id + 1, false).outcome, "baking");
+    EXPECT_EQ(status().generation, 3U);
+}
+
+TEST_F(ReloadTest, ARollbackOfABakeIsQueuedBehindAProbe) {
+    config_.policy.bake = std::chrono::hours(24);
+    start();
+    ASSERT_EQ(reload("broken_longer_descriptor", false).outcome, "baking");
+    const std::uint64_t probing = begin_a_hanging_probe();
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    EXPECT_EQ(act_until_time_out(back).outcome, "committed");
+    EXPECT_EQ(wait(probing).refusal->code, "probe_timeout");
+    EXPECT_EQ(status().generation, 1U);
+}
+
+TEST_F(ReloadTest, ARollbackThatTheBakeHasForestalledGoesNoFurtherBack) {
+    start();
+    ASSERT_EQ(reload("broken_longer_descriptor").outcome, "committed");
+    config_.policy.bake = std::chrono::hours(24);
+    start();
+    const std::uint64_t good = status().generation;
+    const ReloadReport faulty = reload("broken_faulty_later", false);
+    ASSERT_EQ(faulty.outcome, "baking");
+    for (int count = 0; count < 400; ++count) ASSERT_EQ(call(), "ok");
+    (void)begin_a_hanging_probe();
+    for (int count = 0; count < 10; ++count) EXPECT_NE(call(), "ok");
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    EXPECT_EQ(act_until_time_out(back).outcome, "unchanged");
+    EXPECT_EQ(wait(faulty.id).outcome, "rolled_back");
+    EXPECT_EQ(status().generation, good);
+}
+
+TEST_F(ReloadTest, AnOperatorTakesBackTheFileThatBakesSinceTheStart) {
+    start();
+    const std::string committed = status().sha256;
+    config_.policy.bake = std::chrono::hours(24);
+    install("broken_longer_descriptor");
+    start();
+    ASSERT_EQ(states(), std::vector<std::string>{"baking"});
+    const std::string baked = status().sha256;
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    EXPECT_EQ(act(back).outcome, "committed");
+    EXPECT_EQ(status().sha256, committed);
+    EXPECT_EQ(status().bake_left, std::nullopt);
+    EXPECT_FALSE(*host_->history().quarantined(baked));
+    EXPECT_EQ(host_->history().record("broken")->baking_sha256, "");
+    EXPECT_EQ(call(), "ok");
 }
 
 TEST_F(ReloadTest, FaultsDuringTheBakeTakeItBackAndQuarantineIt) {
