@@ -80,8 +80,8 @@ int run_backup(const Context& context, const Arguments& arguments) {
                             print_json(result);
                         } else {
                             std::printf(
-                                "%s holds jobs.db, catalog.db and auth.db as they were "
-                                "now\n",
+                                "backup of jobs.db, catalog.db, auth.db and plugins.db written to "
+                                "%s\n",
                                 cell(result["directory"]).c_str());
                         }
                         return int{kExitOk};

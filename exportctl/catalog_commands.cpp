@@ -112,6 +112,14 @@ void show_report(const json& report) {
         std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
 }
 
+// A database that a daemon may have open must not be truncated.
+bool is_database(const std::string& path) {
+    constexpr std::string_view kMagic = "SQLite format 3";
+    std::string begin(kMagic.size(), '\0');
+    std::ifstream file(path, std::ios::binary);
+    return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == kMagic;
+}
+
 int import_file(const Context& context, const Arguments& arguments, Importer::What what) {
     if (!arguments.has("organization"))
         return complain(kExitUsage, "import: expected --organization ID");
@@ -161,6 +169,9 @@ int run_catalog_generate(const Context&, const Arguments& arguments) {
         return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
     std::ofstream opened;
     if (arguments.has("output")) {
+        if (is_database(arguments.get("output")))
+            return complain(kExitRefused, "create " + arguments.get("output") +
+                                              ": found a SQLite database; choose another file");
         opened.open(arguments.get("output"), std::ios::binary | std::ios::trunc);
         if (!opened)
             return complain(kExitUsage,
