@@ -28,9 +28,7 @@ int start_failed(const export_worker::Error& error) {
     return kExitConfig;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_main(int argc, char** argv) {
     ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
         export_worker::options::words_of(argc, argv), kFlags);
@@ -61,4 +59,11 @@ int main(int argc, char** argv) {
     if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
         return start_failed(served.error());
     return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return export_worker::options::run_program("export-httpd",
+                                               [&] { return run_main(argc, argv); });
 }
