@@ -1,12 +1,12 @@
 // fsck, backup: long work the daemon does beside its socket.
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <thread>
 
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/input.hpp"
 #include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
@@ -72,16 +72,16 @@ int run_fsck(const Context& context, const Arguments& arguments) {
 }
 
 int run_backup(const Context& context, const Arguments& arguments) {
-    // The daemon has another working directory.
-    const std::string directory = std::filesystem::absolute(arguments.words[0]).string();
-    return run_task(context, "control.backup", {{"directory", directory}}, "file",
+    const auto directory = absolute_path(arguments.words[0], "backup");
+    if (!directory) return directory.error();
+    return run_task(context, "control.backup", {{"directory", *directory}}, "file",
                     [](const Context& of, const json& result) {
                         if (of.json) {
                             print_json(result);
                         } else {
                             std::printf(
-                                "%s holds jobs.db, catalog.db and auth.db as they were "
-                                "now\n",
+                                "backup of jobs.db, catalog.db, auth.db and plugins.db written to "
+                                "%s\n",
                                 cell(result["directory"]).c_str());
                         }
                         return int{kExitOk};

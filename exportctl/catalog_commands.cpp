@@ -12,6 +12,7 @@
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/generate.hpp"
+#include "exportctl/input.hpp"
 #include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/sign.hpp"
@@ -112,16 +113,19 @@ void show_report(const json& report) {
         std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
 }
 
+// A database that a daemon may have open must not be truncated.
+bool is_database(const std::string& path) {
+    constexpr std::string_view kMagic = "SQLite format 3";
+    std::string begin(kMagic.size(), '\0');
+    std::ifstream file(path, std::ios::binary);
+    return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == kMagic;
+}
+
 int import_file(const Context& context, const Arguments& arguments, Importer::What what) {
     if (!arguments.has("organization"))
         return complain(kExitUsage, "import: expected --organization ID");
-    const std::string& file = arguments.words[0];
-    std::ifstream opened;
-    if (file != "-") {
-        opened.open(file, std::ios::binary);
-        if (!opened) return complain(kExitUsage, "open " + file + ": " + std::strerror(errno));
-    }
-    std::istream& lines = file == "-" ? std::cin : opened;
+    auto input = Input::open(arguments.words[0]);
+    if (!input) return input.error();
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     json report;
@@ -129,7 +133,7 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
         Importer importer(std::move(*client), what, arguments.get("organization"), context.json);
         std::string line;
         bool good = true;
-        while (good && std::getline(lines, line)) good = importer.add(line);
+        while (good && input->read_line(line)) good = importer.add(line);
         good = good && importer.flush();
         report = importer.report();
         if (!good) return complain(importer.error());
@@ -141,6 +145,8 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
         std::printf("%s %s, %s lines rejected\n", cell(report["imported"]).c_str(), what.done,
                     cell(report["rejected"]).c_str());
     }
+    if (const auto read = input->check(); !read)
+        return complain(kExitRefused, read.error().message);
     return report["rejected"] == 0 ? kExitOk : kExitBadData;
 }
 
@@ -161,6 +167,9 @@ int run_catalog_generate(const Context&, const Arguments& arguments) {
         return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
     std::ofstream opened;
     if (arguments.has("output")) {
+        if (is_database(arguments.get("output")))
+            return complain(kExitRefused, "create " + arguments.get("output") +
+                                              ": found a SQLite database; choose another file");
         opened.open(arguments.get("output"), std::ios::binary | std::ios::trunc);
         if (!opened)
             return complain(kExitUsage,
@@ -175,14 +184,18 @@ int run_catalog_generate(const Context&, const Arguments& arguments) {
 }
 
 int run_sign(const Context&, const Arguments& arguments) {
+    auto input = Input::open("-");
+    if (!input) return input.error();
     bool all_good = true;
     std::string line;
-    while (std::getline(std::cin, line)) {
+    while (input->read_line(line)) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         const json answer = sign_line(line, arguments.has("explain"));
         all_good = all_good && !answer.contains("error");
         print_json(answer);
     }
+    if (const auto read = input->check(); !read)
+        return complain(kExitRefused, read.error().message);
     return all_good ? kExitOk : kExitBadData;
 }
 

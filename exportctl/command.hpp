@@ -14,11 +14,12 @@ namespace export_worker::exportctl {
 // Stable: scripts depend on them.
 enum ExitCode : int {
     kExitOk = 0,
-    kExitRefused = 1,       // The daemon, or the job's outcome, said no.
-    kExitUsage = 64,        // The command line is wrong.
-    kExitBadData = 65,      // Some input lines were bad; the good ones were taken.
-    kExitUnavailable = 69,  // No daemon answers.
-    kExitConfig = 78,       // The configuration cannot be used.
+    kExitRefused = 1,                        // The daemon, or the job's outcome, said no.
+    kExitUsage = 64,                         // The command line is wrong.
+    kExitBadData = 65,                       // Some input lines were bad; the good ones were taken.
+    kExitUnavailable = 69,                   // No daemon answers.
+    kExitOutput = options::kExitOutputLost,  // Standard output could not be written.
+    kExitConfig = 78,                        // The configuration cannot be used.
 };
 
 struct Context {

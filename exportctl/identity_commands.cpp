@@ -58,6 +58,23 @@ void show_new_key(const json& key) {
                  key["expires_at"].is_null() ? "" : cell(key["expires_at"]).c_str());
 }
 
+// Calls a method that makes a secret and shows it. A secret that could not be shown is of no use,
+// but it counts: says how to revoke it. `kind`: "key" or "session".
+int make_secret(const Context& context, const char* method, const json& params, const char* kind,
+                void (*show)(const json&)) {
+    auto client = ControlClient::open(context);
+    if (!client) return client.error();
+    const auto made = client->call(method, params);
+    if (!made) return complain(made.error());
+    const int status = show_answer(context, *made, show);
+    const auto shown = options::flush_output();
+    if (shown) return status;
+    const std::string id = cell((*made)["id"]);
+    return complain(kExitOutput, shown.error().message + "; the " + kind + " " + id +
+                                     " exists all the same: revoke it with exportctl " + kind +
+                                     " revoke " + id);
+}
+
 // Sets params[name] from a flag with a length of time. False: it is none, which was said.
 bool read_length(const Arguments& arguments, const char* flag, const char* name, json& params) {
     if (!arguments.has(flag)) return true;
@@ -96,7 +113,7 @@ int run_key_create(const Context& context, const Arguments& arguments) {
                    {"name", arguments.get("name")},
                    {"permissions", split_commas(arguments.get("permission", "product:read"))}};
     if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
-    return call_and_show(context, "control.key_create", params, show_new_key);
+    return make_secret(context, "control.key_create", params, "key", show_new_key);
 }
 
 int run_key_rotate(const Context& context, const Arguments& arguments) {
@@ -108,7 +125,7 @@ int run_key_rotate(const Context& context, const Arguments& arguments) {
     if (!read_length(arguments, "overlap", "overlap_seconds", params) ||
         !read_length(arguments, "expires-in", "expires_in_seconds", params))
         return kExitUsage;
-    return call_and_show(context, "control.key_rotate", params, show_new_key);
+    return make_secret(context, "control.key_rotate", params, "key", show_new_key);
 }
 
 int run_key_list(const Context& context, const Arguments& arguments) {
@@ -139,12 +156,13 @@ int run_member_list(const Context& context, const Arguments& arguments) {
 int run_session_create(const Context& context, const Arguments& arguments) {
     json params = {{"subject", arguments.words[0]}, {"expires_in_seconds", 3600}};
     if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
-    return call_and_show(context, "control.session_create", params, [](const json& session) {
-        std::printf("%s\n", cell(session["token"]).c_str());
-        std::fprintf(stderr, "session %s of %s until %s: copy it now, it is not shown again\n",
-                     cell(session["id"]).c_str(), cell(session["subject"]).c_str(),
-                     cell(session["expires_at"]).c_str());
-    });
+    return make_secret(
+        context, "control.session_create", params, "session", [](const json& session) {
+            std::printf("%s\n", cell(session["token"]).c_str());
+            std::fprintf(stderr, "session %s of %s until %s: copy it now, it is not shown again\n",
+                         cell(session["id"]).c_str(), cell(session["subject"]).c_str(),
+                         cell(session["expires_at"]).c_str());
+        });
 }
 
 int run_session_list(const Context& context, const Arguments&) {

@@ -231,6 +231,8 @@ int run_organization_show(const Context& context, const Arguments& arguments) {
 }
 
 int run_organization_set(const Context& context, const Arguments& arguments) {
+    if (arguments.has("hold") && arguments.has("release"))
+        return complain(kExitUsage, "organization set: expected --hold or --release, found both");
     json params = {{"organization", arguments.words[0]}};
     for (const char* name :
          {"running-max", "unfinished-max", "stored-bytes-max", "requests-per-second-max"}) {

@@ -30,7 +30,7 @@ void print_help() {
     std::printf(
         "\nexportctl VERB --help shows a verb's flags. Exit status: 0 done, 1 refused, 64 wrong "
         "command line, 65 some\n"
-        "input was bad, 69 no daemon, 78 bad configuration.\n");
+        "input was bad, 69 no daemon, 74 output lost, 78 bad configuration.\n");
 }
 
 void print_help(const Command& command) {
@@ -69,9 +69,7 @@ int unknown_verb(const std::vector<std::string>& words) {
                                           : "; exportctl --help lists them"));
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_main(int argc, char** argv) {
     auto arguments = options::parse_arguments(options::words_of(argc, argv),
                                               export_worker::exportctl::all_flags());
     if (!arguments)
@@ -110,4 +108,10 @@ int main(int argc, char** argv) {
     context.config_path = arguments->get("config", "/etc/export-worker/export-worker.ini");
     context.json = arguments->has("json");
     return command->run(context, *arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return options::run_program("exportctl", [&] { return run_main(argc, argv); });
 }

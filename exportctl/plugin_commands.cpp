@@ -12,6 +12,7 @@
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/input.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/plugin_output.hpp"
 
@@ -61,10 +62,6 @@ int act(const Context& context, const char* method, const json& params, bool wai
     return outcome == "refused" || outcome == "rolled_back" ? kExitRefused : kExitOk;
 }
 
-std::string absolute_file(const std::string& file) {
-    return file.empty() ? file : std::filesystem::absolute(file).lexically_normal().string();
-}
-
 std::filesystem::path own_directory() {
     std::error_code error;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -97,13 +94,19 @@ int run_plugin_show(const Context& context, const Arguments& arguments) {
 }
 
 int run_plugin_load(const Context& context, const Arguments& arguments) {
-    return act(context, "control.plugin_load", {{"file", absolute_file(arguments.words[0])}},
-               false);
+    const auto file = absolute_path(arguments.words[0], "plugin load");
+    return file ? act(context, "control.plugin_load", {{"file", *file}}, false) : file.error();
 }
 
 int run_plugin_reload(const Context& context, const Arguments& arguments) {
+    std::string file;
+    if (arguments.has("file")) {
+        const auto given = absolute_path(arguments.get("file"), "--file");
+        if (!given) return given.error();
+        file = *given;
+    }
     const json params = {{"plugin", arguments.words[0]},
-                         {"file", absolute_file(arguments.get("file"))},
+                         {"file", file},
                          {"dry_run", arguments.has("dry-run")},
                          {"no_bake", arguments.has("no-bake")},
                          {"lift_quarantine", arguments.has("lift-quarantine")},
@@ -127,6 +130,8 @@ int run_plugin_history(const Context& context, const Arguments& arguments) {
 
 // The daemon's program holds the code that judges, so it is what judges here.
 int run_plugin_check(const Context& context, const Arguments& arguments) {
+    if (arguments.words[0].empty())
+        return complain(kExitUsage, "plugin check: expected a path, found none");
     const std::string daemon =
         arguments.get("daemon", (own_directory() / "export-workerd").string());
     std::vector<const char*> words{daemon.c_str(), "--check-plugin", arguments.words[0].c_str()};

@@ -1,14 +1,10 @@
 // template put, list, show, drop.
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/input.hpp"
 #include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
@@ -32,13 +28,11 @@ int call_for_organization(const Context& context, const Arguments& arguments, co
 
 int run_template_put(const Context& context, const Arguments& arguments) {
     const std::string& path = arguments.words[1];
-    std::ifstream opened;
-    if (path != "-") {
-        opened.open(path, std::ios::binary);
-        if (!opened) return complain(kExitUsage, "open " + path + ": " + std::strerror(errno));
-    }
-    std::istream& in = path == "-" ? std::cin : opened;
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    auto input = Input::open(path);
+    if (!input) return input.error();
+    const std::string text = input->read_all();
+    if (const auto read = input->check(); !read)
+        return complain(kExitRefused, read.error().message);
     const json body = parse_json(text);
     if (!body.is_object())
         return complain(kExitUsage, path +

@@ -46,9 +46,7 @@ int run(const std::string& config_path, bool only_check) {
     return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_main(int argc, char** argv) {
     ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
         export_worker::options::words_of(argc, argv), kFlags);
@@ -71,4 +69,11 @@ int main(int argc, char** argv) {
         return kExitUsage;
     }
     return run(arguments->get("config"), arguments->has("check-config"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return export_worker::options::run_program("export-httpd",
+                                               [&] { return run_main(argc, argv); });
 }

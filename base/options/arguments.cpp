@@ -1,6 +1,10 @@
 #include "base/options/arguments.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
@@ -65,6 +69,30 @@ std::string describe_flags(std::span<const Flag> flags) {
 
 std::vector<std::string> words_of(int argc, char** argv) {
     return argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>{};
+}
+
+Result<void> flush_output() {
+    errno = 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+    return fail(ErrorCode::kDataLoss,
+                "write standard output: " +
+                    std::string(errno != 0 ? std::strerror(errno) : "an earlier write failed"));
+}
+
+int run_program(const char* program, const std::function<int()>& body) {
+    constexpr int kExitSoftware = 70;
+    int status = kExitSoftware;
+    try {
+        status = body();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: unexpected error: %s\n", program, error.what());
+    } catch (...) {
+        std::fprintf(stderr, "%s: unexpected error of an unknown type\n", program);
+    }
+    const auto flushed = flush_output();
+    if (flushed || status == kExitOutputLost) return status;
+    std::fprintf(stderr, "%s: %s\n", program, flushed.error().message.c_str());
+    return kExitOutputLost;
 }
 
 }  // namespace export_worker::options

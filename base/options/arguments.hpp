@@ -2,6 +2,7 @@
 // underneath.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -35,6 +36,17 @@ struct Arguments {
 
 // One line a flag, aligned, for --help.
 [[nodiscard]] std::string describe_flags(std::span<const Flag> flags);
+
+// The status of programs whose standard output could not be written (EX_IOERR).
+inline constexpr int kExitOutputLost = 74;
+
+// Writes what is buffered for standard output. Errors: kDataLoss when any of the output is lost.
+[[nodiscard]] Result<void> flush_output();
+
+// What main() returns: the status of `body`, after its output is written. Says on stderr what is
+// wrong and returns 70 (EX_SOFTWARE) when an exception leaves `body`, and kExitOutputLost when
+// output is lost. `program` is the name in front of the message.
+[[nodiscard]] int run_program(const char* program, const std::function<int()>& body);
 
 // argv as strings, less the program's name.
 [[nodiscard]] std::vector<std::string> words_of(int argc, char** argv);

@@ -25,9 +25,10 @@ using plugin_host::refusal_of;
 class ScratchDirectory {
 public:
     ScratchDirectory() {
-        std::string name =
-            (std::filesystem::temp_directory_path() / "export-worker-check-XXXXXX").string();
-        if (::mkdtemp(name.data()) != nullptr) path_ = name;
+        std::error_code error;
+        const auto parent = std::filesystem::temp_directory_path(error);
+        std::string name = (parent / "export-worker-check-XXXXXX").string();
+        if (!error && ::mkdtemp(name.data()) != nullptr) path_ = name;
     }
     ScratchDirectory(const ScratchDirectory&) = delete;
     ScratchDirectory& operator=(const ScratchDirectory&) = delete;
@@ -151,8 +152,14 @@ void print_json(const Verdict& verdict, const Judged<void>& judged) {
 int check_plugin(const std::string& file, const std::string& config_path, bool as_json) {
     signal(SIGPIPE, SIG_IGN);  // A candidate that dies early must not take this process along.
     Verdict verdict;
-    const auto judged =
-        examine(std::filesystem::absolute(file).lexically_normal().string(), config_path, verdict);
+    std::error_code error;
+    const auto path = std::filesystem::absolute(file, error).lexically_normal();
+    if (error) {
+        std::fprintf(stderr, "export-workerd: --check-plugin: the path of '%s': %s\n", file.c_str(),
+                     error.message().c_str());
+        return 1;
+    }
+    const auto judged = examine(path.string(), config_path, verdict);
     if (as_json) {
         print_json(verdict, judged);
     } else {

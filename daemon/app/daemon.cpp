@@ -176,6 +176,7 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
         *data_server,
         ledger,
         system_clock(),
+        config.state_dir,
         version,
         config.data_endpoint,
         system_clock().unix_us(),

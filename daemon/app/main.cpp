@@ -81,9 +81,7 @@ int run(const std::string& config_path, bool only_check) {
     return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_main(int argc, char** argv) {
     ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
         export_worker::options::words_of(argc, argv), kFlags);
@@ -102,6 +100,10 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (arguments->has("check-plugin")) {
+        if (arguments->get("check-plugin").empty()) {
+            std::fprintf(stderr, "export-workerd: --check-plugin: expected a path, found none\n");
+            return kExitUsage;
+        }
         return export_worker::app::check_plugin(arguments->get("check-plugin"),
                                                 arguments->get("config"), arguments->has("json"));
     }
@@ -111,4 +113,11 @@ int main(int argc, char** argv) {
         return kExitUsage;
     }
     return run(arguments->get("config"), arguments->has("check-config"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    return export_worker::options::run_program("export-workerd",
+                                               [&] { return run_main(argc, argv); });
 }

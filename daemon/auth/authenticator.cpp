@@ -91,13 +91,14 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
             std::ranges::find(memberships, organization_id, &Member::organization_id);
         if (found == memberships.end()) return not_a_member();
         chosen = &*found;
-    } else if (memberships.size() == 1) {
-        chosen = &memberships.front();
-    } else {
+    } else if (memberships.empty()) {
+        return fail(ErrorCode::kPermissionDenied, "Not a member of any organization");
+    } else if (std::ranges::count_if(memberships, &Member::active) > 1) {
         return fail(ErrorCode::kPermissionDenied,
-                    memberships.empty()
-                        ? "Not a member of any organization"
-                        : "Member of several organizations: name one in X-Organization-ID");
+                    "Member of several organizations: name one in X-Organization-ID");
+    } else {
+        const auto active = std::ranges::find_if(memberships, &Member::active);
+        chosen = active == memberships.end() ? &memberships.front() : &*active;
     }
     if (!chosen->active) return invalid_credentials();
     std::shared_ptr<const RolePolicy> roles;

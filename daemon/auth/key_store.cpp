@@ -54,6 +54,9 @@ Result<void> check_new_key(const ApiKey& key, std::optional<std::chrono::seconds
 }
 
 tl::unexpected<Error> unknown_key(std::string_view id) {
+    if (has_api_key(id))
+        return fail(ErrorCode::kNotFound,
+                    "id: expected a key's id, found a key; the id is what is between its two '_'");
     return fail(ErrorCode::kNotFound, "No key has the id '" + printable(id) + "'");
 }
 
@@ -172,7 +175,7 @@ Result<ApiKey> KeyStore::find_counting(std::string_view id) {
     });
 }
 
-Result<void> KeyStore::revoke(std::string_view id) {
+Result<ApiKey> KeyStore::revoke(std::string_view id) {
     const std::int64_t now = clock_.unix_us();
     std::int64_t used_us = 0;
     {
@@ -180,19 +183,22 @@ Result<void> KeyStore::revoke(std::string_view id) {
         if (const auto found = active_.find(id); found != active_.end())
             used_us = found->second.used_us.load();
     }
-    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
+    EW_TRY(ApiKey revoked, database_.write([&](Connection& connection) -> Result<ApiKey> {
         EW_CHECK(connection
                      .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2), "
                                 "last_used_us = nullif(max(coalesce(last_used_us, 0), ?3), 0) "
                                 "WHERE id = ?1")
                      .bind(id, now, used_us)
                      .run());
-        if (connection.changes() == 0) return unknown_key(id);
-        return {};
+        Statement row =
+            connection.statement("SELECT " EW_KEY_COLUMNS " FROM api_key WHERE id = ?1");
+        EW_TRY(const bool found, row.bind(id).step());
+        if (!found) return unknown_key(id);
+        return read_key(row);
     }));
     const std::unique_lock lock(active_mutex_);
     if (const auto found = active_.find(id); found != active_.end()) active_.erase(found);
-    return {};
+    return revoked;
 }
 
 Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const PageRequest& page) {

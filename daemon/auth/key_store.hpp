@@ -60,8 +60,9 @@ public:
     // kResourceExhausted.
     [[nodiscard]] Result<Created> rotate(std::string_view id, std::chrono::seconds overlap,
                                          std::optional<std::chrono::seconds> length);
-    // From its return on the key is refused. kNotFound for an unknown id; revoking twice is fine.
-    [[nodiscard]] Result<void> revoke(std::string_view id);
+    // From its return on the key is refused. Returns the key. kNotFound for an unknown id; revoking
+    // twice is fine.
+    [[nodiscard]] Result<ApiKey> revoke(std::string_view id);
     // Revoked and expired ones too, oldest first. `organization_id` empty: every organization's.
     [[nodiscard]] Result<Page<ApiKey>> list(std::string_view organization_id,
                                             const PageRequest& page = {});

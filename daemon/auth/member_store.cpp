@@ -48,6 +48,15 @@ Result<void> check(const Member& member) {
     return {};
 }
 
+// Longer than an id: perhaps a token from before they had a prefix.
+tl::unexpected<Error> unknown_session(std::string_view id) {
+    if (id.size() > kSessionIdDigits || MemberStore::has_own_token(id))
+        return fail(ErrorCode::kNotFound, "id: expected a session's id of " +
+                                              std::to_string(kSessionIdDigits) +
+                                              " digits; exportctl session list shows it");
+    return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
+}
+
 Member read_member(const Statement& row) {
     return {row.string(0), row.string(1), split_words(row.text(2)), row.integer(3) != 0};
 }
@@ -189,8 +198,7 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
         {
             Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
             EW_TRY(const bool found, row.bind(id).step());
-            if (!found)
-                return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
+            if (!found) return unknown_session(id);
             digest_hex = row.string(0);
         }
         return connection

@@ -38,6 +38,10 @@ constexpr std::array<std::string_view, 20> kReads{"control.status",
                                                   "templates.list",
                                                   "sys.ping",
                                                   "sys.methods"};
+// Their replies come before the work is done.
+constexpr std::array<std::string_view, 6> kBeginWork{
+    "control.fsck",          "control.backup",          "control.plugin_load",
+    "control.plugin_reload", "control.plugin_rollback", "control.plugin_commit"};
 // What a request is about: the first of these that it has.
 constexpr std::array<const char*, 7> kTargets{"id",     "subject", "plugin",   "file",
                                               "job_id", "name",    "directory"};
@@ -88,6 +92,21 @@ std::string made_id(const json& result) {
     return report != result.end() && report->is_number() ? dump_json(*report) : std::string();
 }
 
+std::string_view outcome_of(const Audited& audited, const Result<message::Reply>& reply) {
+    if (!audited.work_outcome.empty()) return audited.work_outcome;
+    if (!reply) return "internal";
+    if (!reply->ok) return message::to_string(reply->error.code);
+    return audited.request != nullptr && begins_work(*audited.request, audited.reply) ? "started"
+                                                                                      : "ok";
+}
+
+std::string organization_of(const Audited& audited, const json& params, const json& result) {
+    if (std::string named = text_of(params, "organization"); !named.empty()) return named;
+    if (audited.request != nullptr && !audited.request->credentials.organization_id.empty())
+        return std::string(audited.request->credentials.organization_id);
+    return result.is_object() ? text_of(result, "organization") : std::string();
+}
+
 // They change nothing and show no secret; a method that is in no list is written at info. Of an
 // import in many requests, the first stands for all.
 LogLevel level_of(std::string_view method, const json& params) {
@@ -100,27 +119,28 @@ LogLevel level_of(std::string_view method, const json& params) {
 
 }  // namespace
 
+bool begins_work(const message::Request& request, std::string_view reply) {
+    if (std::ranges::find(kBeginWork, request.method) == kBeginWork.end()) return false;
+    const auto decoded = message::decode_reply(reply);
+    return decoded && decoded->ok;
+}
+
 void write_audit_line(const Audited& audited, const json& params) {
     const std::string method(audited.request == nullptr ? "" : audited.request->method);
     const LogLevel level = level_of(method, params);
     if (!logs(level)) return;
     const auto reply = message::decode_reply(audited.reply);
-    const bool ok = reply && reply->ok;
-    std::string organization = text_of(params, "organization");
-    if (organization.empty() && audited.request != nullptr)
-        organization = audited.request->credentials.organization_id;
+    const json result = reply && reply->ok ? parse_msgpack(reply->result) : json::object();
     const std::string target = target_of(params);
-    std::string made = ok ? made_id(parse_msgpack(reply->result)) : std::string();
+    std::string made = made_id(result);
     if (made == target) made.clear();
     const std::string detail = detail_of(params);
     log_event(level, "audit",
               {{"method", method},
-               {"outcome", ok      ? "ok"
-                           : reply ? message::to_string(reply->error.code)
-                                   : std::string_view("internal")},
+               {"outcome", outcome_of(audited, reply)},
                {"target", target},
                {"made", made},
-               {"organization", without_secrets(std::move(organization))},
+               {"organization", without_secrets(organization_of(audited, params, result))},
                {"detail", detail},
                {"uid", audited.peer.uid},
                {"pid", audited.peer.pid},

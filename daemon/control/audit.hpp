@@ -19,7 +19,14 @@ struct Audited {
     const message::Request* request = nullptr;
     std::string_view reply;  // The whole message.
     std::chrono::steady_clock::duration taken{};
+    // How the work ended that the request began; empty: not known yet, or there is none.
+    std::string_view work_outcome{};
 };
+
+// Whether the reply says only that work has begun: a long task, or a plugin action with a report.
+[[nodiscard]] bool begins_work(const message::Request& request, std::string_view reply);
+
+// The outcome is "ok", the code of a refusal, or "started" for work that has begun.
 
 void write_audit_line(const Audited& audited, const nlohmann::json& params);
 

@@ -1,6 +1,10 @@
 #include "daemon/control/care_methods.hpp"
 
+#include <sys/stat.h>
+
 #include <array>
+#include <filesystem>
+#include <functional>
 
 #include "base/io.hpp"
 #include "base/json.hpp"
@@ -52,25 +56,70 @@ MethodResult fsck(const ControlParts& parts, const json& params) {
         }));
 }
 
+struct DatabaseCopy {
+    std::string file;
+    std::function<Result<void>(const std::string& path)> backup;
+};
+
+// Jobs before products: a job never refers to a product that is not there, and the other way round
+// nothing refers at all.
+std::vector<DatabaseCopy> databases(const ControlParts& parts) {
+    return {{"jobs.db", [&of = parts.jobs](const auto& path) { return of.backup(path); }},
+            {"catalog.db", [&of = parts.catalog](const auto& path) { return of.backup(path); }},
+            {"auth.db", [&of = parts.auth_database](const auto& path) { return of.backup(path); }},
+            {"plugins.db",
+             [&of = parts.plugins.history()](const auto& path) { return of.backup(path); }}};
+}
+
+bool is_same_file(const std::string& one, const std::string& other) {
+    struct stat a {};
+    struct stat b {};
+    return ::stat(one.c_str(), &a) == 0 && ::stat(other.c_str(), &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+// A database that is replaced while a program has it open is lost, and so is one whose -wal stays
+// behind.
+Result<void> check_backup_target(const std::string& directory, const std::string& state_dir,
+                                 const std::vector<DatabaseCopy>& copies) {
+    const auto refused = [&](const std::string& why) {
+        return fail(ErrorCode::kInvalidArgument, "directory: " + printable(directory) + " " + why +
+                                                     "; name a directory for backups only");
+    };
+    if (is_same_file(directory, state_dir)) return refused("is the state_dir of this daemon");
+    std::error_code ignored;
+    if (std::filesystem::exists(directory + "/lock", ignored))
+        return refused("is the state_dir of a daemon (it has the file lock)");
+    for (const DatabaseCopy& copy : copies) {
+        const std::string path = directory + "/" + copy.file;
+        if (is_same_file(path, state_dir + "/" + copy.file))
+            return refused("has this daemon's own " + copy.file);
+        if (std::filesystem::exists(path + "-wal", ignored))
+            return refused("has a " + copy.file + " in use (with " + copy.file + "-wal)");
+    }
+    return {};
+}
+
 MethodResult backup(const ControlParts& parts, const json& params) {
     const std::string directory = text_of(params, "directory");
     if (!directory.starts_with('/'))
         return bad("directory: expected an absolute path, found '" + printable(directory) + "'");
-    return started(parts.task.start(
-        "backup",
-        [&jobs = parts.jobs, &catalog = parts.catalog, &auth = parts.auth_database, directory](
-            const std::atomic<bool>&, const auto& progress) -> Result<json> {
-            EW_CHECK(make_directories(directory, 0700));
-            // Jobs before products: a job never refers to a product that is not there, and the
-            // other way round nothing refers at all.
-            progress({{"file", "jobs.db"}});
-            EW_CHECK(jobs.backup(directory + "/jobs.db"));
-            progress({{"file", "catalog.db"}});
-            EW_CHECK(catalog.backup(directory + "/catalog.db"));
-            progress({{"file", "auth.db"}});
-            EW_CHECK(auth.backup(directory + "/auth.db"));
-            return json{{"directory", directory}};
-        }));
+    auto copies = databases(parts);
+    if (auto good = check_backup_target(directory, parts.state_dir, copies); !good)
+        return refuse(good.error());
+    return started(
+        parts.task.start("backup",
+                         [directory, copies = std::move(copies)](
+                             const std::atomic<bool>&, const auto& progress) -> Result<json> {
+                             EW_CHECK(make_directories(directory, 0700));
+                             json files = json::array();
+                             for (const DatabaseCopy& copy : copies) {
+                                 progress({{"file", copy.file}});
+                                 EW_CHECK(copy.backup(directory + "/" + copy.file));
+                                 files.push_back(copy.file);
+                             }
+                             return json{{"directory", directory}, {"files", std::move(files)}};
+                         }));
 }
 
 MethodResult task(const ControlParts& parts, const json&) {

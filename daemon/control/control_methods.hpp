@@ -34,6 +34,7 @@ struct ControlParts {
     server::DataServer& data_server;
     const model::Ledger& ledger;
     const Clock& clock;
+    std::string state_dir;  // Where the databases are; no backup goes there.
     std::string version;
     std::string data_endpoint;
     std::int64_t started_us = 0;

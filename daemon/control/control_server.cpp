@@ -41,6 +41,7 @@ void ControlServer::run() {
     while (!stopping_.load()) {
         socket_.wait(std::chrono::milliseconds(1000), wake_fd_.get());
         parts_.keys.record_uses();
+        pending_audits_.write_ended();
         while (!stopping_.load()) {
             transport::PeerCredentials peer;
             const auto outcome = socket_.receive(envelope, body, &peer);
@@ -66,6 +67,8 @@ void ControlServer::answer(const std::string& body, const transport::PeerCredent
     }
     write_audit_line({peer, request ? &*request : nullptr, reply, parts_.clock.steady() - began},
                      params);
+    pending_audits_.add(body, peer, reply, began);
+    pending_audits_.write_ended();
 }
 
 void ControlServer::run_method(const message::Request& request, const json& params,

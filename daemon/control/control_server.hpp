@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.hpp"
 #include "daemon/control/control_methods.hpp"
+#include "daemon/control/pending_audits.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "protocol/transport/server_socket.hpp"
 
@@ -34,6 +35,7 @@ private:
     transport::ServerSocket socket_;  // The thread's.
     const ControlParts parts_;
     const server::Dispatcher& dispatcher_;
+    PendingAudits pending_audits_{parts_};  // The thread's.
     std::atomic<bool> stopping_{false};
     UniqueFd wake_fd_;
     std::thread thread_;

@@ -97,9 +97,9 @@ MethodResult key_list(const ControlParts& parts, const json& params) {
 }
 
 MethodResult key_revoke(const ControlParts& parts, const json& params) {
-    const std::string id = text_of(params, "id");
-    if (auto revoked = parts.keys.revoke(id); !revoked) return refuse(revoked.error());
-    return json{{"id", id}, {"revoked", true}};
+    const auto revoked = parts.keys.revoke(text_of(params, "id"));
+    if (!revoked) return refuse(revoked.error());
+    return json{{"id", revoked->id}, {"organization", revoked->organization_id}, {"revoked", true}};
 }
 
 // Absent roles stay as they are; a member who was deactivated stays so until "active" says

@@ -11,4 +11,6 @@ inline constexpr int kOrganizationWeightMax = 100;
 inline constexpr std::size_t kAuditTextBytesMax = 512;
 inline constexpr std::size_t kAuditIdBytesMax = 16;  // Of a key or a session; longer: hidden.
 
+inline constexpr std::size_t kAuditsPendingMax = 64;  // More: the oldest's outcome is "unknown".
+
 }  // namespace export_worker::limits

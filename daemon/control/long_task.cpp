@@ -1,5 +1,7 @@
 #include "daemon/control/long_task.hpp"
 
+#include <utility>
+
 #include "base/json.hpp"
 #include "base/thread_role.hpp"
 
@@ -31,6 +33,7 @@ Result<void> LongTask::start(const std::string& name, Work work) {
         });
         const std::lock_guard lock(mutex_);
         (*state_)["running"] = false;
+        outcomes_.emplace_back(result ? "ok" : to_string(result.error().code));
         if (result) {
             (*state_)["result"] = std::move(*result);
         } else {
@@ -39,6 +42,11 @@ Result<void> LongTask::start(const std::string& name, Work work) {
         }
     });
     return {};
+}
+
+std::vector<std::string> LongTask::take_outcomes() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(outcomes_, {});
 }
 
 json LongTask::state() const {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
@@ -29,11 +30,15 @@ public:
     [[nodiscard]] Result<void> start(const std::string& name, Work work);
     // {name, running, progress, result?, error?} of the one begun last; null before the first.
     [[nodiscard]] nlohmann::json state() const;
+    // "ok" or the code of the error, of each that has ended since the last call, oldest first.
+    // [any-thread]
+    [[nodiscard]] std::vector<std::string> take_outcomes();
 
 private:
     std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
     std::unique_ptr<nlohmann::json> state_;  // Guarded by mutex_; a pointer keeps JSON out of here.
+    std::vector<std::string> outcomes_;      // Guarded by mutex_.
     std::thread thread_;
 };
 

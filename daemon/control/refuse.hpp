@@ -12,7 +12,8 @@
 
 namespace export_worker::control {
 
-// Operators see the whole text, paths included: it is what they need.
+// Operators see the whole text, paths included: it is what they need. A text that contains what
+// looks like a key or a token is replaced.
 [[nodiscard]] tl::unexpected<message::WireError> refuse(const Error& error);
 [[nodiscard]] tl::unexpected<message::WireError> bad(std::string what);
 

@@ -80,6 +80,9 @@ public:
     [[nodiscard]] Result<std::optional<Quarantined>> quarantined(const std::string& sha256);
     [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();
 
+    // As Database::backup().
+    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+
 private:
     History(std::unique_ptr<sqlite::Database> database, const Clock& clock)
         : database_(std::move(database)), clock_(clock) {}

@@ -29,9 +29,9 @@ class AuditTest(SystemTest):
         self.assertEqual((line["outcome"], line["organization"], line["target"]), ("ok", "audited", "ci"))
         self.assertEqual(json.loads(line["detail"]), {"permissions": ["job:read"]})
         fresh = self.system.ctl_json("key", "rotate", key["id"], "--overlap", "1h")
-        self.audit("control.key_rotate", target=key["id"], made=fresh["id"])
+        self.audit("control.key_rotate", target=key["id"], made=fresh["id"], organization="audited")
         self.system.ctl("key", "revoke", key["id"])
-        self.audit("control.key_revoke", target=key["id"], outcome="ok")
+        self.audit("control.key_revoke", target=key["id"], outcome="ok", organization="audited")
         self.system.ctl("member", "set", "ann", "--organization", "audited", "--role", "Viewer")
         self.audit("control.member_set", target="ann", organization="audited")
         session = self.system.ctl_json("session", "create", "ann")
@@ -64,6 +64,22 @@ class AuditTest(SystemTest):
         self.assertEqual(control.raw(msgpack.packb([1]))["error"]["code"], "bad_request")
         self.audit("", outcome="bad_request")
         self.assertNotIn(key[20:], self.system.daemon.text())
+
+    def test_work_that_ends_later_has_its_own_line(self):
+        file = self.system.directory / "file"
+        file.write_text("no directory, no plugin\n")
+        file.chmod(0o600)
+        for words, method, good in ((("backup", self.system.directory / "copies"), "control.backup", True), (("backup", file), "control.backup", False),
+                                    (("plugin", "load", file), "control.plugin_load", False),
+                                    (("plugin", "reload", "download_url", "--file", file), "control.plugin_reload", False),
+                                    (("plugin", "reload", "download_url", "--dry-run"), "control.plugin_reload", True)):
+            before = len(self.lines("audit", method=method))
+            self.assertEqual(self.system.ctl(*words, check=False).returncode, 0 if good else 1, words)
+            lines = wait_until(f"both lines of {words}", lambda: self.lines("audit", method=method)[before:][1:] and self.lines("audit", method=method)[before:])
+            self.assertEqual(lines[0]["outcome"], "started")
+            self.assertEqual(lines[1]["outcome"] == "ok", good, lines[1])
+            self.assertNotIn(lines[1]["outcome"], ("started", "unknown"))
+            self.assertEqual(lines[0]["target"], lines[1]["target"])
 
     def test_the_data_side_names_whom_it_answered(self):
         key = self.system.make_key("named")

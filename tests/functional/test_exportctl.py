@@ -1,6 +1,7 @@
 """The operators' command line, typed right and typed wrong."""
 import csv
 import json
+import os
 import re
 import subprocess
 import unittest
@@ -40,6 +41,60 @@ class ExportctlTest(SystemTest):
             self.assertEqual(done.returncode, status, (arguments, done.stderr))
             self.assertIn(text, done.stderr, arguments)
             self.assertEqual(done.stdout, "", arguments)
+
+    def test_paths_that_cannot_be_used_say_so(self):
+        directory = self.system.directory / "a-directory"
+        directory.mkdir()
+        cases = [
+            (["backup", ""], 64, "backup: expected a path"), (["plugin", "check", ""], 64, "expected a path"), (["plugin", "load", ""], 64, "expected a path"),
+            (["plugin", "reload", "download_url", "--file", ""], 64, "--file: expected a path"),
+            (["template", "put", "tt", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
+            (["catalog", "import", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
+            (["catalog", "import-prices", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
+            (["organization", "set", "acme", "--hold", "--release"], 64, "found both"),
+        ]
+        for arguments, status, text in cases:
+            done = self.ctl(*arguments)
+            self.assertEqual((done.returncode, text in done.stderr), (status, True), (arguments, done.stderr))
+        daemon = subprocess.run([BUILD / "bin" / "export-workerd", "--check-plugin", ""], capture_output=True, text=True, timeout=20)
+        self.assertEqual((daemon.returncode, "expected a path" in daemon.stderr), (64, True), daemon.stderr)
+        open_directory = os.open(directory, os.O_RDONLY)
+        self.addCleanup(os.close, open_directory)
+        sign = subprocess.run([BUILD / "bin" / "exportctl", "sign"], stdin=open_directory, capture_output=True, text=True, timeout=20)
+        self.assertEqual((sign.returncode, "standard input: expected a file, found a directory" in sign.stderr), (1, True), sign.stderr)
+
+    def test_a_working_directory_that_is_gone_is_an_error(self):
+        for words in (["exportctl", "--config", self.system.config, "backup", "x"], ["exportctl", "--config", self.system.config, "plugin", "load", "x.so"],
+                      ["export-workerd", "--check-plugin", "x.so"]):
+            gone = self.system.directory / "gone"
+            gone.mkdir()
+            script = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+            done = subprocess.run(["sh", "-c", script, "sh", gone, BUILD / "bin" / words[0], *words[1:]], capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, "No such file or directory" in done.stderr), (1, True), (words, done.stderr))
+
+    def test_output_that_is_lost_is_an_error(self):
+        def full(*words):
+            with open("/dev/full", "w") as out:
+                return subprocess.run([BUILD / "bin" / words[0], *words[1:]], stdout=out, stderr=subprocess.PIPE, text=True, timeout=20)
+        ctl = ("exportctl", "--config", self.system.config)
+        for words in ((*ctl, "status"), (*ctl, "--json", "status"), ("exportctl", "--help"), ("export-workerd", "--help"), ("export-httpd", "--version")):
+            done = full(*words)
+            self.assertEqual((done.returncode, "No space left on device" in done.stderr), (74, True), (words, done.stderr))
+        self.system.ctl("member", "set", "lost", "--organization", "lost", "--role", "Viewer")
+        for words in (("key", "create", "--organization", "lost"), ("--json", "key", "create", "--organization", "lost"), ("session", "create", "lost")):
+            done = full(*ctl, *words)
+            self.assertEqual(done.returncode, 74, done.stderr)
+            verb = re.search(r"revoke it with exportctl (\w+) revoke (\w+)", done.stderr)
+            self.assertIsNotNone(verb, done.stderr)
+            self.assertEqual(self.ctl(verb[1], "revoke", verb[2]).returncode, 0)
+
+    def test_a_key_in_place_of_an_id_is_not_repeated(self):
+        key = self.system.make_key()
+        for words in (("key", "revoke", key), ("key", "rotate", key, "--overlap", "1h"), ("session", "revoke", "mos_" + key[3:]),
+                      ("key", "create", "--organization", key + "!")):
+            done = self.ctl(*words)
+            self.assertEqual(done.returncode, 1)
+            self.assertNotIn(key[20:28], done.stdout + done.stderr, words)
 
     def test_help_and_version(self):
         self.assertIn("catalog import", self.ctl("--help").stdout)

@@ -232,9 +232,13 @@ TEST_F(SessionsTest, RolesBecomePermissionsAndTheTableCountsInsteadOfTheToken) {
     EXPECT_EQ(who({header, "acme", ""}), "Invalid credentials");
     EXPECT_EQ(who({header, "umbrella", ""}),
               "member-test-1@umbrella: job:create job:read product:read");
+    // One active membership is left: none has to be named.
+    EXPECT_EQ(who({header, "", ""}), "member-test-1@umbrella: job:create job:read product:read");
     identity_.reset();  // It is remembered.
     open();
     EXPECT_EQ(who({header, "acme", ""}), "Invalid credentials");
+    ASSERT_TRUE(identity_->members->put({"member-test-1", "umbrella", {"Editor"}, false}));
+    EXPECT_EQ(who({header, "", ""}), "Invalid credentials");
 }
 
 TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {

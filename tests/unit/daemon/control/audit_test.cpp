@@ -70,6 +70,12 @@ TEST_F(AuditTest, SaysWhoDidWhatToWhatAndHowItEnded) {
     EXPECT_EQ(line("control.plugin_reload", {{"plugin", "p"}}, {{"report", 3}})["made"], "3");
 }
 
+TEST_F(AuditTest, WorkThatHasBegunIsNoSuccessYet) {
+    EXPECT_EQ(line("control.backup", {}, {{"started", true}})["outcome"], "started");
+    EXPECT_EQ(line("control.plugin_load", {}, {{"report", 3}})["outcome"], "started");
+    EXPECT_EQ(line("control.key_revoke", {}, {{"id", "k"}})["outcome"], "ok");
+}
+
 TEST_F(AuditTest, RefusalsLeaveALine) {
     const json line = refused("control.member_set", {{"subject", "ann"}, {"active", false}},
                               message::WireCode::kInvalidArgument);

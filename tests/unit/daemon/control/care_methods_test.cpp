@@ -71,7 +71,7 @@ TEST_F(CareMethodsTest, BackupCopiesEveryDatabase) {
     call("control.backup", {{"directory", directory}});
     const json state = ended_task();
     EXPECT_EQ(state["result"]["directory"], directory);
-    for (const char* name : {"jobs.db", "catalog.db", "auth.db"})
+    for (const char* name : {"jobs.db", "catalog.db", "auth.db", "plugins.db"})
         EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(directory) / name)) << name;
     const auto copy = jobs::open_sqlite_job_store(directory + "/jobs.db", clock_);
     ASSERT_TRUE(copy) << copy.error().message;
@@ -84,6 +84,34 @@ TEST_F(CareMethodsTest, BackupWantsAnAbsolutePath) {
         EXPECT_TRUE(refusal("control.backup", {{"directory", directory}})
                         .starts_with("invalid_argument: directory: "))
             << dump_json(directory);
+    }
+    EXPECT_TRUE(call("control.task").is_null());
+}
+
+TEST_F(CareMethodsTest, BackupRefusesEveryNameOfTheStateDirectory) {
+    namespace fs = std::filesystem;
+    fs::create_directory(dir_ / "run");
+    fs::create_directory_symlink(dir_.path(), dir_ / "link");
+    for (const std::string& directory :
+         {dir_.path(), dir_.path() + "/", dir_ / ".", dir_ / "run/..", dir_ / "link"}) {
+        const std::string text = refusal("control.backup", {{"directory", directory}});
+        EXPECT_NE(text.find("is the state_dir of this daemon"), std::string::npos) << text;
+    }
+    EXPECT_TRUE(call("control.task").is_null());
+}
+
+TEST_F(CareMethodsTest, BackupRefusesDatabasesInUse) {
+    namespace fs = std::filesystem;
+    for (const char* name : {"other/lock", "open/auth.db-wal"}) {
+        fs::create_directory(fs::path(dir_ / name).parent_path());
+        dir_.write(name, "");
+    }
+    fs::create_directory(dir_ / "linked");
+    fs::create_hard_link(dir_ / "jobs.db", dir_ / "linked/jobs.db");
+    for (const char* name : {"other", "open", "linked"}) {
+        EXPECT_TRUE(refusal("control.backup", {{"directory", dir_ / name}})
+                        .starts_with("invalid_argument: directory: "))
+            << name;
     }
     EXPECT_TRUE(call("control.task").is_null());
 }

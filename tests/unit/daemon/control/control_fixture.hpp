@@ -93,6 +93,7 @@ protected:
                         data_server_,
                         ledger_,
                         clock_,
+                        dir_.path(),
                         "1.2.3",
                         "ipc:///data.sock",
                         clock_.unix_us(),

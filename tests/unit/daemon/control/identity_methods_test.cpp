@@ -133,6 +133,26 @@ TEST_F(IdentityMethodsTest, ARevokedKeyIsRefusedAndStaysListed) {
     call("control.key_revoke", {{"id", made["id"]}});
 }
 
+TEST_F(IdentityMethodsTest, ARevokedKeyNamesItsOrganization) {
+    const json made =
+        call("control.key_create", {{"organization", "acme"}, {"permissions", {"job:read"}}});
+    EXPECT_EQ(call("control.key_revoke", {{"id", made["id"]}})["organization"], "acme");
+}
+
+TEST_F(IdentityMethodsTest, ASecretInPlaceOfAnIdIsNotRepeated) {
+    const json made =
+        call("control.key_create", {{"organization", "acme"}, {"permissions", {"job:read"}}});
+    const std::string key = made["key"].get<std::string>();
+    for (const char* method : {"control.key_revoke", "control.key_rotate"}) {
+        const std::string text = refusal(method, {{"id", key}});
+        EXPECT_EQ(text.find(key.substr(20, 8)), std::string::npos) << text;
+        EXPECT_NE(text.find("id: expected a key's id"), std::string::npos) << text;
+    }
+    const std::string token = "mos_abcdefghijklmnopqrstuvwxyz";
+    const std::string text = refusal("control.session_revoke", {{"id", token}});
+    EXPECT_EQ(text.find("abcdefgh"), std::string::npos) << text;
+}
+
 TEST_F(IdentityMethodsTest, UnknownKeysAndSessionsAreNotFound) {
     for (const json& id : std::initializer_list<json>{nullptr, 5, "", "nope", "\xff"}) {
         EXPECT_TRUE(refusal("control.key_revoke", {{"id", id}}).starts_with("not_found: "));

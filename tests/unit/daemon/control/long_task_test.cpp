@@ -36,6 +36,20 @@ TEST(LongTask, KeepsTheResult) {
     EXPECT_FALSE(state.contains("error"));
 }
 
+TEST(LongTask, HandsOutEachOutcomeOnce) {
+    LongTask task;
+    ASSERT_TRUE(task.start("good", [](const std::atomic<bool>&, const Progress&) -> Result<json> {
+        return json::object();
+    }));
+    ended(task);
+    ASSERT_TRUE(task.start("bad", [](const std::atomic<bool>&, const Progress&) -> Result<json> {
+        return fail(ErrorCode::kConflict, "no");
+    }));
+    ended(task);
+    EXPECT_EQ(task.take_outcomes(), (std::vector<std::string>{"ok", "conflict"}));
+    EXPECT_TRUE(task.take_outcomes().empty());
+}
+
 TEST(LongTask, KeepsTheErrorWithItsCode) {
     LongTask task;
     ASSERT_TRUE(task.start("count", [](const std::atomic<bool>&, const Progress&) -> Result<json> {

@@ -22,6 +22,13 @@ TEST(Refuse, OperatorsSeeTheWholeText) {
     }
 }
 
+TEST(Refuse, NoTextShowsAKeyOrAToken) {
+    for (const std::string secret : {"mo_0123456789abcdef_01", "mos_abcdefghijklmnopqrstuvwx"}) {
+        const auto refused = bad("name: expected another, found '" + secret + "'");
+        EXPECT_EQ(refused.value().message.find(secret.substr(4)), std::string::npos);
+    }
+}
+
 TEST(Refuse, BadIsAnInvalidArgument) {
     EXPECT_EQ(bad("file: no").value().code, WireCode::kInvalidArgument);
     EXPECT_EQ(bad("file: no").value().message, "file: no");
