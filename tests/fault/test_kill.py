@@ -171,7 +171,7 @@ class NamedPoints(KillCase):
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
         site.start_daemon()
         site.ctl("backup", target)
-        self.assertEqual(sorted(p.name for p in target.iterdir()), ["auth.db", "catalog.db", "jobs.db"])
+        self.assertEqual(sorted(p.name for p in target.iterdir()), ["auth.db", "catalog.db", "jobs.db", "plugins.db"])
         for path in target.iterdir():
             with contextlib.closing(sqlite3.connect(path)) as database:
                 self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
