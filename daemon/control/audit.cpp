@@ -56,7 +56,7 @@ constexpr std::array<const char*, 18> kDetails{
 constexpr std::string_view kHidden = "(hidden)";
 
 // An operator may paste a key or a token where an id belongs.
-std::string without_secrets(std::string text) {
+std::string without_secrets(const std::string& text) {
     if (auth::has_api_key(text) || auth::MemberStore::has_own_token(text))
         return std::string(kHidden);
     return std::string(utf8_prefix(text, limits::kAuditTextBytesMax));
