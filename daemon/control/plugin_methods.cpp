@@ -1,7 +1,6 @@
 #include "daemon/control/plugin_methods.hpp"
 
 #include <array>
-#include <ranges>
 
 #include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
@@ -192,7 +191,8 @@ MethodResult plugin_history(const ControlParts& parts, const json& params) {
                          {"detail", entry.detail}});
     }
     json bad_files = json::array();
-    for (const auto& file : *quarantined | std::views::take(limits::kPluginHistoryMax)) {
+    for (const auto& file : *quarantined) {
+        if (bad_files.size() == limits::kPluginHistoryMax) break;
         bad_files.push_back({{"sha256", file.sha256},
                              {"plugin", file.plugin},
                              {"at", to_iso8601(file.at_us)},
