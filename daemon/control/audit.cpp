@@ -69,7 +69,7 @@ std::string target_of(const json& params) {
         // Longer than any id: perhaps a token from before they had a prefix.
         if (name == std::string_view("id") && text.size() > limits::kAuditIdBytesMax)
             return std::string(kHidden);
-        return without_secrets(std::move(text));
+        return without_secrets(text);
     }
     return {};
 }
