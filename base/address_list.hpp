@@ -51,7 +51,7 @@ struct RequestOrigin {
 [[nodiscard]] bool is_listed_client(const RequestOrigin& origin, const AddressList& proxies,
                                     const AddressList& listed);
 
-// 127.0.0.0/8, ::1, or "unix": somebody on this machine, such as a proxy in front.
+// 127.0.0.0/8, ::1, or "unix": a peer on this machine, for instance a reverse proxy.
 [[nodiscard]] bool is_local(const std::string& peer);
 // What a limit counts together: an IPv4 address, an IPv6 network of 64 bits (one household or
 // machine has that many addresses), or "unix".

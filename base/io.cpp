@@ -154,7 +154,7 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     for (const auto& part : std::filesystem::path(path)) {
         made /= part;
         if (::mkdir(made.c_str(), mode) == 0) {
-            // Who may come in is said here, not by the umask of whoever starts the process.
+            // The mode must not depend on the caller's umask.
             if (::chmod(made.c_str(), mode) != 0)
                 return fail(errno_error("chmod " + made.string(), errno));
             const std::filesystem::path parent = made.parent_path();

@@ -22,7 +22,7 @@ struct JsonBounds {
         values_max;  // Values of every kind, containers included; member names do not count.
     // Two readers of an object that names a member twice may see two different things.
     bool names_unique = false;
-    std::size_t name_bytes_max = SIZE_MAX;  // Of a member's name.
+    std::size_t name_bytes_max = SIZE_MAX;  // The longest name of a member.
 };
 // Reads a text from a stranger in one pass: time and memory grow in step with its size.
 // Errors: kInvalidArgument, saying which bound it passed or that it is not JSON.

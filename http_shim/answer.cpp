@@ -32,9 +32,10 @@ std::optional<Response> refuse_rate(const RequestHead& head, const Exchange& exc
     // A proxy on this machine that is not in trusted_proxies speaks for everybody.
     if (parts.config.address_rate > 0 && !is_local(exchange.client))
         wait = parts.by_address.take(hash_of(limit_group(exchange.client)), now);
-    const std::string_view credential = credential_of(head).value;
-    if (!wait && parts.config.credential_rate > 0 && !credential.empty())
-        wait = parts.by_credential.take(hash_of(credential), now);
+    if (!wait && parts.config.credential_rate > 0) {
+        const std::string_view credential = credential_of(head).value;
+        if (!credential.empty()) wait = parts.by_credential.take(hash_of(credential), now);
+    }
     if (!wait) return std::nullopt;
     ++parts.metrics.rate_limited;
     return make_later_response(429, "Too many requests", *wait);

@@ -41,11 +41,6 @@ Cookie find_cookie(std::string_view cookies, std::string_view name) {
     return found;
 }
 
-tl::unexpected<Response> invalid_credentials() {
-    return tl::unexpected(make_wire_error_response(
-        message::make_error(message::WireCode::kUnauthenticated, "Invalid credentials"), ""));
-}
-
 // limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
 tl::expected<void, Response> add_query(std::string_view query, json& params) {
     while (!query.empty()) {
@@ -167,7 +162,11 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     request.method = match.route->wire_method;
     request.deadline_ms = fields.deadline_ms;
     const Credential credential = credential_of(head);
-    if (credential.kind == Credential::Kind::kAmbiguous) return invalid_credentials();
+    // The daemon would say "bad_request" to some; a browser's owner deserves the real answer.
+    if (credential.kind != Credential::Kind::kNone) {
+        if (auto refused = refuse_credential(credential))
+            return tl::unexpected(std::move(*refused));
+    }
     (credential.kind == Credential::Kind::kAuthorization ? request.credentials.authorization
                                                          : request.credentials.session) =
         credential.value;
@@ -175,9 +174,6 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     request.credentials.organization_id = head.header("x-organization-id");
     request.trace = fields.traceparent;
     request.params = *bytes;
-    // The daemon would say "bad_request" to these; a browser's owner deserves the real answer.
-    if (credential.value.size() > limits::kCredentialBytesMax || !is_valid_utf8(credential.value))
-        return invalid_credentials();
     if (request.credentials.organization_id.size() > limits::kOrganizationIdBytesMax ||
         !is_valid_utf8(request.credentials.organization_id)) {
         return tl::unexpected(make_error_response(403, "Not a member of this organization"));
@@ -224,7 +220,7 @@ Credential credential_of(const RequestHead& head) {
 std::optional<Response> refuse_credential(const Credential& credential) {
     const bool none = credential.kind == Credential::Kind::kNone;
     if (!none && credential.kind != Credential::Kind::kAmbiguous &&
-        credential.value.size() <= limits::kCredentialBytesMax)
+        credential.value.size() <= limits::kCredentialBytesMax && is_valid_utf8(credential.value))
         return std::nullopt;
     return make_wire_error_response(
         message::make_error(message::WireCode::kUnauthenticated,

@@ -41,8 +41,8 @@ struct Credential {
     std::string_view value;
 };
 [[nodiscard]] Credential credential_of(const RequestHead& head);
-// 401 for a credential that cannot be one: missing, ambiguous, too long. The daemon looks at the
-// others.
+// 401 for a credential that cannot be one: missing, ambiguous, too long, not UTF-8. The daemon
+// looks at the others.
 [[nodiscard]] std::optional<Response> refuse_credential(const Credential& credential);
 // 415 for a body that says it is no JSON.
 [[nodiscard]] std::optional<Response> refuse_content_type(const RequestHead& head);

@@ -32,8 +32,6 @@ Channel::Channel(Stream socket, std::chrono::milliseconds write_timeout)
       timer_(socket_.get_executor()),
       self_(std::make_shared<Channel*>(this)) {}
 
-Channel::~Channel() = default;
-
 void Channel::close() {
     error_code ignored;
     socket_.close(ignored);

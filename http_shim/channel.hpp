@@ -18,7 +18,6 @@ class Channel {
 public:
     // `write_timeout`: how long the peer may acknowledge nothing of what is written.
     Channel(Stream socket, std::chrono::milliseconds write_timeout);
-    ~Channel();
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 

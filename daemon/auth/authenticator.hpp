@@ -23,7 +23,7 @@ struct Presented {
     std::string_view authorization;        // "Bearer mo_..."
     std::string_view organization_id;      // X-Organization-ID
     std::string_view session;              // The cookie; used only without an authorization header.
-    std::string_view client_address = {};  // Of whom the lookups of sessions count for.
+    std::string_view client_address = {};  // Session lookups are limited by it.
 };
 
 // [any-thread]

@@ -11,7 +11,7 @@ inline constexpr std::size_t kApiKeysMax = 100'000;  // Neither revoked nor expi
 inline constexpr std::chrono::seconds kKeyLengthMax{10 * 366 * 86'400};
 inline constexpr std::chrono::seconds kKeyOverlapMax{90 * 86'400};
 inline constexpr std::chrono::seconds kKeyUseInterval{60};  // Between two writes of last uses.
-inline constexpr std::size_t kKeyUsesPerWrite = 1'000;      // Of one savepoint.
+inline constexpr std::size_t kKeyUsesPerWrite = 1'000;      // Written in one transaction.
 
 inline constexpr std::size_t kPageRowsMax = 500;  // Keys, members or sessions of one answer.
 

@@ -1,5 +1,5 @@
 // How often the identity provider may be asked about sessions that were never seen here: by client
-// address, so that a stranger with made-up tokens uses up his own share and nobody else's.
+// address, so a client with made-up tokens uses up only its own limit.
 #pragma once
 
 #include <cstdint>

@@ -97,7 +97,7 @@ Result<void> MemberStore::load() {
 
 Result<void> MemberStore::put(const Member& member) {
     EW_CHECK(check(member));
-    // Whoever is in the table can be changed, a full one included.
+    // A member who exists can be changed even when the table is full.
     if (!find(member.subject, member.organization_id)) {
         const std::shared_lock lock(mutex_);
         if (member_count_ >= limits::kMembersMax)

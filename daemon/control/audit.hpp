@@ -1,7 +1,7 @@
 // The operators' audit trail: one event "audit" of the log for each request on the control socket.
 //
 // At info, and at debug for those that only look. Refused requests leave one, too. Never a secret:
-// of the parameters only those named here are written, and no text that contains a key or a token.
+// only the parameters named here are written, and never a text that contains a key or a token.
 #pragma once
 
 #include <chrono>

@@ -7,7 +7,7 @@ namespace export_worker::limits {
 
 inline constexpr int kOrganizationWeightMax = 100;
 
-// Of one field of an audit line; longer: cut off.
+// One field of an audit line; the rest is cut off.
 inline constexpr std::size_t kAuditTextBytesMax = 512;
 inline constexpr std::size_t kAuditIdBytesMax = 16;  // Of a key or a session; longer: hidden.
 

@@ -39,19 +39,20 @@ public:
     Site() {
         path_ = (std::filesystem::temp_directory_path() / "export-worker-fuzz-XXXXXX").string();
         check(::mkdtemp(path_.data()) != nullptr);
-        std::filesystem::create_directories(path_ + "/root/acme");
+        std::filesystem::create_directories(path_ + "/store/acme");
         write("keys", "k 30313233343536373839616263646566\n");
         write("secret.csv", "not for download");
-        write("root/acme/a.csv", std::string(1000, 'x'));
-        write("root/empty.xlsx", "");
-        write("root/acme/big.jsonl.zst", "");
-        std::filesystem::resize_file(path_ + "/root/acme/big.jsonl.zst", kBigBytes);
-        std::filesystem::create_symlink("../secret.csv", path_ + "/root/out.csv");
-        std::filesystem::create_directory_symlink("..", path_ + "/root/up");
+        write("store/acme/a.csv", std::string(1000, 'x'));
+        write("store/empty.xlsx", "");
+        write("store/acme/big.jsonl.zst", "");
+        std::filesystem::resize_file(path_ + "/store/acme/big.jsonl.zst", kBigBytes);
+        std::filesystem::create_symlink("../secret.csv", path_ + "/store/out.csv");
+        std::filesystem::create_directory_symlink("..", path_ + "/store/up");
         auto keys = LinkKeys::open(path_ + "/keys");
         check(keys.has_value());
-        roots_ = {{"local", path_ + "/root", *keys}};
-        for (const char* name : {"root/acme/a.csv", "root/empty.xlsx", "root/acme/big.jsonl.zst"}) {
+        roots_ = {{"local", path_ + "/store", *keys}};
+        for (const char* name :
+             {"store/acme/a.csv", "store/empty.xlsx", "store/acme/big.jsonl.zst"}) {
             struct stat info {};
             check(::stat((path_ + "/" + name).c_str(), &info) == 0);
             inodes_.push_back(info.st_ino);
