@@ -65,6 +65,9 @@ private:
     Awaitable<bool> serve_one(const RequestHead& head);
     Awaitable<bool> refuse_request(Response response, const RequestHead& head, const Match& match,
                                    Exchange& exchange);
+    // Status line and headers, and what the exchange remembers of them.
+    std::string begin_response(Response& response, std::uint64_t content_length,
+                               const RequestHead& head, Exchange& exchange);
     Awaitable<bool> write_response(Response& response, const RequestHead& head,
                                    Connections::Held& held, Exchange& exchange);
     Awaitable<bool> write_download(const RequestHead& head, Connections::Held& held,
@@ -232,15 +235,20 @@ void Session::note(const Route* route, const RequestHead& head, const Exchange& 
          {"trace_id", message::trace_id_of(exchange.traceparent)}});
 }
 
+std::string Session::begin_response(Response& response, std::uint64_t content_length,
+                                    const RequestHead& head, Exchange& exchange) {
+    exchange.status = response.status;
+    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
+    add_cors_headers(head, parts_.config, response.headers);
+    return encode_head(response, content_length, exchange.keep_alive,
+                       {exchange.request_id, exchange.traceparent});
+}
+
 Awaitable<bool> Session::write_response(Response& response, const RequestHead& head,
                                         Connections::Held& held, Exchange& exchange) {
     if (!held.add(response.body.size()))
         response = make_error_response(503, "Too many answers wait for their readers");
-    exchange.status = response.status;
-    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
-    add_cors_headers(head, parts_.config, response.headers);
-    const std::string bytes = encode_head(response, response.body.size(), exchange.keep_alive,
-                                          {exchange.request_id, exchange.traceparent});
+    const std::string bytes = begin_response(response, response.body.size(), head, exchange);
     const bool with_body =
         head.method != Method::kHead && response.status != 204 && response.status != 304;
     const std::string_view body = with_body ? std::string_view(response.body) : std::string_view();
@@ -269,11 +277,7 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Connections::He
                             download.headers.end());
     if (!download.file) co_return co_await write_response(response, head, held, exchange);
     response.content_type = download.content_type;
-    exchange.status = response.status;
-    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
-    add_cors_headers(head, parts_.config, response.headers);
-    const std::string bytes = encode_head(response, download.bytes, exchange.keep_alive,
-                                          {exchange.request_id, exchange.traceparent});
+    const std::string bytes = begin_response(response, download.bytes, head, exchange);
     if (!co_await channel_.write(bytes)) co_return false;
     if (is_head) co_return true;
     const bool sent = co_await channel_.send_file(download.file.get(), download.offset,

@@ -144,6 +144,22 @@ TEST(ServerSocket, ReplacesAStaleSocketButNoOtherFile) {
     EXPECT_EQ(testing::read_text(dir / "run/data.sock"), "precious");
 }
 
+// What was sent ends the connection and reaches nobody; the next one is as good as the first.
+void expect_only_this_connection_ends(ServerSocket& server, Client& client) {
+    Envelope envelope;
+    std::string body;
+    for (int rounds = 0; rounds < 500 && client.losses() == 0; ++rounds) {
+        server.wait(milliseconds(10), -1);
+        ASSERT_EQ(server.receive(envelope, body), ReceiveOutcome::kNothing) << body.size();
+        client.wait(milliseconds(10), -1);
+    }
+    EXPECT_EQ(client.losses(), 1U);
+    ASSERT_TRUE(client.wait_connected(milliseconds(5000)));
+    ASSERT_TRUE(client.send("hello"));
+    echo_once(server);
+    EXPECT_EQ(wait_for_reply(client), "re:hello");
+}
+
 // Before anybody could read it into memory; the next connection is as good as the first.
 TEST(ServerSocket, NamesAnAddressThatIsTaken) {
     const TempDir dir;
@@ -172,16 +188,7 @@ TEST(ServerSocket, AMessageOverTheBoundEndsItsConnection) {
     }
     ASSERT_EQ(body.size(), limits::kTransportMessageBytesMax);
     ASSERT_TRUE(client->send(std::string(limits::kTransportMessageBytesMax + 1, 'x')));
-    for (int rounds = 0; rounds < 500 && client->losses() == 0; ++rounds) {
-        server->wait(milliseconds(10), -1);
-        ASSERT_EQ(server->receive(envelope, body), ReceiveOutcome::kNothing) << body.size();
-        client->wait(milliseconds(10), -1);
-    }
-    EXPECT_EQ(client->losses(), 1U);
-    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
-    ASSERT_TRUE(client->send("hello"));
-    echo_once(*server);
-    EXPECT_EQ(wait_for_reply(*client), "re:hello");
+    expect_only_this_connection_ends(*server, *client);
 }
 
 TEST(Client, NamesTheEndpointWhoseKeyIsNone) {
@@ -210,16 +217,7 @@ TEST(ServerSocket, AMessageOfTooManyFramesEndsItsConnection) {
     EXPECT_EQ(received, requests.size());
     requests.push_back("x");
     ASSERT_TRUE(client->send(requests));
-    for (int rounds = 0; rounds < 500 && client->losses() == 0; ++rounds) {
-        server->wait(milliseconds(10), -1);
-        ASSERT_EQ(server->receive(envelope, body), ReceiveOutcome::kNothing);
-        client->wait(milliseconds(10), -1);
-    }
-    EXPECT_EQ(client->losses(), 1U);
-    ASSERT_TRUE(client->wait_connected(milliseconds(5000)));
-    ASSERT_TRUE(client->send("hello"));
-    echo_once(*server);
-    EXPECT_EQ(wait_for_reply(*client), "re:hello");
+    expect_only_this_connection_ends(*server, *client);
 }
 
 // What a peer does not read is bounded in bytes, whatever it asked for; others get their replies.
