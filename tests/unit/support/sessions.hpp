@@ -47,6 +47,21 @@ inline std::string make_jwt(const nlohmann::json& header, const nlohmann::json& 
     return text + "." + base64url(key.sign(crypto::SignatureDigest::kSha256, text));
 }
 
+// Of a Stytch B2B session that is good at kTokenNow, in seconds since 1970.
+inline constexpr std::int64_t kTokenNow = 1'700'000'000;
+inline const nlohmann::json kTokenHeader = {{"alg", "RS256"}, {"typ", "JWT"}, {"kid", "one"}};
+
+inline nlohmann::json stytch_claims() {
+    return {{"iss", "stytch.com/project-test"},
+            {"aud", {"project-test"}},
+            {"sub", "member-test-1"},
+            {"exp", kTokenNow + 300},
+            {"iat", kTokenNow},
+            {"nbf", kTokenNow},
+            {"https://stytch.com/session", {{"id", "session-test-1"}, {"roles", {"Editor"}}}},
+            {"https://stytch.com/organization", {{"organization_id", "acme"}, {"slug", "acme"}}}};
+}
+
 // Everything that authenticates, over one auth.db.
 struct Identity {
     Identity(const std::string& path, const Clock& clock, const model::AuthSettings& settings = {})

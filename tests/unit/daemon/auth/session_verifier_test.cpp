@@ -26,152 +26,10 @@ namespace export_worker::auth {
 namespace {
 
 using nlohmann::json;
+using testing::kTokenHeader;
+using testing::kTokenNow;
 using testing::make_jwt;
-
-constexpr std::int64_t kNow = 1'700'000'000;
-const json kHeader = {{"alg", "RS256"}, {"typ", "JWT"}, {"kid", "one"}};
-
-json stytch_claims() {
-    return {{"iss", "stytch.com/project-test"},
-            {"aud", {"project-test"}},
-            {"sub", "member-test-1"},
-            {"exp", kNow + 300},
-            {"iat", kNow},
-            {"nbf", kNow},
-            {"https://stytch.com/session", {{"id", "session-test-1"}, {"roles", {"Editor"}}}},
-            {"https://stytch.com/organization", {{"organization_id", "acme"}, {"slug", "acme"}}}};
-}
-
-std::string verdict(const std::string& token, std::int64_t now = kNow) {
-    static const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
-    const JwtRules rules{"stytch.com/project-test", "project-test", std::chrono::seconds(5)};
-    const auto verified = verify_jwt(token, keys, rules, now);
-    return verified ? "ok" : verified.error().message;
-}
-
-std::string with_claim(const char* name, const json& value) {
-    json claims = stytch_claims();
-    claims[name] = value;
-    return make_jwt(kHeader, claims);
-}
-std::string with_header(const char* name, const json& value) {
-    json header = kHeader;
-    header[name] = value;
-    return make_jwt(header, stytch_claims());
-}
-
-TEST(Jwt, AStytchSessionIsAMemberOfItsOrganization) {
-    const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
-    const auto identity =
-        verify_jwt(make_jwt(kHeader, stytch_claims()), keys,
-                   {"stytch.com/project-test", "project-test", std::chrono::seconds(5)}, kNow);
-    ASSERT_TRUE(identity) << identity.error().message;
-    EXPECT_EQ(identity->subject, "member-test-1");
-    EXPECT_EQ(identity->memberships, std::vector<Membership>({{"acme", {"Editor"}}}));
-    EXPECT_EQ(identity->expires_unix_s, kNow + 305);
-}
-
-TEST(Jwt, TheAlgorithmIsNotTheTokensToChoose) {
-    for (const char* algorithm : {"none", "None", "HS256", "RS512", "PS256", "ES256", ""})
-        EXPECT_EQ(verdict(with_header("alg", algorithm)), "jwt: alg: expected RS256") << algorithm;
-    // HS256 with the public modulus as the secret: what a library that believes the header accepts.
-    const std::string text = testing::base64url(R"({"alg":"HS256","kid":"one"})") + "." +
-                             testing::base64url(stytch_claims().dump());
-    const auto mac = crypto::hmac_sha256(testing::kRsaModulus, text);
-    EXPECT_EQ(verdict(text + "." + testing::base64url(crypto::as_bytes(mac))),
-              "jwt: alg: expected RS256");
-    EXPECT_EQ(verdict(with_header("typ", "at+jwt")), "jwt: typ: expected JWT");
-    EXPECT_EQ(verdict(with_header("crit", {"exp"})), "jwt: crit: expected none");
-}
-
-TEST(Jwt, WrongKeysAndChangedBytesAreRefused) {
-    EXPECT_EQ(verdict(make_jwt(kHeader, stytch_claims())), "ok");
-    EXPECT_EQ(verdict(with_header("kid", "two")), "jwt: no key has the kid 'two'");
-    EXPECT_EQ(verdict(with_header("kid", 1)), "jwt: kid: expected a text");
-    const std::string good = make_jwt(kHeader, stytch_claims());
-    for (std::size_t at = 0; at < good.size(); at += 7) {
-        std::string bad = good;
-        bad[at] = bad[at] == 'A' ? 'B' : 'A';
-        EXPECT_NE(verdict(bad), "ok") << at;
-    }
-    EXPECT_EQ(verdict(good.substr(0, good.rfind('.') + 1)), "jwt: bad signature");
-    EXPECT_EQ(verdict(good + "."), "jwt: expected three parts");
-    EXPECT_EQ(verdict(good + "="), "jwt: bad signature");
-    EXPECT_EQ(verdict(good + std::string(limits::kCredentialBytesMax, 'A')), "jwt: too long");
-    EXPECT_EQ(verdict(".."), "jwt: header: expected an object in base64url");
-}
-
-TEST(Jwt, TimesIssuerAndAudienceCount) {
-    const std::string good = make_jwt(kHeader, stytch_claims());
-    EXPECT_EQ(verdict(good, kNow + 304), "ok");
-    EXPECT_EQ(verdict(good, kNow + 305), "jwt: expired");
-    EXPECT_EQ(verdict(good, kNow - 5), "ok");
-    EXPECT_EQ(verdict(good, kNow - 6), "jwt: not valid yet");
-    EXPECT_EQ(verdict(with_claim("exp", kNow + 0.5)), "ok");
-    for (const json& value : {json("soon"), json(), json(-1), json(1e300)})
-        EXPECT_EQ(verdict(with_claim("exp", value)), "jwt: exp: expected a time") << value;
-    EXPECT_EQ(verdict(with_claim("nbf", "now")), "jwt: nbf: expected a time");
-    EXPECT_EQ(verdict(with_claim("iss", "stytch.com/project-live")), "jwt: iss: another issuer");
-    EXPECT_EQ(verdict(with_claim("aud", "project-test")), "ok");
-    for (const json& value : {json("project-live"), json::array(), json({1}), json()})
-        EXPECT_EQ(verdict(with_claim("aud", value)), "jwt: aud: another audience") << value;
-    for (const json& value : {json(""), json(7), json(std::string(200, 's')), json("a\nb")})
-        EXPECT_EQ(verdict(with_claim("sub", value)), "jwt: sub: expected a text") << value;
-    EXPECT_NE(verdict(with_claim("https://stytch.com/organization", {{"organization_id", "../x"}})),
-              "ok");
-    EXPECT_NE(verdict(with_claim("organizations", {{{"organization_id", 3}}})), "ok");
-    json memberships = json::array();
-    while (memberships.size() < 64)
-        memberships.push_back({{"organization_id", "o" + std::to_string(memberships.size())}});
-    EXPECT_EQ(verdict(with_claim("organizations", memberships)), "ok");
-    memberships.push_back({{"organization_id", "one-more"}});
-    EXPECT_EQ(verdict(with_claim("organizations", memberships)),
-              "jwt: organizations: expected an array");
-}
-
-TEST(Jwt, AMemberNamedTwiceIsNoObject) {
-    EXPECT_TRUE(parse_object(R"({"a":1,"b":{"a":2}})"));
-    EXPECT_FALSE(parse_object(R"({"a":1,"a":2})"));
-    EXPECT_FALSE(parse_object(R"({"b":{"a":1,"a":2},"c":3})"));
-    EXPECT_FALSE(parse_object("[1]"));
-    EXPECT_FALSE(parse_object("{} x"));
-    EXPECT_FALSE(parse_object(std::string(5000, '[')));
-    EXPECT_FALSE(parse_object("{\"a\":" + std::string(20, '[') + std::string(20, ']') + "}"));
-}
-
-TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
-    json set = parse_json_or_throw(testing::jwks_of({"one", "two"}));
-    set["keys"].push_back({{"kty", "EC"}, {"kid", "ec"}});
-    set["keys"].push_back({{"kty", "RSA"}, {"use", "enc"}, {"kid", "enc"}});
-    const auto keys = Jwks::parse(set.dump());
-    ASSERT_TRUE(keys) << keys.error().message;
-    EXPECT_EQ(keys->size(), 2U);
-    EXPECT_NE(keys->find("two"), nullptr);
-    EXPECT_EQ(keys->find("enc"), nullptr);
-
-    const auto refusal = [](const json& text) { return Jwks::parse(text.dump()).error().message; };
-    EXPECT_EQ(Jwks::parse("nonsense").error().message,
-              "jwks: expected an object with an array 'keys'");
-    EXPECT_EQ(refusal({{"keys", json::array()}}),
-              "jwks: expected at least one RSA key for RS256 signatures");
-    EXPECT_EQ(refusal(parse_json_or_throw(testing::jwks_of({"one", "one"}))),
-              "jwks: kid 'one' given twice");
-    json weak = parse_json_or_throw(testing::jwks_of({"one"}));
-    weak["keys"][0]["n"] = testing::base64url(std::string(128, '\xff'));
-    EXPECT_EQ(refusal(weak),
-              "jwks: key 'one': public key: expected a modulus of 2048 to 8192 bits");
-    for (const char* exponent : {"AQ", "AA", "", "Ag", "AQAAAAAB"}) {
-        json odd = parse_json_or_throw(testing::jwks_of({"one"}));
-        odd["keys"][0]["e"] = exponent;
-        EXPECT_FALSE(Jwks::parse(odd.dump())) << exponent;
-    }
-    json nameless = parse_json_or_throw(testing::jwks_of({""}));
-    EXPECT_FALSE(Jwks::parse(nameless.dump()));
-    std::vector<std::string> many;
-    for (std::size_t index = 0; index <= limits::kJwksKeysMax; ++index)
-        many.push_back(std::to_string(index));
-    EXPECT_FALSE(Jwks::parse(testing::jwks_of(many)));
-}
+using testing::stytch_claims;
 
 class SessionsTest : public ::testing::Test {
 protected:
@@ -211,7 +69,7 @@ protected:
 
 TEST_F(SessionsTest, RolesBecomePermissionsAndTheTableCountsInsteadOfTheToken) {
     open();
-    const std::string token = make_jwt(kHeader, stytch_claims());
+    const std::string token = make_jwt(kTokenHeader, stytch_claims());
     const std::string header = "Bearer " + token;
     const std::string editor = "member-test-1@acme: job:create job:read product:read";
     EXPECT_EQ(who({header, "", ""}), editor);
@@ -243,7 +101,7 @@ TEST_F(SessionsTest, RolesBecomePermissionsAndTheTableCountsInsteadOfTheToken) {
 
 TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {
     open();
-    const std::string header = "Bearer " + make_jwt(kHeader, stytch_claims());
+    const std::string header = "Bearer " + make_jwt(kTokenHeader, stytch_claims());
     ASSERT_NE(who({header, "", ""}), "Invalid credentials");
     clock_.advance(std::chrono::seconds(304));
     EXPECT_NE(who({header, "", ""}), "Invalid credentials");
@@ -251,8 +109,8 @@ TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {
     EXPECT_EQ(who({header, "", ""}), "Invalid credentials");
 
     json claims = stytch_claims();
-    claims["exp"] = kNow + 10'000;
-    const std::string longer = "Bearer " + make_jwt(kHeader, claims);
+    claims["exp"] = kTokenNow + 10'000;
+    const std::string longer = "Bearer " + make_jwt(kTokenHeader, claims);
     ASSERT_NE(who({longer, "", ""}), "Invalid credentials");
     dir_.write("jwks.json", testing::jwks_of({"two"}));
     EXPECT_TRUE(testing::eventually([&] {
@@ -267,7 +125,7 @@ TEST_F(SessionsTest, ACachedTokenEndsWithItsTimeAndWithItsKeys) {
 
 TEST_F(SessionsTest, NewRolesCountForTheNextCall) {
     open();
-    const std::string header = "Bearer " + make_jwt(kHeader, stytch_claims());
+    const std::string header = "Bearer " + make_jwt(kTokenHeader, stytch_claims());
     ASSERT_EQ(who({header, "", ""}), "member-test-1@acme: job:create job:read product:read");
     const std::string file = dir_.write("roles.ini", "[role.Editor]\npermissions = job:read\n");
     identity_->authenticator.set_roles(std::move(*RolePolicy::read(file)));
@@ -629,84 +487,6 @@ TEST(SessionProvider, NeedsItsSecret) {
               settings.session_secret_file + ": expected a secret, found nothing");
 }
 
-TEST(JwksUrl, AnAnswerThatIsNoKeySetChangesNothing) {
-    const testing::TempDir dir;
-    std::atomic<int> fetched = 0;
-    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
-        ++fetched;
-        return testing::HttpServer::Response{500, testing::jwks_of({"two"}), {}};
-    });
-    model::AuthSettings settings;
-    settings.jwks_url = provider.url() + "/jwks";
-    settings.jwks_file = dir.write("jwks.json", testing::jwks_of({"one"}));
-    settings.jwks_refresh = std::chrono::hours(1'000'000);
-    testing::FakeClock clock;
-    auto source = JwksSource::open(settings, clock, [] {});
-    ASSERT_TRUE(source) << source.error().message;
-    ASSERT_TRUE(testing::eventually([&] { return fetched > 0; }));
-    ASSERT_TRUE(
-        testing::eventually([] { return testing::has_logged("expected status 200, found 500"); }));
-    EXPECT_NE((*source)->keys()->find("one"), nullptr);
-    EXPECT_EQ((*source)->keys()->find("two"), nullptr);
-    EXPECT_EQ(testing::read_text(settings.jwks_file), testing::jwks_of({"one"}));
-}
-
-TEST(JwksUrl, IsFetchedKeptInTheFileAndAskedAgainForAnUnknownKey) {
-    const testing::TempDir dir;
-    std::atomic<int> fetched = 0;
-    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
-        ++fetched;
-        return testing::HttpServer::Response{200, testing::jwks_of({"one"}), {}};
-    });
-    model::AuthSettings settings;
-    settings.jwks_url = provider.url() + "/jwks";
-    settings.jwks_file = dir / "jwks.json";
-    settings.jwks_refresh = std::chrono::hours(1'000'000);
-    std::atomic<int> changes = 0;
-    testing::FakeClock clock;
-    auto source = JwksSource::open(settings, clock, [&] { ++changes; });
-    ASSERT_TRUE(source) << source.error().message;
-    ASSERT_TRUE(testing::eventually([&] { return changes > 0; }));
-    EXPECT_NE((*source)->keys()->find("one"), nullptr);
-    EXPECT_EQ(testing::read_text(dir / "jwks.json"), testing::jwks_of({"one"}));
-    for (int count = 0; count < 100; ++count) (*source)->miss_key();
-    EXPECT_EQ(fetched, 1) << "unknown keys must not become a load on the provider";
-    // More than once: the source may still be about to note when it has fetched.
-    EXPECT_TRUE(testing::eventually([&] {
-        clock.advance(limits::kJwksRefreshSoonest);
-        return fetched == 2;
-    }));
-    source->reset();
-    // Without the network the file has them.
-    settings.jwks_url = "http://127.0.0.1:1/";
-    EXPECT_NE((*JwksSource::open(settings, clock, [] {}))->keys()->find("one"), nullptr);
-    settings.jwks_url.clear();
-    settings.jwks_file = dir / "nope.json";
-    EXPECT_EQ(JwksSource::open(settings, clock, [] {}).error().code, ErrorCode::kNotFound);
-}
-
-TEST(JwksUrl, IsLeftAloneAfterA429ForAsLongAsItSays) {
-    testing::FakeClock clock;
-    std::array<SteadyTime, 2> fetched_at{};
-    std::atomic<std::size_t> fetched = 0;
-    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
-        if (fetched < fetched_at.size()) fetched_at.at(fetched) = clock.steady();
-        ++fetched;
-        return testing::HttpServer::Response{429, "{}", {{"Retry-After", "50"}}};
-    });
-    model::AuthSettings settings;
-    settings.jwks_url = provider.url() + "/jwks";
-    auto source = JwksSource::open(settings, clock, [] {});
-    ASSERT_TRUE(source) << source.error().message;
-    ASSERT_TRUE(testing::eventually([&] { return fetched > 0; }));
-    ASSERT_TRUE(testing::eventually([&] {
-        clock.advance(std::chrono::milliseconds(100));
-        (*source)->miss_key();
-        return fetched > 1;
-    }));
-    EXPECT_GE(fetched_at[1] - fetched_at[0], std::chrono::seconds(50));
-}
-
 TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {
     TokenCache cache(2);
     const auto identity = std::make_shared<const Identity>();
@@ -721,43 +501,6 @@ TEST(TokenCache, ForgetsTheOldestAndWhatWasTrueBefore) {
     cache.clear();
     cache.put(digest("d"), {identity}, 100, before);
     EXPECT_FALSE(cache.find(digest("d"), 1));
-}
-
-// Before anybody knows whose token it is.
-TEST(CostOfAToken, IsSmallWhateverItsShape) {
-    const Jwks keys = std::move(*Jwks::parse(testing::jwks_of({"one"})));
-    const JwtRules rules{"i", "a", std::chrono::seconds(5)};
-    const auto part = [](std::string_view begin, std::string_view each, std::string_view end) {
-        std::string out;
-        append_base64url(out, testing::repeated(limits::kCredentialBytesMax / 2, begin, each, end));
-        return out;
-    };
-    for (const std::string& token :
-         {std::string(limits::kCredentialBytesMax, '.'),
-          std::string(limits::kCredentialBytesMax, 'a'),
-          part("{\"a\":[", "{},", "{}]}") + ".e30.AA", part("", "[", "") + ".e30.AA",
-          part("{\"kid\":\"", "\\u0041", "\"}") + ".e30.AA",
-          part("{\"alg\":\"RS256\",\"kid\":\"", "x", "\"}") + "." +
-              part("{", "\"a\":1,", "\"b\":1}") + ".AA"}) {
-        const double took =
-            testing::milliseconds_of([&] { (void)verify_jwt(token, keys, rules, kNow); });
-        EXPECT_LE(took, 2 * testing::kSlower) << token.substr(0, 40);
-    }
-}
-
-// A provider's answer is a stranger's, too.
-TEST(CostOfAKeySet, IsLinearWhateverItsShape) {
-    for (const auto& [begin, each, end] :
-         {std::array<std::string_view, 3>{"{\"keys\":[", "{},", "{}]}"},
-          std::array<std::string_view, 3>{
-              "{\"keys\":[", "{\"kty\":\"RSA\",\"kid\":\"a\",\"n\":\"AQAB\",\"e\":\"AQAB\"},",
-              "{}]}"},
-          std::array<std::string_view, 3>{"{\"keys\":", "[", ""},
-          std::array<std::string_view, 3>{"{\"keys\":[\"", "\\u0041", "\"]}"}}) {
-        const std::string text = testing::repeated(limits::kJwksBytesMax, begin, each, end);
-        EXPECT_LE(testing::milliseconds_of([&] { (void)Jwks::parse(text); }), 20 * testing::kSlower)
-            << begin << each;
-    }
 }
 
 }  // namespace
