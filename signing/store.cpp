@@ -22,9 +22,9 @@ tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
-std::string value_of(const Values& values, const char* key, std::string otherwise = "") {
+std::string value_of(const Values& values, const char* key, std::string_view otherwise = "") {
     const auto found = values.find(key);
-    return found == values.end() ? std::move(otherwise) : found->second;
+    return found == values.end() ? std::string(otherwise) : found->second;
 }
 
 Result<std::int64_t> seconds_of(const Values& values, const char* key, std::int64_t otherwise) {
@@ -42,7 +42,7 @@ Result<std::int64_t> seconds_of(const Values& values, const char* key, std::int6
 // `index` picks among `names`.
 Result<std::size_t> choice_of(const Values& values, const char* key,
                               std::initializer_list<std::string_view> names) {
-    const std::string text = value_of(values, key, std::string(*names.begin()));
+    const std::string text = value_of(values, key, *names.begin());
     const auto found = std::ranges::find(names, std::string_view(text));
     if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
     std::string expected;
