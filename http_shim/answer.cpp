@@ -44,14 +44,17 @@ std::optional<Response> refuse_rate(const RequestHead& head, const Exchange& exc
 Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
                                 const std::string& body, const Exchange& exchange,
                                 SessionParts& parts, std::uint32_t deadline_ms) {
-    const std::string id = exchange.request_id + "." + std::to_string(++parts.calls);
-    const auto message =
+    std::string id;
+    id.reserve(exchange.request_id.size() + 21);
+    id.append(exchange.request_id).append(".").append(std::to_string(++parts.calls));
+    auto message =
         make_message(match, head, body, {id, exchange.traceparent, deadline_ms, exchange.client});
     if (!message) co_return message.error();
     const auto sent = Clock::now();
     // The daemon's own deadline answer should win against ours.
     const std::chrono::milliseconds timeout(deadline_ms + 250);
-    const Result<std::string> reply = co_await parts.daemons.ask(id, *message, timeout);
+    const Result<std::string> reply =
+        co_await parts.daemons.ask(std::move(id), std::move(*message), timeout);
     parts.metrics.count_daemon_call(Clock::now() - sent);
     co_return make_response(match, reply);
 }
@@ -86,7 +89,7 @@ bool may_see_metrics(const RequestHead& head, const std::string& peer, const Con
                             config.trusted_proxies, config.metrics_from);
 }
 
-Response allow(const std::string& methods) {
+Response allow(std::string_view methods) {
     Response response;
     response.status = 204;
     response.headers.emplace_back("Allow", methods);
@@ -101,6 +104,38 @@ Response not_found(const Match& match, const RequestHead& head) {
     }
     if (auto redirect = redirect_slash(head)) return *redirect;
     return make_error_response(404, "Not Found");
+}
+
+// Nobody else is asked.
+Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
+                                const std::string& peer, SessionParts& parts) {
+    if (head.method == Method::kOptions) {
+        if (auto preflight = answer_preflight(head, match, parts.config)) co_return *preflight;
+        if (head.target == "*") co_return allow("GET, HEAD, POST, OPTIONS");
+        if (!match.allow.empty()) co_return allow(match.allow);
+    }
+    if (match.route == nullptr) co_return not_found(match, head);
+    Response response;
+    switch (match.route->kind) {
+        case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
+        case RouteKind::kOpenapi: response.body = kOpenapiJson; co_return response;
+        case RouteKind::kDocs:
+            if (parts.config.docs) co_return make_docs_response(kDocsHtml);
+            break;
+        case RouteKind::kMetrics:
+            if (may_see_metrics(head, peer, parts.config)) {
+                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                response.body =
+                    parts.metrics.page(parts.connections, parts.daemons.states()).text();
+                co_return response;
+            }
+            break;
+        case RouteKind::kCall:
+        case RouteKind::kReadyz:
+        case RouteKind::kDownload:
+        case RouteKind::kNone: break;
+    }
+    co_return make_error_response(404, "Not Found");
 }
 
 }  // namespace
@@ -119,35 +154,11 @@ std::optional<Response> refuse_early(const RequestHead& head, const Match& match
 Awaitable<Response> respond(const Match& match, const RequestHead& head, const std::string& body,
                             const std::string& peer, const Exchange& exchange,
                             SessionParts& parts) {
-    if (head.method == Method::kOptions) {
-        if (auto preflight = answer_preflight(head, match, parts.config)) co_return *preflight;
-        if (head.target == "*") co_return allow("GET, HEAD, POST, OPTIONS");
-        if (!match.allow.empty()) co_return allow(match.allow);
-    }
-    if (match.route == nullptr) co_return not_found(match, head);
-    Response response;
-    switch (match.route->kind) {
-        case RouteKind::kCall:
-            co_return co_await call_daemon(match, head, body, exchange, parts,
-                                           parts.config.request_timeout_ms);
-        case RouteKind::kReadyz: co_return co_await ready(exchange, parts);
-        case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
-        case RouteKind::kOpenapi: response.body = kOpenapiJson; co_return response;
-        case RouteKind::kDocs:
-            if (parts.config.docs) co_return make_docs_response(kDocsHtml);
-            break;
-        case RouteKind::kMetrics:
-            if (may_see_metrics(head, peer, parts.config)) {
-                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                response.body =
-                    parts.metrics.page(parts.connections, parts.daemons.states()).text();
-                co_return response;
-            }
-            break;
-        case RouteKind::kDownload:
-        case RouteKind::kNone: break;
-    }
-    co_return make_error_response(404, "Not Found");
+    const RouteKind kind = match.route == nullptr ? RouteKind::kNone : match.route->kind;
+    if (kind == RouteKind::kCall)
+        return call_daemon(match, head, body, exchange, parts, parts.config.request_timeout_ms);
+    if (kind == RouteKind::kReadyz) return ready(exchange, parts);
+    return answer_here(match, head, peer, parts);
 }
 
 }  // namespace export_worker::http_shim

@@ -136,12 +136,14 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
 void add_served_by(Response& response, const message::Reply& reply) {
     if (!reply.served_by) return;
     const message::ServedBy& by = *reply.served_by;
-    const std::string value = std::string(by.plugin) + "/" + std::string(by.version) +
-                              "; generation=" + std::to_string(by.generation) +
-                              "; build=" + std::string(by.build_id.substr(0, 12));
+    std::string value;
+    value.reserve(by.plugin.size() + by.version.size() + 64);
+    value.append(by.plugin).append("/").append(by.version);
+    value.append("; generation=").append(std::to_string(by.generation));
+    value.append("; build=").append(by.build_id.substr(0, 12));
     // A header is ASCII; a version that is not stays out of it.
     const bool ascii = std::ranges::all_of(value, [](char c) { return c >= 0x20 && c < 0x7f; });
-    if (ascii) response.headers.emplace_back("X-Served-By", value);
+    if (ascii) response.headers.emplace_back("X-Served-By", std::move(value));
 }
 
 }  // namespace

@@ -24,13 +24,20 @@ constexpr std::size_t kSendChunkBytes = 1024 * 1024;  // At most, of one call to
 constexpr std::uint64_t kSendTurnBytes =
     4 * 1024 * 1024;  // Then other connections have their turn.
 
+std::array<asio::const_buffer, 2> buffers_of(std::string_view head, std::string_view body) {
+    return {asio::buffer(head.data(), head.size()), asio::buffer(body.data(), body.size())};
+}
+
 }  // namespace
 
 Channel::Channel(Stream socket, std::chrono::milliseconds write_timeout)
     : socket_(std::move(socket)),
       write_timeout_(write_timeout),
       timer_(socket_.get_executor()),
-      self_(std::make_shared<Channel*>(this)) {}
+      self_(std::make_shared<Channel*>(this)) {
+    error_code closed;  // The first read says so, too.
+    socket_.non_blocking(true, closed);
+}
 
 void Channel::close() {
     error_code ignored;
@@ -86,10 +93,19 @@ std::uint64_t Channel::acknowledged() {
     return written_ - std::min<std::uint64_t>(written_, static_cast<std::uint64_t>(queued));
 }
 
+void Channel::advance(std::string_view& head, std::string_view& body, std::size_t sent) {
+    written_ += sent;
+    const std::size_t of_head = std::min(sent, head.size());
+    head.remove_prefix(of_head);
+    body.remove_prefix(sent - of_head);
+}
+
 Awaitable<bool> Channel::read_more(std::string& buffer) {
-    const std::size_t got = co_await read_some(chunk_.data(), chunk_.size());
-    buffer.append(chunk_.data(), got);
-    co_return got > 0;
+    error_code error;
+    const std::size_t got = co_await socket_.async_read_some(asio::buffer(chunk_),
+                                                             redirect_error(use_awaitable, error));
+    buffer.append(chunk_.data(), error ? 0 : got);
+    co_return !error && got > 0;
 }
 
 Awaitable<std::size_t> Channel::read_some(char* into, std::size_t bytes_max) {
@@ -99,18 +115,20 @@ Awaitable<std::size_t> Channel::read_some(char* into, std::size_t bytes_max) {
     co_return error ? 0 : got;
 }
 
+// An error shows again in write().
+bool Channel::write_at_once(std::string_view& head, std::string_view& body) {
+    error_code error;
+    advance(head, body, socket_.write_some(buffers_of(head, body), error));
+    return head.empty() && body.empty();
+}
+
 Awaitable<bool> Channel::write(std::string_view head, std::string_view body) {
     begin_writing(body.size() > kSmallBytes);
     error_code error;
     while (!error && head.size() + body.size() > 0) {
-        const std::array<asio::const_buffer, 2> both{asio::buffer(head.data(), head.size()),
-                                                     asio::buffer(body.data(), body.size())};
-        const std::size_t sent =
-            co_await socket_.async_write_some(both, redirect_error(use_awaitable, error));
-        written_ += sent;
-        const std::size_t of_head = std::min(sent, head.size());
-        head.remove_prefix(of_head);
-        body.remove_prefix(sent - of_head);
+        const std::size_t sent = co_await socket_.async_write_some(
+            buffers_of(head, body), redirect_error(use_awaitable, error));
+        advance(head, body, sent);
     }
     clear_deadline();
     co_return !error;
@@ -122,7 +140,6 @@ Awaitable<bool> Channel::send_file(int file, std::uint64_t offset, std::uint64_t
     auto at = static_cast<off_t>(offset);
     std::uint64_t turn = 0;  // Sent without a wait.
     error_code error;
-    socket_.native_non_blocking(true, error);
     while (bytes > 0 && !error && socket_.is_open()) {
         const auto chunk =
             static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kSendChunkBytes));

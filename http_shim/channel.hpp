@@ -30,6 +30,9 @@ public:
     [[nodiscard]] Awaitable<bool> read_more(std::string& buffer);
     // The same into memory of the caller's; how many bytes, 0 for nothing.
     [[nodiscard]] Awaitable<std::size_t> read_some(char* into, std::size_t bytes_max);
+    // As much of both as the kernel takes at once; true: all of it. What is left stays in the
+    // arguments, for write().
+    [[nodiscard]] bool write_at_once(std::string_view& head, std::string_view& body);
     // Both in full; false: the peer is gone, or takes nothing for write_timeout.
     [[nodiscard]] Awaitable<bool> write(std::string_view head, std::string_view body = {});
     // `bytes` from `offset` on, by the kernel. False as above, and for a file that turns out
@@ -43,6 +46,7 @@ public:
 
 private:
     void begin_writing(bool much);
+    void advance(std::string_view& head, std::string_view& body, std::size_t sent);
     void arm();
     void on_timer();
     [[nodiscard]] std::uint64_t acknowledged();

@@ -66,8 +66,8 @@ std::optional<Response> answer_preflight(const RequestHead& head, const Match& m
         return std::nullopt;
     Response response;
     response.status = 204;
-    response.headers = {{"Allow", match.allow},
-                        {"Access-Control-Allow-Methods", match.allow},
+    response.headers = {{"Allow", std::string(match.allow)},
+                        {"Access-Control-Allow-Methods", std::string(match.allow)},
                         {"Access-Control-Allow-Headers", std::string(kRequestHeaders)},
                         {"Access-Control-Max-Age", std::string(kPreflightSeconds)}};
     return response;

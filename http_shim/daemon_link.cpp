@@ -51,7 +51,8 @@ void DaemonLink::call(std::string id, std::string message, std::chrono::millisec
 
 Awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string message,
                                                std::chrono::milliseconds timeout) {
-    const auto begin = [&](auto handler) {
+    auto begin = [this, id = std::move(id), message = std::move(message),
+                  timeout](auto handler) mutable {
         // Shared, because a std::function wants to be copied. Posted, because the coroutine must be
         // asleep before it can be woken.
         const auto waiter = std::make_shared<decltype(handler)>(std::move(handler));
@@ -62,8 +63,8 @@ Awaitable<Result<std::string>> DaemonLink::ask(std::string id, std::string messa
                  });
              });
     };
-    co_return co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&,
-                                            void(Result<std::string>)>(begin, use_awaitable);
+    return asio::async_initiate<const asio::use_awaitable_t<Executor>&, void(Result<std::string>)>(
+        std::move(begin), use_awaitable);
 }
 
 void DaemonLink::tell(std::string id, std::string message, std::chrono::milliseconds timeout) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,14 +23,16 @@ struct RequestHead {
     Method method = Method::kGet;
     std::string target;  // Path and query, as sent.
     std::string path;  // As sent, before '?'. Printable ASCII, no dot segments, no encoded slashes.
-    std::string query;                           // As sent, after '?'.
-    std::map<std::string, std::string> headers;  // Lower-case names; only those the shim looks at.
+    std::string query;  // As sent, after '?'.
+    // Lower-case names; only those the shim looks at.
+    using Headers = std::map<std::string, std::string, std::less<>>;
+    Headers headers;
     std::uint64_t content_length = 0;
     bool has_body = false;   // A Content-Length was given.
     bool keep_alive = true;  // What the client asks for.
     bool expects_continue = false;
 
-    [[nodiscard]] std::string_view header(const char* name) const {
+    [[nodiscard]] std::string_view header(std::string_view name) const {
         const auto found = headers.find(name);
         return found == headers.end() ? std::string_view() : std::string_view(found->second);
     }

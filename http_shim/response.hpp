@@ -13,7 +13,7 @@ namespace export_worker::http_shim {
 
 struct Response {
     int status = 200;
-    std::string content_type = "application/json";
+    std::string_view content_type = "application/json";  // Outlives the response.
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;  // Beside those every response has.
     bool close = false;                                        // The connection ends after it.

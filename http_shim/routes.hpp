@@ -27,7 +27,7 @@ struct Route {
 struct Match {
     const Route* route = nullptr;  // nullptr: nothing has this path, or not with this method.
     std::map<std::string, std::string> parameters;  // Percent-decoded, once.
-    std::string allow;  // The methods this path has; empty: no such path.
+    std::string_view allow;  // The methods this path has; empty: no such path.
 };
 
 // HEAD finds the GET route.

@@ -107,7 +107,7 @@ Awaitable<bool> Session::read_head(std::string& head) {
             co_return false;
         }
         if (end != std::string::npos) {
-            head = buffer_.substr(0, head_bytes);
+            head.assign(buffer_, 0, head_bytes);
             buffer_.erase(0, head_bytes);
             co_return true;
         }
@@ -252,7 +252,12 @@ Awaitable<bool> Session::write_response(Response& response, const RequestHead& h
     const bool with_body =
         head.method != Method::kHead && response.status != 204 && response.status != 304;
     const std::string_view body = with_body ? std::string_view(response.body) : std::string_view();
-    const bool written = co_await channel_.write(bytes, body);
+    std::string_view head_left = bytes;
+    std::string_view body_left = body;
+    // Most answers go at once, and need no coroutine for it. Not while the next request is here
+    // already: other connections have their turn between two.
+    const bool at_once = buffer_.empty() && channel_.write_at_once(head_left, body_left);
+    const bool written = at_once || co_await channel_.write(head_left, body_left);
     if (written) exchange.bytes = body.size();
     co_return written;
 }

@@ -1,8 +1,8 @@
 #include "protocol/message/json_text.hpp"
 
+#include <array>
 #include <charconv>
 #include <cmath>
-#include <vector>
 #include <msgpack.hpp>
 
 #include "base/text.hpp"
@@ -109,24 +109,27 @@ private:
     [[nodiscard]] bool begin() const { return !in_key_; }  // A key is text.
     bool scalar(std::string_view text) { return begin() && (out_ += text, true); }
     bool open(char bracket) {
-        if (!begin() || is_first_.size() >= limits::kReplyDepthMax) return false;
+        if (!begin() || depth_ == is_first_.size()) return false;
         out_ += bracket;
-        is_first_.push_back(true);
+        is_first_[depth_++] = true;
         return true;
     }
     bool close(char bracket) {
         out_ += bracket;
-        is_first_.pop_back();
+        --depth_;
         return true;
     }
     bool next() {
-        if (!is_first_.back()) out_ += ',';
-        is_first_.back() = false;
+        bool& is_first = is_first_[depth_ - 1];
+        if (!is_first) out_ += ',';
+        is_first = false;
         return true;
     }
 
     std::string& out_;
-    std::vector<bool> is_first_;  // Of each open container: is its next member its first?
+    std::array<bool, limits::kReplyDepthMax> is_first_{};  // Of each open container: is its next
+                                                           // member its first?
+    std::size_t depth_ = 0;
     bool in_key_ = false;
 };
 
@@ -134,6 +137,7 @@ private:
 
 bool append_json(std::string& out, std::string_view msgpack) {
     const std::size_t before = out.size();
+    out.reserve(before + msgpack.size() + msgpack.size() / 4);
     JsonVisitor visitor(out);
     std::size_t used = 0;
     if (msgpack::parse(msgpack.data(), msgpack.size(), used, visitor) && used == msgpack.size())

@@ -12,11 +12,11 @@ namespace {
 constexpr std::size_t kTraceparentBytes = 55;
 
 template <std::size_t Bytes>
-std::string random_hex() {
+void append_random_hex(std::string& out) {
     std::array<std::uint8_t, Bytes> random{};
     crypto::fill_id(random);
     random[0] |= 1U;  // Never all zeroes.
-    return to_hex(random);
+    append_hex(out, random);
 }
 
 }  // namespace
@@ -35,10 +35,19 @@ bool is_traceparent(std::string_view text) {
 
 std::string make_traceparent(std::string_view incoming) {
     const bool known = is_traceparent(incoming);
-    const std::string trace = known ? std::string(incoming.substr(3, 32)) : random_hex<16>();
+    std::string out;
+    out.reserve(kTraceparentBytes);
+    out += "00-";
+    if (known)
+        out += incoming.substr(3, 32);
+    else
+        append_random_hex<16>(out);
+    out += '-';
+    append_random_hex<8>(out);
+    out += '-';
     // Whether it is recorded is the decision of whoever began the trace.
-    const std::string_view flags = known ? incoming.substr(53, 2) : std::string_view("00");
-    return "00-" + trace + "-" + random_hex<8>() + "-" + std::string(flags);
+    out += known ? incoming.substr(53, 2) : std::string_view("00");
+    return out;
 }
 
 std::string_view trace_id_of(std::string_view traceparent) {

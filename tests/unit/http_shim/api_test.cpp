@@ -21,7 +21,7 @@ struct Ask {
     Method method = Method::kGet;
     std::string path = "/api/jobs/j1";
     std::string query = "";
-    std::map<std::string, std::string> headers = {};
+    RequestHead::Headers headers = {};
     std::string body = "";
 };
 
@@ -187,7 +187,7 @@ TEST(MakeMessage, ABodyIsWithinTheBoundsOfAMessage) {
 }
 
 TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
-    const std::map<std::string, std::string> header = {{"idempotency-key", "from the header"}};
+    const RequestHead::Headers header = {{"idempotency-key", "from the header"}};
     for (const char* path : {kSubmit, "/api/jobs/"}) {
         EXPECT_EQ(params_of({Method::kPost, path, "", header, "{}"})["idempotency_key"],
                   "from the header");

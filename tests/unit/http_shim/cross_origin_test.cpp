@@ -7,7 +7,7 @@ namespace {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-RequestHead post(std::map<std::string, std::string> headers) {
+RequestHead post(RequestHead::Headers headers) {
     RequestHead head;
     head.method = Method::kPost;
     head.path = head.target = "/api/products/export-async";
