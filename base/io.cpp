@@ -42,8 +42,8 @@ Result<void> check_guard(const struct stat& info, const std::string& path, Guard
     if (guard == Guard::kTrusted && is_writable_by_others(info)) {
         return fail(ErrorCode::kFailedPrecondition,
                     "open " + path +
-                        ": expected a file that only its owner may write, found one that group or "
-                        "others may write; run chmod go-w " +
+                        ": expected one that only its owner may write, found that group or others "
+                        "may write it; run chmod go-w " +
                         path);
     }
     return {};

@@ -23,7 +23,7 @@ namespace export_worker {
 // Whether group or others may write it. Not counted is a sticky directory such as /tmp: others can
 // add names there, not replace ours.
 [[nodiscard]] bool is_writable_by_others(const struct stat& info);
-// The check of read_trusted_file() alone, for a file that a library reads.
+// The check of read_trusted_file() alone, for a directory, and for a file that a library reads.
 [[nodiscard]] Result<void> check_trusted_file(const std::string& path);
 // What the file looks like from outside: another text after every replacement and every write;
 // "none" when it is not there.

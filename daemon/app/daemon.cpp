@@ -214,6 +214,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     raise_descriptor_limit();
     forbid_core_files();
     EW_CHECK(make_directories(config.state_dir, 0750));
+    EW_CHECK(check_trusted_file(config.state_dir));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;

@@ -116,7 +116,7 @@ class TrustTest(unittest.TestCase):
             path.chmod(mode)
             done = subprocess.run([BUILD / "bin" / program, "--config", config], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 78, (path, oct(mode), done.stderr))
-            self.assertIn(f"{path}: expected a file that only its owner may write", done.stderr)
+            self.assertIn(f"{path}: expected one that only its owner may write", done.stderr)
             self.assertIn(f"chmod go-w {path}", done.stderr)
         path.chmod(0o600)
 

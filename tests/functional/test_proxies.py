@@ -2,11 +2,13 @@
 import json
 import os
 import re
+import ssl
 import subprocess
 import unittest
 
 from functional.harness import BUILD, SOURCE, Process, System, free_port, wait_until
-from functional.skips import need
+from functional.skips import full_form, need
+from functional.slow_readers import slow_readers_get_every_byte
 
 PAGE = (SOURCE / "docs" / "operations.md").read_text()
 
@@ -81,7 +83,7 @@ class ProxiesTest(unittest.TestCase):
         self.assertEqual(self.curl("/livez", "-H", "Transfer-Encoding: chunked")[0], 200)
         self.assertEqual(self.curl("/metrics")[0], 404)  # Although the proxy's address is listed.
 
-    def test_nginx(self):
+    def start_nginx(self):
         program = need("nginx")
         server = block("nginx").replace("unix:/run/export-worker/httpd.sock", f"unix:{self.socket}").replace("listen 443", f"listen 127.0.0.1:{self.port}")
         server = server.replace("/etc/ssl/api.example.com.pem", str(self.certificate)).replace("/etc/ssl/api.example.com.key", str(self.system.directory / "tls.key"))
@@ -91,7 +93,23 @@ class ProxiesTest(unittest.TestCase):
                           f"events {{}}\nhttp {{\naccess_log off;\n{paths}{server}}}\n")
         nginx = Process([program, "-c", config, "-p", self.system.directory], self.system.directory / "nginx.log")
         self.addCleanup(nginx.stop)
+        wait_until("the proxy", lambda: self.curl("/livez")[0] == 200)
+
+    def test_nginx(self):
+        self.start_nginx()
         self.check(unknown_length=200)
+
+    @full_form
+    def test_slow_readers_behind_nginx(self):
+        self.start_nginx()
+        catalog = self.system.directory / "large.jsonl"
+        self.operator("catalog", "generate", "--products", 60_000, "--seed", 1, "--output", catalog)
+        self.operator("catalog", "import", "--organization", "acme", catalog)
+        job = json.loads(self.operator("--json", "export", "submit", "--organization", "acme", "--wait"))["job_id"]
+        status, body = self.curl(f"/api/products/export/{job}/download-url", "-H", f"Authorization: Bearer {self.key}")
+        self.assertEqual(status, 200, body)
+        target = json.loads(body)["download_url"].removeprefix("https://api.example.com")
+        slow_readers_get_every_byte(self, self.port, target, "api.example.com", ssl.create_default_context(cafile=self.certificate))
 
     def test_caddy(self):
         program = need("caddy")

@@ -123,6 +123,14 @@ class StartupTest(unittest.TestCase):
         restore()
         self.system.start_daemon()
 
+    def test_a_state_directory_of_everybody(self):
+        self.system.state.mkdir()
+        for mode in (0o777, 0o770):
+            self.system.state.chmod(mode)
+            self.refused(str(self.system.state), "group or others may write it", f"chmod go-w {self.system.state}")
+        self.system.state.chmod(0o750)
+        self.system.start_daemon()
+
     def test_bad_plugin_files(self):
         good = self.system.plugin
         path = self.system.directory / "plugin.so"

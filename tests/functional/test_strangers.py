@@ -1,6 +1,5 @@
 """Strangers at the shim's door: those who announce and send nothing, who open and wait, who read slowly or not at all, whose browser
 is used by somebody else's page."""
-import concurrent.futures
 import contextlib
 import json
 import re
@@ -11,6 +10,7 @@ import unittest
 
 from functional.harness import SystemTest, wait_until
 from functional.skips import full_form
+from functional.slow_readers import slow_readers_get_every_byte
 from functional.test_http import raw_exchange
 
 CONNECTIONS_MAX = 4096  # http_shim/limits.hpp
@@ -105,35 +105,13 @@ class StrangersTest(SystemTest):
                                   + fields + b"Content-Length: 0\r\n\r\n")
             self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), (target, fields, answer))
 
-    def read_slowly(self, bytes_a_second, buffer):
-        """How many bytes of the export come at that rate, over a link of its own."""
-        link = self.system.mint(self.job, self.key).json["download_url"]
-        target = link[link.index("/exports/"):]
-        connection = socket.socket()
-        if buffer:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        connection.settimeout(60)
-        connection.connect(("127.0.0.1", self.system.port))
-        with connection:
-            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
-            received, begun = b"", time.monotonic()
-            while chunk := connection.recv(max(1, bytes_a_second // 4)):
-                received += chunk
-                ahead = len(received) / bytes_a_second - (time.monotonic() - begun)
-                if ahead > 0:
-                    time.sleep(ahead)  # sleep: the reader's slowness is the subject
-        head, _, body = received.partition(b"\r\n\r\n")
-        return int(re.search(rb"Content-Length: (\d+)", head).group(1)), len(body)
-
     @full_form
     def test_slow_readers_get_every_byte(self):
         """For longer than every time-out there is."""
         self.system.import_generated(60_000)
-        self.job = self.system.export()["job_id"]
-        cases = [(rate, buffer) for rate in (20_000, 40_000, 100_000) for buffer in (0, 65_536)]
-        with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
-            for case, (announced, came) in zip(cases, pool.map(lambda case: self.read_slowly(*case), cases)):
-                self.assertEqual(came, announced, case)
+        job = self.system.export()["job_id"]
+        link = self.system.mint(job, self.key).json["download_url"]
+        slow_readers_get_every_byte(self, self.system.port, link[link.index("/exports/"):], "h")
 
     def test_an_incomplete_download_shows(self):
         self.system.import_generated(30_000)  # More than the buffers of both sides take.
