@@ -19,7 +19,10 @@ namespace export_worker::message {
 template <typename Derived>
 class ValidatingVisitor : public msgpack::null_visitor {
 public:
-    explicit ValidatingVisitor(std::size_t message_bytes) : bytes_left_(message_bytes) {}
+    explicit ValidatingVisitor(std::size_t message_bytes) : bytes_left_(message_bytes) {
+        keys_.reserve(16);  // Ordinary requests have fewer, and fewer levels.
+        levels_.reserve(8);
+    }
 
     [[nodiscard]] const std::string& problem() const { return problem_; }
 
