@@ -28,6 +28,8 @@ inline constexpr std::chrono::seconds kHttpIdleMargin{5};  // Clients are told s
 // While nothing is acknowledged. A reader of 20 kB/s with a receive buffer of 6 MB is told of new
 // room only every 19 s.
 inline constexpr std::chrono::seconds kHttpWriteTimeout{60};
+// A proxy takes megabytes at once and then nothing until its reader has taken a third of them.
+inline constexpr std::chrono::minutes kHttpProxyWriteTimeout{10};
 inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 inline constexpr int kHttpRetryAfterSeconds = 1;

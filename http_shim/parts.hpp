@@ -21,6 +21,7 @@ struct Timeouts {
     std::chrono::milliseconds body = limits::kHttpBodyTimeout;
     std::chrono::milliseconds idle = limits::kHttpIdleTimeout;
     std::chrono::milliseconds write = limits::kHttpWriteTimeout;
+    std::chrono::milliseconds write_to_proxy = limits::kHttpProxyWriteTimeout;
 };
 
 // Outlives the connections. [the io thread]

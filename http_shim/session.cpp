@@ -47,7 +47,9 @@ bool reaches_end(const downloads::Download& download) {
 class Session {
 public:
     Session(Stream socket, std::string peer, Connections::Place& place, SessionParts& parts)
-        : channel_(std::move(socket), parts.timeouts.write),
+        : channel_(std::move(socket), parts.config.trusted_proxies.contains(peer)
+                                          ? parts.timeouts.write_to_proxy
+                                          : parts.timeouts.write),
           peer_(std::move(peer)),
           place_(place),
           parts_(parts) {

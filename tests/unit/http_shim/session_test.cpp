@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <regex>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -253,6 +254,35 @@ TEST_F(SessionTest, WhileTheShimDrainsEveryAnswerClosesItsConnection) {
     const std::string out = exchange(std::string(kLivez) + std::string(kLivez));
     EXPECT_EQ(answers(out), 1U);
     EXPECT_NE(out.find("\r\nConnection: close\r\n"), std::string::npos);
+}
+
+// It takes megabytes for a slow reader, then nothing until that one has read some of them.
+TEST_F(SessionTest, AListedProxyMayPauseLongerThanAReader) {
+    Config config;
+    config.trusted_proxies = *AddressList::parse("192.0.2.1");
+    configure(config);
+    parts_->timeouts.write = std::chrono::milliseconds(40);
+    std::string many;
+    for (int count = 0; count < 100; ++count)
+        many += "GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n";
+    const std::array<std::string, 2> peers{"192.0.2.1", "192.0.2.2"};
+    std::array<UniqueFd, 2> clients;
+    std::array<bool, 2> ended{};
+    for (std::size_t index = 0; index < peers.size(); ++index) {
+        int ends[2];
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        clients.at(index) = UniqueFd(ends[0]);
+        ASSERT_EQ(::send(ends[0], many.data(), many.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(many.size()));
+        asio::co_spawn(context_,
+                       serve_and_tell(Stream(context_, {AF_UNIX, 0}, ends[1]), peers.at(index),
+                                      ended.at(index)),
+                       asio::detached);
+    }
+    while (!ended[1]) context_.run_one();
+    EXPECT_FALSE(ended[0]);
+    clients[0].reset();  // Gone: that ends it at once.
+    while (!ended[0]) context_.run_one();
 }
 
 TEST_F(SessionTest, WithoutADaemonTheAnswerIsToComeAgain) {
