@@ -47,11 +47,15 @@ Result<std::int64_t> parse_iso8601_seconds(std::string_view text) {
     const std::string copy(text);
     const char* end =
         copy.size() == 20 ? strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) : nullptr;
-    if (end == nullptr || *end != '\0') {
+    const std::tm given = parts;
+    const std::time_t seconds = timegm(&parts);  // Makes March of the 30th of February.
+    if (end == nullptr || *end != '\0' || parts.tm_mday != given.tm_mday ||
+        parts.tm_sec != given.tm_sec) {
         return fail(ErrorCode::kInvalidArgument,
-                    "time: expected YYYY-MM-DDThh:mm:ssZ, found '" + copy.substr(0, 40) + "'");
+                    "time: expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found '" +
+                        copy.substr(0, 40) + "'");
     }
-    return static_cast<std::int64_t>(timegm(&parts));
+    return static_cast<std::int64_t>(seconds);
 }
 
 }  // namespace export_worker

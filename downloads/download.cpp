@@ -143,6 +143,9 @@ std::optional<std::time_t> parse_http_date(std::string_view text, std::time_t no
         std::tm parts{};
         const char* const end = ::strptime(copy.c_str(), form, &parts);
         if (end == nullptr || *end != '\0') continue;
+        std::tm normal = parts;  // timegm() makes March of the 30th of February.
+        ::timegm(&normal);
+        if (normal.tm_mday != parts.tm_mday) return std::nullopt;
         return form == kTwoDigitYear ? in_nearest_century(parts, now) : ::timegm(&parts);
     }
     return std::nullopt;

@@ -11,8 +11,10 @@ TEST(Clock, Iso8601BothWays) {
     EXPECT_EQ(to_iso8601(1369353600'000000), "2013-05-24T00:00:00Z");
     EXPECT_EQ(to_iso8601(1369353600'000120), "2013-05-24T00:00:00.000120Z");
     EXPECT_EQ(*parse_iso8601_seconds("2013-05-24T00:00:00Z"), 1369353600);
-    for (const char* bad : {"", "2013-05-24", "2013-05-24T00:00:00", "2013-13-24T00:00:00Z",
-                            "2013-05-24T00:00:00ZZ"}) {
+    EXPECT_EQ(*parse_iso8601_seconds("2024-02-29T23:59:59Z"), 1709251199);
+    for (const char* bad :
+         {"", "2013-05-24", "2013-05-24T00:00:00", "2013-13-24T00:00:00Z", "2013-05-24T00:00:00ZZ",
+          "2026-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2013-05-24T23:59:60Z"}) {
         EXPECT_EQ(parse_iso8601_seconds(bad).error().code, ErrorCode::kInvalidArgument) << bad;
     }
 }

@@ -248,6 +248,7 @@ TEST_F(DownloadTest, ConditionsFollowRfc9110) {
     EXPECT_EQ(status({.if_modified_since = modified}), 304);
     EXPECT_EQ(status({.if_modified_since = kLongAgo}), 200);
     EXPECT_EQ(status({.if_modified_since = "yesterday"}), 200);
+    EXPECT_EQ(status({.if_modified_since = "Fri, 30 Feb 2096 00:00:00 GMT"}), 200);
     EXPECT_EQ(status({.if_match = etag}), 200);
     EXPECT_EQ(status({.if_match = weak}), 412);
     EXPECT_EQ(status({.if_match = "\"other\""}), 412);
