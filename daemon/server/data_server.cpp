@@ -52,9 +52,9 @@ DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatc
     finished_.reserve(limits::kCallsMax);
     collected_.reserve(limits::kCallsMax);
     for (unsigned index = 0; index < workers; ++index) start_worker();
-    for (unsigned index = 0; index < limits::kServerWriters; ++index)
+    for (unsigned index = 0; index < limits::kServerCommitWorkers; ++index)
         writers_.emplace_back([this] { run_writer(); });
-    for (unsigned index = 0; index < limits::kServerIdentifiers; ++index)
+    for (unsigned index = 0; index < limits::kServerSessionLookups; ++index)
         identifiers_.emplace_back([this] { run_identifier(); });
     loop_ = std::thread([this] { run_loop(); });
 }
@@ -260,7 +260,7 @@ void DataServer::push(CallQueue& queue, Call& call) {
 // Strangers with made-up tokens may fill this queue, but no other.
 bool DataServer::push_for_identification(Call& call) {
     const std::lock_guard lock(unidentified_.mutex);
-    if (unidentified_.size() >= limits::kIdentifyingMax) return false;
+    if (unidentified_.size() >= limits::kSessionLookupsWaitingMax) return false;
     unidentified_.push(&call);
     return true;
 }
@@ -328,14 +328,14 @@ void DataServer::run_worker(unsigned number) {
 }
 
 void DataServer::run_writer() {
-    name_this_thread("writer");
+    name_this_thread("commit worker");
     set_thread_role(ThreadRole::kWorker);
     std::vector<Dispatcher::Finish> begun;
     std::vector<Call*> calls;
     while (Call* call = next_of(writing_)) {
         // Those that are there share one sync: all are begun before the first is waited for.
         for (; call != nullptr;
-             call = calls.size() < limits::kWritesPerWriter ? take_of(writing_) : nullptr) {
+             call = calls.size() < limits::kCallsPerCommitWorker ? take_of(writing_) : nullptr) {
             calls.push_back(call);
             begun.push_back(begin(*call) ? dispatcher_.begin_own(call->request, nullptr) : nullptr);
         }
@@ -349,7 +349,7 @@ void DataServer::run_writer() {
 }
 
 void DataServer::run_identifier() {
-    name_this_thread("identifier");
+    name_this_thread("session lookup");
     while (Call* call = next_of(unidentified_)) {
         // Still queued, whoever asks: whose deadline passes meanwhile was answered by the loop.
         dispatcher_.identify(call->request);

@@ -512,7 +512,7 @@ protected:
 TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
     start();
     constexpr std::size_t kExtra = 10;
-    const std::size_t held = limits::kServerIdentifiers + limits::kIdentifyingMax;
+    const std::size_t held = limits::kServerSessionLookups + limits::kSessionLookupsWaitingMax;
     for (std::size_t index = 0; index < held + kExtra; ++index) {
         send({{"v", 1},
               {"id", std::to_string(index)},
@@ -529,7 +529,7 @@ TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
         ++overloaded;
     }
     EXPECT_GE(overloaded, kExtra);
-    EXPECT_LE(overloaded, kExtra + limits::kServerIdentifiers) << "who asks may not have begun";
+    EXPECT_LE(overloaded, kExtra + limits::kServerSessionLookups) << "who asks may not have begun";
     identity_.sessions->stop();  // So that the rest need not wait for the provider.
     for (std::size_t count = overloaded; count < held + kExtra; ++count)
         EXPECT_EQ(receive()["error"]["message"], "the service cannot do this right now; try again");
