@@ -28,6 +28,8 @@ inline constexpr std::size_t kUnsentPeerBytesMax = 32 * 1024 * 1024;
 inline constexpr std::size_t kUnsentPeerWorkBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
+// The loop's sleep while nothing is in flight; whatever comes ends it.
+inline constexpr std::chrono::milliseconds kIdleLoopInterval{1'000};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 // Threads for the methods that wait until something is durable, and how many each of them has under
 // way: those that wait together share one sync.

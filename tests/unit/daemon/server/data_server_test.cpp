@@ -5,6 +5,7 @@
 #include <zmq.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -540,7 +541,7 @@ TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
 TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
     start();
     send_blocking();
-    std::thread stopping([&] { server_->stop(); });
+    std::thread stopping([&] { EXPECT_EQ(server_->stop(), 0U); });
     ASSERT_TRUE(eventually([&] { return server_->draining(); }));
     // A server that does not wait has time to show it.
     std::this_thread::sleep_for(milliseconds(50));  // sleep: nothing is to happen
@@ -550,6 +551,24 @@ TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
     stopping.join();
     EXPECT_EQ(reply["id"], "slow") << "it was accepted, so it is answered";
     EXPECT_EQ(reply["ok"], true);
+}
+
+TEST_F(DataServerTest, StoppingSaysHowManyWorkersAreStuck) {
+    start();
+    send_blocking();
+    std::atomic<bool> stopped{false};
+    std::thread stopping([&] {
+        EXPECT_EQ(server_->stop(), 1U);
+        stopped.store(true);
+    });
+    EXPECT_TRUE(eventually([&] {
+        fake_clock_.advance(limits::kDrainTimeout / 10);
+        return stopped.load();
+    }));
+    stopping.join();
+    EXPECT_EQ(server_->occupied(), 1U) << "its worker still uses the server";
+    release();
+    EXPECT_TRUE(eventually([&] { return server_->stop() == 0; })) << "it has come back";
 }
 
 }  // namespace
