@@ -4,6 +4,7 @@
 #include <atomic>
 #include <optional>
 
+#include "base/assert.hpp"
 #include "base/clock.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
@@ -200,13 +201,20 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Daemon::~Daemon() {
+    const unsigned stuck_workers = stop();
+    EW_ASSERT(stuck_workers == 0);
+}
+
+unsigned Daemon::stop() {
     // Operators can watch the drain: their socket closes after the data socket.
-    if (parts_->sessions) parts_->sessions->stop();
-    if (parts_->data_server) parts_->data_server->stop();
+    parts_->sessions->stop();
+    if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0)
+        return stuck_workers;
     parts_->metrics_server.reset();
     parts_->control_server.reset();
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
+    return 0;
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,

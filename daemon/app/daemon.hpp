@@ -19,7 +19,12 @@ public:
     // Errors: whatever stands in the way of a start, with what to do about it.
     [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config,
                                                                const std::string& version);
-    ~Daemon();
+    ~Daemon();  // stop(), after which no worker may be left: see there.
+    // Stops in the order above. Returns how many workers are stuck in a plugin. When that is not
+    // 0, the rest still runs and they go on to use it: the caller must end the process without
+    // destroying the daemon. What is on disk is consistent at any moment. May be
+    // called again. [one-owner]
+    [[nodiscard]] unsigned stop();
     // Takes over what can change while it runs: stores with their credentials and link keys,
     // plugins with their settings, [plugins], the log level. The rest is named in the log as
     // waiting for a restart. Errors: the configuration is bad; nothing has changed.

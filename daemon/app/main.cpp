@@ -1,10 +1,14 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong
-// command line, 78 a start that cannot succeed until somebody changes something.
+// command line, 70 after a signal while a plugin was stuck, 78 a start that cannot succeed until
+// somebody changes something.
 #include <signal.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
@@ -16,8 +20,9 @@ namespace {
 
 using export_worker::options::Flag;
 
-constexpr int kExitUsage = 64;   // EX_USAGE
-constexpr int kExitConfig = 78;  // EX_CONFIG
+constexpr int kExitUsage = 64;     // EX_USAGE
+constexpr int kExitSoftware = 70;  // EX_SOFTWARE
+constexpr int kExitConfig = 78;    // EX_CONFIG
 
 constexpr std::array<Flag, 7> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
@@ -55,6 +60,19 @@ void reload(export_worker::app::Daemon& daemon, const std::string& config_path) 
     if (!done) export_worker::log_error("SIGHUP: nothing has changed: {}", done.error().message);
 }
 
+// Does not return when a plugin is stuck: its thread uses the daemon's memory, and there is no way
+// to end it alone. So nothing is destroyed, no handler of exit() runs, and the log is complete:
+// every line is flushed as it is written.
+void stop(std::unique_ptr<export_worker::app::Daemon> daemon) {
+    if (const unsigned stuck_workers = daemon->stop(); stuck_workers > 0) {
+        export_worker::log_error("{} workers are stuck in a plugin; leaving without them",
+                                 stuck_workers);
+        std::_Exit(kExitSoftware);
+    }
+    daemon.reset();
+    export_worker::log_info("stopped");
+}
+
 int run(const std::string& config_path, bool only_check) {
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
@@ -76,8 +94,7 @@ int run(const std::string& config_path, bool only_check) {
         reload(**daemon, config_path);
     }
     export_worker::log_info("signal {}: stopping", signal_number);
-    daemon->reset();
-    export_worker::log_info("stopped");
+    stop(std::move(*daemon));
     return 0;
 }
 

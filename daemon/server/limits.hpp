@@ -28,11 +28,13 @@ inline constexpr std::size_t kUnsentPeerBytesMax = 32 * 1024 * 1024;
 inline constexpr std::size_t kUnsentPeerWorkBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
+// The loop's sleep while nothing is in flight; whatever comes ends it.
+inline constexpr std::chrono::milliseconds kIdleLoopInterval{1'000};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
 // Threads for the methods that wait until something is durable, and how many each of them has under
 // way: those that wait together share one sync.
-inline constexpr unsigned kServerWriters = 8;
-inline constexpr std::size_t kWritesPerWriter = 32;
+inline constexpr unsigned kServerCommitWorkers = 8;
+inline constexpr std::size_t kCallsPerCommitWorker = 32;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
@@ -44,7 +46,8 @@ inline constexpr std::size_t kJobEntriesShownBytesMax = 256 * 1024;
 inline constexpr std::size_t kJobListLimitDefault = 50;
 inline constexpr std::size_t kJobListLimitMax = 500;
 
-inline constexpr unsigned kServerIdentifiers = 4;   // Threads that ask, of the data server.
-inline constexpr std::size_t kIdentifyingMax = 64;  // Requests waiting for them; more: unavailable.
+// Threads that ask the identity provider, and the requests that wait for them; more: overloaded.
+inline constexpr unsigned kServerSessionLookups = 4;
+inline constexpr std::size_t kSessionLookupsWaitingMax = 64;
 
 }  // namespace export_worker::limits

@@ -29,7 +29,7 @@ static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::ch
 static_assert(kPoolPingsMissedMax * (kPoolPingTimeout + kPoolScanInterval) <
                   std::chrono::milliseconds(2'500),
               "a silent daemon is not asked for longer than that");
-static_assert(kServerWriters * kWritesPerWriter <= kDatabaseGroupCommitMax,
+static_assert(kServerCommitWorkers * kCallsPerCommitWorker <= kDatabaseGroupCommitMax,
               "more would wait for the next commit");
 static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
               "every thread that may be inside a plugin has a slot");

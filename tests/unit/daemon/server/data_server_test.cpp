@@ -5,6 +5,7 @@
 #include <zmq.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -512,7 +513,7 @@ protected:
 TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
     start();
     constexpr std::size_t kExtra = 10;
-    const std::size_t held = limits::kServerIdentifiers + limits::kIdentifyingMax;
+    const std::size_t held = limits::kServerSessionLookups + limits::kSessionLookupsWaitingMax;
     for (std::size_t index = 0; index < held + kExtra; ++index) {
         send({{"v", 1},
               {"id", std::to_string(index)},
@@ -529,7 +530,7 @@ TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
         ++overloaded;
     }
     EXPECT_GE(overloaded, kExtra);
-    EXPECT_LE(overloaded, kExtra + limits::kServerIdentifiers) << "who asks may not have begun";
+    EXPECT_LE(overloaded, kExtra + limits::kServerSessionLookups) << "who asks may not have begun";
     identity_.sessions->stop();  // So that the rest need not wait for the provider.
     for (std::size_t count = overloaded; count < held + kExtra; ++count)
         EXPECT_EQ(receive()["error"]["message"], "the service cannot do this right now; try again");
@@ -540,7 +541,7 @@ TEST_F(DataServerWithASilentProvider, ThoseWhoWaitToBeIdentifiedAreBounded) {
 TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
     start();
     send_blocking();
-    std::thread stopping([&] { server_->stop(); });
+    std::thread stopping([&] { EXPECT_EQ(server_->stop(), 0U); });
     ASSERT_TRUE(eventually([&] { return server_->draining(); }));
     // A server that does not wait has time to show it.
     std::this_thread::sleep_for(milliseconds(50));  // sleep: nothing is to happen
@@ -550,6 +551,24 @@ TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
     stopping.join();
     EXPECT_EQ(reply["id"], "slow") << "it was accepted, so it is answered";
     EXPECT_EQ(reply["ok"], true);
+}
+
+TEST_F(DataServerTest, StoppingSaysHowManyWorkersAreStuck) {
+    start();
+    send_blocking();
+    std::atomic<bool> stopped{false};
+    std::thread stopping([&] {
+        EXPECT_EQ(server_->stop(), 1U);
+        stopped.store(true);
+    });
+    EXPECT_TRUE(eventually([&] {
+        fake_clock_.advance(limits::kDrainTimeout / 10);
+        return stopped.load();
+    }));
+    stopping.join();
+    EXPECT_EQ(server_->occupied(), 1U) << "its worker still uses the server";
+    release();
+    EXPECT_TRUE(eventually([&] { return server_->stop() == 0; })) << "it has come back";
 }
 
 }  // namespace
