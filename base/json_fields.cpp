@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 
@@ -115,6 +116,15 @@ Result<std::size_t> word_from(const json& value, std::string_view name, Words wo
     return static_cast<std::size_t>(found - words.begin());
 }
 
+Result<std::int64_t> time_s_from(const json& value, std::string_view name) {
+    EW_TRY(const std::string text, text_from(value, name));
+    auto seconds = parse_iso8601_seconds(text);
+    if (!seconds)
+        return problem(name, "expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found '" +
+                                 printable(text, 40) + "'");
+    return seconds;
+}
+
 Result<void> check_object(const json& value, std::string_view name) {
     if (!value.is_object()) return unexpected_value(name, "an object", value);
     return {};
@@ -185,6 +195,18 @@ Result<std::optional<std::int64_t>> JsonFields::optional_integer(const char* nam
     const json* const value = find(name);
     if (value == nullptr) return std::nullopt;
     return integer_from(*value, full_name(name), bounds);
+}
+
+Result<std::int64_t> JsonFields::time_s(const char* name) {
+    EW_TRY(const json* const value, required(name));
+    return time_s_from(*value, full_name(name));
+}
+
+Result<std::optional<std::int64_t>> JsonFields::optional_time_us(const char* name) {
+    const json* const value = find(name);
+    if (value == nullptr) return std::nullopt;
+    EW_TRY(const std::int64_t seconds, time_s_from(*value, full_name(name)));
+    return seconds * 1'000'000;
 }
 
 Result<bool> JsonFields::boolean_or(const char* name, bool absent) {

@@ -55,6 +55,8 @@ using Words = std::span<const std::string_view>;
 // The index of the word.
 [[nodiscard]] Result<std::size_t> word_from(const nlohmann::json& value, std::string_view name,
                                             Words words);
+// "2026-01-31T12:00:00Z", as seconds since 1970.
+[[nodiscard]] Result<std::int64_t> time_s_from(const nlohmann::json& value, std::string_view name);
 [[nodiscard]] Result<void> check_object(const nlohmann::json& value, std::string_view name);
 [[nodiscard]] Result<void> check_array(const nlohmann::json& value, std::string_view name,
                                        const CountBounds& counts = {});
@@ -77,12 +79,15 @@ public:
 
     // nullptr when it is absent.
     [[nodiscard]] const nlohmann::json* find(const char* name);
+    // Those asked for so far.
+    [[nodiscard]] Words names() const { return known_; }
     // What messages call it.
     [[nodiscard]] std::string full_name(std::string_view name) const;
 
     // Absent: an error.
     [[nodiscard]] Result<std::string> text(const char* name, const TextBounds& bounds = {});
     [[nodiscard]] Result<std::int64_t> integer(const char* name, const IntegerBounds& bounds = {});
+    [[nodiscard]] Result<std::int64_t> time_s(const char* name);
     // Absent: nullopt, or what is named for it.
     [[nodiscard]] Result<std::optional<std::string>> optional_text(const char* name,
                                                                    const TextBounds& bounds = {});
@@ -90,6 +95,7 @@ public:
                                               const TextBounds& bounds = {});
     [[nodiscard]] Result<std::optional<std::int64_t>> optional_integer(
         const char* name, const IntegerBounds& bounds = {});
+    [[nodiscard]] Result<std::optional<std::int64_t>> optional_time_us(const char* name);
     [[nodiscard]] Result<bool> boolean_or(const char* name, bool absent);
     template <typename Enum>  // Its values are the indexes of `words`.
     [[nodiscard]] Result<Enum> word_or(const char* name, Words words, Enum absent) {

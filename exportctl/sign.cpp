@@ -4,7 +4,6 @@
 #include <map>
 
 #include "base/base64.hpp"
-#include "base/clock.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
@@ -63,7 +62,7 @@ Result<std::int64_t> moment(JsonFields& fields, const char* name, bool required)
     if (value == nullptr && !required) return 0;
     if (value == nullptr) return refuse(std::string(name) + ": missing");
     if (value->is_number_integer()) return integer_from(*value, name);
-    if (value->is_string()) return parse_iso8601_seconds(value->get<std::string>());
+    if (value->is_string()) return time_s_from(*value, name);
     return unexpected_value(name, "seconds since 1970 or YYYY-MM-DDThh:mm:ssZ", *value);
 }
 
@@ -88,11 +87,10 @@ Result<json> sign_s3(const json& object, bool explain) {
     EW_TRY(const std::string access_key_id, fields.text("access_key_id"));
     EW_TRY(const std::string secret, fields.text("secret_access_key"));
     EW_TRY(const std::string token, fields.text_or("session_token", ""));
-    EW_TRY(const std::string at, fields.text("at"));
+    EW_TRY(const std::int64_t unix_s, fields.time_s("at"));
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
     EW_TRY(const auto query, pairs_of(fields, "query"));
     EW_CHECK(fields.refuse_unknown());
-    EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
     EW_TRY(const signing::Endpoint where,
            signing::s3_bucket_endpoint(endpoint, region, bucket, addressing));
     signing::S3PresignRequest request;
@@ -288,14 +286,13 @@ Result<json> sign_local(const json& object, bool explain) {
     EW_TRY(const std::string path, fields.text("path"));
     EW_TRY(const std::string key_id, fields.text("key_id"));
     EW_TRY(const std::string key_hex, fields.text("key_hex"));
-    EW_TRY(const std::string at, fields.text("at"));
+    EW_TRY(const std::int64_t unix_s, fields.time_s("at"));
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in", {1, INT64_MAX}));
     EW_TRY(const std::string filename, fields.text("filename"));
     EW_TRY(const std::string store, fields.text_or("store", ""));
     EW_TRY(const std::string content_type, fields.text_or("content_type", ""));
     EW_TRY(const std::string sha256, fields.text_or("sha256", ""));
     EW_CHECK(fields.refuse_unknown());
-    EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
     EW_TRY(const std::string secret, from_hex(key_hex));
     EW_TRY(const signing::LocalLink link,
            signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename,

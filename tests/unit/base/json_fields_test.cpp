@@ -173,6 +173,19 @@ TEST(JsonFields, WordsAreNamedAndTheWrongOneIsShownSafely) {
     EXPECT_EQ(one_of({}), "");
 }
 
+TEST(JsonFields, TimesAreSecondsOfIso8601) {
+    const json object = {{"at", "1970-01-01T00:01:00Z"}, {"odd", "yester\nday"}, {"number", 60}};
+    JsonFields fields(object);
+    EXPECT_EQ(fields.time_s("at"), 60);
+    EXPECT_EQ(fields.optional_time_us("at"), 60'000'000);
+    EXPECT_EQ(fields.optional_time_us("none"), std::nullopt);
+    EXPECT_EQ(complaint(fields.time_s("none")), "none: missing");
+    EXPECT_EQ(complaint(fields.time_s("odd")),
+              "odd: expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found 'yester?day'");
+    EXPECT_EQ(complaint(fields.optional_time_us("number")),
+              "number: expected text, found a number");
+}
+
 TEST(JsonFields, ListsHaveBounds) {
     const json two = {"a", "b"};
     EXPECT_EQ(complaint(texts_from(two, "a", {1, 2})), "");
@@ -195,6 +208,7 @@ TEST(JsonFields, MessagesBeginWithTheWholeName) {
     EXPECT_EQ(complaint(fields.text("x")), "error.x: expected text, found a number");
     EXPECT_EQ(complaint(fields.text("y")), "error.y: missing");
     EXPECT_EQ(fields.full_name("z"), "error.z");
+    EXPECT_EQ(fields.names()[1], "y");
 }
 
 TEST(JsonFields, UnknownMembersAreRefusedAndNamedSafely) {
