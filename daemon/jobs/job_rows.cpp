@@ -5,6 +5,7 @@
 #include "base/crypto/uuid.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/jobs/limits.hpp"
 
@@ -92,11 +93,6 @@ JobEntry entry_from_json(std::string_view text) {
     return entry;
 }
 
-std::string text_member(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 Result<json> parse_metadata(const std::string& text) {
     if (text.size() > limits::kJobMetadataBytesMax) {
         return fail(ErrorCode::kInvalidArgument, "metadata: expected at most " +
@@ -106,7 +102,7 @@ Result<json> parse_metadata(const std::string& text) {
     json object = parse_json(text);
     if (!object.is_object())
         return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
-    if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
+    if (text_in(object, "file_url").value_or("").size() > limits::kFileUrlBytesMax) {
         return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
                                                      std::to_string(limits::kFileUrlBytesMax) +
                                                      " bytes");
