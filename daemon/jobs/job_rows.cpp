@@ -8,6 +8,7 @@
 #include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -143,12 +144,11 @@ Result<Job> load(Connection& connection, const OrganizationScope& scope, std::st
     Statement entries = connection.statement(
         "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);
-    for (;;) {
-        EW_TRY(const bool more, entries.step());
-        if (!more) return job;
-        (entries.text(0) == "error" ? job.errors : job.warnings)
-            .push_back(entry_from_json(entries.text(1)));
-    }
+    EW_CHECK(sqlite::for_each_row(entries, [&](const Statement& row) {
+        (row.text(0) == "error" ? job.errors : job.warnings)
+            .push_back(entry_from_json(row.text(1)));
+    }));
+    return job;
 }
 
 Result<void> append_entry(Connection& connection, std::string_view job_id, const char* kind,
