@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "base/text.hpp"
+
 namespace export_worker {
 namespace {
 
@@ -53,7 +55,7 @@ Result<std::int64_t> parse_iso8601_seconds(std::string_view text) {
         parts.tm_sec != given.tm_sec) {
         return fail(ErrorCode::kInvalidArgument,
                     "time: expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found '" +
-                        copy.substr(0, 40) + "'");
+                        printable(text, 40) + "'");
     }
     return static_cast<std::int64_t>(seconds);
 }

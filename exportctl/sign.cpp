@@ -1,14 +1,13 @@
 #include "exportctl/sign.hpp"
 
+#include <array>
 #include <map>
-#include <set>
 
 #include "base/base64.hpp"
-#include "base/clock.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
-#include "base/text.hpp"
+#include "base/json_fields.hpp"
 #include "signing/azure_sas.hpp"
 #include "signing/cloudfront_sign.hpp"
 #include "signing/gcs_presign.hpp"
@@ -25,90 +24,46 @@ tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
-// The fields of one request. Absent and null mean the same; a field nobody asked for is an error.
-class Fields {
-public:
-    explicit Fields(const json& object) : object_(object) {}
-
-    Result<std::string> text(const char* name) {
-        const json* value = take(name);
-        if (value == nullptr) return refuse(std::string(name) + ": missing");
-        if (!value->is_string()) return refuse(std::string(name) + ": expected text");
-        return value->get<std::string>();
-    }
-    Result<std::string> text_or(const char* name, std::string otherwise) {
-        if (take(name) == nullptr) return otherwise;
-        return text(name);
-    }
-    Result<std::int64_t> integer(const char* name) {
-        const json* value = take(name);
-        if (value == nullptr) return refuse(std::string(name) + ": missing");
-        if (!value->is_number_integer())
-            return refuse(std::string(name) + ": expected a whole number");
-        return value->get<std::int64_t>();
-    }
-    Result<std::vector<std::pair<std::string, std::string>>> texts(const char* name) {
-        std::vector<std::pair<std::string, std::string>> out;
-        const json* value = take(name);
-        if (value == nullptr) return out;
-        if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
-        for (const auto& item : value->items()) {
-            if (!item.value().is_string())
-                return refuse(std::string(name) + ": expected text values");
-            out.emplace_back(item.key(), item.value().get<std::string>());
-        }
-        return out;
-    }
-    // An object with fields of its own; nullptr when there is none.
-    Result<const json*> object(const char* name) {
-        const json* value = take(name);
-        if (value != nullptr && !value->is_object())
-            return refuse(std::string(name) + ": expected an object");
-        return value;
-    }
-    Result<void> finish() const {
-        for (const auto& item : object_.items()) {
-            if (!known_.contains(item.key()))
-                return refuse(printable(item.key()) + ": this provider has no such key");
-        }
-        return {};
-    }
-
-    const json* any(const char* name) { return take(name); }
-
-private:
-    const json* take(const char* name) {
-        known_.insert(name);
-        const auto found = object_.find(name);
-        return found == object_.end() || found->is_null() ? nullptr : &*found;
-    }
-    const json& object_;
-    std::set<std::string> known_{"provider"};
-};
-
-Result<void> check_method(const std::string& method) {
-    for (const char* each : {"GET", "HEAD", "PUT", "POST", "DELETE"}) {
-        if (method == each) return {};
-    }
-    return refuse("method: expected GET, HEAD, PUT, POST or DELETE, found '" + printable(method) +
-                  "'");
+// Of a request for any provider.
+JsonFields fields_of(const json& object) {
+    JsonFields out(object);
+    (void)out.find("provider");
+    return out;
 }
 
-// "a" or "b" as false or true.
-Result<bool> one_of(const char* name, const std::string& found, const char* a, const char* b) {
-    if (found == a || found == b) return found == b;
-    return refuse(std::string(name) + ": expected " + a + " or " + b + ", found '" +
-                  printable(found) + "'");
+// An object of texts.
+Result<std::vector<std::pair<std::string, std::string>>> pairs_of(JsonFields& fields,
+                                                                  const char* name) {
+    std::vector<std::pair<std::string, std::string>> out;
+    EW_TRY(const json* const value, fields.object(name));
+    if (value == nullptr) return out;
+    for (const auto& item : value->items()) {
+        if (!item.value().is_string()) return unexpected_value(name, "text values", item.value());
+        out.emplace_back(item.key(), item.value().get<std::string>());
+    }
+    return out;
+}
+
+constexpr std::array<std::string_view, 5> kMethods{"GET", "HEAD", "PUT", "POST", "DELETE"};
+constexpr std::array<std::string_view, 2> kAddressings{"virtual", "path"};
+constexpr std::array<std::string_view, 3> kStyles{"path", "virtual", "bucket_bound"};
+constexpr std::array<std::string_view, 2> kSchemes{"https", "http"};
+constexpr std::array<std::string_view, 2> kPolicies{"canned", "custom"};
+constexpr std::array<std::string_view, 2> kHashes{"SHA1", "SHA256"};
+
+Result<std::string_view> method_of(JsonFields& fields) {
+    EW_TRY(const std::size_t index, fields.word_or("method", kMethods, std::size_t{0}));
+    return kMethods[index];
 }
 
 // Seconds since 1970, or a time as text.
-Result<std::int64_t> moment(Fields& fields, const char* name, bool required) {
-    const json* value = fields.any(name);
+Result<std::int64_t> moment(JsonFields& fields, const char* name, bool required) {
+    const json* const value = fields.find(name);
     if (value == nullptr && !required) return 0;
     if (value == nullptr) return refuse(std::string(name) + ": missing");
-    if (value->is_number_integer()) return value->get<std::int64_t>();
-    if (value->is_string()) return parse_iso8601_seconds(value->get<std::string>());
-    return refuse(std::string(name) + ": expected seconds since 1970 or YYYY-MM-DDThh:mm:ssZ");
+    if (value->is_number_integer()) return integer_from(*value, name);
+    if (value->is_string()) return time_s_from(*value, name);
+    return unexpected_value(name, "seconds since 1970 or YYYY-MM-DDThh:mm:ssZ", *value);
 }
 
 json answer_of(std::string url, const std::string& canonical_request,
@@ -121,28 +76,23 @@ json answer_of(std::string url, const std::string& canonical_request,
 }
 
 Result<json> sign_s3(const json& object, bool explain) {
-    Fields fields(object);
-    EW_TRY(const std::string method, fields.text_or("method", "GET"));
+    JsonFields fields = fields_of(object);
+    EW_TRY(const std::string_view method, method_of(fields));
     EW_TRY(const std::string bucket, fields.text("bucket"));
-    EW_TRY(const std::string key, fields.text("key"));
+    EW_TRY(const std::string key, fields.text("key", {1, SIZE_MAX}));
     EW_TRY(const std::string region, fields.text("region"));
     EW_TRY(const std::string endpoint, fields.text_or("endpoint", ""));
-    EW_TRY(const std::string addressing, fields.text_or("addressing", "virtual"));
+    EW_TRY(const auto addressing,
+           fields.word_or("addressing", kAddressings, signing::S3Addressing::kVirtual));
     EW_TRY(const std::string access_key_id, fields.text("access_key_id"));
     EW_TRY(const std::string secret, fields.text("secret_access_key"));
     EW_TRY(const std::string token, fields.text_or("session_token", ""));
-    EW_TRY(const std::string at, fields.text("at"));
+    EW_TRY(const std::int64_t unix_s, fields.time_s("at"));
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
-    EW_TRY(const auto query, fields.texts("query"));
-    EW_CHECK(fields.finish());
-    EW_CHECK(check_method(method));
-    if (key.empty()) return refuse("key: expected at least one byte, found none");
-    EW_TRY(const bool path, one_of("addressing", addressing, "virtual", "path"));
-    EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
+    EW_TRY(const auto query, pairs_of(fields, "query"));
+    EW_CHECK(fields.refuse_unknown());
     EW_TRY(const signing::Endpoint where,
-           signing::s3_bucket_endpoint(
-               endpoint, region, bucket,
-               path ? signing::S3Addressing::kPath : signing::S3Addressing::kVirtual));
+           signing::s3_bucket_endpoint(endpoint, region, bucket, addressing));
     signing::S3PresignRequest request;
     request.method = method;
     request.bucket = &where;
@@ -162,41 +112,31 @@ Result<json> sign_s3(const json& object, bool explain) {
 }
 
 // Where the bucket is, from the fields that say so.
-Result<signing::Endpoint> gcs_endpoint(Fields& fields) {
+Result<signing::Endpoint> gcs_endpoint(JsonFields& fields) {
     EW_TRY(const std::string bucket, fields.text_or("bucket", ""));
-    EW_TRY(const std::string style, fields.text_or("style", "path"));
-    EW_TRY(const std::string scheme, fields.text_or("scheme", "https"));
+    EW_TRY(const auto style, fields.word_or("style", kStyles, signing::GcsStyle::kPath));
+    EW_TRY(const bool http, fields.word_or("scheme", kSchemes, false));
     EW_TRY(const std::string bound, fields.text_or("bucket_bound_hostname", ""));
     EW_TRY(const std::string universe, fields.text_or("universe_domain", "googleapis.com"));
-    EW_TRY(const bool http, one_of("scheme", scheme, "https", "http"));
-    const std::string prefix = http ? "http://" : "https://";
-    if (style == "bucket_bound") {
-        if (bound.empty()) return refuse("bucket_bound_hostname: missing");
-        return signing::gcs_bucket_endpoint(prefix + bound, bucket,
-                                            signing::GcsStyle::kBucketBound);
-    }
-    if (style != "path" && style != "virtual") {
-        return refuse("style: expected path, virtual or bucket_bound, found '" + printable(style) +
-                      "'");
-    }
+    const bool is_bound = style == signing::GcsStyle::kBucketBound;
+    if (is_bound && bound.empty()) return refuse("bucket_bound_hostname: missing");
     return signing::gcs_bucket_endpoint(
-        prefix + "storage." + universe, bucket,
-        style == "path" ? signing::GcsStyle::kPath : signing::GcsStyle::kVirtual);
+        (http ? "http://" : "https://") + (is_bound ? bound : "storage." + universe), bucket,
+        style);
 }
 
 Result<json> sign_gcs(const json& object, bool explain) {
-    Fields fields(object);
-    EW_TRY(const std::string method, fields.text_or("method", "GET"));
+    JsonFields fields = fields_of(object);
+    EW_TRY(const std::string_view method, method_of(fields));
     EW_TRY(const signing::Endpoint where, gcs_endpoint(fields));
     EW_TRY(const std::string name, fields.text_or("object", ""));
     EW_TRY(const std::string client_email, fields.text("client_email"));
     EW_TRY(const std::string pem, fields.text("private_key_pem"));
     EW_TRY(const std::int64_t unix_s, moment(fields, "at", true));
     EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
-    EW_TRY(const auto headers, fields.texts("headers"));
-    EW_TRY(const auto query, fields.texts("query"));
-    EW_CHECK(fields.finish());
-    EW_CHECK(check_method(method));
+    EW_TRY(const auto headers, pairs_of(fields, "headers"));
+    EW_TRY(const auto query, pairs_of(fields, "query"));
+    EW_CHECK(fields.refuse_unknown());
     EW_TRY(const crypto::PrivateKey key, crypto::PrivateKey::parse(pem));
     signing::GcsPresignRequest request;
     request.method = method;
@@ -218,7 +158,7 @@ struct AzureTexts {
     [[nodiscard]] std::string_view operator[](const char* name) const { return values.at(name); }
 };
 
-Result<AzureTexts> read_texts(Fields& fields, std::initializer_list<const char*> required,
+Result<AzureTexts> read_texts(JsonFields& fields, std::initializer_list<const char*> required,
                               std::initializer_list<const char*> optional) {
     AzureTexts out;
     for (const char* name : required) {
@@ -264,7 +204,7 @@ signing::AzureSasRequest azure_request(const AzureTexts& texts, const AzureTexts
 }
 
 Result<json> sign_azure(const json& object, bool explain) {
-    Fields fields(object);
+    JsonFields fields = fields_of(object);
     EW_TRY(const AzureTexts texts,
            read_texts(
                fields, {"account", "container", "version", "resource"},
@@ -273,14 +213,14 @@ Result<json> sign_azure(const json& object, bool explain) {
                 "preauthorized_agent_object_id", "correlation_id", "delegated_user_object_id"}));
     const json none = json::object();
     EW_TRY(const json* given, fields.object("overrides"));
-    Fields override_fields(given == nullptr ? none : *given);
+    JsonFields override_fields(given == nullptr ? none : *given, "overrides.");
     EW_TRY(const AzureTexts overrides,
            read_texts(override_fields, {},
                       {"cache_control", "content_disposition", "content_encoding",
                        "content_language", "content_type"}));
-    EW_CHECK(override_fields.finish());
+    EW_CHECK(override_fields.refuse_unknown());
     EW_TRY(const json* delegation, fields.object("user_delegation_key"));
-    EW_CHECK(fields.finish());
+    EW_CHECK(fields.refuse_unknown());
 
     signing::AzureSasRequest request = azure_request(texts, overrides);
     const std::string endpoint =
@@ -293,12 +233,12 @@ Result<json> sign_azure(const json& object, bool explain) {
     AzureTexts key_texts;
     std::string secret;
     if (delegation != nullptr) {
-        Fields key_fields(*delegation);
+        JsonFields key_fields(*delegation, "user_delegation_key.");
         EW_TRY(key_texts, read_texts(key_fields,
                                      {"signed_oid", "signed_tid", "signed_start", "signed_expiry",
                                       "signed_service", "signed_version", "value"},
                                      {}));
-        EW_CHECK(key_fields.finish());
+        EW_CHECK(key_fields.refuse_unknown());
         key = {key_texts["signed_oid"],     key_texts["signed_tid"],
                key_texts["signed_start"],   key_texts["signed_expiry"],
                key_texts["signed_service"], key_texts["signed_version"]};
@@ -312,9 +252,10 @@ Result<json> sign_azure(const json& object, bool explain) {
 }
 
 Result<json> sign_cloudfront(const json& object, bool explain) {
-    Fields fields(object);
+    JsonFields fields = fields_of(object);
     EW_TRY(const std::string url, fields.text("url"));
-    EW_TRY(const std::string policy, fields.text_or("policy", "canned"));
+    signing::CloudFrontRequest request;
+    EW_TRY(request.custom, fields.word_or("policy", kPolicies, false));
     EW_TRY(const std::string policy_json, fields.text_or("policy_json", ""));
     EW_TRY(const std::string resource, fields.text_or("resource", ""));
     EW_TRY(const std::int64_t expires_at, moment(fields, "expires_at", policy_json.empty()));
@@ -322,12 +263,8 @@ Result<json> sign_cloudfront(const json& object, bool explain) {
     EW_TRY(const std::string ip, fields.text_or("ip", ""));
     EW_TRY(const std::string key_pair_id, fields.text("key_pair_id"));
     EW_TRY(const std::string pem, fields.text("private_key_pem"));
-    EW_TRY(const std::string hash, fields.text_or("hash", "SHA1"));
-    EW_CHECK(fields.finish());
-    signing::CloudFrontRequest request;
-    EW_TRY(request.custom, one_of("policy", policy, "canned", "custom"));
-    EW_TRY(const bool sha256, one_of("hash", hash, "SHA1", "SHA256"));
-    request.digest = sha256 ? crypto::SignatureDigest::kSha256 : crypto::SignatureDigest::kSha1;
+    EW_TRY(request.digest, fields.word_or("hash", kHashes, crypto::SignatureDigest::kSha1));
+    EW_CHECK(fields.refuse_unknown());
     request.url = url;
     request.policy_json = policy_json;
     // The edge takes the URL itself for a canned policy, so a resource that says the same is none.
@@ -344,20 +281,18 @@ Result<json> sign_cloudfront(const json& object, bool explain) {
 }
 
 Result<json> sign_local(const json& object, bool explain) {
-    Fields fields(object);
+    JsonFields fields = fields_of(object);
     EW_TRY(const std::string base_url, fields.text("base_url"));
     EW_TRY(const std::string path, fields.text("path"));
     EW_TRY(const std::string key_id, fields.text("key_id"));
     EW_TRY(const std::string key_hex, fields.text("key_hex"));
-    EW_TRY(const std::string at, fields.text("at"));
-    EW_TRY(const std::int64_t expires_in, fields.integer("expires_in"));
+    EW_TRY(const std::int64_t unix_s, fields.time_s("at"));
+    EW_TRY(const std::int64_t expires_in, fields.integer("expires_in", {1, INT64_MAX}));
     EW_TRY(const std::string filename, fields.text("filename"));
     EW_TRY(const std::string store, fields.text_or("store", ""));
     EW_TRY(const std::string content_type, fields.text_or("content_type", ""));
     EW_TRY(const std::string sha256, fields.text_or("sha256", ""));
-    EW_CHECK(fields.finish());
-    if (expires_in < 1) return refuse("expires_in: expected at least 1");
-    EW_TRY(const std::int64_t unix_s, parse_iso8601_seconds(at));
+    EW_CHECK(fields.refuse_unknown());
     EW_TRY(const std::string secret, from_hex(key_hex));
     EW_TRY(const signing::LocalLink link,
            signing::sign_local_link({base_url, path, key_id, secret, unix_s + expires_in, filename,
@@ -368,13 +303,13 @@ Result<json> sign_local(const json& object, bool explain) {
 Result<json> sign(std::string_view line, bool explain) {
     const json object = parse_json(line);
     if (!object.is_object()) return refuse("expected one JSON object a line");
-    const json provider = object.value("provider", json());
-    if (provider == "s3") return sign_s3(object, explain);
-    if (provider == "gcs") return sign_gcs(object, explain);
-    if (provider == "azure") return sign_azure(object, explain);
-    if (provider == "cloudfront") return sign_cloudfront(object, explain);
-    if (provider == "local") return sign_local(object, explain);
-    return refuse("provider: expected s3, gcs, azure, cloudfront or local");
+    constexpr std::array<std::string_view, 5> kProviders{"s3", "gcs", "azure", "cloudfront",
+                                                         "local"};
+    constexpr std::array<decltype(&sign_s3), 5> kSigners{sign_s3, sign_gcs, sign_azure,
+                                                         sign_cloudfront, sign_local};
+    EW_TRY(const std::size_t provider,
+           word_from(object.value("provider", json()), "provider", kProviders));
+    return kSigners[provider](object, explain);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "daemon/auth/json_object.hpp"
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/auth/limits.hpp"
 
 namespace export_worker::auth {
@@ -13,12 +14,6 @@ std::optional<json> parse_object(std::string_view text) {
     return std::move(*out);
 }
 
-std::optional<std::string> text_in(const json& object, const char* name) {
-    const auto found = object.find(name);
-    if (found == object.end() || !found->is_string()) return std::nullopt;
-    return found->get<std::string>();
-}
-
 const json& object_in(const json& object, const char* name) {
     static const json empty = json::object();
     const auto found = object.find(name);
@@ -27,13 +22,9 @@ const json& object_in(const json& object, const char* name) {
 
 std::optional<std::vector<std::string>> texts_in(const json& object, const char* name) {
     const auto found = object.find(name);
-    if (found == object.end() || !found->is_array()) return std::nullopt;
-    std::vector<std::string> out;
-    for (const json& each : *found) {
-        if (!each.is_string()) return std::nullopt;
-        out.push_back(each.get<std::string>());
-    }
-    return out;
+    if (found == object.end()) return std::nullopt;
+    auto out = texts_from(*found, name);
+    return out ? std::optional(std::move(*out)) : std::nullopt;
 }
 
 }  // namespace export_worker::auth

@@ -12,8 +12,6 @@ namespace export_worker::auth {
 // nullopt for what is no object, nests deeper than kJwtDepthMax, or names a member twice in one
 // object: two readers of such a text may see two different things.
 [[nodiscard]] std::optional<nlohmann::json> parse_object(std::string_view text);
-// nullopt when there is no member of that name or it is no text.
-[[nodiscard]] std::optional<std::string> text_in(const nlohmann::json& object, const char* name);
 // The member of that name when it is an object, else an empty one.
 [[nodiscard]] const nlohmann::json& object_in(const nlohmann::json& object, const char* name);
 // nullopt when the member is not an array of texts.

@@ -2,6 +2,7 @@
 
 #include "base/base64.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/json_object.hpp"
 #include "daemon/auth/limits.hpp"

@@ -10,6 +10,7 @@
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -78,14 +79,13 @@ Result<void> KeyStore::load_active() {
             "SELECT " EW_KEY_COLUMNS
             ", sha256 FROM api_key WHERE revoked_us IS NULL AND coalesce(expires_us > ?1, true)");
         rows.bind(clock_.unix_us());
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return {};
-            auto digest = from_hex(rows.text(8));
+        return sqlite::for_each_row(rows, [&](const Statement& row) -> Result<void> {
+            auto digest = from_hex(row.text(8));
             if (!digest) return fail(ErrorCode::kDataLoss, "api_key: an unreadable digest");
-            auto key = std::make_shared<const ApiKey>(read_key(rows));
+            auto key = std::make_shared<const ApiKey>(read_key(row));
             active_.try_emplace(key->id, std::move(*digest), key);
-        }
+            return {};
+        });
     });
 }
 
@@ -204,21 +204,15 @@ Result<ApiKey> KeyStore::revoke(std::string_view id) {
 Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const PageRequest& page) {
     EW_CHECK(check_page(page));
     EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
-    EW_TRY(std::vector<ApiKey> keys,
-           database_.read([&](Connection& connection) -> Result<std::vector<ApiKey>> {
-               std::vector<ApiKey> out;
-               Statement rows = connection.statement(
-                   "SELECT " EW_KEY_COLUMNS
-                   " FROM api_key WHERE (created_us, id) > (?2, ?3) AND (?1 = '' OR "
-                   "organization_id = ?1) ORDER BY created_us, id LIMIT ?4");
-               rows.bind(organization_id, after.created_us, after.id,
-                         static_cast<std::int64_t>(page.rows_max) + 1);
-               for (;;) {
-                   EW_TRY(const bool more, rows.step());
-                   if (!more) return out;
-                   out.push_back(read_key(rows));
-               }
-           }));
+    EW_TRY(std::vector<ApiKey> keys, database_.read([&](Connection& connection) {
+        Statement rows =
+            connection.statement("SELECT " EW_KEY_COLUMNS
+                                 " FROM api_key WHERE (created_us, id) > (?2, ?3) AND (?1 = '' OR "
+                                 "organization_id = ?1) ORDER BY created_us, id LIMIT ?4");
+        rows.bind(organization_id, after.created_us, after.id,
+                  static_cast<std::int64_t>(page.rows_max) + 1);
+        return sqlite::read_all(rows, read_key);
+    }));
     {
         const std::shared_lock lock(active_mutex_);
         for (ApiKey& key : keys) {

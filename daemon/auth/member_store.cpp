@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -74,24 +75,21 @@ Result<void> MemberStore::load() {
     return database_.read([&](Connection& connection) -> Result<void> {
         Statement rows =
             connection.statement("SELECT subject, organization_id, roles, active FROM member");
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) break;
-            Member member = read_member(rows);
+        EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
+            Member member = read_member(row);
             members_[member.subject].push_back(std::move(member));
             ++member_count_;
-        }
+        }));
         Statement sessions = connection.statement(
             "SELECT sha256, subject, expires_us FROM session WHERE revoked_us IS NULL AND "
             "expires_us > ?1");
         sessions.bind(clock_.unix_us());
-        for (;;) {
-            EW_TRY(const bool more, sessions.step());
-            if (!more) return {};
-            auto digest = from_hex(sessions.text(0));
+        return sqlite::for_each_row(sessions, [&](const Statement& row) -> Result<void> {
+            auto digest = from_hex(row.text(0));
             if (!digest) return fail(ErrorCode::kDataLoss, "session: an unreadable digest");
-            sessions_.emplace(std::move(*digest), Session{sessions.string(1), sessions.integer(2)});
-        }
+            sessions_.emplace(std::move(*digest), Session{row.string(1), row.integer(2)});
+            return {};
+        });
     });
 }
 
@@ -132,21 +130,15 @@ Result<Page<Member>> MemberStore::list(std::string_view organization_id, const P
     const std::string_view after_organization = page.after.substr(0, blank);
     const std::string_view after_subject =
         page.after.substr(std::min(blank + 1, page.after.size()));
-    EW_TRY(std::vector<Member> members,
-           database_.read([&](Connection& connection) -> Result<std::vector<Member>> {
-               std::vector<Member> out;
-               Statement rows = connection.statement(
-                   "SELECT subject, organization_id, roles, active FROM member WHERE "
-                   "(organization_id, subject) > (?2, ?3) AND (?1 = '' OR organization_id = ?1) "
-                   "ORDER BY organization_id, subject LIMIT ?4");
-               rows.bind(organization_id, after_organization, after_subject,
-                         static_cast<std::int64_t>(page.rows_max) + 1);
-               for (;;) {
-                   EW_TRY(const bool more, rows.step());
-                   if (!more) return out;
-                   out.push_back(read_member(rows));
-               }
-           }));
+    EW_TRY(std::vector<Member> members, database_.read([&](Connection& connection) {
+        Statement rows = connection.statement(
+            "SELECT subject, organization_id, roles, active FROM member WHERE "
+            "(organization_id, subject) > (?2, ?3) AND (?1 = '' OR organization_id = ?1) "
+            "ORDER BY organization_id, subject LIMIT ?4");
+        rows.bind(organization_id, after_organization, after_subject,
+                  static_cast<std::int64_t>(page.rows_max) + 1);
+        return sqlite::read_all(rows, read_member);
+    }));
     return make_page(std::move(members), page.rows_max, [](const Member& member) {
         return member.organization_id + " " + member.subject;
     });
@@ -214,22 +206,17 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
 Result<Page<OpaqueSession>> MemberStore::list_sessions(const PageRequest& page) {
     EW_CHECK(check_page(page));
     EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
-    EW_TRY(
-        std::vector<OpaqueSession> sessions,
-        database_.read([&](Connection& connection) -> Result<std::vector<OpaqueSession>> {
-            std::vector<OpaqueSession> out;
-            Statement rows = connection.statement(
-                "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
-                "IS NULL AND expires_us > ?1 AND (created_us, id) > (?2, ?3) ORDER BY "
-                "created_us, id LIMIT ?4");
-            rows.bind(clock_.unix_us(), after.created_us, after.id,
-                      static_cast<std::int64_t>(page.rows_max) + 1);
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return out;
-                out.push_back({rows.string(0), rows.string(1), rows.integer(2), rows.integer(3)});
-            }
-        }));
+    EW_TRY(std::vector<OpaqueSession> sessions, database_.read([&](Connection& connection) {
+        Statement rows = connection.statement(
+            "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
+            "IS NULL AND expires_us > ?1 AND (created_us, id) > (?2, ?3) ORDER BY "
+            "created_us, id LIMIT ?4");
+        rows.bind(clock_.unix_us(), after.created_us, after.id,
+                  static_cast<std::int64_t>(page.rows_max) + 1);
+        return sqlite::read_all(rows, [](const Statement& row) {
+            return OpaqueSession{row.string(0), row.string(1), row.integer(2), row.integer(3)};
+        });
+    }));
     return make_page(std::move(sessions), page.rows_max, [](const OpaqueSession& session) {
         return AgeCursor{session.created_us, session.id}.text();
     });

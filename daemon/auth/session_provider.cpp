@@ -5,6 +5,7 @@
 #include "base/base64.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"

@@ -6,6 +6,7 @@
 
 #include "base/shared_limits.hpp"
 #include "daemon/catalog/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::catalog {
 namespace {
@@ -99,6 +100,10 @@ bool is_wanted(const model::ExportFilter* filter, const Statement& row) {
     return is_any_of(filter->product_types, row.text(1)) &&
            is_any_of(filter->publish_statuses, row.text(3)) &&
            (!filter->updated_since_us || row.integer(5) >= *filter->updated_since_us);
+}
+
+ExportTemplate read_template(const Statement& row) {
+    return {row.string(0), row.string(1), row.integer(2)};
 }
 
 // Prices of the products from `first` to `last`, both sorted by product key.
@@ -310,15 +315,10 @@ Result<std::int64_t> CatalogStore::count(std::string_view organization_id) {
 
 Result<std::vector<std::string>> CatalogStore::property_paths(std::string_view organization_id) {
     return database_->read([&](Connection& connection) -> Result<std::vector<std::string>> {
-        std::vector<std::string> out;
         Statement rows = connection.statement(
             "SELECT path FROM property_path WHERE organization_id = ?1 ORDER BY path");
         rows.bind(organization_id);
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back(rows.string(0));
-        }
+        return sqlite::read_all(rows, sqlite::first_text);
     });
 }
 
@@ -351,22 +351,17 @@ Result<ExportTemplate> CatalogStore::find_template(std::string_view organization
             "name = ?2");
         EW_TRY(const bool found, row.bind(organization_id, name).step());
         if (!found) return fail(ErrorCode::kNotFound, "Template not found");
-        return ExportTemplate{row.string(0), row.string(1), row.integer(2)};
+        return read_template(row);
     });
 }
 
 Result<std::vector<ExportTemplate>> CatalogStore::templates(std::string_view organization_id) {
     return database_->read([&](Connection& connection) -> Result<std::vector<ExportTemplate>> {
-        std::vector<ExportTemplate> out;
         Statement rows = connection.statement(
             "SELECT name, body, updated_us FROM export_template WHERE organization_id = ?1 ORDER "
             "BY name");
         rows.bind(organization_id);
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return out;
-            out.push_back({rows.string(0), rows.string(1), rows.integer(2)});
-        }
+        return sqlite::read_all(rows, read_template);
     });
 }
 

@@ -15,7 +15,6 @@ namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
-using server::MethodResult;
 
 json report_json(const exports::FsckReport& report) {
     json findings = json::array();
@@ -32,13 +31,14 @@ json report_json(const exports::FsckReport& report) {
             {"repaired", report.repaired}, {"findings", std::move(findings)}};
 }
 
-MethodResult started(const Result<void>& begun) {
-    if (!begun) return refuse(begun.error());
+Result<json> started(const Result<void>& begun) {
+    EW_CHECK(begun);
     return json{{"started", true}};
 }
 
-MethodResult fsck(const ControlParts& parts, const json& params) {
-    if (!parts.export_parts) return bad("fsck: this daemon runs no exports ([export] workers = 0)");
+Result<json> fsck(const ControlParts& parts, const json& params) {
+    if (!parts.export_parts)
+        return invalid_argument("fsck: this daemon runs no exports ([export] workers = 0)");
     exports::FsckOptions options;
     options.apply = flag_of(params, "apply");
     options.hashes = !flag_of(params, "no_hashes");
@@ -100,13 +100,13 @@ Result<void> check_backup_target(const std::string& directory, const std::string
     return {};
 }
 
-MethodResult backup(const ControlParts& parts, const json& params) {
+Result<json> backup(const ControlParts& parts, const json& params) {
     const std::string directory = text_of(params, "directory");
     if (!directory.starts_with('/'))
-        return bad("directory: expected an absolute path, found '" + printable(directory) + "'");
+        return invalid_argument("directory: expected an absolute path, found '" +
+                                printable(directory) + "'");
     auto copies = databases(parts);
-    if (auto good = check_backup_target(directory, parts.state_dir, copies); !good)
-        return refuse(good.error());
+    EW_CHECK(check_backup_target(directory, parts.state_dir, copies));
     return started(
         parts.task.start("backup",
                          [directory, copies = std::move(copies)](
@@ -122,7 +122,7 @@ MethodResult backup(const ControlParts& parts, const json& params) {
                          }));
 }
 
-MethodResult task(const ControlParts& parts, const json&) {
+Result<json> task(const ControlParts& parts, const json&) {
     return parts.task.state();
 }
 

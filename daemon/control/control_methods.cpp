@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/text.hpp"
 #include "daemon/control/care_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
@@ -19,7 +20,6 @@ namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
-using server::MethodResult;
 
 json stores_json(const ControlParts& parts) {
     json out = json::array();
@@ -37,9 +37,8 @@ json stores_json(const ControlParts& parts) {
     return out;
 }
 
-MethodResult status(const ControlParts& parts, const json&) {
-    const auto counts = parts.jobs.counts();
-    if (!counts) return refuse(counts.error());
+Result<json> status(const ControlParts& parts, const json&) {
+    EW_TRY(const auto counts, parts.jobs.counts());
     const model::LedgerCounts ledger = parts.ledger.read();
     return json{{"version", parts.version},
                 {"pid", ::getpid()},
@@ -51,39 +50,39 @@ MethodResult status(const ControlParts& parts, const json&) {
                 {"stalled_workers", parts.data_server.stalled_workers()},
                 {"alarms", parts.plugins.alarms()},
                 {"jobs",
-                 {{"pending", counts->pending},
-                  {"in_progress", counts->in_progress},
-                  {"completed", counts->completed},
-                  {"failed", counts->failed},
-                  {"cancelled", counts->cancelled},
+                 {{"pending", counts.pending},
+                  {"in_progress", counts.in_progress},
+                  {"completed", counts.completed},
+                  {"failed", counts.failed},
+                  {"cancelled", counts.cancelled},
                   {"oldest_waiting_since",
-                   counts->oldest_due_us == 0 ? json() : json(to_iso8601(counts->oldest_due_us))},
-                  {"notices_pending", counts->notices_pending},
-                  {"writes_fenced", counts->fenced}}},
+                   counts.oldest_due_us == 0 ? json() : json(to_iso8601(counts.oldest_due_us))},
+                  {"notices_pending", counts.notices_pending},
+                  {"writes_fenced", counts.fenced}}},
                 {"stores", stores_json(parts)},
                 {"plugins", plugins_json(parts)}};
 }
 
+Result<std::string> organization_of(const json& params) {
+    std::string id = text_of(params, "organization");
+    if (!is_organization_id(id))
+        return invalid_argument("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+    return id;
+}
+
 template <Result<catalog::ImportReport> (catalog::CatalogStore::*Import)(
     std::string_view, std::string_view, std::int64_t)>
-MethodResult import_lines(const ControlParts& parts, const json& params) {
-    const std::string organization = text_of(params, "organization");
-    if (!is_organization_id(organization))
-        return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
-    const auto lines = params.find("lines");
-    const auto first = params.find("first_line");
-    if (lines == params.end() || !lines->is_string() || first == params.end() ||
-        !first->is_number_unsigned()) {
-        return bad("lines and first_line: expected text and a line number");
-    }
-    const auto report = (parts.catalog.*Import)(organization, lines->get_ref<const std::string&>(),
-                                                first->get<std::int64_t>());
-    if (!report) return refuse(report.error());
+Result<json> import_lines(const ControlParts& parts, const json& params) {
+    EW_TRY(const std::string organization, organization_of(params));
+    JsonFields fields(params);
+    EW_TRY(const std::string lines, fields.text("lines"));
+    EW_TRY(const std::int64_t first_line, fields.integer("first_line", {0, INT64_MAX}));
+    EW_TRY(const auto report, (parts.catalog.*Import)(organization, lines, first_line));
     json errors = json::array();
-    for (const auto& error : report->errors)
+    for (const auto& error : report.errors)
         errors.push_back({{"line", error.line}, {"message", error.message}});
-    return json{{"imported", report->imported},
-                {"rejected", report->rejected},
+    return json{{"imported", report.imported},
+                {"rejected", report.rejected},
                 {"errors", std::move(errors)}};
 }
 
@@ -107,27 +106,23 @@ json organization_json(const jobs::OrganizationState& state) {
             {"requests_per_second_max", number_or_null(policy.requests_per_second_max)}};
 }
 
-MethodResult organization_list(const ControlParts& parts, const json& params) {
-    const auto rows_max = rows_max_of(params);
-    if (!rows_max) return refuse(rows_max.error());
-    auto page = parts.jobs.organizations(text_of(params, "after"));
-    if (!page) return refuse(page.error());
-    if (page->items.size() > *rows_max) {
-        page->items.resize(*rows_max);
-        page->more = true;
+Result<json> organization_list(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto rows_max, rows_max_of(params));
+    EW_TRY(auto page, parts.jobs.organizations(text_of(params, "after")));
+    if (page.items.size() > rows_max) {
+        page.items.resize(rows_max);
+        page.more = true;
     }
     json items = json::array();
-    for (const auto& state : page->items) items.push_back(organization_json(state));
+    for (const auto& state : page.items) items.push_back(organization_json(state));
     return json{{"items", std::move(items)},
-                {"next", page->more ? json(page->items.back().policy.organization_id) : json()}};
+                {"next", page.more ? json(page.items.back().policy.organization_id) : json()}};
 }
 
-MethodResult organization_show(const ControlParts& parts, const json& params) {
-    const std::string id = text_of(params, "organization");
-    if (!is_organization_id(id)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
-    const auto state = parts.jobs.organization(id);
-    if (!state) return refuse(state.error());
-    return organization_json(*state);
+Result<json> organization_show(const ControlParts& parts, const json& params) {
+    EW_TRY(const std::string id, organization_of(params));
+    EW_TRY(const auto state, parts.jobs.organization(id));
+    return organization_json(state);
 }
 
 // Absent: `target` stays as it is; null: none.
@@ -136,14 +131,10 @@ Result<void> read_optional(const json& params, const char* name, std::int64_t ma
                            std::optional<T>& target) {
     const auto found = params.find(name);
     if (found == params.end()) return {};
-    if (found->is_null()) {
-        target.reset();
-        return {};
-    }
-    if (!found->is_number_integer() || *found < 1 || *found > max)
-        return fail(ErrorCode::kInvalidArgument,
-                    std::string(name) + ": expected 1 to " + std::to_string(max));
-    target = found->get<T>();
+    target.reset();
+    if (found->is_null()) return {};
+    EW_TRY(const std::int64_t number, integer_from(*found, name, {1, max}));
+    target = static_cast<T>(number);
     return {};
 }
 
@@ -158,36 +149,29 @@ Result<void> read_organization(const json& params, jobs::OrganizationPolicy& pol
     EW_CHECK(read_optional(params, "requests_per_second_max",
                            limits::kOrganizationRequestsPerSecondMax,
                            policy.requests_per_second_max));
-    std::optional<int> weight = policy.weight;
-    EW_CHECK(read_optional(params, "weight", limits::kOrganizationWeightMax, weight));
-    if (!weight) return fail(ErrorCode::kInvalidArgument, "weight: expected a number, found null");
-    policy.weight = *weight;
-    if (params.contains("held")) {
-        if (!params["held"].is_boolean())
-            return fail(ErrorCode::kInvalidArgument, "held: expected true or false");
-        policy.held = params["held"].get<bool>();
-    }
+    JsonFields fields(params, "", JsonFields::Null::kRefused);
+    EW_TRY(const auto weight,
+           fields.optional_integer("weight", {1, limits::kOrganizationWeightMax}));
+    if (weight) policy.weight = static_cast<int>(*weight);
+    EW_TRY(policy.held, fields.boolean_or("held", policy.held));
     return {};
 }
 
-MethodResult organization_set(const ControlParts& parts, const json& params) {
-    const std::string id = text_of(params, "organization");
-    if (!is_organization_id(id)) return bad("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
-    auto state = parts.jobs.organization(id);
-    if (!state) return refuse(state.error());
-    if (auto read = read_organization(params, state->policy); !read) return refuse(read.error());
-    if (auto set = parts.jobs.set_organization(state->policy); !set) return refuse(set.error());
+Result<json> organization_set(const ControlParts& parts, const json& params) {
+    EW_TRY(const std::string id, organization_of(params));
+    EW_TRY(auto state, parts.jobs.organization(id));
+    EW_CHECK(read_organization(params, state.policy));
+    EW_CHECK(parts.jobs.set_organization(state.policy));
     parts.wake_workers();
-    return organization_json(*state);
+    return organization_json(state);
 }
 
-MethodResult metrics_text(const ControlParts& parts, const json&) {
-    const auto page = metrics_page(parts);
-    if (!page) return refuse(page.error());
-    return json{{"text", page->text()}};
+Result<json> metrics_text(const ControlParts& parts, const json&) {
+    EW_TRY(const auto page, metrics_page(parts));
+    return json{{"text", page.text()}};
 }
 
-MethodResult drain(const ControlParts& parts, const json&) {
+Result<json> drain(const ControlParts& parts, const json&) {
     parts.data_server.drain();
     return json{{"draining", true}};
 }

@@ -10,6 +10,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/clock.hpp"
+#include "base/result.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -19,7 +20,6 @@
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/plugin_host/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
-#include "daemon/server/job_methods.hpp"
 
 namespace export_worker::control {
 
@@ -48,9 +48,10 @@ struct ControlParts {
     LongTask& task;
 };
 
+// Its errors go to the caller through refuse() (refuse.hpp).
+using ControlMethod = Result<nlohmann::json> (*)(const ControlParts& parts,
+                                                 const nlohmann::json& params);
 // nullptr when `method` is no control method.
-using ControlMethod = server::MethodResult (*)(const ControlParts& parts,
-                                               const nlohmann::json& params);
 [[nodiscard]] ControlMethod find_control_method(std::string_view method);
 
 }  // namespace export_worker::control

@@ -8,6 +8,7 @@
 #include "base/shared_limits.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/control/audit.hpp"
+#include "daemon/control/refuse.hpp"
 #include "protocol/message/reply.hpp"
 
 namespace export_worker::control {
@@ -76,7 +77,8 @@ void ControlServer::run_method(const message::Request& request, const json& para
     const ControlMethod method = find_control_method(request.method);
     if (method == nullptr) return dispatch(request, reply, scratch);
     const auto result = method(parts_, params);
-    if (!result) return message::encode_error(reply, request.id, result.error(), nullptr);
+    if (!result)
+        return message::encode_error(reply, request.id, refuse(result.error()).value(), nullptr);
     const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
         auto error = message::make_error(message::WireCode::kTooLarge,

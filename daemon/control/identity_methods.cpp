@@ -4,13 +4,13 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/control/refuse.hpp"
 
 namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
-using server::MethodResult;
 
 json time_json(const std::optional<std::int64_t>& unix_us) {
     return unix_us ? json(to_iso8601(*unix_us)) : json();
@@ -42,118 +42,95 @@ json session_json(const auth::OpaqueSession& session) {
 }
 
 template <typename Row>
-MethodResult listed(const Result<auth::Page<Row>>& page, json (*to_json)(const Row&)) {
-    if (!page) return refuse(page.error());
+Result<json> listed(const Result<auth::Page<Row>>& page, json (*to_json)(const Row&)) {
+    if (!page) return fail(page.error());
     json items = json::array();
     for (const Row& row : page->rows) items.push_back(to_json(row));
     return json{{"items", std::move(items)},
                 {"next", page->next.empty() ? json() : json(page->next)}};
 }
 
-MethodResult created(const Result<auth::KeyStore::Created>& made) {
-    if (!made) return refuse(made.error());
+Result<json> created(const Result<auth::KeyStore::Created>& made) {
+    if (!made) return fail(made.error());
     json out = key_json(made->key);
     out["key"] = made->text;
     return out;
 }
 
-Result<std::vector<std::string>> texts_of(const json& params, const char* name) {
-    std::vector<std::string> out;
-    const auto found = params.find(name);
-    if (found == params.end()) return out;
-    if (!found->is_array())
-        return fail(ErrorCode::kInvalidArgument, std::string(name) + ": expected a list of texts");
-    for (const json& each : *found) {
-        if (!each.is_string())
-            return fail(ErrorCode::kInvalidArgument, std::string(name) + ": expected texts");
-        out.push_back(each.get<std::string>());
-    }
-    return out;
+JsonFields fields_of(const json& params) {
+    return JsonFields(params, "", JsonFields::Null::kRefused);
 }
 
-MethodResult key_create(const ControlParts& parts, const json& params) {
-    const auto permissions = texts_of(params, "permissions");
-    if (!permissions) return refuse(permissions.error());
-    const auto length = seconds_of(params, "expires_in_seconds");
-    if (!length) return refuse(length.error());
+Result<json> key_create(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto permissions, fields_of(params).texts("permissions"));
+    EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
     return created(parts.keys.create(text_of(params, "organization"), text_of(params, "name"),
-                                     *permissions, *length));
+                                     permissions, length));
 }
 
-MethodResult key_rotate(const ControlParts& parts, const json& params) {
-    const auto overlap = seconds_of(params, "overlap_seconds");
-    if (!overlap) return refuse(overlap.error());
-    const auto length = seconds_of(params, "expires_in_seconds");
-    if (!length) return refuse(length.error());
+Result<json> key_rotate(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto overlap, seconds_of(params, "overlap_seconds"));
+    EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
     return created(parts.keys.rotate(text_of(params, "id"),
-                                     overlap->value_or(std::chrono::seconds(0)), *length));
+                                     overlap.value_or(std::chrono::seconds(0)), length));
 }
 
-MethodResult key_list(const ControlParts& parts, const json& params) {
+Result<json> key_list(const ControlParts& parts, const json& params) {
     const std::string after = text_of(params, "after");
-    const auto rows_max = rows_max_of(params);
-    if (!rows_max) return refuse(rows_max.error());
-    return listed(parts.keys.list(text_of(params, "organization"), {after, *rows_max}), key_json);
+    EW_TRY(const auto rows_max, rows_max_of(params));
+    return listed(parts.keys.list(text_of(params, "organization"), {after, rows_max}), key_json);
 }
 
-MethodResult key_revoke(const ControlParts& parts, const json& params) {
-    const auto revoked = parts.keys.revoke(text_of(params, "id"));
-    if (!revoked) return refuse(revoked.error());
-    return json{{"id", revoked->id}, {"organization", revoked->organization_id}, {"revoked", true}};
+Result<json> key_revoke(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto revoked, parts.keys.revoke(text_of(params, "id")));
+    return json{{"id", revoked.id}, {"organization", revoked.organization_id}, {"revoked", true}};
 }
 
 // Absent roles stay as they are; a member who was deactivated stays so until "active" says
 // otherwise.
-MethodResult member_set(const ControlParts& parts, const json& params) {
+Result<json> member_set(const ControlParts& parts, const json& params) {
     const std::string subject = text_of(params, "subject");
     const std::string organization = text_of(params, "organization");
     const auto known = parts.members.find(subject, organization);
     auth::Member member = known.value_or(auth::Member{subject, organization, {}, true});
     // Whoever is only known from tokens can be shut out, but needs roles to be let in.
-    if (!known && !params.contains("roles") && params.value("active", json(true)) != false)
-        return bad("roles: expected them for a member who is not in the table yet");
-    if (params.contains("roles")) {
-        auto roles = texts_of(params, "roles");
-        if (!roles) return refuse(roles.error());
-        member.roles = std::move(*roles);
+    JsonFields fields = fields_of(params);
+    EW_TRY(member.active, fields.boolean_or("active", member.active));
+    const bool has_roles = fields.find("roles") != nullptr;
+    if (!known && !has_roles && member.active)
+        return invalid_argument("roles: expected them for a member who is not in the table yet");
+    if (has_roles) {
+        EW_TRY(member.roles, fields.texts("roles"));
     }
-    if (params.contains("active")) {
-        if (!params["active"].is_boolean()) return bad("active: expected true or false");
-        member.active = params["active"].get<bool>();
-    }
-    if (auto put = parts.members.put(member); !put) return refuse(put.error());
+    EW_CHECK(parts.members.put(member));
     return member_json(member);
 }
 
-MethodResult member_list(const ControlParts& parts, const json& params) {
+Result<json> member_list(const ControlParts& parts, const json& params) {
     const std::string after = text_of(params, "after");
-    const auto rows_max = rows_max_of(params);
-    if (!rows_max) return refuse(rows_max.error());
-    return listed(parts.members.list(text_of(params, "organization"), {after, *rows_max}),
+    EW_TRY(const auto rows_max, rows_max_of(params));
+    return listed(parts.members.list(text_of(params, "organization"), {after, rows_max}),
                   member_json);
 }
 
-MethodResult session_create(const ControlParts& parts, const json& params) {
-    const auto length = seconds_of(params, "expires_in_seconds");
-    if (!length) return refuse(length.error());
-    if (!*length) return bad("expires_in_seconds: expected a number of seconds");
-    auto made = parts.members.create_session(text_of(params, "subject"), **length);
-    if (!made) return refuse(made.error());
-    json out = session_json(made->session);
-    out["token"] = made->token;
+Result<json> session_create(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
+    if (!length) return invalid_argument("expires_in_seconds: expected a number of seconds");
+    EW_TRY(auto made, parts.members.create_session(text_of(params, "subject"), *length));
+    json out = session_json(made.session);
+    out["token"] = made.token;
     return out;
 }
 
-MethodResult session_list(const ControlParts& parts, const json& params) {
+Result<json> session_list(const ControlParts& parts, const json& params) {
     const std::string after = text_of(params, "after");
-    const auto rows_max = rows_max_of(params);
-    if (!rows_max) return refuse(rows_max.error());
-    return listed(parts.members.list_sessions({after, *rows_max}), session_json);
+    EW_TRY(const auto rows_max, rows_max_of(params));
+    return listed(parts.members.list_sessions({after, rows_max}), session_json);
 }
 
-MethodResult session_revoke(const ControlParts& parts, const json& params) {
+Result<json> session_revoke(const ControlParts& parts, const json& params) {
     const std::string id = text_of(params, "id");
-    if (auto revoked = parts.members.revoke_session(id); !revoked) return refuse(revoked.error());
+    EW_CHECK(parts.members.revoke_session(id));
     return json{{"id", id}, {"revoked", true}};
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 using nlohmann::json;
 using plugin_host::Action;
-using server::MethodResult;
 
 json generation_json(const plugin_host::GenerationStatus& generation) {
     json holders = json::array();
@@ -112,10 +111,9 @@ json report_json(const plugin_host::ReloadReport& report) {
             {"window", report.window ? window_json(*report.window) : json()}};
 }
 
-MethodResult submit(const ControlParts& parts, const plugin_host::ReloadRequest& request) {
-    const auto id = parts.plugins.submit(request);
-    if (!id) return refuse(id.error());
-    return json{{"report", *id}};
+Result<json> submit(const ControlParts& parts, const plugin_host::ReloadRequest& request) {
+    EW_TRY(const auto id, parts.plugins.submit(request));
+    return json{{"report", id}};
 }
 
 // The parameters every action shares.
@@ -128,57 +126,57 @@ plugin_host::ReloadRequest request_of(Action action, const json& params) {
     out.dry_run = flag_of(params, "dry_run");
     out.bake = !flag_of(params, "no_bake");
     out.lift_quarantine = flag_of(params, "lift_quarantine");
-    for (const json& method : params.value("allow", json::array())) {
+    const auto allow = params.find("allow");
+    if (allow == params.end()) return out;
+    for (const json& method : *allow) {
         if (method.is_string()) out.allowed_contract_changes.insert(method.get<std::string>());
     }
     return out;
 }
 
-MethodResult plugin_load(const ControlParts& parts, const json& params) {
+Result<json> plugin_load(const ControlParts& parts, const json& params) {
     const auto request = request_of(Action::kLoad, params);
-    if (!request.file.starts_with('/')) return bad("file: expected an absolute path");
+    if (!request.file.starts_with('/')) return invalid_argument("file: expected an absolute path");
     return submit(parts, request);
 }
 
-MethodResult plugin_reload(const ControlParts& parts, const json& params) {
+Result<json> plugin_reload(const ControlParts& parts, const json& params) {
     const auto request = request_of(Action::kReload, params);
     if (!request.file.empty() && !request.file.starts_with('/'))
-        return bad("file: expected an absolute path");
+        return invalid_argument("file: expected an absolute path");
     return submit(parts, request);
 }
 
-MethodResult plugin_rollback(const ControlParts& parts, const json& params) {
+Result<json> plugin_rollback(const ControlParts& parts, const json& params) {
     return submit(parts, request_of(Action::kRollback, params));
 }
 
-MethodResult plugin_commit(const ControlParts& parts, const json& params) {
+Result<json> plugin_commit(const ControlParts& parts, const json& params) {
     return submit(parts, request_of(Action::kCommit, params));
 }
 
-MethodResult plugin_list(const ControlParts& parts, const json&) {
+Result<json> plugin_list(const ControlParts& parts, const json&) {
     return json{{"items", plugins_json(parts)}};
 }
 
-MethodResult plugin_report(const ControlParts& parts, const json& params) {
+Result<json> plugin_report(const ControlParts& parts, const json& params) {
     const auto id = params.find("report");
     if (id == params.end() || !id->is_number_unsigned())
-        return bad("report: expected the number a reload has answered with");
+        return invalid_argument("report: expected the number a reload has answered with");
     const auto report = parts.plugins.report(id->get<std::uint64_t>());
     if (!report) {
-        return refuse(Error{ErrorCode::kNotFound,
-                            "no such report any more; control.plugin_history keeps the outcome"});
+        return fail(ErrorCode::kNotFound,
+                    "no such report any more; control.plugin_history keeps the outcome");
     }
     return report_json(*report);
 }
 
-MethodResult plugin_history(const ControlParts& parts, const json& params) {
-    const auto entries =
-        parts.plugins.history().entries(text_of(params, "plugin"), limits::kPluginHistoryMax);
-    if (!entries) return refuse(entries.error());
-    const auto quarantined = parts.plugins.history().all_quarantined();
-    if (!quarantined) return refuse(quarantined.error());
+Result<json> plugin_history(const ControlParts& parts, const json& params) {
+    EW_TRY(const auto entries,
+           parts.plugins.history().entries(text_of(params, "plugin"), limits::kPluginHistoryMax));
+    EW_TRY(const auto quarantined, parts.plugins.history().all_quarantined());
     json items = json::array();
-    for (const auto& entry : *entries) {
+    for (const auto& entry : entries) {
         items.push_back({{"at", to_iso8601(entry.at_us)},
                          {"plugin", entry.plugin},
                          {"trigger", entry.trigger},
@@ -191,7 +189,7 @@ MethodResult plugin_history(const ControlParts& parts, const json& params) {
                          {"detail", entry.detail}});
     }
     json bad_files = json::array();
-    for (const auto& file : *quarantined) {
+    for (const auto& file : quarantined) {
         if (bad_files.size() == limits::kPluginHistoryMax) break;
         bad_files.push_back({{"sha256", file.sha256},
                              {"plugin", file.plugin},

@@ -1,6 +1,7 @@
 #include "daemon/control/refuse.hpp"
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
 #include "daemon/auth/member_store.hpp"
@@ -18,35 +19,26 @@ tl::unexpected<message::WireError> refuse(const Error& error) {
     return tl::unexpected(std::move(out));
 }
 
-tl::unexpected<message::WireError> bad(std::string what) {
-    return refuse(Error{ErrorCode::kInvalidArgument, std::move(what)});
+tl::unexpected<Error> invalid_argument(std::string what) {
+    return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
 std::string text_of(const nlohmann::json& params, const char* name) {
-    const auto found = params.find(name);
-    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
+    return text_in(params, name).value_or("");
 }
 
 Result<std::optional<std::chrono::seconds>> seconds_of(const nlohmann::json& params,
                                                        const char* name) {
-    const auto found = params.find(name);
-    if (found == params.end()) return std::optional<std::chrono::seconds>();
-    // Unsigned numbers above INT64_MAX would come out negative.
-    const bool fits = found->is_number_integer() &&
-                      (!found->is_number_unsigned() || found->get<std::uint64_t>() <= INT64_MAX);
-    if (!fits)
-        return fail(ErrorCode::kInvalidArgument,
-                    std::string(name) + ": expected a number of seconds");
-    return std::optional(std::chrono::seconds(found->get<std::int64_t>()));
+    EW_TRY(const std::optional<std::int64_t> count,
+           JsonFields(params, "", JsonFields::Null::kRefused).optional_integer(name));
+    return count ? std::optional(std::chrono::seconds(*count)) : std::nullopt;
 }
 
 Result<std::size_t> rows_max_of(const nlohmann::json& params) {
-    const auto found = params.find("limit");
-    if (found == params.end()) return limits::kPageRowsMax;
-    if (!found->is_number_unsigned() || *found < 1 || *found > limits::kPageRowsMax)
-        return fail(ErrorCode::kInvalidArgument,
-                    "limit: expected 1 to " + std::to_string(limits::kPageRowsMax));
-    return found->get<std::size_t>();
+    EW_TRY(const std::optional<std::int64_t> rows,
+           JsonFields(params, "", JsonFields::Null::kRefused)
+               .optional_integer("limit", {1, limits::kPageRowsMax}));
+    return rows ? static_cast<std::size_t>(*rows) : limits::kPageRowsMax;
 }
 
 bool flag_of(const nlohmann::json& params, const char* name) {

@@ -6,6 +6,7 @@
 #include "base/base64.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/text.hpp"
 #include "daemon/http/xml_document.hpp"
 
@@ -22,8 +23,7 @@ tl::unexpected<Error> bad(std::string what) {
 }
 
 std::string text_of(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+    return text_in(object, key).value_or("");
 }
 
 // Checks what was handed out. `expires` is text because every service writes it so.

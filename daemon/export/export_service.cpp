@@ -1,8 +1,8 @@
 #include "daemon/export/export_service.hpp"
 
-#include "base/clock.hpp"
 #include "base/fault_point.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/export/limits.hpp"
@@ -20,70 +20,45 @@ bool is_template_name(std::string_view name) {
            !has_control_characters(name);
 }
 
-tl::unexpected<Error> refuse(const char* field, const std::string& expected) {
-    return fail(ErrorCode::kInvalidArgument, std::string(field) + ": expected " + expected);
-}
-
-Result<std::int64_t> whole_number(const json& value, const char* field, std::int64_t max) {
-    if (!value.is_number_integer() || value < 1 || value > max)
-        return refuse(field, "a whole number from 1 to " + std::to_string(max));
-    return value.get<std::int64_t>();
-}
-
-// The fields about the job and not about its file. True: `name` was one of them.
-Result<bool> read_job_field(const std::string& name, const json& value, jobs::NewJob& job) {
-    if (name == "priority") {
-        const auto priority =
-            value.is_string() ? model::parse_job_priority(value.get<std::string>()) : std::nullopt;
-        if (!priority) return refuse("priority", "low, normal or high");
-        job.priority = *priority;
-    } else if (name == "start_at") {
-        const auto seconds = value.is_string() ? parse_iso8601_seconds(value.get<std::string>())
-                                               : Result<std::int64_t>(refuse("start_at", "text"));
-        if (!seconds) return refuse("start_at", "YYYY-MM-DDThh:mm:ssZ");
-        job.start_unix_us = *seconds * 1'000'000;
-    } else if (name == "deadline_s") {
-        EW_TRY(const std::int64_t seconds,
-               whole_number(value, "deadline_s", limits::kJobTimesMax.count()));
-        job.deadline = std::chrono::seconds(seconds);
-    } else if (name == "max_attempts") {
-        EW_TRY(const std::int64_t attempts,
-               whole_number(value, "max_attempts", limits::kJobAttemptsMax));
-        job.attempts_max = static_cast<int>(attempts);
-    } else if (name == "idempotency_key") {
-        if (!value.is_string() || !is_idempotency_key(value.get_ref<const std::string&>()))
-            return refuse("idempotency_key", "1 to " +
-                                                 std::to_string(limits::kIdempotencyKeyBytesMax) +
-                                                 " bytes without control characters");
-        job.idempotency_key = value.get<std::string>();
-    } else {
-        return false;
-    }
-    return true;
+// The fields about the job and not about its file.
+Result<void> read_job_fields(JsonFields& fields, jobs::NewJob& job) {
+    EW_TRY(job.priority, fields.word_or("priority", model::kJobPriorities, job.priority));
+    EW_TRY(job.start_unix_us, fields.optional_time_us("start_at"));
+    EW_TRY(const std::optional<std::int64_t> seconds,
+           fields.optional_integer("deadline_s", {1, limits::kJobTimesMax.count()}));
+    if (seconds) job.deadline = std::chrono::seconds(*seconds);
+    EW_TRY(const std::optional<std::int64_t> attempts,
+           fields.optional_integer("max_attempts", {1, limits::kJobAttemptsMax}));
+    if (attempts) job.attempts_max = static_cast<int>(*attempts);
+    EW_TRY(job.idempotency_key,
+           fields.text_or("idempotency_key", "", {1, limits::kIdempotencyKeyBytesMax, false}));
+    if (!job.idempotency_key.empty() && !is_idempotency_key(job.idempotency_key))
+        return fail(ErrorCode::kInvalidArgument, "idempotency_key: expected UTF-8");
+    return {};
 }
 
 // Takes the fields about the job out of `request`.
 Result<void> take_job_fields(json& request, jobs::NewJob& job) {
     if (!request.is_object()) return {};
-    if (request.contains("idempotency_key")) job.request_sha256 = jobs::hash_of_request(request);
-    for (auto field = request.begin(); field != request.end();) {
-        EW_TRY(const bool taken, read_job_field(field.key(), field.value(), job));
-        field = taken ? request.erase(field) : std::next(field);
-    }
+    JsonFields fields(request, "", JsonFields::Null::kRefused);
+    EW_CHECK(read_job_fields(fields, job));
+    if (!job.idempotency_key.empty()) job.request_sha256 = jobs::hash_of_request(request);
+    for (const std::string_view name : fields.names()) request.erase(std::string(name));
     return {};
 }
 
 }  // namespace
 
 Result<json> ExportService::with_template(std::string_view organization_id, json request) {
-    if (!request.is_object() || !request.contains("template")) return request;
-    const json name = request["template"];
-    if (!name.is_string() || !is_template_name(name.get_ref<const std::string&>()))
+    EW_TRY(const std::optional<std::string> name,
+           JsonFields(request, "", JsonFields::Null::kRefused).optional_text("template"));
+    if (!name) return request;
+    if (!is_template_name(*name))
         return fail(ErrorCode::kInvalidArgument, "template: expected the name of a template");
-    const auto found = catalog_.find_template(organization_id, name.get_ref<const std::string&>());
+    const auto found = catalog_.find_template(organization_id, *name);
     if (!found && found.error().code == ErrorCode::kNotFound)
         return fail(ErrorCode::kInvalidArgument, "template: there is none named '" +
-                                                     printable(name.get<std::string>()) +
+                                                     printable(*name) +
                                                      "'; templates.list shows what there is");
     if (!found) return fail(found.error());
     json merged = parse_json(found->body_json);

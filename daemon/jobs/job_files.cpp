@@ -1,6 +1,7 @@
 #include "daemon/jobs/job_files.hpp"
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 
@@ -9,30 +10,24 @@ using sqlite::Statement;
 
 Result<std::vector<PublishedFile>> published_files(Connection& connection,
                                                    const model::FileKey& after) {
-    std::vector<PublishedFile> out;
     Statement rows = connection.statement(
         "SELECT file_key, job_id, organization_id, bytes, file.sha256 FROM file JOIN job USING "
         "(job_id) WHERE state = 'live' AND file_key > ?1 ORDER BY file_key LIMIT ?2");
     rows.bind(after, static_cast<std::int64_t>(limits::kFsckPage));
-    for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back({rows.string(0), rows.string(1), rows.string(2),
-                       static_cast<std::uint64_t>(rows.integer(3)), rows.string(4)});
-    }
+    return sqlite::read_all(rows, [](const Statement& row) {
+        return PublishedFile{row.string(0), row.string(1), row.string(2),
+                             static_cast<std::uint64_t>(row.integer(3)), row.string(4)};
+    });
 }
 
 Result<std::vector<UnpublishedFile>> unpublished_files(Connection& connection) {
-    std::vector<UnpublishedFile> out;
     Statement rows = connection.statement(
         "SELECT file_key, job_id, epoch FROM file WHERE state <> 'live' AND NOT EXISTS "
         "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
         "job.status = 'in_progress')");
-    for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back({rows.string(0), {rows.string(1), rows.integer(2)}});
-    }
+    return sqlite::read_all(rows, [](const Statement& row) {
+        return UnpublishedFile{row.string(0), {row.string(1), row.integer(2)}};
+    });
 }
 
 Result<void> forget_file(Connection& connection, const model::FileKey& key) {

@@ -5,8 +5,10 @@
 #include "base/crypto/uuid.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -92,11 +94,6 @@ JobEntry entry_from_json(std::string_view text) {
     return entry;
 }
 
-std::string text_member(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 Result<json> parse_metadata(const std::string& text) {
     if (text.size() > limits::kJobMetadataBytesMax) {
         return fail(ErrorCode::kInvalidArgument, "metadata: expected at most " +
@@ -106,7 +103,7 @@ Result<json> parse_metadata(const std::string& text) {
     json object = parse_json(text);
     if (!object.is_object())
         return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
-    if (text_member(object, "file_url").size() > limits::kFileUrlBytesMax) {
+    if (text_in(object, "file_url").value_or("").size() > limits::kFileUrlBytesMax) {
         return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
                                                      std::to_string(limits::kFileUrlBytesMax) +
                                                      " bytes");
@@ -147,12 +144,11 @@ Result<Job> load(Connection& connection, const OrganizationScope& scope, std::st
     Statement entries = connection.statement(
         "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
     entries.bind(job_id);
-    for (;;) {
-        EW_TRY(const bool more, entries.step());
-        if (!more) return job;
-        (entries.text(0) == "error" ? job.errors : job.warnings)
-            .push_back(entry_from_json(entries.text(1)));
-    }
+    EW_CHECK(sqlite::for_each_row(entries, [&](const Statement& row) {
+        (row.text(0) == "error" ? job.errors : job.warnings)
+            .push_back(entry_from_json(row.text(1)));
+    }));
+    return job;
 }
 
 Result<void> append_entry(Connection& connection, std::string_view job_id, const char* kind,

@@ -26,8 +26,6 @@ namespace export_worker::jobs {
 [[nodiscard]] std::string entry_to_json(const model::JobEntry& entry);
 [[nodiscard]] model::JobEntry entry_from_json(std::string_view text);
 
-// The text under `key`, or nothing when it is absent or no text.
-[[nodiscard]] std::string text_member(const nlohmann::json& object, const char* key);
 // Errors: kInvalidArgument for what is no object or over its limits.
 [[nodiscard]] Result<nlohmann::json> parse_metadata(const std::string& text);
 

@@ -1,6 +1,7 @@
 #include "daemon/jobs/reports.hpp"
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 
 namespace export_worker::jobs {
 
@@ -50,8 +51,8 @@ Result<void> apply_report(Connection& connection, const Job& job, const Progress
                        report.processed_items.value_or(job.processed_items),
                        report.total_items.value_or(job.total_items),
                        report.stage.value_or(job.stage), report.message.value_or(job.message),
-                       metadata_text, text_member(metadata, "file_url"),
-                       text_member(metadata, "filename"),
+                       metadata_text, text_in(metadata, "file_url").value_or(""),
+                       text_in(metadata, "filename").value_or(""),
                        report.mark_failed.value_or(job.error_message), failed, warned,
                        started ? 1 : 0, at.wall_us, finished ? 1 : 0, at.us)
                  .run());

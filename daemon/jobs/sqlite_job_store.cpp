@@ -22,6 +22,7 @@
 #include "daemon/jobs/upkeep.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/sqlite/database.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -285,11 +286,9 @@ public:
             Statement rows = connection.statement(
                 "SELECT organization_id, requests_per_second_max FROM organization WHERE "
                 "requests_per_second_max IS NOT NULL");
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return {};
-                request_quotas_.set(rows.text(0), static_cast<int>(rows.integer(1)));
-            }
+            return sqlite::for_each_row(rows, [&](const Statement& row) {
+                request_quotas_.set(row.text(0), static_cast<int>(row.integer(1)));
+            });
         });
     }
 
@@ -448,17 +447,16 @@ public:
                 if (found) out.notices_pending = waiting.integer(1);
             }
             out.fenced = fenced_.load();
-            for (;;) {
-                EW_TRY(const bool more, rows.step());
-                if (!more) return out;
-                const std::string_view status = rows.text(0);
+            EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
+                const std::string_view status = row.text(0);
                 std::int64_t& slot = status == "pending"       ? out.pending
                                      : status == "in_progress" ? out.in_progress
                                      : status == "failed"      ? out.failed
                                      : status == "cancelled"   ? out.cancelled
                                                                : out.completed;
-                slot += rows.integer(1);
-            }
+                slot += row.integer(1);
+            }));
+            return out;
         });
     }
 

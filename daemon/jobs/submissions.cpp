@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/jobs/quotas.hpp"
 
 namespace export_worker::jobs {
@@ -34,8 +35,8 @@ Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
                            const JobPolicy& policy, const Now& now) {
     EW_TRY(const json metadata, parse_metadata(submitted.metadata_json));
     JobDraft draft;
-    draft.file_url = text_member(metadata, "file_url");
-    draft.filename = text_member(metadata, "filename");
+    draft.file_url = text_in(metadata, "file_url").value_or("");
+    draft.filename = text_in(metadata, "filename").value_or("");
     Job& job = draft.job;
     job.job_id = job_id;
     job.organization_id = submitted.organization_id;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -15,14 +16,9 @@ using sqlite::Statement;
 template <typename... Values>
 Result<std::vector<std::string>> select_texts(Connection& connection, const char* sql,
                                               const Values&... values) {
-    std::vector<std::string> out;
     Statement rows = connection.statement(sql);
     rows.bind(values...);
-    for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back(rows.string(0));
-    }
+    return sqlite::read_all(rows, sqlite::first_text);
 }
 
 Result<void> fail_job(Connection& connection, std::string_view job_id, std::string_view why,

@@ -5,6 +5,7 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/model/limits.hpp"
@@ -24,70 +25,28 @@ constexpr std::array<std::string_view, 3> kPublishStatuses{"draft", "live", "cha
 constexpr std::array<std::string_view, 6> kCellFormats{"auto", "text",   "number",
                                                        "date", "yes_no", "json"};
 
+constexpr auto kNullRefused = JsonFields::Null::kRefused;
+
 tl::unexpected<Error> refuse(std::string what) {
     return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
-std::string shown(const json& value) {
-    return printable(dump_json(value));
-}
-
-template <std::size_t count>
-std::string one_of(const std::array<std::string_view, count>& names) {
-    std::string out;
-    for (std::size_t index = 0; index < count; ++index) {
-        if (index > 0) out += index + 1 == count ? " or " : ", ";
-        out += names[index];
-    }
-    return out;
-}
-
-template <typename Enum, std::size_t count>
-Result<void> read_choice(const json& value, const std::string& field,
-                         const std::array<std::string_view, count>& names, Enum& target) {
-    const auto found = value.is_string()
-                           ? std::ranges::find(names, value.get_ref<const std::string&>())
-                           : names.end();
-    if (found == names.end())
-        return refuse(field + ": expected " + one_of(names) + ", found " + shown(value));
-    target = static_cast<Enum>(found - names.begin());
-    return {};
-}
-
-Result<std::string> text_of(const json& value, const std::string& field, std::size_t bytes_max) {
-    if (!value.is_string()) return refuse(field + ": expected text, found " + shown(value));
-    auto text = value.get<std::string>();
-    if (text.empty() || text.size() > bytes_max) {
-        return refuse(field + ": expected 1 to " + std::to_string(bytes_max) + " bytes, found " +
-                      std::to_string(text.size()));
-    }
-    return text;
-}
+constexpr TextBounds kKeyBytes{1, limits::kProductKeyBytesMax};
 
 // One text, or a list of them.
-Result<std::vector<std::string>> texts_of(const json& value, const std::string& field,
-                                          std::size_t count_max) {
-    std::vector<std::string> out;
-    if (!value.is_array()) {
-        EW_TRY(std::string text, text_of(value, field, limits::kProductKeyBytesMax));
-        out.push_back(std::move(text));
-        return out;
-    }
-    if (value.empty() || value.size() > count_max) {
-        return refuse(field + ": expected 1 to " + std::to_string(count_max) + " texts, found " +
-                      std::to_string(value.size()));
-    }
-    for (const json& each : value) {
-        EW_TRY(std::string text, text_of(each, field, limits::kProductKeyBytesMax));
-        out.push_back(std::move(text));
-    }
-    return out;
+Result<std::vector<std::string>> one_or_more(JsonFields& fields, const char* name) {
+    const json* const value = fields.find(name);
+    if (value == nullptr) return std::vector<std::string>();
+    if (value->is_array())
+        return texts_from(*value, fields.full_name(name), {1, limits::kExportFilterTermsMax},
+                          kKeyBytes);
+    EW_TRY(std::string text, text_from(*value, fields.full_name(name), kKeyBytes));
+    return std::vector<std::string>{std::move(text)};
 }
 
 // "number", "number:2", "date", ...
-Result<void> read_cell_format(const json& value, ExportColumn& column) {
-    if (!value.is_string()) return refuse("columns.format: expected text, found " + shown(value));
-    std::string name = value.get<std::string>();
+Result<void> read_cell_format(const std::string& text, ExportColumn& column) {
+    std::string name = text;
     if (name.size() == 8 && name.starts_with("number:") && name[7] >= '0' && name[7] <= '9') {
         column.decimals = name[7] - '0';
         name.resize(6);
@@ -95,126 +54,91 @@ Result<void> read_cell_format(const json& value, ExportColumn& column) {
     const auto found = std::ranges::find(kCellFormats, name);
     if (found == kCellFormats.end()) {
         return refuse("columns.format: expected " + one_of(kCellFormats) +
-                      " (number:2 for two decimals), found " + shown(value));
+                      " (number:2 for two decimals), found '" + printable(text) + "'");
     }
     column.format = static_cast<CellFormat>(found - kCellFormats.begin());
     return {};
 }
 
-Result<void> read_column(const json& column, ExportColumn& out) {
+Result<ExportColumn> read_column(const json& column) {
+    ExportColumn out;
     if (column.is_string()) {
-        EW_TRY(out.property, text_of(column, "columns", limits::kProductKeyBytesMax));
+        EW_TRY(out.property, text_from(column, "columns", kKeyBytes));
         out.header = out.property;
-        return {};
+        return out;
     }
     if (!column.is_object())
-        return refuse("columns: expected text or {property, header, format}, found " +
-                      shown(column));
-    for (const auto& item : column.items()) {
-        if (item.key() != "property" && item.key() != "header" && item.key() != "format") {
-            return refuse("columns: unknown field '" + printable(item.key()) +
-                          "'; expected property, header and format");
-        }
-    }
-    EW_TRY(out.property, text_of(column.value("property", json()), "columns.property",
-                                 limits::kProductKeyBytesMax));
-    out.header = out.property;
-    if (column.contains("header")) {
-        EW_TRY(out.header,
-               text_of(column["header"], "columns.header", limits::kProductKeyBytesMax));
-    }
-    if (column.contains("format")) EW_CHECK(read_cell_format(column["format"], out));
-    return {};
+        return unexpected_value("columns", "text or {property, header, format}", column);
+    JsonFields fields(column, "columns.", kNullRefused);
+    EW_TRY(out.property, fields.text("property", kKeyBytes));
+    EW_TRY(out.header, fields.text_or("header", out.property, kKeyBytes));
+    EW_TRY(const std::optional<std::string> format, fields.optional_text("format"));
+    EW_CHECK(fields.refuse_unknown());
+    if (format) EW_CHECK(read_cell_format(*format, out));
+    return out;
 }
 
-Result<void> read_columns(const json& value, ExportSpec& spec) {
-    if (!value.is_array() || value.empty() || value.size() > limits::kExportColumnsMax) {
-        return refuse("columns: expected a list of 1 to " +
-                      std::to_string(limits::kExportColumnsMax) + " columns");
+Result<std::vector<ExportColumn>> read_columns(JsonFields& fields) {
+    std::vector<ExportColumn> out;
+    EW_TRY(const json* const columns, fields.array("columns", {1, limits::kExportColumnsMax}));
+    if (columns == nullptr) return out;
+    for (const json& each : *columns) {
+        EW_TRY(ExportColumn column, read_column(each));
+        out.push_back(std::move(column));
     }
-    for (const json& column : value) {
-        ExportColumn out;
-        EW_CHECK(read_column(column, out));
-        spec.columns.push_back(std::move(out));
-    }
-    return {};
+    return out;
 }
 
-Result<void> read_properties(const json& value, ExportFilter& filter) {
-    if (!value.is_object() || value.empty() || value.size() > limits::kExportFilterTermsMax) {
+Result<void> read_properties(JsonFields& fields, ExportFilter& filter) {
+    EW_TRY(const json* const properties, fields.object("properties"));
+    if (properties == nullptr) return {};
+    if (properties->empty() || properties->size() > limits::kExportFilterTermsMax) {
         return refuse("filter.properties: expected an object of 1 to " +
-                      std::to_string(limits::kExportFilterTermsMax) + " properties");
+                      std::to_string(limits::kExportFilterTermsMax) + " properties, found " +
+                      std::to_string(properties->size()));
     }
-    for (const auto& item : value.items()) {
-        if (item.value().is_structured() || item.value().is_null()) {
-            return refuse("filter.properties." + printable(item.key()) +
-                          ": expected text, a number or true or false");
-        }
-        filter.properties.push_back({item.key(), item.value().is_string()
-                                                     ? item.value().get<std::string>()
-                                                     : dump_json(item.value())});
-    }
-    return {};
-}
-
-Result<void> read_filter(const json& value, ExportFilter& filter) {
-    if (!value.is_object() || value.empty()) return refuse("filter: expected an object with terms");
-    for (const auto& item : value.items()) {
-        const std::string field = "filter." + printable(item.key());
-        if (item.key() == "product_type") {
-            EW_TRY(filter.product_types,
-                   texts_of(item.value(), field, limits::kExportFilterTermsMax));
-        } else if (item.key() == "publish_status") {
-            EW_TRY(filter.publish_statuses,
-                   texts_of(item.value(), field, limits::kExportFilterTermsMax));
-            for (const std::string& status : filter.publish_statuses) {
-                if (std::ranges::find(kPublishStatuses, status) == kPublishStatuses.end())
-                    return refuse(field + ": expected " + one_of(kPublishStatuses) + ", found '" +
-                                  printable(status) + "'");
-            }
-        } else if (item.key() == "labels") {
-            EW_TRY(filter.labels, texts_of(item.value(), field, limits::kExportFilterTermsMax));
-        } else if (item.key() == "updated_since") {
-            EW_TRY(const std::string text, text_of(item.value(), field, 64));
-            const auto seconds = parse_iso8601_seconds(text);
-            if (!seconds) return refuse(field + ": " + seconds.error().message);
-            filter.updated_since_us = *seconds * 1'000'000;
-        } else if (item.key() == "properties") {
-            EW_CHECK(read_properties(item.value(), filter));
-        } else {
-            return refuse(field +
-                          ": unknown field; expected product_type, publish_status, labels, "
-                          "updated_since, properties");
-        }
+    for (const auto& item : properties->items()) {
+        const json& value = item.value();
+        if (value.is_structured() || value.is_null())
+            return unexpected_value("filter.properties." + printable(item.key()),
+                                    "text, a number or true or false", value);
+        filter.properties.push_back(
+            {item.key(), value.is_string() ? value.get<std::string>() : dump_json(value)});
     }
     return {};
 }
 
-Result<void> read_field(const std::string& name, const json& value, ExportSpec& spec) {
-    if (name == "format") return read_choice(value, name, kFormats, spec.format);
-    if (name == "profile") return read_choice(value, name, kProfiles, spec.profile);
-    if (name == "compression") return read_choice(value, name, kCompressions, spec.compression);
-    if (name == "variants") return read_choice(value, name, kVariantModes, spec.variants);
-    if (name == "formulas") return read_choice(value, name, kFormulaPolicies, spec.formulas);
-    if (name == "columns") return read_columns(value, spec);
-    if (name == "filter") return read_filter(value, spec.filter);
-    if (name == "product_keys") {
-        if (!value.is_array())
-            return refuse("product_keys: expected a list of 1 to " +
-                          std::to_string(limits::kExportKeysMax) + " keys");
-        EW_TRY(spec.product_keys, texts_of(value, name, limits::kExportKeysMax));
-        return {};
-    }
-    if (name == "filename") {
-        EW_TRY(spec.filename, text_of(value, name, limits::kFileNameBytesMax));
-        if (has_control_characters(spec.filename))
-            return refuse("filename: expected no control characters");
-        return {};
-    }
-    return refuse(printable(name) +
-                  ": unknown field; expected format, profile, compression, variants, formulas, "
-                  "product_keys, filter, columns, template, filename, priority, start_at, "
-                  "deadline_s, max_attempts, idempotency_key");
+Result<ExportFilter> read_filter(JsonFields& spec) {
+    ExportFilter out;
+    EW_TRY(const json* const value, spec.object("filter"));
+    if (value == nullptr) return out;
+    if (value->empty()) return refuse("filter: expected an object with terms, found none");
+    JsonFields fields(*value, "filter.", kNullRefused);
+    EW_TRY(out.product_types, one_or_more(fields, "product_type"));
+    EW_TRY(out.publish_statuses, one_or_more(fields, "publish_status"));
+    for (const std::string& status : out.publish_statuses)
+        EW_CHECK(word_from(status, fields.full_name("publish_status"), kPublishStatuses));
+    EW_TRY(out.labels, one_or_more(fields, "labels"));
+    EW_TRY(out.updated_since_us, fields.optional_time_us("updated_since"));
+    EW_CHECK(read_properties(fields, out));
+    EW_CHECK(fields.refuse_unknown());
+    return out;
+}
+
+Result<ExportSpec> read_fields(JsonFields& fields) {
+    ExportSpec out;
+    EW_TRY(out.format, fields.word_or("format", kFormats, out.format));
+    EW_TRY(out.profile, fields.word_or("profile", kProfiles, out.profile));
+    EW_TRY(out.compression, fields.word_or("compression", kCompressions, out.compression));
+    EW_TRY(out.variants, fields.word_or("variants", kVariantModes, out.variants));
+    EW_TRY(out.formulas, fields.word_or("formulas", kFormulaPolicies, out.formulas));
+    EW_TRY(out.product_keys, fields.texts("product_keys", {1, limits::kExportKeysMax}, kKeyBytes));
+    EW_TRY(out.filter, read_filter(fields));
+    EW_TRY(out.columns, read_columns(fields));
+    EW_TRY(out.filename, fields.text_or("filename", "", {1, limits::kFileNameBytesMax, false}));
+    EW_CHECK(fields.refuse_unknown(
+        "template, priority, start_at, deadline_s, max_attempts, idempotency_key"));
+    return out;
 }
 
 // What the fields mean together.
@@ -306,9 +230,9 @@ std::string_view media_type(const ExportSpec& spec) {
 }
 
 Result<ExportSpec> parse_export_spec(const json& object) {
-    if (!object.is_object()) return refuse("body: expected an object");
-    ExportSpec spec;
-    for (const auto& item : object.items()) EW_CHECK(read_field(item.key(), item.value(), spec));
+    EW_CHECK(check_object(object, "body"));
+    JsonFields fields(object, "", kNullRefused);
+    EW_TRY(ExportSpec spec, read_fields(fields));
     EW_CHECK(check_together(object, spec));
     return spec;
 }
@@ -338,8 +262,7 @@ Result<void> check_export_template(const json& object) {
             return refuse("template: unknown field '" + printable(item.key()) + "'; expected " +
                           one_of(kFields));
     }
-    EW_TRY(const ExportSpec spec, parse_export_spec(object));
-    (void)spec;
+    EW_CHECK(parse_export_spec(object));
     return {};
 }
 

@@ -10,7 +10,6 @@ namespace {
 constexpr std::array<std::string_view, 7> kStatusNames{
     "pending",         "in_progress", "completed", "completed_with_warnings",
     "partial_success", "failed",      "cancelled"};
-constexpr std::array<std::string_view, 3> kPriorityNames{"low", "normal", "high"};
 
 }  // namespace
 
@@ -26,14 +25,7 @@ std::optional<JobStatus> parse_job_status(std::string_view text) {
 }
 
 std::string_view to_string(JobPriority priority) {
-    return kPriorityNames[static_cast<std::size_t>(priority)];
-}
-
-std::optional<JobPriority> parse_job_priority(std::string_view text) {
-    for (std::size_t index = 0; index < kPriorityNames.size(); ++index) {
-        if (kPriorityNames[index] == text) return static_cast<JobPriority>(index);
-    }
-    return std::nullopt;
+    return kJobPriorities[static_cast<std::size_t>(priority)];
 }
 
 nlohmann::json to_json(const Notice& notice) {

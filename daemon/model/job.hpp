@@ -1,6 +1,7 @@
 // A job: what was asked for, how far it is, and where its file lies.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,8 +38,8 @@ enum class JobRunner {
 
 // Which of an organization's own jobs goes first.
 enum class JobPriority { kLow, kNormal, kHigh };
+inline constexpr std::array<std::string_view, 3> kJobPriorities{"low", "normal", "high"};
 [[nodiscard]] std::string_view to_string(JobPriority priority);  // "normal"
-[[nodiscard]] std::optional<JobPriority> parse_job_priority(std::string_view text);
 
 // One error or warning, as reported.
 struct JobEntry {

@@ -1,11 +1,12 @@
 #include "daemon/model/product.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
-#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/json_depth.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/model/limits.hpp"
@@ -47,65 +48,26 @@ Result<PropertyPaths> paths_of(const json& object) {
     return out;
 }
 
+constexpr auto kNullRefused = JsonFields::Null::kRefused;
+constexpr TextBounds kKeyBounds{1, limits::kProductKeyBytesMax, false};
+constexpr TextBounds kPriceText{0, limits::kProductKeyBytesMax};
+constexpr std::array<std::string_view, 3> kPublishStatuses{"draft", "live", "changed"};
+
 // "shirt", or the reference object other tools export: {"key": "shirt", ...}.
-Result<std::string> product_type_of(const json& object) {
-    const auto found = object.find("productType");
-    if (found == object.end()) return refuse("productType: missing");
-    if (found->is_string() && !found->get_ref<const std::string&>().empty())
-        return found->get<std::string>();
-    if (found->is_object() && found->contains("key") && (*found)["key"].is_string()) {
-        return (*found)["key"].get<std::string>();
-    }
-    return refuse("productType: expected text or an object with a key");
-}
-
-Result<std::string> key_of(const json& object, const std::string& field) {
-    const auto found = object.find("key");
-    if (found == object.end()) return refuse(field + ": missing");
-    if (!found->is_string()) return refuse(field + ": expected text");
-    const auto& text = found->get_ref<const std::string&>();
-    if (text.empty() || text.size() > limits::kProductKeyBytesMax) {
-        return refuse(field + ": expected 1 to " + std::to_string(limits::kProductKeyBytesMax) +
-                      " bytes, found " + std::to_string(text.size()));
-    }
-    if (has_control_characters(text)) return refuse(field + ": expected no control characters");
-    return text;
-}
-
-Result<void> check_properties(const json& object, const std::string& field) {
-    const auto found = object.find("properties");
-    if (found != object.end() && !found->is_object()) return refuse(field + ": expected an object");
-    return {};
-}
-
-Result<void> check_labels(const json& object) {
-    const auto found = object.find("labels");
-    if (found == object.end()) return {};
-    const bool texts = found->is_array() && std::ranges::all_of(*found, [](const json& label) {
-                           return label.is_string();
-                       });
-    if (!texts || found->size() > limits::kProductLabelsMax) {
-        return refuse("labels: expected a list of at most " +
-                      std::to_string(limits::kProductLabelsMax) + " texts");
-    }
-    return {};
+Result<std::string> product_type_of(JsonFields& fields) {
+    const json* const value = fields.find("productType");
+    if (value == nullptr) return refuse("productType: missing");
+    if (auto key = text_in(*value, "key")) return std::move(*key);
+    if (!value->is_string())
+        return unexpected_value("productType", "text or an object with a key", *value);
+    return text_from(*value, "productType", {1, SIZE_MAX});
 }
 
 // As given, else what isPublished says.
-Result<std::string> publish_status_of(const json& object, bool is_published) {
-    const auto found = object.find("publish_status");
-    if (found == object.end()) return std::string(is_published ? "live" : "draft");
-    if (*found == "draft" || *found == "live" || *found == "changed")
-        return found->get<std::string>();
-    return refuse("publish_status: expected draft, live or changed");
-}
-
-Result<std::int64_t> version_of(const json& object) {
-    const auto found = object.find("version");
-    if (found == object.end()) return 0;
-    if (!found->is_number_integer() || *found < 1 || *found > (std::int64_t{1} << 53))
-        return refuse("version: expected a whole number of at least 1");
-    return found->get<std::int64_t>();
+Result<std::string> publish_status_of(JsonFields& fields, bool is_published) {
+    EW_TRY(const std::size_t index,
+           fields.word_or("publish_status", kPublishStatuses, std::size_t{is_published ? 1U : 0U}));
+    return std::string(kPublishStatuses[index]);
 }
 
 // The text of a number as it was written: "12.50" stays "12.50".
@@ -145,47 +107,36 @@ bool is_amount(std::string_view text) {
     return point <= 20 && text.size() <= point + 1 + 10;
 }
 
-Result<std::int64_t> time_of(const json& object, const char* name, std::int64_t absent) {
-    const auto found = object.find(name);
-    if (found == object.end() || found->is_null()) return absent;
-    const auto seconds = found->is_string()
-                             ? parse_iso8601_seconds(found->get<std::string>())
-                             : Result<std::int64_t>(fail(ErrorCode::kInvalidArgument,
-                                                         "expected YYYY-MM-DDThh:mm:ssZ"));
-    if (!seconds) return refuse(std::string(name) + ": " + seconds.error().message);
-    return *seconds * 1'000'000;
-}
-
-Result<void> price_text(const json& object, const char* name, std::string& target, bool required) {
-    const auto found = object.find(name);
-    if (found == object.end() || found->is_null())
-        return required ? Result<void>(refuse(std::string(name) + ": missing")) : Result<void>();
-    if (!found->is_string() ||
-        found->get_ref<const std::string&>().size() > limits::kProductKeyBytesMax)
-        return refuse(std::string(name) + ": expected text of at most " +
-                      std::to_string(limits::kProductKeyBytesMax) + " bytes");
-    target = found->get<std::string>();
-    return {};
-}
-
-Result<void> check_variants(const json& object) {
-    const auto found = object.find("variants");
-    if (found == object.end()) return {};
-    if (!found->is_array()) return refuse("variants: expected an array");
-    if (found->size() > limits::kProductVariantsMax) {
-        return refuse("variants: expected at most " + std::to_string(limits::kProductVariantsMax));
-    }
+Result<void> check_variants(JsonFields& product) {
+    EW_TRY(const json* const variants, product.array("variants", {0, limits::kProductVariantsMax}));
+    if (variants == nullptr) return {};
     std::vector<std::string> keys;
-    for (const json& variant : *found) {
-        if (!variant.is_object()) return refuse("variants: expected objects");
-        EW_TRY(std::string key, key_of(variant, "variants.key"));
-        EW_CHECK(check_properties(variant, "variants.properties"));
+    for (const json& variant : *variants) {
+        EW_CHECK(check_object(variant, "variants"));
+        JsonFields fields(variant, "variants.", kNullRefused);
+        EW_TRY(std::string key, fields.text("key", kKeyBounds));
+        EW_CHECK(fields.object("properties"));
         keys.push_back(std::move(key));
     }
     std::ranges::sort(keys);
     if (std::ranges::adjacent_find(keys) != keys.end())
         return refuse("variants.key: the same key twice");
     return {};
+}
+
+Result<Product> read_product(const json& object) {
+    JsonFields fields(object, "", kNullRefused);
+    Product out;
+    EW_TRY(out.key, fields.text("key", kKeyBounds));
+    EW_TRY(out.product_type, product_type_of(fields));
+    EW_TRY(out.is_published, fields.boolean_or("isPublished", false));
+    EW_TRY(out.publish_status, publish_status_of(fields, out.is_published));
+    EW_TRY(const auto version, fields.optional_integer("version", {1, std::int64_t{1} << 53}));
+    out.version = version.value_or(0);
+    EW_CHECK(fields.texts("labels", {0, limits::kProductLabelsMax}));
+    EW_CHECK(fields.object("properties"));
+    EW_CHECK(check_variants(fields));
+    return out;
 }
 
 }  // namespace
@@ -201,18 +152,7 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
     if (is_deeper(object, limits::kProductDepthMax)) {
         return refuse("expected nesting of at most " + std::to_string(limits::kProductDepthMax));
     }
-    Product product;
-    EW_TRY(product.key, key_of(object, "key"));
-    EW_TRY(product.product_type, product_type_of(object));
-    if (const auto published = object.find("isPublished"); published != object.end()) {
-        if (!published->is_boolean()) return refuse("isPublished: expected true or false");
-        product.is_published = published->get<bool>();
-    }
-    EW_TRY(product.publish_status, publish_status_of(object, product.is_published));
-    EW_TRY(product.version, version_of(object));
-    EW_CHECK(check_labels(object));
-    EW_CHECK(check_properties(object, "properties"));
-    EW_CHECK(check_variants(object));
+    EW_TRY(Product product, read_product(object));
     EW_TRY(const PropertyPaths found, paths_of(object));
     if (paths != nullptr) {
         std::ranges::copy(found.product, std::back_inserter(paths->product));
@@ -233,17 +173,14 @@ Result<Price> parse_price(std::string_view line) {
                       " bytes, found " + std::to_string(line.size()));
     const json object = parse_json(line);
     if (!object.is_object()) return refuse("expected one JSON object in UTF-8");
+    JsonFields fields(object);
     Price price;
-    price.price_type = "map";
-    price.currency = "USD";
-    EW_CHECK(price_text(object, "product_key", price.product_key, true));
-    EW_CHECK(price_text(object, "brand_key", price.brand_key, true));
-    EW_CHECK(price_text(object, "variant_key", price.variant_key, false));
-    EW_CHECK(price_text(object, "price_type", price.price_type, false));
-    EW_CHECK(price_text(object, "currency", price.currency, false));
-    if (std::ranges::find(kPriceTypes, price.price_type) == kPriceTypes.end())
-        return refuse("price_type: expected map, map_stepdown, sale, markdown or msrp, found '" +
-                      printable(price.price_type) + "'");
+    EW_TRY(price.product_key, fields.text("product_key", kPriceText));
+    EW_TRY(price.brand_key, fields.text("brand_key", kPriceText));
+    EW_TRY(price.variant_key, fields.text_or("variant_key", "", kPriceText));
+    EW_TRY(price.currency, fields.text_or("currency", "USD", kPriceText));
+    EW_TRY(const std::size_t type, fields.word_or("price_type", kPriceTypes, std::size_t{0}));
+    price.price_type = kPriceTypes[type];
     if (!is_currency(price.currency))
         return refuse("currency: expected three letters such as EUR, found '" +
                       printable(price.currency) + "'");
@@ -253,8 +190,10 @@ Result<Price> parse_price(std::string_view line) {
         return refuse("amount: expected a decimal number of at least 0 such as 12.50, found '" +
                       printable(number.amount) + "'");
     price.amount = std::move(number.amount);
-    EW_TRY(price.effective_from_us, time_of(object, "effective_from", 0));
-    EW_TRY(price.effective_to_us, time_of(object, "effective_to", Price::kForever));
+    EW_TRY(const auto from_us, fields.optional_time_us("effective_from"));
+    EW_TRY(const auto to_us, fields.optional_time_us("effective_to"));
+    price.effective_from_us = from_us.value_or(0);
+    price.effective_to_us = to_us.value_or(Price::kForever);
     return price;
 }
 

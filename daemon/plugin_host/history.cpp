@@ -4,6 +4,7 @@
 #include <array>
 
 #include "daemon/plugin_host/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::plugin_host {
 namespace {
@@ -53,16 +54,6 @@ HistoryEntry read_entry(const Statement& row) {
 
 Quarantined read_quarantined(const Statement& row) {
     return {row.string(0), row.string(1), row.integer(2), row.string(3)};
-}
-
-template <typename Row>
-Result<std::vector<Row>> read_all(Statement& rows, Row (*read)(const Statement&)) {
-    std::vector<Row> out;
-    for (;;) {
-        EW_TRY(const bool more, rows.step());
-        if (!more) return out;
-        out.push_back(read(rows));
-    }
 }
 
 }  // namespace
@@ -142,7 +133,7 @@ Result<std::vector<HistoryEntry>> History::entries(const std::string& plugin, st
             "SELECT " EW_EVENT_COLUMNS
             " FROM event WHERE ?1 = '' OR plugin = ?1 ORDER BY id DESC LIMIT ?2");
         rows.bind(plugin, static_cast<std::int64_t>(limit));
-        return read_all(rows, read_entry);
+        return sqlite::read_all(rows, read_entry);
     });
 }
 
@@ -152,7 +143,7 @@ Result<std::vector<std::string>> History::committed(const std::string& plugin) {
             "SELECT sha256 FROM event WHERE plugin = ?1 AND outcome = 'committed' GROUP BY sha256 "
             "ORDER BY max(id) DESC LIMIT ?2");
         rows.bind(plugin, static_cast<std::int64_t>(limits::kPluginArtefactsKept));
-        return read_all<std::string>(rows, [](const Statement& row) { return row.string(0); });
+        return sqlite::read_all(rows, sqlite::first_text);
     });
 }
 
@@ -163,8 +154,7 @@ Result<std::set<std::string>> History::worth_keeping() {
             "max(id) DESC) AS place FROM event WHERE outcome = 'committed' GROUP BY plugin, "
             "sha256) WHERE place <= ?1 UNION SELECT committed_sha256 FROM plugin");
         rows.bind(static_cast<std::int64_t>(limits::kPluginArtefactsKept));
-        EW_TRY(const std::vector<std::string> hashes,
-               read_all<std::string>(rows, [](const Statement& row) { return row.string(0); }));
+        EW_TRY(const std::vector<std::string> hashes, sqlite::read_all(rows, sqlite::first_text));
         return std::set<std::string>(hashes.begin(), hashes.end());
     });
 }
@@ -203,7 +193,7 @@ Result<std::vector<Quarantined>> History::all_quarantined() {
     return database_->read([&](Connection& connection) -> Result<std::vector<Quarantined>> {
         Statement rows = connection.statement(
             "SELECT sha256, plugin, at_us, reason FROM quarantine ORDER BY at_us DESC");
-        return read_all(rows, read_quarantined);
+        return sqlite::read_all(rows, read_quarantined);
     });
 }
 

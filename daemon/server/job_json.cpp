@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/limits.hpp"
@@ -74,114 +75,38 @@ double success_rate(const Job& job) {
                      : 100.0 * static_cast<double>(job.processed_items) / static_cast<double>(seen);
 }
 
-// Reads the fields of one object; what is left over at the end is unknown.
-class Fields {
-public:
-    // `prefix` stands in front of names in messages: "error.".
-    explicit Fields(const json& object, std::string prefix = "")
-        : object_(object), prefix_(std::move(prefix)) {}
+constexpr IntegerBounds kCount{0, std::int64_t{1} << 53};
+constexpr IntegerBounds kSeconds{1, limits::kJobTimesMax.count()};
 
-    const json* take(const char* name) {
-        known_.emplace_back(name);
-        const auto found = object_.find(name);
-        return found == object_.end() || found->is_null() ? nullptr : &*found;
-    }
-    Result<void> text(const char* name, std::string& target, std::size_t bytes_max,
-                      bool required = false) {
-        const json* value = take(name);
-        if (value == nullptr)
-            return required ? Result<void>(problem(name, "missing")) : Result<void>();
-        if (!value->is_string()) return problem(name, "expected text");
-        target = value->get<std::string>();
-        if (target.size() > bytes_max || (required && target.empty()))
-            return problem(name, bytes_expected(bytes_max));
-        return {};
-    }
-    Result<void> optional_text(const char* name, std::optional<std::string>& target,
-                               std::size_t bytes_max) {
-        std::string out;
-        const bool there = object_.contains(name) && !object_[name].is_null();
-        EW_CHECK(text(name, out, bytes_max));
-        if (there) target = std::move(out);
-        return {};
-    }
-    // Absent, or 1 to `bytes_max` bytes.
-    Result<void> filled_text(const char* name, std::optional<std::string>& target,
-                             std::size_t bytes_max) {
-        EW_CHECK(optional_text(name, target, bytes_max));
-        return target && target->empty() ? Result<void>(problem(name, bytes_expected(bytes_max)))
-                                         : Result<void>();
-    }
-    Result<void> count(const char* name, std::optional<std::int64_t>& target) {
-        const json* value = take(name);
-        if (value == nullptr) return {};
-        if (!value->is_number_integer() || *value < 0 || *value > (std::int64_t{1} << 53)) {
-            return problem(name, "expected a whole number of at least 0");
-        }
-        target = value->get<std::int64_t>();
-        return {};
-    }
-    Result<void> boolean(const char* name, bool& target) {
-        const json* value = take(name);
-        if (value == nullptr) return {};
-        if (!value->is_boolean()) return problem(name, "expected true or false");
-        target = value->get<bool>();
-        return {};
-    }
-    Result<void> object(const char* name, std::string& target, std::size_t bytes_max) {
-        const json* value = take(name);
-        if (value == nullptr) return {};
-        if (!value->is_object()) return problem(name, "expected an object");
-        target = dump_json(*value);
-        if (target.size() > bytes_max) {
-            return problem(name,
-                           "expected at most " + std::to_string(bytes_max) + " bytes of JSON");
-        }
-        return {};
-    }
-    // After every known field was asked for.
-    Result<void> finish() {
-        for (const auto& item : object_.items()) {
-            if (std::ranges::find(known_, item.key()) == known_.end())
-                return problem(printable(item.key()), "unknown field; expected only " + known());
-        }
-        return {};
-    }
+// An object as text; empty when it is absent.
+Result<std::string> object_text(JsonFields& fields, const char* name, std::size_t bytes_max) {
+    EW_TRY(const json* const value, fields.object(name));
+    if (value == nullptr) return std::string();
+    std::string out = dump_json(*value);
+    if (out.size() > bytes_max)
+        return refuse(fields.full_name(name) + ": expected at most " + std::to_string(bytes_max) +
+                      " bytes of JSON, found " + std::to_string(out.size()));
+    return out;
+}
 
-private:
-    tl::unexpected<Error> problem(std::string_view name, std::string_view what) const {
-        return refuse(prefix_ + std::string(name) + ": " + std::string(what));
-    }
-    static std::string bytes_expected(std::size_t bytes_max) {
-        return "expected 1 to " + std::to_string(bytes_max) + " bytes";
-    }
-    std::string known() const {
-        std::string out;
-        for (const std::string_view name : known_)
-            out += (out.empty() ? "" : ", ") + std::string(name);
-        return out;
-    }
+Result<std::optional<std::chrono::seconds>> seconds_of(JsonFields& fields, const char* name) {
+    EW_TRY(const std::optional<std::int64_t> count, fields.optional_integer(name, kSeconds));
+    return count ? std::optional(std::chrono::seconds(*count)) : std::nullopt;
+}
 
-    const json& object_;
-    std::string prefix_;
-    std::vector<std::string_view> known_;  // Names asked for.
-};
-
-Result<void> read_entry(Fields& fields, const char* name, std::optional<JobEntry>& target) {
-    const json* value = fields.take(name);
-    if (value == nullptr) return {};
-    if (!value->is_object()) return refuse(std::string(name) + ": expected an object");
-    Fields inner(*value, std::string(name) + ".");
+Result<std::optional<JobEntry>> read_entry(JsonFields& fields, const char* name) {
+    EW_TRY(const json* const value, fields.object(name));
+    if (value == nullptr) return std::nullopt;
+    JsonFields inner(*value, std::string(name) + ".");
     JobEntry entry;
-    EW_CHECK(inner.text("entity_key", entry.entity_key, limits::kProductKeyBytesMax, true));
-    EW_CHECK(inner.text("entity_type", entry.entity_type, 64));
-    EW_CHECK(inner.text("error_type", entry.error_type, 128, true));
-    EW_CHECK(inner.text("message", entry.message, limits::kJobTextBytesMax, true));
-    EW_CHECK(inner.text("step", entry.step, 128));
-    EW_CHECK(inner.object("details", entry.details_json, limits::kJobEntryBytesMax));
-    EW_CHECK(inner.finish());
-    target = std::move(entry);
-    return {};
+    EW_TRY(entry.entity_key, inner.text("entity_key", {1, limits::kProductKeyBytesMax}));
+    EW_TRY(entry.entity_type, inner.text_or("entity_type", entry.entity_type, {0, 64}));
+    EW_TRY(entry.error_type, inner.text("error_type", {1, 128}));
+    EW_TRY(entry.message, inner.text("message", {1, limits::kJobTextBytesMax}));
+    EW_TRY(entry.step, inner.text_or("step", entry.step, {0, 128}));
+    EW_TRY(entry.details_json, object_text(inner, "details", limits::kJobEntryBytesMax));
+    EW_CHECK(inner.refuse_unknown());
+    return entry;
 }
 
 }  // namespace
@@ -232,46 +157,25 @@ json to_status_json(const Job& job) {
             {"error_message", text_or_null(job.error_message)}};
 }
 
-namespace {
-
-Result<std::optional<std::chrono::seconds>> seconds_of(const char* name,
-                                                       const std::optional<std::int64_t>& value) {
-    if (!value) return std::optional<std::chrono::seconds>();
-    if (*value < 1 || *value > limits::kJobTimesMax.count())
-        return refuse(std::string(name) + ": expected 1 to " +
-                      std::to_string(limits::kJobTimesMax.count()) + " seconds");
-    return std::optional(std::chrono::seconds(*value));
-}
-
-}  // namespace
-
 Result<jobs::NewJob> parse_new_job(const json& body) {
-    if (!body.is_object()) return refuse("body: expected an object");
+    EW_CHECK(check_object(body, "body"));
     jobs::NewJob job;
     job.runner = model::JobRunner::kExternal;
-    Fields fields(body);
-    std::optional<std::int64_t> total;
-    EW_CHECK(fields.text("job_type", job.job_type, 64, true));
-    EW_CHECK(fields.count("total_items", total));
-    if (!total) return refuse("total_items: missing");
-    job.total_items = *total;
-    EW_CHECK(fields.object("metadata", job.metadata_json, limits::kJobMetadataBytesMax));
-    EW_CHECK(fields.text("triggered_by", job.triggered_by, 256));
-    std::optional<std::int64_t> deadline_s;
-    std::optional<std::int64_t> silence_s;
-    EW_CHECK(fields.count("deadline_s", deadline_s));
-    EW_CHECK(fields.count("silence_limit_s", silence_s));
-    std::optional<std::string> key;
-    EW_CHECK(fields.filled_text("idempotency_key", key, limits::kIdempotencyKeyBytesMax));
-    EW_CHECK(fields.finish());
-    EW_TRY(job.deadline, seconds_of("deadline_s", deadline_s));
-    EW_TRY(job.silence_limit, seconds_of("silence_limit_s", silence_s));
-    if (key && !is_idempotency_key(*key))
-        return refuse("idempotency_key: expected no control characters");
-    job.idempotency_key = std::move(key).value_or("");
+    JsonFields fields(body);
+    EW_TRY(job.job_type, fields.text("job_type", {1, 64, false}));
+    EW_TRY(job.total_items, fields.integer("total_items", kCount));
+    EW_TRY(const std::string metadata,
+           object_text(fields, "metadata", limits::kJobMetadataBytesMax));
+    if (!metadata.empty()) job.metadata_json = metadata;
+    EW_TRY(job.triggered_by, fields.text_or("triggered_by", "", {0, 256}));
+    EW_TRY(job.deadline, seconds_of(fields, "deadline_s"));
+    EW_TRY(job.silence_limit, seconds_of(fields, "silence_limit_s"));
+    EW_TRY(const std::optional<std::string> key,
+           fields.optional_text("idempotency_key", {1, limits::kIdempotencyKeyBytesMax, false}));
+    EW_CHECK(fields.refuse_unknown());
+    if (key && !is_idempotency_key(*key)) return refuse("idempotency_key: expected UTF-8");
+    job.idempotency_key = key.value_or("");
     job.request_sha256 = jobs::hash_of_request(body);
-    if (has_control_characters(job.job_type))
-        return refuse("job_type: expected no control characters");
     return job;
 }
 
@@ -285,54 +189,45 @@ nlohmann::json to_json(const model::JobEvent& event) {
 }
 
 Result<std::int64_t> parse_after(const json& params) {
-    const auto found = params.find("after");
-    if (found == params.end() || found->is_null()) return 0;
-    if (!found->is_number_integer() || *found < 0)
-        return refuse("after: expected the number of the last one seen, 0 for all");
-    return found->get<std::int64_t>();
+    EW_TRY(const std::optional<std::int64_t> after,
+           JsonFields(params).optional_integer("after", {0, INT64_MAX}));
+    return after.value_or(0);
 }
 
 Result<jobs::ProgressReport> parse_report(const json& body) {
-    if (!body.is_object()) return refuse("body: expected an object");
+    EW_CHECK(check_object(body, "body"));
     jobs::ProgressReport report;
-    Fields fields(body);
-    EW_CHECK(fields.boolean("mark_started", report.mark_started));
-    EW_CHECK(fields.boolean("mark_completed", report.mark_completed));
-    EW_CHECK(fields.filled_text("mark_failed", report.mark_failed, limits::kJobTextBytesMax));
-    EW_CHECK(fields.count("processed_items", report.processed_items));
-    EW_CHECK(fields.count("total_items", report.total_items));
-    EW_CHECK(fields.optional_text("stage", report.stage, limits::kJobTextBytesMax));
-    EW_CHECK(fields.optional_text("message", report.message, limits::kJobTextBytesMax));
-    EW_CHECK(
-        fields.object("metadata_patch", report.metadata_patch_json, limits::kJobMetadataBytesMax));
-    EW_CHECK(read_entry(fields, "error", report.error));
-    EW_CHECK(read_entry(fields, "warning", report.warning));
-    EW_CHECK(fields.finish());
+    JsonFields fields(body);
+    EW_TRY(report.mark_started, fields.boolean_or("mark_started", false));
+    EW_TRY(report.mark_completed, fields.boolean_or("mark_completed", false));
+    EW_TRY(report.mark_failed, fields.optional_text("mark_failed", {1, limits::kJobTextBytesMax}));
+    EW_TRY(report.processed_items, fields.optional_integer("processed_items", kCount));
+    EW_TRY(report.total_items, fields.optional_integer("total_items", kCount));
+    EW_TRY(report.stage, fields.optional_text("stage", {0, limits::kJobTextBytesMax}));
+    EW_TRY(report.message, fields.optional_text("message", {0, limits::kJobTextBytesMax}));
+    EW_TRY(report.metadata_patch_json,
+           object_text(fields, "metadata_patch", limits::kJobMetadataBytesMax));
+    EW_TRY(report.error, read_entry(fields, "error"));
+    EW_TRY(report.warning, read_entry(fields, "warning"));
+    EW_CHECK(fields.refuse_unknown());
     return report;
 }
 
 Result<jobs::JobFilter> parse_filter(const json& params) {
     jobs::JobFilter filter;
-    filter.limit = limits::kJobListLimitDefault;
-    Fields fields(params);
-    std::string status;
-    std::optional<std::int64_t> limit;
-    std::optional<std::int64_t> offset;
-    EW_CHECK(fields.text("status", status, 64));
-    EW_CHECK(fields.text("job_type", filter.job_type, 64));
-    EW_CHECK(fields.count("limit", limit));
-    EW_CHECK(fields.count("offset", offset));
-    EW_CHECK(fields.finish());
-    if (limit && (*limit < 1 || *limit > static_cast<std::int64_t>(limits::kJobListLimitMax))) {
-        return refuse("limit: expected 1 to " + std::to_string(limits::kJobListLimitMax));
-    }
-    if (limit) filter.limit = static_cast<std::size_t>(*limit);
-    if (offset) filter.offset = static_cast<std::size_t>(*offset);
-    if (!status.empty()) {
-        filter.status = model::parse_job_status(status);
-        if (!filter.status)
-            return refuse("status: expected a job status, found '" + printable(status) + "'");
-    }
+    JsonFields fields(params);
+    EW_TRY(const std::string status, fields.text_or("status", "", {0, 64}));
+    EW_TRY(filter.job_type, fields.text_or("job_type", "", {0, 64}));
+    EW_TRY(const std::optional<std::int64_t> limit,
+           fields.optional_integer("limit", {1, limits::kJobListLimitMax}));
+    EW_TRY(const std::optional<std::int64_t> offset, fields.optional_integer("offset", kCount));
+    EW_CHECK(fields.refuse_unknown());
+    filter.limit = limit ? static_cast<std::size_t>(*limit) : limits::kJobListLimitDefault;
+    filter.offset = static_cast<std::size_t>(offset.value_or(0));
+    if (status.empty()) return filter;
+    filter.status = model::parse_job_status(status);
+    if (!filter.status)
+        return refuse("status: expected a job status, found '" + printable(status) + "'");
     return filter;
 }
 

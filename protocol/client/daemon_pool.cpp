@@ -5,6 +5,7 @@
 
 #include "base/assert.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/log.hpp"
 #include "protocol/client/limits.hpp"
 #include "protocol/message/limits.hpp"
@@ -37,9 +38,7 @@ Introduction read_introduction(std::string_view ping_result) {
     if (!result.is_object()) return out;
     const auto many = result.find("many_per_message");
     out.many_per_message = many != result.end() && many->is_boolean() && many->get<bool>();
-    const auto registry = result.find("registry");
-    if (registry != result.end() && registry->is_string())
-        out.registry = registry->get<std::string>();
+    out.registry = text_in(result, "registry").value_or("");
     return out;
 }
 

@@ -62,7 +62,7 @@ TEST_F(CareMethodsTest, FsckNeedsExports) {
     parts.export_parts = nullptr;
     const auto refused = find_care_method("control.fsck")(parts, json::object());
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, message::WireCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(CareMethodsTest, BackupCopiesEveryDatabase) {

@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "daemon/control/control_methods.hpp"
+#include "daemon/control/refuse.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "tests/unit/support/eventually.hpp"
@@ -25,7 +26,9 @@ protected:
     server::MethodResult run(std::string_view name, const json& params) {
         const ControlMethod method = find_control_method(name);
         EXPECT_NE(method, nullptr) << name;
-        return method(parts_, parse_msgpack(dump_msgpack(params)));
+        auto result = method(parts_, parse_msgpack(dump_msgpack(params)));
+        if (!result) return refuse(result.error());
+        return std::move(*result);
     }
     // The result of a method that must succeed.
     json call(std::string_view name, const json& params = json::object()) {

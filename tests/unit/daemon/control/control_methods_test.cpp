@@ -102,6 +102,16 @@ TEST_F(ControlMethodsTest, ImportRefusesWrongParameters) {
     EXPECT_EQ(*catalog_->count("acme"), 0);
 }
 
+TEST_F(ControlMethodsTest, ParametersThatAreNoMapNameNothing) {
+    for (const json& params : std::initializer_list<json>{nullptr, "x", 5, json::array({"x"})}) {
+        for (const char* method :
+             {"control.catalog_import", "control.organization_set", "control.key_create",
+              "control.member_set", "control.session_create", "control.plugin_load"})
+            EXPECT_TRUE(refusal(method, params).starts_with("invalid_argument: ")) << method;
+        EXPECT_EQ(call("control.key_list", params)["items"], json::array());
+    }
+}
+
 TEST_F(ControlMethodsTest, PricesAreImported) {
     const json report =
         call("control.price_import",

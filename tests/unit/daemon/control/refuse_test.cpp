@@ -24,14 +24,17 @@ TEST(Refuse, OperatorsSeeTheWholeText) {
 
 TEST(Refuse, NoTextShowsAKeyOrAToken) {
     for (const std::string secret : {"mo_0123456789abcdef_01", "mos_abcdefghijklmnopqrstuvwx"}) {
-        const auto refused = bad("name: expected another, found '" + secret + "'");
+        const auto refused =
+            refuse(invalid_argument("name: expected another, found '" + secret + "'").value());
         EXPECT_EQ(refused.value().message.find(secret.substr(4)), std::string::npos);
     }
 }
 
-TEST(Refuse, BadIsAnInvalidArgument) {
-    EXPECT_EQ(bad("file: no").value().code, WireCode::kInvalidArgument);
-    EXPECT_EQ(bad("file: no").value().message, "file: no");
+TEST(Refuse, AnInvalidArgumentNamesItsField) {
+    const auto refused = refuse(invalid_argument("file: no").value());
+    EXPECT_EQ(refused.value().code, WireCode::kInvalidArgument);
+    EXPECT_EQ(refused.value().message, "file: no");
+    EXPECT_EQ(refused.value().field, "file");
 }
 
 TEST(Refuse, OnlyTextIsText) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 
 namespace export_worker::model {
 namespace {
@@ -21,10 +22,14 @@ TEST(JobStatus, NamesComeBack) {
 }
 
 TEST(JobPriority, NamesComeBack) {
+    const auto read = [](const nlohmann::json& value) -> std::optional<JobPriority> {
+        const auto index = word_from(value, "priority", kJobPriorities);
+        return index ? std::optional(static_cast<JobPriority>(*index)) : std::nullopt;
+    };
     for (const JobPriority priority : {JobPriority::kLow, JobPriority::kNormal, JobPriority::kHigh})
-        EXPECT_EQ(parse_job_priority(to_string(priority)), priority);
+        EXPECT_EQ(read(to_string(priority)), priority);
     for (const char* text : {"", "High", "urgent", "1"})
-        EXPECT_EQ(parse_job_priority(text), std::nullopt) << text;
+        EXPECT_EQ(read(text), std::nullopt) << text;
 }
 
 TEST(Job, OnlySomeTypesMakeAnExportFile) {

@@ -71,7 +71,8 @@ TEST(Product, TheNumberOfVariantsIsBounded) {
         variants.push_back({{"key", "v" + std::to_string(variants.size())}});
     EXPECT_EQ(complaint("variants", variants), "");
     variants.push_back({{"key", "one more"}});
-    EXPECT_EQ(complaint("variants", variants), "variants: expected at most 2000");
+    EXPECT_EQ(complaint("variants", variants),
+              "variants: expected a list of at most 2000 entries, found 2001");
 }
 
 TEST(Product, RefusesLinesThatAreNoObject) {
