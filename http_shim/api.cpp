@@ -8,6 +8,7 @@
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
+#include "protocol/message/job_id.hpp"
 #include "protocol/message/json_text.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
@@ -87,21 +88,19 @@ tl::expected<json, Response> read_body(std::string_view body) {
     return std::move(*object);
 }
 
-// A job_id that no job can have is refused here, in the words FastAPI has for it, without asking
+// A job_id that no job can have is refused here, with the types FastAPI has for it, without asking
 // the daemon.
 tl::expected<void, Response> check_job_id(const std::string& job_id) {
-    if (job_id.size() > limits::kJobIdBytesMax) {
-        return tl::unexpected(make_validation_response(
-            {"path", "job_id"},
-            "String should have at most " + std::to_string(limits::kJobIdBytesMax) + " bytes",
-            "string_too_long"));
+    const auto good = message::check_job_id(job_id);
+    if (good && is_valid_utf8(job_id)) return {};
+    std::string_view problem = "expected UTF-8 text";
+    if (!good) {
+        problem = good.error().message;
+        problem.remove_prefix(message::field_of(problem).size() + 2);
     }
-    if (has_control_characters(job_id) || !is_valid_utf8(job_id)) {
-        return tl::unexpected(make_validation_response(
-            {"path", "job_id"}, "String should be text without control characters",
-            "string_pattern_mismatch"));
-    }
-    return {};
+    return tl::unexpected(make_validation_response(
+        {"path", "job_id"}, problem,
+        job_id.size() > limits::kJobIdBytesMax ? "string_too_long" : "string_pattern_mismatch"));
 }
 
 bool has_query(const Match& match) {

@@ -5,9 +5,9 @@
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
-#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
+#include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -36,11 +36,7 @@ Result<std::string> job_id_of(const json& params) {
     if (found == params.end() || !found->is_string())
         return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
     auto id = found->get<std::string>();
-    if (id.empty() || id.size() > limits::kJobIdBytesMax || has_control_characters(id)) {
-        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " +
-                                                     std::to_string(limits::kJobIdBytesMax) +
-                                                     " bytes without control characters");
-    }
+    EW_CHECK(message::check_job_id(id));
     return id;
 }
 

@@ -17,7 +17,7 @@ inline constexpr std::string_view kExplainMethod = "download_url.explain";
 inline constexpr std::string_view kExplainPermission = "link:explain";
 
 struct DownloadUrlParams {
-    std::string_view job_id;  // 1 to kJobIdBytesMax bytes without control characters, checked.
+    std::string_view job_id;  // Passed check_job_id().
 };
 
 struct DownloadUrlResult {
