@@ -14,6 +14,7 @@
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/server/limits.hpp"
+#include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/trace.hpp"
 #include "protocol/transport/limits.hpp"
@@ -227,11 +228,12 @@ void DataServer::accept(Call& call) {
                      message::make_error(WireCode::kExpired, "the deadline had passed on arrival"));
         return free_call(call);
     }
-    if (call.request.method == "sys.ping") {
+    const message::WireMethod* method = message::find_method(call.request.method);
+    if (method != nullptr && method->id == message::MethodId::kPing) {
         answer_ping(call);
         return free_call(call);
     }
-    call.writes = dispatcher_.writes(call.request.method);
+    call.writes = method != nullptr && method->durable;
     call.state.store(CallState::kQueued);
     if (!dispatcher_.must_identify(call.request)) {
         push(call.writes ? writing_ : ready_, call);

@@ -50,9 +50,6 @@ public:
         return WorkerScratch(parts_.plugins, holder);
     }
 
-    // Does the method return only once something is durable? begin_own() begins it.
-    [[nodiscard]] bool writes(std::string_view method) const;
-
     // Can only the identity provider say who this is? Then the question is counted, and identify()
     // is to be called before the rest, where waiting for it holds up nothing else. Once a request.
     [[nodiscard]] bool must_identify(const message::Request& request) const;
@@ -80,6 +77,9 @@ private:
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,
                                           const model::Principal* operator_principal) const;
+    // The methods that need no credentials.
+    [[nodiscard]] MethodResult run_public(message::MethodId id,
+                                          const message::Request& request) const;
     [[nodiscard]] MethodResult report_download(const message::Request& request) const;
     [[nodiscard]] MethodResult list_methods() const;
 
