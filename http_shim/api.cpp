@@ -42,8 +42,32 @@ Cookie find_cookie(std::string_view cookies, std::string_view name) {
     return found;
 }
 
-// limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
-tl::expected<void, Response> add_query(std::string_view query, json& params) {
+tl::expected<void, Response> add_field(const std::string& name, const std::string& value,
+                                       const message::WireMethod& method, json& params) {
+    const auto field = std::ranges::find(method.query, name, &message::QueryField::name);
+    if (field == method.query.end()) {
+        std::string known;
+        for (const message::QueryField& each : method.query)
+            known += (known.empty() ? "" : ", ") + std::string(each.name);
+        return tl::unexpected(make_validation_response({"query", printable(name)},
+                                                       "unknown field; expected only " + known));
+    }
+    if (!field->is_number) {
+        params[name] = value;
+        return {};
+    }
+    const auto number = parse_unsigned(value);
+    if (!number) {
+        return tl::unexpected(make_validation_response(
+            {"query", name}, "Input should be a valid integer of at least 0", "int_parsing"));
+    }
+    params[name] = *number;
+    return {};
+}
+
+// Form decoding: '+' is a space.
+tl::expected<void, Response> add_query(std::string_view query, const message::WireMethod& method,
+                                       json& params) {
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
         std::string pair(query.substr(0, end));
@@ -58,17 +82,8 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
             return tl::unexpected(
                 make_error_response(400, "Bad request: the query is not percent-encoded UTF-8"));
         }
-        if (*name == "limit" || *name == "offset" || *name == "after") {
-            const auto number = parse_unsigned(*value);
-            if (!number) {
-                return tl::unexpected(make_validation_response(
-                    {"query", *name}, "Input should be a valid integer of at least 0",
-                    "int_parsing"));
-            }
-            params[*name] = *number;
-        } else {
-            params[*name] = *value;
-        }
+        if (auto added = add_field(*name, *value, method, params); !added)
+            return tl::unexpected(std::move(added.error()));
     }
     return {};
 }
@@ -104,7 +119,7 @@ tl::expected<void, Response> check_job_id(const std::string& job_id) {
 }
 
 bool has_query(const Match& match) {
-    return match.route->takes == Route::Takes::kQuery;
+    return !match.route->wire_method->query.empty();
 }
 
 // Path, query, headers and body in one map.
@@ -114,12 +129,12 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
     if (!params) return tl::unexpected(std::move(params.error()));
     for (const auto& [name, value] : match.parameters) (*params)[name] = value;
     if (has_query(match)) {
-        if (auto good = add_query(head.query, *params); !good)
+        if (auto good = add_query(head.query, *match.route->wire_method, *params); !good)
             return tl::unexpected(std::move(good.error()));
     }
     // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
     const std::string_view key = head.header("idempotency-key");
-    const bool keyed = match.route->takes == Route::Takes::kIdempotencyKey;
+    const bool keyed = match.route->wire_method->takes_idempotency_key;
     // One that is passed over would make a second job of a request that is sent again.
     if (keyed && !is_valid_utf8(key)) {
         return tl::unexpected(make_validation_response(
@@ -160,7 +175,7 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     if (!bytes) return tl::unexpected(bytes.error());
     message::Request request;
     request.id = fields.id;
-    request.method = match.route->wire_method;
+    request.method = match.route->wire_method->name;
     request.deadline_ms = fields.deadline_ms;
     const Credential credential = credential_of(head);
     // The daemon would say "bad_request" to some; a browser's owner deserves the real answer.
