@@ -92,10 +92,11 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
                             SteadyTime started, std::int64_t deadline_steady_ns,
                             const model::Principal* operator_principal, WorkerScratch& scratch,
                             std::string& reply) const {
+    scratch.call.reset();
+    scratch.call.presented = presented_by(request);
+    scratch.call.preset_principal = operator_principal;
     const auto run_in = [&](plugin_host::Generation& generation) {
-        scratch.call.reset();
-        scratch.call.presented = presented_by(request);
-        scratch.call.preset_principal = operator_principal;
+        scratch.call.begin_attempt();
         started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
                                     scratch.call);
     };
