@@ -17,7 +17,8 @@ using nlohmann::json;
 
 auth::Presented presented_by(const message::Request& request) {
     return {request.credentials.authorization, request.credentials.organization_id,
-            request.credentials.session, request.credentials.client_address};
+            request.credentials.session, request.credentials.client_address,
+            request.credentials.token_sha256};
 }
 
 // Whom a request was answered as; its outcome and duration are in the line "request" of the same
@@ -73,8 +74,11 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
     return begin_own(request, operator_principal)(reply);
 }
 
-bool Dispatcher::must_identify(const message::Request& request) const {
-    return parts_.authenticator.begin_introspection(presented_by(request));
+bool Dispatcher::must_identify(message::Request& request) const {
+    auth::Presented presented = presented_by(request);
+    const bool must = parts_.authenticator.begin_introspection(presented);
+    request.credentials.token_sha256 = presented.token_sha256;
+    return must;
 }
 
 void Dispatcher::identify(const message::Request& request) const {

@@ -51,8 +51,9 @@ public:
     }
 
     // Can only the identity provider say who this is? Then the question is counted, and identify()
-    // is to be called before the rest, where waiting for it holds up nothing else. Once a request.
-    [[nodiscard]] bool must_identify(const message::Request& request) const;
+    // is to be called before the rest, where waiting for it holds up nothing else. Once a request,
+    // which keeps what was computed for it: the rest does not compute it again.
+    [[nodiscard]] bool must_identify(message::Request& request) const;
     void identify(const message::Request& request) const;
 
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`

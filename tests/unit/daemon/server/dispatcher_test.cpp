@@ -185,6 +185,14 @@ TEST_F(DispatcherTest, KeysNeedNoIdentityProvider) {
     EXPECT_FALSE(dispatcher_.must_identify(request));
 }
 
+// No provider is configured: nothing is to be asked, and nothing is computed to find that out.
+TEST_F(DispatcherTest, WithoutAProviderASessionCostsTheLoopNoHash) {
+    message::Request request;
+    request.credentials.session = "a-session-token-of-theirs";
+    EXPECT_FALSE(dispatcher_.must_identify(request));
+    EXPECT_EQ(request.credentials.token_sha256, std::nullopt);
+}
+
 TEST_F(DispatcherTest, APluginAnswersItsOwnMethods) {
     ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "minimal_c"), {}));
     const json reply = ask({"minimal.echo", {{"a", 1}}});
