@@ -60,7 +60,8 @@ Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
 }
 
 Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
-    static const Route ping{Method::kGet, "/readyz", RouteKind::kCall, "sys.ping"};
+    static const Route ping{Method::kGet, "/readyz", RouteKind::kCall,
+                            &message::method_row(message::MethodId::kPing)};
     const Match match{&ping, {}, {}};
     if (parts.draining) co_return make_error_response(503, "The shim is shutting down");
     const auto states = parts.daemons.states();

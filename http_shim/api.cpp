@@ -8,6 +8,7 @@
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
+#include "protocol/message/job_id.hpp"
 #include "protocol/message/json_text.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
@@ -41,8 +42,32 @@ Cookie find_cookie(std::string_view cookies, std::string_view name) {
     return found;
 }
 
-// limit, offset and after are numbers, everything else is text. Form decoding: '+' is a space.
-tl::expected<void, Response> add_query(std::string_view query, json& params) {
+tl::expected<void, Response> add_field(const std::string& name, const std::string& value,
+                                       const message::WireMethod& method, json& params) {
+    const auto field = std::ranges::find(method.query, name, &message::QueryField::name);
+    if (field == method.query.end()) {
+        std::string known;
+        for (const message::QueryField& each : method.query)
+            known += (known.empty() ? "" : ", ") + std::string(each.name);
+        return tl::unexpected(make_validation_response({"query", printable(name)},
+                                                       "unknown field; expected only " + known));
+    }
+    if (!field->is_number) {
+        params[name] = value;
+        return {};
+    }
+    const auto number = parse_unsigned(value);
+    if (!number) {
+        return tl::unexpected(make_validation_response(
+            {"query", name}, "Input should be a valid integer of at least 0", "int_parsing"));
+    }
+    params[name] = *number;
+    return {};
+}
+
+// Form decoding: '+' is a space.
+tl::expected<void, Response> add_query(std::string_view query, const message::WireMethod& method,
+                                       json& params) {
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
         std::string pair(query.substr(0, end));
@@ -57,17 +82,8 @@ tl::expected<void, Response> add_query(std::string_view query, json& params) {
             return tl::unexpected(
                 make_error_response(400, "Bad request: the query is not percent-encoded UTF-8"));
         }
-        if (*name == "limit" || *name == "offset" || *name == "after") {
-            const auto number = parse_unsigned(*value);
-            if (!number) {
-                return tl::unexpected(make_validation_response(
-                    {"query", *name}, "Input should be a valid integer of at least 0",
-                    "int_parsing"));
-            }
-            params[*name] = *number;
-        } else {
-            params[*name] = *value;
-        }
+        if (auto added = add_field(*name, *value, method, params); !added)
+            return tl::unexpected(std::move(added.error()));
     }
     return {};
 }
@@ -87,25 +103,23 @@ tl::expected<json, Response> read_body(std::string_view body) {
     return std::move(*object);
 }
 
-// A job_id that no job can have is refused here, in the words FastAPI has for it, without asking
+// A job_id that no job can have is refused here, with the types FastAPI has for it, without asking
 // the daemon.
 tl::expected<void, Response> check_job_id(const std::string& job_id) {
-    if (job_id.size() > limits::kJobIdBytesMax) {
-        return tl::unexpected(make_validation_response(
-            {"path", "job_id"},
-            "String should have at most " + std::to_string(limits::kJobIdBytesMax) + " bytes",
-            "string_too_long"));
+    const auto good = message::check_job_id(job_id);
+    if (good && is_valid_utf8(job_id)) return {};
+    std::string_view problem = "expected UTF-8 text";
+    if (!good) {
+        problem = good.error().message;
+        problem.remove_prefix(message::field_of(problem).size() + 2);
     }
-    if (has_control_characters(job_id) || !is_valid_utf8(job_id)) {
-        return tl::unexpected(make_validation_response(
-            {"path", "job_id"}, "String should be text without control characters",
-            "string_pattern_mismatch"));
-    }
-    return {};
+    return tl::unexpected(make_validation_response(
+        {"path", "job_id"}, problem,
+        job_id.size() > limits::kJobIdBytesMax ? "string_too_long" : "string_pattern_mismatch"));
 }
 
 bool has_query(const Match& match) {
-    return match.route->takes == Route::Takes::kQuery;
+    return !match.route->wire_method->query.empty();
 }
 
 // Path, query, headers and body in one map.
@@ -115,12 +129,12 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
     if (!params) return tl::unexpected(std::move(params.error()));
     for (const auto& [name, value] : match.parameters) (*params)[name] = value;
     if (has_query(match)) {
-        if (auto good = add_query(head.query, *params); !good)
+        if (auto good = add_query(head.query, *match.route->wire_method, *params); !good)
             return tl::unexpected(std::move(good.error()));
     }
     // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
     const std::string_view key = head.header("idempotency-key");
-    const bool keyed = match.route->takes == Route::Takes::kIdempotencyKey;
+    const bool keyed = match.route->wire_method->takes_idempotency_key;
     // One that is passed over would make a second job of a request that is sent again.
     if (keyed && !is_valid_utf8(key)) {
         return tl::unexpected(make_validation_response(
@@ -161,7 +175,7 @@ tl::expected<std::string, Response> make_message(const Match& match, const Reque
     if (!bytes) return tl::unexpected(bytes.error());
     message::Request request;
     request.id = fields.id;
-    request.method = match.route->wire_method;
+    request.method = match.route->wire_method->name;
     request.deadline_ms = fields.deadline_ms;
     const Credential credential = credential_of(head);
     // The daemon would say "bad_request" to some; a browser's owner deserves the real answer.

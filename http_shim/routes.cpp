@@ -9,30 +9,34 @@
 namespace export_worker::http_shim {
 namespace {
 
-constexpr std::array<Route, 18> kRoutes{{
-    {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall,
-     "download_url.get"},
-    {Method::kPost, "/api/products/export-async", RouteKind::kCall, "exports.submit", 202,
-     Route::Takes::kIdempotencyKey},
-    {Method::kPost, "/api/jobs/", RouteKind::kCall, "jobs.create", 200,
-     Route::Takes::kIdempotencyKey},
-    {Method::kGet, "/api/jobs/", RouteKind::kCall, "jobs.list", 200, Route::Takes::kQuery},
-    {Method::kGet, "/api/jobs/{job_id}", RouteKind::kCall, "jobs.get"},
-    {Method::kGet, "/api/jobs/{job_id}/status", RouteKind::kCall, "jobs.status"},
-    {Method::kPost, "/api/jobs/{job_id}/progress", RouteKind::kCall, "jobs.report_progress"},
-    {Method::kPost, "/api/jobs/{job_id}/cancel", RouteKind::kCall, "jobs.cancel"},
-    {Method::kPost, "/api/jobs/{job_id}/retry", RouteKind::kCall, "jobs.retry"},
-    {Method::kPost, "/api/jobs/{job_id}/hold", RouteKind::kCall, "jobs.hold"},
-    {Method::kPost, "/api/jobs/{job_id}/release", RouteKind::kCall, "jobs.release"},
-    {Method::kGet, "/api/jobs/{job_id}/events", RouteKind::kCall, "jobs.events", 200,
-     Route::Takes::kQuery},
-    {Method::kGet, "/exports/*", RouteKind::kDownload, ""},
-    {Method::kGet, "/livez", RouteKind::kLivez, ""},
-    {Method::kGet, "/readyz", RouteKind::kReadyz, ""},
-    {Method::kGet, "/metrics", RouteKind::kMetrics, ""},
-    {Method::kGet, "/openapi.json", RouteKind::kOpenapi, ""},
-    {Method::kGet, "/docs", RouteKind::kDocs, ""},
-}};
+constexpr const message::WireMethod* row(message::MethodId id) {
+    return &message::method_row(id);
+}
+
+constexpr auto kRoutes = [] {
+    using enum message::MethodId;
+    return std::to_array<Route>({
+        {Method::kGet, "/api/products/export/{job_id}/download-url", RouteKind::kCall,
+         row(kGetDownloadUrl)},
+        {Method::kPost, "/api/products/export-async", RouteKind::kCall, row(kSubmitExport), 202},
+        {Method::kPost, "/api/jobs/", RouteKind::kCall, row(kCreateJob)},
+        {Method::kGet, "/api/jobs/", RouteKind::kCall, row(kListJobs)},
+        {Method::kGet, "/api/jobs/{job_id}", RouteKind::kCall, row(kGetJob)},
+        {Method::kGet, "/api/jobs/{job_id}/status", RouteKind::kCall, row(kGetJobStatus)},
+        {Method::kPost, "/api/jobs/{job_id}/progress", RouteKind::kCall, row(kReportProgress)},
+        {Method::kPost, "/api/jobs/{job_id}/cancel", RouteKind::kCall, row(kCancelJob)},
+        {Method::kPost, "/api/jobs/{job_id}/retry", RouteKind::kCall, row(kRetryJob)},
+        {Method::kPost, "/api/jobs/{job_id}/hold", RouteKind::kCall, row(kHoldJob)},
+        {Method::kPost, "/api/jobs/{job_id}/release", RouteKind::kCall, row(kReleaseJob)},
+        {Method::kGet, "/api/jobs/{job_id}/events", RouteKind::kCall, row(kListJobEvents)},
+        {Method::kGet, "/exports/*", RouteKind::kDownload},
+        {Method::kGet, "/livez", RouteKind::kLivez},
+        {Method::kGet, "/readyz", RouteKind::kReadyz},
+        {Method::kGet, "/metrics", RouteKind::kMetrics},
+        {Method::kGet, "/openapi.json", RouteKind::kOpenapi},
+        {Method::kGet, "/docs", RouteKind::kDocs},
+    });
+}();
 
 // What a pattern's one "{name}" stands for in the path, as sent; both empty without one.
 struct Captured {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "http_shim/request_head.hpp"
+#include "protocol/message/methods.hpp"
 
 namespace export_worker::http_shim {
 
@@ -16,10 +17,8 @@ struct Route {
     Method method;
     std::string_view pattern;  // "{name}" stands for one segment; a last "*" for everything below.
     RouteKind kind;
-    std::string_view wire_method;  // For kCall.
+    const message::WireMethod* wire_method = nullptr;  // For kCall.
     int success_status = 200;
-    // What becomes parameters beside path and body: the query, or an Idempotency-Key.
-    enum class Takes { kNothing, kQuery, kIdempotencyKey } takes = Takes::kNothing;
 };
 
 [[nodiscard]] std::span<const Route> routes();

@@ -302,7 +302,7 @@ void Session::report_download(const RequestHead& head) {
     const std::string id = crypto::make_uuid7(system_clock().unix_us());
     message::Request request;
     request.id = id;
-    request.method = "downloads.report";
+    request.method = message::method_row(message::MethodId::kReportDownload).name;
     request.deadline_ms = parts_.config.request_timeout_ms;
     request.params = params;
     parts_.daemons.tell(id, message::encode_request(request),

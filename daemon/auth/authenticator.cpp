@@ -27,6 +27,10 @@ std::string_view token_of(const Presented& presented) {
                                            : bearer_token(presented.authorization);
 }
 
+SessionToken session_token_of(const Presented& presented) {
+    return SessionToken(token_of(presented), presented.token_sha256);
+}
+
 bool is_key(const Presented& presented) {
     return !presented.authorization.empty() && token_of(presented).starts_with("mo_");
 }
@@ -51,8 +55,9 @@ Result<void> Authenticator::authenticate(const Presented& presented,
                                          model::Principal& principal) const {
     if (presented.authorization.empty() && presented.session.empty())
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
-    const std::string_view token = token_of(presented);
-    if (is_key(presented)) return act_as_key(token, presented.organization_id, principal);
+    if (is_key(presented))
+        return act_as_key(token_of(presented), presented.organization_id, principal);
+    SessionToken token = session_token_of(presented);
     const auto identity = sessions_.verify(token, presented.client_address);
     if (!identity) {
         if (identity.error().code != ErrorCode::kUnauthenticated) return fail(identity.error());
@@ -114,13 +119,17 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
     return {};
 }
 
-bool Authenticator::begin_introspection(const Presented& presented) const {
-    return !is_key(presented) &&
-           sessions_.begin_introspection(token_of(presented), presented.client_address);
+bool Authenticator::begin_introspection(Presented& presented) const {
+    if (is_key(presented)) return false;
+    SessionToken token = session_token_of(presented);
+    const bool needed = sessions_.begin_introspection(token, presented.client_address);
+    presented.token_sha256 = token.computed_sha256();
+    return needed;
 }
 
 void Authenticator::introspect(const Presented& presented) const {
-    sessions_.introspect(token_of(presented));
+    SessionToken token = session_token_of(presented);
+    sessions_.introspect(token);
 }
 
 void Authenticator::set_roles(RolePolicy roles) {

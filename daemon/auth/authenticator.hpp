@@ -7,8 +7,10 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 
+#include "base/crypto/sha256.hpp"
 #include "base/result.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
@@ -24,6 +26,8 @@ struct Presented {
     std::string_view organization_id;      // X-Organization-ID
     std::string_view session;              // The cookie; used only without an authorization header.
     std::string_view client_address = {};  // Session lookups are limited by it.
+    // Of the token that counts; nullopt: begin_introspection() did not need it.
+    std::optional<crypto::Sha256Digest> token_sha256 = {};
 };
 
 // [any-thread]
@@ -41,8 +45,10 @@ public:
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
 
-    // See SessionVerifier: authenticate() would have to wait for the identity provider.
-    [[nodiscard]] bool begin_introspection(const Presented& presented) const;
+    // See SessionVerifier: authenticate() would have to wait for the identity provider. Costs
+    // nothing but comparisons for a key or a JWT. Leaves the token's SHA-256 in `presented` where
+    // it was needed, for the two functions that follow.
+    [[nodiscard]] bool begin_introspection(Presented& presented) const;
     void introspect(const Presented& presented) const;
 
     // Effective for every call that begins after it.

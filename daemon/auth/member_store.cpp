@@ -229,10 +229,9 @@ bool MemberStore::has_own_token(std::string_view text) {
     return at != std::string_view::npos && text.size() - at >= kTokenPrefix.size() + kTellingBytes;
 }
 
-std::optional<Identity> MemberStore::find_session(std::string_view token) const {
-    const crypto::Sha256Digest digest = crypto::sha256(token);
+std::optional<Identity> MemberStore::find_session(const crypto::Sha256Digest& token_sha256) const {
     const std::shared_lock lock(mutex_);
-    const auto found = sessions_.find(crypto::as_bytes(digest));
+    const auto found = sessions_.find(crypto::as_bytes(token_sha256));
     if (found == sessions_.end() || found->second.expires_us <= clock_.unix_us())
         return std::nullopt;
     return Identity{found->second.subject, {}, found->second.expires_us / 1'000'000};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
 #include "daemon/auth/identity.hpp"
@@ -65,9 +66,10 @@ public:
 
     // The text contains a token that was made here, or looks so.
     [[nodiscard]] static bool has_own_token(std::string_view text);
-    // Whose session the token is; its memberships are left empty. nullopt when it is unknown, ended
-    // or too old.
-    [[nodiscard]] std::optional<Identity> find_session(std::string_view token) const;
+    // Whose session the token of this SHA-256 is; its memberships are left empty. nullopt when it
+    // is unknown, ended or too old.
+    [[nodiscard]] std::optional<Identity> find_session(
+        const crypto::Sha256Digest& token_sha256) const;
     // What the table says of the subject in the organization; nullopt: nothing.
     [[nodiscard]] std::optional<Member> find(std::string_view subject,
                                              std::string_view organization_id) const;

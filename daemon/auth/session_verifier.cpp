@@ -25,9 +25,9 @@ bool may_leave(std::string_view token) {
                std::string_view("-._~+/=").find(c) != std::string_view::npos;
     };
     return token.size() >= limits::kSessionTokenBytesMin &&
-           token.size() <= limits::kSessionTokenBytesMax &&
-           std::ranges::all_of(token, is_token_character) && !looks_like_jwt(token) &&
-           !has_api_key(token) && !MemberStore::has_own_token(token);
+           token.size() <= limits::kSessionTokenBytesMax && !looks_like_jwt(token) &&
+           std::ranges::all_of(token, is_token_character) && !has_api_key(token) &&
+           !MemberStore::has_own_token(token);
 }
 
 }  // namespace
@@ -58,34 +58,35 @@ SessionVerifier::SessionVerifier(const model::AuthSettings& settings, const Memb
       unknown_(limits::kTokensCachedMax),
       budget_(clock) {}
 
-Result<std::shared_ptr<const Identity>> SessionVerifier::verify(std::string_view token,
+Result<std::shared_ptr<const Identity>> SessionVerifier::verify(SessionToken& token,
                                                                 std::string_view client_address) {
-    if (token.empty() || token.size() > limits::kCredentialBytesMax)
+    const std::string_view text = token.text();
+    if (text.empty() || text.size() > limits::kCredentialBytesMax)
         return fail(ErrorCode::kUnauthenticated, "session: expected a token");
-    const crypto::Sha256Digest digest = crypto::sha256(token);
-    if (looks_like_jwt(token)) return verify_jwt_session(token, digest);
+    if (looks_like_jwt(text)) return verify_jwt_session(token);
     // Not in the cache: an operator who ends one expects it to be over.
-    if (auto own = members_.find_session(token))
+    if (auto own = members_.find_session(token.sha256()))
         return std::make_shared<const Identity>(std::move(*own));
-    if (!provider_ || !may_leave(token)) return unknown_session();
-    if (auto known = find_known(digest)) return known;
-    if (is_fresh(digest)) return unknown_session();
+    if (!provider_) return unknown_session();
+    // begin_introspection() has looked it up already. The second lookup costs 15 ns of a link's
+    // 10 us, and refuses a session that ended while its request waited.
+    if (auto known = find_known(token.sha256())) return known;
+    if (!may_leave(text) || is_fresh(token.sha256())) return unknown_session();
     if (!provider_->is_paused() && budget_.is_spent(client_address))
         return fail(ErrorCode::kRateLimited,
                     "Too many unknown sessions from this address; try again later");
     return fail(ErrorCode::kUnavailable, "Sessions cannot be checked right now; try again");
 }
 
-Result<std::shared_ptr<const Identity>> SessionVerifier::verify_jwt_session(
-    std::string_view token, const crypto::Sha256Digest& digest) {
-    if (const auto cached = jwts_.find(digest, now_s(clock_))) return cached->identity;
+Result<std::shared_ptr<const Identity>> SessionVerifier::verify_jwt_session(SessionToken& token) {
+    if (const auto cached = jwts_.find(token.sha256(), now_s(clock_))) return cached->identity;
     if (!keys_) return fail(ErrorCode::kUnauthenticated, "session: no keys are configured");
     const std::uint64_t epoch = jwts_.epoch();
-    auto verified = verify_jwt(token, *keys_->keys(), rules_, now_s(clock_));
+    auto verified = verify_jwt(token.text(), *keys_->keys(), rules_, now_s(clock_));
     if (!verified && verified.error().code == ErrorCode::kNotFound) keys_->miss_key();
     if (!verified) return fail(ErrorCode::kUnauthenticated, verified.error().message);
     const auto identity = std::make_shared<const Identity>(std::move(*verified));
-    jwts_.put(digest, {identity}, identity->expires_unix_s, epoch);
+    jwts_.put(token.sha256(), {identity}, identity->expires_unix_s, epoch);
     return identity;
 }
 
@@ -103,24 +104,22 @@ bool SessionVerifier::is_fresh(const crypto::Sha256Digest& digest) const {
     return known_.find(digest, now) || unknown_.find(digest, now);
 }
 
-bool SessionVerifier::needs_introspection(std::string_view token,
-                                          const crypto::Sha256Digest& digest) const {
-    return may_leave(token) && !provider_->is_paused() && !is_fresh(digest) &&
-           !members_.find_session(token);
+bool SessionVerifier::may_ask(std::string_view token) const {
+    return provider_ && may_leave(token) && !provider_->is_paused();
 }
 
-bool SessionVerifier::begin_introspection(std::string_view token, std::string_view client_address) {
-    if (!provider_) return false;
-    const crypto::Sha256Digest digest = crypto::sha256(token);
-    return needs_introspection(token, digest) &&
-           (find_known(digest) != nullptr || budget_.take(client_address));
+bool SessionVerifier::begin_introspection(SessionToken& token, std::string_view client_address) {
+    // In this order: a JWT and every other text that the provider never sees costs no hash.
+    if (!may_ask(token.text()) || is_fresh(token.sha256()) || members_.find_session(token.sha256()))
+        return false;
+    return find_known(token.sha256()) != nullptr || budget_.take(client_address);
 }
 
-void SessionVerifier::introspect(std::string_view token) {
-    const crypto::Sha256Digest digest = crypto::sha256(token);
-    if (!provider_ || !needs_introspection(token, digest))
-        return;  // Another request has asked the same.
-    auto answer = provider_->ask(token);
+void SessionVerifier::introspect(SessionToken& token) {
+    // Fresh: another request has asked the same meanwhile.
+    if (!may_ask(token.text()) || is_fresh(token.sha256())) return;
+    const crypto::Sha256Digest& digest = token.sha256();
+    auto answer = provider_->ask(token.text());
     if (!answer) return;
     const std::int64_t cached_until = now_s(clock_) + settings_.session_cache.count();
     if (*answer) {

@@ -20,6 +20,7 @@
 #include "daemon/auth/lookup_budget.hpp"
 #include "daemon/auth/member_store.hpp"
 #include "daemon/auth/session_provider.hpp"
+#include "daemon/auth/session_token.hpp"
 #include "daemon/auth/token_cache.hpp"
 #include "daemon/model/auth_settings.hpp"
 
@@ -35,23 +36,23 @@ public:
     // `client_address` as for LookupBudget. Errors: kUnauthenticated with the reason, for
     // operators; kUnavailable when only the provider knows and could not be asked; kRateLimited
     // when its client's budget is spent.
-    [[nodiscard]] Result<std::shared_ptr<const Identity>> verify(std::string_view token,
+    [[nodiscard]] Result<std::shared_ptr<const Identity>> verify(SessionToken& token,
                                                                  std::string_view client_address);
     // True: only the provider can know the token and it may be asked now; the lookup is counted,
     // and introspect() is to be called before verify().
-    [[nodiscard]] bool begin_introspection(std::string_view token, std::string_view client_address);
-    // Asks the provider, so that verify() knows. Blocks for at most kSessionAskTimeout.
-    void introspect(std::string_view token);
+    [[nodiscard]] bool begin_introspection(SessionToken& token, std::string_view client_address);
+    // Asks the provider, so that verify() knows. Blocks for at most kSessionAskTimeout. Only for a
+    // token that begin_introspection() has found in need of it.
+    void introspect(SessionToken& token);
     // No question is under way or begins after it.
     void stop();
 
 private:
     SessionVerifier(const model::AuthSettings& settings, const MemberStore& members,
                     const Clock& clock);
-    [[nodiscard]] bool needs_introspection(std::string_view token,
-                                           const crypto::Sha256Digest& digest) const;
-    [[nodiscard]] Result<std::shared_ptr<const Identity>> verify_jwt_session(
-        std::string_view token, const crypto::Sha256Digest& digest);
+    // The provider can be asked now, and may see the text.
+    [[nodiscard]] bool may_ask(std::string_view token) const;
+    [[nodiscard]] Result<std::shared_ptr<const Identity>> verify_jwt_session(SessionToken& token);
     // Whose the provider said the token is, kSessionStaleMax after session_cache_s at the latest;
     // nullptr: it has not said so, or the session is over.
     [[nodiscard]] std::shared_ptr<const Identity> find_known(

@@ -111,7 +111,7 @@ void metrics_add(const ew_host* host, std::int32_t counter, std::uint64_t amount
 // --- authorize/1 ---
 
 Result<void> establish_principal(const HostServices& services, PluginCall& call) {
-    if (call.authorized) return {};
+    if (call.identified) return {};
     if (call.preset_principal != nullptr) {
         call.principal = *call.preset_principal;
     } else if (services.parts.authenticator == nullptr) {
@@ -121,7 +121,7 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
         if (services.parts.jobs != nullptr)
             EW_CHECK(services.parts.jobs->admit_request(call.principal.organization_id));
     }
-    call.authorized = true;
+    call.identified = true;
     return {};
 }
 
@@ -133,6 +133,7 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
         set_wire_error(writer, message::from_error(established.error()));
         return EW_FAILED;
     }
+    call.authorized = true;
     if (!call.principal.may(view_of(permission))) {
         set_wire_error(writer, message::make_error(message::WireCode::kPermissionDenied,
                                                    "Missing required permission: " +

@@ -39,14 +39,21 @@ struct PluginCall {
     model::JobFile golden_job;
 
     model::Principal principal;
-    bool authorized = false;  // `principal` is filled in.
+    bool identified = false;  // `principal` is filled in, and its quota was charged.
+    bool authorized = false;  // The plugin has asked for it.
     model::JobFile job;
     // What credentials/1 last gave to this call; kept from request to request, so that asking again
     // costs one comparison while nothing has changed.
     std::shared_ptr<const credentials::CredentialSet> credentials;
     ResultWriter writer;
 
+    // Before each request.
     void reset() {
+        identified = false;
+        begin_attempt();
+    }
+    // Before each generation that handles the same request: the caller stays identified.
+    void begin_attempt() {
         authorized = false;
         writer.reset();
     }

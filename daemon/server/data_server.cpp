@@ -9,6 +9,7 @@
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/server/limits.hpp"
+#include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 
 namespace export_worker::server {
@@ -152,7 +153,9 @@ std::optional<message::WireError> DataServer::begin(Call& call) {
         ++ledger_.counts.expired;
         return message::make_error(WireCode::kExpired, "the deadline had passed on arrival");
     }
-    if (request->method == "sys.ping") {
+    const message::WireMethod* method = message::find_method(request->method);
+    call.commits = method != nullptr && method->durable;
+    if (method != nullptr && method->id == message::MethodId::kPing) {
         answer_ping(call);
     } else if (!workers_.submit(call)) {
         ++ledger_.counts.overloaded;

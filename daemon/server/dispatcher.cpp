@@ -1,11 +1,11 @@
 #include "daemon/server/dispatcher.hpp"
 
-#include <algorithm>
-
+#include "base/assert.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/trace.hpp"
 
@@ -17,7 +17,8 @@ using nlohmann::json;
 
 auth::Presented presented_by(const message::Request& request) {
     return {request.credentials.authorization, request.credentials.organization_id,
-            request.credentials.session, request.credentials.client_address};
+            request.credentials.session, request.credentials.client_address,
+            request.credentials.token_sha256};
 }
 
 // Whom a request was answered as; its outcome and duration are in the line "request" of the same
@@ -73,13 +74,11 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
     return begin_own(request, operator_principal)(reply);
 }
 
-bool Dispatcher::writes(std::string_view method) const {
-    return std::ranges::any_of(
-        job_methods(), [&](const JobMethod& own) { return own.writes && own.name == method; });
-}
-
-bool Dispatcher::must_identify(const message::Request& request) const {
-    return parts_.authenticator.begin_introspection(presented_by(request));
+bool Dispatcher::must_identify(message::Request& request) const {
+    auth::Presented presented = presented_by(request);
+    const bool must = parts_.authenticator.begin_introspection(presented);
+    request.credentials.token_sha256 = presented.token_sha256;
+    return must;
 }
 
 void Dispatcher::identify(const message::Request& request) const {
@@ -97,10 +96,11 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
                             SteadyTime started, std::int64_t deadline_steady_ns,
                             const model::Principal* operator_principal, WorkerScratch& scratch,
                             std::string& reply) const {
+    scratch.call.reset();
+    scratch.call.presented = presented_by(request);
+    scratch.call.preset_principal = operator_principal;
     const auto run_in = [&](plugin_host::Generation& generation) {
-        scratch.call.reset();
-        scratch.call.presented = presented_by(request);
-        scratch.call.preset_principal = operator_principal;
+        scratch.call.begin_attempt();
         started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
                                     scratch.call);
     };
@@ -127,19 +127,14 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
 
 Unfinished Dispatcher::begin_method(const message::Request& request,
                                     const model::Principal* operator_principal) const {
-    if (request.method == "sys.ping")
-        return ended(json{{"pong", true},
-                          {"many_per_message", true},
-                          {"registry", parts_.jobs.jobs.registry_id()}});
-    if (request.method == "sys.methods") return ended(list_methods());
-    if (request.method == "downloads.report") return ended(report_download(request));
-    const auto methods = job_methods();
-    const auto method = std::ranges::find(methods, request.method, &JobMethod::name);
-    if (method == methods.end()) {
-        return ended(refuse(WireCode::kUnknownMethod, "method: nobody answers '" +
+    const message::WireMethod* method = message::find_method(request.method);
+    if (method == nullptr || method->provider == message::Provider::kPlugin) {
+        return ended(refuse(WireCode::kUnknownMethod, "method: unknown method '" +
                                                           printable(request.method) +
                                                           "'; sys.methods lists what there is"));
     }
+    const BeginMethod begin = begin_of(method->id);
+    if (begin == nullptr) return ended(run_public(method->id, request));
     model::Principal principal;
     if (operator_principal != nullptr) {
         principal = *operator_principal;
@@ -160,7 +155,17 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
     const json params = parse_msgpack(request.params);
     if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
-    return method->begin(parts_.jobs, principal, params);
+    return begin(parts_.jobs, principal, params);
+}
+
+MethodResult Dispatcher::run_public(message::MethodId id, const message::Request& request) const {
+    if (id == message::MethodId::kPing)
+        return json{{"pong", true},
+                    {"many_per_message", true},
+                    {"registry", parts_.jobs.jobs.registry_id()}};
+    if (id == message::MethodId::kReportDownload) return report_download(request);
+    EW_ASSERT(id == message::MethodId::kListMethods);
+    return list_methods();
 }
 
 // From whoever serves local files. Needs no credentials of its own: what it reports is a link that
@@ -177,11 +182,11 @@ MethodResult Dispatcher::report_download(const message::Request& request) const 
 
 MethodResult Dispatcher::list_methods() const {
     json out = json::array();
-    for (const std::string_view name : {"sys.ping", "sys.methods", "downloads.report"})
-        out.push_back({{"name", name}, {"provider", "daemon"}});
-    for (const JobMethod& method : job_methods()) {
-        out.push_back(
-            {{"name", method.name}, {"provider", "daemon"}, {"permission", method.permission}});
+    for (const message::WireMethod& method : message::kMethods) {
+        if (method.provider == message::Provider::kPlugin) continue;
+        json row = {{"name", method.name}, {"provider", "daemon"}};
+        if (!method.permission.empty()) row["permission"] = method.permission;
+        out.push_back(std::move(row));
     }
     for (const auto& plugin : parts_.plugins.list()) {
         for (const auto& method : plugin.methods)

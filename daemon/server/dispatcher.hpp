@@ -50,12 +50,10 @@ public:
         return WorkerScratch(parts_.plugins, holder);
     }
 
-    // Does the method return only once something is durable? begin_own() begins it.
-    [[nodiscard]] bool writes(std::string_view method) const;
-
     // Can only the identity provider say who this is? Then the question is counted, and identify()
-    // is to be called before the rest, where waiting for it holds up nothing else. Once a request.
-    [[nodiscard]] bool must_identify(const message::Request& request) const;
+    // is to be called before the rest, where waiting for it holds up nothing else. Once a request,
+    // which keeps what was computed for it: the rest does not compute it again.
+    [[nodiscard]] bool must_identify(message::Request& request) const;
     void identify(const message::Request& request) const;
 
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
@@ -80,6 +78,9 @@ private:
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,
                                           const model::Principal* operator_principal) const;
+    // The methods that need no credentials.
+    [[nodiscard]] MethodResult run_public(message::MethodId id,
+                                          const message::Request& request) const;
     [[nodiscard]] MethodResult report_download(const message::Request& request) const;
     [[nodiscard]] MethodResult list_methods() const;
 

@@ -1,13 +1,13 @@
 #include "daemon/server/job_methods.hpp"
 
-#include <array>
+#include <algorithm>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
-#include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
+#include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -36,11 +36,7 @@ Result<std::string> job_id_of(const json& params) {
     if (found == params.end() || !found->is_string())
         return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
     auto id = found->get<std::string>();
-    if (id.empty() || id.size() > limits::kJobIdBytesMax || has_control_characters(id)) {
-        return fail(ErrorCode::kInvalidArgument, "job_id: expected 1 to " +
-                                                     std::to_string(limits::kJobIdBytesMax) +
-                                                     " bytes without control characters");
-    }
+    EW_CHECK(message::check_job_id(id));
     return id;
 }
 
@@ -238,24 +234,40 @@ MethodResult drop_template(const JobMethodParts& parts, const Principal& princip
     return json{{"name", name}, {"dropped", true}};
 }
 
-constexpr std::array<JobMethod, 16> kMethods{{
-    {"exports.submit", "product:read", true, submit_export},
-    {"templates.put", "template:write", true, at_once<put_template>},
-    {"templates.get", "product:read", false, at_once<get_template>},
-    {"templates.list", "product:read", false, at_once<list_templates>},
-    {"templates.drop", "template:write", true, at_once<drop_template>},
-    {"jobs.create", "job:create", true, create_job},
-    {"jobs.report_progress", "job:create", true, report_progress},
-    {"jobs.get", "job:read", false, at_once<get_job<to_json>>},
-    {"jobs.status", "job:read", false, at_once<get_job<to_status_json>>},
-    {"jobs.list", "job:read", false, at_once<list_jobs>},
-    {"jobs.cancel", "job:create", true, at_once<change_job<&jobs::JobStore::request_cancel>>},
-    {"jobs.retry", "job:create", true, at_once<change_job<&jobs::JobStore::retry>>},
-    {"jobs.hold", "job:create", true, at_once<change_job<&jobs::JobStore::hold>>},
-    {"jobs.release", "job:create", true, at_once<change_job<&jobs::JobStore::release_hold>>},
-    {"jobs.events", "job:read", false, at_once<job_events>},
-    {"jobs.notices", "job:read", false, at_once<list_notices>},
-}};
+constexpr BeginMethod find_begin(message::MethodId id) {
+    using enum message::MethodId;
+    // Without a default: a new method does not compile until it is here.
+    switch (id) {
+        case kGetDownloadUrl:
+        case kExplainDownloadUrl:
+        case kPing:
+        case kListMethods:
+        case kReportDownload: return nullptr;
+        case kSubmitExport: return submit_export;
+        case kPutTemplate: return at_once<put_template>;
+        case kGetTemplate: return at_once<get_template>;
+        case kListTemplates: return at_once<list_templates>;
+        case kDropTemplate: return at_once<drop_template>;
+        case kCreateJob: return create_job;
+        case kReportProgress: return report_progress;
+        case kGetJob: return at_once<get_job<to_json>>;
+        case kGetJobStatus: return at_once<get_job<to_status_json>>;
+        case kListJobs: return at_once<list_jobs>;
+        case kCancelJob: return at_once<change_job<&jobs::JobStore::request_cancel>>;
+        case kRetryJob: return at_once<change_job<&jobs::JobStore::retry>>;
+        case kHoldJob: return at_once<change_job<&jobs::JobStore::hold>>;
+        case kReleaseJob: return at_once<change_job<&jobs::JobStore::release_hold>>;
+        case kListJobEvents: return at_once<job_events>;
+        case kListNotices: return at_once<list_notices>;
+    }
+    return nullptr;
+}
+
+static_assert(std::ranges::all_of(message::kMethods, [](const message::WireMethod& method) {
+    const bool needs_one =
+        method.provider == message::Provider::kDaemon && !method.permission.empty();
+    return (find_begin(method.id) != nullptr) == needs_one;
+}));
 
 }  // namespace
 
@@ -263,8 +275,8 @@ Unfinished ended(MethodResult result) {
     return [result = std::move(result)]() mutable { return std::move(result); };
 }
 
-std::span<const JobMethod> job_methods() {
-    return kMethods;
+BeginMethod begin_of(message::MethodId id) {
+    return find_begin(id);
 }
 
 }  // namespace export_worker::server

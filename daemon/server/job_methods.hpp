@@ -1,9 +1,7 @@
-// The daemon's own methods: exports.submit, templates.* and jobs.*.
+// The daemon's methods that need a permission: exports.submit, templates.* and jobs.*.
 #pragma once
 
 #include <functional>
-#include <span>
-#include <string_view>
 #include <nlohmann/json_fwd.hpp>
 
 #include <tl/expected.hpp>
@@ -11,6 +9,7 @@
 #include "daemon/export/export_service.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/principal.hpp"
+#include "protocol/message/methods.hpp"
 #include "protocol/message/wire_error.hpp"
 
 namespace export_worker::server {
@@ -24,19 +23,14 @@ struct JobMethodParts {
     exports::ExportService& exports;
 };
 
-// One row of the method table. `begin` is called with an authorized principal and decoded
-// parameters.
-struct JobMethod {
-    std::string_view name;
-    std::string_view permission;
-    bool writes;  // Something is durable when it has ended.
-    Unfinished (*begin)(const JobMethodParts& parts, const model::Principal& principal,
-                        const nlohmann::json& params);
-};
+// Begins a method for a principal that has its permission, with decoded parameters: a map.
+using BeginMethod = Unfinished (*)(const JobMethodParts& parts, const model::Principal& principal,
+                                   const nlohmann::json& params);
 
 // Nothing to wait for.
 [[nodiscard]] Unfinished ended(MethodResult result);
 
-[[nodiscard]] std::span<const JobMethod> job_methods();
+// nullptr for the methods that need no permission, and for those of plugins.
+[[nodiscard]] BeginMethod begin_of(message::MethodId id);
 
 }  // namespace export_worker::server

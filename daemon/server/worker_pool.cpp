@@ -32,7 +32,6 @@ WorkerPool::~WorkerPool() {
 }
 
 bool WorkerPool::submit(Call& call) {
-    call.commits = deps_.dispatcher.writes(call.request.method);
     call.progress.queue();
     // Strangers with made-up tokens may fill the queue of the lookups, but no other.
     if (deps_.dispatcher.must_identify(call.request))

@@ -176,9 +176,9 @@ void Minter::mint(const ew_request& request, ew_writer& writer) {
     if (!params) return refuse(writer, WireCode::kInvalidArgument, params.error().message);
     const bool explain = view_of(request.method) == message::kExplainMethod;
     Job job;
-    if (!find_job(request, explain ? message::kExplainPermission : "product:read", params->job_id,
-                  writer, job))
-        return;
+    const std::string_view permission =
+        explain ? message::kExplainPermission : message::kDownloadUrlPermission;
+    if (!find_job(request, permission, params->job_id, writer, job)) return;
     const Decided decided = decide(request, job);
     if (!decided) {
         if (decided.error().code == EW_ERROR_CONFLICT) {

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "protocol/client/limits.hpp"
 #include "protocol/message/limits.hpp"
+#include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
 #include "protocol/transport/limits.hpp"
@@ -319,7 +320,7 @@ void DaemonPool::ping(Daemon& daemon) {
     daemon.ping_due = now + limits::kPoolPingInterval;
     message::Request request;
     request.id = daemon.ping_id;
-    request.method = "sys.ping";
+    request.method = message::method_row(message::MethodId::kPing).name;
     request.deadline_ms = limits::kDeadlineMaxMs;
     // One that finds no room counts as missed.
     (void)daemon.client.send(message::encode_request(request));

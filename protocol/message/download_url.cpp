@@ -2,23 +2,15 @@
 
 #include <msgpack.hpp>
 
-#include "base/shared_limits.hpp"
-#include "base/text.hpp"
 #include "protocol/message/find_text.hpp"
+#include "protocol/message/job_id.hpp"
 
 namespace export_worker::message {
 
 Result<DownloadUrlParams> decode_download_url_params(std::string_view params) {
     const auto job_id = find_top_level_text(params, "job_id");
     if (!job_id) return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
-    if (job_id->empty() || job_id->size() > limits::kJobIdBytesMax) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "job_id: expected 1 to " + std::to_string(limits::kJobIdBytesMax) +
-                        " bytes, found " + std::to_string(job_id->size()));
-    }
-    if (has_control_characters(*job_id)) {
-        return fail(ErrorCode::kInvalidArgument, "job_id: expected no control characters");
-    }
+    EW_CHECK(check_job_id(*job_id));
     return DownloadUrlParams{*job_id};
 }
 

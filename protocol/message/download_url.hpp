@@ -8,16 +8,20 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "protocol/message/methods.hpp"
 
 namespace export_worker::message {
 
-inline constexpr std::string_view kDownloadUrlMethod = "download_url.get";
+inline constexpr std::string_view kDownloadUrlMethod = method_row(MethodId::kGetDownloadUrl).name;
+inline constexpr std::string_view kDownloadUrlPermission =
+    method_row(MethodId::kGetDownloadUrl).permission;
 // The same, and how the link came about; for operators.
-inline constexpr std::string_view kExplainMethod = "download_url.explain";
-inline constexpr std::string_view kExplainPermission = "link:explain";
+inline constexpr std::string_view kExplainMethod = method_row(MethodId::kExplainDownloadUrl).name;
+inline constexpr std::string_view kExplainPermission =
+    method_row(MethodId::kExplainDownloadUrl).permission;
 
 struct DownloadUrlParams {
-    std::string_view job_id;  // 1 to kJobIdBytesMax bytes without control characters, checked.
+    std::string_view job_id;  // Passed check_job_id().
 };
 
 struct DownloadUrlResult {

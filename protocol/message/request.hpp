@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <tl/expected.hpp>
 
+#include "base/crypto/sha256.hpp"
 #include "protocol/message/wire_error.hpp"
 
 namespace export_worker::message {
@@ -20,6 +22,9 @@ struct Credentials {
     // Whom the request comes from, as the shim sees it: an IP address. Proves nothing; limits count
     // by it.
     std::string_view client_address = {};
+    // Of the bearer token or session; not on the wire. A receiver that computes it leaves it here,
+    // so that it is computed once a request.
+    std::optional<crypto::Sha256Digest> token_sha256 = {};
 };
 
 // Views into the message it was decoded from; valid as long as those bytes are.

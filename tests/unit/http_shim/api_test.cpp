@@ -205,12 +205,13 @@ TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
 
 TEST(MakeMessage, QueriesAreForms) {
     const json params = params_of(
-        {.path = "/api/jobs/", .query = "limit=10&offset=0&status=in+pro%67ress&&job_type=&flag"});
+        {.path = "/api/jobs/", .query = "limit=10&offset=0&status=in+pro%67ress&&job_type="});
     EXPECT_EQ(params["limit"], 10);
     EXPECT_EQ(params["offset"], 0);
     EXPECT_EQ(params["status"], "in progress");
     EXPECT_EQ(params["job_type"], "");
-    EXPECT_EQ(params["flag"], "");
+    EXPECT_EQ(params_of({.path = "/api/jobs/", .query = "status&job_type"}),
+              (json{{"status", ""}, {"job_type", ""}}));
     EXPECT_EQ(params_of({.path = "/api/jobs/j1/events", .query = "after=7"}),
               (json{{"job_id", "j1"}, {"after", 7}}));
 }
@@ -222,6 +223,19 @@ TEST(MakeMessage, QueriesRefuseWrongNumbersAndBytes) {
             << value;
     for (const char* query : {"a=%", "a=%zz", "%f=1", "a=%ff", "%c0%af=1"})
         EXPECT_TRUE(refusal({.path = "/api/jobs/", .query = query}).starts_with("400 ")) << query;
+}
+
+TEST(MakeMessage, AQueryHasTheFieldsOfItsMethod) {
+    EXPECT_EQ(refusal({.path = "/api/jobs/", .query = "flag"}), "422 query.flag value_error");
+    EXPECT_EQ(refusal({.path = "/api/jobs/", .query = "limit=1&after=7"}),
+              "422 query.after value_error");
+    // The path's job_id cannot be replaced.
+    EXPECT_EQ(refusal({.path = "/api/jobs/j1/events", .query = "job_id=other"}),
+              "422 query.job_id value_error");
+    const auto refused = message_of({.path = "/api/jobs/j1/events", .query = "a%0Ab=1"});
+    const json detail = parse_json(refused.error().body)["detail"][0];
+    EXPECT_EQ(detail["loc"], json({"query", "a?b"}));
+    EXPECT_EQ(detail["msg"], "unknown field; expected only after");
 }
 
 TEST(MakeMessage, OnlyRoutesWithAQueryReadIt) {

@@ -55,10 +55,13 @@ protected:
         for (const std::string& permission : principal.permissions) out += " " + permission;
         return out;
     }
-    std::string who_after_asking(const Presented& presented) {
+    std::string who_after_asking(Presented presented) {
         if (identity_->authenticator.begin_introspection(presented))
             identity_->authenticator.introspect(presented);
         return who(presented);
+    }
+    bool must_ask(Presented presented) {
+        return identity_->authenticator.begin_introspection(presented);
     }
 
     const testing::TempDir dir_;
@@ -246,11 +249,45 @@ TEST_F(SessionsTest, TheProviderIsAskedOnceWhileItsAnswerIsFresh) {
     EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
               "member-9@acme: job:read product:read");
     EXPECT_EQ(asked, 3);
-    EXPECT_FALSE(identity_->authenticator.begin_introspection(
-        {"Bearer mo_0123456789abcdef_x", "", "their-session-token-2"}));
-    EXPECT_FALSE(identity_->authenticator.begin_introspection({"Bearer a.b.c", "", ""}));
-    EXPECT_FALSE(identity_->authenticator.begin_introspection({"", "", ""}));
+    EXPECT_FALSE(must_ask({"Bearer mo_0123456789abcdef_x", "", "their-session-token-2"}));
+    EXPECT_FALSE(must_ask({"Bearer a.b.c", "", ""}));
+    EXPECT_FALSE(must_ask({"", "", ""}));
     EXPECT_EQ(asked, 3);
+}
+
+TEST_F(SessionsTest, ATokenIsHashedOnceARequestAndOnlyWhereItHasToBe) {
+    testing::HttpServer provider([&](const testing::HttpServer::Request&) {
+        return testing::HttpServer::Response{200, kAnswer, {}};
+    });
+    settings_.session_url = provider.url() + "/";
+    open();
+    const std::string jwt = make_jwt(kTokenHeader, stytch_claims());
+    ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
+    const auto own = identity_->members->create_session("m", std::chrono::seconds(60));
+    for (const std::string& token : {std::string("mo_0123456789abcdef_x"), jwt, own->token}) {
+        const std::string header = "Bearer " + token;
+        Presented presented{header, "", ""};
+        EXPECT_FALSE(identity_->authenticator.begin_introspection(presented));
+        EXPECT_EQ(presented.token_sha256, std::nullopt) << token;
+    }
+    Presented theirs{"", "", "their-session-token"};
+    ASSERT_TRUE(identity_->authenticator.begin_introspection(theirs));
+    EXPECT_EQ(theirs.token_sha256, crypto::sha256("their-session-token"));
+    identity_->authenticator.introspect(theirs);
+    // What the first step computed is believed: this text has another hash.
+    const Presented carried{"", "", "another-session-token", "", theirs.token_sha256};
+    EXPECT_EQ(who(carried), "member-9@acme: job:read product:read");
+}
+
+// A link asked for before the session ended is refused all the same, when its turn comes after.
+TEST_F(SessionsTest, ASessionThatEndsWhileItsRequestWaitsIsRefused) {
+    open();
+    ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
+    const auto own = identity_->members->create_session("m", std::chrono::seconds(60));
+    Presented presented{"", "", own->token};
+    EXPECT_FALSE(identity_->authenticator.begin_introspection(presented));
+    ASSERT_TRUE(identity_->members->revoke_session(own->session.id));
+    EXPECT_EQ(who(presented), "Invalid credentials");
 }
 
 TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
@@ -459,7 +496,7 @@ TEST_F(SessionsTest, AProvidersSessionEndsWithItsTimeHoweverLongAnswersAreKept) 
     clock_.advance(std::chrono::seconds(1));
     EXPECT_EQ(who({"", "", "their-session-token"}),
               "Sessions cannot be checked right now; try again");
-    EXPECT_TRUE(identity_->authenticator.begin_introspection({"", "", "their-session-token"}));
+    EXPECT_TRUE(must_ask({"", "", "their-session-token"}));
 }
 
 TEST(SessionProvider, AnswersThatAreNone) {

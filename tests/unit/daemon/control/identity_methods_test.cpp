@@ -1,6 +1,7 @@
 #include "daemon/control/identity_methods.hpp"
 
 #include "base/clock.hpp"
+#include "base/crypto/sha256.hpp"
 
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
@@ -203,12 +204,12 @@ TEST_F(IdentityMethodsTest, ASessionsTokenIsShownOnceAndRevoked) {
     const json made =
         call("control.session_create", {{"subject", "ann"}, {"expires_in_seconds", 60}});
     const std::string token = made["token"].get<std::string>();
-    EXPECT_TRUE(identity_.members->find_session(token));
+    EXPECT_TRUE(identity_.members->find_session(crypto::sha256(token)));
     const json listed = call("control.session_list");
     EXPECT_EQ(listed["items"][0]["id"], made["id"]);
     EXPECT_EQ(dump_json(listed).find(token), std::string::npos);
     call("control.session_revoke", {{"id", made["id"]}});
-    EXPECT_FALSE(identity_.members->find_session(token));
+    EXPECT_FALSE(identity_.members->find_session(crypto::sha256(token)));
     EXPECT_EQ(call("control.session_list")["items"], json::array());
 }
 

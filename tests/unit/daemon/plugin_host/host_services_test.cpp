@@ -127,6 +127,30 @@ TEST_F(HostServicesTest, APermissionTheCallerLacksIsRefusedInTheWordsOfEveryMeth
     EXPECT_EQ(call_.writer.error.message, "Missing required permission: job:create");
 }
 
+// The generation that failed and the one that takes its place handle one request.
+TEST_F(HostServicesTest, ACallerIsIdentifiedAndCountedOnceARequest) {
+    jobs::OrganizationPolicy policy;
+    policy.organization_id = "acme";
+    policy.requests_per_second_max = 1;
+    ASSERT_TRUE(jobs_->set_organization(policy));
+    const std::string id = create_job("acme");
+    const std::string header =
+        "Bearer " + identity_.keys->create("acme", "", {"product:read"})->text;
+    int admitted = 0;
+    while (authorize(header, "product:read") == EW_OK) {
+        ASSERT_EQ(++admitted, 1) << "one request a second";
+        for (int attempt = 0; attempt < 5; ++attempt) {
+            call_.begin_attempt();
+            EXPECT_EQ(find(id), EW_MISUSE) << "each generation has to ask";
+            ASSERT_EQ(authorize(header, "product:read"), EW_OK);
+            EXPECT_EQ(find(id), EW_OK);
+        }
+        call_.reset();  // The next request.
+    }
+    EXPECT_EQ(call_.writer.error.code, message::WireCode::kRateLimited);
+    EXPECT_EQ(admitted, 1);
+}
+
 TEST_F(HostServicesTest, CountersAreBoundedAndNamedOnes) {
     const auto& metrics = table<ew_ext_metrics>(EW_EXT_METRICS);
     for (std::size_t count = 0; count < limits::kPluginCountersMax; ++count)

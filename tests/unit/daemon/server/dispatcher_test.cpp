@@ -61,8 +61,14 @@ TEST_F(DispatcherTest, UnknownMethodsAreNamedHarmlessly) {
     EXPECT_NE(reply["error"]["message"].get<std::string>().find("'a\?\?'"), std::string::npos);
 }
 
+// Without the plugin that answers it, a method of the table is as unknown as any other.
+TEST_F(DispatcherTest, AMethodOfAPluginNeedsThePlugin) {
+    EXPECT_EQ(code({"download_url.get"}), "unknown_method");
+    EXPECT_EQ(code({"download_url.explain"}), "unknown_method");
+}
+
 TEST_F(DispatcherTest, EveryMethodWantsCredentials) {
-    for (const JobMethod& method : job_methods()) {
+    for (const message::WireMethod& method : job_methods()) {
         const std::string name(method.name);
         EXPECT_EQ(code({name}), "unauthenticated") << name;
         EXPECT_EQ(code({name, json::object(), "Bearer mo_forged"}), "unauthenticated") << name;
@@ -70,7 +76,7 @@ TEST_F(DispatcherTest, EveryMethodWantsCredentials) {
 }
 
 TEST_F(DispatcherTest, EveryPermissionCanBeGranted) {
-    for (const JobMethod& method : job_methods()) {
+    for (const message::WireMethod& method : job_methods()) {
         const auto key = identity_.keys->create("acme", "", {std::string(method.permission)});
         EXPECT_TRUE(key) << method.name << ": " << key.error().message;
     }
@@ -79,7 +85,7 @@ TEST_F(DispatcherTest, EveryPermissionCanBeGranted) {
 TEST_F(DispatcherTest, EveryMethodWantsItsPermission) {
     const std::string reader = bearer("acme", {"job:read"});
     const std::string writer = bearer("acme", {"job:create", "product:read", "template:write"});
-    for (const JobMethod& method : job_methods()) {
+    for (const message::WireMethod& method : job_methods()) {
         const std::string& without = method.permission == "job:read" ? writer : reader;
         const json reply = ask({std::string(method.name), json::object(), without});
         EXPECT_EQ(reply["error"]["code"], "permission_denied") << method.name;
@@ -171,20 +177,20 @@ TEST_F(DispatcherTest, WithoutARecorderNoDownloadIsTaken) {
     EXPECT_EQ(parse_msgpack(reply)["error"]["code"], "permission_denied");
 }
 
-TEST_F(DispatcherTest, KnowsWhichMethodsWrite) {
-    for (const char* method :
-         {"exports.submit", "jobs.create", "jobs.report_progress", "jobs.cancel", "templates.put"})
-        EXPECT_TRUE(dispatcher_.writes(method)) << method;
-    for (const char* method : {"jobs.get", "jobs.list", "sys.ping", "no.such", ""})
-        EXPECT_FALSE(dispatcher_.writes(method)) << method;
-}
-
 TEST_F(DispatcherTest, KeysNeedNoIdentityProvider) {
     message::Request request;
     EXPECT_FALSE(dispatcher_.must_identify(request));
     const std::string key = bearer("acme", {"job:read"});
     request.credentials.authorization = key;
     EXPECT_FALSE(dispatcher_.must_identify(request));
+}
+
+// No provider is configured: nothing is to be asked, and nothing is computed to find that out.
+TEST_F(DispatcherTest, WithoutAProviderASessionCostsTheLoopNoHash) {
+    message::Request request;
+    request.credentials.session = "a-session-token-of-theirs";
+    EXPECT_FALSE(dispatcher_.must_identify(request));
+    EXPECT_EQ(request.credentials.token_sha256, std::nullopt);
 }
 
 TEST_F(DispatcherTest, APluginAnswersItsOwnMethods) {

@@ -13,7 +13,7 @@ class JobMethodsTest : public ServerFixture {};
 
 TEST_F(JobMethodsTest, EveryMethodHasAPermission) {
     std::set<std::string_view> names;
-    for (const JobMethod& method : job_methods()) {
+    for (const message::WireMethod& method : job_methods()) {
         EXPECT_TRUE(names.insert(method.name).second) << method.name;
         EXPECT_NE(method.permission.find(':'), std::string_view::npos) << method.name;
     }
@@ -22,7 +22,8 @@ TEST_F(JobMethodsTest, EveryMethodHasAPermission) {
 // As docs/wire_protocol.md has them: whoever may only look must not be able to change anything.
 TEST_F(JobMethodsTest, ThePermissionsAreTheDocumentedOnes) {
     std::map<std::string_view, std::string_view> permissions;
-    for (const JobMethod& method : job_methods()) permissions[method.name] = method.permission;
+    for (const message::WireMethod& method : job_methods())
+        permissions[method.name] = method.permission;
     const std::map<std::string_view, std::string_view> documented{
         {"exports.submit", "product:read"},
         {"templates.put", "template:write"},
@@ -137,16 +138,12 @@ TEST_F(JobMethodsTest, AnOperatorWithoutAnOrganizationSeesAll) {
     submit("acme");
     const std::string id = submit("umbrella");
     model::Principal every_organization{"operator", "", {}, true};
-    for (const JobMethod& method : job_methods()) {
-        if (method.name == "jobs.list") {
-            EXPECT_EQ(
-                (*method.begin({*jobs_, exports_}, every_organization, json::object())())["total"],
-                2);
-        }
-        if (method.name == "jobs.get") {
-            EXPECT_TRUE(method.begin({*jobs_, exports_}, every_organization, {{"job_id", id}})());
-        }
-    }
+    const JobMethodParts parts{*jobs_, exports_};
+    EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(parts, every_organization,
+                                                       json::object())())["total"],
+              2);
+    EXPECT_TRUE(
+        begin_of(message::MethodId::kGetJob)(parts, every_organization, {{"job_id", id}})());
     // The same without being an operator: no organization has no name.
     EXPECT_EQ(call("jobs.list", json::object(), "")["total"], 0);
 }

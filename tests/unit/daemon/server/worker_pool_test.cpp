@@ -31,12 +31,14 @@ protected:
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
         pool_.emplace(WorkerPoolDeps{dispatcher_, clock_, hops_, wake_}, workers);
     }
-    Call& submit(const std::string& method, const json& params = json::object()) {
+    Call& submit(const std::string& method, const json& params = json::object(),
+                 bool commits = false) {
         Call& call = calls_.emplace_back();
         call.body = dump_msgpack({{"v", 1}, {"id", "x"}, {"method", method}, {"params", params}});
         call.request = *message::decode_request(call.body);
         call.arrived = clock_.steady();
         call.deadline = call.arrived + milliseconds(1000);
+        call.commits = commits;
         EXPECT_TRUE(pool_->submit(call));
         return call;
     }
@@ -87,8 +89,7 @@ TEST_F(WorkerPoolTest, ACallComesBackWithItsReplyAndWakesTheLoop) {
 TEST_F(WorkerPoolTest, MethodsThatCommitDoNotWaitForWorkers) {
     start(1);
     submit_blocking();
-    Call& commit = submit("exports.submit");
-    EXPECT_TRUE(commit.commits);
+    Call& commit = submit("exports.submit", json::object(), true);
     EXPECT_EQ(take_finished(), std::vector<Call*>{&commit});
     EXPECT_EQ(parse_msgpack(commit.reply)["error"]["code"], "unauthenticated");
 }
