@@ -339,22 +339,23 @@ TEST_F(DataServerTest, AFullQueueRefusesAtOnceAndLosesNothing) {
 TEST_F(DataServerTest, PeersTakeTurns) {
     start(1);
     send_blocking();
-    constexpr std::size_t kMany = limits::kPeerCallsMax - 1;
+    // Several, because two peers may be of one class; there is room for all of them in one.
+    constexpr std::size_t kOthers = 4;
+    constexpr std::size_t kMany = limits::kPeerCallsMax - 1 - kOthers;
     for (std::size_t count = 0; count < kMany; ++count)
         send({{"v", 1}, {"id", "many"}, {"method", "bad.good"}});
     ASSERT_TRUE(eventually([&] { return server_->occupied() == kMany + 1; }));
-    // Several, because two peers may be of one class.
     const std::string blocks = dump_msgpack({{"v", 1},
                                              {"id", "other"},
                                              {"method", "bad.blocks"},
                                              {"params", {{"until", dir_ / "release-others"}}}});
     std::vector<transport::Client> others;
-    for (int count = 0; count < 4; ++count) {
+    for (std::size_t count = 0; count < kOthers; ++count) {
         others.push_back(std::move(*transport::Client::open(endpoint_)));
         ASSERT_TRUE(others.back().wait_connected(milliseconds(5000)));
         ASSERT_TRUE(others.back().send(blocks));
     }
-    ASSERT_TRUE(eventually([&] { return server_->occupied() == kMany + 1 + others.size(); }))
+    ASSERT_TRUE(eventually([&] { return server_->occupied() == kMany + 1 + kOthers; }))
         << "slots are left for others";
     release();
     ASSERT_TRUE(eventually([&] {
