@@ -122,6 +122,24 @@ bool has_query(const Match& match) {
     return !match.route->wire_method->query.empty();
 }
 
+// The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field"). One that is
+// passed over would make a second job of a request that is sent again.
+tl::expected<void, Response> add_idempotency_key(const RequestHead& head, json& params) {
+    const auto header = head.headers.find("idempotency-key");
+    if (header == head.headers.end()) return {};
+    const std::string& key = header->second;
+    const auto refuse = [](std::string_view message, std::string_view type) {
+        return tl::unexpected(
+            make_validation_response({"header", "Idempotency-Key"}, message, type));
+    };
+    if (key.empty()) return refuse("String should have at least 1 character", "string_too_short");
+    if (!is_valid_utf8(key)) return refuse("String should be UTF-8 text", "string_unicode");
+    const auto [in_body, is_new] = params.emplace("idempotency_key", key);
+    if (!is_new && *in_body != key)
+        return refuse("Value should be the body's idempotency_key", "value_error");
+    return {};
+}
+
 // Path, query, headers and body in one map.
 tl::expected<std::string, Response> gather_params(const Match& match, const RequestHead& head,
                                                   std::string_view body) {
@@ -132,16 +150,10 @@ tl::expected<std::string, Response> gather_params(const Match& match, const Requ
         if (auto good = add_query(head.query, *match.route->wire_method, *params); !good)
             return tl::unexpected(std::move(good.error()));
     }
-    // The header's form of the field (IETF draft "The Idempotency-Key HTTP Header Field").
-    const std::string_view key = head.header("idempotency-key");
-    const bool keyed = match.route->wire_method->takes_idempotency_key;
-    // One that is passed over would make a second job of a request that is sent again.
-    if (keyed && !is_valid_utf8(key)) {
-        return tl::unexpected(make_validation_response(
-            {"header", "Idempotency-Key"}, "String should be UTF-8 text", "string_unicode"));
+    if (match.route->wire_method->takes_idempotency_key) {
+        if (auto good = add_idempotency_key(head, *params); !good)
+            return tl::unexpected(std::move(good.error()));
     }
-    if (keyed && !key.empty() && !params->contains("idempotency_key"))
-        (*params)["idempotency_key"] = key;
     const std::string bytes = dump_msgpack(*params);
     return bytes;
 }

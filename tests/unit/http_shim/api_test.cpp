@@ -192,13 +192,18 @@ TEST(MakeMessage, TheIdempotencyKeyMayComeInTheHeader) {
         EXPECT_EQ(params_of({Method::kPost, path, "", header, "{}"})["idempotency_key"],
                   "from the header");
         EXPECT_EQ(params_of({Method::kPost, path, "", header,
-                             R"({"idempotency_key":"b"})"})["idempotency_key"],
-                  "b");
+                             R"({"idempotency_key":"from the header"})"})["idempotency_key"],
+                  "from the header");
+        for (const char* other : {R"("b")", "null", "7"}) {
+            const std::string body = std::string(R"({"idempotency_key":)") + other + "}";
+            EXPECT_EQ(refusal({Method::kPost, path, "", header, body}),
+                      "422 header.Idempotency-Key value_error");
+        }
     }
     EXPECT_FALSE(params_of({Method::kPost, "/api/jobs/j/cancel", "", header, "{}"})
                      .contains("idempotency_key"));
-    EXPECT_FALSE(params_of({Method::kPost, kSubmit, "", {{"idempotency-key", ""}}, "{}"})
-                     .contains("idempotency_key"));
+    EXPECT_EQ(refusal({Method::kPost, kSubmit, "", {{"idempotency-key", ""}}, "{}"}),
+              "422 header.Idempotency-Key string_too_short");
     EXPECT_EQ(refusal({Method::kPost, kSubmit, "", {{"idempotency-key", "\xff"}}, "{}"}),
               "422 header.Idempotency-Key string_unicode");
 }
