@@ -19,12 +19,12 @@ inline constexpr std::size_t kReceivesPerTurn = 64;  // Then replies get their t
 // Replies that leave in one message; one that is longer leaves alone.
 inline constexpr std::size_t kRepliesPerMessageBytes = 256 * 1024;
 inline constexpr std::chrono::milliseconds kDeadlineScanInterval{20};
-// Replies a peer does not take at once wait for it, at most kSocketLinger each; more, or more bytes
-// of them together: the newest is given up.
+// Replies a peer does not take at once wait for it, at most kSocketLinger each. A peer may hold as
+// many, and as many bytes of them, as are free; one more is given up.
 inline constexpr std::size_t kUnsentRepliesMax = 16'384;
 inline constexpr std::size_t kUnsentBytesMax = 64 * 1024 * 1024;
-// Of one peer; and so many that no new work is done for it.
-inline constexpr std::size_t kUnsentPeerBytesMax = 32 * 1024 * 1024;
+// So many of one peer that no new work is done for it: overloaded.
+inline constexpr std::size_t kUnsentPeerWorkRepliesMax = 4'096;
 inline constexpr std::size_t kUnsentPeerWorkBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kUnsentRetriesPerTurn = 64;
 inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};

@@ -46,7 +46,7 @@ void Responder::send_message(std::span<Call* const> calls) {
         record_answer(*call, call->reply_is_result);
         replies_.emplace_back(call->reply);
     }
-    const SendOutcome outcome = socket_.send(calls.front()->envelope, replies_);
+    const SendOutcome outcome = send(calls.front()->envelope, replies_);
     for (const Call* call : calls)
         record_outcome(*call, call->reply, call->reply_is_result, outcome);
 }
@@ -55,7 +55,13 @@ void Responder::send_error(Call& call, const message::WireError& error) {
     std::string reply;
     message::encode_error(reply, call.request.id, error, nullptr);
     record_answer(call, false);
-    record_outcome(call, reply, false, socket_.send(call.envelope, reply));
+    const std::string_view only = reply;
+    record_outcome(call, reply, false, send(call.envelope, {&only, 1}));
+}
+
+SendOutcome Responder::send(const transport::Envelope& envelope,
+                            std::span<const std::string_view> replies) {
+    return outbox_.holds(envelope) ? SendOutcome::kBusy : socket_.send(envelope, replies);
 }
 
 void Responder::record_answer(Call& call, bool is_result) {

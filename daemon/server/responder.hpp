@@ -35,6 +35,8 @@ public:
 
 private:
     void send_message(std::span<Call* const> calls);
+    [[nodiscard]] transport::SendOutcome send(const transport::Envelope& envelope,
+                                              std::span<const std::string_view> replies);
     void record_answer(Call& call, bool is_result);
     void record_outcome(const Call& call, std::string_view reply, bool is_result,
                         transport::SendOutcome outcome);

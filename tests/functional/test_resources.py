@@ -1,9 +1,14 @@
 """The daemon within the memory its unit allows, whatever the peers of its socket ask, send and do not read; others are served meanwhile."""
 import re
 import resource
+import subprocess
+import sys
 import threading
 import time
 import unittest
+
+import msgpack
+import zmq
 
 from functional.harness import SANITIZED, SystemTest
 from functional.zmtp import MORE, RawPeer, frame
@@ -92,6 +97,29 @@ class ResourcesTest(SystemTest):
         print(f"slowest answer: {alone * 1000:.0f} ms alone, {beside * 1000:.0f} ms beside peers that do not read")
         # They have got their share of the workers and no more: replies of theirs wait, others' do not.
         self.assertLess(beside, max(alone, 0.02) * 100)
+
+    def test_a_client_beside_floods_hears_every_reply(self):
+        endpoint = f"ipc://{self.system.state}/run/data.sock"
+        flood = ("import sys, zmq; peer = zmq.Context().socket(zmq.DEALER); peer.linger = 0; peer.rcvhwm = 1; peer.connect(sys.argv[1])\n"
+                 "while True: peer.send_multipart([b'', bytes.fromhex(sys.argv[2])])")
+        ping = msgpack.packb({"v": 1, "method": "sys.ping", "deadline_ms": 60_000})
+        floods = [subprocess.Popen([sys.executable, "-c", flood, endpoint, ping.hex()]) for _ in range(4)]
+        client = zmq.Context.instance().socket(zmq.DEALER)
+        client.linger = 0
+        client.rcvtimeo = 10_000
+        client.connect(endpoint)
+        try:
+            for _ in range(20):
+                asked = {str(number) for number in range(900)}
+                for number in asked:
+                    client.send_multipart([b"", msgpack.packb({"v": 1, "id": number, "method": "jobs.status", "deadline_ms": 60_000, "params": {"job_id": "x"}})])
+                answered = {msgpack.unpackb(client.recv_multipart()[1])["id"] for _ in asked}
+                self.assertEqual(answered, asked)
+        finally:
+            client.close()
+            for each in floods:
+                each.kill()
+                each.wait()
 
     def test_a_message_of_endless_frames_ends_its_connection(self):
         before = memory(self.pid, "VmHWM")

@@ -33,8 +33,9 @@ static_assert(kServerCommitWorkers * kCallsPerCommitWorker <= kDatabaseGroupComm
               "more would wait for the next commit");
 static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
               "every thread that may be inside a plugin has a slot");
-static_assert(kUnsentPeerWorkBytesMax < kUnsentPeerBytesMax);
-static_assert(kUnsentPeerBytesMax < kUnsentBytesMax, "one peer does not stop the others");
+// What one peer alone can hold is more, so that it hears "overloaded".
+static_assert(kUnsentPeerWorkBytesMax < kUnsentBytesMax / 2);
+static_assert(kUnsentPeerWorkRepliesMax + kPeerCallsMax < kUnsentRepliesMax / 2);
 static_assert(kCallsBytesMax > kTransportMessageBytesMax, "a message can be refused by its size");
 static_assert(kTcpConnectionsDefault <= kTcpConnectionsMax);
 static_assert(kTcpUnackedMax >= kKeepaliveIdle + kKeepaliveProbes * kKeepaliveInterval,

@@ -46,11 +46,14 @@ protected:
     std::vector<std::string> tried_;
 };
 
-TEST_F(ReplyOutboxTest, SendsWhatHasWaitedLongestFirst) {
+TEST_F(ReplyOutboxTest, RepliesToOnePeerKeepTheirOrder) {
     ASSERT_TRUE(add("a", "one"));
-    ASSERT_TRUE(add("b", "two", false));
-    ASSERT_TRUE(add("a", "three"));
+    ASSERT_TRUE(add("b", "three"));
+    ASSERT_TRUE(add("a", "two", false));
+    EXPECT_TRUE(outbox_.holds(envelope_of("a")));
     const auto first = retry(2);
+    EXPECT_FALSE(outbox_.holds(envelope_of("a")));
+    EXPECT_TRUE(outbox_.holds(envelope_of("b")));
     EXPECT_EQ(tried_, (std::vector<std::string>{"one", "two"}));
     EXPECT_EQ(first.results_sent, 1U);
     EXPECT_EQ(first.errors_sent, 1U);
@@ -67,6 +70,18 @@ TEST_F(ReplyOutboxTest, ABusyPeerHoldsUpNoOther) {
     EXPECT_EQ(retry(1).results_sent, 0U);
     EXPECT_EQ(retry(1).results_sent, 1U) << "it goes to the end of the queue";
     EXPECT_EQ(tried_, (std::vector<std::string>{"one", "two"}));
+}
+
+// However much they send, and however few of them are tried in one turn.
+TEST_F(ReplyOutboxTest, PeersThatDoNotReadLeaveRoomAndTurnsToOthers) {
+    for (const char* peer : {"a", "b", "c", "d"}) {
+        outcomes_[peer] = SendOutcome::kBusy;
+        while (add(peer, "x")) {
+        }
+    }
+    ASSERT_GT(outbox_.size(), limits::kUnsentRepliesMax * 3 / 4);
+    for (int count = 0; count < 500; ++count) ASSERT_TRUE(add("reader", "answer"));
+    EXPECT_EQ(retry(4 + 500).results_sent, 500U);
 }
 
 TEST_F(ReplyOutboxTest, ABusyPeersReplyIsGivenUpInTheEnd) {
@@ -103,9 +118,8 @@ TEST_F(ReplyOutboxTest, TheNumberOfRepliesIsBounded) {
 }
 
 TEST_F(ReplyOutboxTest, TheirBytesAreBounded) {
-    constexpr std::size_t kPeers = limits::kUnsentBytesMax / limits::kUnsentPeerBytesMax;
-    const std::string large(limits::kUnsentPeerBytesMax, 'x');
-    for (std::size_t index = 0; index < kPeers; ++index)
+    const std::string large(limits::kUnsentBytesMax / 2, 'x');
+    for (std::size_t index = 0; index < 2; ++index)
         ASSERT_TRUE(add("peer " + std::to_string(index), large));
     EXPECT_FALSE(add("another", "x"));
     EXPECT_EQ(retry(1).results_sent, 1U);
@@ -113,13 +127,21 @@ TEST_F(ReplyOutboxTest, TheirBytesAreBounded) {
 }
 
 TEST_F(ReplyOutboxTest, OnePeerCannotUseUpTheBytesOfAll) {
-    const std::string half(limits::kUnsentPeerBytesMax / 2, 'x');
+    const std::string half(limits::kUnsentBytesMax / 4, 'x');
     ASSERT_TRUE(add("slow", half));
     ASSERT_TRUE(add("slow", half));
     EXPECT_FALSE(add("slow", "x"));
     EXPECT_TRUE(add("other", "x"));
     EXPECT_EQ(retry(1).results_sent, 1U);
     EXPECT_TRUE(add("slow", "x"));
+}
+
+TEST_F(ReplyOutboxTest, ManySmallRepliesAreABacklogToo) {
+    for (std::size_t count = 1; count < limits::kUnsentPeerWorkRepliesMax; ++count)
+        ASSERT_TRUE(add("slow", "x"));
+    EXPECT_FALSE(outbox_.is_backlogged(envelope_of("slow")));
+    ASSERT_TRUE(add("slow", "x"));
+    EXPECT_TRUE(outbox_.is_backlogged(envelope_of("slow")));
 }
 
 TEST_F(ReplyOutboxTest, APeerThatDoesNotReadIsBackloggedUntilItDoes) {
