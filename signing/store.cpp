@@ -89,10 +89,12 @@ Result<void> read_prefix(const Values& values, std::string_view scheme, Store& s
 Result<void> read_local(const Values& values, Store& store) {
     store.root = value_of(values, "root");
     store.base_url = value_of(values, "base_url");
-    store.location = "file://";
-    append_percent_encoded_path(store.location, store.root);
-    store.location += '/';
+    std::string path;
+    append_percent_encoded_path(path, store.root);
+    path += '/';
+    store.location = "file://" + path;
     store.forms.push_back({store.location, 0, true});
+    store.forms.push_back(web_form("file://localhost" + path));  // The same (RFC 8089, 2).
     return {};
 }
 

@@ -264,6 +264,7 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
                       config.data_socket_mode != now.data_socket_mode ||
                       config.tcp_endpoint != now.tcp_endpoint ||
                       config.curve_key_file != now.curve_key_file ||
+                      config.curve_clients_file != now.curve_clients_file ||
                       config.tcp_connections_max != now.tcp_connections_max,
                   "the data socket");
     needs_restart(config.control_endpoint != now.control_endpoint ||
@@ -275,13 +276,17 @@ Result<void> Daemon::reconfigure(const config::Config& config) {
     };
     needs_restart(all_but_roles(config.auth) != all_but_roles(now.auth), "[auth]");
     needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
+    needs_restart(config.log_format != now.log_format, "[daemon] log_format");
+    needs_restart(config.metrics_listen != now.metrics_listen, "[daemon] metrics_listen");
     const auto export_store = [](const config::Config& of) {
         const auto found =
             std::ranges::find(of.stores, of.exports.store, &model::StoreSettings::name);
         return found == of.stores.end() ? std::map<std::string, std::string>() : found->values;
     };
     needs_restart(config.exports != now.exports, "[export]");
-    needs_restart(config.webhooks != now.webhooks || config.notice_endpoint != now.notice_endpoint,
+    needs_restart(config.webhooks != now.webhooks ||
+                      config.notice_endpoint != now.notice_endpoint ||
+                      config.notice_socket_mode != now.notice_socket_mode,
                   "what notices are sent to");
     needs_restart(export_store(config) != export_store(now), "the store that exports go to");
     parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,8 +36,11 @@ public:
     bool visit_negative_integer(std::int64_t) {
         return scalar() && (self().on_other(depth()), true);
     }
-    bool visit_float32(float) { return scalar() && (self().on_other(depth()), true); }
-    bool visit_float64(double) { return scalar() && (self().on_other(depth()), true); }
+    bool visit_float32(float value) { return visit_float64(static_cast<double>(value)); }
+    bool visit_float64(double value) {
+        if (!std::isfinite(value)) return refuse("a number that is infinite, or none");
+        return scalar() && (self().on_other(depth()), true);
+    }
     bool visit_str(const char* data, std::uint32_t size) {
         const std::string_view text(data, size);
         if (!count_node()) return false;

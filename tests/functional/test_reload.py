@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from functional.harness import BUILD, FULL, SANITIZED, FailingDisk, System, wait_until
+from functional.harness import BUILD, FULL, SANITIZED, FailingDisk, System, free_port, wait_until
 
 A = BUILD / "plugins" / "download_url.so"
 B = BUILD / "fixtures" / "download_url_b.so"
@@ -353,9 +353,11 @@ secret_access_key_file = {self.system.directory}/s3
 
     def test_what_needs_a_restart_is_named(self):
         self.system.extra += "[export]\nworkers = 3\n"
-        self.system.config  # Writes the file.
+        config = self.system.config
+        config.write_text(config.read_text().replace("[daemon]\n", f"[daemon]\nlog_format = json\nmetrics_listen = 127.0.0.1:{free_port()}\n", 1))
         self.hup()
-        self.system.daemon.wait_for_log(r"\[export\] has changed; that needs a restart")
+        for what in (r"\[export\]", r"\[daemon\] log_format", r"\[daemon\] metrics_listen"):
+            self.system.daemon.wait_for_log(what + " has changed; that needs a restart")
 
     def test_a_new_plugin_is_loaded(self):
         minimal = self.system.install("minimal.so", BUILD / "fixtures" / "minimal_c.so")

@@ -81,13 +81,15 @@ TEST(Locate, EverySpellingOfEveryStoreIsTheSameObject) {
              {"http://127.0.0.1:10000/devstoreaccount1/local/", "emulator"},
              {"https://d111.cloudfront.net/", "cdn"},
              {"s3://behind-cdn/exports/", "cdn"},
-             {"file:///srv/a%20b/", "local"}})
+             {"file:///srv/a%20b/", "local"},
+             {"file://localhost/srv/a%20b/", "local"}})
         EXPECT_EQ(located(stores, file_url + "acme/x.csv"), store + " acme/x.csv") << file_url;
     for (const char* strange :
          {"s3://merchantx/acme/x.csv", "s3://other/acme/x.csv", "https://evil.example/acme/x.csv",
           "https://merchant.s3.eu-central-1.amazonaws.com.evil/acme/x.csv",
           "https://acct.blob.core.windows.net/exportsx/acme/x.csv", "file:///srv/a%20bc/acme/x",
-          "file:///etc/passwd", "ftp://merchant/acme/x", "acme/x.csv", "", "s3://merchant"})
+          "file:///etc/passwd", "file://localhost.evil/srv/a%20b/acme/x", "ftp://merchant/acme/x",
+          "acme/x.csv", "", "s3://merchant"})
         EXPECT_EQ(located(stores, strange), "file_url: no configured store has this prefix")
             << strange;
 }

@@ -203,6 +203,16 @@ TEST(DecodeRequest, RefusesOversizeWithItsOwnCode) {
     EXPECT_EQ(refusal(std::string(limits::kRequestBytesMax + 1, '\xc0')).code, WireCode::kTooLarge);
 }
 
+// They would become null wherever JSON is made of them.
+TEST(DecodeRequest, RefusesNumbersThatAreNone) {
+    for (const std::string& number : {std::string("\xca\x7f\x80\x00\x00", 5),
+                                      std::string("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00", 9),
+                                      std::string("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01", 9)})
+        EXPECT_NE(refusal("\x83\xa1v\x01\xa6method\xa1x\xa1z" + number)
+                      .message.find("a number that is infinite, or none"),
+                  std::string::npos);
+}
+
 TEST(DecodeRequest, RefusesBinExtAndKeysThatAreNoText) {
     EXPECT_NE(refusal(std::string("\x83\xa1v\x01\xa6method\xa1x\xa1z\xc4\x01\x00", 18))
                   .message.find("bin"),
