@@ -355,7 +355,7 @@ secret_access_key_file = {self.system.directory}/s3
         self.system.extra += "[export]\nworkers = 3\n"
         config = self.system.config
         config.write_text(config.read_text().replace("[daemon]\n", f"[daemon]\nlog_format = json\nmetrics_listen = 127.0.0.1:{free_port()}\n", 1))
-        self.hup()
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
         for what in (r"\[export\]", r"\[daemon\] log_format", r"\[daemon\] metrics_listen"):
             self.system.daemon.wait_for_log(what + " has changed; that needs a restart")
 
