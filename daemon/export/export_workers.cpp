@@ -100,6 +100,12 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     wake();
 }
 
+void ExportWorkers::count_anew() {
+    for (Slot& slot : slots_) slot.watch.progressed_at.store(parts_.clock->steady());
+    if (auto done = parts_.jobs->restart_silence(); !done)
+        log_warn("silence of jobs: {}", done.error().message);
+}
+
 void ExportWorkers::expire() {
     if (upkeep_.file_retention.count() > 0) {
         const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
@@ -138,12 +144,21 @@ void ExportWorkers::run_upkeep() {
     SteadyTime next_sweep =
         clock.steady() + std::min(upkeep_.sweep_interval, limits::kOrphanSweepFirst);
     SteadyTime next_expiry = clock.steady();
+    count_anew();
     for (;;) {
+        // Real time, whatever the injected clock says: the subject is this process.
+        const auto asleep_since = std::chrono::steady_clock::now();
         {
             std::unique_lock lock(mutex_);
             if (ending_.wait_for(lock, limits::kUpkeepInterval,
                                  [this] { return stopping_.load(); }))
                 return;
+        }
+        const auto slept = std::chrono::steady_clock::now() - asleep_since;
+        if (slept > limits::kUpkeepInterval + limits::kFreezeMin) {
+            log_warn("the process was frozen for {} s: silence and stalls of jobs count anew",
+                     std::chrono::duration_cast<std::chrono::seconds>(slept).count());
+            count_anew();
         }
         for (Slot& slot : slots_) fence_stalled(slot);
         if (auto done = parts_.jobs->enforce_limits(); !done)

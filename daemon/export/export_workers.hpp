@@ -54,6 +54,8 @@ private:
     void run_upkeep();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
+    // The process was away: what nobody could do meanwhile is not held against anybody.
+    void count_anew();
     void expire();
     void sweep_now();
 

@@ -12,6 +12,8 @@ inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.
 inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
 inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
+// A sleep that takes so much longer was a freeze of the whole process: nobody could get on.
+inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 inline constexpr std::chrono::seconds kRetentionInterval{60};
 inline constexpr std::size_t kTemplateNameBytesMax = 128;
 inline constexpr std::size_t kExportTemplateBytesMax = 256 * 1024;

@@ -307,6 +307,9 @@ public:
     // Fails what is past its deadline, and external jobs that were silent for longer than they
     // allow or than kExternalSilenceMax. How many.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
+    // From now on, external jobs that say how long they may be silent are silent anew: while the
+    // daemon was away nobody could report.
+    [[nodiscard]] virtual Result<void> restart_silence() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;

@@ -358,6 +358,12 @@ public:
         });
     }
 
+    Result<void> restart_silence() override {
+        const Now at = now();
+        return database_->write(
+            [&](Connection& connection) { return jobs::restart_silence(connection, at); });
+    }
+
     Result<std::size_t> expire_files(std::chrono::seconds age) override {
         const Now at = now();
         return database_->write([&](Connection& connection) {

@@ -117,6 +117,15 @@ Result<std::size_t> enforce_limits(Connection& connection, std::string_view inst
     return late.size() + silent + abandoned;
 }
 
+Result<void> restart_silence(Connection& connection, const Now& now) {
+    return connection
+        .statement(
+            "UPDATE job SET seen_us = ?1 WHERE silence_us IS NOT NULL AND "
+            "status = 'in_progress'")
+        .bind(now.us)
+        .run();
+}
+
 Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
                            std::string_view event, std::string_view actor, std::string_view reason,
                            const Now& now) {

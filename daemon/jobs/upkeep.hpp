@@ -14,6 +14,7 @@ namespace export_worker::jobs {
 
 [[nodiscard]] Result<std::size_t> rescue_jobs(sqlite::Connection& connection,
                                               std::string_view instance_id, const Now& now);
+[[nodiscard]] Result<void> restart_silence(sqlite::Connection& connection, const Now& now);
 [[nodiscard]] Result<std::size_t> enforce_limits(sqlite::Connection& connection,
                                                  std::string_view instance_id, const Now& now);
 [[nodiscard]] Result<std::size_t> expire_files(sqlite::Connection& connection,

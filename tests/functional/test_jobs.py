@@ -3,8 +3,10 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from functional.harness import SOURCE, System, SystemTest, wait_until
@@ -99,6 +101,22 @@ class JobTest(SystemTest):
         self.assertEqual(again.returncode, 1)
         self.assertEqual(again.stdout, done.stdout)
         self.assertIn("already partial_success", again.stderr)
+
+
+class FreezeTest(SystemTest):
+    def test_a_freeze_is_not_held_against_workers(self):
+        key = self.system.make_key()
+        wire = self.system.wire()
+        job = wire.call("jobs.create", {"job_type": "import", "total_items": 9, "silence_limit_s": 3}, key)["result"]["job_id"]
+        self.assertTrue(wire.call("jobs.report_progress", {"job_id": job, "mark_started": True}, key)["ok"])
+        self.system.daemon.popen.send_signal(signal.SIGSTOP)
+        time.sleep(6)  # sleep: the length of the freeze is the subject
+        self.system.daemon.popen.send_signal(signal.SIGCONT)
+        self.system.daemon.wait_for_log("the process was frozen for")
+        self.assertTrue(wire.call("jobs.report_progress", {"job_id": job, "processed_items": 1}, key)["ok"])
+        wire.close()
+        failed = wait_until("its silence to end it", lambda: self.system.job_when(job, "failed"))
+        self.assertIn("has not reported", failed["error_message"])
 
 
 class CareTest(unittest.TestCase):

@@ -102,6 +102,22 @@ TEST_P(JobStoreConformance, AJobThatIsRetriedAfterItsDeadlineHasNoneAnyMore) {
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
 }
 
+TEST_P(JobStoreConformance, SilenceCountsAnewWhenTheDaemonWasAway) {
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    job.silence_limit = std::chrono::seconds(30);
+    const auto id = store_->create(job)->job.job_id;
+    ProgressReport started;
+    started.mark_started = true;
+    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, started, "me"));
+    clock_.advance(std::chrono::seconds(31));
+    ASSERT_TRUE(store_->restart_silence());
+    clock_.advance(std::chrono::seconds(29));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+}
+
 TEST_P(JobStoreConformance, ASilentExternalJobFails) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;
