@@ -38,7 +38,7 @@ constexpr std::array<Flag, 50> kFlags{{
     {"filename", "NAME", "suggested download name"},
     {"priority", "P", "low, normal (default) or high, among the organization's own jobs"},
     {"start-at", "TIME", "not before this time, such as 2026-11-25T18:00:00Z"},
-    {"deadline-s", "S", "fail the job when it has not ended so many seconds from now"},
+    {"deadline-s", "S", "fail the job when it has not ended so many seconds after its start"},
     {"max-attempts", "N", "how often to try before the job fails"},
     {"idempotency-key", "KEY", "the same key and request again is the same job"},
     {"running-max", "N", "its jobs that run at the same time; 'default': the configuration's"},

@@ -55,8 +55,8 @@ struct NewJob {
     bool total_is_estimate = false;
     std::string triggered_by;
     model::JobPriority priority = model::JobPriority::kNormal;
-    std::optional<std::int64_t> start_unix_us;          // Not before; absent: now.
-    std::optional<std::chrono::seconds> deadline;       // From now to the end.
+    std::optional<std::int64_t> start_unix_us;  // Not before; absent: now. At most kJobTimesMax on.
+    std::optional<std::chrono::seconds> deadline;       // From the start to the end.
     std::optional<std::chrono::seconds> silence_limit;  // Of an external job, between two reports.
     int attempts_max = 0;                               // 0: the policy's.
     // The same key again in this organization is the same job when the request is the same, too.
@@ -200,7 +200,8 @@ public:
 
     // --- callers ---
     // kConflict: the idempotency key belongs to another request. kQuotaExceeded: the organization
-    // has as many unfinished jobs or stored bytes as it may.
+    // has as many unfinished jobs or stored bytes as it may. kInvalidArgument: the start is too far
+    // ahead, or metadata over its limit.
     [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
     [[nodiscard]] Result<CreatedJob> create(NewJob job) {
         EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));
@@ -226,7 +227,8 @@ public:
                                                    std::string_view job_id,
                                                    std::string_view actor) = 0;
     // A pending job of the daemon is not started until release_hold(). kConflict: it is not
-    // pending. Doing it twice is fine.
+    // pending. Doing it twice is fine. A held job has no deadline; its release gives it a whole
+    // one.
     [[nodiscard]] virtual Result<model::Job> hold(const model::OrganizationScope& scope,
                                                   std::string_view job_id,
                                                   std::string_view actor) = 0;

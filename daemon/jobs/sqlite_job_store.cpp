@@ -205,7 +205,8 @@ public:
                 connection
                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
-                               "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
+                               "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
+                               "error_message = '', stage = '', "
                                "processed_items = 0 WHERE job_id = ?1")
                     .bind(job_id, at.us)
                     .run());
@@ -498,8 +499,10 @@ private:
                             "Only a pending export can be held; this job is " +
                                 std::string(model::to_string(job.status)));
             if (job.held == held) return load(connection, scope, job_id);
-            EW_CHECK(connection.statement("UPDATE job SET held = ?2 WHERE job_id = ?1")
-                         .bind(job_id, held ? 1 : 0)
+            EW_CHECK(connection
+                         .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
+                                    "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
+                         .bind(job_id, held ? 1 : 0, at.us)
                          .run());
             EW_CHECK(append_event(
                 connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1},

@@ -368,6 +368,7 @@ TEST_F(ExportRunnerTest, FieldsAboutTheJobAreCheckedAndKept) {
     };
     EXPECT_NE(refused({{"priority", "urgent"}}).find("low, normal or high"), std::string::npos);
     EXPECT_NE(refused({{"start_at", "soon"}}).find("start_at"), std::string::npos);
+    EXPECT_NE(refused({{"start_at", "9999-12-31T23:59:59Z"}}).find("366 days"), std::string::npos);
     EXPECT_NE(refused({{"deadline_s", 0}}).find("deadline_s"), std::string::npos);
     EXPECT_NE(refused({{"max_attempts", 1000}}).find("max_attempts"), std::string::npos);
     EXPECT_NE(refused({{"idempotency_key", "a\nb"}}).find("idempotency_key"), std::string::npos);
