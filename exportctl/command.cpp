@@ -44,7 +44,7 @@ constexpr std::array<Flag, 50> kFlags{{
     {"running-max", "N", "its jobs that run at the same time; 'default': the configuration's"},
     {"unfinished-max", "N", "its jobs that have not ended; 'none': no quota"},
     {"stored-bytes-max", "N",
-     "bytes of its exports in the store; at it no export is taken; 'none': no quota"},
+     "bytes of its exports in the store; at it no export is taken or started; 'none': no quota"},
     {"requests-per-second-max", "N", "requests with its keys and sessions; 'none': no quota"},
     {"weight", "N", "its share of the workers, against others' weights (default 1)"},
     {"hold", nullptr, "start none of its jobs until --release"},

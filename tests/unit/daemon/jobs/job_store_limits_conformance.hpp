@@ -81,4 +81,42 @@ TEST_P(JobStoreConformance, ARetriedJobHasNoDeadlineAfterAHoldEither) {
     EXPECT_EQ(*store_->enforce_limits(), 0U);
 }
 
+TEST_P(JobStoreConformance, WhatWaitsAboveTheQuotaOfStoredBytesStartsWhenSomeExpire) {
+    constexpr std::int64_t kBytes = 42;  // Of completion().
+    ASSERT_TRUE(
+        store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, kBytes * 2)));
+    for (int count = 0; count < 5; ++count) submit();
+    const ClaimedJob first = claim();
+    const ClaimedJob second = claim();
+    const ClaimedJob third = claim();
+    ASSERT_TRUE(finish(first));
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    ASSERT_TRUE(finish(second));
+    EXPECT_FALSE((*store_->claim()).has_value()) << "the quota is used up";
+    ASSERT_TRUE(finish(third)) << "it ran already";
+    EXPECT_EQ(store_->organization("acme")->stored_bytes, kBytes * 3);
+    submit("umbrella");
+    EXPECT_EQ(claim().organization_id, "umbrella") << "others go on";
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.advance(std::chrono::days(1));
+    EXPECT_EQ(*store_->expire_files(std::chrono::days(1)), 3U);
+    const ClaimedJob fourth = claim();
+    EXPECT_EQ(fourth.organization_id, "acme");
+    EXPECT_EQ(fourth.attempt, 1) << "waiting is no attempt";
+}
+
+TEST_P(JobStoreConformance, ADeadlineThatPassesAboveTheQuotaSaysSo) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    submit();
+    const auto id = store_->create(job)->job.job_id;
+    ASSERT_TRUE(finish(claim()));
+    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, 42)));
+    EXPECT_FALSE((*store_->claim()).has_value());
+    clock_.advance(std::chrono::seconds(60));
+    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_NE(find(id).error_message.find("may store 42 bytes"), std::string::npos)
+        << find(id).error_message;
+}
+
 }  // namespace export_worker::jobs
