@@ -66,7 +66,7 @@ constexpr std::array<Flag, 50> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 44> kCommands{{
+constexpr std::array<Command, 45> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name expires-in",
@@ -143,6 +143,9 @@ constexpr std::array<Command, 44> kCommands{{
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply", run_fsck},
     {"backup", "DIRECTORY", 1, 1, "",
      "copy the daemon's databases while it runs; replaces an older copy there", run_backup},
+    {"retention resume", "", 0, 0, "",
+     "the clock is right: delete old files and jobs again (docs/operations.md)",
+     run_retention_resume},
     {"drain", "", 0, 0, "", "refuse new requests; what is in flight finishes", run_drain},
 }};
 

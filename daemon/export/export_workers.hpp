@@ -54,6 +54,8 @@ private:
     void run_upkeep();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
+    // False: deleting by age could be deleting by a wrong clock. The log says so once.
+    [[nodiscard]] bool clock_is_trusted();
     void expire();
     void sweep_now();
 
@@ -66,6 +68,7 @@ private:
     std::uint64_t wakes_ = 0;  // Guarded by mutex_.
     std::deque<Slot> slots_;   // One a worker; fixed once started.
     std::vector<std::thread> threads_;
+    bool retention_paused_ = false;  // Of the upkeep thread.
 };
 
 }  // namespace export_worker::exports

@@ -180,6 +180,12 @@ struct PublishedFile {
     std::string sha256;
 };
 
+// The wall clock is too far from the last time the daemon ran: retention deletes nothing.
+struct RetentionPause {
+    std::int64_t last_run_us = 0;  // Unix time, as all of it.
+    std::int64_t found_us = 0;     // What the clock said instead.
+};
+
 struct JobCounts {
     std::int64_t pending = 0;
     std::int64_t in_progress = 0;
@@ -189,6 +195,7 @@ struct JobCounts {
     std::int64_t oldest_due_us = 0;    // Since when the longest waiting job could run; 0: none.
     std::int64_t fenced = 0;           // Writes refused because a lease was lost.
     std::int64_t notices_pending = 0;  // Not yet delivered.
+    std::optional<RetentionPause> retention_pause;
 };
 
 class JobStore {
@@ -309,6 +316,12 @@ public:
     // Fails what is past its deadline, and external jobs that were silent for longer than they
     // allow or than kExternalSilenceMax. How many.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
+    // May retention go by the wall clock? Yes when it is at most `tolerance` from the last yes,
+    // which it then replaces; the first time it is yes. Otherwise retention is paused until the
+    // clock is back or resume_retention() is called. To be asked before expire_files() and prune().
+    [[nodiscard]] virtual Result<bool> check_retention_clock(std::chrono::seconds tolerance) = 0;
+    // An operator says that the clock is right. False: retention was not paused.
+    [[nodiscard]] virtual Result<bool> resume_retention() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;

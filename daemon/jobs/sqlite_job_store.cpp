@@ -18,6 +18,7 @@
 #include "daemon/jobs/outbox.hpp"
 #include "daemon/jobs/quotas.hpp"
 #include "daemon/jobs/reports.hpp"
+#include "daemon/jobs/retention_clock.hpp"
 #include "daemon/jobs/submissions.hpp"
 #include "daemon/jobs/upkeep.hpp"
 #include "daemon/model/limits.hpp"
@@ -359,6 +360,19 @@ public:
         });
     }
 
+    Result<bool> check_retention_clock(std::chrono::seconds tolerance) override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) {
+            return jobs::check_retention_clock(connection, tolerance, at);
+        });
+    }
+
+    Result<bool> resume_retention() override {
+        const Now at = now();
+        return database_->write(
+            [&](Connection& connection) { return jobs::resume_retention(connection, at); });
+    }
+
     Result<std::size_t> expire_files(std::chrono::seconds age) override {
         const Now at = now();
         return database_->write([&](Connection& connection) {
@@ -448,6 +462,7 @@ public:
                 if (found) out.notices_pending = waiting.integer(1);
             }
             out.fenced = fenced_.load();
+            EW_TRY(out.retention_pause, retention_pause(connection));
             EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
                 const std::string_view status = row.text(0);
                 std::int64_t& slot = status == "pending"       ? out.pending

@@ -119,4 +119,36 @@ TEST_P(JobStoreConformance, ADeadlineThatPassesAboveTheQuotaSaysSo) {
         << find(id).error_message;
 }
 
+TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
+    const auto day = std::chrono::seconds(86'400);
+    EXPECT_TRUE(*store_->check_retention_clock(day)) << "nothing to compare with";
+    const std::int64_t last_us = clock_.unix_us();
+    for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
+        clock_.jump(jump);
+        reopen();
+        EXPECT_FALSE(*store_->check_retention_clock(day));
+        EXPECT_FALSE(*store_->check_retention_clock(day)) << "asking again makes nothing right";
+        const auto pause = store_->counts()->retention_pause;
+        ASSERT_TRUE(pause);
+        EXPECT_EQ(pause->last_run_us, last_us);
+        EXPECT_EQ(pause->found_us, clock_.unix_us());
+        clock_.jump(-jump);
+        EXPECT_TRUE(*store_->check_retention_clock(day)) << "the clock is right again";
+        EXPECT_FALSE(store_->counts()->retention_pause);
+    }
+    clock_.advance(day);
+    EXPECT_TRUE(*store_->check_retention_clock(day));
+}
+
+TEST_P(JobStoreConformance, AnOperatorResumesRetention) {
+    const auto day = std::chrono::seconds(86'400);
+    EXPECT_FALSE(*store_->resume_retention()) << "it was not paused";
+    clock_.advance(std::chrono::days(3));
+    ASSERT_FALSE(*store_->check_retention_clock(day));
+    EXPECT_TRUE(*store_->resume_retention());
+    reopen();
+    EXPECT_TRUE(*store_->check_retention_clock(day));
+    EXPECT_FALSE(store_->counts()->retention_pause);
+}
+
 }  // namespace export_worker::jobs
