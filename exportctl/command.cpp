@@ -38,13 +38,13 @@ constexpr std::array<Flag, 50> kFlags{{
     {"filename", "NAME", "suggested download name"},
     {"priority", "P", "low, normal (default) or high, among the organization's own jobs"},
     {"start-at", "TIME", "not before this time, such as 2026-11-25T18:00:00Z"},
-    {"deadline-s", "S", "fail the job when it has not ended so many seconds from now"},
+    {"deadline-s", "S", "fail the job when it has not ended so many seconds after its start"},
     {"max-attempts", "N", "how often to try before the job fails"},
     {"idempotency-key", "KEY", "the same key and request again is the same job"},
     {"running-max", "N", "its jobs that run at the same time; 'default': the configuration's"},
     {"unfinished-max", "N", "its jobs that have not ended; 'none': no quota"},
     {"stored-bytes-max", "N",
-     "bytes of its exports in the store; at it no export is taken; 'none': no quota"},
+     "bytes of its exports in the store; at it no export is taken or started; 'none': no quota"},
     {"requests-per-second-max", "N", "requests with its keys and sessions; 'none': no quota"},
     {"weight", "N", "its share of the workers, against others' weights (default 1)"},
     {"hold", nullptr, "start none of its jobs until --release"},
@@ -66,7 +66,7 @@ constexpr std::array<Flag, 50> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 44> kCommands{{
+constexpr std::array<Command, 45> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name expires-in",
@@ -143,6 +143,9 @@ constexpr std::array<Command, 44> kCommands{{
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply", run_fsck},
     {"backup", "DIRECTORY", 1, 1, "",
      "copy the daemon's databases while it runs; replaces an older copy there", run_backup},
+    {"retention resume", "", 0, 0, "",
+     "the clock is right: delete old files and jobs again (docs/operations.md)",
+     run_retention_resume},
     {"drain", "", 0, 0, "", "refuse new requests; what is in flight finishes", run_drain},
 }};
 

@@ -62,6 +62,14 @@ int run_drain(const Context& context, const Arguments&) {
     });
 }
 
+int run_retention_resume(const Context& context, const Arguments&) {
+    return call_and_show(
+        context, "control.retention_resume", json::object(), [](const json& answer) {
+            std::printf(answer["was_paused"] == true ? "retention goes on within a minute\n"
+                                                     : "retention was not paused\n");
+        });
+}
+
 int run_metrics(const Context& context, const Arguments&) {
     return call_and_show(context, "control.metrics", json::object(), [](const json& answer) {
         std::printf("%s", answer["text"].get_ref<const std::string&>().c_str());

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/clock.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -126,14 +127,28 @@ Result<json> task(const ControlParts& parts, const json&) {
     return parts.task.state();
 }
 
+Result<json> retention_resume(const ControlParts& parts, const json&) {
+    EW_TRY(const bool was_paused, parts.jobs.resume_retention());
+    return json{{"was_paused", was_paused}};
+}
+
 struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 3> kMethods{
-    {{"control.fsck", fsck}, {"control.backup", backup}, {"control.task", task}}};
+constexpr std::array<Row, 4> kMethods{{{"control.fsck", fsck},
+                                       {"control.backup", backup},
+                                       {"control.retention_resume", retention_resume},
+                                       {"control.task", task}}};
 
 }  // namespace
+
+std::optional<std::string> retention_alarm(const jobs::JobCounts& counts) {
+    if (!counts.retention_pause) return std::nullopt;
+    return "retention is paused: the clock says " + to_iso8601(counts.retention_pause->found_us) +
+           ", and the daemon last ran at " + to_iso8601(counts.retention_pause->last_run_us) +
+           "; set the clock if it is wrong, otherwise exportctl retention resume";
+}
 
 ControlMethod find_care_method(std::string_view method) {
     for (const Row& row : kMethods) {

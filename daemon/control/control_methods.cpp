@@ -40,6 +40,8 @@ json stores_json(const ControlParts& parts) {
 Result<json> status(const ControlParts& parts, const json&) {
     EW_TRY(const auto counts, parts.jobs.counts());
     const model::LedgerCounts ledger = parts.ledger.read();
+    std::vector<std::string> alarms = parts.plugins.alarms();
+    if (auto alarm = retention_alarm(counts)) alarms.push_back(std::move(*alarm));
     return json{{"version", parts.version},
                 {"pid", ::getpid()},
                 {"started_at", to_iso8601(parts.started_us)},
@@ -48,7 +50,7 @@ Result<json> status(const ControlParts& parts, const json&) {
                 {"draining", parts.data_server.draining()},
                 {"requests", ledger_json(ledger)},
                 {"stalled_workers", parts.data_server.stalled_workers()},
-                {"alarms", parts.plugins.alarms()},
+                {"alarms", std::move(alarms)},
                 {"jobs",
                  {{"pending", counts.pending},
                   {"in_progress", counts.in_progress},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/metrics/page.hpp"
+#include "daemon/control/care_methods.hpp"
 
 namespace export_worker::control {
 namespace {
@@ -41,7 +42,7 @@ void add_hops(Page& page, const model::Hops& hops) {
         hops.total);
 }
 
-void add_plugins(Page& page, plugin_host::PluginHost& host) {
+void add_plugins(Page& page, plugin_host::PluginHost& host, const jobs::JobCounts& counts) {
     const auto plugins = host.list();
     page.family("export_worker_plugin_info", "What answers now", Kind::kGauge);
     for (const auto& plugin : plugins) {
@@ -83,7 +84,8 @@ void add_plugins(Page& page, plugin_host::PluginHost& host) {
     for (const auto& [outcome, count] : host.reload_counts())
         page.sample({{"outcome", outcome}}, static_cast<double>(count));
     page.family("export_worker_alarms", "Things somebody should look at", Kind::kGauge);
-    page.sample({}, static_cast<double>(host.alarms().size()));
+    const std::size_t retention = retention_alarm(counts) ? 1 : 0;
+    page.sample({}, static_cast<double>(host.alarms().size() + retention));
 }
 
 }  // namespace
@@ -124,7 +126,7 @@ Result<Page> metrics_page(const ControlParts& parts) {
         if (store.expires_unix_us != 0)
             page.sample({{"store", store.store}}, static_cast<double>(store.expires_unix_us) / 1e6);
     }
-    add_plugins(page, parts.plugins);
+    add_plugins(page, parts.plugins, counts);
     metrics::add_process(page, "export-workerd", parts.version);
     return page;
 }

@@ -18,7 +18,7 @@ namespace export_worker::exports {
 class ExportService {
 public:
     // `wake_workers` is called once per accepted job. All outlive this object.
-    // `deadline`: of a job that does not say, from accepting it to its end; zero: none.
+    // `deadline`: of a job that does not say, from its start to its end; zero: none.
     ExportService(jobs::JobStore& jobs, catalog::CatalogStore& catalog,
                   std::chrono::seconds deadline, std::function<void()> wake_workers)
         : jobs_(jobs),

@@ -9,6 +9,18 @@
 #include "daemon/export/limits.hpp"
 
 namespace export_worker::exports {
+namespace {
+
+std::chrono::seconds retention_tolerance(const UpkeepPolicy& policy) {
+    auto half = limits::kRetentionToleranceMax;
+    for (const auto retention : {policy.file_retention, policy.job_retention}) {
+        if (retention.count() > 0) half = std::min(half, retention / 2);
+    }
+    return std::max(half, limits::kRetentionToleranceMin);
+}
+
+}  // namespace
+
 void ExportWorkers::start(unsigned count) {
     for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
     for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
@@ -106,7 +118,23 @@ void ExportWorkers::count_anew() {
         log_warn("silence of jobs: {}", done.error().message);
 }
 
+bool ExportWorkers::clock_is_trusted() {
+    const auto trusted = parts_.jobs->check_retention_clock(retention_tolerance(upkeep_));
+    if (!trusted) {
+        log_warn("retention: {}", trusted.error().message);
+        return false;
+    }
+    if (!*trusted && !retention_paused_)
+        log_error(
+            "retention is paused: the clock is too far from the last time the daemon ran; "
+            "exportctl status tells both times");
+    if (*trusted && retention_paused_) log_info("retention goes on");
+    retention_paused_ = !*trusted;
+    return *trusted;
+}
+
 void ExportWorkers::expire() {
+    if (!clock_is_trusted()) return;
     if (upkeep_.file_retention.count() > 0) {
         const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
         fault_point("expiry.marked");

@@ -56,6 +56,8 @@ private:
     void fence_stalled(Slot& slot);
     // The process was away: what nobody could do meanwhile is not held against anybody.
     void count_anew();
+    // False: deleting by age could be deleting by a wrong clock. The log says so once.
+    [[nodiscard]] bool clock_is_trusted();
     void expire();
     void sweep_now();
 
@@ -68,6 +70,7 @@ private:
     std::uint64_t wakes_ = 0;  // Guarded by mutex_.
     std::deque<Slot> slots_;   // One a worker; fixed once started.
     std::vector<std::thread> threads_;
+    bool retention_paused_ = false;  // Of the upkeep thread.
 };
 
 }  // namespace export_worker::exports

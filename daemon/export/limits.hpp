@@ -15,6 +15,10 @@ inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
 // A sleep that takes so much longer was a freeze of the whole process: nobody could get on.
 inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 inline constexpr std::chrono::seconds kRetentionInterval{60};
+// How far the clock may be from the last time the daemon ran: half of the shortest retention,
+// within these bounds. Beyond it, retention waits for an operator.
+inline constexpr std::chrono::seconds kRetentionToleranceMin{3'600};
+inline constexpr std::chrono::seconds kRetentionToleranceMax{86'400};
 inline constexpr std::size_t kTemplateNameBytesMax = 128;
 inline constexpr std::size_t kExportTemplateBytesMax = 256 * 1024;
 

@@ -16,6 +16,7 @@ struct Turn {
     int weight = 1;
 };
 
+// One whose exports fill its quota of stored bytes waits until some expire.
 // In the order of their turns, so that the first that may start a job ends the search. Behind the
 // queue as a whole all are even; then who had less before goes first, as the index has it.
 Result<std::optional<Turn>> next_organization(Connection& connection, const JobPolicy& policy,
@@ -25,6 +26,7 @@ Result<std::optional<Turn>> next_organization(Connection& connection, const JobP
         "max(virtual_time, (SELECT value FROM setting WHERE name = 'virtual_time')), weight "
         "FROM organization WHERE pending > 0 AND held = 0 "
         "AND running < coalesce(running_max, ?1) "
+        "AND (stored_bytes_max IS NULL OR stored_bytes < stored_bytes_max) "
         "AND EXISTS (SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
         "AND job.organization_id = organization.organization_id AND due_us <= ?2 AND "
         "(deadline_us IS NULL OR deadline_us > ?2)) "

@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 7> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 8> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -210,6 +210,14 @@ ALTER TABLE job ADD COLUMN content_type TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 UPDATE job SET content_type = coalesce(metadata ->> '$.content_type', ''), sha256 = coalesce(metadata ->> '$.sha256', '')
     WHERE file_url <> '';
+)sql",
+                                                           R"sql(
+-- How long from the start (or the release of a hold) to the deadline. Deadlines counted from the submission before.
+ALTER TABLE job ADD COLUMN deadline_length_us INTEGER;
+UPDATE job SET deadline_length_us = max(deadline_us - created_us, 0) WHERE deadline_us IS NOT NULL AND status = 'pending';
+UPDATE job SET deadline_us = due_us + deadline_length_us
+    WHERE deadline_length_us IS NOT NULL AND started_us IS NULL AND due_us > created_us AND runner = 'daemon';
+UPDATE job SET deadline_us = NULL WHERE deadline_length_us IS NOT NULL AND held = 1;
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -55,8 +55,8 @@ struct NewJob {
     bool total_is_estimate = false;
     std::string triggered_by;
     model::JobPriority priority = model::JobPriority::kNormal;
-    std::optional<std::int64_t> start_unix_us;          // Not before; absent: now.
-    std::optional<std::chrono::seconds> deadline;       // From now to the end.
+    std::optional<std::int64_t> start_unix_us;  // Not before; absent: now. At most kJobTimesMax on.
+    std::optional<std::chrono::seconds> deadline;       // From the start to the end.
     std::optional<std::chrono::seconds> silence_limit;  // Of an external job, between two reports.
     int attempts_max = 0;                               // 0: the policy's.
     // The same key again in this organization is the same job when the request is the same, too.
@@ -180,6 +180,12 @@ struct PublishedFile {
     std::string sha256;
 };
 
+// The wall clock is too far from the last time the daemon ran: retention deletes nothing.
+struct RetentionPause {
+    std::int64_t last_run_us = 0;  // Unix time, as all of it.
+    std::int64_t found_us = 0;     // What the clock said instead.
+};
+
 struct JobCounts {
     std::int64_t pending = 0;
     std::int64_t in_progress = 0;
@@ -189,6 +195,7 @@ struct JobCounts {
     std::int64_t oldest_due_us = 0;    // Since when the longest waiting job could run; 0: none.
     std::int64_t fenced = 0;           // Writes refused because a lease was lost.
     std::int64_t notices_pending = 0;  // Not yet delivered.
+    std::optional<RetentionPause> retention_pause;
 };
 
 class JobStore {
@@ -200,7 +207,8 @@ public:
 
     // --- callers ---
     // kConflict: the idempotency key belongs to another request. kQuotaExceeded: the organization
-    // has as many unfinished jobs or stored bytes as it may.
+    // has as many unfinished jobs or stored bytes as it may. kInvalidArgument: the start is too far
+    // ahead, or metadata over its limit.
     [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
     [[nodiscard]] Result<CreatedJob> create(NewJob job) {
         EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));
@@ -226,7 +234,8 @@ public:
                                                    std::string_view job_id,
                                                    std::string_view actor) = 0;
     // A pending job of the daemon is not started until release_hold(). kConflict: it is not
-    // pending. Doing it twice is fine.
+    // pending. Doing it twice is fine. A held job has no deadline; its release gives it a whole
+    // one.
     [[nodiscard]] virtual Result<model::Job> hold(const model::OrganizationScope& scope,
                                                   std::string_view job_id,
                                                   std::string_view actor) = 0;
@@ -310,6 +319,12 @@ public:
     // From now on, external jobs that say how long they may be silent are silent anew: while the
     // daemon was away nobody could report.
     [[nodiscard]] virtual Result<void> restart_silence() = 0;
+    // May retention go by the wall clock? Yes when it is at most `tolerance` from the last yes,
+    // which it then replaces; the first time it is yes. Otherwise retention is paused until the
+    // clock is back or resume_retention() is called. To be asked before expire_files() and prune().
+    [[nodiscard]] virtual Result<bool> check_retention_clock(std::chrono::seconds tolerance) = 0;
+    // An operator says that the clock is right. False: retention was not paused.
+    [[nodiscard]] virtual Result<bool> resume_retention() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;

@@ -18,6 +18,7 @@
 #include "daemon/jobs/outbox.hpp"
 #include "daemon/jobs/quotas.hpp"
 #include "daemon/jobs/reports.hpp"
+#include "daemon/jobs/retention_clock.hpp"
 #include "daemon/jobs/submissions.hpp"
 #include "daemon/jobs/upkeep.hpp"
 #include "daemon/model/limits.hpp"
@@ -205,7 +206,8 @@ public:
                 connection
                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
-                               "due_us = ?2, completed_us = NULL, error_message = '', stage = '', "
+                               "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
+                               "error_message = '', stage = '', "
                                "processed_items = 0 WHERE job_id = ?1")
                     .bind(job_id, at.us)
                     .run());
@@ -364,6 +366,19 @@ public:
             [&](Connection& connection) { return jobs::restart_silence(connection, at); });
     }
 
+    Result<bool> check_retention_clock(std::chrono::seconds tolerance) override {
+        const Now at = now();
+        return database_->write([&](Connection& connection) {
+            return jobs::check_retention_clock(connection, tolerance, at);
+        });
+    }
+
+    Result<bool> resume_retention() override {
+        const Now at = now();
+        return database_->write(
+            [&](Connection& connection) { return jobs::resume_retention(connection, at); });
+    }
+
     Result<std::size_t> expire_files(std::chrono::seconds age) override {
         const Now at = now();
         return database_->write([&](Connection& connection) {
@@ -453,6 +468,7 @@ public:
                 if (found) out.notices_pending = waiting.integer(1);
             }
             out.fenced = fenced_.load();
+            EW_TRY(out.retention_pause, retention_pause(connection));
             EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
                 const std::string_view status = row.text(0);
                 std::int64_t& slot = status == "pending"       ? out.pending
@@ -504,8 +520,10 @@ private:
                             "Only a pending export can be held; this job is " +
                                 std::string(model::to_string(job.status)));
             if (job.held == held) return load(connection, scope, job_id);
-            EW_CHECK(connection.statement("UPDATE job SET held = ?2 WHERE job_id = ?1")
-                         .bind(job_id, held ? 1 : 0)
+            EW_CHECK(connection
+                         .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
+                                    "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
+                         .bind(job_id, held ? 1 : 0, at.us)
                          .run());
             EW_CHECK(append_event(
                 connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1},

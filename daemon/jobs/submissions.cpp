@@ -1,7 +1,6 @@
 #include "daemon/jobs/submissions.hpp"
 
-#include <algorithm>
-
+#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "daemon/jobs/quotas.hpp"
@@ -29,6 +28,17 @@ Result<std::optional<std::string>> same_request(Connection& connection, const Ne
     return std::optional(row.string(0));
 }
 
+// The start on the steady timeline: as far from now as it is on the wall.
+Result<std::int64_t> due_of(const NewJob& job, const Now& now) {
+    if (!job.start_unix_us || *job.start_unix_us <= now.wall_us) return now.us;
+    const std::int64_t ahead_us = *job.start_unix_us - now.wall_us;
+    if (ahead_us > us_of(limits::kJobTimesMax))
+        return fail(ErrorCode::kInvalidArgument,
+                    "start_at: expected at most 366 days from now, found " +
+                        to_iso8601(*job.start_unix_us) + "; give an earlier time");
+    return now.us + ahead_us;
+}
+
 }  // namespace
 
 Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
@@ -50,11 +60,8 @@ Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
     job.metadata_json = submitted.metadata_json;
     job.triggered_by = submitted.triggered_by;
     job.created_us = now.wall_us;
-    // As far from now on the steady clock as it is on the wall.
-    job.due_us = now.us;
-    if (submitted.start_unix_us)
-        job.due_us += std::max<std::int64_t>(0, *submitted.start_unix_us - now.wall_us);
-    if (submitted.deadline) job.deadline_us = now.us + us_of(*submitted.deadline);
+    EW_TRY(job.due_us, due_of(submitted, now));
+    if (submitted.deadline) job.deadline_us = job.due_us + us_of(*submitted.deadline);
     return draft;
 }
 
@@ -72,23 +79,26 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
     }
     const Job& job = draft.job;
     EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-    const std::optional<std::int64_t> silence_us =
-        submitted.silence_limit ? std::optional(us_of(*submitted.silence_limit)) : std::nullopt;
+    const auto length_us = [](const std::optional<std::chrono::seconds>& length) {
+        return length ? std::optional(us_of(*length)) : std::nullopt;
+    };
     EW_CHECK(
         connection
             .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, "
                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
                        "created_us, priority, attempts_max, deadline_us, silence_us, "
-                       "idempotency_key, request_sha256, total_is_estimate, content_type, sha256) "
+                       "idempotency_key, request_sha256, total_is_estimate, deadline_length_us, "
+                       "content_type, sha256) "
                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
                        "coalesce(?8 ->> '$.content_type', ''), coalesce(?8 ->> '$.sha256', ''))")
             .bind(job.job_id, job.organization_id, job.job_type,
                   job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
                   job.spec_json, job.total_items, job.metadata_json, draft.file_url, draft.filename,
                   job.triggered_by, job.created_us, static_cast<int>(job.priority),
-                  job.attempts_max, job.deadline_us, silence_us, key, submitted.request_sha256,
-                  job.total_is_estimate ? 1 : 0)
+                  job.attempts_max, job.deadline_us, length_us(submitted.silence_limit), key,
+                  submitted.request_sha256, job.total_is_estimate ? 1 : 0,
+                  length_us(submitted.deadline))
             .run());
     if (job.runner == model::JobRunner::kDaemon) {
         EW_CHECK(

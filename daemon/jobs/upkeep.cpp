@@ -31,6 +31,18 @@ Result<void> fail_job(Connection& connection, std::string_view job_id, std::stri
     return note_end_of(connection, job_id, actor, now);
 }
 
+Result<std::string> why_late(Connection& connection, std::string_view job_id) {
+    Statement row = connection.statement(
+        "SELECT stored_bytes_max, stored_bytes FROM job JOIN organization USING (organization_id) "
+        "WHERE job_id = ?1 AND status = 'pending' AND runner = 'daemon' AND stored_bytes >= "
+        "stored_bytes_max");
+    EW_TRY(const bool over_quota, row.bind(job_id).step());
+    if (!over_quota) return std::string("its deadline has passed");
+    return "its deadline has passed while it waited: its organization may store " +
+           std::to_string(row.integer(0)) + " bytes of exports, and stores " +
+           std::to_string(row.integer(1)) + "; retry it when some have expired";
+}
+
 // Somebody else's jobs say by themselves how long they may be silent.
 Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, const Now& now) {
     EW_TRY(const std::vector<std::string> silent,
@@ -110,8 +122,10 @@ Result<std::size_t> enforce_limits(Connection& connection, std::string_view inst
                "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
                "'in_progress') AND deadline_us <= ?1",
                now.us));
-    for (const std::string& job_id : late)
-        EW_CHECK(fail_job(connection, job_id, "its deadline has passed", instance_id, now));
+    for (const std::string& job_id : late) {
+        EW_TRY(const std::string why, why_late(connection, job_id));
+        EW_CHECK(fail_job(connection, job_id, why, instance_id, now));
+    }
     EW_TRY(const std::size_t silent, fail_silent(connection, instance_id, now));
     EW_TRY(const std::size_t abandoned, fail_abandoned(connection, instance_id, now));
     return late.size() + silent + abandoned;

@@ -206,7 +206,7 @@ class NamedPoints(KillCase):
         wait_until("the export", lambda: site.job_when(job, "completed"))
         self.assertEqual(site.daemon.stop(), 0)
         later = ClockJump(site.directory)
-        later.jump(3600)
+        later.jump(3000)
         site.start_daemon(later.env, faults=f"{fault}:kill")
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
         site.start_daemon(later.env)

@@ -1,15 +1,17 @@
 """What callers and operators can do with jobs, end to end: idempotency, holds, organizations, events, retention, fsck, backup, a foreign worker."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import unittest
 
-from functional.harness import SOURCE, System, SystemTest, wait_until
+from functional.harness import SOURCE, ClockJump, System, SystemTest, wait_until
 
 
 class JobTest(SystemTest):
@@ -56,8 +58,9 @@ class JobTest(SystemTest):
         self.assertIn("2, at most 2", self.system.ctl("organization", "show", "small").stdout)
         self.assertEqual(self.system.api("POST", f"/api/jobs/{jobs[0]}/cancel", key).status, 200)
         self.system.submit(key, format="csv")
-        self.system.ctl("organization", "set", "small", "--unfinished-max", "none", "--stored-bytes-max", "1", "--release")
+        self.system.ctl("organization", "set", "small", "--unfinished-max", "none", "--release")
         wait_until("the exports", lambda: self.system.ctl_json("organization", "show", "small")["unfinished"] == 0)
+        self.system.ctl("organization", "set", "small", "--stored-bytes-max", "1")
         refused = self.system.api("POST", "/api/products/export-async", key, {"format": "csv"})
         self.assertEqual(refused.status, 429)
         self.assertIn("bytes of exports", refused.json["detail"])
@@ -160,6 +163,33 @@ class CareTest(unittest.TestCase):
         self.assertEqual(sorted(p.name for p in self.system.files()), sorted([paths[3].name, "notes.txt"]))
         key = self.system.make_key()
         self.assertEqual([self.system.mint(j["job_id"], key).status for j in jobs], [410, 410, 410, 200])
+
+    def restart_with_clock(self, clock, seconds):
+        self.assertEqual(self.system.daemon.stop(), 0)
+        clock.jump(seconds)
+        self.system.start_daemon(clock.env)
+
+    def test_a_clock_far_ahead_deletes_nothing(self):
+        job = self.system.export()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        with contextlib.closing(sqlite3.connect(self.system.state / "jobs.db")) as database, database:
+            database.execute("INSERT OR REPLACE INTO setting VALUES ('last_run_us', ?)", (int(time.time() * 1e6),))
+        clock = ClockJump(self.system.directory)
+        clock.jump(40 * 86_400)
+        self.system.start_daemon(clock.env)
+        def alarms():
+            return [text for text in self.system.ctl_json("status")["alarms"] if "exportctl retention resume" in text]
+        wait_until("the alarm", alarms)
+        self.assertIn("\nexport_worker_alarms 1", self.system.ctl("metrics").stdout)
+        self.assertEqual(len(self.system.files()), 1)
+        self.restart_with_clock(clock, 0)
+        wait_until("a start with the right clock", lambda: not alarms())
+        self.assertEqual(self.system.ctl_json("job", "show", job["job_id"])["status"], "completed")
+        self.assertIn("was not paused", self.system.ctl("retention", "resume").stdout)
+        self.restart_with_clock(clock, -2 * 86_400)
+        wait_until("the alarm", alarms)
+        self.assertIn("goes on", self.system.ctl("retention", "resume").stdout)
+        self.assertEqual(alarms(), [])
 
     def test_a_backup_made_under_load_can_be_started_from(self):
         done = self.system.export()

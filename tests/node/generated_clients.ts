@@ -7,6 +7,8 @@ import * as orval from './orval.js';
 
 declare const process: { argv: string[] };
 const [base, key, job] = process.argv.slice(2) as [string, string, string];
+// As the daemon reads times: whole seconds.
+const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 19) + 'Z';
 const headers = { Authorization: `Bearer ${key}` };
 const say = (client: string, operation: string, status: number) => console.log(client, operation, status);
 
@@ -17,7 +19,7 @@ async function withOpenapiFetch(): Promise<void> {
     const made = await client.POST('/api/jobs/', { body: { job_type: 'crawl', total_items: 2 } });
     say1('createJob', made);
     const own = { job_id: made.data!.job_id };
-    const later = await client.POST('/api/products/export-async', { body: { format: 'csv', start_at: '2099-01-01T00:00:00Z' } });
+    const later = await client.POST('/api/products/export-async', { body: { format: 'csv', start_at: tomorrow } });
     const waiting = { job_id: later.data!.job_id };
     const link = await client.GET('/api/products/export/{job_id}/download-url', { params: { path } });
     say1('getExportDownloadUrl', link);
@@ -51,7 +53,7 @@ async function withOrval(): Promise<void> {
     if (made.status !== 200) throw new Error(JSON.stringify(made));
     const own = made.data.job_id;
     say2('getExportDownloadUrl', await orval.getExportDownloadUrl(job, options));
-    const later = await orval.exportProductsAsync({ format: 'jsonl', start_at: '2099-01-01T00:00:00Z' }, options);
+    const later = await orval.exportProductsAsync({ format: 'jsonl', start_at: tomorrow }, options);
     say2('exportProductsAsync', later);
     if (later.status !== 202) throw new Error(JSON.stringify(later));
     const waiting = later.data.job_id;

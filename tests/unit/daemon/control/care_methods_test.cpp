@@ -65,6 +65,20 @@ TEST_F(CareMethodsTest, FsckNeedsExports) {
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST_F(CareMethodsTest, RetentionThatIsPausedIsAnAlarmUntilItIsResumed) {
+    ASSERT_TRUE(*jobs_->check_retention_clock(std::chrono::days(1)));
+    const auto before = call("control.status")["alarms"].size();
+    clock_.jump(std::chrono::days(40));
+    ASSERT_FALSE(*jobs_->check_retention_clock(std::chrono::days(1)));
+    const json alarms = call("control.status")["alarms"];
+    ASSERT_EQ(alarms.size(), before + 1);
+    EXPECT_NE(alarms.back().get<std::string>().find("exportctl retention resume"),
+              std::string::npos);
+    EXPECT_EQ(call("control.retention_resume")["was_paused"], true);
+    EXPECT_EQ(call("control.status")["alarms"].size(), before);
+    EXPECT_EQ(call("control.retention_resume")["was_paused"], false);
+}
+
 TEST_F(CareMethodsTest, BackupCopiesEveryDatabase) {
     const std::string id = submit();
     const std::string directory = dir_ / "backup/today";

@@ -11,6 +11,7 @@
 #include "base/hex.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
@@ -273,6 +274,22 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     EXPECT_EQ(files(), 6U);
 }
 
+TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
+    const auto id = submit({{"format", "csv"}});
+    ASSERT_EQ(run(id).status, JobStatus::kCompleted);
+    ASSERT_TRUE(*jobs_->check_retention_clock(std::chrono::seconds(1)));
+    clock_.jump(std::chrono::days(40));
+    ExportWorkers workers(parts_, {});
+    workers.start(1);
+    ASSERT_TRUE(testing::eventually([&] { return jobs_->counts()->retention_pause.has_value(); }));
+    EXPECT_EQ(files(), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_TRUE(*jobs_->resume_retention());
+    clock_.advance(limits::kRetentionInterval);
+    EXPECT_TRUE(testing::eventually([&] { return files() == 0; }));
+    workers.stop();
+}
+
 // Holds every export up until it is let go.
 class StuckStore final : public files::FileStore {
 public:
@@ -368,6 +385,7 @@ TEST_F(ExportRunnerTest, FieldsAboutTheJobAreCheckedAndKept) {
     };
     EXPECT_NE(refused({{"priority", "urgent"}}).find("low, normal or high"), std::string::npos);
     EXPECT_NE(refused({{"start_at", "soon"}}).find("start_at"), std::string::npos);
+    EXPECT_NE(refused({{"start_at", "9999-12-31T23:59:59Z"}}).find("366 days"), std::string::npos);
     EXPECT_NE(refused({{"deadline_s", 0}}).find("deadline_s"), std::string::npos);
     EXPECT_NE(refused({{"max_attempts", 1000}}).find("max_attempts"), std::string::npos);
     EXPECT_NE(refused({{"idempotency_key", "a\nb"}}).find("idempotency_key"), std::string::npos);

@@ -72,6 +72,7 @@ protected:
         job.runner = JobRunner::kExternal;
         return store_->create(job)->job;
     }
+    static std::int64_t us_of_days(int days) { return std::int64_t{days} * 86'400'000'000; }
     ClaimedJob claim() {
         auto claimed = store_->claim();
         EXPECT_TRUE(claimed && claimed->has_value());

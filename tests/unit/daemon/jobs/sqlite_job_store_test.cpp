@@ -6,6 +6,7 @@
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_care_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
 
 namespace export_worker::jobs {
 
@@ -63,6 +64,42 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
     }
     EXPECT_FALSE((*store)->claim()->has_value());
     EXPECT_EQ(numbers(), (Numbers{{"b", {0, 0}}}));  // Its weight is a policy of its own.
+}
+
+// Before schema 8, deadlines counted from the submission, whenever the job was to start.
+TEST(SqliteJobStore, AnOlderRegistrysScheduledJobsKeepTheirTime) {
+    const testing::TempDir dir;
+    testing::FakeClock clock;
+    const std::string path = dir / "jobs.db";
+    const std::int64_t now_us = clock.unix_us();
+    const std::int64_t start_us = now_us + 3 * 86'400'000'000;
+    {
+        auto old = sqlite::Database::open({.path = path,
+                                           .application_id = kJobApplicationId,
+                                           .migrations = std::span(kJobMigrations).first(7),
+                                           .durability = sqlite::Durability::kUnsyncedForTest});
+        ASSERT_TRUE(old) << old.error().message;
+        ASSERT_TRUE((*old)->write([&](sqlite::Connection& connection) {
+            return connection
+                .statement(
+                    "INSERT INTO job (job_id, organization_id, job_type, runner, status, due_us, "
+                    "spec, total_items, metadata, created_us, deadline_us) VALUES "
+                    "('1', 'a', 'export', 'daemon', 'pending', ?2, '{}', 1, '{}', ?1, ?1 + 1000), "
+                    "('2', 'a', 'export', 'daemon', 'pending', ?1, '{}', 1, '{}', ?1, ?1 + 1000)")
+                .bind(now_us, start_us)
+                .run();
+        }));
+    }
+    auto store =
+        open_sqlite_job_store(path, clock, JobPolicy(), sqlite::Durability::kUnsyncedForTest);
+    ASSERT_TRUE(store) << store.error().message;
+    clock.advance(std::chrono::seconds(1));
+    EXPECT_EQ(*(*store)->enforce_limits(), 1U);
+    const auto find = [&](const char* id) {
+        return *(*store)->find(OrganizationScope::every(), id);
+    };
+    EXPECT_EQ(find("1").deadline_us, start_us + 1000);
+    EXPECT_EQ(find("2").status, JobStatus::kFailed);
 }
 
 }  // namespace export_worker::jobs
