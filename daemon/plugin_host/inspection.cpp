@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -131,14 +132,18 @@ std::optional<std::string> field_text(const char* field, std::size_t bytes) {
     return text;
 }
 
+// What a note of ABI 1.0 has; later members may be missing.
+constexpr std::size_t kNoteBytesMin =
+    offsetof(ew_note_descriptor, version) + sizeof(ew_note_descriptor::version);
+
 Judged<Manifest> read_manifest(std::string_view descriptor) {
     ew_note_descriptor raw{};
-    if (descriptor.size() >= sizeof raw) std::memcpy(&raw, descriptor.data(), sizeof raw);
-    if (raw.struct_bytes < sizeof raw) {
+    std::memcpy(&raw, descriptor.data(), std::min(descriptor.size(), sizeof raw));
+    const auto bytes = std::min<std::size_t>(descriptor.size(), raw.struct_bytes);
+    if (bytes < kNoteBytesMin) {
         return refuse({"not_our_plugin", kStage,
-                       "a note of at least " + std::to_string(sizeof raw) + " bytes",
-                       std::to_string(descriptor.size()) + " bytes",
-                       "use EW_PLUGIN_NOTE from plugin.h"});
+                       "a note of at least " + std::to_string(kNoteBytesMin) + " bytes",
+                       std::to_string(bytes) + " bytes", "use EW_PLUGIN_NOTE from plugin.h"});
     }
     const auto name = field_text(raw.name, sizeof raw.name);
     const auto version = field_text(raw.version, sizeof raw.version);
