@@ -29,17 +29,18 @@ protected:
 TEST_F(GenerationTest, ReadsAndFillsStructsAsFarAsThePluginKnowsThem) {
     for (const char* fixture : {"sizes_shorter", "sizes_longer"}) {
         const auto generation = Generation::load(setup(fixture));
-        ASSERT_TRUE(generation) << fixture << ": " << to_text(generation.error());
+        ASSERT_TRUE(generation) << fixture << ": "
+                                << (generation ? "" : to_text(generation.error()));
         EXPECT_EQ((*generation)->methods().at(0).name, "sizes.check");
         const auto requests = golden_requests(
             **generation,
             R"({"name":"sizes","method":"sizes.check",)"
             R"("caller":{"organization":"acme","permissions":["product:read"]},)"
             R"("job":{"id":"j1","organization":"acme","status":"completed"},"expect":{"keys":["ok"]}})");
-        ASSERT_TRUE(requests) << to_text(requests.error());
+        ASSERT_TRUE(requests);
         PluginCall call;
         const auto passed = run_golden(**generation, requests->at(0), call);
-        EXPECT_TRUE(passed) << fixture << ": " << to_text(passed.error());
+        EXPECT_TRUE(passed) << fixture << ": " << (passed ? "" : to_text(passed.error()));
     }
 }
 
