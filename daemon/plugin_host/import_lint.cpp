@@ -90,7 +90,9 @@ Judged<void> check_imports(const ElfFacts& facts, const std::vector<std::string>
         if (name == "setlocale" && has_static_libstdcxx(facts)) continue;
         return refuse({"lint", "inspection", "no import of " + name, "it: " + std::string(why),
                        "remove the call; nm -D --undefined-only shows what a file imports, and "
-                       "-Wl,--gc-sections drops code of static libraries that nothing calls"});
+                       "-Wl,--gc-sections drops code of static libraries that nothing calls; what "
+                       "is never called may stand "
+                       "in [plugin.NAME] allow_imports"});
     }
     return {};
 }
