@@ -79,13 +79,15 @@ Judged<void> examine(const std::string& file, const std::string& config_path, Ve
     verdict.sha256 = artefact.sha256;
     verdict.steps.emplace_back("staging", "sha256 " + artefact.sha256);
     std::vector<std::string> allow_needed;
+    plugin_host::AllowedImports allow_imports;
     if (!config_path.empty()) {
         const auto read = config::read_config(config_path);
         if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
         allow_needed = read->reload.allow_needed;
+        allow_imports = allowed_imports_of(*read);
     }
     EW_TRY(const plugin_host::Inspected inspected,
-           plugin_host::inspect(artefact.bytes, allow_needed));
+           plugin_host::inspect(artefact.bytes, allow_needed, allow_imports));
     const plugin_host::Manifest& manifest = inspected.manifest;
     verdict.name = manifest.name;
     verdict.version = manifest.version;

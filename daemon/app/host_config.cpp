@@ -30,6 +30,13 @@ plugin_host::Policy policy_of(const config::ReloadConfig& reload) {
 
 }  // namespace
 
+plugin_host::AllowedImports allowed_imports_of(const config::Config& config) {
+    plugin_host::AllowedImports out;
+    for (const config::PluginConfig& plugin : config.plugins)
+        out[plugin.name] = plugin.allow_imports;
+    return out;
+}
+
 plugin_host::HostConfig host_config_of(
     const config::Config& config, std::shared_ptr<const credentials::CredentialStore> credentials) {
     plugin_host::HostConfig out;
@@ -39,6 +46,7 @@ plugin_host::HostConfig host_config_of(
             {plugin.name, plugin.file, plugin.golden_file, settings_of(plugin, config.stores)});
     }
     out.policy = policy_of(config.reload);
+    out.policy.allow_imports = allowed_imports_of(config);
     return out;
 }
 

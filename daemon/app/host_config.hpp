@@ -9,6 +9,9 @@
 
 namespace export_worker::app {
 
+// [plugin.NAME] allow_imports.
+[[nodiscard]] plugin_host::AllowedImports allowed_imports_of(const config::Config& config);
+
 // A plugin is told the keys of its own section as they are, and those of [store.S] as
 // "store.S.key", without secrets.
 [[nodiscard]] plugin_host::HostConfig host_config_of(

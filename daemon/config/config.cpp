@@ -360,6 +360,14 @@ Result<void> read_webhooks(const ConfigFile& file, Config& config) {
     return {};
 }
 
+// Separated by blanks.
+void word_list(Section& section, std::string_view key, std::vector<std::string>& target) {
+    std::string text;
+    section.text(key, text);
+    std::istringstream words(text);
+    for (std::string word; words >> word;) target.push_back(word);
+}
+
 Result<void> read_plugins(const ConfigFile& file, Config& config) {
     for (Section& section : file.sections("plugin")) {
         PluginConfig plugin;
@@ -370,6 +378,7 @@ Result<void> read_plugins(const ConfigFile& file, Config& config) {
             section.refuse("golden_file", "expected an absolute path, found '" +
                                               printable(plugin.golden_file) + "'");
         }
+        word_list(section, "allow_imports", plugin.allow_imports);
         plugin.values = section.take_rest();
         EW_CHECK(section.finish());
         config.plugins.push_back(std::move(plugin));
@@ -391,10 +400,7 @@ Result<void> read_reload(const ConfigFile& file, ReloadConfig& reload) {
     section.choice("retire", retire, kRetire);
     reload.unmap = retire == "unmap";
     section.boolean("watch", reload.watch);
-    std::string libraries;
-    section.text("allow_needed", libraries);
-    std::istringstream words(libraries);
-    for (std::string word; words >> word;) reload.allow_needed.push_back(word);
+    word_list(section, "allow_needed", reload.allow_needed);
     return section.finish();
 }
 

@@ -22,6 +22,7 @@ struct PluginConfig {
     std::string name;
     std::string file;                           // Absolute path of the .so.
     std::string golden_file;                    // Absolute, or empty: the one beside `file`.
+    std::vector<std::string> allow_imports;     // Although the import lint forbids them.
     std::map<std::string, std::string> values;  // The other keys of its section.
 };
 

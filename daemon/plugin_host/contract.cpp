@@ -10,6 +10,20 @@ const PluginMethod* find(const std::vector<PluginMethod>& methods, const std::st
     return found == methods.end() ? nullptr : &*found;
 }
 
+std::string first_difference(const std::vector<PluginMethod>& probed,
+                             const std::vector<PluginMethod>& loaded) {
+    for (const PluginMethod& method : probed) {
+        const PluginMethod* const same = find(loaded, method.name);
+        if (same == nullptr) return method.name + " is missing";
+        if (same->idempotent != method.idempotent)
+            return method.name + (same->idempotent ? " is" : " is not") + " idempotent";
+    }
+    for (const PluginMethod& method : loaded) {
+        if (find(probed, method.name) == nullptr) return method.name + " is new";
+    }
+    return {};
+}
+
 }  // namespace
 
 ContractDiff compare_contracts(const std::vector<PluginMethod>& active,
@@ -42,6 +56,14 @@ Judged<void> check_contract(const ContractDiff& diff, const std::set<std::string
                        "if that is intended: --allow " + method});
     }
     return {};
+}
+
+Judged<void> check_same_methods(const std::vector<PluginMethod>& probed,
+                                const std::vector<PluginMethod>& loaded) {
+    const std::string found = first_difference(probed, loaded);
+    if (found.empty()) return {};
+    return refuse({"describe_failed", "loading", "the methods that describe() named in the probe",
+                   found, "let describe() answer the same every time, whatever args->reason was"});
 }
 
 }  // namespace export_worker::plugin_host

@@ -13,6 +13,7 @@
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/abi_members.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
 #include "daemon/plugin_host/limits.hpp"
@@ -92,7 +93,8 @@ bool is_method_name(std::string_view name) {
 
 ew_status add_method(ew_description* base, const ew_method* method) noexcept {
     auto& list = *static_cast<MethodList*>(base);
-    const std::string name(view_of(method->name));
+    const std::string name(view_of(member_or(*method, &ew_method::name, {})));
+    const auto summary = view_of(member_or(*method, &ew_method::summary, {}));
     const bool known = std::ranges::any_of(
         list.methods, [&](const PluginMethod& each) { return each.name == name; });
     if (!is_method_name(name) || known || list.methods.size() >= limits::kPluginMethodsMax) {
@@ -100,10 +102,12 @@ ew_status add_method(ew_description* base, const ew_method* method) noexcept {
                        printable(name) + "'";
         return EW_MISUSE;
     }
-    list.methods.push_back(
-        {name, printable(view_of(method->summary), 200), method->idempotent != 0});
+    list.methods.push_back({name, printable(summary, 200), method->idempotent != 0});
     return EW_OK;
 }
+
+// What a descriptor of ABI 1.0 has; later members may be missing.
+constexpr std::size_t kDescriptorBytesMin = offsetof(ew_plugin, destroy) + sizeof(void*);
 
 // What a hook said through its writer, for a refusal.
 std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_status status) {
@@ -218,9 +222,9 @@ Judged<void> Generation::check_descriptor() {
                        threw.empty() ? "a null pointer: the plugin wants a newer host" : threw,
                        "upgrade the daemon, or build the plugin for this one"});
     }
-    if (plugin_->struct_bytes < sizeof(ew_plugin)) {
+    if (plugin_->struct_bytes < kDescriptorBytesMin) {
         return refuse({"descriptor", "loading",
-                       "a descriptor of at least " + std::to_string(sizeof(ew_plugin)) + " bytes",
+                       "a descriptor of at least " + std::to_string(kDescriptorBytesMin) + " bytes",
                        std::to_string(plugin_->struct_bytes),
                        "set struct_bytes = sizeof(ew_plugin)"});
     }

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/abi_members.hpp"
 #include "daemon/plugin_host/limits.hpp"
 #include "daemon/plugin_host/plugin_call.hpp"
 #include "protocol/message/validate.hpp"
@@ -21,6 +22,22 @@ ew_string abi_string(std::string_view text) {
 
 const HostServices& services_of(const ew_host* host) {
     return *static_cast<const HostServices*>(host);
+}
+
+// A struct for an answer: struct_bytes tells how much of it may be filled in.
+template <typename Struct>
+bool is_sized(const ew_host* host, const Struct& made, std::string_view type) {
+    if (made.struct_bytes >= kAbiHeadBytes) return true;
+    log_error(
+        "plugin {}: {}.struct_bytes: expected at least {}, found {}; set it to sizeof({}) before "
+        "the call",
+        services_of(host).plugin_name, type, kAbiHeadBytes, made.struct_bytes, type);
+    return false;
+}
+
+// Null: the request is not one the host made.
+PluginCall* call_of(const ew_request& request) {
+    return static_cast<PluginCall*>(member_or(request, &ew_request::call, nullptr));
 }
 
 // --- writer ---
@@ -127,8 +144,9 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
 
 ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission,
                             ew_writer* writer, ew_principal* principal) noexcept {
-    if (request->call == nullptr) return EW_MISUSE;
-    auto& call = *static_cast<PluginCall*>(request->call);
+    PluginCall* const made = call_of(*request);
+    if (made == nullptr || !is_sized(host, *principal, "ew_principal")) return EW_MISUSE;
+    PluginCall& call = *made;
     if (auto established = establish_principal(services_of(host), call); !established) {
         set_wire_error(writer, message::from_error(established.error()));
         return EW_FAILED;
@@ -140,8 +158,9 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
                                                        std::string(view_of(permission))));
         return EW_FAILED;
     }
-    principal->subject = abi_string(call.principal.subject);
-    principal->organization_id = abi_string(call.principal.organization_id);
+    set_member(*principal, &ew_principal::subject, abi_string(call.principal.subject));
+    set_member(*principal, &ew_principal::organization_id,
+               abi_string(call.principal.organization_id));
     return EW_OK;
 }
 
@@ -158,10 +177,20 @@ Result<void> find_file(const HostServices& services, PluginCall& call,
     return {};
 }
 
+void fill_job(const model::JobFile& from, ew_job& job) {
+    set_member(job, &ew_job::is_export, model::is_export_type(from.job_type) ? 1 : 0);
+    set_member(job, &ew_job::status, abi_string(from.status));
+    set_member(job, &ew_job::organization_id, abi_string(from.organization_id));
+    set_member(job, &ew_job::file_url, abi_string(from.file_url));
+    set_member(job, &ew_job::filename, abi_string(from.filename));
+    set_member(job, &ew_job::content_type, abi_string(from.content_type));
+    set_member(job, &ew_job::sha256, abi_string(from.sha256));
+}
+
 ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id,
                    ew_writer* writer, ew_job* job) noexcept {
-    auto* call = static_cast<PluginCall*>(request->call);
-    if (call == nullptr || !call->authorized) return EW_MISUSE;
+    PluginCall* const call = call_of(*request);
+    if (call == nullptr || !call->authorized || !is_sized(host, *job, "ew_job")) return EW_MISUSE;
     const bool every = call->principal.is_operator && call->principal.organization_id.empty();
     const auto scope = every ? model::OrganizationScope::every()
                              : model::OrganizationScope::one(call->principal.organization_id);
@@ -172,43 +201,52 @@ ew_status job_find(const ew_host* host, const ew_request* request, ew_string job
         set_wire_error(writer, message::from_error(found.error()));
         return EW_FAILED;
     }
-    job->is_export = model::is_export_type(call->job.job_type) ? 1 : 0;
-    job->status = abi_string(call->job.status);
-    job->organization_id = abi_string(call->job.organization_id);
-    job->file_url = abi_string(call->job.file_url);
-    job->filename = abi_string(call->job.filename);
-    if (job->struct_bytes < offsetof(ew_job, sha256) + sizeof job->sha256) return EW_OK;
-    job->content_type = abi_string(call->job.content_type);
-    job->sha256 = abi_string(call->job.sha256);
+    fill_job(call->job, *job);
     return EW_OK;
 }
 
-// --- credentials/1 ---
+// --- credentials/1, credentials/2 ---
 
-ew_status credentials_get(const ew_host* host, void* call, ew_string store,
-                          ew_credentials* out) noexcept {
+void fill_credentials(const credentials::Credentials& from, ew_credentials& out) {
+    set_member(out, &ew_credentials::version, from.version);
+    set_member(out, &ew_credentials::key_id, abi_string(from.key_id));
+    set_member(out, &ew_credentials::secret, abi_string(from.secret));
+    set_member(out, &ew_credentials::session_token, abi_string(from.session_token));
+    set_member(out, &ew_credentials::expires_unix_us, from.expires_unix_us);
+}
+
+// `call` is null in self_test().
+ew_status give_credentials(const ew_host* host, PluginCall* call, std::string_view store,
+                           ew_credentials* out) {
+    if (!is_sized(host, *out, "ew_credentials")) return EW_MISUSE;
     const HostServices& services = services_of(host);
     const auto& credentials = services.parts.credentials;
     if (!credentials) return EW_NOT_FOUND;
-    auto& kept =
-        call != nullptr ? static_cast<PluginCall*>(call)->credentials : services.loader_credentials;
+    auto& kept = call != nullptr ? call->credentials : services.loader_credentials;
     if (!kept || kept->sequence != credentials->sequence()) kept = credentials->snapshot();
-    const auto found = kept->by_store.find(view_of(store));
-    if (found == kept->by_store.end())
-        return credentials->knows(view_of(store)) ? EW_FAILED : EW_NOT_FOUND;
-    out->version = found->second.version;
-    out->key_id = abi_string(found->second.key_id);
-    out->secret = abi_string(found->second.secret);
-    out->session_token = abi_string(found->second.session_token);
-    out->expires_unix_us = found->second.expires_unix_us;
+    const auto found = kept->by_store.find(store);
+    if (found == kept->by_store.end()) return credentials->knows(store) ? EW_FAILED : EW_NOT_FOUND;
+    fill_credentials(found->second, *out);
     return EW_OK;
+}
+
+ew_status credentials_get(const ew_host* host, void* call, ew_string store,
+                          ew_credentials* out) noexcept {
+    return give_credentials(host, static_cast<PluginCall*>(call), view_of(store), out);
+}
+
+ew_status credentials_get_2(const ew_host* host, const ew_request* request, ew_string store,
+                            ew_credentials* out) noexcept {
+    if (request == nullptr) return give_credentials(host, nullptr, view_of(store), out);
+    PluginCall* const call = call_of(*request);
+    return call == nullptr ? EW_MISUSE : give_credentials(host, call, view_of(store), out);
 }
 
 // --- audit/1 ---
 
 void audit_record(const ew_host* host, const ew_request* request, ew_string job_id,
                   ew_string kind) noexcept {
-    const auto* call = static_cast<const PluginCall*>(request->call);
+    const PluginCall* const call = call_of(*request);
     jobs::EventRecorder* events = services_of(host).parts.events;
     if (events == nullptr || call == nullptr || !call->authorized) return;
     const std::string_view name = view_of(kind);
@@ -223,6 +261,7 @@ constexpr ew_ext_metrics kMetrics{sizeof(ew_ext_metrics), 0, metrics_register, m
 constexpr ew_ext_authorize kAuthorize{sizeof(ew_ext_authorize), 0, authorize_require};
 constexpr ew_ext_job_lookup kJobLookup{sizeof(ew_ext_job_lookup), 0, job_find};
 constexpr ew_ext_credentials kCredentials{sizeof(ew_ext_credentials), 0, credentials_get};
+constexpr ew_ext_credentials_2 kCredentials2{sizeof(ew_ext_credentials_2), 0, credentials_get_2};
 constexpr ew_ext_audit kAudit{sizeof(ew_ext_audit), 0, audit_record};
 
 const void* find_extension(const ew_host*, ew_string name) noexcept {
@@ -233,6 +272,7 @@ const void* find_extension(const ew_host*, ew_string name) noexcept {
     if (wanted == EW_EXT_AUTHORIZE) return &kAuthorize;
     if (wanted == EW_EXT_JOB_LOOKUP) return &kJobLookup;
     if (wanted == EW_EXT_CREDENTIALS) return &kCredentials;
+    if (wanted == EW_EXT_CREDENTIALS_2) return &kCredentials2;
     if (wanted == EW_EXT_AUDIT) return &kAudit;
     return nullptr;
 }

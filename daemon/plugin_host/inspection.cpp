@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
 #include "base/text.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
+#include "daemon/plugin_host/import_lint.hpp"
 #include "protocol/plugin_abi/plugin.h"
 
 namespace export_worker::plugin_host {
@@ -25,38 +27,12 @@ constexpr auto kSystemLibraries = std::to_array<std::string_view>({
 #endif
 });
 
-struct Forbidden {
-    std::string_view name;
+struct Pinning {
+    std::string_view import;
     std::string_view why;
 };
-constexpr std::string_view kProcesses = "a plugin starts no processes";
-constexpr std::string_view kExits = "a plugin does not end the daemon";
-constexpr std::string_view kSignals = "signals belong to the daemon";
-constexpr std::string_view kProcessState = "it would change the whole process";
-constexpr std::string_view kLoads = "a plugin loads no code";
-constexpr auto kForbidden = std::to_array<Forbidden>({
-    {"fork", kProcesses}, {"vfork", kProcesses}, {"_Fork", kProcesses}, {"execve", kProcesses},
-        {"execv", kProcesses}, {"execvp", kProcesses}, {"execvpe", kProcesses},
-        {"execl", kProcesses}, {"execlp", kProcesses}, {"execle", kProcesses},
-        {"fexecve", kProcesses}, {"posix_spawn", kProcesses}, {"posix_spawnp", kProcesses},
-        {"system", kProcesses}, {"popen", kProcesses}, {"daemon", kProcesses},
-#if !defined(EXPORT_WORKER_COVERAGE)  // The runtime of gcov in every image imports it.
-        {"exit", kExits},
-#endif
-        {"_exit", kExits}, {"_Exit", kExits}, {"quick_exit", kExits}, {"signal", kSignals},
-        {"sigaction", kSignals}, {"sigset", kSignals}, {"bsd_signal", kSignals},
-        {"sysv_signal", kSignals}, {"__sysv_signal", kSignals}, {"setlocale", kProcessState},
-        {"setenv", kProcessState}, {"putenv", kProcessState}, {"unsetenv", kProcessState},
-        {"clearenv", kProcessState}, {"chdir", kProcessState}, {"fchdir", kProcessState},
-        {"chroot", kProcessState}, {"umask", kProcessState}, {"setuid", kProcessState},
-        {"setgid", kProcessState}, {"on_exit", kProcessState}, {"pthread_atfork", kProcessState},
-        {"dlopen", kLoads}, {
-        "dlmopen", kLoads
-    }
-});
-
 // Imports that leave something of the image behind in other threads.
-constexpr auto kPinning = std::to_array<Forbidden>(
+constexpr auto kPinning = std::to_array<Pinning>(
     {{"__cxa_thread_atexit", "a thread-local destructor (import __cxa_thread_atexit)"},
      {"__cxa_thread_atexit_impl", "a thread-local destructor (import __cxa_thread_atexit_impl)"},
      {"pthread_key_create",
@@ -108,13 +84,7 @@ Judged<void> check_image(const ElfFacts& facts) {
     return {};
 }
 
-Judged<void> check_imports(const ElfFacts& facts) {
-    for (const Forbidden& forbidden : kForbidden) {
-        if (std::ranges::find(facts.imports, forbidden.name) == facts.imports.end()) continue;
-        return lint("no import of " + std::string(forbidden.name),
-                    "it: " + std::string(forbidden.why),
-                    "remove the call; nm -D --undefined-only shows what a file imports");
-    }
+Judged<void> check_entry(const ElfFacts& facts) {
     if (std::ranges::find(facts.exports, EW_PLUGIN_ENTRY_NAME) == facts.exports.end()) {
         return lint("the exported function " EW_PLUGIN_ENTRY_NAME, "none",
                     "mark it EW_EXPORT and declare it extern \"C\"");
@@ -131,14 +101,18 @@ std::optional<std::string> field_text(const char* field, std::size_t bytes) {
     return text;
 }
 
+// What a note of ABI 1.0 has; later members may be missing.
+constexpr std::size_t kNoteBytesMin =
+    offsetof(ew_note_descriptor, version) + sizeof(ew_note_descriptor::version);
+
 Judged<Manifest> read_manifest(std::string_view descriptor) {
     ew_note_descriptor raw{};
-    if (descriptor.size() >= sizeof raw) std::memcpy(&raw, descriptor.data(), sizeof raw);
-    if (raw.struct_bytes < sizeof raw) {
+    std::memcpy(&raw, descriptor.data(), std::min(descriptor.size(), sizeof raw));
+    const auto bytes = std::min<std::size_t>(descriptor.size(), raw.struct_bytes);
+    if (bytes < kNoteBytesMin) {
         return refuse({"not_our_plugin", kStage,
-                       "a note of at least " + std::to_string(sizeof raw) + " bytes",
-                       std::to_string(descriptor.size()) + " bytes",
-                       "use EW_PLUGIN_NOTE from plugin.h"});
+                       "a note of at least " + std::to_string(kNoteBytesMin) + " bytes",
+                       std::to_string(bytes) + " bytes", "use EW_PLUGIN_NOTE from plugin.h"});
     }
     const auto name = field_text(raw.name, sizeof raw.name);
     const auto version = field_text(raw.version, sizeof raw.version);
@@ -179,16 +153,20 @@ Judged<Manifest> check_manifest(std::string_view notes) {
 }  // namespace
 
 Judged<Inspected> inspect(std::string_view file_bytes,
-                          const std::vector<std::string>& allowed_needed) {
+                          const std::vector<std::string>& allowed_needed,
+                          const AllowedImports& allowed_imports) {
     EW_TRY(const ElfFacts facts, read_elf(file_bytes));
     Inspected out;
     EW_TRY(out.manifest, check_manifest(facts.notes));
     EW_CHECK(check_libraries(facts, allowed_needed));
     EW_CHECK(check_image(facts));
-    EW_CHECK(check_imports(facts));
+    const auto allowed = allowed_imports.find(out.manifest.name);
+    EW_CHECK(check_imports(
+        facts, allowed == allowed_imports.end() ? std::vector<std::string>() : allowed->second));
+    EW_CHECK(check_entry(facts));
     if (facts.never_unloads) out.pinned_by.emplace_back("the flag DF_1_NODELETE");
-    for (const Forbidden& pinning : kPinning) {
-        if (std::ranges::find(facts.imports, pinning.name) != facts.imports.end())
+    for (const Pinning& pinning : kPinning) {
+        if (std::ranges::find(facts.imports, pinning.import) != facts.imports.end())
             out.pinned_by.emplace_back(pinning.why);
     }
     return out;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,11 +28,16 @@ struct Inspected {
     std::vector<std::string> pinned_by;
 };
 
+// Forbidden imports that a plugin may have after all, by the plugin's name.
+using AllowedImports = std::map<std::string, std::vector<std::string>, std::less<>>;
+
 // Refused: what read_elf() refuses; no note of ours or no build-id, a malformed note, another ABI
 // major, one that needs a newer host; and what would harm the process it is loaded into: libraries
 // beyond the system's and `allowed_needed`, its own library search path, unique symbols, static
-// TLS, an executable stack, text relocations, forbidden imports.
+// TLS, an executable stack, text relocations, imports forbidden by import_lint.hpp and not among
+// `allowed_imports`.
 [[nodiscard]] Judged<Inspected> inspect(std::string_view file_bytes,
-                                        const std::vector<std::string>& allowed_needed = {});
+                                        const std::vector<std::string>& allowed_needed = {},
+                                        const AllowedImports& allowed_imports = {});
 
 }  // namespace export_worker::plugin_host

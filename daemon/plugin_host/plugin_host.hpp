@@ -49,6 +49,7 @@ struct Policy {
     bool unmap = false;                // Retired images with a clean certificate are unmapped.
     std::size_t generations_max = 16;  // Mapped images of one plugin.
     std::vector<std::string> allow_needed;
+    AllowedImports allow_imports;
     bool watch = false;  // Reload when a configured file changes.
 };
 

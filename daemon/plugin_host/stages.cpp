@@ -39,12 +39,14 @@ Judged<void> PluginHost::inspect_candidate(Candidate& candidate) {
     ReloadReport& report = *candidate.report;
     const auto since = now();
     std::vector<std::string> allow_needed;
+    AllowedImports allow_imports;
     {
         const std::lock_guard lock(mutex_);
         allow_needed = config_.policy.allow_needed;
+        allow_imports = config_.policy.allow_imports;
         report.sha256 = candidate.artefact.sha256;
     }
-    EW_TRY(candidate.inspected, inspect(candidate.artefact.bytes, allow_needed));
+    EW_TRY(candidate.inspected, inspect(candidate.artefact.bytes, allow_needed, allow_imports));
     const Manifest& manifest = candidate.inspected.manifest;
     if (!report.plugin.empty() && manifest.name != report.plugin) {
         return refuse({"wrong_name", "inspection", "the plugin " + report.plugin,
@@ -205,6 +207,11 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
     }
     const std::uint64_t number = setup.number;
     auto generation = Generation::load(std::move(setup));
+    if (generation) {
+        if (auto same = check_same_methods(candidate.probe.methods, (*generation)->methods());
+            !same)
+            generation = refuse(same.error());
+    }
     if (!generation) {
         // It passed its probe, and part of it may be mapped now: nobody can tell, so it counts.
         const std::lock_guard lock(mutex_);

@@ -119,12 +119,12 @@ Minter::Decided Minter::decide(const ew_request& request, const Job& job) {
                                                                 : last_segment(out.location.key));
     if (signing::is_content_type(job.content_type)) out.content_type = job.content_type;
     if (is_sha256(job.sha256)) out.sha256 = job.sha256;
-    if (auto signed_link = sign(request.call, out); !signed_link)
+    if (auto signed_link = sign(&request, out); !signed_link)
         return tl::unexpected(std::move(signed_link).error());
     return out;
 }
 
-tl::expected<void, Minter::Refusal> Minter::sign(void* call, Minted& minted) {
+tl::expected<void, Minter::Refusal> Minter::sign(const ew_request* request, Minted& minted) {
     const Store& store = *minted.location.store;
     const auto unavailable = [](std::string_view why) {
         return tl::unexpected(
@@ -132,7 +132,7 @@ tl::expected<void, Minter::Refusal> Minter::sign(void* call, Minted& minted) {
     };
     ew_credentials credentials{};
     credentials.struct_bytes = sizeof credentials;
-    if (services_.credentials->get(services_.host, call, abi_string(store.name), &credentials) !=
+    if (services_.credentials->get(services_.host, request, abi_string(store.name), &credentials) !=
         EW_OK)
         return unavailable("has no credentials yet");
 
@@ -154,15 +154,15 @@ tl::expected<void, Minter::Refusal> Minter::sign(void* call, Minted& minted) {
 
     std::string disposition;
     signing::append_content_disposition(disposition, minted.filename);
-    signing::StoreLinkRequest request;
-    request.key = minted.location.key;
-    request.times = *times;
-    request.disposition = disposition;
-    request.filename = minted.filename;
-    request.content_type = minted.content_type;
-    request.sha256_hex = minted.sha256;
+    signing::StoreLinkRequest link_request;
+    link_request.key = minted.location.key;
+    link_request.times = *times;
+    link_request.disposition = disposition;
+    link_request.filename = minted.filename;
+    link_request.content_type = minted.content_type;
+    link_request.sha256_hex = minted.sha256;
     auto link =
-        signers_[static_cast<std::size_t>(&store - stores_.data())].sign(request, credentials);
+        signers_[static_cast<std::size_t>(&store - stores_.data())].sign(link_request, credentials);
     if (!link) {
         return tl::unexpected(Refusal{
             EW_ERROR_CONFLICT, "The job's file_url cannot be signed: " + link.error().message});

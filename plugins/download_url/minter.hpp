@@ -21,7 +21,7 @@ struct Services {
     const ew_ext_clock* clock = nullptr;
     const ew_ext_authorize* authorize = nullptr;
     const ew_ext_job_lookup* jobs = nullptr;
-    const ew_ext_credentials* credentials = nullptr;
+    const ew_ext_credentials_2* credentials = nullptr;
     const ew_ext_metrics* metrics = nullptr;
     const ew_ext_audit* audit = nullptr;  // Older hosts have none.
 };
@@ -67,7 +67,7 @@ private:
     [[nodiscard]] bool find_job(const ew_request& request, std::string_view permission,
                                 std::string_view job_id, ew_writer& writer, Job& job) const;
     [[nodiscard]] Decided decide(const ew_request& request, const Job& job);
-    [[nodiscard]] tl::expected<void, Refusal> sign(void* call, Minted& minted);
+    [[nodiscard]] tl::expected<void, Refusal> sign(const ew_request* request, Minted& minted);
     void count(std::int32_t counter) const;
 
     const Services services_;

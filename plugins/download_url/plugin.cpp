@@ -14,7 +14,7 @@
 #define EW_DOWNLOAD_URL_VERSION "1.0.0"
 #endif
 
-EW_PLUGIN_NOTE(EW_DOWNLOAD_URL_NAME, EW_DOWNLOAD_URL_VERSION, 0);
+EW_PLUGIN_NOTE(EW_DOWNLOAD_URL_NAME, EW_DOWNLOAD_URL_VERSION, 2);
 
 namespace export_worker::download_url {
 namespace {
@@ -35,13 +35,13 @@ ew_status create(const ew_host* host, const ew_create_args* args, void** instanc
     services.clock = extension<ew_ext_clock>(host, EW_EXT_CLOCK);
     services.authorize = extension<ew_ext_authorize>(host, EW_EXT_AUTHORIZE);
     services.jobs = extension<ew_ext_job_lookup>(host, EW_EXT_JOB_LOOKUP);
-    services.credentials = extension<ew_ext_credentials>(host, EW_EXT_CREDENTIALS);
+    services.credentials = extension<ew_ext_credentials_2>(host, EW_EXT_CREDENTIALS_2);
     services.metrics = extension<ew_ext_metrics>(host, EW_EXT_METRICS);
     services.audit = extension<ew_ext_audit>(host, EW_EXT_AUDIT);
     if (!services.log || !services.clock || !services.authorize || !services.jobs ||
         !services.credentials) {
         explain(args->error,
-                "expected a host with log/1, clock/1, authorize/1, job_lookup/1 and credentials/1");
+                "expected a host with log/1, clock/1, authorize/1, job_lookup/1 and credentials/2");
         return EW_FAILED;
     }
     std::map<std::string, std::string, std::less<>> config;

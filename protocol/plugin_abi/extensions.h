@@ -76,10 +76,9 @@ typedef struct ew_job {
 typedef struct ew_ext_job_lookup {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* Fills in as much of `job` as its struct_bytes holds. Sees only jobs of the organization that
-     * authorize/1 established for this request; before that, EW_MISUSE. EW_NOT_FOUND for unknown
-     * jobs and for those of others alike. EW_FAILED when the store is unreadable; the error is then
-     * in `writer`. [the thread of handle()] */
+    /* Sees only jobs of the organization that authorize/1 established for this request; before
+     * that, EW_MISUSE. EW_NOT_FOUND for unknown jobs and for those of others alike. EW_FAILED when
+     * the store is unreadable; the error is then in `writer`. [the thread of handle()] */
     ew_status (*find)(const ew_host* host, const ew_request* request, ew_string job_id,
                       ew_writer* writer, ew_job* job);
 } ew_ext_job_lookup;
@@ -104,6 +103,17 @@ typedef struct ew_ext_credentials {
      * live until the next get(). */
     ew_status (*get)(const ew_host* host, void* call, ew_string store, ew_credentials* credentials);
 } ew_ext_credentials;
+
+/* Since minor 2: the same, asked with the request like the other services. */
+#define EW_EXT_CREDENTIALS_2 "credentials/2"
+typedef struct ew_ext_credentials_2 {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    /* As credentials/1. `request` is NULL in self_test(), where the pointers live until the next
+     * get(). [the thread of handle(), or loader-thread] */
+    ew_status (*get)(const ew_host* host, const ew_request* request, ew_string store,
+                     ew_credentials* credentials);
+} ew_ext_credentials_2;
 
 /* What is remembered about a job: who did what. */
 #define EW_EXT_AUDIT "audit/1"

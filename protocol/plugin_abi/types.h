@@ -3,7 +3,9 @@
  * Rules for every struct here and beside this file:
  *  - The first member is the struct's size in bytes as its writer knew it. A reader uses only the
  * members that lie within it; a missing tail means "feature absent". Members are only ever added at
- * the end.
+ * the end. ew_string and ew_config_entry have no size and never change.
+ *  - A struct that the other side fills in (ew_principal, ew_job, ew_credentials) is filled as far
+ * as the struct_bytes set before the call; below 8 the call returns EW_MISUSE.
  *  - Integers have fixed widths. Text is pointer and length, UTF-8, not terminated.
  *  - Nothing allocated on one side is freed on the other. Pointers handed in are borrowed: each
  * says until when. A pointer whose size is 0 may be NULL.
@@ -18,7 +20,7 @@
 #include <stdint.h>
 
 #define EW_ABI_MAJOR 1
-#define EW_ABI_MINOR 1
+#define EW_ABI_MINOR 2
 
 #ifdef __cplusplus
 extern "C" {

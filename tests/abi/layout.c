@@ -75,5 +75,6 @@ AT(ew_credentials, secret, 32);
 AT(ew_credentials, session_token, 48);
 AT(ew_credentials, expires_unix_us, 64);
 AT(ew_ext_credentials, get, 8);
+AT(ew_ext_credentials_2, get, 8);
 AT(ew_ext_audit, record, 8);
 static_assert(EW_ABI_MAJOR == 1, "a new major is a new symbol and new headers");

@@ -219,6 +219,15 @@ class ExportctlTest(SystemTest):
             for part in ("code", "stage", "expected", "hint"):
                 self.assertEqual(mine[part], its[part], defect)
 
+    def test_plugin_check_accepts_the_imports_that_the_configuration_allows(self):
+        plugin = self.system.install("broken.so", BUILD / "fixtures" / "broken_forbidden_import.so")
+        config = self.system.directory / "allows.ini"
+        for allowed, status in (("setitimer", 1), ("system", 0)):
+            config.write_text(self.system.config.read_text() + f"\n[plugin.broken]\nfile = {plugin}\nallow_imports = {allowed}\n")
+            done = subprocess.run([BUILD / "bin" / "exportctl", "--config", config, "plugin", "check", plugin], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+
     def test_plugin_load_adds_a_method(self):
         minimal = self.system.install("minimal_c.so", BUILD / "fixtures" / "minimal_c.so")
         self.ctl("plugin", "load", minimal)

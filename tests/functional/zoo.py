@@ -12,6 +12,7 @@ from functional.harness import BUILD, PATIENCE_S, SANITIZED, SOURCE, System, wai
 SETTINGS = """
 [plugin.broken]
 file = {broken}
+allow_imports = alarm
 [plugins]
 probe_timeout_s = {patience_s}
 bake_s = 120

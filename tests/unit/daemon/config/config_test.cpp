@@ -171,9 +171,10 @@ TEST(Config, StoresHaveAKindAndABoundedNumber) {
 TEST(Config, ReloadsHaveBoundsAndDefaults) {
     const TempDir dir;
     EXPECT_EQ(read_config(dir.write("c.ini", kGood))->reload.bake_s, 60U);
-    const auto config = read_config(dir.write(
-        "c.ini", kGood + "golden_file = /etc/golden.jsonl\n[plugins]\nbake_s = 0\nretire = "
-                         "unmap\nwatch = on\nallow_needed = liba.so.1 libb.so.2\n"));
+    const auto config = read_config(
+        dir.write("c.ini", kGood + "golden_file = /etc/golden.jsonl\nallow_imports = umask "
+                                   "chdir\n[plugins]\nbake_s = 0\nretire = "
+                                   "unmap\nwatch = on\nallow_needed = liba.so.1 libb.so.2\n"));
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->reload.bake_s, 0U);
     EXPECT_TRUE(config->reload.unmap);
@@ -181,6 +182,8 @@ TEST(Config, ReloadsHaveBoundsAndDefaults) {
     EXPECT_EQ(config->reload.allow_needed, (std::vector<std::string>{"liba.so.1", "libb.so.2"}));
     EXPECT_EQ(config->plugins[0].golden_file, "/etc/golden.jsonl");
     EXPECT_FALSE(config->plugins[0].values.contains("golden_file"));
+    EXPECT_EQ(config->plugins[0].allow_imports, (std::vector<std::string>{"umask", "chdir"}));
+    EXPECT_FALSE(config->plugins[0].values.contains("allow_imports"));
     for (const auto& [line, text] :
          {std::pair{"[plugins]\nretire = burn\n", "park"},
           {"[plugins]\ngenerations_max = 1\n", "2 to 1024"},

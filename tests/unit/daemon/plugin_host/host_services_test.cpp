@@ -39,11 +39,13 @@ protected:
         header_ = header;
         call_.presented = {header_, "", ""};
         ew_principal principal{};
+        principal.struct_bytes = sizeof principal;
         return table<ew_ext_authorize>(EW_EXT_AUTHORIZE)
             .require(&host_, &request_, abi(permission), &call_.writer, &principal);
     }
     ew_status find(const std::string& job_id) {
         ew_job job{};
+        job.struct_bytes = sizeof job;
         return find(job_id, job);
     }
     ew_status find(const std::string& job_id, ew_job& job) {
@@ -92,6 +94,45 @@ TEST_F(HostServicesTest, AJobIsFilledInAsFarAsThePluginKnowsIt) {
     EXPECT_EQ(std::string(old.status.data, old.status.size), "pending");
     EXPECT_EQ(old.content_type.data, nullptr);
     EXPECT_EQ(old.sha256.data, nullptr);
+}
+
+// Nothing tells how much room there is.
+TEST_F(HostServicesTest, AStructWhoseSizeWasNotSetIsMisuse) {
+    const std::string id = create_job("acme");
+    ew_principal principal{};
+    EXPECT_EQ(table<ew_ext_authorize>(EW_EXT_AUTHORIZE)
+                  .require(&host_, &request_, abi("product:read"), &call_.writer, &principal),
+              EW_MISUSE);
+    EXPECT_TRUE(testing::has_logged("ew_principal.struct_bytes: expected at least 8, found 0"));
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    ew_job job{};
+    EXPECT_EQ(table<ew_ext_job_lookup>(EW_EXT_JOB_LOOKUP)
+                  .find(&host_, &request_, abi(id), &call_.writer, &job),
+              EW_MISUSE);
+    ew_credentials credentials{};
+    EXPECT_EQ(
+        table<ew_ext_credentials>(EW_EXT_CREDENTIALS).get(&host_, &call_, abi("a"), &credentials),
+        EW_MISUSE);
+    EXPECT_EQ(table<ew_ext_credentials_2>(EW_EXT_CREDENTIALS_2)
+                  .get(&host_, &request_, abi("a"), &credentials),
+              EW_MISUSE);
+}
+
+TEST_F(HostServicesTest, ARequestOfThePluginsOwnIsMisuse) {
+    ew_request own{};
+    own.struct_bytes = offsetof(ew_request, call);
+    own.call = &call_;  // Past its size.
+    ew_principal principal{};
+    principal.struct_bytes = sizeof principal;
+    ew_credentials credentials{};
+    credentials.struct_bytes = sizeof credentials;
+    EXPECT_EQ(table<ew_ext_authorize>(EW_EXT_AUTHORIZE)
+                  .require(&host_, &own, abi("product:read"), &call_.writer, &principal),
+              EW_MISUSE);
+    EXPECT_EQ(
+        table<ew_ext_credentials_2>(EW_EXT_CREDENTIALS_2).get(&host_, &own, abi("a"), &credentials),
+        EW_MISUSE);
 }
 
 TEST_F(HostServicesTest, AJobThatCannotBeReadIsNoUnknownJob) {

@@ -27,8 +27,8 @@ std::string complaint(const std::string& secret) {
     services.host = &host;
     services.clock =
         static_cast<const ew_ext_clock*>(host.get_extension(&host, abi_string(EW_EXT_CLOCK)));
-    services.credentials = static_cast<const ew_ext_credentials*>(
-        host.get_extension(&host, abi_string(EW_EXT_CREDENTIALS)));
+    services.credentials = static_cast<const ew_ext_credentials_2*>(
+        host.get_extension(&host, abi_string(EW_EXT_CREDENTIALS_2)));
     const auto tested = Minter(services, *read_stores(kAzure)).self_test();
     return tested ? "" : tested.error().message;
 }
