@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/address_list.hpp"
 #include "base/clock.hpp"
 #include "base/crypto/uuid.hpp"
 #include "base/json.hpp"
@@ -21,6 +22,12 @@ namespace export_worker::http_shim {
 namespace {
 
 constexpr std::size_t kBodyStepBytes = 64 * 1024;  // A body takes room as it comes.
+
+constexpr std::string_view kTooManyAnswers = "Too many answers wait for their readers";
+
+Connections::Held::Holder holder_of(const Exchange& exchange) {
+    return {exchange.client, exchange.is_proxy};
+}
 
 const char* method_name(Method method) {
     switch (method) {
@@ -63,6 +70,9 @@ private:
 
     Awaitable<bool> read_head(std::string& head);
     Awaitable<Body> read_body(const RequestHead& head, Connections::Held& held, std::string& body);
+    [[nodiscard]] Exchange begin_exchange(const RequestHead& head) const;
+    std::optional<Response> refuse_before_body(const RequestHead& head, const Match& match,
+                                               const Exchange& exchange);
     // True: the connection lives on.
     Awaitable<bool> serve_one(const RequestHead& head);
     Awaitable<bool> refuse_request(Response response, const RequestHead& head, const Match& match,
@@ -70,10 +80,9 @@ private:
     // Status line and headers, and what the exchange remembers of them.
     std::string begin_response(Response& response, std::uint64_t content_length,
                                const RequestHead& head, Exchange& exchange);
-    Awaitable<bool> write_response(Response& response, const RequestHead& head,
-                                   Connections::Held& held, Exchange& exchange);
-    Awaitable<bool> write_download(const RequestHead& head, Connections::Held& held,
-                                   Exchange& exchange);
+    Awaitable<bool> write_response(Response& response, const RequestHead& head, Exchange& exchange);
+    Awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
+    bool has_room_for_answer(const Exchange& exchange);
     void report_download(const RequestHead& head);
     void note(const Route* route, const RequestHead& head, const Exchange& exchange);
     Awaitable<void> refuse_head(const HeadRefusal& refusal);
@@ -169,26 +178,37 @@ Awaitable<void> Session::run() {
     }
 }
 
-Awaitable<bool> Session::serve_one(const RequestHead& head) {
+Exchange Session::begin_exchange(const RequestHead& head) const {
     Exchange exchange;
     exchange.request_id = request_id_of(head);
     exchange.traceparent = message::make_traceparent(head.header("traceparent"));
     exchange.client =
         client_address(peer_, head.header("x-forwarded-for"), parts_.config.trusted_proxies);
+    exchange.is_proxy =
+        is_local(exchange.client) || parts_.config.trusted_proxies.contains(exchange.client);
     exchange.keep_alive = head.keep_alive;
-    const Match match = match_route(head.method, head.path);
-    std::optional<Response> refused;
+    return exchange;
+}
+
+std::optional<Response> Session::refuse_before_body(const RequestHead& head, const Match& match,
+                                                    const Exchange& exchange) {
     if (place_.is_reserve() && !is_probe(match))
-        refused = make_error_response(503, "Too many connections");
-    if (!refused) refused = refuse_early(head, match, exchange, parts_);
-    if (refused) co_return co_await refuse_request(std::move(*refused), head, match, exchange);
-    Connections::Held held(place_);
+        return make_error_response(503, "Too many connections");
+    return refuse_early(head, match, exchange, parts_);
+}
+
+Awaitable<bool> Session::serve_one(const RequestHead& head) {
+    Exchange exchange = begin_exchange(head);
+    const Match match = match_route(head.method, head.path);
+    if (auto refused = refuse_before_body(head, match, exchange))
+        co_return co_await refuse_request(std::move(*refused), head, match, exchange);
+    Connections::Held held(parts_.connections, Connections::Held::Kind::kBody, holder_of(exchange));
     std::string body;
     if (head.has_body) {
         const Body read = co_await read_body(head, held, body);
         if (read == Body::kGone) co_return false;
         if (read == Body::kNoRoom) {
-            Response full = make_error_response(503, "Service temporarily unavailable");
+            Response full = make_error_response(503, "Too many request bodies wait");
             full.close = true;
             co_return co_await refuse_request(std::move(full), head, match, exchange);
         }
@@ -196,10 +216,17 @@ Awaitable<bool> Session::serve_one(const RequestHead& head) {
     channel_.clear_deadline();
     bool written = false;
     if (match.route != nullptr && match.route->kind == RouteKind::kDownload) {
-        written = co_await write_download(head, held, exchange);
+        written = co_await write_download(head, exchange);
     } else {
-        Response response = co_await respond(match, head, body, peer_, exchange, parts_);
-        written = co_await write_response(response, head, held, exchange);
+        // What acts is refused before it does: its answer is never dropped.
+        Response response;
+        if (head.method == Method::kPost && !has_room_for_answer(exchange))
+            response = make_error_response(503, kTooManyAnswers);
+        else
+            response = co_await respond(match, head, body, peer_, exchange, parts_);
+        body = std::string();
+        held.give_back();
+        written = co_await write_response(response, head, exchange);
     }
     exchange.complete = written;
     note(match.route, head, exchange);
@@ -211,8 +238,7 @@ Awaitable<bool> Session::refuse_request(Response response, const RequestHead& he
                                         const Match& match, Exchange& exchange) {
     const bool close = response.close || (head.has_body && head.content_length > 0);
     exchange.keep_alive = exchange.keep_alive && !close;
-    Connections::Held held(place_);
-    exchange.complete = co_await write_response(response, head, held, exchange);
+    exchange.complete = co_await write_response(response, head, exchange);
     note(match.route, head, exchange);
     if (close) co_await channel_.linger();
     co_return exchange.complete&& exchange.keep_alive;
@@ -246,14 +272,24 @@ std::string Session::begin_response(Response& response, std::uint64_t content_le
                        {exchange.request_id, exchange.traceparent});
 }
 
+bool Session::has_room_for_answer(const Exchange& exchange) {
+    return Connections::Held(parts_.connections, Connections::Held::Kind::kAnswer,
+                             holder_of(exchange))
+        .share_has_room();
+}
+
 Awaitable<bool> Session::write_response(Response& response, const RequestHead& head,
-                                        Connections::Held& held, Exchange& exchange) {
-    if (!held.add(response.body.size()))
-        response = make_error_response(503, "Too many answers wait for their readers");
-    const std::string bytes = begin_response(response, response.body.size(), head, exchange);
+                                        Exchange& exchange) {
+    Connections::Held held(parts_.connections, Connections::Held::Kind::kAnswer,
+                           holder_of(exchange));
+    if (head.method == Method::kPost)
+        held.add_anyway(response.body.size());
+    else if (!held.add(response.body.size()))
+        response = make_error_response(503, kTooManyAnswers);
+    const std::string bytes = begin_response(response, response.content().size(), head, exchange);
     const bool with_body =
         head.method != Method::kHead && response.status != 204 && response.status != 304;
-    const std::string_view body = with_body ? std::string_view(response.body) : std::string_view();
+    const std::string_view body = with_body ? response.content() : std::string_view();
     std::string_view head_left = bytes;
     std::string_view body_left = body;
     // Most answers go at once, and need no coroutine for it. Not while the next request is here
@@ -264,8 +300,7 @@ Awaitable<bool> Session::write_response(Response& response, const RequestHead& h
     co_return written;
 }
 
-Awaitable<bool> Session::write_download(const RequestHead& head, Connections::Held& held,
-                                        Exchange& exchange) {
+Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& exchange) {
     const bool is_head = head.method == Method::kHead;
     const downloads::DownloadRequest request{head.target,
                                              head.header("range"),
@@ -282,7 +317,7 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Connections::He
     response.status = download.status;
     response.headers.insert(response.headers.end(), download.headers.begin(),
                             download.headers.end());
-    if (!download.file) co_return co_await write_response(response, head, held, exchange);
+    if (!download.file) co_return co_await write_response(response, head, exchange);
     response.content_type = download.content_type;
     const std::string bytes = begin_response(response, download.bytes, head, exchange);
     if (!co_await channel_.write(bytes)) co_return false;
@@ -320,10 +355,10 @@ Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
                {"reason", refusal.detail},
                {"client", peer_},
                {"request_id", exchange.request_id}});
+    exchange.client = peer_;
     exchange.keep_alive = false;
     const RequestHead nothing;
-    Connections::Held held(place_);
-    if (co_await write_response(response, nothing, held, exchange)) co_await channel_.linger();
+    if (co_await write_response(response, nothing, exchange)) co_await channel_.linger();
 }
 
 }  // namespace

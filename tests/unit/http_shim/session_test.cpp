@@ -20,6 +20,9 @@ namespace {
 
 namespace asio = boost::asio;
 
+using Held = Connections::Held;
+const std::string kProxy = "192.0.2.9";
+constexpr std::string_view kOpenapi = "GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kLivez = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
 
 class SessionTest : public ::testing::Test {
@@ -109,17 +112,53 @@ TEST_F(SessionTest, ABodyThatNeverComesTakesNoRoom) {
 }
 
 TEST_F(SessionTest, BodiesTogetherAreBounded) {
-    const auto proxy = connections_.admit("192.0.2.9", true);
-    Connections::Held others(*proxy);
-    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpBytesHeldMax));
+    Held others(connections_, Held::Kind::kBody, {kProxy, true});
+    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpBodiesHeldBytesMax));
     const std::string big(limits::kHttpBytesFree + 1, ' ');
     const std::string full = exchange(post(big.size(), big, kKey));
     EXPECT_TRUE(full.starts_with("HTTP/1.1 503 ")) << full;
     EXPECT_NE(full.find("\r\nRetry-After: 1\r\n"), std::string::npos) << full;
     EXPECT_NE(full.find("\r\nConnection: close\r\n"), std::string::npos) << full;
     EXPECT_TRUE(exchange(kLivez).starts_with("HTTP/1.1 200 ")) << "who sends none is served";
+    EXPECT_TRUE(exchange(kOpenapi).starts_with("HTTP/1.1 200 ")) << "bodies take no answer's room";
     const std::string small = exchange(post(2, "{}", kKey));
     EXPECT_EQ(small.find("Connection: close"), std::string::npos) << "it was read: " << small;
+}
+
+TEST_F(SessionTest, AClientBehindAProxyHasItsShareOfTheBodies) {
+    Config config;
+    config.trusted_proxies = *AddressList::parse(kProxy);
+    configure(config);
+    const std::string client = "198.51.100.1";
+    Held bodies(connections_, Held::Kind::kBody, {client});
+    ASSERT_TRUE(bodies.add(limits::kHttpBytesFree + limits::kHttpBodiesHeldPerAddressBytesMax));
+    const std::string big = std::string(limits::kHttpBytesFree, ' ') + "{}";
+    const auto send = [&](const std::string& from) {
+        return exchange(post(big.size(), big, kKey + "X-Forwarded-For: " + from + "\r\n"), kProxy);
+    };
+    EXPECT_NE(send(client).find("Too many request bodies wait"), std::string::npos);
+    const std::string other = send("198.51.100.2");
+    EXPECT_NE(other.find("Service temporarily unavailable"), std::string::npos) << other;
+}
+
+// A 503 in its place would invite to do it again.
+TEST_F(SessionTest, TheAnswerToAPostIsNeverReplaced) {
+    Held others(connections_, Held::Kind::kAnswer, {kProxy, true});
+    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpAnswersHeldBytesMax));
+    const std::string big = std::string(limits::kHttpBytesFree, ' ') + "{}";
+    const std::string out = exchange(post(big.size(), big, kKey));
+    EXPECT_NE(out.find("Service temporarily unavailable"), std::string::npos) << out;
+}
+
+TEST_F(SessionTest, APostWhoseAnswerHasNoRoomIsNotHandedOn) {
+    const std::string peer = "192.0.2.1";
+    Held answers(connections_, Held::Kind::kAnswer, {peer});
+    ASSERT_TRUE(answers.add(limits::kHttpBytesFree + limits::kHttpAnswersHeldPerAddressBytesMax));
+    const std::string out = exchange(post(2, "{}", kKey), peer);
+    EXPECT_NE(out.find("Too many answers wait"), std::string::npos) << out;
+    EXPECT_EQ(parts_->calls, 0U);
+    EXPECT_NE(exchange(post(2, "{}", kKey), kProxy).find("Service temporarily"), std::string::npos);
+    EXPECT_EQ(parts_->calls, 1U);
 }
 
 // Nothing is read for somebody who shows no credential, or one that cannot be any.
