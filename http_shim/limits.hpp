@@ -30,6 +30,9 @@ inline constexpr std::chrono::seconds kHttpIdleMargin{5};  // Clients are told s
 inline constexpr std::chrono::seconds kHttpWriteTimeout{60};
 // A proxy takes megabytes at once and then nothing until its reader has taken a third of them.
 inline constexpr std::chrono::minutes kHttpProxyWriteTimeout{10};
+// After the last answer of a connection, for what the peer still sends; then it may be reset.
+inline constexpr std::chrono::seconds kHttpLingerTimeout{2};
+inline constexpr std::size_t kHttpLingerBytesMax = 64 * 1024 * 1024;
 inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 inline constexpr int kHttpRetryAfterSeconds = 1;

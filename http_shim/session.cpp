@@ -67,16 +67,19 @@ public:
 
 private:
     enum class Body { kRead, kGone, kNoRoom };
+    enum class After { kNextRequest, kLinger, kClose };
 
     Awaitable<bool> read_head(std::string& head);
     Awaitable<Body> read_body(const RequestHead& head, Connections::Held& held, std::string& body);
-    [[nodiscard]] Exchange begin_exchange(const RequestHead& head) const;
+    [[nodiscard]] Exchange begin_exchange(const RequestHead& head, bool last) const;
     std::optional<Response> refuse_before_body(const RequestHead& head, const Match& match,
                                                const Exchange& exchange);
-    // True: the connection lives on.
-    Awaitable<bool> serve_one(const RequestHead& head);
-    Awaitable<bool> refuse_request(Response response, const RequestHead& head, const Match& match,
-                                   Exchange& exchange);
+    // `last`: no other request is read after this one.
+    Awaitable<After> serve_one(const RequestHead& head, bool last);
+    // What becomes of the connection, now that the answer is written or not.
+    After after(const RequestHead& head, const Exchange& exchange);
+    Awaitable<After> refuse_request(Response response, const RequestHead& head, const Match& match,
+                                    Exchange& exchange);
     // Status line and headers, and what the exchange remembers of them.
     std::string begin_response(Response& response, std::uint64_t content_length,
                                const RequestHead& head, Exchange& exchange);
@@ -171,14 +174,15 @@ Awaitable<void> Session::run() {
             co_await refuse_head(head.error());
             co_return;
         }
-        if (count == limits::kHttpRequestsPerConnectionMax || place_.is_reserve())
-            head->keep_alive = false;
-        if (!co_await serve_one(*head)) co_return;
+        const bool last = count == limits::kHttpRequestsPerConnectionMax || place_.is_reserve();
+        const After after = co_await serve_one(*head, last);
+        if (after == After::kLinger) co_await channel_.linger();
+        if (after != After::kNextRequest) co_return;
         place_.end_request();
     }
 }
 
-Exchange Session::begin_exchange(const RequestHead& head) const {
+Exchange Session::begin_exchange(const RequestHead& head, bool last) const {
     Exchange exchange;
     exchange.request_id = request_id_of(head);
     exchange.traceparent = message::make_traceparent(head.header("traceparent"));
@@ -186,7 +190,7 @@ Exchange Session::begin_exchange(const RequestHead& head) const {
         client_address(peer_, head.header("x-forwarded-for"), parts_.config.trusted_proxies);
     exchange.is_proxy =
         is_local(exchange.client) || parts_.config.trusted_proxies.contains(exchange.client);
-    exchange.keep_alive = head.keep_alive;
+    exchange.keep_alive = head.keep_alive && !last;
     return exchange;
 }
 
@@ -197,8 +201,8 @@ std::optional<Response> Session::refuse_before_body(const RequestHead& head, con
     return refuse_early(head, match, exchange, parts_);
 }
 
-Awaitable<bool> Session::serve_one(const RequestHead& head) {
-    Exchange exchange = begin_exchange(head);
+Awaitable<Session::After> Session::serve_one(const RequestHead& head, bool last) {
+    Exchange exchange = begin_exchange(head, last);
     const Match match = match_route(head.method, head.path);
     if (auto refused = refuse_before_body(head, match, exchange))
         co_return co_await refuse_request(std::move(*refused), head, match, exchange);
@@ -206,7 +210,7 @@ Awaitable<bool> Session::serve_one(const RequestHead& head) {
     std::string body;
     if (head.has_body) {
         const Body read = co_await read_body(head, held, body);
-        if (read == Body::kGone) co_return false;
+        if (read == Body::kGone) co_return After::kClose;
         if (read == Body::kNoRoom) {
             Response full = make_error_response(503, "Too many request bodies wait");
             full.close = true;
@@ -230,18 +234,25 @@ Awaitable<bool> Session::serve_one(const RequestHead& head) {
     }
     exchange.complete = written;
     note(match.route, head, exchange);
-    co_return written&& exchange.keep_alive;
+    co_return after(head, exchange);
+}
+
+// A client that has said it is the last request sends no other, as a rule.
+Session::After Session::after(const RequestHead& head, const Exchange& exchange) {
+    if (!exchange.complete) return After::kClose;
+    if (exchange.keep_alive) return After::kNextRequest;
+    const bool all_read = buffer_.empty() && !channel_.has_unread();
+    return !head.keep_alive && all_read ? After::kClose : After::kLinger;
 }
 
 // Without the body, whose bytes are never taken for a request.
-Awaitable<bool> Session::refuse_request(Response response, const RequestHead& head,
-                                        const Match& match, Exchange& exchange) {
-    const bool close = response.close || (head.has_body && head.content_length > 0);
-    exchange.keep_alive = exchange.keep_alive && !close;
+Awaitable<Session::After> Session::refuse_request(Response response, const RequestHead& head,
+                                                  const Match& match, Exchange& exchange) {
+    const bool unread = response.close || (head.has_body && head.content_length > 0);
+    exchange.keep_alive = exchange.keep_alive && !unread;
     exchange.complete = co_await write_response(response, head, exchange);
     note(match.route, head, exchange);
-    if (close) co_await channel_.linger();
-    co_return exchange.complete&& exchange.keep_alive;
+    co_return unread&& exchange.complete ? After::kLinger : after(head, exchange);
 }
 
 // The access log and the metrics.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <regex>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -49,8 +50,14 @@ protected:
             ssize_t got = 0;
             while ((got = ::recv(client.get(), chunk, sizeof chunk, MSG_DONTWAIT)) > 0)
                 out.append(chunk, static_cast<std::size_t>(got));
+            end_ = got == 0 ? 0 : errno;
         }
         return out;
+    }
+    // How the connection ends for the client after `bytes`: 0 in order, else the error.
+    int end_after(std::string_view bytes) {
+        EXPECT_NE(exchange(bytes), "");
+        return end_;
     }
     Awaitable<void> serve_and_tell(Stream socket, std::string peer, bool& ended) {
         auto place = connections_.admit(peer, false);
@@ -69,6 +76,7 @@ protected:
         return count;
     }
 
+    int end_ = 0;
     const testing::TempDir dir_;
     Connections connections_{0};
     asio::io_context context_{1};
@@ -96,6 +104,18 @@ TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
     EXPECT_EQ(answers(out), 1'000U);
     EXPECT_EQ(out.find("Connection: close"), out.rfind("Connection: close"));
     EXPECT_NE(out.find("Connection: close"), std::string::npos);
+}
+
+// A server that closes with unread bytes resets the connection, and what it sent may be lost.
+TEST_F(SessionTest, WhatIsPipelinedBehindTheLastRequestResetsNothing) {
+    std::string many;
+    for (int count = 0; count < 1'300; ++count) many += kLivez;
+    parts_->draining = true;
+    EXPECT_EQ(end_after(many), 0) << "behind an answer while the shim drains";
+    parts_->draining = false;
+    EXPECT_EQ(end_after(many), 0) << "behind the thousandth request";
+    const std::string last = "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    EXPECT_EQ(end_after(last + many), 0) << "behind a last request";
 }
 
 std::string post(std::size_t announced, std::string_view sent, const std::string& fields) {
