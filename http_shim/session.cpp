@@ -39,6 +39,12 @@ const char* method_name(Method method) {
     return "?";
 }
 
+// A path that is not served has what any may have.
+std::string_view allow_of(std::string_view path) {
+    const std::string_view allow = match_route(Method::kGet, path).allow;
+    return allow.empty() ? "GET, HEAD, POST, OPTIONS" : allow;
+}
+
 bool is_probe(const Match& match) {
     const RouteKind kind = match.route == nullptr ? RouteKind::kNone : match.route->kind;
     return kind == RouteKind::kLivez || kind == RouteKind::kReadyz || kind == RouteKind::kMetrics;
@@ -116,7 +122,7 @@ Awaitable<bool> Session::read_head(std::string& head) {
         if (head_bytes > limits::kHttpHeaderBytesMax) {
             // Named, like every argument of a co_await here: g++ 12 destroys braced temporaries in
             // one twice.
-            const HeadRefusal refusal{431, "Request Header Fields Too Large", {}};
+            const HeadRefusal refusal{431, "Request Header Fields Too Large"};
             co_await refuse_head(refusal);
             co_return false;
         }
@@ -127,7 +133,7 @@ Awaitable<bool> Session::read_head(std::string& head) {
         }
         if (!may_become_head(buffer_, searched)) {
             const HeadRefusal refusal{
-                400, "Bad request: expected HTTP without TLS, lines ending with CR and LF", {}};
+                400, "Bad request: expected HTTP without TLS, lines ending with CR and LF"};
             co_await refuse_head(refusal);
             co_return false;
         }
@@ -357,7 +363,7 @@ void Session::report_download(const RequestHead& head) {
 
 Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
-    if (!refusal.allow.empty()) response.headers.emplace_back("Allow", refusal.allow);
+    if (refusal.status == 405) response.headers.emplace_back("Allow", allow_of(refusal.path));
     ++parts_.metrics.refused_heads;
     Exchange exchange;
     exchange.request_id = crypto::make_uuid7(system_clock().unix_us());
@@ -368,8 +374,9 @@ Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
                {"request_id", exchange.request_id}});
     exchange.client = peer_;
     exchange.keep_alive = false;
-    const RequestHead nothing;
-    if (co_await write_response(response, nothing, exchange)) co_await channel_.linger();
+    RequestHead known;
+    if (!refusal.origin.empty()) known.headers.emplace("origin", refusal.origin);
+    if (co_await write_response(response, known, exchange)) co_await channel_.linger();
 }
 
 }  // namespace

@@ -239,6 +239,45 @@ TEST_F(SessionTest, WhatCannotBecomeAHeadIsAnsweredAtOnce) {
         EXPECT_TRUE(exchange(bytes).starts_with("HTTP/1.1 400 ")) << bytes;
 }
 
+// Else the page sees a failed request and no reason.
+TEST_F(SessionTest, AListedPageMayReadEveryRefusal) {
+    Config config;
+    config.cors_origins = {"https://app.example.com"};
+    config.hosts = {"h"};
+    configure(config);
+    for (const auto& [status, head] : {std::pair("405", "PUT /livez HTTP/1.1\r\nHost: h\r\n"),
+                                       {"501", "BREW / HTTP/1.1\r\nHost: h\r\n"},
+                                       {"400", "GET /a%zz HTTP/1.1\r\nHost: h\r\n"},
+                                       {"421", "GET / HTTP/1.1\r\nHost: other\r\n"},
+                                       {"413",
+                                        "POST / HTTP/1.1\r\nContent-Length: 9999999\r\n"
+                                        "Host: h\r\n"}}) {
+        const auto ask = [&, start = std::string(head)](const std::string& fields) {
+            return exchange(start + fields + "\r\n");
+        };
+        const std::string out = ask("Origin: https://app.example.com\r\n");
+        EXPECT_EQ(out.substr(9, 3), status);
+        EXPECT_NE(out.find("\r\nAccess-Control-Allow-Origin: https://app.example.com\r\n"),
+                  std::string::npos)
+            << out;
+        for (const char* other : {"", "Origin: https://evil.example\r\n",
+                                  "Origin: https://app.example.com\r\nOrigin: https://a.b\r\n"})
+            EXPECT_EQ(ask(other).find("Access-Control-Allow-Origin"), std::string::npos) << other;
+    }
+}
+
+TEST_F(SessionTest, A405NamesTheMethodsOfItsPath) {
+    const auto allow = [&](const std::string& request) {
+        const std::string out = exchange(request + " HTTP/1.1\r\nHost: h\r\n\r\n");
+        const std::size_t at = out.find("\r\nAllow: ") + 9;
+        return out.substr(9, 3) + " " + out.substr(at, out.find("\r\n", at) - at);
+    };
+    EXPECT_EQ(allow("PUT /exports/acme/x"), "405 GET, HEAD, OPTIONS");
+    EXPECT_EQ(allow("DELETE /api/jobs/j1/cancel?x"), "405 POST, OPTIONS");
+    EXPECT_EQ(allow("PUT /api/jobs/"), "405 GET, HEAD, POST, OPTIONS");
+    EXPECT_EQ(allow("PUT /nowhere"), "405 GET, HEAD, POST, OPTIONS");
+}
+
 TEST_F(SessionTest, ProbesNeedNoHost) {
     Config config;
     config.hosts = {"api.example.com"};
