@@ -131,7 +131,7 @@ TEST_F(ChannelTest, AClientThatStillSendsGetsTheAnswer) {
     std::string answer(100, '\0');
     std::thread client([&] {
         const int fd = pair.client.get();
-        const std::string much(20 * 1024 * 1024, 'x');
+        const std::string much(12 * 1024 * 1024, 'x');
         EXPECT_EQ(::send(fd, much.data(), much.size(), MSG_NOSIGNAL),
                   static_cast<ssize_t>(much.size()));
         ::shutdown(fd, SHUT_WR);
