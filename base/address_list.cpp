@@ -38,6 +38,16 @@ bool shares_bits(const Bytes& left, const Bytes& right, unsigned bits) {
     return rest == 0 || (left[whole] ^ right[whole]) >> (8 - rest) == 0;
 }
 
+// The one spelling of an address: an IPv4 one in IPv6's form (::ffff:192.0.2.1) is that IPv4 one.
+std::string text_of(const Bytes& address) {
+    char text[INET6_ADDRSTRLEN] = {};
+    if (is_mapped(address))
+        ::inet_ntop(AF_INET, address.data() + 12, text, sizeof text);
+    else
+        ::inet_ntop(AF_INET6, address.data(), text, sizeof text);
+    return text;
+}
+
 std::string_view trim(std::string_view text) {
     while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -103,8 +113,9 @@ std::string client_address(const std::string& peer, std::string_view forwarded_f
         const bool last = comma == std::string_view::npos;
         const std::string_view said =
             without_port(trim(last ? forwarded_for : forwarded_for.substr(comma + 1)));
-        if (!parse_address(said)) break;
-        client = said;
+        const auto address = parse_address(said);
+        if (!address) break;
+        client = text_of(*address);
         forwarded_for = last ? std::string_view() : forwarded_for.substr(0, comma);
     }
     return client;
@@ -125,11 +136,10 @@ bool is_local(const std::string& peer) {
 
 std::string limit_group(const std::string& address) {
     auto bytes = parse_address(address);
-    if (!bytes || is_mapped(*bytes)) return address;
+    if (!bytes) return address;
+    if (is_mapped(*bytes)) return text_of(*bytes);
     std::fill(bytes->begin() + 8, bytes->end(), std::uint8_t{0});
-    char text[INET6_ADDRSTRLEN] = {};
-    ::inet_ntop(AF_INET6, bytes->data(), text, sizeof text);
-    return std::string(text) + "/64";
+    return text_of(*bytes) + "/64";
 }
 
 bool is_address_and_port(std::string_view text) {

@@ -34,7 +34,8 @@ private:
 
 // The last address in X-Forwarded-For that is no proxy of ours; `peer` itself when it is none, and
 // whatever it says then. `forwarded_for`: the field's lines, joined by commas; an address may have
-// a port, brackets and quotes.
+// a port, brackets and quotes. What it names comes in one spelling: 192.0.2.1 for
+// ::ffff:192.0.2.1, lower case and shortest for IPv6.
 [[nodiscard]] std::string client_address(const std::string& peer, std::string_view forwarded_for,
                                          const AddressList& proxies);
 

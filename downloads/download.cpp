@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <optional>
 
 #include "base/base64.hpp"
@@ -89,6 +90,13 @@ bool starts_with_in_any_case(std::string_view text, std::string_view lower_case)
            std::ranges::equal(text.substr(0, lower_case.size()), lower_case, {}, lower);
 }
 
+// A position in digits. One that is too large for the type lies behind every file, as the largest.
+std::optional<std::uint64_t> parse_position(std::string_view text) {
+    if (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos)
+        return std::nullopt;
+    return parse_unsigned(text).value_or(std::numeric_limits<std::uint64_t>::max());
+}
+
 // One range of a file of `size` bytes. A header that is not understood is ignored, as RFC 9110 14.2
 // wants.
 RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& range) {
@@ -98,8 +106,8 @@ RangeOutcome parse_range(std::string_view header, std::uint64_t size, Range& ran
     header.remove_prefix(kUnit.size());
     const std::size_t dash = header.find('-');
     if (dash == std::string_view::npos) return RangeOutcome::kWhole;
-    const auto first = parse_unsigned(header.substr(0, dash));
-    const auto last = parse_unsigned(header.substr(dash + 1));
+    const auto first = parse_position(header.substr(0, dash));
+    const auto last = parse_position(header.substr(dash + 1));
     if (dash == 0) {  // "-N": the last N bytes.
         if (!last) return RangeOutcome::kWhole;
         if (*last == 0 || size == 0) return RangeOutcome::kUnsatisfiable;

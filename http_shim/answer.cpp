@@ -119,7 +119,7 @@ Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
     Response response;
     switch (match.route->kind) {
         case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
-        case RouteKind::kOpenapi: response.body = kOpenapiJson; co_return response;
+        case RouteKind::kOpenapi: response.document = kOpenapiJson; co_return response;
         case RouteKind::kDocs:
             if (parts.config.docs) co_return make_docs_response(kDocsHtml);
             break;

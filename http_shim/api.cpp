@@ -42,6 +42,20 @@ Cookie find_cookie(std::string_view cookies, std::string_view name) {
     return found;
 }
 
+// A filter that no job can match is a mistake, and so is one that says nothing.
+tl::expected<void, Response> check_text(const std::string& name, const std::string& value) {
+    if (value.empty()) {
+        return tl::unexpected(make_validation_response(
+            {"query", name}, "String should have at least 1 character", "string_too_short"));
+    }
+    if (printable(value, value.size()) != value) {
+        return tl::unexpected(make_validation_response({"query", name},
+                                                       "String should have no control characters",
+                                                       "string_pattern_mismatch"));
+    }
+    return {};
+}
+
 tl::expected<void, Response> add_field(const std::string& name, const std::string& value,
                                        const message::WireMethod& method, json& params) {
     const auto field = std::ranges::find(method.query, name, &message::QueryField::name);
@@ -52,7 +66,12 @@ tl::expected<void, Response> add_field(const std::string& name, const std::strin
         return tl::unexpected(make_validation_response({"query", printable(name)},
                                                        "unknown field; expected only " + known));
     }
+    if (params.contains(name)) {
+        return tl::unexpected(
+            make_validation_response({"query", name}, "expected once, found twice"));
+    }
     if (!field->is_number) {
+        if (auto good = check_text(name, value); !good) return good;
         params[name] = value;
         return {};
     }

@@ -10,6 +10,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include "http_shim/limits.hpp"
+
 namespace export_worker::http_shim {
 
 namespace asio = boost::asio;
@@ -23,6 +25,9 @@ constexpr std::size_t kSmallBytes = 64 * 1024;        // A socket's buffer takes
 constexpr std::size_t kSendChunkBytes = 1024 * 1024;  // At most, of one call to the kernel.
 constexpr std::uint64_t kSendTurnBytes =
     4 * 1024 * 1024;  // Then other connections have their turn.
+
+// Never looked at, so all connections of the thread share it.
+thread_local std::array<char, 64 * 1024> dropped_bytes;
 
 std::array<asio::const_buffer, 2> buffers_of(std::string_view head, std::string_view body) {
     return {asio::buffer(head.data(), head.size()), asio::buffer(body.data(), body.size())};
@@ -164,13 +169,18 @@ Awaitable<bool> Channel::send_file(int file, std::uint64_t offset, std::uint64_t
     co_return bytes == 0 && !error;
 }
 
+bool Channel::has_unread() {
+    error_code error;
+    return socket_.available(error) > 0;
+}
+
 Awaitable<void> Channel::linger() {
     error_code error;
     socket_.shutdown(Stream::shutdown_send, error);
-    set_deadline(std::chrono::seconds(1));
-    for (int rounds = 0; rounds < 256 && !error; ++rounds) {
-        co_await socket_.async_read_some(asio::buffer(chunk_),
-                                         redirect_error(use_awaitable, error));
+    set_deadline(limits::kHttpLingerTimeout);
+    for (std::size_t dropped = 0; dropped < limits::kHttpLingerBytesMax && !error;) {
+        dropped += co_await socket_.async_read_some(asio::buffer(dropped_bytes),
+                                                    redirect_error(use_awaitable, error));
     }
 }
 

@@ -40,8 +40,11 @@ public:
     // runs.
     [[nodiscard]] Awaitable<bool> send_file(int file, std::uint64_t offset, std::uint64_t bytes,
                                             std::uint64_t* sent);
-    // Says that nothing more comes, then reads what does for a moment: closing with unread bytes
-    // would make the kernel send a reset, and the peer may never see the answer.
+    // Whether the kernel has bytes that were not read.
+    [[nodiscard]] bool has_unread();
+    // Says that nothing more comes, then reads and drops what does, for kHttpLingerTimeout and
+    // kHttpLingerBytesMax at most: closing with unread bytes would make the kernel send a reset,
+    // and the peer may never see the answer.
     [[nodiscard]] Awaitable<void> linger();
 
 private:

@@ -10,6 +10,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "http_shim/limits.hpp"
+
 namespace export_worker::http_shim {
 
 // [the io thread]
@@ -33,23 +35,28 @@ public:
 
     [[nodiscard]] std::size_t open() const { return open_; }
     [[nodiscard]] std::size_t busy() const { return busy_.size(); }
-    [[nodiscard]] std::size_t bytes_held() const { return bytes_held_; }
+    // Of bodies and answers.
+    [[nodiscard]] std::size_t bytes_held() const { return bodies_.bytes + answers_.bytes; }
     [[nodiscard]] std::uint64_t refused() const { return refused_; }
     [[nodiscard]] std::uint64_t closed_idle() const { return closed_idle_; }
 
 private:
-    struct Group {
-        std::size_t connections = 0;
-        std::size_t bytes_held = 0;
+    using Amounts = std::unordered_map<std::string, std::size_t>;  // By limit_group().
+    struct Budget {
+        const std::size_t bytes_max;
+        const std::size_t bytes_per_address_max;
+        std::size_t bytes = 0;
+        Amounts by_address = {};
     };
 
     const std::size_t per_address_max_;
-    std::unordered_map<std::string, Group> groups_;  // By limit_group().
-    std::list<Place*> idle_;                         // The longest first.
+    Amounts connections_of_;
+    Budget bodies_{limits::kHttpBodiesHeldBytesMax, limits::kHttpBodiesHeldPerAddressBytesMax};
+    Budget answers_{limits::kHttpAnswersHeldBytesMax, limits::kHttpAnswersHeldPerAddressBytesMax};
+    std::list<Place*> idle_;  // The longest first.
     std::list<Place*> busy_;
     std::size_t open_ = 0;
     std::size_t in_reserve_ = 0;
-    std::size_t bytes_held_ = 0;
     std::uint64_t refused_ = 0;
     std::uint64_t closed_idle_ = 0;
 };
@@ -70,31 +77,49 @@ public:
 
 private:
     friend class Connections;
-    Place(Connections& owner, std::string group, bool is_proxy, bool reserve);
+    Place(Connections& owner, std::string group, bool reserve);
 
     Connections& owner_;
-    std::unordered_map<std::string, Group>::iterator group_;
-    const bool is_proxy_;
+    Amounts::iterator of_address_;
     const bool reserve_;
     std::function<void()> close_;
     bool busy_ = false;
     std::list<Place*>::iterator where_;  // In the owner's list.
 };
 
-// Bytes of a request or an answer that wait in memory for a peer. The first kHttpBytesFree cost
+// Bytes of one body or one answer that wait in memory for a peer. The first kHttpBytesFree cost
 // nothing, so that small requests go on whatever others hold.
 class Connections::Held {
 public:
-    explicit Held(Place& place) : place_(place) {}
-    ~Held();
+    enum class Kind { kBody, kAnswer };
+    // Whose they are: the client as trusted proxies name it, or the peer. `is_proxy`: it speaks for
+    // many, so only the bound of all together applies.
+    struct Holder {
+        const std::string& address;  // Outlives the Held.
+        bool is_proxy = false;
+    };
+
+    Held(Connections& owner, Kind kind, const Holder& holder)
+        : budget_(kind == Kind::kBody ? owner.bodies_ : owner.answers_), holder_(holder) {}
+    ~Held() { give_back(); }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
 
     // False: more than the address, or all together, may hold; nothing was added.
     [[nodiscard]] bool add(std::size_t bytes);
+    // Past every bound: for what must not be dropped any more.
+    void add_anyway(std::size_t bytes);
+    // All of it, before the end.
+    void give_back();
+    // False: the address has its whole share, or all together have theirs if it is a proxy's.
+    [[nodiscard]] bool share_has_room() const;
 
 private:
-    Place& place_;
+    [[nodiscard]] std::size_t cost_of(std::size_t bytes) const;
+    [[nodiscard]] std::size_t held_by_address() const;
+
+    Budget& budget_;
+    const Holder holder_;
     std::size_t bytes_ = 0;
     std::size_t counted_ = 0;
 };

@@ -30,13 +30,19 @@ inline constexpr std::chrono::seconds kHttpIdleMargin{5};  // Clients are told s
 inline constexpr std::chrono::seconds kHttpWriteTimeout{60};
 // A proxy takes megabytes at once and then nothing until its reader has taken a third of them.
 inline constexpr std::chrono::minutes kHttpProxyWriteTimeout{10};
+// After the last answer of a connection, for what the peer still sends; then it may be reset.
+inline constexpr std::chrono::seconds kHttpLingerTimeout{2};
+inline constexpr std::size_t kHttpLingerBytesMax = 64 * 1024 * 1024;
 inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 inline constexpr int kHttpRetryAfterSeconds = 1;
 // Bodies that have arrived and answers that wait for their peer, beyond the free ones; more: 503.
-inline constexpr std::size_t kHttpBytesHeldMax = 64 * 1024 * 1024;
-inline constexpr std::size_t kHttpBytesHeldPerAddressMax = 16 * 1024 * 1024;
-inline constexpr std::size_t kHttpBytesFree = 16 * 1024;  // Of each connection.
+// A body takes up to kHttpBodyTimeout to come, from anyone: an address may have few at a time.
+inline constexpr std::size_t kHttpBodiesHeldBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kHttpBodiesHeldPerAddressBytesMax = 2 * 1024 * 1024;
+inline constexpr std::size_t kHttpAnswersHeldBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kHttpAnswersHeldPerAddressBytesMax = 16 * 1024 * 1024;
+inline constexpr std::size_t kHttpBytesFree = 16 * 1024;  // Of each body and each answer.
 inline constexpr std::size_t kHttpRateMax = 1'000'000;  // Bound of the configured rates, a second.
 
 }  // namespace export_worker::limits

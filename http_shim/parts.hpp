@@ -51,6 +51,7 @@ struct Exchange {
     std::string request_id;
     std::string traceparent;  // The step of the trace that is ours.
     std::string client;
+    bool is_proxy = false;  // `client` is one, and who asked it is not known.
     Clock::time_point started = Clock::now();
     bool keep_alive = true;
     int status = 0;

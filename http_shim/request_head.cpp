@@ -18,8 +18,8 @@ namespace {
 namespace http = boost::beast::http;
 using Parser = http::request_parser<http::empty_body>;
 
-tl::unexpected<HeadRefusal> refuse(int status, std::string detail, std::string allow = {}) {
-    return tl::unexpected(HeadRefusal{status, std::move(detail), std::move(allow)});
+tl::unexpected<HeadRefusal> refuse(int status, std::string detail) {
+    return tl::unexpected(HeadRefusal{status, std::move(detail)});
 }
 std::string_view view_of(boost::beast::string_view text) {
     return {text.data(), text.size()};
@@ -45,7 +45,7 @@ tl::expected<void, HeadRefusal> check_method(const Parser::value_type& request, 
         case http::verb::post: head.method = Method::kPost; return {};
         case http::verb::options: head.method = Method::kOptions; return {};
         case http::verb::unknown: return refuse(501, "Method not implemented");
-        default: return refuse(405, "Method Not Allowed", "GET, HEAD, POST, OPTIONS");
+        default: return refuse(405, "Method Not Allowed");
     }
 }
 
@@ -162,6 +162,25 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, 
     return {};
 }
 
+tl::expected<void, HeadRefusal> check_head(const Parser::value_type& request,
+                                           const std::vector<std::string>& hosts,
+                                           RequestHead& head) {
+    if (auto good = check_method(request, head); !good) return good;
+    if (auto good = check_fields(request, head); !good) return good;
+    if (auto good = check_target(view_of(request.target()), head); !good) return good;
+    return check_host(request, hosts, head);
+}
+
+// With what the answer says of the request.
+HeadRefusal with_request(HeadRefusal refusal, const Parser::value_type& request) {
+    if (request.count(http::field::origin) == 1)
+        refusal.origin = view_of(request[http::field::origin]);
+    RequestHead target;
+    if (refusal.status == 405 && check_target(view_of(request.target()), target))
+        refusal.path = std::move(target.path);
+    return refusal;
+}
+
 }  // namespace
 
 std::string lower_case(std::string_view text) {
@@ -236,11 +255,8 @@ tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes
         return refuse(400, "Bad request: not an HTTP/1.1 request");
     const Parser::value_type& request = parser.get();
     RequestHead head;
-    if (auto good = check_method(request, head); !good) return tl::unexpected(good.error());
-    if (auto good = check_fields(request, head); !good) return tl::unexpected(good.error());
-    if (auto good = check_target(view_of(request.target()), head); !good)
-        return tl::unexpected(good.error());
-    if (auto good = check_host(request, hosts, head); !good) return tl::unexpected(good.error());
+    if (auto good = check_head(request, hosts, head); !good)
+        return tl::unexpected(with_request(std::move(good.error()), request));
     // HTTP/1.0 connections are never kept: whether its peers mean it is anybody's guess.
     head.keep_alive = request.version() == 11 && request.keep_alive();
     return head;

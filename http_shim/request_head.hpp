@@ -53,7 +53,8 @@ struct RequestHead {
 struct HeadRefusal {
     int status = 400;
     std::string detail;
-    std::string allow;  // For 405.
+    std::string origin = {};  // The request's one Origin; empty: none, or not known.
+    std::string path = {};    // As sent, for 405; empty: not a path.
 };
 
 // Whether the beginning of a head can still become an acceptable one: not once a line ends without

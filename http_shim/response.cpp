@@ -62,7 +62,7 @@ Response make_later_response(int status, std::string_view detail, std::chrono::n
 Response make_docs_response(std::string_view html) {
     Response response;
     response.content_type = "text/html; charset=utf-8";
-    response.body = html;
+    response.document = html;
     response.headers = {
         {"Content-Security-Policy",
          "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src "

@@ -15,8 +15,13 @@ struct Response {
     int status = 200;
     std::string_view content_type = "application/json";  // Outlives the response.
     std::string body;
+    std::string_view document;  // Instead of `body`, and never copied: outlives the response.
     std::vector<std::pair<std::string, std::string>> headers;  // Beside those every response has.
     bool close = false;                                        // The connection ends after it.
+
+    [[nodiscard]] std::string_view content() const {
+        return document.empty() ? std::string_view(body) : document;
+    }
 };
 
 // {"detail": "..."}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/address_list.hpp"
 #include "base/clock.hpp"
 #include "base/crypto/uuid.hpp"
 #include "base/json.hpp"
@@ -22,6 +23,12 @@ namespace {
 
 constexpr std::size_t kBodyStepBytes = 64 * 1024;  // A body takes room as it comes.
 
+constexpr std::string_view kTooManyAnswers = "Too many answers wait for their readers";
+
+Connections::Held::Holder holder_of(const Exchange& exchange) {
+    return {exchange.client, exchange.is_proxy};
+}
+
 const char* method_name(Method method) {
     switch (method) {
         case Method::kGet: return "GET";
@@ -30,6 +37,12 @@ const char* method_name(Method method) {
         case Method::kOptions: return "OPTIONS";
     }
     return "?";
+}
+
+// A path that is not served has what any may have.
+std::string_view allow_of(std::string_view path) {
+    const std::string_view allow = match_route(Method::kGet, path).allow;
+    return allow.empty() ? "GET, HEAD, POST, OPTIONS" : allow;
 }
 
 bool is_probe(const Match& match) {
@@ -60,20 +73,25 @@ public:
 
 private:
     enum class Body { kRead, kGone, kNoRoom };
+    enum class After { kNextRequest, kLinger, kClose };
 
     Awaitable<bool> read_head(std::string& head);
     Awaitable<Body> read_body(const RequestHead& head, Connections::Held& held, std::string& body);
-    // True: the connection lives on.
-    Awaitable<bool> serve_one(const RequestHead& head);
-    Awaitable<bool> refuse_request(Response response, const RequestHead& head, const Match& match,
-                                   Exchange& exchange);
+    [[nodiscard]] Exchange begin_exchange(const RequestHead& head, bool last) const;
+    std::optional<Response> refuse_before_body(const RequestHead& head, const Match& match,
+                                               const Exchange& exchange);
+    // `last`: no other request is read after this one.
+    Awaitable<After> serve_one(const RequestHead& head, bool last);
+    // What becomes of the connection, now that the answer is written or not.
+    After after(const RequestHead& head, const Exchange& exchange);
+    Awaitable<After> refuse_request(Response response, const RequestHead& head, const Match& match,
+                                    Exchange& exchange);
     // Status line and headers, and what the exchange remembers of them.
     std::string begin_response(Response& response, std::uint64_t content_length,
                                const RequestHead& head, Exchange& exchange);
-    Awaitable<bool> write_response(Response& response, const RequestHead& head,
-                                   Connections::Held& held, Exchange& exchange);
-    Awaitable<bool> write_download(const RequestHead& head, Connections::Held& held,
-                                   Exchange& exchange);
+    Awaitable<bool> write_response(Response& response, const RequestHead& head, Exchange& exchange);
+    Awaitable<bool> write_download(const RequestHead& head, Exchange& exchange);
+    bool has_room_for_answer(const Exchange& exchange);
     void report_download(const RequestHead& head);
     void note(const Route* route, const RequestHead& head, const Exchange& exchange);
     Awaitable<void> refuse_head(const HeadRefusal& refusal);
@@ -104,7 +122,7 @@ Awaitable<bool> Session::read_head(std::string& head) {
         if (head_bytes > limits::kHttpHeaderBytesMax) {
             // Named, like every argument of a co_await here: g++ 12 destroys braced temporaries in
             // one twice.
-            const HeadRefusal refusal{431, "Request Header Fields Too Large", {}};
+            const HeadRefusal refusal{431, "Request Header Fields Too Large"};
             co_await refuse_head(refusal);
             co_return false;
         }
@@ -115,7 +133,7 @@ Awaitable<bool> Session::read_head(std::string& head) {
         }
         if (!may_become_head(buffer_, searched)) {
             const HeadRefusal refusal{
-                400, "Bad request: expected HTTP without TLS, lines ending with CR and LF", {}};
+                400, "Bad request: expected HTTP without TLS, lines ending with CR and LF"};
             co_await refuse_head(refusal);
             co_return false;
         }
@@ -162,33 +180,45 @@ Awaitable<void> Session::run() {
             co_await refuse_head(head.error());
             co_return;
         }
-        if (count == limits::kHttpRequestsPerConnectionMax || place_.is_reserve())
-            head->keep_alive = false;
-        if (!co_await serve_one(*head)) co_return;
+        const bool last = count == limits::kHttpRequestsPerConnectionMax || place_.is_reserve();
+        const After after = co_await serve_one(*head, last);
+        if (after == After::kLinger) co_await channel_.linger();
+        if (after != After::kNextRequest) co_return;
         place_.end_request();
     }
 }
 
-Awaitable<bool> Session::serve_one(const RequestHead& head) {
+Exchange Session::begin_exchange(const RequestHead& head, bool last) const {
     Exchange exchange;
     exchange.request_id = request_id_of(head);
     exchange.traceparent = message::make_traceparent(head.header("traceparent"));
     exchange.client =
         client_address(peer_, head.header("x-forwarded-for"), parts_.config.trusted_proxies);
-    exchange.keep_alive = head.keep_alive;
-    const Match match = match_route(head.method, head.path);
-    std::optional<Response> refused;
+    exchange.is_proxy =
+        is_local(exchange.client) || parts_.config.trusted_proxies.contains(exchange.client);
+    exchange.keep_alive = head.keep_alive && !last;
+    return exchange;
+}
+
+std::optional<Response> Session::refuse_before_body(const RequestHead& head, const Match& match,
+                                                    const Exchange& exchange) {
     if (place_.is_reserve() && !is_probe(match))
-        refused = make_error_response(503, "Too many connections");
-    if (!refused) refused = refuse_early(head, match, exchange, parts_);
-    if (refused) co_return co_await refuse_request(std::move(*refused), head, match, exchange);
-    Connections::Held held(place_);
+        return make_error_response(503, "Too many connections");
+    return refuse_early(head, match, exchange, parts_);
+}
+
+Awaitable<Session::After> Session::serve_one(const RequestHead& head, bool last) {
+    Exchange exchange = begin_exchange(head, last);
+    const Match match = match_route(head.method, head.path);
+    if (auto refused = refuse_before_body(head, match, exchange))
+        co_return co_await refuse_request(std::move(*refused), head, match, exchange);
+    Connections::Held held(parts_.connections, Connections::Held::Kind::kBody, holder_of(exchange));
     std::string body;
     if (head.has_body) {
         const Body read = co_await read_body(head, held, body);
-        if (read == Body::kGone) co_return false;
+        if (read == Body::kGone) co_return After::kClose;
         if (read == Body::kNoRoom) {
-            Response full = make_error_response(503, "Service temporarily unavailable");
+            Response full = make_error_response(503, "Too many request bodies wait");
             full.close = true;
             co_return co_await refuse_request(std::move(full), head, match, exchange);
         }
@@ -196,26 +226,39 @@ Awaitable<bool> Session::serve_one(const RequestHead& head) {
     channel_.clear_deadline();
     bool written = false;
     if (match.route != nullptr && match.route->kind == RouteKind::kDownload) {
-        written = co_await write_download(head, held, exchange);
+        written = co_await write_download(head, exchange);
     } else {
-        Response response = co_await respond(match, head, body, peer_, exchange, parts_);
-        written = co_await write_response(response, head, held, exchange);
+        // What acts is refused before it does: its answer is never dropped.
+        Response response;
+        if (head.method == Method::kPost && !has_room_for_answer(exchange))
+            response = make_error_response(503, kTooManyAnswers);
+        else
+            response = co_await respond(match, head, body, peer_, exchange, parts_);
+        body = std::string();
+        held.give_back();
+        written = co_await write_response(response, head, exchange);
     }
     exchange.complete = written;
     note(match.route, head, exchange);
-    co_return written&& exchange.keep_alive;
+    co_return after(head, exchange);
+}
+
+// A client that has said it is the last request sends no other, as a rule.
+Session::After Session::after(const RequestHead& head, const Exchange& exchange) {
+    if (!exchange.complete) return After::kClose;
+    if (exchange.keep_alive) return After::kNextRequest;
+    const bool all_read = buffer_.empty() && !channel_.has_unread();
+    return !head.keep_alive && all_read ? After::kClose : After::kLinger;
 }
 
 // Without the body, whose bytes are never taken for a request.
-Awaitable<bool> Session::refuse_request(Response response, const RequestHead& head,
-                                        const Match& match, Exchange& exchange) {
-    const bool close = response.close || (head.has_body && head.content_length > 0);
-    exchange.keep_alive = exchange.keep_alive && !close;
-    Connections::Held held(place_);
-    exchange.complete = co_await write_response(response, head, held, exchange);
+Awaitable<Session::After> Session::refuse_request(Response response, const RequestHead& head,
+                                                  const Match& match, Exchange& exchange) {
+    const bool unread = response.close || (head.has_body && head.content_length > 0);
+    exchange.keep_alive = exchange.keep_alive && !unread;
+    exchange.complete = co_await write_response(response, head, exchange);
     note(match.route, head, exchange);
-    if (close) co_await channel_.linger();
-    co_return exchange.complete&& exchange.keep_alive;
+    co_return unread&& exchange.complete ? After::kLinger : after(head, exchange);
 }
 
 // The access log and the metrics.
@@ -246,14 +289,24 @@ std::string Session::begin_response(Response& response, std::uint64_t content_le
                        {exchange.request_id, exchange.traceparent});
 }
 
+bool Session::has_room_for_answer(const Exchange& exchange) {
+    return Connections::Held(parts_.connections, Connections::Held::Kind::kAnswer,
+                             holder_of(exchange))
+        .share_has_room();
+}
+
 Awaitable<bool> Session::write_response(Response& response, const RequestHead& head,
-                                        Connections::Held& held, Exchange& exchange) {
-    if (!held.add(response.body.size()))
-        response = make_error_response(503, "Too many answers wait for their readers");
-    const std::string bytes = begin_response(response, response.body.size(), head, exchange);
+                                        Exchange& exchange) {
+    Connections::Held held(parts_.connections, Connections::Held::Kind::kAnswer,
+                           holder_of(exchange));
+    if (head.method == Method::kPost)
+        held.add_anyway(response.body.size());
+    else if (!held.add(response.body.size()))
+        response = make_error_response(503, kTooManyAnswers);
+    const std::string bytes = begin_response(response, response.content().size(), head, exchange);
     const bool with_body =
         head.method != Method::kHead && response.status != 204 && response.status != 304;
-    const std::string_view body = with_body ? std::string_view(response.body) : std::string_view();
+    const std::string_view body = with_body ? response.content() : std::string_view();
     std::string_view head_left = bytes;
     std::string_view body_left = body;
     // Most answers go at once, and need no coroutine for it. Not while the next request is here
@@ -264,8 +317,7 @@ Awaitable<bool> Session::write_response(Response& response, const RequestHead& h
     co_return written;
 }
 
-Awaitable<bool> Session::write_download(const RequestHead& head, Connections::Held& held,
-                                        Exchange& exchange) {
+Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& exchange) {
     const bool is_head = head.method == Method::kHead;
     const downloads::DownloadRequest request{head.target,
                                              head.header("range"),
@@ -282,7 +334,7 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Connections::He
     response.status = download.status;
     response.headers.insert(response.headers.end(), download.headers.begin(),
                             download.headers.end());
-    if (!download.file) co_return co_await write_response(response, head, held, exchange);
+    if (!download.file) co_return co_await write_response(response, head, exchange);
     response.content_type = download.content_type;
     const std::string bytes = begin_response(response, download.bytes, head, exchange);
     if (!co_await channel_.write(bytes)) co_return false;
@@ -311,7 +363,7 @@ void Session::report_download(const RequestHead& head) {
 
 Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
-    if (!refusal.allow.empty()) response.headers.emplace_back("Allow", refusal.allow);
+    if (refusal.status == 405) response.headers.emplace_back("Allow", allow_of(refusal.path));
     ++parts_.metrics.refused_heads;
     Exchange exchange;
     exchange.request_id = crypto::make_uuid7(system_clock().unix_us());
@@ -320,10 +372,11 @@ Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
                {"reason", refusal.detail},
                {"client", peer_},
                {"request_id", exchange.request_id}});
+    exchange.client = peer_;
     exchange.keep_alive = false;
-    const RequestHead nothing;
-    Connections::Held held(place_);
-    if (co_await write_response(response, nothing, held, exchange)) co_await channel_.linger();
+    RequestHead known;
+    if (!refusal.origin.empty()) known.headers.emplace("origin", refusal.origin);
+    if (co_await write_response(response, known, exchange)) co_await channel_.linger();
 }
 
 }  // namespace

@@ -147,6 +147,30 @@ class ContractTest(SystemTest):
             self.assertGreater(seen[status], 0, f"no {status}: the generator has become too harmless")
         self.assertEqual(self.system.http("GET", "/readyz").status, 200)
 
+    def test_what_the_schemas_exclude_is_refused(self):
+        document = json.loads(self.system.http("GET", "/openapi.json").body)
+        job = {"job_type": "crawl", "total_items": 1}
+        year = 366 * 86400
+        cases = [("ExportRequest", "/api/products/export-async", {}, [
+                     {"filename": ""}, {"filename": "a" * 256}, {"columns": ["key"] * 2001}, {"columns": [""]}, {"columns": [{"property": "a" * 513}]},
+                     {"product_keys": ["a" * 513]}, {"template": ""}, {"template": "a" * 129}, {"deadline_s": year + 1}, {"start_at": "2026-06-01T04:00:00+02:00"},
+                     {"filter": {"updated_since": "2026-06-01"}}, {"filter": {"labels": ["a"] * 101}}, {"filter": {"product_type": ""}},
+                     {"filter": {"properties": {}}}, {"unknown": 1}]),
+                 ("JobCreateRequest", "/api/jobs/", job, [
+                     {"job_type": ""}, {"job_type": "a" * 65}, {"triggered_by": "a" * 257}, {"deadline_s": year + 1}, {"silence_limit_s": year + 1}, {"unknown": 1}]),
+                 ("JobProgressRequest", f"/api/jobs/{self.jobs[1]}/progress", {}, [
+                     {"stage": "a" * 2049}, {"message": "a" * 2049}, {"unknown": 1}, {"error": {"entity_key": "", "error_type": "x", "message": "x"}},
+                     {"error": {"entity_key": "x", "error_type": "a" * 129, "message": "x"}}, {"warning": {"entity_key": "x", "error_type": "x", "message": "x", "more": 1}}])]
+        for name, path, good, excluded in cases:
+            validator = self.validator(document, {"$ref": f"#/components/schemas/{name}"})
+            self.assertTrue(validator.is_valid(good), name)
+            for fields in excluded:
+                self.assertFalse(validator.is_valid(good | fields), (name, str(fields)[:80]))
+                self.assertEqual(self.system.api("POST", path, self.keys[0], good | fields).status, 422, (name, str(fields)[:80]))
+        at_the_bounds = {"format": "csv", "filename": "a" * 251 + ".csv", "columns": ["key"], "deadline_s": year, "start_at": "2026-06-01T04:00:00Z"}
+        self.assertTrue(self.validator(document, {"$ref": "#/components/schemas/ExportRequest"}).is_valid(at_the_bounds))
+        self.assertEqual(self.system.api("POST", "/api/products/export-async", self.keys[0], at_the_bounds).status, 202)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -147,6 +147,43 @@ class StrangersTest(SystemTest):
         self.assertEqual(counted(), before + 2)
 
 
+class ClientsOfAProxyTest(SystemTest):
+    """One connection's peer speaks for many clients, whom it names."""
+
+    @classmethod
+    def configure(cls, system):
+        system.http_keys = "trusted_proxies = 127.0.0.1\nmetrics_from = 127.0.0.1\n"
+
+    @classmethod
+    def prepare(cls, system):
+        cls.key = system.make_key()
+
+    def post(self, client, body):
+        headers = {"Authorization": f"Bearer {self.key}", "X-Forwarded-For": client, "Content-Type": "application/json"}
+        return self.system.http("POST", "/api/jobs/", headers, json.dumps(body).encode())
+
+    def held_bytes(self):
+        page = self.system.http("GET", "/metrics").body.decode()
+        return float(re.search(r"^export_httpd_held_bytes (\S+)$", page, re.M).group(1))
+
+    def test_unfinished_bodies_lock_nobody_out(self):
+        """90 bodies of five clients lack their last ten bytes each."""
+        length, per_client = 983_040, 2 * 1024 * 1024
+        with Crowd(self.system.port) as crowd:
+            for client in range(5):
+                head = (f"POST /api/jobs/ HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer x{client}\r\nX-Forwarded-For: 198.51.100.{client}\r\n"
+                        f"Content-Length: {length}\r\n\r\n")
+                crowd.join(18, head.encode() + b" " * (length - 10))
+            wait_until("their shares to be used up", lambda: self.held_bytes() >= 5 * 0.9 * per_client)
+            self.assertLessEqual(self.held_bytes(), 5 * per_client)
+            large = {"job_type": "crawl", "total_items": 1, "metadata": {"text": "a" * 200_000}}
+            self.assertEqual(self.post("203.0.113.9", large).status, 200)
+            self.assertEqual(self.system.http("GET", "/openapi.json", {"X-Forwarded-For": "198.51.100.1"}).status, 200)
+            refused = self.post("198.51.100.1", large)
+            self.assertEqual((refused.status, json.loads(refused.body)["detail"]), (503, "Too many request bodies wait"))
+        wait_until("all to be given back", lambda: self.held_bytes() == 0)
+
+
 class CorsTest(SystemTest):
     ORIGIN = "https://app.example.com"
 

@@ -18,6 +18,8 @@ namespace export_worker::limits {
 static_assert(kTransportMessageBytesMax > kRequestBytesMax, "too_large must be answerable");
 static_assert(kTransportMessageBytesMax > kReplyBytesMax, "a legal reply must fit a message");
 static_assert(kHttpBodyBytesMax < kRequestBytesMax, "a body the shim takes must fit a message");
+static_assert(kHttpBodyBytesMax <= kHttpBodiesHeldPerAddressBytesMax,
+              "the largest body must fit the share of its address");
 static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential must fit the headers");
 static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");

@@ -43,11 +43,21 @@ TEST(ClientAddress, BelievesOnlyProxiesOfOurs) {
     EXPECT_EQ(client_address("127.0.0.1", ",,", proxies), "127.0.0.1");
 }
 
+TEST(ClientAddress, HasOneSpelling) {
+    const AddressList proxies = list("127.0.0.1");
+    for (const char* same : {"30.0.0.1", "::ffff:30.0.0.1", "[::FFFF:30.0.0.1]:80", "::ffff:1e00:1",
+                             "0:0:0:0:0:ffff:1e00:0001"})
+        EXPECT_EQ(client_address("127.0.0.1", same, proxies), "30.0.0.1") << same;
+    EXPECT_EQ(client_address("127.0.0.1", "2001:DB8:0::09", proxies), "2001:db8::9");
+}
+
 TEST(LimitGroup, IsAHouseholdNotAnAddressOfIpv6) {
     EXPECT_EQ(limit_group("192.0.2.7"), "192.0.2.7");
     EXPECT_EQ(limit_group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
     EXPECT_EQ(limit_group("2001:db8:1:2::1"), "2001:db8:1:2::/64");
     EXPECT_EQ(limit_group("unix"), "unix");
+    EXPECT_EQ(limit_group("::ffff:192.0.2.7"), "192.0.2.7");
+    EXPECT_EQ(limit_group("::"), "::/64") << "not taken for an IPv4 address";
 }
 
 // A proxy on the same machine has a listed address, whoever asks it.

@@ -76,6 +76,12 @@ protected:
         client.join();
         return outcome_.value_or(false);
     }
+    Awaitable<void> refuse(Stream socket) {
+        Channel channel(std::move(socket), milliseconds(1000));
+        const bool written = co_await channel.write("refused");
+        outcome_ = written;
+        co_await channel.linger();
+    }
     // Reads to the end, `bytes` at a time with a pause before each; how many came.
     static std::size_t read_slowly(int fd, std::size_t bytes, milliseconds pause) {
         std::string chunk(bytes, '\0');
@@ -114,6 +120,27 @@ TEST_F(ChannelTest, AReaderThatStopsIsCut) {
         EXPECT_GE(Clock::now() - begun, milliseconds(300));
         EXPECT_LT(count_, kBytes);
     }
+}
+
+// A client that looks at the answer only once it has sent everything.
+TEST_F(ChannelTest, AClientThatStillSendsGetsTheAnswer) {
+    Pair pair = connected(64 * 1024);
+    asio::io_context context{1};
+    asio::co_spawn(context, refuse(Stream(context, {AF_INET, 0}, pair.server.release())),
+                   asio::detached);
+    std::string answer(100, '\0');
+    std::thread client([&] {
+        const int fd = pair.client.get();
+        const std::string much(12 * 1024 * 1024, 'x');
+        EXPECT_EQ(::send(fd, much.data(), much.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(much.size()));
+        ::shutdown(fd, SHUT_WR);
+        const ssize_t got = ::recv(fd, answer.data(), answer.size(), MSG_WAITALL);
+        answer.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    });
+    context.run();
+    client.join();
+    EXPECT_EQ(answer, "refused");
 }
 
 }  // namespace

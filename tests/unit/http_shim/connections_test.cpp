@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "http_shim/limits.hpp"
@@ -71,29 +73,59 @@ TEST(Connections, WithoutAnIdleOneThereIsAReserve) {
     EXPECT_FALSE(next->is_reserve());
 }
 
+using Held = Connections::Held;
+const std::string kFirst = "192.0.2.1";
+const std::string kSecond = "192.0.2.2";
+
 TEST(Connections, WhatOneHoldsIsBoundedByAddressAndInAll) {
     Connections connections(0);
-    const auto place = connections.admit("192.0.2.1", false);
-    const auto other = connections.admit("192.0.2.2", false);
+    for (const auto& [kind, share, all] :
+         {std::tuple(Held::Kind::kBody, limits::kHttpBodiesHeldPerAddressBytesMax,
+                     limits::kHttpBodiesHeldBytesMax),
+          std::tuple(Held::Kind::kAnswer, limits::kHttpAnswersHeldPerAddressBytesMax,
+                     limits::kHttpAnswersHeldBytesMax)}) {
+        {
+            Held held(connections, kind, {kFirst});
+            EXPECT_TRUE(held.add(limits::kHttpBytesFree));
+            EXPECT_EQ(connections.bytes_held(), 0U) << "small requests cost nothing";
+            EXPECT_TRUE(held.share_has_room());
+            EXPECT_TRUE(held.add(share));
+            EXPECT_FALSE(held.share_has_room());
+            EXPECT_FALSE(held.add(1));
+            Held small(connections, kind, {kFirst});
+            EXPECT_TRUE(small.add(limits::kHttpBytesFree)) << "they go on";
+            Held elsewhere(connections, kind, {kSecond});
+            EXPECT_TRUE(elsewhere.add(share));
+            EXPECT_EQ(connections.bytes_held(), 2 * share - limits::kHttpBytesFree);
+        }
+        EXPECT_EQ(connections.bytes_held(), 0U);
+        Held of_proxy(connections, kind, {kFirst, true});
+        EXPECT_TRUE(of_proxy.add(limits::kHttpBytesFree + all));
+        EXPECT_FALSE(of_proxy.share_has_room());
+        Held more(connections, kind, {kSecond});
+        EXPECT_FALSE(more.add(limits::kHttpBytesFree + 1));
+    }
+}
+
+TEST(Connections, BodiesTakeNoRoomOfAnswers) {
+    Connections connections(0);
+    Held bodies(connections, Held::Kind::kBody, {kFirst, true});
+    ASSERT_TRUE(bodies.add(limits::kHttpBytesFree + limits::kHttpBodiesHeldBytesMax));
+    Held answer(connections, Held::Kind::kAnswer, {kFirst});
+    EXPECT_TRUE(answer.add(limits::kHttpAnswersHeldPerAddressBytesMax));
+}
+
+TEST(Connections, WhatMustNotBeDroppedIsHeldPastEveryBound) {
+    Connections connections(0);
     {
-        Connections::Held held(*place);
-        EXPECT_TRUE(held.add(limits::kHttpBytesFree));
-        EXPECT_EQ(connections.bytes_held(), 0U) << "small requests cost nothing";
-        EXPECT_TRUE(held.add(limits::kHttpBytesHeldPerAddressMax));
-        EXPECT_FALSE(held.add(1));
-        Connections::Held small(*place);
-        EXPECT_TRUE(small.add(limits::kHttpBytesFree)) << "they go on";
-        Connections::Held elsewhere(*other);
-        EXPECT_TRUE(elsewhere.add(limits::kHttpBytesHeldPerAddressMax));
-        EXPECT_EQ(connections.bytes_held(),
-                  2 * limits::kHttpBytesHeldPerAddressMax - limits::kHttpBytesFree);
+        Held answers(connections, Held::Kind::kAnswer, {kFirst, true});
+        answers.add_anyway(limits::kHttpBytesFree + limits::kHttpAnswersHeldBytesMax + 1);
+        EXPECT_EQ(connections.bytes_held(), limits::kHttpAnswersHeldBytesMax + 1);
+        Held other(connections, Held::Kind::kAnswer, {kSecond});
+        EXPECT_FALSE(other.add(limits::kHttpBytesFree + 1));
+        EXPECT_TRUE(other.share_has_room()) << "it holds nothing";
     }
     EXPECT_EQ(connections.bytes_held(), 0U);
-    const auto proxy = connections.admit("192.0.2.3", true);
-    Connections::Held all(*proxy);
-    EXPECT_TRUE(all.add(limits::kHttpBytesFree + limits::kHttpBytesHeldMax));
-    Connections::Held more(*other);
-    EXPECT_FALSE(more.add(limits::kHttpBytesFree + 1));
 }
 
 }  // namespace

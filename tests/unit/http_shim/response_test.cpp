@@ -78,7 +78,7 @@ TEST(Response, TheLongestWaitIsNotTheShortest) {
 
 TEST(Response, TheDocsPageLoadsNothingFromElsewhere) {
     const Response page = make_docs_response("<p>");
-    EXPECT_EQ(page.body, "<p>");
+    EXPECT_EQ(page.content(), "<p>");
     EXPECT_TRUE(header(page, "Content-Security-Policy").starts_with("default-src 'none'"));
 }
 

@@ -74,6 +74,8 @@ TEST_F(Openapi, AgreesWithTheMethodsOfTheRoutes) {
             << route.pattern;
         EXPECT_TRUE(operation["responses"].contains(std::to_string(route.success_status)))
             << route.pattern;
+        EXPECT_EQ(operation["responses"].contains("413"), route.method == Method::kPost)
+            << route.pattern;
         const std::string needs = "Requires `" + std::string(method.permission) + "` permission";
         EXPECT_NE(operation["description"].get<std::string>().find(needs), std::string::npos)
             << route.pattern;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <regex>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -20,6 +21,9 @@ namespace {
 
 namespace asio = boost::asio;
 
+using Held = Connections::Held;
+const std::string kProxy = "192.0.2.9";
+constexpr std::string_view kOpenapi = "GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kLivez = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
 
 class SessionTest : public ::testing::Test {
@@ -46,8 +50,14 @@ protected:
             ssize_t got = 0;
             while ((got = ::recv(client.get(), chunk, sizeof chunk, MSG_DONTWAIT)) > 0)
                 out.append(chunk, static_cast<std::size_t>(got));
+            end_ = got == 0 ? 0 : errno;
         }
         return out;
+    }
+    // How the connection ends for the client after `bytes`: 0 in order, else the error.
+    int end_after(std::string_view bytes) {
+        EXPECT_NE(exchange(bytes), "");
+        return end_;
     }
     Awaitable<void> serve_and_tell(Stream socket, std::string peer, bool& ended) {
         auto place = connections_.admit(peer, false);
@@ -66,6 +76,7 @@ protected:
         return count;
     }
 
+    int end_ = 0;
     const testing::TempDir dir_;
     Connections connections_{0};
     asio::io_context context_{1};
@@ -95,6 +106,18 @@ TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
     EXPECT_NE(out.find("Connection: close"), std::string::npos);
 }
 
+// A server that closes with unread bytes resets the connection, and what it sent may be lost.
+TEST_F(SessionTest, WhatIsPipelinedBehindTheLastRequestResetsNothing) {
+    std::string many;
+    for (int count = 0; count < 1'300; ++count) many += kLivez;
+    parts_->draining = true;
+    EXPECT_EQ(end_after(many), 0) << "behind an answer while the shim drains";
+    parts_->draining = false;
+    EXPECT_EQ(end_after(many), 0) << "behind the thousandth request";
+    const std::string last = "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    EXPECT_EQ(end_after(last + many), 0) << "behind a last request";
+}
+
 std::string post(std::size_t announced, std::string_view sent, const std::string& fields) {
     return "POST /api/jobs/ HTTP/1.1\r\nHost: h\r\n" + fields +
            "Content-Length: " + std::to_string(announced) + "\r\n\r\n" + std::string(sent);
@@ -109,17 +132,53 @@ TEST_F(SessionTest, ABodyThatNeverComesTakesNoRoom) {
 }
 
 TEST_F(SessionTest, BodiesTogetherAreBounded) {
-    const auto proxy = connections_.admit("192.0.2.9", true);
-    Connections::Held others(*proxy);
-    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpBytesHeldMax));
+    Held others(connections_, Held::Kind::kBody, {kProxy, true});
+    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpBodiesHeldBytesMax));
     const std::string big(limits::kHttpBytesFree + 1, ' ');
     const std::string full = exchange(post(big.size(), big, kKey));
     EXPECT_TRUE(full.starts_with("HTTP/1.1 503 ")) << full;
     EXPECT_NE(full.find("\r\nRetry-After: 1\r\n"), std::string::npos) << full;
     EXPECT_NE(full.find("\r\nConnection: close\r\n"), std::string::npos) << full;
     EXPECT_TRUE(exchange(kLivez).starts_with("HTTP/1.1 200 ")) << "who sends none is served";
+    EXPECT_TRUE(exchange(kOpenapi).starts_with("HTTP/1.1 200 ")) << "bodies take no answer's room";
     const std::string small = exchange(post(2, "{}", kKey));
     EXPECT_EQ(small.find("Connection: close"), std::string::npos) << "it was read: " << small;
+}
+
+TEST_F(SessionTest, AClientBehindAProxyHasItsShareOfTheBodies) {
+    Config config;
+    config.trusted_proxies = *AddressList::parse(kProxy);
+    configure(config);
+    const std::string client = "198.51.100.1";
+    Held bodies(connections_, Held::Kind::kBody, {client});
+    ASSERT_TRUE(bodies.add(limits::kHttpBytesFree + limits::kHttpBodiesHeldPerAddressBytesMax));
+    const std::string big = std::string(limits::kHttpBytesFree, ' ') + "{}";
+    const auto send = [&](const std::string& from) {
+        return exchange(post(big.size(), big, kKey + "X-Forwarded-For: " + from + "\r\n"), kProxy);
+    };
+    EXPECT_NE(send(client).find("Too many request bodies wait"), std::string::npos);
+    const std::string other = send("198.51.100.2");
+    EXPECT_NE(other.find("Service temporarily unavailable"), std::string::npos) << other;
+}
+
+// A 503 in its place would invite to do it again.
+TEST_F(SessionTest, TheAnswerToAPostIsNeverReplaced) {
+    Held others(connections_, Held::Kind::kAnswer, {kProxy, true});
+    ASSERT_TRUE(others.add(limits::kHttpBytesFree + limits::kHttpAnswersHeldBytesMax));
+    const std::string big = std::string(limits::kHttpBytesFree, ' ') + "{}";
+    const std::string out = exchange(post(big.size(), big, kKey));
+    EXPECT_NE(out.find("Service temporarily unavailable"), std::string::npos) << out;
+}
+
+TEST_F(SessionTest, APostWhoseAnswerHasNoRoomIsNotHandedOn) {
+    const std::string peer = "192.0.2.1";
+    Held answers(connections_, Held::Kind::kAnswer, {peer});
+    ASSERT_TRUE(answers.add(limits::kHttpBytesFree + limits::kHttpAnswersHeldPerAddressBytesMax));
+    const std::string out = exchange(post(2, "{}", kKey), peer);
+    EXPECT_NE(out.find("Too many answers wait"), std::string::npos) << out;
+    EXPECT_EQ(parts_->calls, 0U);
+    EXPECT_NE(exchange(post(2, "{}", kKey), kProxy).find("Service temporarily"), std::string::npos);
+    EXPECT_EQ(parts_->calls, 1U);
 }
 
 // Nothing is read for somebody who shows no credential, or one that cannot be any.
@@ -178,6 +237,45 @@ TEST_F(SessionTest, WhatCannotBecomeAHeadIsAnsweredAtOnce) {
          {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9),
           std::string("GET / HTTP/1.1\nHost: h\n\n"), std::string("GET / HTTP/1.1\r\nHost: h\n\n")})
         EXPECT_TRUE(exchange(bytes).starts_with("HTTP/1.1 400 ")) << bytes;
+}
+
+// Else the page sees a failed request and no reason.
+TEST_F(SessionTest, AListedPageMayReadEveryRefusal) {
+    Config config;
+    config.cors_origins = {"https://app.example.com"};
+    config.hosts = {"h"};
+    configure(config);
+    for (const auto& [status, head] : {std::pair("405", "PUT /livez HTTP/1.1\r\nHost: h\r\n"),
+                                       {"501", "BREW / HTTP/1.1\r\nHost: h\r\n"},
+                                       {"400", "GET /a%zz HTTP/1.1\r\nHost: h\r\n"},
+                                       {"421", "GET / HTTP/1.1\r\nHost: other\r\n"},
+                                       {"413",
+                                        "POST / HTTP/1.1\r\nContent-Length: 9999999\r\n"
+                                        "Host: h\r\n"}}) {
+        const auto ask = [&, start = std::string(head)](const std::string& fields) {
+            return exchange(start + fields + "\r\n");
+        };
+        const std::string out = ask("Origin: https://app.example.com\r\n");
+        EXPECT_EQ(out.substr(9, 3), status);
+        EXPECT_NE(out.find("\r\nAccess-Control-Allow-Origin: https://app.example.com\r\n"),
+                  std::string::npos)
+            << out;
+        for (const char* other : {"", "Origin: https://evil.example\r\n",
+                                  "Origin: https://app.example.com\r\nOrigin: https://a.b\r\n"})
+            EXPECT_EQ(ask(other).find("Access-Control-Allow-Origin"), std::string::npos) << other;
+    }
+}
+
+TEST_F(SessionTest, A405NamesTheMethodsOfItsPath) {
+    const auto allow = [&](const std::string& request) {
+        const std::string out = exchange(request + " HTTP/1.1\r\nHost: h\r\n\r\n");
+        const std::size_t at = out.find("\r\nAllow: ") + 9;
+        return out.substr(9, 3) + " " + out.substr(at, out.find("\r\n", at) - at);
+    };
+    EXPECT_EQ(allow("PUT /exports/acme/x"), "405 GET, HEAD, OPTIONS");
+    EXPECT_EQ(allow("DELETE /api/jobs/j1/cancel?x"), "405 POST, OPTIONS");
+    EXPECT_EQ(allow("PUT /api/jobs/"), "405 GET, HEAD, POST, OPTIONS");
+    EXPECT_EQ(allow("PUT /nowhere"), "405 GET, HEAD, POST, OPTIONS");
 }
 
 TEST_F(SessionTest, ProbesNeedNoHost) {
