@@ -1,7 +1,6 @@
 // catalog import, catalog generate, sign: lines in, lines out.
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -104,13 +103,11 @@ private:
 
 void show_report(const json& report) {
     for (const json& error : report["errors"]) {
-        std::fprintf(stderr, "line %s: %s\n", cell(error["line"]).c_str(),
-                     cell(error["message"]).c_str());
+        print_note("line " + cell(error["line"]) + ": " + cell(error["message"]));
     }
     const std::int64_t hidden =
         report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
-    if (hidden > 0)
-        std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
+    if (hidden > 0) print_note("and " + std::to_string(hidden) + " more bad lines");
 }
 
 // A database that a daemon may have open must not be truncated.
@@ -142,8 +139,8 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
         print_json(report);
     } else {
         show_report(report);
-        std::printf("%s %s, %s lines rejected\n", cell(report["imported"]).c_str(), what.done,
-                    cell(report["rejected"]).c_str());
+        print_line(cell(report["imported"]) + " " + what.done + ", " + cell(report["rejected"]) +
+                   " lines rejected");
     }
     if (const auto read = input->check(); !read)
         return complain(kExitRefused, read.error().message);

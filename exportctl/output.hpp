@@ -1,4 +1,7 @@
-// What people see: tables, a progress bar, sizes.
+// What people see: lines, tables, a progress bar, sizes.
+//
+// Everything that exportctl prints about a job, a key or a file goes through print_line() and
+// print_note(), which escape what could move the cursor or begin another line (base/text.hpp).
 #pragma once
 
 #include <cstdint>
@@ -10,12 +13,18 @@
 
 namespace export_worker::exportctl {
 
+// One line on standard output or standard error.
+void print_line(std::string_view text);
+void print_note(std::string_view text);
+// The lines of a text that has line ends of its own, each as print_line() does.
+void print_lines(std::string_view text);
 // Columns as wide as their widest cell, two blanks between them. Widths count characters, not
 // bytes.
 void print_table(const std::vector<std::string>& headers,
-                 const std::vector<std::vector<std::string>>& rows);
+                 std::vector<std::vector<std::string>> rows);
 // "name: value" lines, values aligned.
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields);
+// One line; characters that print_line() would escape are escaped as JSON has it.
 void print_json(const nlohmann::json& value);
 // Text as it is, null as "-", the rest as JSON.
 [[nodiscard]] std::string cell(const nlohmann::json& value);
@@ -32,7 +41,7 @@ public:
     explicit ProgressBar(bool quiet);
     ~ProgressBar();  // Ends the line.
     // `total` 0: unknown.
-    void update(std::int64_t done, std::int64_t total, std::string_view text);
+    void update(std::int64_t done, std::int64_t total, std::string_view word);
 
 private:
     bool active_;

@@ -1,6 +1,4 @@
 // template put, list, show, drop.
-#include <cstdio>
-
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
@@ -40,7 +38,7 @@ int run_template_put(const Context& context, const Arguments& arguments) {
                                         "\"xlsx\", \"columns\": [\"key\"]}");
     return call_for_organization(
         context, arguments, "templates.put", {{"name", arguments.words[0]}, {"template", body}},
-        [](const json& entry) { std::printf("template %s saved\n", cell(entry["name"]).c_str()); });
+        [](const json& entry) { print_line("template " + cell(entry["name"]) + " saved"); });
 }
 
 int run_template_list(const Context& context, const Arguments& arguments) {
@@ -60,11 +58,9 @@ int run_template_show(const Context& context, const Arguments& arguments) {
 }
 
 int run_template_drop(const Context& context, const Arguments& arguments) {
-    return call_for_organization(context, arguments, "templates.drop",
-                                 {{"name", arguments.words[0]}}, [](const json& entry) {
-                                     std::printf("template %s dropped\n",
-                                                 cell(entry["name"]).c_str());
-                                 });
+    return call_for_organization(
+        context, arguments, "templates.drop", {{"name", arguments.words[0]}},
+        [](const json& entry) { print_line("template " + cell(entry["name"]) + " dropped"); });
 }
 
 }  // namespace export_worker::exportctl

@@ -201,6 +201,27 @@ class ExportctlTest(SystemTest):
         status = wait_until("the job to end", lambda: self.system.job_when(job, "cancelled", "completed"))["status"]
         wait_until("its file, or none", lambda: sum(job in path.name for path in self.system.files()) == (status == "completed"))
 
+    def test_a_callers_text_neither_moves_the_terminal_nor_forges_a_line(self):
+        hostile = "x\r\n2026-11-25T12:00:00Z  forged  1  operator\x1b[2J\x7f\u009b31m\u202egpj\u2066"
+        key = self.system.make_key()
+        body = {"job_type": hostile[:40].split("\r")[0], "total_items": 1, "triggered_by": hostile, "metadata": {hostile: hostile, "filename": "a\x1bb.csv"}}
+        created = self.system.api("POST", "/api/jobs/", key, body)
+        self.assertEqual(created.status, 200, created.body)
+        job = json.loads(created.body)["job_id"]
+        entry = {"error_type": "E", "entity_key": hostile, "message": hostile}
+        for report in ({"mark_started": True, "stage": hostile, "message": hostile, "error": entry, "warning": entry}, {"mark_failed": hostile}):
+            done = self.system.api("POST", f"/api/jobs/{job}/progress", key, report)
+            self.assertEqual(done.status, 200, done.body)
+        self.system.ctl("member", "set", "ann" + hostile, "--organization", "acme", "--role", "Viewer", check=False)
+        for words in (["job", "show", job], ["job", "events", job], ["job", "list"], ["member", "list"], ["status"], ["link", job], ["job", "show", hostile],
+                      [hostile], ["job", "show", job, "--" + hostile], ["job", "cancel", job], ["--json", "job", "show", job], ["--json", "job", "events", job]):
+            done = self.ctl(*words)
+            shown = done.stdout + done.stderr
+            self.assertEqual(re.findall("[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown), [], words)
+            self.assertNotIn("\n2026-11-25T12:00:00Z  forged", shown, words)
+        self.assertIn("\\r\\n2026-11-25T12:00:00Z  forged", self.ctl("job", "events", job).stdout)
+        self.assertEqual(self.system.ctl_json("job", "show", job)["metadata"][hostile], hostile)
+
     def test_plugin_check_gives_the_daemons_verdict_offline(self):
         def check(*words):
             return subprocess.run([str(BUILD / "bin" / "exportctl"), *map(str, words)], capture_output=True, text=True, timeout=60)
