@@ -97,8 +97,7 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
         if (arguments.has(name)) params[field_of(name)] = arguments.get(name);
     }
     for (const char* name : {"deadline-s", "max-attempts"}) {
-        if (arguments.has(name))
-            params[field_of(name)] = parse_unsigned(arguments.get(name)).value_or(0);
+        if (!read_number(arguments, name, field_of(name), params)) return kExitUsage;
     }
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
@@ -236,13 +235,15 @@ int run_organization_set(const Context& context, const Arguments& arguments) {
     for (const char* name :
          {"running-max", "unfinished-max", "stored-bytes-max", "requests-per-second-max"}) {
         if (!arguments.has(name)) continue;
-        const std::string value = arguments.get(name);
-        const bool is_none =
-            value == (std::string_view(name) == "running-max" ? "default" : "none");
-        params[field_of(name)] = is_none ? json() : json(parse_unsigned(value).value_or(0));
+        const std::string none = std::string_view(name) == "running-max" ? "default" : "none";
+        if (arguments.get(name) == none) {
+            params[field_of(name)] = nullptr;
+        } else if (!read_number(arguments, name, field_of(name), params,
+                                "a whole number or '" + none + "'")) {
+            return kExitUsage;
+        }
     }
-    if (arguments.has("weight"))
-        params["weight"] = parse_unsigned(arguments.get("weight")).value_or(0);
+    if (!read_number(arguments, "weight", "weight", params)) return kExitUsage;
     if (arguments.has("hold")) params["held"] = true;
     if (arguments.has("release")) params["held"] = false;
     if (params.size() == 1)
@@ -257,10 +258,7 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     if (arguments.has("status")) params["status"] = arguments.get("status");
     if (arguments.has("type")) params["job_type"] = arguments.get("type");
     for (const char* name : {"limit", "offset"}) {
-        if (!arguments.has(name)) continue;
-        const auto number = parse_unsigned(arguments.get(name));
-        if (!number) return complain(kExitUsage, std::string("--") + name + ": expected a number");
-        params[name] = *number;
+        if (!read_number(arguments, name, name, params)) return kExitUsage;
     }
     auto client = ControlClient::open(context);
     if (!client) return client.error();

@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "exportctl/command.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -83,6 +84,19 @@ std::string cell(const nlohmann::json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) return value.get<std::string>();
     return dump_json(value);
+}
+
+bool read_number(const options::Arguments& arguments, const char* flag, const std::string& field,
+                 nlohmann::json& params, std::string_view expected) {
+    if (!arguments.has(flag)) return true;
+    const auto number = parse_unsigned(arguments.get(flag));
+    if (!number) {
+        complain(kExitUsage, std::string("--") + flag + ": expected " + std::string(expected) +
+                                 ", found '" + printable(arguments.get(flag)) + "'");
+        return false;
+    }
+    params[field] = *number;
+    return true;
 }
 
 std::optional<std::int64_t> parse_length(std::string_view text) {

@@ -11,6 +11,8 @@
 #include <vector>
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/options/arguments.hpp"
+
 namespace export_worker::exportctl {
 
 // One line on standard output or standard error.
@@ -29,6 +31,12 @@ void print_json(const nlohmann::json& value);
 // Text as it is, null as "-", the rest as JSON.
 [[nodiscard]] std::string cell(const nlohmann::json& value);
 
+// Sets params[field] to the flag's number; leaves it alone when the flag is absent. `expected`:
+// what the number is, for messages. Prints what is wrong and returns false when it is no decimal
+// number.
+[[nodiscard]] bool read_number(const options::Arguments& arguments, const char* flag,
+                               const std::string& field, nlohmann::json& params,
+                               std::string_view expected = "a whole number");
 // "90", "90s", "15m", "1h" or "30d" in seconds; nullopt for another text.
 [[nodiscard]] std::optional<std::int64_t> parse_length(std::string_view text);
 

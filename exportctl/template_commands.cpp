@@ -3,6 +3,7 @@
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/input.hpp"
+#include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
@@ -28,10 +29,9 @@ int run_template_put(const Context& context, const Arguments& arguments) {
     const std::string& path = arguments.words[1];
     auto input = Input::open(path);
     if (!input) return input.error();
-    const std::string text = input->read_all();
-    if (const auto read = input->check(); !read)
-        return complain(kExitRefused, read.error().message);
-    const json body = parse_json(text);
+    const auto text = input->read_all(limits::kTemplateFileBytesMax);
+    if (!text) return complain(kExitRefused, text.error().message);
+    const json body = parse_json(*text);
     if (!body.is_object())
         return complain(kExitUsage, path +
                                         ": expected a JSON object such as {\"format\": "

@@ -27,7 +27,14 @@ class ExportctlTest(SystemTest):
             (["status", "--wait"], 64, "has no flag --wait"), (["job", "show"], 64, "expected JOB"),
             (["--jsno", "status"], 64, "jsno"), (["catalog", "import", "x.jsonl"], 64, "--organization"),
             (["catalog", "import", "--organization", "acme", "/no/such/file"], 64, "No such file"),
-            (["catalog", "generate", "--products", "many"], 64, "--products N"),
+            (["catalog", "generate", "--products", "many"], 64, "--products: expected a whole number, found 'many'"),
+            (["catalog", "generate"], 64, "--products N"), (["catalog", "generate", "--products", "1", "--seed", "x"], 64, "--seed: expected a whole number, found 'x'"),
+            (["organization", "set", "acme", "--weight", "0.5"], 64, "--weight: expected a whole number, found '0.5'"),
+            (["organization", "set", "acme", "--stored-bytes-max", "10GB"], 64, "--stored-bytes-max: expected a whole number or 'none', found '10GB'"),
+            (["organization", "set", "acme", "--running-max", "none"], 64, "--running-max: expected a whole number or 'default', found 'none'"),
+            (["export", "submit", "--organization", "acme", "--max-attempts", "abc"], 64, "--max-attempts: expected a whole number, found 'abc'"),
+            (["export", "submit", "--organization", "acme", "--deadline-s=-1"], 64, "--deadline-s: expected a whole number, found '-1'"),
+            (["job", "list", "--limit", "99999999999999999999"], 64, "--limit: expected a whole number, found '99999999999999999999'"),
             (["key", "create", "--organization", "acme", "--permission", "product:raed"], 1, "product:read"),
             (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
             (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
@@ -41,6 +48,26 @@ class ExportctlTest(SystemTest):
             self.assertEqual(done.returncode, status, (arguments, done.stderr))
             self.assertIn(text, done.stderr, arguments)
             self.assertEqual(done.stdout, "", arguments)
+
+    def test_every_input_is_bounded(self):
+        large = self.system.directory / "large"
+        with open(large, "wb") as file:
+            file.truncate(1 << 30)  # One line of 1 GiB of NULs that takes no space.
+        for words, text in ((["template", "put", "tt", large, "--organization", "acme"], "expected at most 524288 bytes, found more"),
+                            (["template", "put", "tt", "-", "--organization", "acme"], "expected at most 524288 bytes, found more"),
+                            (["catalog", "import", large, "--organization", "acme"], "expected lines of text"),
+                            (["catalog", "import-prices", large, "--organization", "acme"], "expected lines of text"), (["sign"], "expected lines of text")):
+            with open(large, "rb") as stdin:
+                done = subprocess.run([BUILD / "bin" / "exportctl", "--config", self.system.config, *words], stdin=stdin, capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, text in done.stderr), (1, True), (words, done.stderr))
+        done = self.ctl("sign", stdin=" " + "x" * (1 << 20) + "\n" + EXAMPLE + "\n")
+        self.assertEqual(done.returncode, 65)
+        answers = [json.loads(answer) for answer in done.stdout.splitlines()]
+        self.assertIn("found 1048577", answers[0]["error"]["message"])
+        self.assertIn("url", answers[1])
+        prices = self.system.directory / "long.jsonl"
+        prices.write_text("x" * 600_000 + "\n" + '{"key":"k1","productType":"t","properties":{}}' + "\n")
+        self.assertIn("line 1: expected at most 524288 bytes, found 600000", self.ctl("catalog", "import", "--organization", "long", prices).stderr)
 
     def test_paths_that_cannot_be_used_say_so(self):
         directory = self.system.directory / "a-directory"
