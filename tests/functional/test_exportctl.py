@@ -248,6 +248,7 @@ class ExportctlTest(SystemTest):
             self.assertNotIn("\n2026-11-25T12:00:00Z  forged", shown, words)
         self.assertIn("\\r\\n2026-11-25T12:00:00Z  forged", self.ctl("job", "events", job).stdout)
         self.assertEqual(self.system.ctl_json("job", "show", job)["metadata"][hostile], hostile)
+        self.assertEqual(self.system.ctl_json("job", "events", job)["items"][0]["actor"], key.split("_")[1])
 
     def test_plugin_check_gives_the_daemons_verdict_offline(self):
         def check(*words):
