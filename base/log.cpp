@@ -10,9 +10,11 @@
 #include <atomic>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.hpp"
+#include "base/redact.hpp"
 
 namespace export_worker {
 
@@ -132,8 +134,15 @@ std::string words_of(std::string_view message, const Fields& fields) {
     return out;
 }
 
-void write(LogLevel level, std::string_view message, const Fields& fields) {
+void write(LogLevel level, std::string_view written, Fields fields) {
     const bool json = g_json.load(std::memory_order_relaxed);
+    const std::string message = hide_credentials(written);
+    std::vector<std::string> shown;
+    shown.reserve(fields.size());
+    for (LogField& field : fields) {
+        if (const auto* text = std::get_if<std::string_view>(&field.value))
+            field.value = shown.emplace_back(hide_credentials(*text));
+    }
     spdlog::default_logger_raw()->log(
         level_of(level), json ? members_of(message, fields) : words_of(message, fields));
 }
@@ -174,7 +183,7 @@ void log_event(LogLevel level, std::string_view message, std::initializer_list<L
     Fields all(fields);
     if (!t_request_id.empty()) all.push_back({"request_id", t_request_id});
     if (!t_trace_id.empty()) all.push_back({"trace_id", t_trace_id});
-    write(level, message, all);
+    write(level, message, std::move(all));
 }
 
 LogScope::LogScope(std::string_view request_id, std::string_view trace_id) {

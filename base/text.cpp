@@ -1,8 +1,10 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -37,6 +39,33 @@ std::size_t utf8_sequence_bytes(std::string_view text) {
 bool is_control(char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte < 0x20 || byte == 0x7f;
+}
+
+// Of a valid sequence of at most three bytes; longer ones have no controls and give 0.
+unsigned code_point(std::string_view sequence) {
+    const auto bits = [sequence](std::size_t index, unsigned mask) {
+        return static_cast<unsigned char>(sequence[index]) & mask;
+    };
+    switch (sequence.size()) {
+        case 1: return bits(0, 0x7f);
+        case 2: return bits(0, 0x1f) << 6 | bits(1, 0x3f);
+        case 3: return bits(0, 0x0f) << 12 | bits(1, 0x3f) << 6 | bits(2, 0x3f);
+        default: return 0;
+    }
+}
+
+bool moves_the_terminal(unsigned code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+std::string escape_of(unsigned code) {
+    if (code == '\n') return "\\n";
+    if (code == '\r') return "\\r";
+    if (code == '\t') return "\\t";
+    std::array<char, 8> out{};
+    std::snprintf(out.data(), out.size(), "\\u%04x", code);
+    return out.data();
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -125,6 +154,27 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
         text.remove_prefix(step);
     }
     if (cut) out += "...";
+    return out;
+}
+
+std::string escape_controls(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const std::size_t bytes = utf8_sequence_bytes(text);
+        const std::string_view sequence = text.substr(0, std::max<std::size_t>(bytes, 1));
+        if (bytes == 0) {
+            std::array<char, 8> byte{};
+            std::snprintf(byte.data(), byte.size(), "\\x%02x",
+                          static_cast<unsigned>(static_cast<unsigned char>(text[0])));
+            out += byte.data();
+        } else if (bytes <= 3 && moves_the_terminal(code_point(sequence))) {
+            out += escape_of(code_point(sequence));
+        } else {
+            out += sequence;
+        }
+        text.remove_prefix(sequence.size());
+    }
     return out;
 }
 

@@ -23,6 +23,10 @@ namespace export_worker {
 [[nodiscard]] std::optional<std::uint64_t> parse_unsigned(std::string_view text);
 // For messages: at most `bytes_max` bytes, control characters and invalid UTF-8 as '?'.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t bytes_max = 80);
+// For terminals: the text with control characters (C0, DEL, C1), line separators and bidirectional
+// controls (U+2028 to U+202E, U+2066 to U+2069) as \n, \r, \t or \u001b, and bytes that are not
+// UTF-8 as \xff. Valid JSON stays the same value. Doing it twice changes nothing.
+[[nodiscard]] std::string escape_controls(std::string_view text);
 // The longest valid UTF-8 prefix of at most `bytes_max` bytes.
 [[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max);
 // Without the line ends behind it, which a secret's file has from its editor.

@@ -1,6 +1,5 @@
 // fsck, backup: long work the daemon does beside its socket.
 #include <chrono>
-#include <cstdio>
 #include <thread>
 
 #include "base/json.hpp"
@@ -51,14 +50,12 @@ int show_fsck(const Context& context, const json& report) {
                  (finding["repaired"] == true ? "done: " : "") + cell(finding["repair"])});
         }
         if (!rows.empty()) print_table({"PROBLEM", "FILE", "WHAT IS WRONG", "REPAIR"}, rows);
-        std::printf(
-            "%s files checked, %s bytes read, %s problems, %s repaired, %s files of others "
-            "left alone\n",
-            cell(report["files"]).c_str(), cell(report["hashed_bytes"]).c_str(),
-            cell(report["problems"]).c_str(), cell(report["repaired"]).c_str(),
-            cell(report["foreign"]).c_str());
+        print_line(cell(report["files"]) + " files checked, " + cell(report["hashed_bytes"]) +
+                   " bytes read, " + cell(report["problems"]) + " problems, " +
+                   cell(report["repaired"]) + " repaired, " + cell(report["foreign"]) +
+                   " files of others left alone");
         if (report["problems"] != report["repaired"])
-            std::printf("nothing was changed for the rest; exportctl fsck --apply repairs\n");
+            print_line("nothing was changed for the rest; exportctl fsck --apply repairs");
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
@@ -74,18 +71,17 @@ int run_fsck(const Context& context, const Arguments& arguments) {
 int run_backup(const Context& context, const Arguments& arguments) {
     const auto directory = absolute_path(arguments.words[0], "backup");
     if (!directory) return directory.error();
-    return run_task(context, "control.backup", {{"directory", *directory}}, "file",
-                    [](const Context& of, const json& result) {
-                        if (of.json) {
-                            print_json(result);
-                        } else {
-                            std::printf(
-                                "backup of jobs.db, catalog.db, auth.db and plugins.db written to "
-                                "%s\n",
-                                cell(result["directory"]).c_str());
-                        }
-                        return int{kExitOk};
-                    });
+    return run_task(
+        context, "control.backup", {{"directory", *directory}}, "file",
+        [](const Context& of, const json& result) {
+            if (of.json) {
+                print_json(result);
+            } else {
+                print_line("backup of jobs.db, catalog.db, auth.db and plugins.db written to " +
+                           cell(result["directory"]));
+            }
+            return int{kExitOk};
+        });
 }
 
 }  // namespace export_worker::exportctl

@@ -1,7 +1,6 @@
 // catalog import, catalog generate, sign: lines in, lines out.
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -37,12 +36,13 @@ public:
           organization_(std::move(organization)),
           bar_(quiet) {}
 
-    // False: the daemon refused or is gone; error() says why.
-    bool add(std::string& line) {
+    // `line` may be the beginning of a line of `line_bytes`. False: the daemon refused or is gone;
+    // error() says why.
+    bool add(std::string& line, std::size_t line_bytes) {
         ++line_number_;
-        if (line.size() > limits::kProductLineBytesMax) {
+        if (line_bytes > limits::kProductLineBytesMax) {
             reject("expected at most " + std::to_string(limits::kProductLineBytesMax) +
-                       " bytes, found " + std::to_string(line.size()),
+                       " bytes, found " + std::to_string(line_bytes),
                    line);
         } else if (!is_valid_utf8(line)) {
             reject("expected UTF-8", line);
@@ -104,13 +104,11 @@ private:
 
 void show_report(const json& report) {
     for (const json& error : report["errors"]) {
-        std::fprintf(stderr, "line %s: %s\n", cell(error["line"]).c_str(),
-                     cell(error["message"]).c_str());
+        print_note("line " + cell(error["line"]) + ": " + cell(error["message"]));
     }
     const std::int64_t hidden =
         report["rejected"].get<std::int64_t>() - static_cast<std::int64_t>(report["errors"].size());
-    if (hidden > 0)
-        std::fprintf(stderr, "and %lld more bad lines\n", static_cast<long long>(hidden));
+    if (hidden > 0) print_note("and " + std::to_string(hidden) + " more bad lines");
 }
 
 // A database that a daemon may have open must not be truncated.
@@ -133,7 +131,8 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
         Importer importer(std::move(*client), what, arguments.get("organization"), context.json);
         std::string line;
         bool good = true;
-        while (good && input->read_line(line)) good = importer.add(line);
+        while (good && input->read_line(line, limits::kProductLineBytesMax))
+            good = importer.add(line, input->line_bytes());
         good = good && importer.flush();
         report = importer.report();
         if (!good) return complain(importer.error());
@@ -142,8 +141,8 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
         print_json(report);
     } else {
         show_report(report);
-        std::printf("%s %s, %s lines rejected\n", cell(report["imported"]).c_str(), what.done,
-                    cell(report["rejected"]).c_str());
+        print_line(cell(report["imported"]) + " " + what.done + ", " + cell(report["rejected"]) +
+                   " lines rejected");
     }
     if (const auto read = input->check(); !read)
         return complain(kExitRefused, read.error().message);
@@ -161,10 +160,14 @@ int run_price_import(const Context& context, const Arguments& arguments) {
 }
 
 int run_catalog_generate(const Context&, const Arguments& arguments) {
-    const auto products = parse_unsigned(arguments.get("products"));
-    const auto seed = parse_unsigned(arguments.get("seed", "1"));
-    if (!products || !seed)
-        return complain(kExitUsage, "catalog generate: expected --products N and a numeric --seed");
+    json numbers = {{"seed", std::uint64_t{1}}};
+    if (!arguments.has("products"))
+        return complain(kExitUsage, "catalog generate: expected --products N");
+    if (!read_number(arguments, "products", "products", numbers) ||
+        !read_number(arguments, "seed", "seed", numbers))
+        return kExitUsage;
+    const auto products = numbers["products"].get<std::uint64_t>();
+    const auto seed = numbers["seed"].get<std::uint64_t>();
     std::ofstream opened;
     if (arguments.has("output")) {
         if (is_database(arguments.get("output")))
@@ -176,8 +179,8 @@ int run_catalog_generate(const Context&, const Arguments& arguments) {
                             "create " + arguments.get("output") + ": " + std::strerror(errno));
     }
     std::ostream& out = arguments.has("output") ? opened : std::cout;
-    for (std::uint64_t index = 0; index < *products && out; ++index)
-        out << generate_product(*seed, index) << '\n';
+    for (std::uint64_t index = 0; index < products && out; ++index)
+        out << generate_product(seed, index) << '\n';
     out.flush();
     return out ? int{kExitOk}
                : complain(kExitRefused, "writing the catalog failed; is the disk full?");
@@ -188,9 +191,13 @@ int run_sign(const Context&, const Arguments& arguments) {
     if (!input) return input.error();
     bool all_good = true;
     std::string line;
-    while (input->read_line(line)) {
+    while (input->read_line(line, limits::kSignLineBytesMax)) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-        const json answer = sign_line(line, arguments.has("explain"));
+        const json answer = input->line_bytes() > limits::kSignLineBytesMax
+                                ? sign_error("expected a line of at most " +
+                                             std::to_string(limits::kSignLineBytesMax) +
+                                             " bytes, found " + std::to_string(input->line_bytes()))
+                                : sign_line(line, arguments.has("explain"));
         all_good = all_good && !answer.contains("error");
         print_json(answer);
     }

@@ -1,9 +1,10 @@
 #include "exportctl/command.hpp"
 
 #include <array>
-#include <cstdio>
+#include <string>
 
 #include "exportctl/commands.hpp"
+#include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -159,7 +160,7 @@ std::span<const Flag> all_flags() {
 }
 
 int complain(ExitCode code, std::string_view text) {
-    std::fprintf(stderr, "exportctl: %.*s\n", static_cast<int>(text.size()), text.data());
+    print_note("exportctl: " + std::string(text));
     return code;
 }
 

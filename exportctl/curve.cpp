@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "base/crypto/compare.hpp"
 #include "base/io.hpp"
@@ -24,7 +23,7 @@ int run_curve(const Context&, const options::Arguments& arguments) {
     const auto written = write_all(fd.get(), keys.secret_key, path);
     crypto::wipe(keys.secret_key);
     if (!written) return complain(kExitRefused, written.error().message);
-    std::printf("%s\n", keys.public_key.c_str());
+    print_line(keys.public_key);
     return 0;
 }
 

@@ -1,7 +1,5 @@
 // key, member, session.
 
-#include <cstdio>
-
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "exportctl/commands.hpp"
@@ -51,11 +49,11 @@ void show_sessions(const json& answer) {
 }
 
 void show_new_key(const json& key) {
-    std::printf("%s\n", cell(key["key"]).c_str());
-    std::fprintf(stderr, "key %s of organization %s%s%s: copy it now, it is not shown again\n",
-                 cell(key["id"]).c_str(), cell(key["organization"]).c_str(),
-                 key["expires_at"].is_null() ? "" : " until ",
-                 key["expires_at"].is_null() ? "" : cell(key["expires_at"]).c_str());
+    print_line(cell(key["key"]));
+    const json& end = key["expires_at"];
+    print_note("key " + cell(key["id"]) + " of organization " + cell(key["organization"]) +
+               (end.is_null() ? "" : " until " + cell(end)) +
+               ": copy it now, it is not shown again");
 }
 
 // Calls a method that makes a secret and shows it. A secret that could not be shown is of no use,
@@ -97,11 +95,11 @@ int set_active(const Context& context, const Arguments& arguments, bool active) 
     if (arguments.has("role")) params["roles"] = split_commas(arguments.get("role"));
     return call_and_show(context, "control.member_set", params, [](const json& member) {
         if (member["active"] == true) {
-            std::printf("%s in %s: %s\n", cell(member["subject"]).c_str(),
-                        cell(member["organization"]).c_str(), words(member["roles"]).c_str());
+            print_line(cell(member["subject"]) + " in " + cell(member["organization"]) + ": " +
+                       words(member["roles"]));
         } else {
-            std::printf("%s has no access to %s from now on\n", cell(member["subject"]).c_str(),
-                        cell(member["organization"]).c_str());
+            print_line(cell(member["subject"]) + " has no access to " +
+                       cell(member["organization"]) + " from now on");
         }
     });
 }
@@ -135,9 +133,8 @@ int run_key_list(const Context& context, const Arguments& arguments) {
 
 int run_key_revoke(const Context& context, const Arguments& arguments) {
     return call_and_show(
-        context, "control.key_revoke", {{"id", arguments.words[0]}}, [](const json& key) {
-            std::printf("key %s is refused from now on\n", cell(key["id"]).c_str());
-        });
+        context, "control.key_revoke", {{"id", arguments.words[0]}},
+        [](const json& key) { print_line("key " + cell(key["id"]) + " is refused from now on"); });
 }
 
 int run_member_set(const Context& context, const Arguments& arguments) {
@@ -158,10 +155,10 @@ int run_session_create(const Context& context, const Arguments& arguments) {
     if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
     return make_secret(
         context, "control.session_create", params, "session", [](const json& session) {
-            std::printf("%s\n", cell(session["token"]).c_str());
-            std::fprintf(stderr, "session %s of %s until %s: copy it now, it is not shown again\n",
-                         cell(session["id"]).c_str(), cell(session["subject"]).c_str(),
-                         cell(session["expires_at"]).c_str());
+            print_line(cell(session["token"]));
+            print_note("session " + cell(session["id"]) + " of " + cell(session["subject"]) +
+                       " until " + cell(session["expires_at"]) +
+                       ": copy it now, it is not shown again");
         });
 }
 
@@ -172,7 +169,7 @@ int run_session_list(const Context& context, const Arguments&) {
 int run_session_revoke(const Context& context, const Arguments& arguments) {
     return call_and_show(
         context, "control.session_revoke", {{"id", arguments.words[0]}}, [](const json& session) {
-            std::printf("session %s is refused from now on\n", cell(session["id"]).c_str());
+            print_line("session " + cell(session["id"]) + " is refused from now on");
         });
 }
 

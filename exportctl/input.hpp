@@ -1,6 +1,7 @@
 // What a command reads: files, standard input, and paths for the daemon.
 #pragma once
 
+#include <cstddef>
 #include <fstream>
 #include <istream>
 #include <string>
@@ -18,19 +19,24 @@ public:
     // kExitRefused when it is a directory.
     [[nodiscard]] static tl::expected<Input, int> open(const std::string& path);
 
-    // False at the end, and after an error.
-    [[nodiscard]] bool read_line(std::string& line);
-    // All that is left.
-    [[nodiscard]] std::string read_all();
-    // After reading. Errors: kDataLoss when it ended with an error.
+    // The first `bytes_max` bytes of the next line without its end; line_bytes() has the size of
+    // the whole line. False at the end, after an error, and at a line above kLineBytesSkippedMax.
+    [[nodiscard]] bool read_line(std::string& line, std::size_t bytes_max);
+    [[nodiscard]] std::size_t line_bytes() const { return line_bytes_; }
+    // After reading. Errors: kDataLoss when it ended with an error; kInvalidArgument when a line
+    // was too long.
     [[nodiscard]] Result<void> check() const;
+    // All that is left. Errors: as check(); kInvalidArgument above `bytes_max` bytes.
+    [[nodiscard]] Result<std::string> read_all(std::size_t bytes_max);
 
 private:
     explicit Input(std::string path) : path_(std::move(path)) {}
     [[nodiscard]] std::istream& stream();
+    [[nodiscard]] std::string name() const;
 
     std::string path_;
     std::ifstream file_;
+    std::size_t line_bytes_ = 0;
     bool failed_ = false;
 };
 

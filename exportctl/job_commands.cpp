@@ -1,6 +1,5 @@
 // export, job, link.
 #include <algorithm>
-#include <cstdio>
 #include <thread>
 
 #include "base/json.hpp"
@@ -37,8 +36,8 @@ void show_job(const json& job) {
     print_fields(fields);
     for (const char* kind : {"errors", "warnings"}) {
         for (const json& entry : job[kind]) {
-            std::printf("%s %s: %s\n", entry["error_type"].get<std::string>().c_str(),
-                        cell(entry["entity_key"]).c_str(), cell(entry["message"]).c_str());
+            print_line(cell(entry["error_type"]) + " " + cell(entry["entity_key"]) + ": " +
+                       cell(entry["message"]));
         }
     }
 }
@@ -98,8 +97,7 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
         if (arguments.has(name)) params[field_of(name)] = arguments.get(name);
     }
     for (const char* name : {"deadline-s", "max-attempts"}) {
-        if (arguments.has(name))
-            params[field_of(name)] = parse_unsigned(arguments.get(name)).value_or(0);
+        if (!read_number(arguments, name, field_of(name), params)) return kExitUsage;
     }
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
@@ -116,8 +114,8 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
     if (!accepted) return complain(accepted.error());
     if (arguments.has("wait")) return wait_for_job(context, *client, cell((*accepted)["job_id"]));
     return show_answer(context, *accepted, [](const json& answer) {
-        std::printf("%s\n", cell(answer["job_id"]).c_str());
-        std::fprintf(stderr, "%s\n", cell(answer["message"]).c_str());
+        print_line(cell(answer["job_id"]));
+        print_note(cell(answer["message"]));
     });
 }
 
@@ -128,26 +126,26 @@ int run_job_show(const Context& context, const Arguments& arguments) {
 int run_job_cancel(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.cancel", [](const json& job) {
         const bool running = !is_final(cell(job["status"]));
-        std::printf("job %s: %s\n", cell(job["job_id"]).c_str(),
-                    running ? "stops at its next sign of life" : "cancelled");
+        print_line("job " + cell(job["job_id"]) + ": " +
+                   (running ? "stops at its next sign of life" : "cancelled"));
     });
 }
 
 int run_job_retry(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.retry", [](const json& job) {
-        std::printf("job %s: pending again\n", cell(job["job_id"]).c_str());
+        print_line("job " + cell(job["job_id"]) + ": pending again");
     });
 }
 
 int run_job_hold(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.hold", [](const json& job) {
-        std::printf("job %s: held until it is released\n", cell(job["job_id"]).c_str());
+        print_line("job " + cell(job["job_id"]) + ": held until it is released");
     });
 }
 
 int run_job_release(const Context& context, const Arguments& arguments) {
     return call_about_job(context, arguments, "jobs.release", [](const json& job) {
-        std::printf("job %s: may start\n", cell(job["job_id"]).c_str());
+        print_line("job " + cell(job["job_id"]) + ": may start");
     });
 }
 
@@ -237,13 +235,15 @@ int run_organization_set(const Context& context, const Arguments& arguments) {
     for (const char* name :
          {"running-max", "unfinished-max", "stored-bytes-max", "requests-per-second-max"}) {
         if (!arguments.has(name)) continue;
-        const std::string value = arguments.get(name);
-        const bool is_none =
-            value == (std::string_view(name) == "running-max" ? "default" : "none");
-        params[field_of(name)] = is_none ? json() : json(parse_unsigned(value).value_or(0));
+        const std::string none = std::string_view(name) == "running-max" ? "default" : "none";
+        if (arguments.get(name) == none) {
+            params[field_of(name)] = nullptr;
+        } else if (!read_number(arguments, name, field_of(name), params,
+                                "a whole number or '" + none + "'")) {
+            return kExitUsage;
+        }
     }
-    if (arguments.has("weight"))
-        params["weight"] = parse_unsigned(arguments.get("weight")).value_or(0);
+    if (!read_number(arguments, "weight", "weight", params)) return kExitUsage;
     if (arguments.has("hold")) params["held"] = true;
     if (arguments.has("release")) params["held"] = false;
     if (params.size() == 1)
@@ -258,10 +258,7 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     if (arguments.has("status")) params["status"] = arguments.get("status");
     if (arguments.has("type")) params["job_type"] = arguments.get("type");
     for (const char* name : {"limit", "offset"}) {
-        if (!arguments.has(name)) continue;
-        const auto number = parse_unsigned(arguments.get(name));
-        if (!number) return complain(kExitUsage, std::string("--") + name + ": expected a number");
-        params[name] = *number;
+        if (!read_number(arguments, name, name, params)) return kExitUsage;
     }
     auto client = ControlClient::open(context);
     if (!client) return client.error();
@@ -275,9 +272,9 @@ int run_job_list(const Context& context, const Arguments& arguments) {
                             cell(job["created_at"])});
         }
         print_table({"JOB", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
-        std::printf("%zu of %s\n", page["items"].size(), cell(page["total"]).c_str());
+        print_line(std::to_string(page["items"].size()) + " of " + cell(page["total"]));
         if (const json next = page.value("next", json()); !next.is_null())
-            std::printf("more with --offset %s\n", cell(next).c_str());
+            print_line("more with --offset " + cell(next));
     });
 }
 
@@ -294,9 +291,10 @@ void explain_link(const json& link) {
     print_fields(fields);
     for (const char* name : {"canonical_request", "string_to_sign"}) {
         if (!cell(explanation[name]).empty())
-            std::printf("\n%s:\n%s\n", name, cell(explanation[name]).c_str());
+            print_lines("\n" + std::string(name) + ":\n" + cell(explanation[name]));
     }
-    std::printf("\n%s\n", cell(link["download_url"]).c_str());
+    print_line("");
+    print_line(cell(link["download_url"]));
 }
 
 }  // namespace
@@ -305,9 +303,9 @@ int run_link(const Context& context, const Arguments& arguments) {
     if (arguments.has("explain"))
         return call_about_job(context, arguments, "download_url.explain", explain_link);
     return call_about_job(context, arguments, "download_url.get", [](const json& link) {
-        std::printf("%s\n", cell(link["download_url"]).c_str());
-        std::fprintf(stderr, "%s, good for %s s\n", cell(link["filename"]).c_str(),
-                     cell(link["expires_in_seconds"]).c_str());
+        print_line(cell(link["download_url"]));
+        print_note(cell(link["filename"]) + ", good for " + cell(link["expires_in_seconds"]) +
+                   " s");
     });
 }
 

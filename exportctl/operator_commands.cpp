@@ -1,7 +1,5 @@
 // status, metrics, drain.
 
-#include <cstdio>
-
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
@@ -25,7 +23,7 @@ void show_stores(const json& stores) {
     }
     if (rows.empty()) return;
     print_table({"STORE", "CREDENTIALS", "STATE", "END", "LAST ERROR"}, rows);
-    std::printf("\n");
+    print_line("");
 }
 
 void show_status(const json& status) {
@@ -44,8 +42,8 @@ void show_status(const json& status) {
                       " in progress, " + cell(jobs["completed"]) + " completed, " +
                       cell(jobs["failed"]) + " failed, " + cell(jobs["cancelled"]) +
                       " cancelled"}});
-    for (const json& alarm : status["alarms"]) std::printf("ALARM: %s\n", cell(alarm).c_str());
-    std::printf("\n");
+    for (const json& alarm : status["alarms"]) print_line("ALARM: " + cell(alarm));
+    print_line("");
     show_stores(status["stores"]);
     show_plugins(status["plugins"]);
 }
@@ -58,7 +56,7 @@ int run_status(const Context& context, const Arguments&) {
 
 int run_drain(const Context& context, const Arguments&) {
     return call_and_show(context, "control.drain", json::object(), [](const json&) {
-        std::printf("draining: new requests are refused from now on\n");
+        print_line("draining: new requests are refused from now on");
     });
 }
 
@@ -72,7 +70,7 @@ int run_retention_resume(const Context& context, const Arguments&) {
 
 int run_metrics(const Context& context, const Arguments&) {
     return call_and_show(context, "control.metrics", json::object(), [](const json& answer) {
-        std::printf("%s", answer["text"].get_ref<const std::string&>().c_str());
+        print_lines(answer["text"].get_ref<const std::string&>());
     });
 }
 

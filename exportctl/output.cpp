@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "exportctl/command.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -18,19 +19,42 @@ std::size_t width_of(std::string_view text) {
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
-void print_line(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
+void write_line(std::FILE* out, std::string_view text) {
+    std::fprintf(out, "%s\n", escape_controls(text).c_str());
+}
+
+void print_row(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
     std::string line;
     for (std::size_t index = 0; index < cells.size(); ++index) {
         line += cells[index];
         if (index + 1 < cells.size()) line.append(widths[index] - width_of(cells[index]) + 2, ' ');
     }
-    std::printf("%s\n", line.c_str());
+    print_line(line);
 }
 
 }  // namespace
 
+void print_line(std::string_view text) {
+    write_line(stdout, text);
+}
+
+void print_note(std::string_view text) {
+    write_line(stderr, text);
+}
+
+void print_lines(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        print_line(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
 void print_table(const std::vector<std::string>& headers,
-                 const std::vector<std::vector<std::string>>& rows) {
+                 std::vector<std::vector<std::string>> rows) {
+    for (auto& row : rows) {
+        for (std::string& cell : row) cell = escape_controls(cell);
+    }
     std::vector<std::size_t> widths;
     widths.reserve(headers.size());
     for (const std::string& header : headers) widths.push_back(width_of(header));
@@ -38,27 +62,41 @@ void print_table(const std::vector<std::string>& headers,
         for (std::size_t index = 0; index < row.size(); ++index)
             widths[index] = std::max(widths[index], width_of(row[index]));
     }
-    print_line(headers, widths);
-    for (const auto& row : rows) print_line(row, widths);
+    print_row(headers, widths);
+    for (const auto& row : rows) print_row(row, widths);
 }
 
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
     std::size_t width = 0;
-    for (const auto& field : fields) width = std::max(width, width_of(field.first));
+    for (const auto& field : fields)
+        width = std::max(width, width_of(escape_controls(field.first)));
     for (const auto& [name, value] : fields) {
-        std::printf("%s:%*s %s\n", name.c_str(), static_cast<int>(width - width_of(name)), "",
-                    value.c_str());
+        const std::string shown = escape_controls(name);
+        print_line(shown + ":" + std::string(width - width_of(shown) + 1, ' ') + value);
     }
 }
 
 void print_json(const nlohmann::json& value) {
-    std::printf("%s\n", dump_json(value).c_str());
+    print_line(dump_json(value));
 }
 
 std::string cell(const nlohmann::json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) return value.get<std::string>();
     return dump_json(value);
+}
+
+bool read_number(const options::Arguments& arguments, const char* flag, const std::string& field,
+                 nlohmann::json& params, std::string_view expected) {
+    if (!arguments.has(flag)) return true;
+    const auto number = parse_unsigned(arguments.get(flag));
+    if (!number) {
+        complain(kExitUsage, std::string("--") + flag + ": expected " + std::string(expected) +
+                                 ", found '" + printable(arguments.get(flag)) + "'");
+        return false;
+    }
+    params[field] = *number;
+    return true;
 }
 
 std::optional<std::int64_t> parse_length(std::string_view text) {
@@ -92,22 +130,21 @@ ProgressBar::~ProgressBar() {
     if (drawn_) std::fprintf(stderr, "\n");
 }
 
-void ProgressBar::update(std::int64_t done, std::int64_t total, std::string_view text) {
+void ProgressBar::update(std::int64_t done, std::int64_t total, std::string_view word) {
     if (!active_) return;
+    const std::string text = escape_controls(word);
     constexpr int kWidth = 30;
     drawn_ = true;
     if (total <= 0) {
-        std::fprintf(stderr, "\r\033[K%lld  %.*s", static_cast<long long>(done),
-                     static_cast<int>(text.size()), text.data());
+        std::fprintf(stderr, "\r\033[K%lld  %s", static_cast<long long>(done), text.c_str());
         return;
     }
     const int filled = static_cast<int>(std::min<std::int64_t>(kWidth, done * kWidth / total));
     const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
                             std::string(static_cast<std::size_t>(kWidth - filled), '.');
-    std::fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld/%lld  %.*s", bar.c_str(),
+    std::fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld/%lld  %s", bar.c_str(),
                  static_cast<long long>(std::min<std::int64_t>(100, done * 100 / total)),
-                 static_cast<long long>(done), static_cast<long long>(total),
-                 static_cast<int>(text.size()), text.data());
+                 static_cast<long long>(done), static_cast<long long>(total), text.c_str());
 }
 
 }  // namespace export_worker::exportctl

@@ -1,4 +1,7 @@
-// What people see: tables, a progress bar, sizes.
+// What people see: lines, tables, a progress bar, sizes.
+//
+// Everything that exportctl prints about a job, a key or a file goes through print_line() and
+// print_note(), which escape what could move the cursor or begin another line (base/text.hpp).
 #pragma once
 
 #include <cstdint>
@@ -8,18 +11,32 @@
 #include <vector>
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/options/arguments.hpp"
+
 namespace export_worker::exportctl {
 
+// One line on standard output or standard error.
+void print_line(std::string_view text);
+void print_note(std::string_view text);
+// The lines of a text that has line ends of its own, each as print_line() does.
+void print_lines(std::string_view text);
 // Columns as wide as their widest cell, two blanks between them. Widths count characters, not
 // bytes.
 void print_table(const std::vector<std::string>& headers,
-                 const std::vector<std::vector<std::string>>& rows);
+                 std::vector<std::vector<std::string>> rows);
 // "name: value" lines, values aligned.
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields);
+// One line; characters that print_line() would escape are escaped as JSON has it.
 void print_json(const nlohmann::json& value);
 // Text as it is, null as "-", the rest as JSON.
 [[nodiscard]] std::string cell(const nlohmann::json& value);
 
+// Sets params[field] to the flag's number; leaves it alone when the flag is absent. `expected`:
+// what the number is, for messages. Prints what is wrong and returns false when it is no decimal
+// number.
+[[nodiscard]] bool read_number(const options::Arguments& arguments, const char* flag,
+                               const std::string& field, nlohmann::json& params,
+                               std::string_view expected = "a whole number");
 // "90", "90s", "15m", "1h" or "30d" in seconds; nullopt for another text.
 [[nodiscard]] std::optional<std::int64_t> parse_length(std::string_view text);
 
@@ -32,7 +49,7 @@ public:
     explicit ProgressBar(bool quiet);
     ~ProgressBar();  // Ends the line.
     // `total` 0: unknown.
-    void update(std::int64_t done, std::int64_t total, std::string_view text);
+    void update(std::int64_t done, std::int64_t total, std::string_view word);
 
 private:
     bool active_;

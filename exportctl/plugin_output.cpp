@@ -1,5 +1,6 @@
 #include "exportctl/plugin_output.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -10,10 +11,6 @@ namespace export_worker::exportctl {
 namespace {
 
 using nlohmann::json;
-
-void line(const std::string& text) {
-    std::printf("%s\n", text.c_str());
-}
 
 std::string join(const json& words) {
     std::string out;
@@ -37,20 +34,20 @@ std::uint64_t grown(const json& window, const char* name) {
 
 void show_window(const json& window) {
     if (window.is_null() || !window["closed"].get<bool>()) return;
-    line("swap       " + ms(window["took_us"]) +
-         " with requests in both generations: " + std::to_string(grown(window, "accepted")) +
-         " accepted, " + std::to_string(grown(window, "replied")) + " answered, " +
-         std::to_string(grown(window, "error_replied")) + " refused, " +
-         std::to_string(grown(window, "client_gone")) + " client gone; in flight " +
-         cell(window["before"]["in_flight"]) + " before, " + cell(window["after"]["in_flight"]) +
-         " after" +
-         (window["after"]["balanced"].get<bool>() ? "; nothing lost" : "; DOES NOT ADD UP"));
+    print_line("swap       " + ms(window["took_us"]) +
+               " with requests in both generations: " + std::to_string(grown(window, "accepted")) +
+               " accepted, " + std::to_string(grown(window, "replied")) + " answered, " +
+               std::to_string(grown(window, "error_replied")) + " refused, " +
+               std::to_string(grown(window, "client_gone")) + " client gone; in flight " +
+               cell(window["before"]["in_flight"]) + " before, " +
+               cell(window["after"]["in_flight"]) + " after" +
+               (window["after"]["balanced"].get<bool>() ? "; nothing lost" : "; DOES NOT ADD UP"));
 }
 
 void show_contract(const json& contract) {
     for (const char* kind : {"added", "removed", "narrowed"}) {
         if (!contract[kind].empty())
-            line("contract   " + std::string(kind) + ": " + join(contract[kind]));
+            print_line("contract   " + std::string(kind) + ": " + join(contract[kind]));
     }
 }
 
@@ -83,7 +80,7 @@ void show_plugin(const json& plugin) {
                   {"sha256", cell(plugin["sha256"])},
                   {"committed", cell(plugin["committed_sha256"])},
                   {"unmapped", cell(plugin["unmapped"]) + " earlier generations"}});
-    std::printf("\n");
+    print_line("");
     std::vector<std::vector<std::string>> rows;
     for (const json& generation : plugin["generations"]) {
         rows.push_back(
@@ -99,16 +96,20 @@ void show_plugin(const json& plugin) {
         const std::string state = cell(generation["state"]);
         if (state == "active" || state == "baking") continue;
         for (const json& holder : generation["holders"]) {
-            line("\ngeneration " + cell(generation["generation"]) + " is held by " +
-                 cell(holder["who"]) + ": request " + cell(holder["request_id"]) + ", for " +
-                 cell(holder["running_ms"]) + " ms");
+            print_line("");
+            print_line("generation " + cell(generation["generation"]) + " is held by " +
+                       cell(holder["who"]) + ": request " + cell(holder["request_id"]) + ", for " +
+                       cell(holder["running_ms"]) + " ms");
         }
     }
 }
 
 void show_reload_step(const json& step) {
-    std::printf("%-10s ok %9s  %s\n", cell(step["name"]).c_str(), ms(step["took_us"]).c_str(),
-                cell(step["detail"]).c_str());
+    std::string name = cell(step["name"]);
+    name.resize(std::max<std::size_t>(name.size(), 10), ' ');
+    const std::string took = ms(step["took_us"]);
+    const std::string blanks(took.size() < 9 ? 9 - took.size() : 0, ' ');
+    print_line(name + " ok " + blanks + took + "  " + cell(step["detail"]));
     std::fflush(stdout);
 }
 
@@ -122,23 +123,23 @@ void show_reload_end(const json& report) {
     if (outcome == "refused") {
         const json& refusal = report["refusal"];
         std::fflush(stdout);
-        std::fprintf(stderr, "REFUSED    at %s (%s)\n  expected %s\n  found    %s\n  do       %s\n",
-                     cell(refusal["stage"]).c_str(), cell(refusal["code"]).c_str(),
-                     cell(refusal["expected"]).c_str(), cell(refusal["found"]).c_str(),
-                     cell(refusal["hint"]).c_str());
+        print_note("REFUSED    at " + cell(refusal["stage"]) + " (" + cell(refusal["code"]) + ")");
+        print_note("  expected " + cell(refusal["expected"]));
+        print_note("  found    " + cell(refusal["found"]));
+        print_note("  do       " + cell(refusal["hint"]));
         if (report["from_generation"].get<std::uint64_t>() > 0)
-            line("generation " + cell(report["from_generation"]) + " goes on serving");
+            print_line("generation " + cell(report["from_generation"]) + " goes on serving");
     } else if (outcome == "unchanged") {
-        line("UNCHANGED  the same file and configuration already serve");
+        print_line("UNCHANGED  the same file and configuration already serve");
     } else if (outcome == "would_publish") {
-        line("ACCEPTED   a reload would publish it; nothing has changed");
+        print_line("ACCEPTED   a reload would publish it; nothing has changed");
     } else if (outcome == "baking") {
-        line("BAKING     " + what + "; generation " + cell(report["from_generation"]) +
-             " stays warm until the bake is over");
+        print_line("BAKING     " + what + "; generation " + cell(report["from_generation"]) +
+                   " stays warm until the bake is over");
     } else if (outcome == "rolled_back") {
-        line("TAKEN BACK " + what + ": " + cell(report["rolled_back_because"]));
+        print_line("TAKEN BACK " + what + ": " + cell(report["rolled_back_because"]));
     } else {
-        line("COMMITTED  " + what);
+        print_line("COMMITTED  " + what);
     }
 }
 
@@ -152,9 +153,11 @@ void show_history(const json& history) {
     }
     print_table({"AT", "PLUGIN", "VERSION", "GENERATION", "SHA256", "TRIGGER", "OUTCOME", "DETAIL"},
                 rows);
-    for (const json& file : history["quarantined"])
-        line("\nquarantined " + hash(file["sha256"]) + " (" + cell(file["plugin"]) + ") at " +
-             cell(file["at"]) + ": " + cell(file["reason"]));
+    for (const json& file : history["quarantined"]) {
+        print_line("");
+        print_line("quarantined " + hash(file["sha256"]) + " (" + cell(file["plugin"]) + ") at " +
+                   cell(file["at"]) + ": " + cell(file["reason"]));
+    }
 }
 
 }  // namespace export_worker::exportctl

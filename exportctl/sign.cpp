@@ -312,12 +312,20 @@ Result<json> sign(std::string_view line, bool explain) {
     return kSigners[provider](object, explain);
 }
 
+json error_answer(const Error& error) {
+    return {{"error", {{"code", to_string(error.code)}, {"message", error.message}}}};
+}
+
 }  // namespace
 
 json sign_line(std::string_view line, bool explain) {
     auto out = sign(line, explain);
     if (out) return *out;
-    return {{"error", {{"code", to_string(out.error().code)}, {"message", out.error().message}}}};
+    return error_answer(out.error());
+}
+
+json sign_error(std::string what) {
+    return error_answer({ErrorCode::kInvalidArgument, std::move(what)});
 }
 
 }  // namespace export_worker::exportctl

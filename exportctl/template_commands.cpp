@@ -1,10 +1,9 @@
 // template put, list, show, drop.
-#include <cstdio>
-
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/input.hpp"
+#include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
@@ -30,17 +29,16 @@ int run_template_put(const Context& context, const Arguments& arguments) {
     const std::string& path = arguments.words[1];
     auto input = Input::open(path);
     if (!input) return input.error();
-    const std::string text = input->read_all();
-    if (const auto read = input->check(); !read)
-        return complain(kExitRefused, read.error().message);
-    const json body = parse_json(text);
+    const auto text = input->read_all(limits::kTemplateFileBytesMax);
+    if (!text) return complain(kExitRefused, text.error().message);
+    const json body = parse_json(*text);
     if (!body.is_object())
         return complain(kExitUsage, path +
                                         ": expected a JSON object such as {\"format\": "
                                         "\"xlsx\", \"columns\": [\"key\"]}");
     return call_for_organization(
         context, arguments, "templates.put", {{"name", arguments.words[0]}, {"template", body}},
-        [](const json& entry) { std::printf("template %s saved\n", cell(entry["name"]).c_str()); });
+        [](const json& entry) { print_line("template " + cell(entry["name"]) + " saved"); });
 }
 
 int run_template_list(const Context& context, const Arguments& arguments) {
@@ -60,11 +58,9 @@ int run_template_show(const Context& context, const Arguments& arguments) {
 }
 
 int run_template_drop(const Context& context, const Arguments& arguments) {
-    return call_for_organization(context, arguments, "templates.drop",
-                                 {{"name", arguments.words[0]}}, [](const json& entry) {
-                                     std::printf("template %s dropped\n",
-                                                 cell(entry["name"]).c_str());
-                                 });
+    return call_for_organization(
+        context, arguments, "templates.drop", {{"name", arguments.words[0]}},
+        [](const json& entry) { print_line("template " + cell(entry["name"]) + " dropped"); });
 }
 
 }  // namespace export_worker::exportctl

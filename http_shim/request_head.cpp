@@ -8,6 +8,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "base/redact.hpp"
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
 #include "signing/local_link.hpp"
@@ -211,21 +212,19 @@ std::string loggable_target(std::string_view target) {
                                                       "status", "store",   "type"};
     const std::size_t mark = std::min(target.find('?'), target.size());
     std::string out(target.substr(0, mark));
-    if (out.find("mo_") != std::string::npos || out.find("mos_") != std::string::npos)
-        out = "/REDACTED";
+    if (holds_credential(out)) out = "/REDACTED";
     for (std::size_t at = mark; at < target.size();) {
         const std::size_t end = std::min(target.find('&', at + 1), target.size());
         const std::string_view pair = target.substr(at + 1, end - at - 1);
         const std::string_view name = pair.substr(0, pair.find('='));
         out += target[at];
-        const bool shown = std::ranges::find(kShown, name) != kShown.end() &&
-                           pair.find("mo_") == std::string_view::npos;
+        const bool shown =
+            std::ranges::find(kShown, name) != kShown.end() && !holds_credential(pair);
         if (shown || pair.empty()) {
             out += pair;
         } else {
-            out += name.size() <= 32 && name.find("mo_") == std::string_view::npos
-                       ? std::string(name) + "=REDACTED"
-                       : "REDACTED";
+            out += name.size() <= 32 && !holds_credential(name) ? std::string(name) + "=REDACTED"
+                                                                : "REDACTED";
         }
         at = end;
     }

@@ -6,9 +6,8 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/redact.hpp"
 #include "base/text.hpp"
-#include "daemon/auth/api_key.hpp"
-#include "daemon/auth/member_store.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/control/refuse.hpp"
 #include "protocol/message/reply.hpp"
@@ -46,19 +45,20 @@ constexpr std::array<std::string_view, 6> kBeginWork{
 constexpr std::array<const char*, 7> kTargets{"id",     "subject", "plugin",   "file",
                                               "job_id", "name",    "directory"};
 // What else of it is written, as JSON.
-constexpr std::array<const char*, 18> kDetails{
-    "permissions",     "roles",       "active", "expires_in_seconds",
-    "overlap_seconds", "running_max", "weight", "held",
-    "dry_run",         "no_bake",     "allow",  "to",
-    "apply",           "no_hashes",   "file",   "lift_quarantine",
-    "first_line",      "job_type"};
+constexpr std::array kDetails{
+    "permissions", "roles", "active", "expires_in_seconds", "overlap_seconds", "running_max",
+    "unfinished_max", "stored_bytes_max", "requests_per_second_max", "weight", "held", "dry_run",
+    "no_bake", "allow", "to", "apply", "no_hashes", "file", "lift_quarantine", "first_line",
+    // Of jobs and exports.
+    "job_type", "format", "profile", "compression", "variants", "formulas", "template",
+    "product_keys", "columns", "filter", "filename", "priority", "start_at", "deadline_s",
+    "max_attempts", "total_items", "triggered_by"};
 
 constexpr std::string_view kHidden = "(hidden)";
 
-// An operator may paste a key or a token where an id belongs.
+// An operator may paste a key, a token or a download URL where an id belongs.
 std::string without_secrets(const std::string& text) {
-    if (auth::has_api_key(text) || auth::MemberStore::has_own_token(text))
-        return std::string(kHidden);
+    if (holds_credential(text)) return std::string(kHidden);
     return std::string(utf8_prefix(text, limits::kAuditTextBytesMax));
 }
 
@@ -74,10 +74,18 @@ std::string target_of(const json& params) {
     return {};
 }
 
+// A long value leaves room for the others.
+json short_value(const json& value) {
+    const std::size_t bytes = dump_json(value).size();
+    if (bytes <= limits::kAuditValueBytesMax || holds_credential(dump_json(value))) return value;
+    return "(" + std::to_string(bytes) + " bytes)";
+}
+
 std::string detail_of(const json& params) {
     json out = json::object();
     for (const char* name : kDetails) {
-        if (const auto found = params.find(name); found != params.end()) out[name] = *found;
+        if (const auto found = params.find(name); found != params.end())
+            out[name] = short_value(*found);
     }
     return out.empty() ? std::string() : without_secrets(dump_json(out));
 }

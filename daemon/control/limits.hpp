@@ -9,7 +9,8 @@ inline constexpr int kOrganizationWeightMax = 100;
 
 // One field of an audit line; the rest is cut off.
 inline constexpr std::size_t kAuditTextBytesMax = 512;
-inline constexpr std::size_t kAuditIdBytesMax = 16;  // Of a key or a session; longer: hidden.
+inline constexpr std::size_t kAuditValueBytesMax = 128;  // Of `detail`; longer: its size only.
+inline constexpr std::size_t kAuditIdBytesMax = 16;      // Of a key or a session; longer: hidden.
 
 inline constexpr std::size_t kAuditsPendingMax = 64;  // More: the oldest's outcome is "unknown".
 

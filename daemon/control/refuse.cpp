@@ -2,20 +2,19 @@
 
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
-#include "daemon/auth/api_key.hpp"
+#include "base/redact.hpp"
 #include "daemon/auth/limits.hpp"
-#include "daemon/auth/member_store.hpp"
 
 namespace export_worker::control {
 
 tl::unexpected<message::WireError> refuse(const Error& error) {
     message::WireError out = message::from_error(error);
     // Some name what they found, which may be a key or a token that was pasted.
-    const bool secret =
-        auth::has_api_key(error.message) || auth::MemberStore::has_own_token(error.message);
-    out.message = secret ? "expected no secret, found what looks like a key or a token; it is not "
-                           "shown here"
-                         : error.message;
+    out.message =
+        holds_credential(error.message)
+            ? "expected no secret, found what looks like a key, a token or a signed URL; it is not "
+              "shown here"
+            : error.message;
     return tl::unexpected(std::move(out));
 }
 

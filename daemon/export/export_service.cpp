@@ -83,7 +83,7 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
 }
 
 Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
-    std::string_view organization_id, const json& request, std::string_view triggered_by) {
+    std::string_view organization_id, const json& request, std::string_view submitted_by) {
     jobs::NewJob job;
     if (deadline_.count() > 0) job.deadline = deadline_;
     json asked = request;
@@ -101,7 +101,7 @@ Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
     job.organization_id = organization_id;
     job.job_type = model::kExportJobType;
     job.spec_json = dump_json(model::to_json(spec));
-    job.triggered_by = triggered_by;
+    job.submitted_by = submitted_by;
     EW_TRY(auto created, jobs_.begin_create(std::move(job)));
     return [this, wait = std::move(created)]() -> Result<Accepted> {
         EW_TRY(jobs::CreatedJob done, wait());

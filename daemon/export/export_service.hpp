@@ -38,11 +38,11 @@ public:
     // the idempotency key belongs to another request.
     [[nodiscard]] Result<jobs::Pending<Accepted>> begin_submit(std::string_view organization_id,
                                                                const nlohmann::json& request,
-                                                               std::string_view triggered_by);
+                                                               std::string_view submitted_by);
     [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
                                           const nlohmann::json& request,
-                                          std::string_view triggered_by) {
-        EW_TRY(const auto accepted, begin_submit(organization_id, request, triggered_by));
+                                          std::string_view submitted_by) {
+        EW_TRY(const auto accepted, begin_submit(organization_id, request, submitted_by));
         return accepted();
     }
     // Adds or replaces. Errors: kInvalidArgument, naming the field; kConflict: too many.

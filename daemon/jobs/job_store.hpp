@@ -53,7 +53,8 @@ struct NewJob {
     std::string metadata_json = "{}";
     std::int64_t total_items = 0;
     bool total_is_estimate = false;
-    std::string triggered_by;
+    std::string submitted_by;  // Who authenticated: the actor of the event `submitted`.
+    std::string triggered_by;  // Who wants it, as the caller says; empty: `submitted_by`.
     model::JobPriority priority = model::JobPriority::kNormal;
     std::optional<std::int64_t> start_unix_us;  // Not before; absent: now. At most kJobTimesMax on.
     std::optional<std::chrono::seconds> deadline;       // From the start to the end.

@@ -58,7 +58,8 @@ Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
     job.spec_json = submitted.spec_json;
     job.total_items = submitted.total_items;
     job.metadata_json = submitted.metadata_json;
-    job.triggered_by = submitted.triggered_by;
+    job.triggered_by =
+        submitted.triggered_by.empty() ? submitted.submitted_by : submitted.triggered_by;
     job.created_us = now.wall_us;
     EW_TRY(job.due_us, due_of(submitted, now));
     if (submitted.deadline) job.deadline_us = job.due_us + us_of(*submitted.deadline);
@@ -108,8 +109,8 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                 .bind(job.organization_id)
                 .run());
     }
-    EW_CHECK(
-        append_first_event(connection, {job.job_id, "submitted", job.triggered_by, "", 1}, now));
+    EW_CHECK(append_first_event(connection,
+                                {job.job_id, "submitted", submitted.submitted_by, "", 1}, now));
     return CreatedJob{std::move(draft.job), false};
 }
 

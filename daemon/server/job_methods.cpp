@@ -99,7 +99,7 @@ Unfinished create_job(const JobMethodParts& parts, const Principal& principal, c
     auto job = parse_new_job(params);
     if (!job) return ended(refuse(job.error()));
     job->organization_id = *organization;
-    if (job->triggered_by.empty()) job->triggered_by = principal.subject;
+    job->submitted_by = principal.subject;
     return then(parts.jobs.begin_create(std::move(*job)), show_created);
 }
 

@@ -40,8 +40,9 @@ class AuditTest(SystemTest):
         self.audit("control.session_revoke", target=session["id"])
         self.system.ctl("organization", "set", "audited", "--hold")
         self.audit("control.organization_set", organization="audited", detail='{"held":true}')
-        job = self.system.ctl_json("export", "submit", "--organization", "audited")["job_id"]
-        self.audit("exports.submit", organization="audited", made=job)
+        job = self.system.ctl_json("export", "submit", "--organization", "audited", "--format", "jsonl", "--max-attempts", "3")["job_id"]
+        line = self.audit("exports.submit", organization="audited", made=job)
+        self.assertEqual(json.loads(line["detail"]), {"format": "jsonl", "max_attempts": 3})
         self.system.ctl("job", "cancel", job)
         self.audit("jobs.cancel", target=job, outcome="ok")
         self.system.ctl("plugin", "reload", "download_url", "--dry-run")
@@ -57,6 +58,18 @@ class AuditTest(SystemTest):
         self.audit("control.session_create", target="unknown-subject", outcome="not_found")
         self.system.ctl("job", "cancel", "no-such-job", check=False)
         self.audit("jobs.cancel", target="no-such-job", outcome="not_found")
+        url = "http://127.0.0.1/exports/a?expires=1&filename=x&sig=c2VjcmV0"
+        for words in (("link", url), ("job", "cancel", url), ("member", "set", url, "--organization", "audited", "--role", "Viewer"), ("plugin", "load", "/tmp/" + key)):
+            self.system.ctl(*words, check=False)
+        self.audit("download_url.get", target="(hidden)")
+        self.audit("jobs.cancel", target="(hidden)")
+        self.audit("control.plugin_load", target="(hidden)")
+        wait_until("the refusal of the plugin", lambda: "nothing at (hidden)" in self.system.daemon.text())
+        for target in (f"/api/jobs/?job_type=mos_{'b' * 43}", f"/api/jobs/%6do_{key[3:]}"):
+            self.system.http("GET", target)
+        for secret in ("c2VjcmV0", key[20:], "b" * 43):
+            self.assertNotIn(secret, self.system.daemon.text())
+            self.assertNotIn(secret, self.system.shim.text())
         control = self.system.control()
         self.addCleanup(control.close)
         self.assertEqual(control.call("no.such")["error"]["code"], "unknown_method")

@@ -27,7 +27,14 @@ class ExportctlTest(SystemTest):
             (["status", "--wait"], 64, "has no flag --wait"), (["job", "show"], 64, "expected JOB"),
             (["--jsno", "status"], 64, "jsno"), (["catalog", "import", "x.jsonl"], 64, "--organization"),
             (["catalog", "import", "--organization", "acme", "/no/such/file"], 64, "No such file"),
-            (["catalog", "generate", "--products", "many"], 64, "--products N"),
+            (["catalog", "generate", "--products", "many"], 64, "--products: expected a whole number, found 'many'"),
+            (["catalog", "generate"], 64, "--products N"), (["catalog", "generate", "--products", "1", "--seed", "x"], 64, "--seed: expected a whole number, found 'x'"),
+            (["organization", "set", "acme", "--weight", "0.5"], 64, "--weight: expected a whole number, found '0.5'"),
+            (["organization", "set", "acme", "--stored-bytes-max", "10GB"], 64, "--stored-bytes-max: expected a whole number or 'none', found '10GB'"),
+            (["organization", "set", "acme", "--running-max", "none"], 64, "--running-max: expected a whole number or 'default', found 'none'"),
+            (["export", "submit", "--organization", "acme", "--max-attempts", "abc"], 64, "--max-attempts: expected a whole number, found 'abc'"),
+            (["export", "submit", "--organization", "acme", "--deadline-s=-1"], 64, "--deadline-s: expected a whole number, found '-1'"),
+            (["job", "list", "--limit", "99999999999999999999"], 64, "--limit: expected a whole number, found '99999999999999999999'"),
             (["key", "create", "--organization", "acme", "--permission", "product:raed"], 1, "product:read"),
             (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
             (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
@@ -41,6 +48,26 @@ class ExportctlTest(SystemTest):
             self.assertEqual(done.returncode, status, (arguments, done.stderr))
             self.assertIn(text, done.stderr, arguments)
             self.assertEqual(done.stdout, "", arguments)
+
+    def test_every_input_is_bounded(self):
+        large = self.system.directory / "large"
+        with open(large, "wb") as file:
+            file.truncate(1 << 30)  # One line of 1 GiB of NULs that takes no space.
+        for words, text in ((["template", "put", "tt", large, "--organization", "acme"], "expected at most 524288 bytes, found more"),
+                            (["template", "put", "tt", "-", "--organization", "acme"], "expected at most 524288 bytes, found more"),
+                            (["catalog", "import", large, "--organization", "acme"], "expected lines of text"),
+                            (["catalog", "import-prices", large, "--organization", "acme"], "expected lines of text"), (["sign"], "expected lines of text")):
+            with open(large, "rb") as stdin:
+                done = subprocess.run([BUILD / "bin" / "exportctl", "--config", self.system.config, *words], stdin=stdin, capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, text in done.stderr), (1, True), (words, done.stderr))
+        done = self.ctl("sign", stdin=" " + "x" * (1 << 20) + "\n" + EXAMPLE + "\n")
+        self.assertEqual(done.returncode, 65)
+        answers = [json.loads(answer) for answer in done.stdout.splitlines()]
+        self.assertIn("found 1048577", answers[0]["error"]["message"])
+        self.assertIn("url", answers[1])
+        prices = self.system.directory / "long.jsonl"
+        prices.write_text("x" * 600_000 + "\n" + '{"key":"k1","productType":"t","properties":{}}' + "\n")
+        self.assertIn("line 1: expected at most 524288 bytes, found 600000", self.ctl("catalog", "import", "--organization", "long", prices).stderr)
 
     def test_paths_that_cannot_be_used_say_so(self):
         directory = self.system.directory / "a-directory"
@@ -200,6 +227,28 @@ class ExportctlTest(SystemTest):
         self.ctl("job", "cancel", job)
         status = wait_until("the job to end", lambda: self.system.job_when(job, "cancelled", "completed"))["status"]
         wait_until("its file, or none", lambda: sum(job in path.name for path in self.system.files()) == (status == "completed"))
+
+    def test_a_callers_text_neither_moves_the_terminal_nor_forges_a_line(self):
+        hostile = "x\r\n2026-11-25T12:00:00Z  forged  1  operator\x1b[2J\x7f\u009b31m\u202egpj\u2066"
+        key = self.system.make_key()
+        body = {"job_type": hostile[:40].split("\r")[0], "total_items": 1, "triggered_by": hostile, "metadata": {hostile: hostile, "filename": "a\x1bb.csv"}}
+        created = self.system.api("POST", "/api/jobs/", key, body)
+        self.assertEqual(created.status, 200, created.body)
+        job = json.loads(created.body)["job_id"]
+        entry = {"error_type": "E", "entity_key": hostile, "message": hostile}
+        for report in ({"mark_started": True, "stage": hostile, "message": hostile, "error": entry, "warning": entry}, {"mark_failed": hostile}):
+            done = self.system.api("POST", f"/api/jobs/{job}/progress", key, report)
+            self.assertEqual(done.status, 200, done.body)
+        self.system.ctl("member", "set", "ann" + hostile, "--organization", "acme", "--role", "Viewer", check=False)
+        for words in (["job", "show", job], ["job", "events", job], ["job", "list"], ["member", "list"], ["status"], ["link", job], ["job", "show", hostile],
+                      [hostile], ["job", "show", job, "--" + hostile], ["job", "cancel", job], ["--json", "job", "show", job], ["--json", "job", "events", job]):
+            done = self.ctl(*words)
+            shown = done.stdout + done.stderr
+            self.assertEqual(re.findall("[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown), [], words)
+            self.assertNotIn("\n2026-11-25T12:00:00Z  forged", shown, words)
+        self.assertIn("\\r\\n2026-11-25T12:00:00Z  forged", self.ctl("job", "events", job).stdout)
+        self.assertEqual(self.system.ctl_json("job", "show", job)["metadata"][hostile], hostile)
+        self.assertEqual(self.system.ctl_json("job", "events", job)["items"][0]["actor"], key.split("_")[1])
 
     def test_plugin_check_gives_the_daemons_verdict_offline(self):
         def check(*words):

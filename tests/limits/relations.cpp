@@ -1,6 +1,7 @@
 // What must hold between the limits of different folders. Compiling this file is the test.
 #include "base/shared_limits.hpp"
 #include "daemon/config/limits.hpp"
+#include "daemon/export/limits.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/plugin_host/limits.hpp"
@@ -23,6 +24,8 @@ static_assert(kHttpBodyBytesMax <= kHttpBodiesHeldPerAddressBytesMax,
 static_assert(kCredentialBytesMax < kHttpHeaderBytesMax, "a legal credential must fit the headers");
 static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch fits a message");
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
+static_assert(kExportTemplateBytesMax <= kTemplateFileBytesMax, "a legal template can be put");
+static_assert(kTemplateFileBytesMax < kRequestBytesMax, "a template must fit a message");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");

@@ -56,6 +56,18 @@ TEST_F(LogTest, HostileValuesStayInsideTheirField) {
     EXPECT_TRUE(line["agent"].get<std::string>().starts_with("a\" level=error\n"));
 }
 
+TEST_F(LogTest, NoCredentialIsWritten) {
+    for (const char* format : {"text", "journald", "json"}) {
+        const std::string lines = written(format, [] {
+            log_warn("plugin {}: not found", "/tmp/mo_0123456789abcdef_ff");
+            log_event(LogLevel::kInfo, "request", {{"target", "/a?sig=c2ln"}, {"status", 200}});
+        });
+        for (const char* secret : {"0123456789abcdef", "c2ln"})
+            EXPECT_EQ(lines.find(secret), std::string::npos) << lines;
+        EXPECT_NE(lines.find("plugin (hidden) not found"), std::string::npos) << lines;
+    }
+}
+
 TEST_F(LogTest, AMessageStaysOnItsLine) {
     const std::string hostile = "/p/a\n<3>b\r\t\x1b[31m\x7f\xc3\xa9.so";
     const std::string expected = "/p/a\\n<3>b\\r\\t\\x1b[31m\\x7f\xc3\xa9.so\n";

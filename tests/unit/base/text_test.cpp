@@ -67,5 +67,27 @@ TEST(Text, LineEndsBehindASecretAreNoPartOfIt) {
     EXPECT_EQ(without_line_end("\n"), "");
 }
 
+TEST(EscapeControls, NothingMovesTheTerminalOrBeginsALine) {
+    EXPECT_EQ(escape_controls("a\r\nb\tc\x1b[2J\x7f"), "a\\r\\nb\\tc\\u001b[2J\\u007f");
+    EXPECT_EQ(escape_controls("\xc2\x9b"
+                              "31m\xc2\x85"),
+              "\\u009b31m\\u0085");
+    EXPECT_EQ(escape_controls("\xe2\x80\xaegpj\xe2\x80\xac\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xa8"),
+              "\\u202egpj\\u202c\\u2066\\u2069\\u2028");
+    EXPECT_EQ(escape_controls("\x9b"
+                              "31m\xff\xe2\x80"),
+              "\\x9b31m\\xff\\xe2\\x80");
+    EXPECT_EQ(escape_controls(std::string_view("\0", 1)), "\\u0000");
+}
+
+TEST(EscapeControls, TextStaysAsItIs) {
+    for (const char* text :
+         {"", "plain", "C:\\new", "é Å 北極星 🟢", "\xc2\xa0\xe2\x80\xa7\xe2\x80\xaf"}) {
+        EXPECT_EQ(escape_controls(text), text);
+    }
+    const std::string once = escape_controls("a\n\x1b\xff");
+    EXPECT_EQ(escape_controls(once), once);
+}
+
 }  // namespace
 }  // namespace export_worker

@@ -119,6 +119,21 @@ TEST(LoggableTarget, ShowsNoSecretHoweverItIsSpelt) {
     EXPECT_EQ(loggable_target("/api/jobs/mo_0123456789abcdef_ff"), "/REDACTED");
     EXPECT_EQ(loggable_target("/api/jobs/?mo_0123=1"), "/api/jobs/?REDACTED");
     EXPECT_EQ(loggable_target("/api/jobs/?status=mo_0123"), "/api/jobs/?status=REDACTED");
+    const std::string token = "mos_" + std::string(43, 'b');
+    for (const char* name : {"job_type", "status", "limit", "filename"}) {
+        for (const std::string& secret :
+             {token, "%6d" + token.substr(1), "x" + token, std::string("%6do_0123"),
+              std::string("%256Do_0123"), std::string("eyJhbGciOiJFUzI1NiJ9.eyJzdWIi.c2ln"),
+              std::string("https:%2F%2Fx%2Fa%3FX-Amz-Signature%3Dff")}) {
+            EXPECT_EQ(loggable_target("/api/jobs/?" + std::string(name) + "=" + secret),
+                      "/api/jobs/?" + std::string(name) + "=REDACTED");
+        }
+    }
+    for (const char* path :
+         {"/api/jobs/%6do_0123", "/api/jobs/mos_x", "/api/jobs/a&sig=ff", "/api/jobs/a%3Fsig%3Dff"})
+        EXPECT_EQ(loggable_target(path), "/REDACTED") << path;
+    EXPECT_EQ(loggable_target("/exports/demo_shop.csv?filename=demo_shop.csv"),
+              "/exports/demo_shop.csv?filename=demo_shop.csv");
     EXPECT_EQ(loggable_target("/api/jobs/?" + std::string(100, 'a')), "/api/jobs/?REDACTED");
     for (const char* harmless : {"/", "/livez", "/api/jobs/?limit=5&offset=10",
                                  "/api/jobs/j1/events?after=7", "/a?", "/a?&"})

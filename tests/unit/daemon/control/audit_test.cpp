@@ -70,6 +70,24 @@ TEST_F(AuditTest, SaysWhoDidWhatToWhatAndHowItEnded) {
     EXPECT_EQ(line("control.plugin_reload", {{"plugin", "p"}}, {{"report", 3}})["made"], "3");
 }
 
+TEST_F(AuditTest, TheDetailHasWhatAnExportAndALimitAskFor) {
+    const json request = {{"format", "csv"},
+                          {"template", "weekly"},
+                          {"columns", {"key", "name"}},
+                          {"filter", {{"product_type", "shirt"}}},
+                          {"product_keys", std::vector<std::string>(1'000, "k")},
+                          {"priority", "high"},
+                          {"max_attempts", 3}};
+    const json detail = parse_json(line("exports.submit", request)["detail"].get<std::string>());
+    for (const char* name : {"format", "template", "columns", "filter", "priority", "max_attempts"})
+        EXPECT_EQ(detail[name], request[name]) << name;
+    EXPECT_EQ(detail["product_keys"], "(4001 bytes)");
+    const json quotas = {
+        {"unfinished_max", 5}, {"stored_bytes_max", nullptr}, {"requests_per_second_max", 9}};
+    EXPECT_EQ(parse_json(line("control.organization_set", quotas)["detail"].get<std::string>()),
+              quotas);
+}
+
 TEST_F(AuditTest, WorkThatHasBegunIsNoSuccessYet) {
     EXPECT_EQ(line("control.backup", {}, {{"started", true}})["outcome"], "started");
     EXPECT_EQ(line("control.plugin_load", {}, {{"report", 3}})["outcome"], "started");
@@ -103,6 +121,16 @@ TEST_F(AuditTest, NoSecretIsWrittenWhereverItWasPut) {
             EXPECT_NE(dump_json(written).find("(hidden)"), std::string::npos) << written;
         }
     }
+    for (const char* url :
+         {"https://h/exports/a?expires=1&sig=c2ln", "https://h/a?X-Amz-Signature=c2ln",
+          "https://h/a%3Fsig%3Dc2ln", "https://h/a?Signature=c2ln&Key-Pair-Id=K"}) {
+        for (const char* name : {"job_id", "subject", "id", "plugin", "directory"}) {
+            const json written =
+                refused("jobs.cancel", {{name, url}}, message::WireCode::kNotFound);
+            EXPECT_EQ(dump_json(written).find("c2ln"), std::string::npos) << written;
+        }
+    }
+    EXPECT_EQ(line("jobs.cancel", {{"job_id", "demo_shop"}})["target"], "demo_shop");
     // A token of the time before tokens had a prefix.
     EXPECT_EQ(line("control.session_revoke", {{"id", std::string(43, 'c')}})["target"], "(hidden)");
     // What no list names is not written.

@@ -47,8 +47,13 @@ TEST_F(JobMethodsTest, ThePermissionsAreTheDocumentedOnes) {
 TEST_F(JobMethodsTest, WhoCreatesAJobMaySaySomebodyElseWantedIt) {
     json job = {{"job_type", "export"}, {"total_items", 1}};
     EXPECT_EQ(call("jobs.create", job)["triggered_by"], "key-acme");
-    job["triggered_by"] = "ann";
-    EXPECT_EQ(call("jobs.create", job)["triggered_by"], "ann");
+    job["triggered_by"] = "operator";
+    const json created = call("jobs.create", job);
+    EXPECT_EQ(created["triggered_by"], "operator");
+    // Who did it is who authenticated.
+    const json events = call("jobs.events", {{"job_id", created["job_id"]}})["items"];
+    EXPECT_EQ(events[0]["kind"], "submitted");
+    EXPECT_EQ(events[0]["actor"], "key-acme");
 }
 
 TEST_F(JobMethodsTest, SubmitQueuesAnExport) {
