@@ -126,6 +126,38 @@ class FailingDiskTest(unittest.TestCase):
         site.start_daemon()
         site.completed(job)
 
+    def test_access_is_taken_away_even_when_that_cannot_be_written(self):
+        """The answer is an error that says what holds and for how long; repeated with space, it holds for good."""
+        site = Site(self).start_failing()
+        job = site.export()["job_id"]
+        leaked = site.ctl_json("key", "create", "--organization", "acme", "--permission", "product:read,job:read")
+        site.ctl("member", "set", "ann", "--organization", "acme", "--role", "Viewer")
+        session = site.ctl_json("session", "create", "ann", "--expires-in", "1h")
+        self.assertEqual(site.mint(job, leaked["key"]).status, 200)
+        commands = (("key", "revoke", leaked["id"]), ("session", "revoke", session["id"]), ("member", "deactivate", "ann", "--organization", "acme"),
+                    ("organization", "set", "acme", "--hold"))
+        site.disk.breaks("pwrite64 ENOSPC *auth.db*", "pwrite64 ENOSPC *jobs.db*")
+        for command in commands:
+            refused = site.ctl(*command, check=False)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+            self.assertIn("at once, but only until the daemon restarts", refused.stderr)
+            self.assertIn("free space in state_dir and run the command again", refused.stderr)
+        site.daemon.wait_for_log("until_restart")
+        self.assertEqual(site.mint(job, leaked["key"]).status, 401)
+        self.assertEqual(site.ctl_json("session", "list")["items"], [])
+        self.assertFalse(site.ctl_json("member", "list")["items"][0]["active"])
+        site.disk.works()
+        held = site.submit_export()
+        self.assertTrue(site.ctl_json("organization", "show", "acme")["held"])
+        for command in commands:
+            site.ctl(*command)
+        self.assertEqual(site.daemon.stop(), 0)
+        site.start_daemon()
+        wait_until("the shim sees the daemon", lambda: site.http("GET", "/readyz").status == 200)
+        self.assertEqual(site.mint(job, leaked["key"]).status, 401)
+        self.assertFalse(site.ctl_json("member", "list")["items"][0]["active"])
+        self.assertEqual(site.ctl_json("job", "show", held)["status"], "pending")
+
     def test_a_stopping_daemon_does_not_wait_for_a_broken_registry(self):
         site = Site(self).start_failing(faults="run.before_completion:pause")
         job = site.submit_export()
