@@ -35,8 +35,10 @@ int run_task(const Context& context, const char* method, const json& params, con
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
     }
-    if (state.contains("error"))
+    if (state.contains("error")) {
+        if (state["progress"].contains("findings")) (void)end(context, state["progress"]);
         return complain(kExitRefused, state["error"]["message"].get<std::string>());
+    }
     return end(context, state["result"]);
 }
 
@@ -58,7 +60,9 @@ int show_fsck(const Context& context, const json& report) {
             cell(report["problems"]).c_str(), cell(report["repaired"]).c_str(),
             cell(report["foreign"]).c_str());
         if (report["problems"] != report["repaired"])
-            std::printf("nothing was changed for the rest; exportctl fsck --apply repairs\n");
+            std::printf(
+                "nothing was changed for the rest; exportctl fsck --apply repairs what has a "
+                "repair\n");
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }

@@ -47,12 +47,16 @@ Result<json> fsck(const ControlParts& parts, const json& params) {
         "fsck",
         [of = *parts.export_parts, options](const std::atomic<bool>& stopping,
                                             const auto& progress) -> Result<json> {
-            EW_TRY(const exports::FsckReport report,
-                   exports::check_exports(
-                       of, options, stopping, [&](const exports::FsckReport& so_far) {
-                           progress({{"files", so_far.files}, {"problems", so_far.problems}});
-                       }));
-            return report_json(report);
+            exports::FsckReport last;
+            const auto report = exports::check_exports(
+                of, options, stopping, [&](const exports::FsckReport& so_far) {
+                    last = so_far;
+                    progress({{"files", so_far.files}, {"problems", so_far.problems}});
+                });
+            // Whoever asked has to know what was found and repaired before the error.
+            if (!report) progress(report_json(last));
+            EW_CHECK(report);
+            return report_json(*report);
         }));
 }
 

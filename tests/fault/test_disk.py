@@ -258,6 +258,36 @@ class ReadOnlyTest(unittest.TestCase):
         self.make_writable()
         wait_until("the retry", lambda: self.site.job_when(job, "completed"))
 
+    def test_fsck_judges_every_file_and_says_what_it_did(self):
+        self.start_daemon()
+        self.site.import_generated(100)
+        paths = [pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://")) for _ in range(4)]
+        paths[0].chmod(0)
+        paths[1].unlink()
+        paths[1].symlink_to(paths[3])
+        paths[2].write_bytes(b"changed")
+        plan = self.site.ctl("fsck", check=False)
+        self.assertEqual(plan.returncode, 65, plan.stderr)
+        self.assertIn("unreadable", plan.stdout)
+        self.assertIn("Permission denied", plan.stdout)
+        self.assertIn("found a symbolic link", plan.stdout)
+        self.assertIn("4 files checked", plan.stdout)
+        applied = self.site.ctl("fsck", "--apply", check=False)
+        self.assertEqual(applied.returncode, 65, applied.stderr)
+        self.assertIn("3 problems, 1 repaired", applied.stdout)
+        self.assertEqual([os.path.lexists(path) for path in paths], [True, True, False, True])
+
+    def test_fsck_prints_what_it_did_before_it_ended(self):
+        self.start_daemon()
+        self.site.import_generated(100)
+        path = pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://"))
+        path.unlink()
+        self.site.exports.rename(self.site.directory / "away")
+        ended = self.site.ctl("fsck", "--apply", check=False)
+        self.assertEqual(ended.returncode, 1, ended.stdout)
+        self.assertIn("done: ", ended.stdout)
+        self.assertIn("No such file or directory", ended.stderr)
+
     def test_a_read_only_export_directory_is_seen_at_the_start(self):
         self.site.exports.mkdir()
         self.make_read_only(self.site.exports)

@@ -139,5 +139,15 @@ TEST_F(CareMethodsTest, OneTaskAtATime) {
     ended_task();
 }
 
+TEST_F(CareMethodsTest, FsckShowsWhatItDidBeforeAnError) {
+    publish();
+    std::filesystem::remove_all(dir_ / "exports");
+    dir_.write("exports", "a file where the directory was");
+    call("control.fsck");
+    const json state = ended_task();
+    EXPECT_TRUE(state.contains("error"));
+    EXPECT_EQ(state["progress"]["findings"][0]["problem"], "unreadable");
+}
+
 }  // namespace
 }  // namespace export_worker::control
