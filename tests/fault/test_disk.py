@@ -158,6 +158,21 @@ class FailingDiskTest(unittest.TestCase):
         self.assertFalse(site.ctl_json("member", "list")["items"][0]["active"])
         self.assertEqual(site.ctl_json("job", "show", held)["status"], "pending")
 
+    def test_a_failed_backup_leaves_the_older_one_whole(self):
+        site = Site(self).start_failing()
+        target = site.directory / "backup"
+        site.ctl("backup", target)
+        before = {path.name: path.read_bytes() for path in target.iterdir()}
+        site.export()
+        site.disk.breaks("pwrite64 ENOSPC */backup/auth.db*")
+        refused = site.ctl("backup", target, check=False)
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertEqual({path.name: path.read_bytes() for path in target.iterdir()}, before)
+        site.disk.works()
+        site.ctl("backup", target)
+        self.assertEqual(sorted(path.name for path in target.iterdir()), sorted(before))
+        self.assertNotEqual((target / "jobs.db").read_bytes(), before["jobs.db"])
+
     def test_a_stopping_daemon_does_not_wait_for_a_broken_registry(self):
         site = Site(self).start_failing(faults="run.before_completion:pause")
         job = site.submit_export()
