@@ -102,6 +102,7 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
     EW_CHECK(make_directories(root, 0750));
     std::string normal = fs::path(root).lexically_normal().string();
     while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+    EW_CHECK(check_trusted_file(normal));
     // Here and not at the first export: somebody has to change something.
     if (::faccessat(AT_FDCWD, normal.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         return fail(
