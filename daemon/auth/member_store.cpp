@@ -147,9 +147,9 @@ Result<void> MemberStore::put(const Member& member) {
         }
     }
     if (written) return {};
-    return fail(in_memory_error(
-        "What this takes away from the member '" + printable(member.subject) + "' is refused",
-        written.error()));
+    return fail(in_memory_error("The member '" + printable(member.subject) + "' " +
+                                    (now->active ? "loses the roles" : "is refused"),
+                                written.error()));
 }
 
 Result<Page<Member>> MemberStore::list(std::string_view organization_id, const PageRequest& page) {

@@ -23,6 +23,8 @@ static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
+static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
+              "the log has room until its checkpoint");
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");
