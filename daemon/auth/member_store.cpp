@@ -121,7 +121,7 @@ Result<void> MemberStore::put(const Member& member) {
         if (member_count_ >= limits::kMembersMax)
             return fail(ErrorCode::kResourceExhausted, "members: the limit is reached");
     }
-    const auto written = database_.write([&](Connection& connection) {
+    auto written = database_.write([&](Connection& connection) {
         return connection
             .statement(
                 "INSERT INTO member (subject, organization_id, roles, active, changed_us) "
@@ -217,7 +217,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
 
 Result<void> MemberStore::revoke_session(std::string_view id) {
     std::string digest_hex;
-    const auto written = database_.write([&](Connection& connection) -> Result<void> {
+    auto written = database_.write([&](Connection& connection) -> Result<void> {
         {
             Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
             EW_TRY(const bool found, row.bind(id).step());

@@ -95,7 +95,7 @@ private:
         const std::int64_t old_unix_s =
             parts_.clock->unix_us() / 1'000'000 - options_.orphan_grace.count();
         Result<void> checked;
-        const auto listed = parts_.files->list([&](const files::ListedFile& file) {
+        auto listed = parts_.files->list([&](const files::ListedFile& file) {
             checked = check_listed(file, old_unix_s);
             return checked;
         });
