@@ -34,8 +34,10 @@ int run_task(const Context& context, const char* method, const json& params, con
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
     }
-    if (state.contains("error"))
+    if (state.contains("error")) {
+        if (state["progress"].contains("findings")) (void)end(context, state["progress"]);
         return complain(kExitRefused, state["error"]["message"].get<std::string>());
+    }
     return end(context, state["result"]);
 }
 
@@ -55,7 +57,8 @@ int show_fsck(const Context& context, const json& report) {
                    cell(report["repaired"]) + " repaired, " + cell(report["foreign"]) +
                    " files of others left alone");
         if (report["problems"] != report["repaired"])
-            print_line("nothing was changed for the rest; exportctl fsck --apply repairs");
+            print_line(
+                "nothing was changed for the rest; exportctl fsck --apply repairs what has a repair");
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }

@@ -41,6 +41,17 @@ Result<auth::RolePolicy> read_roles(const config::Config& config) {
     return auth::RolePolicy::read(config.auth.roles_file);
 }
 
+// Where others may write, they may put their own socket, plugin or file in place of ours.
+Result<void> check_state_dir(const std::string& state_dir) {
+    EW_CHECK(make_directories(state_dir, 0750));
+    EW_CHECK(check_trusted_file(state_dir));
+    for (const char* name : {"/run", "/tmp", "/plugins", "/plugins/artefacts", "/plugins/live"}) {
+        const auto checked = check_trusted_file(state_dir + name);
+        if (!checked && checked.error().code != ErrorCode::kNotFound) return checked;
+    }
+    return {};
+}
+
 }  // namespace
 
 // Members are destroyed from the last to the first.
@@ -221,8 +232,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
                                               const std::string& version) {
     raise_descriptor_limit();
     forbid_core_files();
-    EW_CHECK(make_directories(config.state_dir, 0750));
-    EW_CHECK(check_trusted_file(config.state_dir));
+    EW_CHECK(check_state_dir(config.state_dir));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;

@@ -1,6 +1,13 @@
 #include "daemon/auth/auth_database.hpp"
 
+#include <fcntl.h>
+
 #include <array>
+#include <cerrno>
+
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/sqlite/limits.hpp"
 
 namespace export_worker::auth {
 namespace {
@@ -43,14 +50,27 @@ ALTER TABLE api_key ADD COLUMN last_used_us INTEGER;
 CREATE INDEX api_key_by_age ON api_key (created_us, id);
 )sql"};
 
+// The blocks are there and the length stays: SQLite sees an empty log, and writes into them when
+// the disk is full.
+void reserve_disk(const std::string& log) {
+    const UniqueFd fd(::open(log.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (fd && ::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, limits::kDatabaseLogBytesReserved) == 0)
+        return;
+    if (errno != EOPNOTSUPP)
+        log_warn("{}; on a full disk, keys could then be revoked only until a restart",
+                 errno_error("reserve disk for " + log, errno).message);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& path,
                                                              sqlite::Durability durability) {
-    return sqlite::Database::open({.path = path,
-                                   .application_id = kApplicationId,
-                                   .migrations = kMigrations,
-                                   .durability = durability});
+    EW_TRY(auto database, sqlite::Database::open({.path = path,
+                                                  .application_id = kApplicationId,
+                                                  .migrations = kMigrations,
+                                                  .durability = durability}));
+    reserve_disk(path + "-wal");
+    return database;
 }
 
 }  // namespace export_worker::auth

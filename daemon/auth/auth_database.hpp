@@ -9,7 +9,9 @@
 
 namespace export_worker::auth {
 
-// Creates or migrates the file. Errors: see Database::open().
+// Creates or migrates the file. Reserves kDatabaseLogBytesReserved of disk for its log, so that
+// keys and sessions can be revoked while the disk is full; without them it logs a warning. Errors:
+// see Database::open().
 [[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_auth_database(
     const std::string& path, sqlite::Durability durability = sqlite::Durability::kSynced);
 

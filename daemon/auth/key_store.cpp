@@ -6,6 +6,7 @@
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
+#include "base/in_memory_error.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
@@ -169,7 +170,10 @@ Result<ApiKey> KeyStore::find_counting(std::string_view id) {
         EW_TRY(const bool found, row.bind(id).step());
         if (!found) return unknown_key(id);
         ApiKey key = read_key(row);
-        if (key.revoked_us || has_expired(key, clock_.unix_us()))
+        const std::shared_lock lock(active_mutex_);
+        const auto active = active_.find(id);
+        const bool revoked = active == active_.end() || active->second.key->revoked_us;
+        if (revoked || has_expired(key, clock_.unix_us()))
             return fail(ErrorCode::kConflict, "The key '" + key.id + "' is revoked or expired");
         return key;
     });
@@ -183,7 +187,7 @@ Result<ApiKey> KeyStore::revoke(std::string_view id) {
         if (const auto found = active_.find(id); found != active_.end())
             used_us = found->second.used_us.load();
     }
-    EW_TRY(ApiKey revoked, database_.write([&](Connection& connection) -> Result<ApiKey> {
+    auto revoked = database_.write([&](Connection& connection) -> Result<ApiKey> {
         EW_CHECK(connection
                      .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2), "
                                 "last_used_us = nullif(max(coalesce(last_used_us, 0), ?3), 0) "
@@ -195,10 +199,18 @@ Result<ApiKey> KeyStore::revoke(std::string_view id) {
         EW_TRY(const bool found, row.bind(id).step());
         if (!found) return unknown_key(id);
         return read_key(row);
-    }));
+    });
     const std::unique_lock lock(active_mutex_);
-    if (const auto found = active_.find(id); found != active_.end()) active_.erase(found);
-    return revoked;
+    const auto found = active_.find(id);
+    if (found == active_.end()) return revoked;
+    if (revoked) {
+        active_.erase(found);
+        return revoked;
+    }
+    ApiKey refused = *found->second.key;
+    refused.revoked_us = refused.revoked_us.value_or(now);
+    found->second.key = std::make_shared<const ApiKey>(std::move(refused));
+    return fail(in_memory_error("The key '" + std::string(id) + "' is revoked", revoked.error()));
 }
 
 Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const PageRequest& page) {
@@ -217,8 +229,10 @@ Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const Page
         const std::shared_lock lock(active_mutex_);
         for (ApiKey& key : keys) {
             const auto found = active_.find(key.id);
-            const std::int64_t used = found == active_.end() ? 0 : found->second.used_us.load();
+            if (found == active_.end()) continue;
+            const std::int64_t used = found->second.used_us.load();
             if (used != 0) key.last_used_us = used;
+            key.revoked_us = found->second.key->revoked_us;
         }
     }
     return make_page(std::move(keys), page.rows_max, [](const ApiKey& key) {
@@ -238,7 +252,8 @@ std::shared_ptr<const ApiKey> KeyStore::verify(std::string_view text) const {
     }
     const Active& active = found->second;
     const std::int64_t now = clock_.unix_us();
-    if (active.key->permissions.empty() || has_expired(*active.key, now)) return nullptr;
+    const ApiKey& key = *active.key;
+    if (key.permissions.empty() || key.revoked_us || has_expired(key, now)) return nullptr;
     // Not at every request: threads would take the cache line from each other.
     if (now - active.used_us.load(std::memory_order_relaxed) >= 1'000'000)
         active.used_us.store(now, std::memory_order_relaxed);

@@ -60,8 +60,8 @@ public:
     // kResourceExhausted.
     [[nodiscard]] Result<Created> rotate(std::string_view id, std::chrono::seconds overlap,
                                          std::optional<std::chrono::seconds> length);
-    // From its return on the key is refused. Returns the key. kNotFound for an unknown id; revoking
-    // twice is fine.
+    // From its return on the key is refused, after in_memory_error() until the store is opened
+    // again. Returns the key. kNotFound for an unknown id; revoking twice is fine.
     [[nodiscard]] Result<ApiKey> revoke(std::string_view id);
     // Revoked and expired ones too, oldest first. `organization_id` empty: every organization's.
     [[nodiscard]] Result<Page<ApiKey>> list(std::string_view organization_id,
@@ -82,7 +82,7 @@ private:
 
         const std::string sha256;
         // Shared with requests that are using it while it is revoked.
-        std::shared_ptr<const ApiKey> key;             // Replaced when its end moves.
+        std::shared_ptr<const ApiKey> key;             // Replaced when it ends sooner.
         mutable std::atomic<std::int64_t> used_us{0};  // 0: not since recorded_us.
     };
     KeyStore(sqlite::Database& database, const Clock& clock) : database_(database), clock_(clock) {}

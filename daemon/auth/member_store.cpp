@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <set>
 
 #include "base/base64.hpp"
 #include "base/crypto/random.hpp"
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
+#include "base/in_memory_error.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -49,6 +51,11 @@ Result<void> check(const Member& member) {
     return {};
 }
 
+std::string session_id(std::string_view digest) {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(digest.data());
+    return to_hex({bytes, digest.size()}).substr(0, kSessionIdDigits);
+}
+
 // Longer than an id: perhaps a token from before they had a prefix.
 tl::unexpected<Error> unknown_session(std::string_view id) {
     if (id.size() > kSessionIdDigits || MemberStore::has_own_token(id))
@@ -56,6 +63,19 @@ tl::unexpected<Error> unknown_session(std::string_view id) {
                                               std::to_string(kSessionIdDigits) +
                                               " digits; exportctl session list shows it");
     return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
+}
+
+// What is left in memory when `wanted` could not be written: `known`, less what `wanted` takes
+// away. nullopt: it takes nothing away.
+std::optional<Member> narrowed(const std::optional<Member>& known, const Member& wanted) {
+    if (!known) return wanted.active ? std::nullopt : std::optional(wanted);
+    Member left = *known;
+    left.active = known->active && wanted.active;
+    const auto lost = std::erase_if(left.roles, [&](const std::string& role) {
+        return std::ranges::find(wanted.roles, role) == wanted.roles.end();
+    });
+    if (lost == 0 && left.active == known->active) return std::nullopt;
+    return left;
 }
 
 Member read_member(const Statement& row) {
@@ -101,7 +121,7 @@ Result<void> MemberStore::put(const Member& member) {
         if (member_count_ >= limits::kMembersMax)
             return fail(ErrorCode::kResourceExhausted, "members: the limit is reached");
     }
-    EW_CHECK(database_.write([&](Connection& connection) {
+    auto written = database_.write([&](Connection& connection) {
         return connection
             .statement(
                 "INSERT INTO member (subject, organization_id, roles, active, changed_us) "
@@ -110,17 +130,26 @@ Result<void> MemberStore::put(const Member& member) {
             .bind(member.subject, member.organization_id, join_words(member.roles),
                   member.active ? 1 : 0, clock_.unix_us())
             .run();
-    }));
-    const std::unique_lock lock(mutex_);
-    std::vector<Member>& rows = members_[member.subject];
-    const auto found = std::ranges::find(rows, member.organization_id, &Member::organization_id);
-    if (found != rows.end()) {
-        *found = member;
-    } else {
-        rows.push_back(member);
-        ++member_count_;
+    });
+    const auto now = written ? std::optional(member)
+                             : narrowed(find(member.subject, member.organization_id), member);
+    if (!now) return written;
+    {
+        const std::unique_lock lock(mutex_);
+        std::vector<Member>& rows = members_[member.subject];
+        const auto found =
+            std::ranges::find(rows, member.organization_id, &Member::organization_id);
+        if (found != rows.end()) {
+            *found = *now;
+        } else {
+            rows.push_back(*now);
+            ++member_count_;
+        }
     }
-    return {};
+    if (written) return {};
+    return fail(in_memory_error("The member '" + printable(member.subject) + "' " +
+                                    (now->active ? "loses the roles" : "is refused"),
+                                written.error()));
 }
 
 Result<Page<Member>> MemberStore::list(std::string_view organization_id, const PageRequest& page) {
@@ -139,6 +168,8 @@ Result<Page<Member>> MemberStore::list(std::string_view organization_id, const P
                   static_cast<std::int64_t>(page.rows_max) + 1);
         return sqlite::read_all(rows, read_member);
     }));
+    for (Member& member : members)
+        member = find(member.subject, member.organization_id).value_or(member);
     return make_page(std::move(members), page.rows_max, [](const Member& member) {
         return member.organization_id + " " + member.subject;
     });
@@ -186,7 +217,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
 
 Result<void> MemberStore::revoke_session(std::string_view id) {
     std::string digest_hex;
-    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
+    auto written = database_.write([&](Connection& connection) -> Result<void> {
         {
             Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
             EW_TRY(const bool found, row.bind(id).step());
@@ -197,29 +228,41 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
             .statement("UPDATE session SET revoked_us = coalesce(revoked_us, ?2) WHERE sha256 = ?1")
             .bind(digest_hex, clock_.unix_us())
             .run();
-    }));
+    });
     const std::unique_lock lock(mutex_);
-    sessions_.erase(from_hex(digest_hex).value_or(""));
-    return {};
+    if (written) {
+        sessions_.erase(from_hex(digest_hex).value_or(""));
+        return {};
+    }
+    const auto ended =
+        std::erase_if(sessions_, [&](const auto& each) { return session_id(each.first) == id; });
+    if (ended == 0) return written;
+    return fail(in_memory_error("The session '" + std::string(id) + "' is ended", written.error()));
 }
 
 Result<Page<OpaqueSession>> MemberStore::list_sessions(const PageRequest& page) {
     EW_CHECK(check_page(page));
     EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
+    std::set<std::string> over;  // In memory only.
     EW_TRY(std::vector<OpaqueSession> sessions, database_.read([&](Connection& connection) {
         Statement rows = connection.statement(
-            "SELECT id, subject, created_us, expires_us FROM session WHERE revoked_us "
+            "SELECT id, subject, created_us, expires_us, sha256 FROM session WHERE revoked_us "
             "IS NULL AND expires_us > ?1 AND (created_us, id) > (?2, ?3) ORDER BY "
             "created_us, id LIMIT ?4");
         rows.bind(clock_.unix_us(), after.created_us, after.id,
                   static_cast<std::int64_t>(page.rows_max) + 1);
-        return sqlite::read_all(rows, [](const Statement& row) {
+        return sqlite::read_all(rows, [&](const Statement& row) {
+            const std::shared_lock lock(mutex_);
+            if (!sessions_.contains(from_hex(row.text(4)).value_or(""))) over.insert(row.string(0));
             return OpaqueSession{row.string(0), row.string(1), row.integer(2), row.integer(3)};
         });
     }));
-    return make_page(std::move(sessions), page.rows_max, [](const OpaqueSession& session) {
+    auto out = make_page(std::move(sessions), page.rows_max, [](const OpaqueSession& session) {
         return AgeCursor{session.created_us, session.id}.text();
     });
+    std::erase_if(out.rows,
+                  [&](const OpaqueSession& session) { return over.contains(session.id); });
+    return out;
 }
 
 bool MemberStore::has_own_token(std::string_view text) {

@@ -43,8 +43,8 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<MemberStore>> open(sqlite::Database& database,
                                                                    const Clock& clock);
 
-    // Makes or changes the member. Effective from its return on. Errors: kInvalidArgument (subject,
-    // organization, roles), kResourceExhausted (kMembersMax) for a new one.
+    // Makes or changes the member, at once. in_memory_error(): only what it takes away. Errors:
+    // kInvalidArgument (subject, organization, roles), kResourceExhausted (kMembersMax) if new.
     [[nodiscard]] Result<void> put(const Member& member);
     // By subject and organization. `organization_id` empty: every organization's.
     [[nodiscard]] Result<Page<Member>> list(std::string_view organization_id,
@@ -59,7 +59,7 @@ public:
     // kResourceExhausted (kSessionsMax).
     [[nodiscard]] Result<CreatedSession> create_session(std::string_view subject,
                                                         std::chrono::seconds length);
-    // kNotFound for an unknown id; ending one twice is fine.
+    // kNotFound for an unknown id; ending one twice is fine. in_memory_error(): until a restart.
     [[nodiscard]] Result<void> revoke_session(std::string_view id);
     // Those that still count, oldest first.
     [[nodiscard]] Result<Page<OpaqueSession>> list_sessions(const PageRequest& page = {});

@@ -108,6 +108,14 @@ std::string_view outcome_of(const Audited& audited, const Result<message::Reply>
                                                                                       : "ok";
 }
 
+// "until_restart": refused, because it could not be written, and in force all the same.
+std::string_view in_force(const Result<message::Reply>& reply) {
+    return reply && !reply->ok && reply->error.code != message::WireCode::kTooLarge &&
+                   reply->error.executed == message::Executed::kYes
+               ? "until_restart"
+               : "";
+}
+
 std::string organization_of(const Audited& audited, const json& params, const json& result) {
     if (std::string named = text_of(params, "organization"); !named.empty()) return named;
     if (audited.request != nullptr && !audited.request->credentials.organization_id.empty())
@@ -146,6 +154,7 @@ void write_audit_line(const Audited& audited, const json& params) {
     log_event(level, "audit",
               {{"method", method},
                {"outcome", outcome_of(audited, reply)},
+               {"in_force", in_force(reply)},
                {"target", target},
                {"made", made},
                {"organization", without_secrets(organization_of(audited, params, result))},

@@ -48,12 +48,16 @@ Result<json> fsck(const ControlParts& parts, const json& params) {
         "fsck",
         [of = *parts.export_parts, options](const std::atomic<bool>& stopping,
                                             const auto& progress) -> Result<json> {
-            EW_TRY(const exports::FsckReport report,
-                   exports::check_exports(
-                       of, options, stopping, [&](const exports::FsckReport& so_far) {
-                           progress({{"files", so_far.files}, {"problems", so_far.problems}});
-                       }));
-            return report_json(report);
+            exports::FsckReport last;
+            const auto report = exports::check_exports(
+                of, options, stopping, [&](const exports::FsckReport& so_far) {
+                    last = so_far;
+                    progress({{"files", so_far.files}, {"problems", so_far.problems}});
+                });
+            // Whoever asked has to know what was found and repaired before the error.
+            if (!report) progress(report_json(last));
+            EW_CHECK(report);
+            return report_json(*report);
         }));
 }
 
@@ -95,10 +99,42 @@ Result<void> check_backup_target(const std::string& directory, const std::string
         const std::string path = directory + "/" + copy.file;
         if (is_same_file(path, state_dir + "/" + copy.file))
             return refused("has this daemon's own " + copy.file);
+        if (std::filesystem::is_directory(path, ignored))
+            return refused("has a directory named " + copy.file);
         if (std::filesystem::exists(path + "-wal", ignored))
             return refused("has a " + copy.file + " in use (with " + copy.file + "-wal)");
     }
     return {};
+}
+
+std::string new_name(const std::string& directory, const DatabaseCopy& copy) {
+    return directory + "/" + copy.file + ".new";
+}
+
+Result<void> copy_all(const std::string& directory, const std::vector<DatabaseCopy>& copies,
+                      const std::function<void(json)>& progress) {
+    for (const DatabaseCopy& copy : copies) {
+        progress({{"file", copy.file}});
+        EW_CHECK(copy.backup(new_name(directory, copy)));
+    }
+    for (const DatabaseCopy& copy : copies)
+        EW_CHECK(publish_file(new_name(directory, copy), directory + "/" + copy.file));
+    return {};
+}
+
+// An older backup stays whole until every new copy is on disk.
+Result<json> write_backup(const std::string& directory, const std::vector<DatabaseCopy>& copies,
+                          const std::function<void(json)>& progress) {
+    EW_CHECK(make_directories(directory, 0700));
+    auto copied = copy_all(directory, copies, progress);
+    json files = json::array();
+    for (const DatabaseCopy& copy : copies) {
+        std::error_code ignored;
+        if (!copied) std::filesystem::remove(new_name(directory, copy), ignored);
+        files.push_back(copy.file);
+    }
+    EW_CHECK(copied);
+    return json{{"directory", directory}, {"files", std::move(files)}};
 }
 
 Result<json> backup(const ControlParts& parts, const json& params) {
@@ -108,19 +144,10 @@ Result<json> backup(const ControlParts& parts, const json& params) {
                                 printable(directory) + "'");
     auto copies = databases(parts);
     EW_CHECK(check_backup_target(directory, parts.state_dir, copies));
-    return started(
-        parts.task.start("backup",
-                         [directory, copies = std::move(copies)](
-                             const std::atomic<bool>&, const auto& progress) -> Result<json> {
-                             EW_CHECK(make_directories(directory, 0700));
-                             json files = json::array();
-                             for (const DatabaseCopy& copy : copies) {
-                                 progress({{"file", copy.file}});
-                                 EW_CHECK(copy.backup(directory + "/" + copy.file));
-                                 files.push_back(copy.file);
-                             }
-                             return json{{"directory", directory}, {"files", std::move(files)}};
-                         }));
+    return started(parts.task.start("backup", [directory, copies = std::move(copies)](
+                                                  const std::atomic<bool>&, const auto& progress) {
+        return write_backup(directory, copies, progress);
+    }));
 }
 
 Result<json> task(const ControlParts& parts, const json&) {

@@ -1,5 +1,6 @@
 #include "daemon/control/refuse.hpp"
 
+#include "base/in_memory_error.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/redact.hpp"
@@ -9,6 +10,7 @@ namespace export_worker::control {
 
 tl::unexpected<message::WireError> refuse(const Error& error) {
     message::WireError out = message::from_error(error);
+    if (is_in_memory_error(error)) out.executed = message::Executed::kYes;
     // Some name what they found, which may be a key or a token that was pasted.
     out.message =
         holds_credential(error.message)

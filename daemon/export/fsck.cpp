@@ -12,14 +12,19 @@ public:
         : parts_(parts), options_(options), stopping_(stopping), progress_(progress) {}
 
     Result<FsckReport> run() {
-        EW_CHECK(check_published());
-        EW_CHECK(check_unpublished());
-        EW_CHECK(check_orphans());
+        const auto done = check_everything();
         progress_(report_);
+        EW_CHECK(done);
         return std::move(report_);
     }
 
 private:
+    Result<void> check_everything() {
+        EW_CHECK(check_published());
+        EW_CHECK(check_unpublished());
+        return check_orphans();
+    }
+
     Result<void> check_published() {
         model::FileKey after;
         for (;;) {
@@ -36,7 +41,9 @@ private:
 
     Result<void> check_file(const jobs::PublishedFile& file) {
         ++report_.files;
-        EW_TRY(const auto facts, parts_.files->inspect(file.key, options_.hashes));
+        const auto inspected = parts_.files->inspect(file.key, options_.hashes);
+        if (!inspected) return note_unreadable(file.key, file.job_id, inspected.error());
+        const auto& facts = *inspected;
         std::string problem;
         std::string detail;
         if (!facts) {
@@ -59,12 +66,16 @@ private:
                             detail,
                             "withdraw it: no link is minted any more, and the file is deleted",
                             false};
-        if (options_.apply) {
-            EW_CHECK(parts_.jobs->withdraw_file(file.key, problem + ": " + detail));
-            EW_CHECK(drop(file.key));
-            finding.repaired = true;
-        }
-        note(std::move(finding));
+        if (options_.apply) EW_CHECK(parts_.jobs->withdraw_file(file.key, problem + ": " + detail));
+        return repair(std::move(finding));
+    }
+
+    // A store that does not answer says nothing about this file.
+    Result<void> note_unreadable(const model::FileKey& key, const std::string& job_id,
+                                 const Error& why) {
+        if (why.code == ErrorCode::kUnavailable) return fail(why);
+        note({"unreadable", key, job_id, why.message,
+              "none: make it readable, or move it away and run fsck again", false});
         return {};
     }
 
@@ -75,11 +86,7 @@ private:
             FsckFinding finding{"unpublished",     file.key,
                                 file.lease.job_id, "an attempt has ended without publishing it",
                                 "delete it",       false};
-            if (options_.apply) {
-                EW_CHECK(drop(file.key));
-                finding.repaired = true;
-            }
-            note(std::move(finding));
+            EW_CHECK(repair(std::move(finding)));
         }
         return {};
     }
@@ -87,28 +94,31 @@ private:
     Result<void> check_orphans() {
         const std::int64_t old_unix_s =
             parts_.clock->unix_us() / 1'000'000 - options_.orphan_grace.count();
-        return parts_.files->list([&](const files::ListedFile& file) -> Result<void> {
-            EW_CHECK(go_on());
-            const std::string job_id = job_id_of(file.key);
-            bool orphan = false;
-            if (!job_id.empty()) {
-                EW_TRY(orphan, parts_.jobs->is_orphan(file.key, job_id));
-            }
-            if (!orphan) {
-                EW_TRY(const bool known, is_known(job_id));
-                report_.foreign += known ? 0 : 1;
-                return {};
-            }
-            if (file.modified_unix_s >= old_unix_s) return {};
-            FsckFinding finding{"orphan",    file.key, job_id, "no job points to it",
-                                "delete it", false};
-            if (options_.apply) {
-                EW_TRY(const bool existed, parts_.files->remove(file.key));
-                finding.repaired = existed;
-            }
-            note(std::move(finding));
-            return {};
+        Result<void> checked;
+        auto listed = parts_.files->list([&](const files::ListedFile& file) {
+            checked = check_listed(file, old_unix_s);
+            return checked;
         });
+        EW_CHECK(checked);
+        if (!listed && listed.error().code == ErrorCode::kFailedPrecondition)
+            return note_unreadable("", "", listed.error());
+        return listed;
+    }
+
+    Result<void> check_listed(const files::ListedFile& file, std::int64_t old_unix_s) {
+        EW_CHECK(go_on());
+        const std::string job_id = job_id_of(file.key);
+        bool orphan = false;
+        if (!job_id.empty()) {
+            EW_TRY(orphan, parts_.jobs->is_orphan(file.key, job_id));
+        }
+        if (!orphan) {
+            EW_TRY(const bool known, is_known(job_id));
+            report_.foreign += known ? 0 : 1;
+            return {};
+        }
+        if (file.modified_unix_s >= old_unix_s) return {};
+        return repair({"orphan", file.key, job_id, "no job points to it", "delete it", false});
     }
 
     Result<bool> is_known(const std::string& job_id) {
@@ -119,10 +129,21 @@ private:
         return fail(job.error());
     }
 
-    Result<void> drop(const model::FileKey& key) {
-        EW_TRY(const bool existed, parts_.files->remove(key));
-        (void)existed;
-        return parts_.jobs->forget_file(key);
+    // Deletes the file when that was asked for. What was done is noted even if the registry fails
+    // after it.
+    Result<void> repair(FsckFinding finding) {
+        Result<void> forgotten;
+        if (options_.apply) {
+            const auto removed = parts_.files->remove(finding.key);
+            finding.repaired = removed.has_value();
+            if (removed) {
+                forgotten = parts_.jobs->forget_file(finding.key);
+            } else {
+                finding.detail += "; not deleted: " + removed.error().message;
+            }
+        }
+        note(std::move(finding));
+        return forgotten;
     }
 
     Result<void> go_on() const {

@@ -15,8 +15,8 @@
 namespace export_worker::exports {
 
 struct FsckFinding {
-    // missing: a job's file is not there. damaged: it is not what was published. unpublished: of an
-    // attempt that ended. orphan: of a known job, and nothing points to it.
+    // missing: a job's file is not there. damaged: not what was published. unreadable: left alone.
+    // unpublished: of an attempt that ended. orphan: of a known job, and nothing points to it.
     std::string problem;
     model::FileKey key;
     std::string job_id;
@@ -40,8 +40,8 @@ struct FsckReport {
     std::vector<FsckFinding> findings;  // The first kFsckFindingsMax.
 };
 
-// `progress` is called now and then. Ends early, with kUnavailable, once `stopping`. Errors: those
-// of registry and store. [any-thread], beside running workers.
+// `progress` is called now and then, and at the end, before an error too. Ends with kUnavailable
+// once `stopping`. Errors: registry, store as a whole. [any-thread], beside running workers.
 [[nodiscard]] Result<FsckReport> check_exports(
     const ExportParts& parts, const FsckOptions& options, const std::atomic<bool>& stopping,
     const std::function<void(const FsckReport&)>& progress);

@@ -67,7 +67,7 @@ public:
     // where it is on this machine.
     [[nodiscard]] virtual Result<std::optional<FileFacts>> inspect(const model::FileKey& key,
                                                                    bool with_hash) = 0;
-    // Every finished file, in any order, a page at a time; ends with the first error of `visit`.
+    // Every finished file; ends with `visit`'s first error. Unreadable directories: an error last.
     [[nodiscard]] virtual Result<void> list(
         const std::function<Result<void>(const ListedFile&)>& visit) = 0;
     // Behind a network: what it is asked may take a minute to fail.

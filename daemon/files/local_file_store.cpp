@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <vector>
 
 #include "base/crypto/sha256.hpp"
 #include "base/fault_point.hpp"
@@ -25,6 +26,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPartSuffix = ".part";
+
+tl::unexpected<Error> not_a_file(const std::string& path, const char* found) {
+    return fail(ErrorCode::kFailedPrecondition, path + ": expected a regular file, found " + found);
+}
 
 class LocalPendingFile final : public PendingFile {
 public:
@@ -97,6 +102,7 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
     EW_CHECK(make_directories(root, 0750));
     std::string normal = fs::path(root).lexically_normal().string();
     while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+    EW_CHECK(check_trusted_file(normal));
     // Here and not at the first export: somebody has to change something.
     if (::faccessat(AT_FDCWD, normal.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         return fail(
@@ -150,9 +156,12 @@ Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& k
     EW_TRY(const std::string path, path_of(key));
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd && errno == ENOENT) return std::optional<FileFacts>();
+    if (!fd && errno == ELOOP) return not_a_file(path, "a symbolic link");
     if (!fd) return fail(errno_error("open " + path, errno));
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    if (!S_ISREG(info.st_mode))
+        return not_a_file(path, S_ISDIR(info.st_mode) ? "a directory" : "another kind of file");
     FileFacts facts;
     facts.bytes = static_cast<std::uint64_t>(info.st_size);
     if (!with_hash) return std::optional(facts);
@@ -170,19 +179,25 @@ Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& k
 }
 
 Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
-    std::error_code error;
-    for (fs::recursive_directory_iterator it(root_, error), end; !error && it != end;
-         it.increment(error)) {
-        struct stat info {};
-        const std::string path = it->path().string();
-        // Gone since it was listed, or nothing an export ever is.
-        if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) ||
-            path.ends_with(kPartSuffix))
-            continue;
-        EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
+    Result<void> listed;
+    std::vector<std::string> directories{root_};
+    while (!directories.empty()) {
+        const std::string directory = std::move(directories.back());
+        directories.pop_back();
+        std::error_code error;
+        for (fs::directory_iterator it(directory, error), end; !error && it != end;
+             it.increment(error)) {
+            struct stat info {};
+            const std::string path = it->path().string();
+            // Gone since it was listed, or nothing an export ever is.
+            if (::lstat(path.c_str(), &info) != 0 || path.ends_with(kPartSuffix)) continue;
+            if (S_ISDIR(info.st_mode)) directories.push_back(path);
+            if (!S_ISREG(info.st_mode)) continue;
+            EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
+        }
+        if (error && listed) listed = fail(errno_error("list " + directory, error.value()));
     }
-    if (error) return fail(errno_error("list " + root_, error.value()));
-    return {};
+    return listed;
 }
 
 }  // namespace export_worker::files

@@ -20,18 +20,19 @@ struct Turn {
 // In the order of their turns, so that the first that may start a job ends the search. Behind the
 // queue as a whole all are even; then who had less before goes first, as the index has it.
 Result<std::optional<Turn>> next_organization(Connection& connection, const JobPolicy& policy,
-                                              const Now& now) {
+                                              std::string_view held_json, const Now& now) {
     Statement row = connection.statement(
         "SELECT organization_id, "
         "max(virtual_time, (SELECT value FROM setting WHERE name = 'virtual_time')), weight "
         "FROM organization WHERE pending > 0 AND held = 0 "
+        "AND organization_id NOT IN (SELECT value FROM json_each(?3)) "
         "AND running < coalesce(running_max, ?1) "
         "AND (stored_bytes_max IS NULL OR stored_bytes < stored_bytes_max) "
         "AND EXISTS (SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
         "AND job.organization_id = organization.organization_id AND due_us <= ?2 AND "
         "(deadline_us IS NULL OR deadline_us > ?2)) "
         "ORDER BY virtual_time, organization_id LIMIT 1");
-    EW_TRY(const bool found, row.bind(policy.organization_running_max, now.us).step());
+    EW_TRY(const bool found, row.bind(policy.organization_running_max, now.us, held_json).step());
     if (!found) return std::optional<Turn>();
     return std::optional(Turn{row.string(0), row.integer(1), static_cast<int>(row.integer(2))});
 }
@@ -48,9 +49,31 @@ Result<void> take_turn(Connection& connection, const Turn& turn) {
 
 }  // namespace
 
+void UnwrittenHolds::set(const std::string& organization_id, bool held) {
+    const std::lock_guard lock(mutex_);
+    if (held) {
+        ids_.insert(organization_id);
+    } else {
+        ids_.erase(organization_id);
+    }
+}
+
+bool UnwrittenHolds::contains(const std::string& organization_id) const {
+    const std::lock_guard lock(mutex_);
+    return ids_.contains(organization_id);
+}
+
+std::string UnwrittenHolds::json() const {
+    const std::lock_guard lock(mutex_);
+    std::string out = "[";
+    for (const std::string& id : ids_) out += (out.size() > 1 ? ",\"" : "\"") + id + '"';
+    return out + "]";
+}
+
 Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPolicy& policy,
+                                             std::string_view held_json,
                                              std::string_view instance_id, const Now& now) {
-    EW_TRY(const std::optional<Turn> turn, next_organization(connection, policy, now));
+    EW_TRY(const std::optional<Turn> turn, next_organization(connection, policy, held_json, now));
     if (!turn) return std::optional<ClaimedJob>();
     EW_CHECK(take_turn(connection, *turn));
     ClaimedJob job;

@@ -6,7 +6,10 @@
 // turn at once and no credit for the time it had nothing to do.
 #pragma once
 
+#include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +20,22 @@
 
 namespace export_worker::jobs {
 
+// Organizations whose hold could not be written: held until the process ends. [any-thread]
+class UnwrittenHolds {
+public:
+    void set(const std::string& organization_id, bool held);
+    [[nodiscard]] bool contains(const std::string& organization_id) const;
+    [[nodiscard]] std::string json() const;  // An array.
+
+private:
+    mutable std::mutex mutex_;
+    std::set<std::string> ids_;  // Of A-Z a-z 0-9 . _ -. Guarded by mutex_.
+};
+
+// `held_json`: UnwrittenHolds::json().
 [[nodiscard]] Result<std::optional<ClaimedJob>> claim_next(sqlite::Connection& connection,
                                                            const JobPolicy& policy,
+                                                           std::string_view held_json,
                                                            std::string_view instance_id,
                                                            const Now& now);
 

@@ -263,7 +263,7 @@ public:
     // kJobEventMerge, or beyond kJobEventsMax events, is counted on the event that is there.
     [[nodiscard]] virtual Result<void> add_events(std::span<const NewEvent> events) = 0;
 
-    // --- organizations ---
+    // --- organizations: a hold that cannot be written holds until the store is opened again ---
     [[nodiscard]] virtual Result<void> set_organization(const OrganizationPolicy& policy) = 0;
     // Those with a policy of their own, and those with jobs that are not finished, by id, behind
     // `after`; at most kOrganizationsPage.

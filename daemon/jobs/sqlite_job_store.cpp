@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "base/crypto/uuid.hpp"
+#include "base/in_memory_error.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -263,20 +264,31 @@ public:
     }
 
     Result<void> set_organization(const OrganizationPolicy& policy) override {
-        EW_CHECK(database_->write(
-            [&](Connection& connection) { return jobs::set_organization(connection, policy); }));
+        const auto written = database_->write(
+            [&](Connection& connection) { return jobs::set_organization(connection, policy); });
+        if (written || policy.held) unwritten_holds_.set(policy.organization_id, !written);
+        if (!written && policy.held)
+            return fail(in_memory_error("The organization '" + policy.organization_id + "' is held",
+                                        written.error()));
+        EW_CHECK(written);
         request_quotas_.set(policy.organization_id, policy.requests_per_second_max);
         return {};
     }
 
     Result<Page<OrganizationState>> organizations(std::string_view after) override {
-        return database_->read(
-            [&](Connection& connection) { return organization_states(connection, after); });
+        EW_TRY(auto page, database_->read([&](Connection& connection) {
+            return organization_states(connection, after);
+        }));
+        for (OrganizationState& state : page.items) add_unwritten_hold(state);
+        return page;
     }
 
     Result<OrganizationState> organization(std::string_view id) override {
-        return database_->read(
-            [&](Connection& connection) { return organization_state(connection, id); });
+        EW_TRY(auto state, database_->read([&](Connection& connection) {
+            return organization_state(connection, id);
+        }));
+        add_unwritten_hold(state);
+        return state;
     }
 
     Result<void> admit_request(std::string_view organization_id) override {
@@ -302,7 +314,7 @@ public:
             if (!any) return std::optional<ClaimedJob>();
         }
         return database_->write([&](Connection& connection) {
-            return claim_next(connection, policy_, instance_id_, at);
+            return claim_next(connection, policy_, unwritten_holds_.json(), instance_id_, at);
         });
     }
 
@@ -510,6 +522,10 @@ private:
         });
     }
 
+    void add_unwritten_hold(OrganizationState& state) const {
+        if (unwritten_holds_.contains(state.policy.organization_id)) state.policy.held = true;
+    }
+
     Result<Job> set_held(const OrganizationScope& scope, std::string_view job_id,
                          std::string_view actor, bool held) {
         const Now at = now();
@@ -540,6 +556,7 @@ private:
     const std::int64_t opened_wall_us_;
     const SteadyTime opened_;
     RequestQuotas request_quotas_;
+    UnwrittenHolds unwritten_holds_;
     std::atomic<std::int64_t> fenced_{0};
 };
 

@@ -190,10 +190,14 @@ Result<void> Database::backup(const std::string& path) {
     const std::string part = path + ".part";
     if (::unlink(part.c_str()) != 0 && errno != ENOENT)
         return fail(errno_error("delete " + part, errno));
-    EW_CHECK(make_private_file(part));
-    EW_CHECK(read([&](Connection& connection) { return connection.copy_to(part); }));
+    auto copied = make_private_file(part);
+    if (copied) copied = read([&](Connection& connection) { return connection.copy_to(part); });
     fault_point("backup.before_rename");
-    return publish_file(part, path);
+    if (copied) copied = publish_file(part, path);
+    if (copied) return {};
+    for (const char* beside : {"", "-journal", "-wal", "-shm"})
+        (void)::unlink((part + beside).c_str());
+    return copied;
 }
 
 Result<Database::Reader> Database::borrow_reader() {

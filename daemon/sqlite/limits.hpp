@@ -9,6 +9,9 @@ namespace export_worker::limits {
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
 inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
 inline constexpr int kDatabaseCheckpointPages = 2'000;
+// Of disk, for the log of a database whose small writes must succeed on a full disk: more than it
+// grows to before its checkpoint (4,120 bytes a page).
+inline constexpr std::int64_t kDatabaseLogBytesReserved = 9 * 1024 * 1024;
 inline constexpr std::size_t kDatabaseGroupCommitMax = 256;  // Writes that share one commit.
 // At once, of one database; a reader more waits. Above what exports hold, so that requests never
 // wait for one of those.

@@ -126,6 +126,53 @@ class FailingDiskTest(unittest.TestCase):
         site.start_daemon()
         site.completed(job)
 
+    def test_access_is_taken_away_even_when_that_cannot_be_written(self):
+        """The answer is an error that says what holds and for how long; repeated with space, it holds for good."""
+        site = Site(self).start_failing()
+        job = site.export()["job_id"]
+        leaked = site.ctl_json("key", "create", "--organization", "acme", "--permission", "product:read,job:read")
+        site.ctl("member", "set", "ann", "--organization", "acme", "--role", "Viewer")
+        session = site.ctl_json("session", "create", "ann", "--expires-in", "1h")
+        self.assertEqual(site.mint(job, leaked["key"]).status, 200)
+        commands = (("key", "revoke", leaked["id"]), ("session", "revoke", session["id"]), ("member", "deactivate", "ann", "--organization", "acme"),
+                    ("organization", "set", "acme", "--hold"))
+        site.disk.breaks("pwrite64 ENOSPC *auth.db*", "pwrite64 ENOSPC *jobs.db*")
+        for command in commands:
+            refused = site.ctl(*command, check=False)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+            self.assertIn("at once, but only until the daemon restarts", refused.stderr)
+            self.assertIn("free space in state_dir and run the command again", refused.stderr)
+        site.daemon.wait_for_log("until_restart")
+        self.assertEqual(site.mint(job, leaked["key"]).status, 401)
+        self.assertEqual(site.ctl_json("session", "list")["items"], [])
+        self.assertFalse(site.ctl_json("member", "list")["items"][0]["active"])
+        site.disk.works()
+        held = site.submit_export()
+        self.assertTrue(site.ctl_json("organization", "show", "acme")["held"])
+        for command in commands:
+            site.ctl(*command)
+        self.assertEqual(site.daemon.stop(), 0)
+        site.start_daemon()
+        wait_until("the shim sees the daemon", lambda: site.http("GET", "/readyz").status == 200)
+        self.assertEqual(site.mint(job, leaked["key"]).status, 401)
+        self.assertFalse(site.ctl_json("member", "list")["items"][0]["active"])
+        self.assertEqual(site.ctl_json("job", "show", held)["status"], "pending")
+
+    def test_a_failed_backup_leaves_the_older_one_whole(self):
+        site = Site(self).start_failing()
+        target = site.directory / "backup"
+        site.ctl("backup", target)
+        before = {path.name: path.read_bytes() for path in target.iterdir()}
+        site.export()
+        site.disk.breaks("pwrite64 ENOSPC */backup/auth.db*")
+        refused = site.ctl("backup", target, check=False)
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertEqual({path.name: path.read_bytes() for path in target.iterdir()}, before)
+        site.disk.works()
+        site.ctl("backup", target)
+        self.assertEqual(sorted(path.name for path in target.iterdir()), sorted(before))
+        self.assertNotEqual((target / "jobs.db").read_bytes(), before["jobs.db"])
+
     def test_a_stopping_daemon_does_not_wait_for_a_broken_registry(self):
         site = Site(self).start_failing(faults="run.before_completion:pause")
         job = site.submit_export()
@@ -225,6 +272,36 @@ class ReadOnlyTest(unittest.TestCase):
         self.assertEqual(failed["status"], "pending")
         self.make_writable()
         wait_until("the retry", lambda: self.site.job_when(job, "completed"))
+
+    def test_fsck_judges_every_file_and_says_what_it_did(self):
+        self.start_daemon()
+        self.site.import_generated(100)
+        paths = [pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://")) for _ in range(4)]
+        paths[0].chmod(0)
+        paths[1].unlink()
+        paths[1].symlink_to(paths[3])
+        paths[2].write_bytes(b"changed")
+        plan = self.site.ctl("fsck", check=False)
+        self.assertEqual(plan.returncode, 65, plan.stderr)
+        self.assertIn("unreadable", plan.stdout)
+        self.assertIn("Permission denied", plan.stdout)
+        self.assertIn("found a symbolic link", plan.stdout)
+        self.assertIn("4 files checked", plan.stdout)
+        applied = self.site.ctl("fsck", "--apply", check=False)
+        self.assertEqual(applied.returncode, 65, applied.stderr)
+        self.assertIn("3 problems, 1 repaired", applied.stdout)
+        self.assertEqual([os.path.lexists(path) for path in paths], [True, True, False, True])
+
+    def test_fsck_prints_what_it_did_before_it_ended(self):
+        self.start_daemon()
+        self.site.import_generated(100)
+        path = pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://"))
+        path.unlink()
+        self.site.exports.rename(self.site.directory / "away")
+        ended = self.site.ctl("fsck", "--apply", check=False)
+        self.assertEqual(ended.returncode, 1, ended.stdout)
+        self.assertIn("done: ", ended.stdout)
+        self.assertIn("No such file or directory", ended.stderr)
 
     def test_a_read_only_export_directory_is_seen_at_the_start(self):
         self.site.exports.mkdir()

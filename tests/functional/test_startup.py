@@ -129,6 +129,13 @@ class StartupTest(unittest.TestCase):
             self.system.state.chmod(mode)
             self.refused(str(self.system.state), "group or others may write it", f"chmod go-w {self.system.state}")
         self.system.state.chmod(0o750)
+        directories = [self.system.state / name for name in ("run", "tmp", "plugins", "plugins/artefacts", "plugins/live")]
+        for directory in (*directories, self.system.exports):
+            with self.subTest(directory=directory):
+                directory.mkdir()
+                directory.chmod(0o777)
+                self.refused("group or others may write it", f"chmod go-w {directory}\n")
+                directory.chmod(0o750)
         self.system.start_daemon()
 
     def test_bad_plugin_files(self):

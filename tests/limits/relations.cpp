@@ -28,6 +28,8 @@ static_assert(kExportTemplateBytesMax <= kTemplateFileBytesMax, "a legal templat
 static_assert(kTemplateFileBytesMax < kRequestBytesMax, "a template must fit a message");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
+static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
+              "the log has room until its checkpoint");
 static_assert(kPoolDaemonsMax <= 64, "the pool keeps a bit for each daemon");
 static_assert(kPoolPingInterval + kPoolPingTimeout + kPoolScanInterval < std::chrono::seconds(1),
               "a daemon that does not answer is noticed within a second");

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <string>
 
+#include "base/in_memory_error.hpp"
 #include "base/permissions.hpp"
 #include "daemon/auth/limits.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -224,6 +226,40 @@ TEST_F(KeyStoreTest, EveryKeyThatDoesNotCountIsRefusedWithOneText) {
             identity_->authenticator.authenticate({header, "umbrella", ""}, principal);
         EXPECT_EQ(elsewhere.error().message, "Invalid credentials");
     }
+}
+
+TEST_F(KeyStoreTest, ARevocationThatCannotBeWrittenHoldsUntilTheRestart) {
+    const auto key = create();
+    testing::refuse_writes(dir_ / "auth.db", "api_key");
+    for (int time = 0; time < 2; ++time) {
+        const auto refused = keys().revoke(key.key.id);
+        ASSERT_FALSE(refused);
+        EXPECT_TRUE(is_in_memory_error(refused.error()));
+        EXPECT_TRUE(refused.error().message.starts_with("The key '" + key.key.id +
+                                                        "' is revoked at once, but only until"))
+            << refused.error().message;
+    }
+    EXPECT_FALSE(counts(key));
+    EXPECT_TRUE(listed(key.key.id).revoked_us);
+    EXPECT_EQ(keys().rotate(key.key.id, seconds(0), {}).error().code, ErrorCode::kConflict);
+    EXPECT_FALSE(is_in_memory_error(keys().revoke("unknown").error()));
+    testing::allow_writes(dir_ / "auth.db");
+    restart();
+    EXPECT_TRUE(counts(key));
+    ASSERT_TRUE(keys().revoke(key.key.id));
+    restart();
+    EXPECT_FALSE(counts(key));
+}
+
+TEST_F(KeyStoreTest, ARevocationIsWrittenWhenItIsRepeated) {
+    const auto key = create();
+    testing::refuse_writes(dir_ / "auth.db", "api_key");
+    ASSERT_FALSE(keys().revoke(key.key.id));
+    testing::allow_writes(dir_ / "auth.db");
+    ASSERT_TRUE(keys().revoke(key.key.id));
+    restart();
+    EXPECT_FALSE(counts(key));
+    EXPECT_TRUE(listed(key.key.id).revoked_us);
 }
 
 }  // namespace

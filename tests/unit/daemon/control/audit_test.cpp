@@ -25,9 +25,12 @@ protected:
         message::encode_result(reply, "r1", dump_msgpack(result), nullptr);
         return line_of(method, params, reply, level);
     }
-    static json refused(std::string_view method, const json& params, message::WireCode code) {
+    static json refused(std::string_view method, const json& params, message::WireCode code,
+                        message::Executed executed = message::Executed::kNo) {
         std::string reply;
-        message::encode_error(reply, "r1", message::make_error(code, "secret text"), nullptr);
+        auto error = message::make_error(code, "secret text");
+        error.executed = executed;
+        message::encode_error(reply, "r1", error, nullptr);
         return line_of(method, params, reply, "info");
     }
 
@@ -86,6 +89,19 @@ TEST_F(AuditTest, TheDetailHasWhatAnExportAndALimitAskFor) {
         {"unfinished_max", 5}, {"stored_bytes_max", nullptr}, {"requests_per_second_max", 9}};
     EXPECT_EQ(parse_json(line("control.organization_set", quotas)["detail"].get<std::string>()),
               quotas);
+}
+
+TEST_F(AuditTest, SaysThatAChangeIsInForceThoughNotWritten) {
+    const json params = {{"id", "0123456789abcdef"}};
+    const json full = refused("control.key_revoke", params, message::WireCode::kOverloaded,
+                              message::Executed::kYes);
+    EXPECT_EQ(full["outcome"], "overloaded");
+    EXPECT_EQ(full["in_force"], "until_restart");
+    EXPECT_EQ(refused("control.key_revoke", params, message::WireCode::kOverloaded)["in_force"],
+              "");
+    EXPECT_EQ(refused("control.key_create", params, message::WireCode::kTooLarge,
+                      message::Executed::kYes)["in_force"],
+              "");
 }
 
 TEST_F(AuditTest, WorkThatHasBegunIsNoSuccessYet) {

@@ -1,5 +1,7 @@
 #include "daemon/control/care_methods.hpp"
 
+#include <map>
+
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -151,6 +153,46 @@ TEST_F(CareMethodsTest, OneTaskAtATime) {
     ended_task();
     call("control.fsck");
     ended_task();
+}
+
+// jobs.db fits, auth.db and what follows do not.
+TEST_F(CareMethodsTest, AFailedBackupLeavesTheOlderOneWhole) {
+    namespace fs = std::filesystem;
+    const std::string directory = dir_ / "backup";
+    call("control.backup", {{"directory", directory}});
+    ASSERT_TRUE(ended_task().contains("result"));
+    const auto contents = [&] {
+        std::map<std::string, std::string> out;
+        for (const auto& entry : fs::directory_iterator(directory))
+            out[entry.path().filename()] = testing::read_text(entry.path());
+        return out;
+    };
+    const auto before = contents();
+    ASSERT_EQ(before.size(), 4U);
+    submit();
+    for (const std::string part : {"auth.db.part", "auth.db.new.part"}) {
+        fs::create_directory(dir_ / "backup/" + part);
+        dir_.write("backup/" + part + "/in", "the way");
+    }
+    call("control.backup", {{"directory", directory}});
+    EXPECT_TRUE(ended_task().contains("error"));
+    for (const char* part : {"/auth.db.part", "/auth.db.new.part"})
+        fs::remove_all(directory + part);
+    EXPECT_EQ(contents(), before);
+    call("control.backup", {{"directory", directory}});
+    ASSERT_TRUE(ended_task().contains("result"));
+    EXPECT_EQ(contents().size(), 4U);
+    EXPECT_NE(contents(), before);
+}
+
+TEST_F(CareMethodsTest, FsckShowsWhatItDidBeforeAnError) {
+    publish();
+    std::filesystem::remove_all(dir_ / "exports");
+    dir_.write("exports", "a file where the directory was");
+    call("control.fsck");
+    const json state = ended_task();
+    EXPECT_TRUE(state.contains("error"));
+    EXPECT_EQ(state["progress"]["findings"][0]["problem"], "unreadable");
 }
 
 }  // namespace

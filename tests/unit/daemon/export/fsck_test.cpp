@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
@@ -211,6 +213,70 @@ TEST_F(FsckTest, AJobThatCannotBeReadIsAnError) {
     const auto refused = try_check();
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kDataLoss);
+}
+
+TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
+    const std::string link = publish().key;
+    const std::string directory = publish().key;
+    const std::string changed = publish().key;
+    std::filesystem::remove(path(link));
+    std::filesystem::create_symlink(dir_ / "elsewhere", path(link));
+    std::filesystem::remove(path(directory));
+    std::filesystem::create_directory(path(directory));
+    overwrite(changed, "KEY\r\n");
+    for (const bool hashes : {false, true}) {
+        options_.hashes = hashes;
+        options_.apply = hashes;
+        const auto report = try_check();
+        ASSERT_TRUE(report) << report.error().message;
+        std::map<std::string, std::string> details;
+        for (const FsckFinding& finding : report->findings) {
+            if (finding.problem != "unreadable") continue;
+            EXPECT_FALSE(finding.repaired);
+            details[finding.key] = finding.detail;
+        }
+        EXPECT_EQ(details.size(), 2U);
+        EXPECT_TRUE(details[link].ends_with("expected a regular file, found a symbolic link"));
+        EXPECT_TRUE(details[directory].ends_with("expected a regular file, found a directory"));
+        EXPECT_EQ(report->problems, hashes ? 3 : 2);
+        EXPECT_EQ(report->repaired, hashes ? 1 : 0);
+    }
+    EXPECT_TRUE(std::filesystem::is_symlink(path(link)));
+    EXPECT_TRUE(std::filesystem::is_directory(path(directory)));
+    EXPECT_FALSE(std::filesystem::exists(path(changed)));
+}
+
+TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
+    jobs::NewJob job;
+    job.organization_id = "acme";
+    job.job_type = model::kExportJobType;
+    ASSERT_TRUE(jobs_->create(job));
+    const auto claimed = **jobs_->claim();
+    const std::string key = "acme/" + claimed.lease.job_id + ".1.csv";
+    ASSERT_TRUE(jobs_->intend_file(claimed.lease, key));
+    ASSERT_TRUE(jobs_->release(claimed.lease));
+    std::filesystem::create_directories(path(key));
+    const std::string orphan = "acme/" + claimed.lease.job_id + ".7.csv";
+    overwrite(orphan, "late");
+    make_old();
+    const FsckReport report = check(true);
+    ASSERT_EQ(report.findings.size(), 2U);
+    EXPECT_FALSE(report.findings[0].repaired);
+    EXPECT_NE(report.findings[0].detail.find("not deleted: "), std::string::npos);
+    EXPECT_TRUE(report.findings[1].repaired);
+    EXPECT_FALSE(std::filesystem::exists(path(orphan)));
+}
+
+TEST_F(FsckTest, AnErrorComesAfterWhatWasDone) {
+    const std::string key = publish().key;
+    std::filesystem::remove(path(key));
+    std::filesystem::remove_all(dir_ / "exports");
+    dir_.write("exports", "a file where the directory was");
+    std::int64_t problems = 0;
+    const auto report = check_exports(
+        parts_, options_, stopping_, [&](const FsckReport& so_far) { problems = so_far.problems; });
+    EXPECT_FALSE(report);
+    EXPECT_EQ(problems, 1);
 }
 
 }  // namespace

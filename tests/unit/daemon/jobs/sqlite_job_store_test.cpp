@@ -2,11 +2,13 @@
 
 #include <map>
 
+#include "base/in_memory_error.hpp"
 #include "daemon/jobs/job_schema.hpp"
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_care_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/support/damage.hpp"
 
 namespace export_worker::jobs {
 
@@ -100,6 +102,42 @@ TEST(SqliteJobStore, AnOlderRegistrysScheduledJobsKeepTheirTime) {
     };
     EXPECT_EQ(find("1").deadline_us, start_us + 1000);
     EXPECT_EQ(find("2").status, JobStatus::kFailed);
+}
+
+TEST(SqliteJobStore, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
+    const testing::TempDir dir;
+    const testing::FakeClock clock;
+    const std::string path = dir / "jobs.db";
+    const auto open = [&] { return std::move(*open_sqlite_job_store(path, clock)); };
+    OrganizationPolicy policy;
+    policy.organization_id = "a";
+    policy.held = true;
+    auto store = open();
+    NewJob job;
+    job.job_type = model::kExportJobType;
+    for (const char* organization : {"a", "b"}) {
+        job.organization_id = organization;
+        ASSERT_TRUE(store->create(job));
+    }
+    testing::refuse_writes(path, "organization");
+    const auto refused = store->set_organization(policy);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(is_in_memory_error(refused.error())) << refused.error().message;
+    policy.held = false;
+    const auto released = store->set_organization(policy);
+    policy.held = true;
+    ASSERT_FALSE(released);
+    EXPECT_FALSE(is_in_memory_error(released.error()));
+    EXPECT_TRUE(store->organization("a")->policy.held);
+    testing::allow_writes(path);
+    EXPECT_EQ((*store->claim())->organization_id, "b");
+    EXPECT_FALSE(*store->claim());
+    store.reset();
+    store = open();
+    EXPECT_FALSE(store->organization("a")->policy.held);
+    ASSERT_TRUE(store->set_organization(policy));
+    store.reset();
+    EXPECT_TRUE(open()->organization("a")->policy.held);
 }
 
 }  // namespace export_worker::jobs

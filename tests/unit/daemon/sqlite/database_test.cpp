@@ -284,6 +284,8 @@ TEST(Database, ABackupThatDoesNotFitIsNone) {
     EXPECT_NE(refused.error().message.find("copy to " + (dir / "b.db.part")), std::string::npos)
         << refused.error().message;
     EXPECT_FALSE(std::filesystem::exists(dir / "b.db"));
+    for (const char* beside : {"", "-journal", "-wal", "-shm"})
+        EXPECT_FALSE(std::filesystem::exists((dir / "b.db.part") + beside)) << beside;
     EXPECT_TRUE((*database)->backup(dir / "b.db"));
 }
 

@@ -1,0 +1,78 @@
+#include "daemon/auth/member_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/in_memory_error.hpp"
+#include "tests/unit/support/damage.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/sessions.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::auth {
+namespace {
+
+class MemberStoreTest : public ::testing::Test {
+protected:
+    MemberStore& members() { return *identity_.members; }
+    Error refusal(const Member& member) {
+        const auto refused = members().put(member);
+        return refused ? Error{ErrorCode::kInternal, "was written"} : refused.error();
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    testing::Identity identity_{dir_ / "auth.db", clock_};
+    const Member ann_{"ann", "acme", {"Editor", "Viewer"}, true};
+};
+
+TEST_F(MemberStoreTest, ADeactivationThatCannotBeWrittenHoldsUntilTheRestart) {
+    ASSERT_TRUE(members().put(ann_));
+    testing::refuse_writes(dir_ / "auth.db", "member");
+    const Error error = refusal({"ann", "acme", {"Editor", "Viewer"}, false});
+    EXPECT_TRUE(is_in_memory_error(error));
+    EXPECT_NE(error.message.find("only until the daemon restarts"), std::string::npos);
+    EXPECT_FALSE(members().find("ann", "acme")->active);
+    EXPECT_FALSE(members().list("acme")->rows.at(0).active);
+    EXPECT_TRUE((*MemberStore::open(*identity_.database, clock_))->find("ann", "acme")->active);
+    testing::allow_writes(dir_ / "auth.db");
+    ASSERT_TRUE(members().put({"ann", "acme", {"Editor"}, false}));
+    EXPECT_FALSE((*MemberStore::open(*identity_.database, clock_))->find("ann", "acme")->active);
+}
+
+TEST_F(MemberStoreTest, OnlyWhatIsTakenAwayHoldsWithoutBeingWritten) {
+    ASSERT_TRUE(members().put(ann_));
+    testing::refuse_writes(dir_ / "auth.db", "member");
+    EXPECT_TRUE(is_in_memory_error(refusal({"ann", "acme", {"Viewer", "Admin"}, true})));
+    EXPECT_EQ(members().find("ann", "acme")->roles, std::vector<std::string>{"Viewer"});
+    EXPECT_FALSE(is_in_memory_error(refusal({"ann", "acme", {"Viewer", "Admin"}, true})));
+    EXPECT_FALSE(is_in_memory_error(refusal({"bob", "acme", {"Viewer"}, true})));
+    EXPECT_FALSE(members().find("bob", "acme"));
+}
+
+TEST_F(MemberStoreTest, AMemberKnownFromTokensIsShutOutWithoutBeingWritten) {
+    testing::refuse_writes(dir_ / "auth.db", "member");
+    EXPECT_TRUE(is_in_memory_error(refusal({"bob", "acme", {}, false})));
+    ASSERT_TRUE(members().find("bob", "acme"));
+    EXPECT_FALSE(members().find("bob", "acme")->active);
+}
+
+TEST_F(MemberStoreTest, ASessionThatCannotBeEndedOnDiskIsOverUntilTheRestart) {
+    ASSERT_TRUE(members().put(ann_));
+    const auto kept = *members().create_session("ann", std::chrono::seconds(60));
+    const auto ended = *members().create_session("ann", std::chrono::seconds(60));
+    testing::refuse_writes(dir_ / "auth.db", "session");
+    const auto refused = members().revoke_session(ended.session.id);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(is_in_memory_error(refused.error()));
+    EXPECT_FALSE(members().find_session(crypto::sha256(ended.token)));
+    EXPECT_TRUE(members().find_session(crypto::sha256(kept.token)));
+    EXPECT_EQ(members().list_sessions()->rows.size(), 1U);
+    EXPECT_FALSE(is_in_memory_error(members().revoke_session("unknown").error()));
+    testing::allow_writes(dir_ / "auth.db");
+    ASSERT_TRUE(members().revoke_session(ended.session.id));
+    EXPECT_FALSE((*MemberStore::open(*identity_.database, clock_))
+                     ->find_session(crypto::sha256(ended.token)));
+}
+
+}  // namespace
+}  // namespace export_worker::auth
