@@ -26,6 +26,8 @@ inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and st
 inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
 inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.
 inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.
+// Deaths of the daemon in a row inside one call of a plugin file; then it is quarantined.
+inline constexpr std::int64_t kPluginDeathsMax = 2;
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
 

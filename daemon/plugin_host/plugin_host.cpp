@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/plugin_host/last_end.hpp"
 #include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
@@ -26,15 +27,17 @@ Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options)
     EW_TRY(std::unique_ptr<History> history,
            History::open(options.state_directory + "/plugins.db", *options.parts.clock,
                          options.durability));
+    EW_TRY(const bool died_in_call, judge_last_end(*history));
     return std::unique_ptr<PluginHost>(
-        new PluginHost(options, std::move(artefacts), std::move(history)));
+        new PluginHost(options, std::move(artefacts), std::move(history), died_in_call));
 }
 
 PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                       std::unique_ptr<History> history)
+                       std::unique_ptr<History> history, bool died_in_call)
     : options_(options),
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
+      died_in_call_(died_in_call),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
@@ -73,10 +76,25 @@ Result<void> PluginHost::start(const HostConfig& config) {
         request.plugin = setup.name;
         const ReloadReport report = wait_for(enqueue(request));
         if (!report.refusal) continue;
+        if (costs_the_daemon(*report.refusal)) {
+            leave_out(setup.name, *report.refusal);
+            continue;
+        }
         const Error error = to_error(*report.refusal);
         return fail(error.code, "[plugin." + setup.name + "] " + error.message);
     }
     return {};
+}
+
+// The rest of the daemon is worth more than a plugin that takes it down.
+void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
+    const auto methods = history_->methods(plugin);
+    const std::string why = "not loaded; unavailable methods: " +
+                            (methods && !methods->empty() ? *methods : "all of this plugin") +
+                            "; " + to_text(refusal);
+    log_error("plugin {}: {}", plugin, why);
+    const std::lock_guard lock(mutex_);
+    left_out_[plugin] = why;
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,

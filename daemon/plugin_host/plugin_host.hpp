@@ -118,8 +118,9 @@ public:
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 
-    // Loads every configured plugin, each as history says (history.hpp). Errors: the first that
-    // cannot be loaded, with the reason.
+    // Loads every configured plugin, each as history says (history.hpp). One that the daemon itself
+    // has quarantined, with no committed file to go back to, is left out: an alarm names it and its
+    // methods. Errors: the first that cannot be loaded for another reason.
     [[nodiscard]] Result<void> start(const HostConfig& config);
     // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
@@ -198,7 +199,8 @@ private:
     };
 
     explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                        std::unique_ptr<History> history);
+                        std::unique_ptr<History> history, bool died_in_call);
+    void leave_out(const std::string& plugin, const Refusal& refusal);
 
     // --- plugin_host.cpp: the loader thread and its queue ---
     void run_loader();
@@ -218,6 +220,11 @@ private:
     [[nodiscard]] Judged<std::string> start_plugin(ReloadReport& report);
     [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
                                                     const PluginRecord& record);
+    [[nodiscard]] Judged<std::string> fall_back(ReloadReport& report, const PluginSetup& setup,
+                                                const PluginRecord& record, const Refusal& why);
+    [[nodiscard]] std::optional<std::string> fallback_target(const ReloadReport& report,
+                                                             const PluginRecord& record,
+                                                             const Refusal& why);
     [[nodiscard]] Judged<std::string> start_configured(ReloadReport& report,
                                                        const PluginSetup& setup,
                                                        const PluginRecord& record);
@@ -243,6 +250,8 @@ private:
     [[nodiscard]] Judged<void> check_quarantine(const Candidate& candidate);
     [[nodiscard]] Judged<void> check_budget(const Candidate& candidate) const;
     [[nodiscard]] Judged<Loaded> load_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<std::unique_ptr<Generation>> load_marked(const Candidate& candidate,
+                                                                  Generation::Setup setup);
     [[nodiscard]] Judged<std::string> publish_candidate(Candidate& candidate, Loaded loaded);
     [[nodiscard]] bool is_unchanged(const Candidate& candidate) const;
 
@@ -259,6 +268,7 @@ private:
     void publish_routes();
     void retire(Plugin& plugin, Loaded loaded);
     void advance_retired(const std::string& name, Plugin& plugin);
+    void end_generation(Generation& generation);
     void close_windows();
     void forget_old_artefacts();
     [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
@@ -267,6 +277,7 @@ private:
     const HostOptions options_;
     ArtefactStore artefacts_;  // Loader thread.
     const std::unique_ptr<History> history_;
+    const bool died_in_call_;  // The process before did, as judge_last_end() says.
     RoutingTable routing_;
     UniqueFd wake_fd_;
     Watch watch_;  // Loader thread.
@@ -280,6 +291,7 @@ private:
     mutable std::condition_variable reports_changed_;
     HostConfig config_;
     std::map<std::string, Plugin> plugins_;
+    std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
     std::deque<ReloadReport*> queue_;
     const ReloadReport* running_ = nullptr;

@@ -9,6 +9,8 @@
 namespace export_worker::plugin_host {
 namespace {
 
+using std::chrono::milliseconds;
+
 std::string join(const std::vector<std::string>& words) {
     std::string out;
     for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
@@ -96,8 +98,11 @@ Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
         const bool deadly =
             probed.error().code == "probe_crash" || probed.error().code == "probe_timeout";
         if (deadly) {
+            // With more time it may pass: see check_quarantine().
+            const bool slow = probed.error().code == "probe_timeout";
             if (auto kept = history_->quarantine(report.plugin, candidate.artefact.sha256,
-                                                 to_text(probed.error()));
+                                                 to_text(probed.error()),
+                                                 slow ? request.timeout : milliseconds(0));
                 !kept)
                 log_error("plugin {}: {}", report.plugin, kept.error().message);
         }
@@ -134,7 +139,14 @@ Judged<void> PluginHost::check_quarantine(const Candidate& candidate) {
     const auto found = history_->quarantined(sha256);
     if (!found) return refuse(refusal_of("history", found.error()));
     if (!*found) return {};
-    if (candidate.report->request.lift_quarantine) {
+    milliseconds probe_timeout{};
+    {
+        const std::lock_guard lock(mutex_);
+        probe_timeout = config_.policy.probe_timeout;
+    }
+    const bool has_more_time =
+        (*found)->probe_timeout_ms > 0 && probe_timeout > milliseconds((*found)->probe_timeout_ms);
+    if (candidate.report->request.lift_quarantine || has_more_time) {
         if (auto lifted = history_->lift_quarantine(sha256); !lifted)
             return refuse(refusal_of("history", lifted.error()));
         return {};
@@ -204,7 +216,7 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
         loaded.credentials = config_.credentials;
     }
     const std::uint64_t number = setup.number;
-    auto generation = Generation::load(std::move(setup));
+    auto generation = load_marked(candidate, std::move(setup));
     if (!generation) {
         // It passed its probe, and part of it may be mapped now: nobody can tell, so it counts.
         const std::lock_guard lock(mutex_);
@@ -233,6 +245,22 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
     }
     set_step(report, "loading", "generation " + std::to_string(number), since);
     return loaded;
+}
+
+// No code of the plugin runs here before the mark is on disk.
+Judged<std::unique_ptr<Generation>> PluginHost::load_marked(const Candidate& candidate,
+                                                            Generation::Setup setup) {
+    const PluginCallMark mark{candidate.report->plugin, candidate.artefact.sha256, kLoadingPhase};
+    std::vector<std::string> methods;
+    for (const PluginMethod& method : candidate.probe.methods) methods.push_back(method.name);
+    if (auto kept = history_->set_methods(mark.plugin, join(methods)); !kept)
+        return refuse(refusal_of("history", kept.error()));
+    if (auto marked = history_->begin_call(mark); !marked)
+        return refuse(refusal_of("history", marked.error()));
+    auto generation = Generation::load(std::move(setup));
+    if (auto ended = history_->end_call(mark); !ended)
+        log_error("plugin {}: {}", mark.plugin, ended.error().message);
+    return generation;
 }
 
 Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded loaded) {
@@ -271,6 +299,7 @@ Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded l
             old = std::move(plugin.active);
         }
         plugin.active = std::move(loaded);
+        left_out_.erase(report.plugin);
     }
     publish_routes();
     set_step(report, "publishing", bakes ? "baking" : "serving", since);

@@ -247,7 +247,7 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
             retired.state = RetiredState::kStuck;
             continue;
         }
-        generation.end_instance();
+        end_generation(generation);
         const bool may_unmap = policy.unmap && retired.loaded.pinned_by.empty();
         const bool gone = may_unmap && generation.unmap();
         const std::lock_guard lock(mutex_);
@@ -260,6 +260,15 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
         ++plugin.unmapped;
         plugin.retired.erase(plugin.retired.begin() + static_cast<std::ptrdiff_t>(--index));
     }
+}
+
+void PluginHost::end_generation(Generation& generation) {
+    const PluginCallMark mark{generation.manifest().name, generation.sha256(), kEndingPhase};
+    if (auto marked = history_->begin_call(mark); !marked)
+        log_error("plugin {}: {}", mark.plugin, marked.error().message);
+    generation.end_instance();
+    if (auto ended = history_->end_call(mark); !ended)
+        log_error("plugin {}: {}", mark.plugin, ended.error().message);
 }
 
 // A window is open as long as requests are in the generation that answered before.
@@ -386,6 +395,7 @@ std::vector<std::string> PluginHost::alarms() const {
     for (const auto& [name, plugin] : plugins_) {
         if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
     }
+    for (const auto& [name, why] : left_out_) out.push_back("plugin " + name + ": " + why);
     return out;
 }
 

@@ -421,5 +421,93 @@ class DeathTest(ReloadTest):
             self.ctl("plugin", "rollback", "download_url")
 
 
+class DaemonOnlyTest(unittest.TestCase):
+    """Plugins that behave in the probe and not in the daemon."""
+
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        self.system.port = 1  # No shim here.
+
+    def configure(self, fixture, keys="bake_s = 0"):
+        plugin = self.system.install("broken.so", BUILD / "fixtures" / fixture)
+        self.system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\n{keys}\n"
+
+    def dies_at_start(self):
+        self.system.start_daemon(must_start=False)
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGSEGV)
+
+    def dies_of_reload(self, path):
+        self.system.ctl("plugin", "reload", "broken", "--file", path, check=False)
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGSEGV)
+
+    def alarms(self):
+        return self.system.ctl_json("status")["alarms"]
+
+    def quarantined(self):
+        return [q["reason"] for q in self.system.ctl_json("plugin", "history", "broken")["quarantined"]]
+
+    def call(self, method="broken.do", params=None):
+        wire = self.system.wire()
+        try:
+            return wire.call(method, params or {})
+        finally:
+            wire.close()
+
+    def test_a_start_that_dies_twice_in_a_plugin_goes_on_without_it(self):
+        self.configure("daemon_create_crashes.so")
+        self.dies_at_start()
+        self.dies_at_start()
+        self.assertIn("it is tried once more", self.system.daemon.text())
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside load, create, describe or self_test"])
+        self.assertRegex(self.alarms()[0], "^plugin broken: not loaded; unavailable methods: broken.do; .*quarantined")
+        self.assertEqual(self.call()["error"]["code"], "unknown_method")
+        self.assertTrue(self.system.ctl_json("plugin", "show", "download_url")["methods"])
+        self.system.install("broken.so", broken("nothing"))
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)
+        self.assertTrue(self.call()["ok"])
+        self.assertEqual(self.alarms(), [])
+
+    def test_a_new_file_that_ends_the_daemon_twice_gives_way_to_the_committed_one(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        committed = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.system.daemon.stop()
+        self.configure("daemon_create_crashes.so")
+        self.dies_at_start()
+        self.dies_at_start()
+        for _ in range(2):  # The alarm outlives the next start.
+            self.system.start_daemon()
+            self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], committed)
+            self.assertIn("instead of the configured file", self.alarms()[0])
+            self.assertTrue(self.call()["ok"])
+            self.system.daemon.stop()
+
+    def test_a_reload_that_ends_the_daemon_twice_is_refused_the_third_time(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        bad = self.system.install("bad.so", BUILD / "fixtures" / "daemon_create_crashes.so")
+        self.dies_of_reload(bad)
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), [])  # It may have been an operator's kill -9.
+        self.dies_of_reload(bad)
+        self.system.start_daemon()
+        refused = self.system.ctl("plugin", "reload", "broken", "--file", bad, check=False)
+        self.assertIn("times in a row inside load, create", refused.stderr)
+        self.assertTrue(self.call()["ok"])
+
+    def test_a_file_that_ends_the_daemon_when_it_is_retired_is_quarantined(self):
+        self.configure("daemon_destroy_crashes.so")
+        self.system.start_daemon()
+        good = self.system.install("good.so", broken("nothing"))
+        self.dies_of_reload(good)
+        self.system.start_daemon()
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", self.system.directory / "plugins" / "broken.so").stdout)
+        self.dies_of_reload(good)
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside quiesce or destroy"])
+
+
 if __name__ == "__main__":
     unittest.main()
