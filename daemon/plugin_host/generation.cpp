@@ -112,7 +112,7 @@ std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_s
     return "status " + std::to_string(status) + " without a reason";
 }
 
-bool is_mapped(const std::string& path) {
+bool is_path_mapped(const std::string& path) {
     bool found = false;
     const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
     ::dl_iterate_phdr(
@@ -159,7 +159,11 @@ bool Generation::unmap() {
     if (image_ != nullptr) ::dlclose(image_);
     image_ = nullptr;
     plugin_ = nullptr;
-    return !is_mapped(path_);
+    return !is_mapped();
+}
+
+bool Generation::is_mapped() const {
+    return is_path_mapped(path_);
 }
 
 Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {

@@ -38,29 +38,60 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
       died_in_call_(died_in_call),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      calls_(*options.parts.clock) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
     loader_ = std::thread([this] { run_loader(); });
 }
 
 PluginHost::~PluginHost() {
-    stopping_.store(true);
-    wake();
-    loader_.join();
-    for (auto& [name, plugin] : plugins_) {
-        if (!plugin.bake) continue;
-        if (auto cleared = history_->clear_baking(name); !cleared)
-            log_error("plugin {}: {}", name, cleared.error().message);
+    (void)stop();
+}
+
+unsigned PluginHost::stop() {
+    if (loader_.joinable()) {
+        stopping_.store(true);
+        calls_.hurry(limits::kPluginStopTimeout);
+        wake();
+        loader_.join();
+        end_all();
     }
-    // Somebody still inside would be running freed code: such a generation is left alone.
-    static std::vector<std::unique_ptr<Generation>> left_alone;
+    const std::vector<HungCall> hung = calls_.hung();
+    for (const HungCall& call : hung) log_error("{} does not return", call.what);
+    return static_cast<unsigned>(hung.size());
+}
+
+void PluginHost::end_all() {
     for (auto& [name, plugin] : plugins_) {
-        for (Retired& retired : plugin.retired) {
-            if (retired.state == RetiredState::kStuck)
-                left_alone.push_back(std::move(retired.loaded.generation));
+        if (plugin.bake) {
+            if (auto cleared = history_->clear_baking(name); !cleared)
+                log_error("plugin {}: {}", name, cleared.error().message);
         }
+        for (auto* loaded : {&plugin.active, &plugin.previous}) {
+            if (!*loaded || end_generation(*(*loaded)->generation, false)) continue;
+            leave_alone(std::move((*loaded)->generation));
+            loaded->reset();
+        }
+        for (Retired& retired : plugin.retired) {
+            const bool ended = retired.state != RetiredState::kStuck &&
+                               (retired.state != RetiredState::kDraining ||
+                                end_generation(*retired.loaded.generation, false));
+            if (!ended) leave_alone(std::move(retired.loaded.generation));
+        }
+        plugin.retired.clear();
     }
+    // This is no death: the daemon stops in good order.
+    for (const PluginCallMark& mark : hung_marks_) {
+        if (auto ended = history_->end_call(mark); !ended)
+            log_error("plugin {}: {}", mark.plugin, ended.error().message);
+    }
+}
+
+// Code that somebody is still inside cannot be freed.
+void PluginHost::leave_alone(std::unique_ptr<Generation> generation) {
+    static std::vector<std::unique_ptr<Generation>> left_alone;
+    left_alone.push_back(std::move(generation));
 }
 
 Result<void> PluginHost::start(const HostConfig& config) {

@@ -33,6 +33,7 @@
 #include "daemon/plugin_host/bake.hpp"
 #include "daemon/plugin_host/generation.hpp"
 #include "daemon/plugin_host/history.hpp"
+#include "daemon/plugin_host/plugin_thread.hpp"
 #include "daemon/plugin_host/probe.hpp"
 #include "daemon/plugin_host/reload_report.hpp"
 #include "daemon/plugin_host/routing.hpp"
@@ -112,15 +113,20 @@ class PluginHost {
 public:
     // Starts the loader thread. What an earlier process left in the staging directory is cleared.
     [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const HostOptions& options);
-    // Ends all instances; nobody may be inside one. A bake that goes on is forgotten: the next
-    // start looks at the configured file anew.
-    ~PluginHost();
+    ~PluginHost();  // stop(); code that hangs stays in memory, with its thread.
+    // Ends the loader thread and all instances; nobody may be inside one. A bake that goes on is
+    // forgotten: the next start looks at the configured file anew. Takes at most
+    // kPluginStopTimeout and a little. Returns how many calls into plugins do not return. When that
+    // is not 0, they go on to use HostOptions::parts: the caller must end the process without
+    // destroying those. May be called again. [one-owner]
+    unsigned stop();
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 
     // Loads every configured plugin, each as history says (history.hpp). One that the daemon itself
-    // has quarantined, with no committed file to go back to, is left out: an alarm names it and its
-    // methods. Errors: the first that cannot be loaded for another reason.
+    // has quarantined, or that does not return from its load within probe_timeout, with no
+    // committed file to go back to, is left out: an alarm names it and its methods. Errors: the
+    // first that cannot be loaded for another reason.
     [[nodiscard]] Result<void> start(const HostConfig& config);
     // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
@@ -200,6 +206,8 @@ private:
 
     explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
                         std::unique_ptr<History> history, bool died_in_call);
+    void end_all();
+    static void leave_alone(std::unique_ptr<Generation> generation);
     void leave_out(const std::string& plugin, const Refusal& refusal);
 
     // --- plugin_host.cpp: the loader thread and its queue ---
@@ -268,7 +276,9 @@ private:
     void publish_routes();
     void retire(Plugin& plugin, Loaded loaded);
     void advance_retired(const std::string& name, Plugin& plugin);
-    void end_generation(Generation& generation);
+    // False: it does not return, and the generation must stay for ever.
+    [[nodiscard]] bool end_generation(Generation& generation, bool unmap);
+    [[nodiscard]] bool run_marked(const PluginCallMark& mark, std::function<void()> work);
     void close_windows();
     void forget_old_artefacts();
     [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
@@ -281,6 +291,8 @@ private:
     RoutingTable routing_;
     UniqueFd wake_fd_;
     Watch watch_;  // Loader thread.
+    PluginThread calls_;
+    std::vector<PluginCallMark> hung_marks_;  // Loader thread. Of calls that did not return.
     std::atomic<bool> stopping_{false};
     std::atomic<bool> watching_changed_{true};  // config_ may name other files to watch.
     std::atomic<bool> baking_{false};  // Some plugin is: its faults wake the loader at once.

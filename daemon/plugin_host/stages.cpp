@@ -230,10 +230,12 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
         if (other == routing_.current().end() ||
             other->second.generation->manifest().name == report.plugin)
             continue;
-        return refuse(
-            {"conflict", "loading", "methods nobody else answers",
-             method.name + " belongs to plugin " + other->second.generation->manifest().name,
-             "rename the method"});
+        Refusal conflict{
+            "conflict", "loading", "methods nobody else answers",
+            method.name + " belongs to plugin " + other->second.generation->manifest().name,
+            "rename the method"};
+        if (!end_generation(*loaded.generation, false)) leave_alone(std::move(loaded.generation));
+        return refuse(std::move(conflict));
     }
     loaded.file = report.file.empty() ? candidate.live_copy : report.file;
     loaded.settings = candidate.settings;
@@ -251,16 +253,30 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
 Judged<std::unique_ptr<Generation>> PluginHost::load_marked(const Candidate& candidate,
                                                             Generation::Setup setup) {
     const PluginCallMark mark{candidate.report->plugin, candidate.artefact.sha256, kLoadingPhase};
+    if (calls_.hung().size() >= limits::kPluginCallsHungMax) {
+        return refuse({"budget", "loading",
+                       "fewer than " + std::to_string(limits::kPluginCallsHungMax) +
+                           " calls into plugins that do not return",
+                       std::to_string(limits::kPluginCallsHungMax), "restart the daemon"});
+    }
     std::vector<std::string> methods;
     for (const PluginMethod& method : candidate.probe.methods) methods.push_back(method.name);
     if (auto kept = history_->set_methods(mark.plugin, join(methods)); !kept)
         return refuse(refusal_of("history", kept.error()));
     if (auto marked = history_->begin_call(mark); !marked)
         return refuse(refusal_of("history", marked.error()));
-    auto generation = Generation::load(std::move(setup));
-    if (auto ended = history_->end_call(mark); !ended)
-        log_error("plugin {}: {}", mark.plugin, ended.error().message);
-    return generation;
+    // Shared with a call that does not return.
+    const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
+    const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
+    if (!run_marked(mark,
+                    [owned, loaded] { loaded->emplace(Generation::load(std::move(*owned))); })) {
+        return refuse(
+            {"load_timeout", "loading",
+             std::string(kLoadingPhase) + " to return within [plugins] probe_timeout_s",
+             "it has not, and its thread is left behind",
+             "make it faster or raise probe_timeout_s; restart the daemon when convenient"});
+    }
+    return std::move(**loaded);
 }
 
 Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded loaded) {

@@ -508,6 +508,49 @@ class DaemonOnlyTest(unittest.TestCase):
         self.system.start_daemon()
         self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside quiesce or destroy"])
 
+    def reloads_another_plugin(self):
+        new = self.system.install("new.so", B)
+        self.assertRegex(self.system.ctl("plugin", "reload", "download_url", "--file", new).stdout, "COMMITTED|UNCHANGED")
+
+    def test_a_start_gives_a_load_up_that_hangs(self):
+        self.configure("daemon_create_hangs.so", "bake_s = 0\nprobe_timeout_s = 2")
+        for _ in range(3):  # No death, so nothing is quarantined.
+            self.system.start_daemon()
+            hangs, away = self.alarms()
+            self.assertRegex(hangs, "^plugin broken: load, create, describe or self_test of [0-9a-f]{16} does not return for [0-9]+ s; restart")
+            self.assertRegex(away, "^plugin broken: not loaded; unavailable methods: broken.do; .*raise probe_timeout_s")
+            self.assertEqual(self.quarantined(), [])
+            self.reloads_another_plugin()
+            self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_reload_that_hangs_blocks_no_other(self):
+        self.configure("broken_nothing.so", "bake_s = 0\nprobe_timeout_s = 2")
+        self.system.start_daemon()
+        bad = self.system.install("bad.so", BUILD / "fixtures" / "daemon_create_hangs.so")
+        refused = self.system.ctl("plugin", "reload", "broken", "--file", bad, check=False)
+        self.assertIn("its thread is left behind", refused.stderr)
+        self.assertTrue(self.call()["ok"])
+        self.reloads_another_plugin()
+        self.assertEqual(len(self.alarms()), 1)
+        self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_retired_plugin_that_hangs_blocks_no_reload(self):
+        self.configure("daemon_destroy_hangs.so", "bake_s = 0\nprobe_timeout_s = 2")
+        self.system.start_daemon()
+        good = self.system.install("good.so", broken("nothing"))
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", good).stdout)
+        alarms = wait_until("the alarm", self.alarms)
+        self.assertRegex(alarms[0], "quiesce or destroy of [0-9a-f]{16} does not return")
+        self.reloads_another_plugin()
+        self.assertTrue(self.call()["ok"])
+        self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_plugin_that_hangs_at_the_end_does_not_hold_up_the_stop(self):
+        self.configure("daemon_destroy_hangs.so")
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 70)
+        self.assertIn("quiesce or destroy of", self.system.daemon.text())
+
 
 if __name__ == "__main__":
     unittest.main()
