@@ -93,7 +93,7 @@ Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
         request.credentials = config_.credentials;
         request.timeout = config_.policy.probe_timeout;
     }
-    auto probed = probe(options_.probe_program, request, *options_.parts.clock);
+    auto probed = probe(options_.probe_program, request, *options_.parts.clock, &stopping_);
     if (!probed) {
         const bool deadly =
             probed.error().code == "probe_crash" || probed.error().code == "probe_timeout";
