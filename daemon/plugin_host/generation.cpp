@@ -13,6 +13,7 @@
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/plugin_host/crash_record.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
 #include "daemon/plugin_host/limits.hpp"
@@ -130,6 +131,7 @@ Generation::Generation(Setup& setup)
     : manifest_(std::move(setup.manifest)),
       sha256_(std::move(setup.sha256)),
       path_(std::move(setup.path)),
+      crash_line_(encode_crash({manifest_.name, sha256_})),
       number_(setup.number),
       config_(std::move(setup.config)),
       reason_(setup.reason),
@@ -319,6 +321,7 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
     const LogScope scope(request.id, message::trace_id_of(request.trace));
     ResultWriter& writer = call.writer;
     ew_status status = EW_FAILED;
+    const InPlugin in_plugin(crash_line_);
     try {
         status = plugin_->handle(instance_, &abi_request, &writer);
     } catch (const std::exception& error) {

@@ -91,6 +91,7 @@ private:
     const Manifest manifest_;
     const std::string sha256_;
     const std::string path_;
+    const std::string crash_line_;  // For InPlugin.
     const std::uint64_t number_;
     const std::map<std::string, std::string> config_;
     const std::uint32_t reason_;

@@ -14,7 +14,7 @@ using sqlite::Statement;
 
 constexpr std::int64_t kApplicationId = 0x45575031;  // "EWP1"
 
-constexpr std::array<const char*, 2> kMigrations{R"sql(
+constexpr std::array<const char*, 3> kMigrations{R"sql(
 CREATE TABLE plugin (
     name              TEXT PRIMARY KEY,
     committed_sha256  TEXT NOT NULL DEFAULT '',
@@ -56,6 +56,12 @@ CREATE TABLE described (
     methods TEXT NOT NULL
 ) STRICT;
 ALTER TABLE quarantine ADD COLUMN probe_timeout_ms INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                                 R"sql(
+CREATE TABLE crash (
+    sha256 TEXT NOT NULL,
+    at_us  INTEGER NOT NULL
+) STRICT;
 )sql"};
 
 #define EW_EVENT_COLUMNS \
@@ -201,6 +207,30 @@ Result<std::vector<InterruptedCall>> History::count_interrupted_calls() {
         return sqlite::read_all(rows, [](const Statement& row) {
             return InterruptedCall{{row.string(0), row.string(1), row.string(2)}, row.integer(3)};
         });
+    });
+}
+
+Result<std::int64_t> History::count_crash(const std::string& sha256) {
+    const std::int64_t now = clock_.unix_us();
+    const std::int64_t since = now - std::chrono::microseconds(limits::kPluginCrashWindow).count();
+    return database_->write([&](Connection& connection) -> Result<std::int64_t> {
+        // A wall clock that was set back must not keep old ones for ever.
+        EW_CHECK(connection.statement("DELETE FROM crash WHERE at_us < ?1 OR at_us > ?2")
+                     .bind(since, now)
+                     .run());
+        EW_CHECK(connection.statement("INSERT INTO crash (sha256, at_us) VALUES (?1, ?2)")
+                     .bind(sha256, now)
+                     .run());
+        Statement count = connection.statement("SELECT count(*) FROM crash WHERE sha256 = ?1");
+        count.bind(sha256);
+        EW_TRY(const bool found, count.step());
+        return found ? count.integer(0) : 0;
+    });
+}
+
+Result<void> History::forget_crashes(const std::string& sha256) {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("DELETE FROM crash WHERE sha256 = ?1").bind(sha256).run();
     });
 }
 

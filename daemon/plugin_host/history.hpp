@@ -101,6 +101,11 @@ public:
     // each with one more death than before.
     [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls();
 
+    // One more crash inside handle() of this file, now. Returns how many there were within
+    // kPluginCrashWindow, this one included.
+    [[nodiscard]] Result<std::int64_t> count_crash(const std::string& sha256);
+    [[nodiscard]] Result<void> forget_crashes(const std::string& sha256);
+
     // What the plugin answered when it was last loaded, for a start without it. Empty: never
     // loaded.
     [[nodiscard]] Result<void> set_methods(const std::string& plugin, const std::string& methods);

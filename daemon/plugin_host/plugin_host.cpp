@@ -12,7 +12,6 @@
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
-#include "daemon/plugin_host/last_end.hpp"
 #include "daemon/plugin_host/limits.hpp"
 
 namespace export_worker::plugin_host {
@@ -27,19 +26,25 @@ Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options)
     EW_TRY(std::unique_ptr<History> history,
            History::open(options.state_directory + "/plugins.db", *options.parts.clock,
                          options.durability));
-    EW_TRY(const bool died_in_call, judge_last_end(*history));
-    return std::unique_ptr<PluginHost>(
-        new PluginHost(options, std::move(artefacts), std::move(history), died_in_call));
+    const std::string crashes_path = options.state_directory + "/plugins/crashes";
+    EW_TRY(LastEnd last_end, judge_last_end(*history, artefacts, crashes_path));
+    EW_TRY(std::unique_ptr<CrashRecorder> crash_recorder, CrashRecorder::open(crashes_path));
+    return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artefacts),
+                                                      std::move(history), std::move(last_end),
+                                                      std::move(crash_recorder)));
 }
 
 PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                       std::unique_ptr<History> history, bool died_in_call)
+                       std::unique_ptr<History> history, LastEnd last_end,
+                       std::unique_ptr<CrashRecorder> crash_recorder)
     : options_(options),
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
-      died_in_call_(died_in_call),
+      died_in_(std::move(last_end.died_in)),
+      crash_recorder_(std::move(crash_recorder)),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      calls_(*options.parts.clock) {
+      calls_(*options.parts.clock),
+      crash_notices_(std::move(last_end.notices)) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
     loader_ = std::thread([this] { run_loader(); });

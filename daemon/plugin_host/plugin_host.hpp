@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -31,8 +32,10 @@
 #include "daemon/model/ledger.hpp"
 #include "daemon/plugin_host/artefact_store.hpp"
 #include "daemon/plugin_host/bake.hpp"
+#include "daemon/plugin_host/crash_record.hpp"
 #include "daemon/plugin_host/generation.hpp"
 #include "daemon/plugin_host/history.hpp"
+#include "daemon/plugin_host/last_end.hpp"
 #include "daemon/plugin_host/plugin_thread.hpp"
 #include "daemon/plugin_host/probe.hpp"
 #include "daemon/plugin_host/reload_report.hpp"
@@ -205,7 +208,8 @@ private:
     };
 
     explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                        std::unique_ptr<History> history, bool died_in_call);
+                        std::unique_ptr<History> history, LastEnd last_end,
+                        std::unique_ptr<CrashRecorder> crash_recorder);
     void end_all();
     static void leave_alone(std::unique_ptr<Generation> generation);
     void leave_out(const std::string& plugin, const Refusal& refusal);
@@ -287,7 +291,8 @@ private:
     const HostOptions options_;
     ArtefactStore artefacts_;  // Loader thread.
     const std::unique_ptr<History> history_;
-    const bool died_in_call_;  // The process before did, as judge_last_end() says.
+    const std::set<std::string> died_in_;  // As LastEnd has it.
+    const std::unique_ptr<CrashRecorder> crash_recorder_;
     RoutingTable routing_;
     UniqueFd wake_fd_;
     Watch watch_;  // Loader thread.
@@ -304,6 +309,7 @@ private:
     HostConfig config_;
     std::map<std::string, Plugin> plugins_;
     std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
+    std::map<std::string, std::string> crash_notices_;   // By plugin, until it is replaced.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
     std::deque<ReloadReport*> queue_;
     const ReloadReport* running_ = nullptr;

@@ -121,29 +121,21 @@ Judged<std::string> PluginHost::fall_back(ReloadReport& report, const PluginSetu
 std::optional<std::string> PluginHost::fallback_target(const ReloadReport& report,
                                                        const PluginRecord& record,
                                                        const Refusal& why) {
-    const bool took_the_daemon = costs_the_daemon(why);
-    std::vector<std::string> targets{record.committed_sha256};
-    const auto older = history_->committed(report.plugin);
+    const auto usable = usable_committed(*history_, artefacts_, report.plugin, report.sha256);
+    if (!usable || usable->empty()) return std::nullopt;
     // A configuration that the committed file refuses is for the operator to correct; older code
     // would hide that.
-    if (took_the_daemon && older) targets.insert(targets.end(), older->begin(), older->end());
-    const auto usable = [&](const std::string& sha256) {
-        if (sha256.empty() || sha256 == report.sha256 || !artefacts_.has(sha256)) return false;
-        const auto quarantined = history_->quarantined(sha256);
-        return quarantined && !*quarantined;
-    };
-    const auto found = std::ranges::find_if(targets, usable);
-    if (found == targets.end()) return std::nullopt;
-    return *found;
+    if (!costs_the_daemon(why) && usable->front() != record.committed_sha256) return std::nullopt;
+    return usable->front();
 }
 
 Judged<void> PluginHost::quarantine_what_died(const std::string& plugin,
                                               const PluginRecord& record) {
     if (record.baking_sha256.empty()) return {};
-    if (died_in_call_) {
+    if (!died_in_.empty() && !died_in_.contains(record.baking_sha256)) {
         log_warn(
-            "plugin {}: {} was baking when the daemon died inside a call into a plugin; it is "
-            "not to blame",
+            "plugin {}: {} was baking when the daemon died inside another plugin file; it is not "
+            "quarantined",
             plugin, short_hash(record.baking_sha256));
         if (auto cleared = history_->clear_baking(plugin); !cleared)
             return refuse(refusal_of("history", cleared.error()));

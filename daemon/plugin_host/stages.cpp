@@ -316,6 +316,7 @@ Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded l
         }
         plugin.active = std::move(loaded);
         left_out_.erase(report.plugin);
+        if (report.request.trigger != "start") crash_notices_.erase(report.plugin);
     }
     publish_routes();
     set_step(report, "publishing", bakes ? "baking" : "serving", since);

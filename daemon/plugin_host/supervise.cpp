@@ -425,6 +425,7 @@ std::vector<std::string> PluginHost::alarms() const {
     for (const auto& [name, plugin] : plugins_) {
         if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
     }
+    for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
     for (const auto& [name, why] : left_out_) out.push_back("plugin " + name + ": " + why);
     return out;
 }

@@ -10,6 +10,8 @@ import threading
 import time
 import unittest
 
+import msgpack
+
 from functional.harness import BUILD, FULL, SANITIZED, FailingDisk, System, wait_until
 
 A = BUILD / "plugins" / "download_url.so"
@@ -550,6 +552,49 @@ class DaemonOnlyTest(unittest.TestCase):
         self.system.start_daemon()
         self.assertEqual(self.system.daemon.stop(), 70)
         self.assertIn("quiesce or destroy of", self.system.daemon.text())
+
+    def crashes_in_handle(self):
+        wire = self.system.wire()
+        wire.socket.send(msgpack.packb({"v": 1, "method": "broken.do", "params": {"a": 1}}))
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGSEGV)
+        wire.close()
+
+    def test_two_crashes_in_handle_bring_the_committed_file_before_back(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        good = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.configure("daemon_handle_crashes.so")
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], r"^plugin broken: [0-9a-f]{16} has ended the daemon 1 times within 60 min inside handle\(\); at 2 ")
+        self.assertEqual(self.quarantined(), [])
+        self.assertTrue(self.call()["ok"])
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["it ended the daemon 2 times within 60 min inside handle()"])
+        self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], good)
+        self.assertIn("instead of the configured file", self.alarms()[0])
+        self.assertTrue(self.call(params={"a": 1})["ok"])
+
+    def test_a_plugin_that_crashes_in_handle_stays_if_there_is_none_before_it(self):
+        self.configure("daemon_handle_crashes.so")
+        for _ in range(3):
+            self.system.start_daemon()
+            self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], "3 times within 60 min .*there is no committed file to go back to")
+        self.assertEqual(self.quarantined(), [])
+        self.assertTrue(self.call()["ok"])
+
+    def test_kill_9_is_no_crash_of_a_plugin(self):
+        self.configure("broken_nothing.so")
+        for _ in range(3):
+            self.system.start_daemon()
+            self.assertTrue(self.call()["ok"])
+            self.system.daemon.stop(signal.SIGKILL)
+        self.system.start_daemon()
+        self.assertEqual((self.alarms(), self.quarantined()), ([], []))
 
 
 if __name__ == "__main__":

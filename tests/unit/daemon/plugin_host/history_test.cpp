@@ -72,6 +72,17 @@ TEST_F(HistoryTest, ThePhasesOfAFileCountApart) {
     EXPECT_EQ(interrupted->at(0).mark.phase, kEndingPhase);
 }
 
+TEST_F(HistoryTest, CrashesCountWithinTheirWindow) {
+    EXPECT_EQ(*history_->count_crash("aaa"), 1);
+    clock_.advance(limits::kPluginCrashWindow);
+    EXPECT_EQ(*history_->count_crash("aaa"), 2);
+    EXPECT_EQ(*history_->count_crash("bbb"), 1);
+    clock_.advance(std::chrono::microseconds(1));
+    EXPECT_EQ(*history_->count_crash("aaa"), 2);  // The first is too old.
+    ASSERT_TRUE(history_->forget_crashes("aaa"));
+    EXPECT_EQ(*history_->count_crash("aaa"), 1);
+}
+
 TEST_F(HistoryTest, TheMethodsOfTheLastLoadAreKept) {
     EXPECT_EQ(*history_->methods("p"), "");
     ASSERT_TRUE(history_->set_methods("p", "p.a, p.b"));
