@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -33,6 +35,29 @@ TEST_F(CrashRecordTest, NamesTheFileInWhichTheProcessDied) {
     EXPECT_EQ(crashes->at(0).sha256, "abc");
     EXPECT_TRUE(take_crashes(path_)->empty());
 }
+
+#if !defined(EXPORT_WORKER_SANITIZED)  // The runtimes handle SIGSEGV themselves.
+// NOLINTNEXTLINE(misc-no-recursion): overflowing the stack is the purpose.
+int overflow(int depth) {
+    std::array<volatile char, 4096> frame{};
+    if (depth < 0) return 0;
+    frame[0] = static_cast<char>(depth);
+    return overflow(depth + 1) + frame[0];
+}
+
+TEST_F(CrashRecordTest, AStackOverflowCounts) {
+    const auto recorder = CrashRecorder::open(path_);
+    EXPECT_EXIT(
+        {
+            std::thread([this] {
+                const InPlugin in(line_);
+                (void)overflow(0);
+            }).join();
+        },
+        ::testing::KilledBySignal(SIGSEGV), "");
+    EXPECT_EQ(take_crashes(path_)->size(), 1U);
+}
+#endif
 
 TEST_F(CrashRecordTest, AnExitInsideAPluginCounts) {
     const auto recorder = CrashRecorder::open(path_);
