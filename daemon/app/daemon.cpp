@@ -225,7 +225,7 @@ unsigned Daemon::stop() {
     parts_->control_server.reset();
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
-    return 0;
+    return parts_->plugins->stop();
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,

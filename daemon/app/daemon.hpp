@@ -20,7 +20,7 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config,
                                                                const std::string& version);
     ~Daemon();  // stop(), after which no worker may be left: see there.
-    // Stops in the order above. Returns how many workers are stuck in a plugin. When that is not
+    // Stops in the order above. Returns how many threads are stuck in a plugin. When that is not
     // 0, the rest still runs and they go on to use it: the caller must end the process without
     // destroying the daemon. What is on disk is consistent at any moment. May be
     // called again. [one-owner]

@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugin_host/abi_members.hpp"
+#include "daemon/plugin_host/crash_record.hpp"
 #include "daemon/plugin_host/elf_file.hpp"
 #include "daemon/plugin_host/fp_state.hpp"
 #include "daemon/plugin_host/limits.hpp"
@@ -116,7 +117,7 @@ std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_s
     return "status " + std::to_string(status) + " without a reason";
 }
 
-bool is_mapped(const std::string& path) {
+bool is_path_mapped(const std::string& path) {
     bool found = false;
     const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
     ::dl_iterate_phdr(
@@ -134,6 +135,7 @@ Generation::Generation(Setup& setup)
     : manifest_(std::move(setup.manifest)),
       sha256_(std::move(setup.sha256)),
       path_(std::move(setup.path)),
+      crash_line_(encode_crash({manifest_.name, sha256_})),
       number_(setup.number),
       config_(std::move(setup.config)),
       reason_(setup.reason),
@@ -163,7 +165,11 @@ bool Generation::unmap() {
     if (image_ != nullptr) ::dlclose(image_);
     image_ = nullptr;
     plugin_ = nullptr;
-    return !is_mapped(path_);
+    return !is_mapped();
+}
+
+bool Generation::is_mapped() const {
+    return is_path_mapped(path_);
 }
 
 Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
@@ -319,6 +325,7 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
     const LogScope scope(request.id, message::trace_id_of(request.trace));
     ResultWriter& writer = call.writer;
     ew_status status = EW_FAILED;
+    const InPlugin in_plugin(crash_line_);
     try {
         status = plugin_->handle(instance_, &abi_request, &writer);
     } catch (const std::exception& error) {

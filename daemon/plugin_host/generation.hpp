@@ -60,7 +60,9 @@ public:
     void end_instance();
     // After end_instance(): unmaps the image; false when it is still there, whatever the loader
     // said. [loader-thread]
-    [[nodiscard]] bool unmap();
+    bool unmap();
+    // [any-thread]
+    [[nodiscard]] bool is_mapped() const;
 
     // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error
     // with an error. An exception or a broken contract becomes plugin_fault. `thread_number` tells
@@ -89,6 +91,7 @@ private:
     const Manifest manifest_;
     const std::string sha256_;
     const std::string path_;
+    const std::string crash_line_;  // For InPlugin.
     const std::uint64_t number_;
     const std::map<std::string, std::string> config_;
     const std::uint32_t reason_;

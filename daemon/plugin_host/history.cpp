@@ -14,7 +14,7 @@ using sqlite::Statement;
 
 constexpr std::int64_t kApplicationId = 0x45575031;  // "EWP1"
 
-constexpr std::array<const char*, 1> kMigrations{R"sql(
+constexpr std::array<const char*, 3> kMigrations{R"sql(
 CREATE TABLE plugin (
     name              TEXT PRIMARY KEY,
     committed_sha256  TEXT NOT NULL DEFAULT '',
@@ -41,6 +41,27 @@ CREATE TABLE quarantine (
     at_us  INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) STRICT;
+)sql",
+                                                 R"sql(
+CREATE TABLE call (
+    sha256  TEXT NOT NULL,
+    phase   TEXT NOT NULL,
+    plugin  TEXT NOT NULL,
+    running INTEGER NOT NULL,
+    deaths  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (sha256, phase)
+) STRICT;
+CREATE TABLE described (
+    plugin  TEXT PRIMARY KEY,
+    methods TEXT NOT NULL
+) STRICT;
+ALTER TABLE quarantine ADD COLUMN probe_timeout_ms INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                                 R"sql(
+CREATE TABLE crash (
+    sha256 TEXT NOT NULL,
+    at_us  INTEGER NOT NULL
+) STRICT;
 )sql"};
 
 #define EW_EVENT_COLUMNS \
@@ -53,7 +74,7 @@ HistoryEntry read_entry(const Statement& row) {
 }
 
 Quarantined read_quarantined(const Statement& row) {
-    return {row.string(0), row.string(1), row.integer(2), row.string(3)};
+    return {row.string(0), row.string(1), row.integer(2), row.string(3), row.integer(4)};
 }
 
 }  // namespace
@@ -159,15 +180,90 @@ Result<std::set<std::string>> History::worth_keeping() {
     });
 }
 
+Result<void> History::begin_call(const PluginCallMark& mark) {
+    return database_->write([&](Connection& connection) {
+        return connection
+            .statement(
+                "INSERT INTO call (sha256, phase, plugin, running) VALUES (?1, ?2, ?3, 1) ON "
+                "CONFLICT (sha256, phase) DO UPDATE SET plugin = ?3, running = 1")
+            .bind(mark.sha256, mark.phase, mark.plugin)
+            .run();
+    });
+}
+
+Result<void> History::end_call(const PluginCallMark& mark) {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("DELETE FROM call WHERE sha256 = ?1 AND phase = ?2")
+            .bind(mark.sha256, mark.phase)
+            .run();
+    });
+}
+
+Result<std::vector<InterruptedCall>> History::count_interrupted_calls() {
+    return database_->write([&](Connection& connection) -> Result<std::vector<InterruptedCall>> {
+        Statement rows = connection.statement(
+            "UPDATE call SET running = 0, deaths = deaths + 1 WHERE running = 1 RETURNING plugin, "
+            "sha256, phase, deaths");
+        return sqlite::read_all(rows, [](const Statement& row) {
+            return InterruptedCall{{row.string(0), row.string(1), row.string(2)}, row.integer(3)};
+        });
+    });
+}
+
+Result<std::int64_t> History::count_crash(const std::string& sha256) {
+    const std::int64_t now = clock_.unix_us();
+    const std::int64_t since = now - std::chrono::microseconds(limits::kPluginCrashWindow).count();
+    return database_->write([&](Connection& connection) -> Result<std::int64_t> {
+        // A wall clock that was set back must not keep old ones for ever.
+        EW_CHECK(connection.statement("DELETE FROM crash WHERE at_us < ?1 OR at_us > ?2")
+                     .bind(since, now)
+                     .run());
+        EW_CHECK(connection.statement("INSERT INTO crash (sha256, at_us) VALUES (?1, ?2)")
+                     .bind(sha256, now)
+                     .run());
+        Statement count = connection.statement("SELECT count(*) FROM crash WHERE sha256 = ?1");
+        count.bind(sha256);
+        EW_TRY(const bool found, count.step());
+        return found ? count.integer(0) : 0;
+    });
+}
+
+Result<void> History::forget_crashes(const std::string& sha256) {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("DELETE FROM crash WHERE sha256 = ?1").bind(sha256).run();
+    });
+}
+
+Result<void> History::set_methods(const std::string& plugin, const std::string& methods) {
+    return database_->write([&](Connection& connection) {
+        return connection
+            .statement(
+                "INSERT INTO described (plugin, methods) VALUES (?1, ?2) ON CONFLICT (plugin) DO "
+                "UPDATE SET methods = ?2 WHERE methods != ?2")
+            .bind(plugin, methods)
+            .run();
+    });
+}
+
+Result<std::string> History::methods(const std::string& plugin) {
+    return database_->read([&](Connection& connection) -> Result<std::string> {
+        Statement row = connection.statement("SELECT methods FROM described WHERE plugin = ?1");
+        row.bind(plugin);
+        EW_TRY(const bool found, row.step());
+        return found ? row.string(0) : std::string();
+    });
+}
+
 Result<void> History::quarantine(const std::string& plugin, const std::string& sha256,
-                                 const std::string& reason) {
+                                 const std::string& reason,
+                                 std::chrono::milliseconds probe_timeout) {
     const std::int64_t now = clock_.unix_us();
     return database_->write([&](Connection& connection) {
         return connection
             .statement(
-                "INSERT OR REPLACE INTO quarantine (sha256, plugin, at_us, reason) VALUES "
-                "(?1, ?2, ?3, ?4)")
-            .bind(sha256, plugin, now, reason)
+                "INSERT OR REPLACE INTO quarantine (sha256, plugin, at_us, reason, "
+                "probe_timeout_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(sha256, plugin, now, reason, std::int64_t{probe_timeout.count()})
             .run();
     });
 }
@@ -181,7 +277,8 @@ Result<void> History::lift_quarantine(const std::string& sha256) {
 Result<std::optional<Quarantined>> History::quarantined(const std::string& sha256) {
     return database_->read([&](Connection& connection) -> Result<std::optional<Quarantined>> {
         Statement row = connection.statement(
-            "SELECT sha256, plugin, at_us, reason FROM quarantine WHERE sha256 = ?1");
+            "SELECT sha256, plugin, at_us, reason, probe_timeout_ms FROM quarantine WHERE sha256 = "
+            "?1");
         row.bind(sha256);
         EW_TRY(const bool found, row.step());
         if (!found) return std::optional<Quarantined>();
@@ -192,7 +289,8 @@ Result<std::optional<Quarantined>> History::quarantined(const std::string& sha25
 Result<std::vector<Quarantined>> History::all_quarantined() {
     return database_->read([&](Connection& connection) -> Result<std::vector<Quarantined>> {
         Statement rows = connection.statement(
-            "SELECT sha256, plugin, at_us, reason FROM quarantine ORDER BY at_us DESC");
+            "SELECT sha256, plugin, at_us, reason, probe_timeout_ms FROM quarantine ORDER BY at_us "
+            "DESC");
         return sqlite::read_all(rows, read_quarantined);
     });
 }

@@ -4,8 +4,12 @@
 // committed, taken back, or the daemon stops in good order. A mark that is still there at the next
 // start means that the daemon died while it baked: the file is quarantined and the committed one
 // starts.
+//
+// Every call into plugin code outside handle() has a mark of its own (PluginCallMark), written
+// before the call and removed after it. A mark found at the next start is counted as one death.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,6 +49,22 @@ struct Quarantined {
     std::string plugin;
     std::int64_t at_us = 0;
     std::string reason;
+    std::int64_t probe_timeout_ms = 0;  // Above 0: it ran out of this time in its probe.
+};
+
+// A phase in which code of a plugin runs in the daemon.
+inline constexpr const char* kLoadingPhase = "load, create, describe or self_test";
+inline constexpr const char* kEndingPhase = "quiesce or destroy";
+
+struct PluginCallMark {
+    std::string plugin;
+    std::string sha256;
+    std::string phase;
+};
+
+struct InterruptedCall {
+    PluginCallMark mark;
+    std::int64_t deaths = 0;  // In a row: a call that returns sets it back to 0.
 };
 
 // [any-thread]; durable when a call returns.
@@ -74,8 +94,27 @@ public:
     // Of all plugins: what committed() lists, and what a start may need.
     [[nodiscard]] Result<std::set<std::string>> worth_keeping();
 
+    // Before a call into plugin code, and after it has returned.
+    [[nodiscard]] Result<void> begin_call(const PluginCallMark& mark);
+    [[nodiscard]] Result<void> end_call(const PluginCallMark& mark);
+    // Once per process, before its first begin_call(): the calls in which the process before ended,
+    // each with one more death than before.
+    [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls();
+
+    // One more crash inside handle() of this file, now. Returns how many there were within
+    // kPluginCrashWindow, this one included.
+    [[nodiscard]] Result<std::int64_t> count_crash(const std::string& sha256);
+    [[nodiscard]] Result<void> forget_crashes(const std::string& sha256);
+
+    // What the plugin answered when it was last loaded, for a start without it. Empty: never
+    // loaded.
+    [[nodiscard]] Result<void> set_methods(const std::string& plugin, const std::string& methods);
+    [[nodiscard]] Result<std::string> methods(const std::string& plugin);
+
+    // `probe_timeout`: the time it ran out of in its probe; 0 for another reason.
     [[nodiscard]] Result<void> quarantine(const std::string& plugin, const std::string& sha256,
-                                          const std::string& reason);
+                                          const std::string& reason,
+                                          std::chrono::milliseconds probe_timeout = {});
     [[nodiscard]] Result<void> lift_quarantine(const std::string& sha256);
     [[nodiscard]] Result<std::optional<Quarantined>> quarantined(const std::string& sha256);
     [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();

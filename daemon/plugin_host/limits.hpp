@@ -26,6 +26,17 @@ inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and st
 inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
 inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.
 inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.
+// Deaths of the daemon in a row inside one call of a plugin file; then it is quarantined.
+inline constexpr std::int64_t kPluginDeathsMax = 2;
+// Crashes inside handle() of one file, as counted by starts within this time; then the next start
+// goes back to the committed file before it.
+inline constexpr std::int64_t kPluginCrashesMax = 2;
+inline constexpr std::chrono::minutes kPluginCrashWindow{60};
+inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;
+// Calls into plugins that do not return; then no plugin is loaded any more.
+inline constexpr std::size_t kPluginCallsHungMax = 8;
+// For all quiesce() and destroy() of a stop together, and for a load that it interrupts.
+inline constexpr std::chrono::milliseconds kPluginStopTimeout{5'000};
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
 

@@ -26,38 +26,77 @@ Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options)
     EW_TRY(std::unique_ptr<History> history,
            History::open(options.state_directory + "/plugins.db", *options.parts.clock,
                          options.durability));
-    return std::unique_ptr<PluginHost>(
-        new PluginHost(options, std::move(artefacts), std::move(history)));
+    const std::string crashes_path = options.state_directory + "/plugins/crashes";
+    EW_TRY(LastEnd last_end, judge_last_end(*history, artefacts, crashes_path));
+    EW_TRY(std::unique_ptr<CrashRecorder> crash_recorder, CrashRecorder::open(crashes_path));
+    return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artefacts),
+                                                      std::move(history), std::move(last_end),
+                                                      std::move(crash_recorder)));
 }
 
 PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                       std::unique_ptr<History> history)
+                       std::unique_ptr<History> history, LastEnd last_end,
+                       std::unique_ptr<CrashRecorder> crash_recorder)
     : options_(options),
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      died_in_(std::move(last_end.died_in)),
+      crash_recorder_(std::move(crash_recorder)),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      calls_(*options.parts.clock),
+      crash_notices_(std::move(last_end.notices)) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
     loader_ = std::thread([this] { run_loader(); });
 }
 
 PluginHost::~PluginHost() {
-    stopping_.store(true);
-    wake();
-    loader_.join();
-    for (auto& [name, plugin] : plugins_) {
-        if (!plugin.bake) continue;
-        if (auto cleared = history_->clear_baking(name); !cleared)
-            log_error("plugin {}: {}", name, cleared.error().message);
+    (void)stop();
+}
+
+unsigned PluginHost::stop() {
+    if (loader_.joinable()) {
+        stopping_.store(true);
+        calls_.hurry(limits::kPluginStopTimeout);
+        wake();
+        loader_.join();
+        end_all();
     }
-    // Somebody still inside would be running freed code: such a generation is left alone.
-    static std::vector<std::unique_ptr<Generation>> left_alone;
+    const std::vector<HungCall> hung = calls_.hung();
+    for (const HungCall& call : hung) log_error("{} does not return", call.what);
+    return static_cast<unsigned>(hung.size());
+}
+
+void PluginHost::end_all() {
     for (auto& [name, plugin] : plugins_) {
-        for (Retired& retired : plugin.retired) {
-            if (retired.state == RetiredState::kStuck)
-                left_alone.push_back(std::move(retired.loaded.generation));
+        if (plugin.bake) {
+            if (auto cleared = history_->clear_baking(name); !cleared)
+                log_error("plugin {}: {}", name, cleared.error().message);
         }
+        for (auto* loaded : {&plugin.active, &plugin.previous}) {
+            if (!*loaded || end_generation(*(*loaded)->generation, false)) continue;
+            leave_alone(std::move((*loaded)->generation));
+            loaded->reset();
+        }
+        for (Retired& retired : plugin.retired) {
+            const bool ended = retired.state != RetiredState::kStuck &&
+                               (retired.state != RetiredState::kDraining ||
+                                end_generation(*retired.loaded.generation, false));
+            if (!ended) leave_alone(std::move(retired.loaded.generation));
+        }
+        plugin.retired.clear();
     }
+    // This is no death: the daemon stops in good order.
+    for (const PluginCallMark& mark : hung_marks_) {
+        if (auto ended = history_->end_call(mark); !ended)
+            log_error("plugin {}: {}", mark.plugin, ended.error().message);
+    }
+}
+
+// Code that somebody is still inside cannot be freed.
+void PluginHost::leave_alone(std::unique_ptr<Generation> generation) {
+    static std::vector<std::unique_ptr<Generation>> left_alone;
+    left_alone.push_back(std::move(generation));
 }
 
 Result<void> PluginHost::start(const HostConfig& config) {
@@ -73,10 +112,25 @@ Result<void> PluginHost::start(const HostConfig& config) {
         request.plugin = setup.name;
         const ReloadReport report = wait_for(enqueue(request));
         if (!report.refusal) continue;
+        if (costs_the_daemon(*report.refusal)) {
+            leave_out(setup.name, *report.refusal);
+            continue;
+        }
         const Error error = to_error(*report.refusal);
         return fail(error.code, "[plugin." + setup.name + "] " + error.message);
     }
     return {};
+}
+
+// The rest of the daemon is worth more than a plugin that takes it down.
+void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
+    const auto methods = history_->methods(plugin);
+    const std::string why = "not loaded; unavailable methods: " +
+                            (methods && !methods->empty() ? *methods : "all of this plugin") +
+                            "; " + to_text(refusal);
+    log_error("plugin {}: {}", plugin, why);
+    const std::lock_guard lock(mutex_);
+    left_out_[plugin] = why;
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,

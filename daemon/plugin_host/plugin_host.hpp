@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -31,8 +32,11 @@
 #include "daemon/model/ledger.hpp"
 #include "daemon/plugin_host/artefact_store.hpp"
 #include "daemon/plugin_host/bake.hpp"
+#include "daemon/plugin_host/crash_record.hpp"
 #include "daemon/plugin_host/generation.hpp"
 #include "daemon/plugin_host/history.hpp"
+#include "daemon/plugin_host/last_end.hpp"
+#include "daemon/plugin_host/plugin_thread.hpp"
 #include "daemon/plugin_host/probe.hpp"
 #include "daemon/plugin_host/reload_report.hpp"
 #include "daemon/plugin_host/routing.hpp"
@@ -113,14 +117,20 @@ class PluginHost {
 public:
     // Starts the loader thread. What an earlier process left in the staging directory is cleared.
     [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const HostOptions& options);
-    // Ends all instances; nobody may be inside one. A bake that goes on is forgotten: the next
-    // start looks at the configured file anew.
-    ~PluginHost();
+    ~PluginHost();  // stop(); code that hangs stays in memory, with its thread.
+    // Ends the loader thread and all instances; nobody may be inside one. A bake that goes on is
+    // forgotten: the next start looks at the configured file anew. Takes at most
+    // kPluginStopTimeout and a little. Returns how many calls into plugins do not return. When that
+    // is not 0, they go on to use HostOptions::parts: the caller must end the process without
+    // destroying those. May be called again. [one-owner]
+    unsigned stop();
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 
-    // Loads every configured plugin, each as history says (history.hpp). Errors: the first that
-    // cannot be loaded, with the reason.
+    // Loads every configured plugin, each as history says (history.hpp). One that the daemon itself
+    // has quarantined, or that does not return from its load within probe_timeout, with no
+    // committed file to go back to, is left out: an alarm names it and its methods. Errors: the
+    // first that cannot be loaded for another reason.
     [[nodiscard]] Result<void> start(const HostConfig& config);
     // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
@@ -199,7 +209,11 @@ private:
     };
 
     explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
-                        std::unique_ptr<History> history);
+                        std::unique_ptr<History> history, LastEnd last_end,
+                        std::unique_ptr<CrashRecorder> crash_recorder);
+    void end_all();
+    static void leave_alone(std::unique_ptr<Generation> generation);
+    void leave_out(const std::string& plugin, const Refusal& refusal);
 
     // --- plugin_host.cpp: the loader thread and its queue ---
     void run_loader();
@@ -219,6 +233,11 @@ private:
     [[nodiscard]] Judged<std::string> start_plugin(ReloadReport& report);
     [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
                                                     const PluginRecord& record);
+    [[nodiscard]] Judged<std::string> fall_back(ReloadReport& report, const PluginSetup& setup,
+                                                const PluginRecord& record, const Refusal& why);
+    [[nodiscard]] std::optional<std::string> fallback_target(const ReloadReport& report,
+                                                             const PluginRecord& record,
+                                                             const Refusal& why);
     [[nodiscard]] Judged<std::string> start_configured(ReloadReport& report,
                                                        const PluginSetup& setup,
                                                        const PluginRecord& record);
@@ -244,6 +263,8 @@ private:
     [[nodiscard]] Judged<void> check_quarantine(const Candidate& candidate);
     [[nodiscard]] Judged<void> check_budget(const Candidate& candidate) const;
     [[nodiscard]] Judged<Loaded> load_candidate(Candidate& candidate);
+    [[nodiscard]] Judged<std::unique_ptr<Generation>> load_marked(const Candidate& candidate,
+                                                                  Generation::Setup setup);
     [[nodiscard]] Judged<std::string> publish_candidate(Candidate& candidate, Loaded loaded);
     [[nodiscard]] bool is_unchanged(const Candidate& candidate) const;
 
@@ -260,6 +281,9 @@ private:
     void publish_routes();
     void retire(Plugin& plugin, Loaded loaded);
     void advance_retired(const std::string& name, Plugin& plugin);
+    // False: it does not return, and the generation must stay for ever.
+    [[nodiscard]] bool end_generation(Generation& generation, bool unmap);
+    [[nodiscard]] bool run_marked(const PluginCallMark& mark, std::function<void()> work);
     void close_windows();
     void forget_old_artefacts();
     [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
@@ -268,9 +292,13 @@ private:
     const HostOptions options_;
     ArtefactStore artefacts_;  // Loader thread.
     const std::unique_ptr<History> history_;
+    const std::set<std::string> died_in_;  // As LastEnd has it.
+    const std::unique_ptr<CrashRecorder> crash_recorder_;
     RoutingTable routing_;
     UniqueFd wake_fd_;
     Watch watch_;  // Loader thread.
+    PluginThread calls_;
+    std::vector<PluginCallMark> hung_marks_;  // Loader thread. Of calls that did not return.
     std::atomic<bool> stopping_{false};
     std::atomic<bool> watching_changed_{true};  // config_ may name other files to watch.
     std::atomic<bool> baking_{false};  // Some plugin is: its faults wake the loader at once.
@@ -281,6 +309,8 @@ private:
     mutable std::condition_variable reports_changed_;
     HostConfig config_;
     std::map<std::string, Plugin> plugins_;
+    std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
+    std::map<std::string, std::string> crash_notices_;   // By plugin, until it is replaced.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
     std::deque<ReloadReport*> queue_;
     const ReloadReport* running_ = nullptr;

@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -104,31 +106,63 @@ bool drain(int fd, std::string& into, std::size_t bytes_max) {
 struct Collected {
     std::string report;
     std::string output;
-    bool timed_out = false;
 };
 
-// Until the child has closed both pipes, or the time is up. A process the candidate forked off may
+// How long a probe may go on.
+struct Patience {
+    const Clock& clock;
+    SteadyTime deadline;
+    const std::atomic<bool>* cancelled;
+
+    // For poll(), in slices, so that a cancellation is heard; 0: it is over.
+    [[nodiscard]] int poll_ms() const {
+        using std::chrono::milliseconds;
+        const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock.steady());
+        if (left.count() <= 0 || is_cancelled()) return 0;
+        return static_cast<int>(clock.block_for(std::min(left, milliseconds(100))).count());
+    }
+    [[nodiscard]] bool is_over() const { return is_cancelled() || clock.steady() >= deadline; }
+    [[nodiscard]] bool is_cancelled() const { return cancelled != nullptr && cancelled->load(); }
+};
+
+// Until the child has closed the report, or the time is up. A process the candidate forked off may
 // keep `output` open for ever, so only the report counts.
-Collected collect(const Pipe& report, const Pipe& output, const Clock& clock, SteadyTime deadline) {
+Collected collect(const Pipe& report, const Pipe& output, const Patience& patience) {
     Collected out;
     bool output_open = true;
     for (;;) {
-        const auto left =
-            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock.steady());
-        if (left.count() <= 0) {
-            out.timed_out = true;
-            return out;
-        }
+        if (patience.is_over()) return out;
         std::array<pollfd, 2> wanted{{{report.read_end.get(), POLLIN, 0},
                                       {output_open ? output.read_end.get() : -1, POLLIN, 0}}};
-        const auto wait = static_cast<int>(clock.block_for(left).count());
-        if (::poll(wanted.data(), wanted.size(), wait) <= 0) continue;
+        if (::poll(wanted.data(), wanted.size(), patience.poll_ms()) <= 0) continue;
         if (wanted[1].revents != 0)
             output_open = drain(output.read_end.get(), out.output, limits::kProbeOutputBytesMax);
         if (wanted[0].revents != 0 &&
             !drain(report.read_end.get(), out.report, limits::kProbeReportBytesMax))
             return out;
     }
+}
+
+// False: the child still runs, although it may have closed the report.
+bool has_ended(pid_t pid, const Patience& patience) {
+    // glibc 2.36 declares pidfd_open() without C linkage.
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    pollfd wanted{process.get(), POLLIN, 0};
+    do {
+        if (::poll(&wanted, 1, patience.poll_ms()) > 0) return true;
+    } while (!patience.is_over());
+    return false;
+}
+
+// The child and its whole group; returns the child's status.
+int end_group(pid_t pid) {
+    // Before the child is waited for: until then its number is no other process's.
+    (void)::kill(-pid, SIGKILL);
+    (void)::kill(pid, SIGKILL);  // It may have left its group.
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
 }
 
 // The last thing the candidate said, for the one who has to find out why.
@@ -164,7 +198,7 @@ void send_request(const Pipe& input, const ProbeRequest& request) {
 }  // namespace
 
 Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
-                          const Clock& clock) {
+                          const Clock& clock, const std::atomic<bool>* cancelled) {
     const SteadyTime started = clock.steady();
     auto input = make_input();
     auto report = make_pipe();
@@ -176,13 +210,10 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     output->write_end = UniqueFd();
     send_request(*input, request);
     input->write_end = UniqueFd();
-    const Collected collected = collect(*report, *output, clock, started + request.timeout);
-    // The child has reported or ran out of time; whatever it started goes with it.
-    if (collected.timed_out) (void)::kill(-pid, SIGKILL);
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    (void)::kill(-pid, SIGKILL);
+    const Patience patience{clock, started + request.timeout, cancelled};
+    const Collected collected = collect(*report, *output, patience);
+    const bool ended_in_time = has_ended(pid, patience);
+    const int status = end_group(pid);
     ProbeEnd end = decode_probe_lines(collected.report);
     const std::string step = end.last_step.empty() ? "starting" : end.last_step;
     if (end.ended) {
@@ -196,7 +227,11 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
             end.verdict.error().found += last_words(collected.output);
         return std::move(end.verdict);
     }
-    if (collected.timed_out) {
+    if (patience.is_cancelled()) {
+        return refuse({"cancelled", kStage, "a daemon that goes on running", "one that stops",
+                       "load the file again once the daemon runs"});
+    }
+    if (!ended_in_time) {
         return refuse({"probe_timeout", kStage,
                        "an answer within " + std::to_string(request.timeout.count()) + " ms",
                        "none: the candidate was still " + step + last_words(collected.output),

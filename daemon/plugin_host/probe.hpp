@@ -6,6 +6,7 @@
 // what it left behind. A crash or a hang costs the child.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -41,12 +42,14 @@ struct ProbeReport {
     std::int64_t took_ms = 0;
 };
 
-// `program` is the export-workerd to run ("/proc/self/exe" for oneself). Refused: probe_crash,
-// probe_timeout (both say at which step), probe_failed, and whatever a load in this process would
-// refuse. [loader-thread]; blocks until the child has ended, at most `timeout` of `clock` and a
-// little.
+// `cancelled` may become true at any time, on any thread: the probe ends soon after (refusal code
+// "cancelled"). nullptr: never. `program` is the export-workerd to run ("/proc/self/exe" for
+// oneself). Refused: probe_crash, probe_timeout (both say at which step), probe_failed, and
+// whatever a load in this process would refuse. [loader-thread]; blocks until the child has ended,
+// at most `timeout` of `clock` and a little; then the child's whole process group is killed.
 [[nodiscard]] Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
-                                        const Clock& clock);
+                                        const Clock& clock,
+                                        const std::atomic<bool>* cancelled = nullptr);
 
 // What the child does: reads the request from stdin, reports on descriptor 3. Returns the exit
 // status.

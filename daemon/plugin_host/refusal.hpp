@@ -32,6 +32,11 @@ using Judged = tl::expected<T, Refusal>;
             "mend what it names, then try again"};
 }
 
+// The daemon cannot start with this file: it ended or stopped answering inside its code.
+[[nodiscard]] inline bool costs_the_daemon(const Refusal& refusal) {
+    return refusal.code == "quarantined" || refusal.code == "load_timeout";
+}
+
 [[nodiscard]] inline std::string to_text(const Refusal& refusal) {
     return "plugin refused at " + refusal.stage + ": expected " + refusal.expected + "; found " +
            refusal.found + "; " + refusal.hint;

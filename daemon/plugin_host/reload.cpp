@@ -91,32 +91,56 @@ Judged<std::string> PluginHost::start_plugin(ReloadReport& report) {
     if (!record) return refuse(refusal_of("history", record.error()));
     EW_CHECK(quarantine_what_died(report.plugin, *record));
     auto tried = start_configured(report, *setup, *record);
-    const bool can_fall_back = !record->committed_sha256.empty() &&
-                               record->committed_sha256 != report.sha256 &&
-                               artefacts_.has(record->committed_sha256);
-    if (tried || !can_fall_back) return tried;
-    log_error("plugin {}: the configured file is not taken: {}", report.plugin,
-              to_text(tried.error()));
+    if (tried) return tried;
+    return fall_back(report, *setup, *record, tried.error());
+}
+
+Judged<std::string> PluginHost::fall_back(ReloadReport& report, const PluginSetup& setup,
+                                          const PluginRecord& record, const Refusal& why) {
+    const auto target = fallback_target(report, record, why);
+    if (!target) return refuse(why);
+    log_error("plugin {}: the configured file is not taken: {}", report.plugin, to_text(why));
     Candidate committed;
     committed.report = &report;
     committed.reason = EW_CREATE_START;
     committed.bake = false;
-    committed.settings = setup->settings;
-    committed.configured_sha256 = record->configured_sha256;
-    auto artefact = artefacts_.find(record->committed_sha256);
-    if (!artefact) return tried;
+    committed.settings = setup.settings;
+    committed.configured_sha256 = record.configured_sha256;
+    auto artefact = artefacts_.find(*target);
+    if (!artefact) return refuse(why);
     committed.artefact = std::move(*artefact);
     auto fallen_back = examine_and_publish(committed);
-    if (!fallen_back) return tried;
+    if (!fallen_back) return refuse(why);
     const std::lock_guard lock(mutex_);
     plugins_[report.plugin].notice = "runs the committed " + short_hash(report.sha256) +
-                                     " instead of the configured file: " + to_text(tried.error());
+                                     " instead of the configured file: " + to_text(why);
     return fallen_back;
+}
+
+// The newest committed file that is not the one just refused, and not quarantined.
+std::optional<std::string> PluginHost::fallback_target(const ReloadReport& report,
+                                                       const PluginRecord& record,
+                                                       const Refusal& why) {
+    const auto usable = usable_committed(*history_, artefacts_, report.plugin, report.sha256);
+    if (!usable || usable->empty()) return std::nullopt;
+    // A configuration that the committed file refuses is for the operator to correct; older code
+    // would hide that.
+    if (!costs_the_daemon(why) && usable->front() != record.committed_sha256) return std::nullopt;
+    return usable->front();
 }
 
 Judged<void> PluginHost::quarantine_what_died(const std::string& plugin,
                                               const PluginRecord& record) {
     if (record.baking_sha256.empty()) return {};
+    if (!died_in_.empty() && !died_in_.contains(record.baking_sha256)) {
+        log_warn(
+            "plugin {}: {} was baking when the daemon died inside another plugin file; it is not "
+            "quarantined",
+            plugin, short_hash(record.baking_sha256));
+        if (auto cleared = history_->clear_baking(plugin); !cleared)
+            return refuse(refusal_of("history", cleared.error()));
+        return {};
+    }
     const std::string why = "the daemon died while it was baking";
     log_error("plugin {}: {} is quarantined: {}", plugin, short_hash(record.baking_sha256), why);
     if (auto kept = history_->quarantine(plugin, record.baking_sha256, why); !kept)
@@ -149,7 +173,16 @@ Judged<std::string> PluginHost::start_configured(ReloadReport& report, const Plu
     candidate.bake =
         !record.committed_sha256.empty() && record.committed_sha256 != candidate.artefact.sha256;
     candidate.committed_sha256 = record.committed_sha256;
-    return examine_and_publish(candidate);
+    const std::string configured_sha256 = candidate.configured_sha256;
+    const bool substituted = configured_sha256 != candidate.artefact.sha256;
+    EW_TRY(const std::string outcome, examine_and_publish(candidate));
+    const auto quarantined = history_->quarantined(configured_sha256);
+    if (!substituted || !quarantined || !*quarantined) return outcome;
+    const std::lock_guard lock(mutex_);
+    plugins_[report.plugin].notice =
+        "runs the committed " + short_hash(report.sha256) +
+        " instead of the configured file, which is quarantined: " + (*quarantined)->reason;
+    return outcome;
 }
 
 Judged<std::string> PluginHost::reload_file(ReloadReport& report, const std::string& file) {

@@ -9,6 +9,8 @@
 namespace export_worker::plugin_host {
 namespace {
 
+using std::chrono::milliseconds;
+
 std::string join(const std::vector<std::string>& words) {
     std::string out;
     for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
@@ -93,13 +95,16 @@ Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
         request.credentials = config_.credentials;
         request.timeout = config_.policy.probe_timeout;
     }
-    auto probed = probe(options_.probe_program, request, *options_.parts.clock);
+    auto probed = probe(options_.probe_program, request, *options_.parts.clock, &stopping_);
     if (!probed) {
         const bool deadly =
             probed.error().code == "probe_crash" || probed.error().code == "probe_timeout";
         if (deadly) {
+            // With more time it may pass: see check_quarantine().
+            const bool slow = probed.error().code == "probe_timeout";
             if (auto kept = history_->quarantine(report.plugin, candidate.artefact.sha256,
-                                                 to_text(probed.error()));
+                                                 to_text(probed.error()),
+                                                 slow ? request.timeout : milliseconds(0));
                 !kept)
                 log_error("plugin {}: {}", report.plugin, kept.error().message);
         }
@@ -136,7 +141,14 @@ Judged<void> PluginHost::check_quarantine(const Candidate& candidate) {
     const auto found = history_->quarantined(sha256);
     if (!found) return refuse(refusal_of("history", found.error()));
     if (!*found) return {};
-    if (candidate.report->request.lift_quarantine) {
+    milliseconds probe_timeout{};
+    {
+        const std::lock_guard lock(mutex_);
+        probe_timeout = config_.policy.probe_timeout;
+    }
+    const bool has_more_time =
+        (*found)->probe_timeout_ms > 0 && probe_timeout > milliseconds((*found)->probe_timeout_ms);
+    if (candidate.report->request.lift_quarantine || has_more_time) {
         if (auto lifted = history_->lift_quarantine(sha256); !lifted)
             return refuse(refusal_of("history", lifted.error()));
         return {};
@@ -206,7 +218,7 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
         loaded.credentials = config_.credentials;
     }
     const std::uint64_t number = setup.number;
-    auto generation = Generation::load(std::move(setup));
+    auto generation = load_marked(candidate, std::move(setup));
     if (generation) {
         if (auto same = check_same_methods(candidate.probe.methods, (*generation)->methods());
             !same)
@@ -225,10 +237,12 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
         if (other == routing_.current().end() ||
             other->second.generation->manifest().name == report.plugin)
             continue;
-        return refuse(
-            {"conflict", "loading", "methods nobody else answers",
-             method.name + " belongs to plugin " + other->second.generation->manifest().name,
-             "rename the method"});
+        Refusal conflict{
+            "conflict", "loading", "methods nobody else answers",
+            method.name + " belongs to plugin " + other->second.generation->manifest().name,
+            "rename the method"};
+        if (!end_generation(*loaded.generation, false)) leave_alone(std::move(loaded.generation));
+        return refuse(std::move(conflict));
     }
     loaded.file = report.file.empty() ? candidate.live_copy : report.file;
     loaded.settings = candidate.settings;
@@ -240,6 +254,36 @@ Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
     }
     set_step(report, "loading", "generation " + std::to_string(number), since);
     return loaded;
+}
+
+// No code of the plugin runs here before the mark is on disk.
+Judged<std::unique_ptr<Generation>> PluginHost::load_marked(const Candidate& candidate,
+                                                            Generation::Setup setup) {
+    const PluginCallMark mark{candidate.report->plugin, candidate.artefact.sha256, kLoadingPhase};
+    if (calls_.hung().size() >= limits::kPluginCallsHungMax) {
+        return refuse({"budget", "loading",
+                       "fewer than " + std::to_string(limits::kPluginCallsHungMax) +
+                           " calls into plugins that do not return",
+                       std::to_string(limits::kPluginCallsHungMax), "restart the daemon"});
+    }
+    std::vector<std::string> methods;
+    for (const PluginMethod& method : candidate.probe.methods) methods.push_back(method.name);
+    if (auto kept = history_->set_methods(mark.plugin, join(methods)); !kept)
+        return refuse(refusal_of("history", kept.error()));
+    if (auto marked = history_->begin_call(mark); !marked)
+        return refuse(refusal_of("history", marked.error()));
+    // Shared with a call that does not return.
+    const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
+    const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
+    if (!run_marked(mark,
+                    [owned, loaded] { loaded->emplace(Generation::load(std::move(*owned))); })) {
+        return refuse(
+            {"load_timeout", "loading",
+             std::string(kLoadingPhase) + " to return within [plugins] probe_timeout_s",
+             "it has not, and its thread is left behind",
+             "make it faster or raise probe_timeout_s; restart the daemon when convenient"});
+    }
+    return std::move(**loaded);
 }
 
 Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded loaded) {
@@ -278,6 +322,8 @@ Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded l
             old = std::move(plugin.active);
         }
         plugin.active = std::move(loaded);
+        left_out_.erase(report.plugin);
+        if (report.request.trigger != "start") crash_notices_.erase(report.plugin);
     }
     publish_routes();
     set_step(report, "publishing", bakes ? "baking" : "serving", since);

@@ -247,10 +247,14 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
             retired.state = RetiredState::kStuck;
             continue;
         }
-        generation.end_instance();
         const bool may_unmap = policy.unmap && retired.loaded.pinned_by.empty();
-        const bool gone = may_unmap && generation.unmap();
+        const bool ended = end_generation(generation, may_unmap);
+        const bool gone = ended && may_unmap && !generation.is_mapped();
         const std::lock_guard lock(mutex_);
+        if (!ended) {
+            retired.state = RetiredState::kStuck;
+            continue;
+        }
         retired.state = may_unmap ? RetiredState::kLingering : RetiredState::kParked;
         if (!gone) continue;
         artefacts_.drop_live_copy(generation.path());
@@ -260,6 +264,35 @@ void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
         ++plugin.unmapped;
         plugin.retired.erase(plugin.retired.begin() + static_cast<std::ptrdiff_t>(--index));
     }
+}
+
+bool PluginHost::end_generation(Generation& generation, bool unmap) {
+    const PluginCallMark mark{generation.manifest().name, generation.sha256(), kEndingPhase};
+    if (auto marked = history_->begin_call(mark); !marked)
+        log_error("plugin {}: {}", mark.plugin, marked.error().message);
+    return run_marked(mark, [&generation, unmap] {
+        generation.end_instance();
+        if (unmap) generation.unmap();
+    });
+}
+
+// The mark of a call that does not return stays: it may still end the daemon.
+bool PluginHost::run_marked(const PluginCallMark& mark, std::function<void()> work) {
+    std::chrono::milliseconds timeout{};
+    {
+        const std::lock_guard lock(mutex_);
+        timeout = config_.policy.probe_timeout;
+    }
+    const std::string what =
+        "plugin " + mark.plugin + ": " + mark.phase + " of " + mark.sha256.substr(0, 16);
+    if (!calls_.run(what, std::move(work), timeout)) {
+        log_error("{} does not return; its thread is left behind", what);
+        hung_marks_.push_back(mark);
+        return false;
+    }
+    if (auto ended = history_->end_call(mark); !ended)
+        log_error("plugin {}: {}", mark.plugin, ended.error().message);
+    return true;
 }
 
 // A window is open as long as requests are in the generation that answered before.
@@ -382,10 +415,18 @@ std::vector<std::string> PluginHost::alarms() const {
                 out.push_back(which + ": still mapped after it was unloaded");
         }
     }
+    for (const HungCall& call : calls_.hung()) {
+        out.push_back(
+            call.what + " does not return for " +
+            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(call.running).count()) +
+            " s; restart the daemon when convenient");
+    }
     const std::lock_guard lock(mutex_);
     for (const auto& [name, plugin] : plugins_) {
         if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
     }
+    for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
+    for (const auto& [name, why] : left_out_) out.push_back("plugin " + name + ": " + why);
     return out;
 }
 

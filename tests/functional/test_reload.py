@@ -10,6 +10,8 @@ import threading
 import time
 import unittest
 
+import msgpack
+
 from functional.harness import BUILD, FULL, SANITIZED, FailingDisk, System, free_port, wait_until
 
 A = BUILD / "plugins" / "download_url.so"
@@ -421,6 +423,180 @@ class DeathTest(ReloadTest):
             live = list((self.system.state / "plugins" / "live").iterdir())
             self.assertEqual(len(live), 1, live)
             self.ctl("plugin", "rollback", "download_url")
+
+
+class DaemonOnlyTest(unittest.TestCase):
+    """Plugins that behave in the probe and not in the daemon."""
+
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        self.system.port = 1  # No shim here.
+
+    def configure(self, fixture, keys="bake_s = 0"):
+        plugin = self.system.install("broken.so", BUILD / "fixtures" / fixture)
+        self.system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\n{keys}\n"
+
+    def dies_at_start(self):
+        self.system.start_daemon(must_start=False)
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGABRT)
+
+    def dies_of_reload(self, path):
+        self.system.ctl("plugin", "reload", "broken", "--file", path, check=False)
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGABRT)
+
+    def alarms(self):
+        return self.system.ctl_json("status")["alarms"]
+
+    def quarantined(self):
+        return [q["reason"] for q in self.system.ctl_json("plugin", "history", "broken")["quarantined"]]
+
+    def call(self, method="broken.do", params=None):
+        wire = self.system.wire()
+        try:
+            return wire.call(method, params or {})
+        finally:
+            wire.close()
+
+    def test_a_start_that_dies_twice_in_a_plugin_goes_on_without_it(self):
+        self.configure("daemon_create_crashes.so")
+        self.dies_at_start()
+        self.dies_at_start()
+        self.assertIn("it is tried once more", self.system.daemon.text())
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside load, create, describe or self_test"])
+        self.assertRegex(self.alarms()[0], "^plugin broken: not loaded; unavailable methods: broken.do; .*quarantined")
+        self.assertEqual(self.call()["error"]["code"], "unknown_method")
+        self.assertTrue(self.system.ctl_json("plugin", "show", "download_url")["methods"])
+        self.system.install("broken.so", broken("nothing"))
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)
+        self.assertTrue(self.call()["ok"])
+        self.assertEqual(self.alarms(), [])
+
+    def test_a_new_file_that_ends_the_daemon_twice_gives_way_to_the_committed_one(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        committed = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.system.daemon.stop()
+        self.configure("daemon_create_crashes.so")
+        self.dies_at_start()
+        self.dies_at_start()
+        for _ in range(2):  # The alarm outlives the next start.
+            self.system.start_daemon()
+            self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], committed)
+            self.assertIn("instead of the configured file", self.alarms()[0])
+            self.assertTrue(self.call()["ok"])
+            self.system.daemon.stop()
+
+    def test_a_reload_that_ends_the_daemon_twice_is_refused_the_third_time(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        bad = self.system.install("bad.so", BUILD / "fixtures" / "daemon_create_crashes.so")
+        self.dies_of_reload(bad)
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), [])  # It may have been an operator's kill -9.
+        self.dies_of_reload(bad)
+        self.system.start_daemon()
+        refused = self.system.ctl("plugin", "reload", "broken", "--file", bad, check=False)
+        self.assertIn("times in a row inside load, create", refused.stderr)
+        self.assertTrue(self.call()["ok"])
+
+    def test_a_file_that_ends_the_daemon_when_it_is_retired_is_quarantined(self):
+        self.configure("daemon_destroy_crashes.so")
+        self.system.start_daemon()
+        good = self.system.install("good.so", broken("nothing"))
+        self.dies_of_reload(good)
+        self.system.start_daemon()
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", self.system.directory / "plugins" / "broken.so").stdout)
+        self.dies_of_reload(good)
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside quiesce or destroy"])
+
+    def reloads_another_plugin(self):
+        new = self.system.install("new.so", B)
+        self.assertRegex(self.system.ctl("plugin", "reload", "download_url", "--file", new).stdout, "COMMITTED|UNCHANGED")
+
+    def test_a_start_gives_a_load_up_that_hangs(self):
+        self.configure("daemon_create_hangs.so", "bake_s = 0\nprobe_timeout_s = 2")
+        for _ in range(3):  # No death, so nothing is quarantined.
+            self.system.start_daemon()
+            hangs, away = self.alarms()
+            self.assertRegex(hangs, "^plugin broken: load, create, describe or self_test of [0-9a-f]{16} does not return for [0-9]+ s; restart")
+            self.assertRegex(away, "^plugin broken: not loaded; unavailable methods: broken.do; .*raise probe_timeout_s")
+            self.assertEqual(self.quarantined(), [])
+            self.reloads_another_plugin()
+            self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_reload_that_hangs_blocks_no_other(self):
+        self.configure("broken_nothing.so", "bake_s = 0\nprobe_timeout_s = 2")
+        self.system.start_daemon()
+        bad = self.system.install("bad.so", BUILD / "fixtures" / "daemon_create_hangs.so")
+        refused = self.system.ctl("plugin", "reload", "broken", "--file", bad, check=False)
+        self.assertIn("its thread is left behind", refused.stderr)
+        self.assertTrue(self.call()["ok"])
+        self.reloads_another_plugin()
+        self.assertEqual(len(self.alarms()), 1)
+        self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_retired_plugin_that_hangs_blocks_no_reload(self):
+        self.configure("daemon_destroy_hangs.so", "bake_s = 0\nprobe_timeout_s = 2")
+        self.system.start_daemon()
+        good = self.system.install("good.so", broken("nothing"))
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", good).stdout)
+        alarms = wait_until("the alarm", self.alarms)
+        self.assertRegex(alarms[0], "quiesce or destroy of [0-9a-f]{16} does not return")
+        self.reloads_another_plugin()
+        self.assertTrue(self.call()["ok"])
+        self.assertEqual(self.system.daemon.stop(), 70)
+
+    def test_a_plugin_that_hangs_at_the_end_does_not_hold_up_the_stop(self):
+        self.configure("daemon_destroy_hangs.so")
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 70)
+        self.assertIn("quiesce or destroy of", self.system.daemon.text())
+
+    def crashes_in_handle(self):
+        wire = self.system.wire()
+        wire.socket.send(msgpack.packb({"v": 1, "method": "broken.do", "params": {"a": 1}}))
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGABRT)
+        wire.close()
+
+    def test_two_crashes_in_handle_bring_the_committed_file_before_back(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        good = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.configure("daemon_handle_crashes.so")
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], r"^plugin broken: [0-9a-f]{16} has ended the daemon 1 times within 60 min inside handle\(\); at 2 ")
+        self.assertEqual(self.quarantined(), [])
+        self.assertTrue(self.call()["ok"])
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["it ended the daemon 2 times within 60 min inside handle()"])
+        self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], good)
+        self.assertIn("instead of the configured file", self.alarms()[0])
+        self.assertTrue(self.call(params={"a": 1})["ok"])
+
+    def test_a_plugin_that_crashes_in_handle_stays_if_there_is_none_before_it(self):
+        self.configure("daemon_handle_crashes.so")
+        for _ in range(3):
+            self.system.start_daemon()
+            self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], "3 times within 60 min .*there is no committed file to go back to")
+        self.assertEqual(self.quarantined(), [])
+        self.assertTrue(self.call()["ok"])
+
+    def test_kill_9_is_no_crash_of_a_plugin(self):
+        self.configure("broken_nothing.so")
+        for _ in range(3):
+            self.system.start_daemon()
+            self.assertTrue(self.call()["ok"])
+            self.system.daemon.stop(signal.SIGKILL)
+        self.system.start_daemon()
+        self.assertEqual((self.alarms(), self.quarantined()), ([], []))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,53 @@ TEST_F(HistoryTest, TheMarkOfABakeSurvivesAndGoesWithTheCommit) {
     EXPECT_EQ(history_->record("p")->baking_sha256, "");
 }
 
+// One death may be an operator's kill -9; what returns in between starts anew.
+TEST_F(HistoryTest, DeathsInsideACallCountUntilItReturns) {
+    const PluginCallMark mark{"p", "aaa", kLoadingPhase};
+    for (const int deaths : {1, 2}) {
+        ASSERT_TRUE(history_->begin_call(mark));
+        reopen();
+        const auto interrupted = history_->count_interrupted_calls();
+        ASSERT_EQ(interrupted->size(), 1U);
+        EXPECT_EQ(interrupted->at(0).mark.sha256, "aaa");
+        EXPECT_EQ(interrupted->at(0).mark.phase, kLoadingPhase);
+        EXPECT_EQ(interrupted->at(0).deaths, deaths);
+        EXPECT_TRUE(history_->count_interrupted_calls()->empty());
+    }
+    ASSERT_TRUE(history_->begin_call(mark));
+    ASSERT_TRUE(history_->end_call(mark));
+    ASSERT_TRUE(history_->begin_call(mark));
+    EXPECT_EQ(history_->count_interrupted_calls()->at(0).deaths, 1);
+}
+
+TEST_F(HistoryTest, ThePhasesOfAFileCountApart) {
+    ASSERT_TRUE(history_->begin_call({"p", "aaa", kEndingPhase}));
+    ASSERT_TRUE(history_->begin_call({"p", "aaa", kLoadingPhase}));
+    ASSERT_TRUE(history_->end_call({"p", "aaa", kLoadingPhase}));
+    const auto interrupted = history_->count_interrupted_calls();
+    ASSERT_EQ(interrupted->size(), 1U);
+    EXPECT_EQ(interrupted->at(0).mark.phase, kEndingPhase);
+}
+
+TEST_F(HistoryTest, CrashesCountWithinTheirWindow) {
+    EXPECT_EQ(*history_->count_crash("aaa"), 1);
+    clock_.advance(limits::kPluginCrashWindow);
+    EXPECT_EQ(*history_->count_crash("aaa"), 2);
+    EXPECT_EQ(*history_->count_crash("bbb"), 1);
+    clock_.advance(std::chrono::microseconds(1));
+    EXPECT_EQ(*history_->count_crash("aaa"), 2);  // The first is too old.
+    ASSERT_TRUE(history_->forget_crashes("aaa"));
+    EXPECT_EQ(*history_->count_crash("aaa"), 1);
+}
+
+TEST_F(HistoryTest, TheMethodsOfTheLastLoadAreKept) {
+    EXPECT_EQ(*history_->methods("p"), "");
+    ASSERT_TRUE(history_->set_methods("p", "p.a, p.b"));
+    ASSERT_TRUE(history_->set_methods("p", "p.a"));
+    reopen();
+    EXPECT_EQ(*history_->methods("p"), "p.a");
+}
+
 TEST_F(HistoryTest, CommittedFilesAreListedOnceNewestFirst) {
     for (const char* sha256 : {"a", "b", "a", "c"}) add(sha256, "committed");
     add("d", "refused");

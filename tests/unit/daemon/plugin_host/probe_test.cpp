@@ -52,9 +52,10 @@ TEST(Probe, SurvivesAChildThatNeverReads) {
     EXPECT_EQ(probed.error().found, "it exited with status 0 while starting");
 }
 
-ProbeRequest hanging_request(const testing::TempDir& dir) {
+ProbeRequest hanging_request(const testing::TempDir& dir,
+                             const std::string& fixture = "broken_create_hangs") {
     ProbeRequest request;
-    request.file = testing::install_plugin(dir, "broken_create_hangs");
+    request.file = testing::install_plugin(dir, fixture);
     request.manifest = inspect(testing::read_text(request.file))->manifest;
     return request;
 }
@@ -86,6 +87,26 @@ TEST(Probe, TheMachinesClockEndsAChildThatHangs) {
     ASSERT_FALSE(probed);
     EXPECT_EQ(probed.error().code, "probe_timeout");
     EXPECT_GE(system_clock().steady() - began, request.timeout);
+}
+
+// The end of the report is not the end of the child.
+TEST(Probe, ATimeOutEndsAChildThatClosedItsReport) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir, "broken_closes_files");
+    request.timeout = std::chrono::seconds(1);
+    const auto probed = probe(testing::probe_program(), request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_timeout");
+}
+
+TEST(Probe, ACancellationEndsAChildThatHangs) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir);
+    request.timeout = std::chrono::hours(1);
+    const std::atomic<bool> cancelled{true};
+    const auto probed = probe(testing::probe_program(), request, system_clock(), &cancelled);
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "cancelled");
 }
 
 }  // namespace

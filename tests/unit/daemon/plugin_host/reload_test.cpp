@@ -30,14 +30,17 @@ protected:
         config_.policy.drain = milliseconds(400);
     }
     void start() {
+        const auto started = try_start();
+        ASSERT_TRUE(started) << started.error().message;
+    }
+    Result<void> try_start() {
         host_.reset();
         HostOptions options =
             testing::host_options(dir_, {host_clock_, nullptr, nullptr, nullptr, {}});
         options.ledger = &ledger_;
         host_ = std::move(*PluginHost::open(options));
         slot_ = &host_->routing().take_slot("test worker");
-        const auto started = host_->start(config_);
-        ASSERT_TRUE(started) << started.error().message;
+        return host_->start(config_);
     }
     // The fixture, under the configured name.
     std::string install(const std::string& fixture) {
@@ -532,6 +535,42 @@ TEST_F(ReloadTest, AfterACrashWhileBakingTheCommittedFileStarts) {
     EXPECT_TRUE(*host_->history().quarantined(artefact.sha256));
     EXPECT_FALSE(host_->alarms().empty());
     EXPECT_EQ(call(), "ok");
+}
+
+TEST_F(ReloadTest, AFileThatBakedWhileTheDaemonDiedInAnotherCallIsNotQuarantined) {
+    start();
+    const std::string committed = status().sha256;
+    ASSERT_TRUE(host_->history().set_baking("broken", "abc"));
+    ASSERT_TRUE(host_->history().begin_call({"other", "def", kLoadingPhase}));
+    start();
+    EXPECT_EQ(status().sha256, committed);
+    EXPECT_FALSE(*host_->history().quarantined("abc"));
+    EXPECT_FALSE(*host_->history().quarantined("def"));
+    EXPECT_TRUE(testing::has_logged("plugin other: the daemon died inside load, create"));
+}
+
+TEST_F(ReloadTest, ALoadThatCannotBeMarkedRunsNoCode) {
+    start();
+    testing::refuse_writes(dir_ / "plugins.db", "call");
+    const ReloadReport refused = reload("broken_longer_descriptor");
+    ASSERT_TRUE(refused.refusal);
+    EXPECT_EQ(refused.refusal->code, "io");
+    EXPECT_EQ(refused.refusal->stage, "history");
+    EXPECT_EQ(call(), "ok");
+    testing::allow_writes(dir_ / "plugins.db");
+}
+
+TEST_F(ReloadTest, AStartWithMoreTimeForTheProbeTakesAFileThatWasTooSlow) {
+    host_clock_ = &system_clock();
+    install("broken_slow_create");
+    config_.policy.probe_timeout = milliseconds(200);
+    const auto slow = try_start();
+    ASSERT_FALSE(slow);
+    EXPECT_NE(slow.error().message.find("raise [plugins] probe_timeout_s"), std::string::npos);
+    config_.policy.probe_timeout = milliseconds(60'000);
+    start();
+    EXPECT_EQ(call(), "ok");
+    EXPECT_TRUE(host_->history().all_quarantined()->empty());
 }
 
 TEST_F(ReloadTest, ACommittedFileFromElsewhereSurvivesARestartUntilTheConfiguredOneChanges) {
