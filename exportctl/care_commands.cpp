@@ -58,7 +58,8 @@ int show_fsck(const Context& context, const json& report) {
                    " files of others left alone");
         if (report["problems"] != report["repaired"])
             print_line(
-                "nothing was changed for the rest; exportctl fsck --apply repairs what has a repair");
+                "nothing was changed for the rest; exportctl fsck --apply repairs what has a "
+                "repair");
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
