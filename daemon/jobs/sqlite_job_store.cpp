@@ -196,8 +196,8 @@ public:
         const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load_row(connection, scope, job_id));
-            if (job.runner != JobRunner::kDaemon ||
-                (job.status != JobStatus::kFailed && job.status != JobStatus::kCancelled)) {
+            EW_CHECK(check_runs_here(job));
+            if (job.status != JobStatus::kFailed && job.status != JobStatus::kCancelled) {
                 return fail(ErrorCode::kConflict,
                             "Only a failed or cancelled export can be retried; this job is " +
                                 std::string(model::to_string(job.status)));
@@ -526,12 +526,20 @@ private:
         if (unwritten_holds_.contains(state.policy.organization_id)) state.policy.held = true;
     }
 
+    static Result<void> check_runs_here(const Job& job) {
+        if (job.runner == JobRunner::kDaemon) return {};
+        return fail(ErrorCode::kConflict,
+                    "Only an export that the daemon runs can be held or retried; this job is a "
+                    "worker's");
+    }
+
     Result<Job> set_held(const OrganizationScope& scope, std::string_view job_id,
                          std::string_view actor, bool held) {
         const Now at = now();
         return database_->write([&](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load_row(connection, scope, job_id));
-            if (job.runner != JobRunner::kDaemon || job.status != JobStatus::kPending)
+            EW_CHECK(check_runs_here(job));
+            if (job.status != JobStatus::kPending)
                 return fail(ErrorCode::kConflict,
                             "Only a pending export can be held; this job is " +
                                 std::string(model::to_string(job.status)));

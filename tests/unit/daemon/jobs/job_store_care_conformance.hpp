@@ -102,6 +102,16 @@ TEST_P(JobStoreConformance, AJobThatIsRetriedAfterItsDeadlineHasNoneAnyMore) {
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
 }
 
+TEST_P(JobStoreConformance, AWorkersJobIsNotTheDaemonsToHoldOrRetry) {
+    const auto id = create_external().job_id;
+    for (const auto& refused : {store_->hold(OrganizationScope::every(), id, "me"),
+                                store_->retry(OrganizationScope::every(), id, "me")}) {
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
+        EXPECT_NE(refused.error().message.find("a worker's"), std::string::npos);
+    }
+}
+
 TEST_P(JobStoreConformance, SilenceCountsAnewWhenTheDaemonWasAway) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;

@@ -109,6 +109,7 @@ TEST_P(JobStoreConformance, ADeadlineThatPassesAboveTheQuotaSaysSo) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
     submit();
+    clock_.advance(std::chrono::milliseconds(1));  // So that it is claimed first.
     const auto id = store_->create(job)->job.job_id;
     ASSERT_TRUE(finish(claim()));
     ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, 42)));
