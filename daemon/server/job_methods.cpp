@@ -1,6 +1,7 @@
 #include "daemon/server/job_methods.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
@@ -234,7 +235,9 @@ MethodResult drop_template(const JobMethodParts& parts, const Principal& princip
     return json{{"name", name}, {"dropped", true}};
 }
 
-constexpr BeginMethod find_begin(message::MethodId id) {
+// An optional, because g++ 12 compares no function with nullptr in a constant expression under
+// -fsanitize=undefined.
+constexpr std::optional<BeginMethod> find_begin(message::MethodId id) {
     using enum message::MethodId;
     // Without a default: a new method does not compile until it is here.
     switch (id) {
@@ -242,7 +245,7 @@ constexpr BeginMethod find_begin(message::MethodId id) {
         case kExplainDownloadUrl:
         case kPing:
         case kListMethods:
-        case kReportDownload: return nullptr;
+        case kReportDownload: return std::nullopt;
         case kSubmitExport: return submit_export;
         case kPutTemplate: return at_once<put_template>;
         case kGetTemplate: return at_once<get_template>;
@@ -260,13 +263,13 @@ constexpr BeginMethod find_begin(message::MethodId id) {
         case kListJobEvents: return at_once<job_events>;
         case kListNotices: return at_once<list_notices>;
     }
-    return nullptr;
+    return std::nullopt;
 }
 
 static_assert(std::ranges::all_of(message::kMethods, [](const message::WireMethod& method) {
     const bool needs_one =
         method.provider == message::Provider::kDaemon && !method.permission.empty();
-    return (find_begin(method.id) != nullptr) == needs_one;
+    return find_begin(method.id).has_value() == needs_one;
 }));
 
 }  // namespace
@@ -276,7 +279,7 @@ Unfinished ended(MethodResult result) {
 }
 
 BeginMethod begin_of(message::MethodId id) {
-    return find_begin(id);
+    return find_begin(id).value_or(nullptr);
 }
 
 }  // namespace export_worker::server
