@@ -46,7 +46,7 @@ Result<void> check_state_dir(const std::string& state_dir) {
     EW_CHECK(make_directories(state_dir, 0750));
     EW_CHECK(check_trusted_file(state_dir));
     for (const char* name : {"/run", "/tmp", "/plugins", "/plugins/artefacts", "/plugins/live"}) {
-        const auto checked = check_trusted_file(state_dir + name);
+        auto checked = check_trusted_file(state_dir + name);
         if (!checked && checked.error().code != ErrorCode::kNotFound) return checked;
     }
     return {};
