@@ -36,7 +36,7 @@ int hex_value(char c) {
     return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
-// Of lower-case text. What is no escape stays as it is.
+// `text` is in lower case. A % that begins no escape is kept.
 std::string decode_percent(std::string_view text) {
     std::string out;
     for (std::size_t at = 0; at < text.size(); ++at) {

@@ -26,7 +26,7 @@ struct Presented {
     std::string_view organization_id;      // X-Organization-ID
     std::string_view session;              // The cookie; used only without an authorization header.
     std::string_view client_address = {};  // Session lookups are limited by it.
-    // Of the token that counts; nullopt: begin_introspection() did not need it.
+    // The hash of the session token; nullopt: begin_introspection() did not need it.
     std::optional<crypto::Sha256Digest> token_sha256 = {};
 };
 

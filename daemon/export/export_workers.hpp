@@ -54,7 +54,7 @@ private:
     void run_upkeep();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
-    // The process was away: what nobody could do meanwhile is not held against anybody.
+    // After a freeze: stalls of exports and silence of workers are measured from now on.
     void count_anew();
     // False: deleting by age could be deleting by a wrong clock. The log says so once.
     [[nodiscard]] bool clock_is_trusted();

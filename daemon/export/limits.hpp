@@ -12,7 +12,7 @@ inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.
 inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
 inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
-// A sleep that takes so much longer was a freeze of the whole process: nobody could get on.
+// When a sleep takes so much longer, the whole process was frozen.
 inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 inline constexpr std::chrono::seconds kRetentionInterval{60};
 // How far the clock may be from the last time the daemon ran: half of the shortest retention,

@@ -5,6 +5,7 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
@@ -188,8 +189,7 @@ json template_json(const catalog::ExportTemplate& entry) {
 }
 
 std::string name_of(const json& params) {
-    const auto found = params.find("name");
-    return found != params.end() && found->is_string() ? found->get<std::string>() : "";
+    return text_in(params, "name").value_or("");
 }
 
 MethodResult put_template(const JobMethodParts& parts, const Principal& principal,

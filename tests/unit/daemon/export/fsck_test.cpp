@@ -22,22 +22,31 @@ protected:
         std::string job_id;
         std::string key;
     };
-    // A finished job with a file of five bytes.
-    Published publish() {
+    struct Attempt {
+        model::Lease lease;
+        std::string key;
+    };
+    // A job that is running and has said which file it writes.
+    Attempt begin_attempt() {
         jobs::NewJob job;
         job.organization_id = "acme";
         job.job_type = model::kExportJobType;
         EXPECT_TRUE(jobs_->create(job));
-        const auto claimed = **jobs_->claim();
-        Published out{claimed.lease.job_id, "acme/" + claimed.lease.job_id + ".1.csv"};
-        EXPECT_TRUE(jobs_->intend_file(claimed.lease, out.key));
-        auto file = std::move(*files_->create({out.key, "text/csv", 0}));
+        const model::Lease lease = (*jobs_->claim())->lease;
+        Attempt out{lease, "acme/" + lease.job_id + ".1.csv"};
+        EXPECT_TRUE(jobs_->intend_file(lease, out.key));
+        return out;
+    }
+    // A finished job with a file of five bytes.
+    Published publish() {
+        const auto [lease, key] = begin_attempt();
+        auto file = std::move(*files_->create({key, "text/csv", 0}));
         EXPECT_TRUE(file->append("key\r\n"));
         jobs::Completion done;
         done.file = *file->commit();
         done.metadata_json = "{}";
-        EXPECT_TRUE(jobs_->complete(claimed.lease, done));
-        return out;
+        EXPECT_TRUE(jobs_->complete(lease, done));
+        return {lease.job_id, key};
     }
     std::string path(const std::string& key) const { return dir_ / ("exports/" + key); }
     void overwrite(const std::string& key, const std::string& text) const {
@@ -139,16 +148,10 @@ TEST_F(FsckTest, WithoutHashesContentIsNotRead) {
 }
 
 TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
-    jobs::NewJob job;
-    job.organization_id = "acme";
-    job.job_type = model::kExportJobType;
-    ASSERT_TRUE(jobs_->create(job));
-    const auto claimed = **jobs_->claim();
-    const std::string key = "acme/" + claimed.lease.job_id + ".1.csv";
-    ASSERT_TRUE(jobs_->intend_file(claimed.lease, key));
+    const auto [lease, key] = begin_attempt();
     overwrite(key, "half");
     EXPECT_EQ(check().problems, 0);  // It is being written.
-    ASSERT_TRUE(jobs_->release(claimed.lease));
+    ASSERT_TRUE(jobs_->release(lease));
     EXPECT_EQ(check().findings.at(0).problem, "unpublished");
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
@@ -247,16 +250,10 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
 }
 
 TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
-    jobs::NewJob job;
-    job.organization_id = "acme";
-    job.job_type = model::kExportJobType;
-    ASSERT_TRUE(jobs_->create(job));
-    const auto claimed = **jobs_->claim();
-    const std::string key = "acme/" + claimed.lease.job_id + ".1.csv";
-    ASSERT_TRUE(jobs_->intend_file(claimed.lease, key));
-    ASSERT_TRUE(jobs_->release(claimed.lease));
+    const auto [lease, key] = begin_attempt();
+    ASSERT_TRUE(jobs_->release(lease));
     std::filesystem::create_directories(path(key));
-    const std::string orphan = "acme/" + claimed.lease.job_id + ".7.csv";
+    const std::string orphan = "acme/" + lease.job_id + ".7.csv";
     overwrite(orphan, "late");
     make_old();
     const FsckReport report = check(true);
