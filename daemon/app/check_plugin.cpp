@@ -9,17 +9,17 @@
 
 #include "base/json.hpp"
 #include "daemon/app/host_config.hpp"
-#include "daemon/plugin_host/artefact_store.hpp"
-#include "daemon/plugin_host/golden.hpp"
-#include "daemon/plugin_host/limits.hpp"
-#include "daemon/plugin_host/probe.hpp"
+#include "daemon/plugins/probing/golden.hpp"
+#include "daemon/plugins/probing/limits.hpp"
+#include "daemon/plugins/probing/probe.hpp"
+#include "daemon/plugins/staging/artefact_store.hpp"
 
 namespace export_worker::app {
 namespace {
 
 using nlohmann::json;
-using plugin_host::Judged;
-using plugin_host::refusal_of;
+using plugins::Judged;
+using plugins::refusal_of;
 
 // A directory of our own that goes away with everything in it.
 class ScratchDirectory {
@@ -53,57 +53,57 @@ struct Verdict {
 
 // The configuration the candidate would get in the daemon.
 Judged<void> configure(const std::string& config_path, const std::string& file,
-                       plugin_host::ProbeRequest& request) {
+                       plugins::ProbeRequest& request) {
     const auto read = config::read_config(config_path);
-    if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
+    if (!read) return plugins::refuse(refusal_of("configuration", read.error()));
     auto credentials = credentials::CredentialStore::load(read->stores);
-    if (!credentials) return plugin_host::refuse(refusal_of("configuration", credentials.error()));
-    const plugin_host::HostConfig host = host_config_of(*read, std::move(*credentials));
+    if (!credentials) return plugins::refuse(refusal_of("configuration", credentials.error()));
+    const plugins::HostConfig host = host_config_of(*read, std::move(*credentials));
     request.credentials = host.credentials;
     request.timeout = host.policy.probe_timeout;
     const auto setup =
-        std::ranges::find(host.plugins, request.manifest.name, &plugin_host::PluginSetup::name);
+        std::ranges::find(host.plugins, request.manifest.name, &plugins::PluginSetup::name);
     const bool configured = setup != host.plugins.end();
     if (configured) request.config = setup->settings;
     EW_TRY(request.golden,
-           plugin_host::read_golden_file(configured ? setup->golden_file : std::string(), file,
-                                         configured ? setup->file : std::string()));
+           plugins::read_golden_file(configured ? setup->golden_file : std::string(), file,
+                                     configured ? setup->file : std::string()));
     return {};
 }
 
 Judged<void> examine(const std::string& file, const std::string& config_path, Verdict& verdict) {
     const ScratchDirectory scratch;
-    auto store = plugin_host::ArtefactStore::open(scratch.path());
-    if (!store) return plugin_host::refuse(refusal_of("staging", store.error()));
-    EW_TRY(const plugin_host::Artefact artefact, store->take_in(file));
+    auto store = plugins::ArtefactStore::open(scratch.path());
+    if (!store) return plugins::refuse(refusal_of("staging", store.error()));
+    EW_TRY(const plugins::Artefact artefact, store->take_in(file));
     verdict.sha256 = artefact.sha256;
     verdict.steps.emplace_back("staging", "sha256 " + artefact.sha256);
     std::vector<std::string> allow_needed;
-    plugin_host::AllowedImports allow_imports;
+    plugins::AllowedImports allow_imports;
     if (!config_path.empty()) {
         const auto read = config::read_config(config_path);
-        if (!read) return plugin_host::refuse(refusal_of("configuration", read.error()));
+        if (!read) return plugins::refuse(refusal_of("configuration", read.error()));
         allow_needed = read->reload.allow_needed;
         allow_imports = allowed_imports_of(*read);
     }
-    EW_TRY(const plugin_host::Inspected inspected,
-           plugin_host::inspect(artefact.bytes, allow_needed, allow_imports));
-    const plugin_host::Manifest& manifest = inspected.manifest;
+    EW_TRY(const plugins::Inspected inspected,
+           plugins::inspect(artefact.bytes, allow_needed, allow_imports));
+    const plugins::Manifest& manifest = inspected.manifest;
     verdict.name = manifest.name;
     verdict.version = manifest.version;
     verdict.steps.emplace_back("inspection", manifest.name + " " + manifest.version + ", ABI " +
                                                  std::to_string(manifest.abi_major) + "." +
                                                  std::to_string(manifest.abi_minor) +
                                                  ", build-id " + manifest.build_id);
-    plugin_host::ProbeRequest request;
+    plugins::ProbeRequest request;
     EW_TRY(request.file, store->make_live_copy(artefact));
     request.sha256 = artefact.sha256;
     request.manifest = manifest;
     request.create = !config_path.empty();
     request.timeout = limits::kProbeTimeout;
     if (request.create) EW_CHECK(configure(config_path, file, request));
-    EW_TRY(const plugin_host::ProbeReport probed,
-           plugin_host::probe("/proc/self/exe", request, system_clock()));
+    EW_TRY(const plugins::ProbeReport probed,
+           plugins::probe("/proc/self/exe", request, system_clock()));
     for (const auto& method : probed.methods) verdict.methods.push_back(method.name);
     verdict.pinned_by = inspected.pinned_by;
     verdict.pinned_by.insert(verdict.pinned_by.end(), probed.pinned_by.begin(),
@@ -120,7 +120,7 @@ void print(const Verdict& verdict, const Judged<void>& judged) {
     for (const auto& [step, what] : verdict.steps)
         std::printf("%-11s ok  %s\n", step.c_str(), what.c_str());
     if (!judged) {
-        std::printf("REFUSED: %s\n", plugin_host::to_text(judged.error()).c_str());
+        std::printf("REFUSED: %s\n", plugins::to_text(judged.error()).c_str());
         return;
     }
     std::string methods;
@@ -139,7 +139,7 @@ void print_json(const Verdict& verdict, const Judged<void>& judged) {
                 {"version", verdict.version},     {"sha256", verdict.sha256},
                 {"methods", verdict.methods},     {"pinned_by", verdict.pinned_by}};
     if (!judged) {
-        const plugin_host::Refusal& refusal = judged.error();
+        const plugins::Refusal& refusal = judged.error();
         out["refusal"] = {{"code", refusal.code},
                           {"stage", refusal.stage},
                           {"expected", refusal.expected},

@@ -27,7 +27,7 @@
 #include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
-#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "protocol/transport/server_socket.hpp"
@@ -79,7 +79,7 @@ struct Daemon::Parts {
     control::LongTask task;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
-    std::unique_ptr<plugin_host::PluginHost> plugins;
+    std::unique_ptr<plugins::PluginHost> plugins;
     std::optional<server::Dispatcher> dispatcher;
     std::unique_ptr<server::DataServer> data_server;
     std::unique_ptr<control::ControlServer> control_server;
@@ -153,19 +153,23 @@ Result<void> Daemon::Parts::open_notices(const config::Config& config) {
 }
 
 Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
-    plugin_host::HostOptions options;
+    plugins::HostOptions options;
     options.state_directory = config.state_dir;
     options.parts = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
     options.ledger = &ledger;
-    EW_TRY(plugins, plugin_host::PluginHost::open(options));
+    EW_TRY(plugins, plugins::PluginHost::open(options));
     return plugins->start(host_config_of(config, credentials));
 }
 
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
-    dispatcher.emplace(server::DispatcherParts{
-        *authenticator, *plugins, {*jobs, *export_service}, [this](std::string_view target) {
-            return note_download(*current_credentials, *events, target);
-        }});
+    dispatcher.emplace(server::DispatcherParts{*authenticator,
+                                               plugins->routing(),
+                                               {*jobs, *export_service},
+                                               [this](std::string_view target) {
+                                                   return note_download(*current_credentials,
+                                                                        *events, target);
+                                               },
+                                               [this] { return plugins->methods(); }});
     // Both are bound before either serves: a start that fails has answered nobody.
     EW_TRY(transport::ServerSocket data,
            transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));

@@ -13,8 +13,8 @@ std::map<std::string, std::string> settings_of(const config::PluginConfig& plugi
     return out;
 }
 
-plugin_host::Policy policy_of(const config::ReloadConfig& reload) {
-    plugin_host::Policy out;
+plugins::Policy policy_of(const config::ReloadConfig& reload) {
+    plugins::Policy out;
     out.bake = std::chrono::seconds(reload.bake_s);
     out.bounds.failure_percent_max = static_cast<double>(reload.bake_failure_percent);
     out.bounds.latency_factor_max = static_cast<double>(reload.bake_latency_factor);
@@ -30,16 +30,16 @@ plugin_host::Policy policy_of(const config::ReloadConfig& reload) {
 
 }  // namespace
 
-plugin_host::AllowedImports allowed_imports_of(const config::Config& config) {
-    plugin_host::AllowedImports out;
+plugins::AllowedImports allowed_imports_of(const config::Config& config) {
+    plugins::AllowedImports out;
     for (const config::PluginConfig& plugin : config.plugins)
         out[plugin.name] = plugin.allow_imports;
     return out;
 }
 
-plugin_host::HostConfig host_config_of(
+plugins::HostConfig host_config_of(
     const config::Config& config, std::shared_ptr<const credentials::CredentialStore> credentials) {
-    plugin_host::HostConfig out;
+    plugins::HostConfig out;
     out.credentials = std::move(credentials);
     for (const config::PluginConfig& plugin : config.plugins) {
         out.plugins.push_back(

@@ -14,7 +14,7 @@
 #include "base/options/arguments.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
-#include "daemon/plugin_host/probe.hpp"
+#include "daemon/plugins/probing/probe.hpp"
 
 namespace {
 
@@ -124,7 +124,7 @@ int run_main(int argc, char** argv) {
         return export_worker::app::check_plugin(arguments->get("check-plugin"),
                                                 arguments->get("config"), arguments->has("json"));
     }
-    if (arguments->has("probe-plugin")) return export_worker::plugin_host::run_probe_child();
+    if (arguments->has("probe-plugin")) return export_worker::plugins::run_probe_child();
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;

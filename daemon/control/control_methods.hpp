@@ -18,7 +18,7 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/fsck.hpp"
 #include "daemon/jobs/job_store.hpp"
-#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
 
 namespace export_worker::control {
@@ -30,7 +30,7 @@ struct ControlParts {
     auth::MemberStore& members;
     catalog::CatalogStore& catalog;
     jobs::JobStore& jobs;
-    plugin_host::PluginHost& plugins;
+    plugins::PluginHost& plugins;
     server::DataServer& data_server;
     const model::Ledger& ledger;
     const Clock& clock;

@@ -42,7 +42,7 @@ void add_hops(Page& page, const model::Hops& hops) {
         hops.total);
 }
 
-void add_plugins(Page& page, plugin_host::PluginHost& host, const jobs::JobCounts& counts) {
+void add_plugins(Page& page, plugins::PluginHost& host, const jobs::JobCounts& counts) {
     const auto plugins = host.list();
     page.family("export_worker_plugin_info", "What answers now", Kind::kGauge);
     for (const auto& plugin : plugins) {
@@ -58,8 +58,8 @@ void add_plugins(Page& page, plugin_host::PluginHost& host, const jobs::JobCount
     for (const auto& plugin : plugins) {
         for (const char* state :
              {"active", "baking", "warm", "draining", "stuck", "parked", "lingering"}) {
-            const auto count = std::ranges::count(plugin.generations, state,
-                                                  &plugin_host::GenerationStatus::state);
+            const auto count =
+                std::ranges::count(plugin.generations, state, &plugins::GenerationStatus::state);
             page.sample({{"plugin", plugin.name}, {"state", state}}, static_cast<double>(count));
         }
     }

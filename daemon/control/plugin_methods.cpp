@@ -4,17 +4,17 @@
 
 #include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
-#include "daemon/plugin_host/limits.hpp"
+#include "daemon/plugins/lifecycle/limits.hpp"
 
 namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
-using plugin_host::Action;
+using plugins::Action;
 
-json generation_json(const plugin_host::GenerationStatus& generation) {
+json generation_json(const plugins::GenerationStatus& generation) {
     json holders = json::array();
-    for (const plugin_host::Holder& holder : generation.holders) {
+    for (const plugins::Holder& holder : generation.holders) {
         holders.push_back(
             {{"who", holder.who},
              {"request_id", holder.request_id},
@@ -36,7 +36,7 @@ json generation_json(const plugin_host::GenerationStatus& generation) {
             {"in_state_ms", generation.in_state.count()}};
 }
 
-json plugin_json(const plugin_host::PluginStatus& plugin) {
+json plugin_json(const plugins::PluginStatus& plugin) {
     json methods = json::array();
     for (const auto& method : plugin.methods) {
         methods.push_back({{"name", method.name},
@@ -64,13 +64,13 @@ json plugin_json(const plugin_host::PluginStatus& plugin) {
             {"generations", std::move(generations)}};
 }
 
-json refusal_json(const plugin_host::Refusal& refusal) {
+json refusal_json(const plugins::Refusal& refusal) {
     return {{"code", refusal.code},         {"stage", refusal.stage},
             {"expected", refusal.expected}, {"found", refusal.found},
-            {"hint", refusal.hint},         {"text", plugin_host::to_text(refusal)}};
+            {"hint", refusal.hint},         {"text", plugins::to_text(refusal)}};
 }
 
-json window_json(const plugin_host::SwapWindow& window) {
+json window_json(const plugins::SwapWindow& window) {
     return {{"closed", window.closed},
             {"took_us", window.took.count()},
             // CLOCK_MONOTONIC, for whoever measures on the same machine.
@@ -79,7 +79,7 @@ json window_json(const plugin_host::SwapWindow& window) {
             {"after", window.closed ? ledger_json(window.after) : json()}};
 }
 
-json report_json(const plugin_host::ReloadReport& report) {
+json report_json(const plugins::ReloadReport& report) {
     json steps = json::array();
     for (const auto& step : report.steps) {
         steps.push_back({{"name", step.name}, {"detail", step.detail}, {"took_us", step.took_us}});
@@ -111,14 +111,14 @@ json report_json(const plugin_host::ReloadReport& report) {
             {"window", report.window ? window_json(*report.window) : json()}};
 }
 
-Result<json> submit(const ControlParts& parts, const plugin_host::ReloadRequest& request) {
+Result<json> submit(const ControlParts& parts, const plugins::ReloadRequest& request) {
     EW_TRY(const auto id, parts.plugins.submit(request));
     return json{{"report", id}};
 }
 
 // The parameters every action shares.
-plugin_host::ReloadRequest request_of(Action action, const json& params) {
-    plugin_host::ReloadRequest out;
+plugins::ReloadRequest request_of(Action action, const json& params) {
+    plugins::ReloadRequest out;
     out.action = action;
     out.plugin = text_of(params, "plugin");
     out.file = text_of(params, "file");

@@ -64,8 +64,8 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
                           const model::Principal* operator_principal, WorkerScratch& scratch,
                           std::string& reply) const {
     {
-        const plugin_host::Pin pin =
-            parts_.plugins.routing().pin(request.method, request.id, started, scratch.slot);
+        const plugins::Pin pin =
+            parts_.routing.pin(request.method, request.id, started, scratch.slot);
         if (pin.route().generation != nullptr) {
             return run_plugin(pin.route(), request, started, deadline_steady_ns, operator_principal,
                               scratch, reply);
@@ -92,20 +92,20 @@ Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
     };
 }
 
-bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Request& request,
+bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request& request,
                             SteadyTime started, std::int64_t deadline_steady_ns,
                             const model::Principal* operator_principal, WorkerScratch& scratch,
                             std::string& reply) const {
     scratch.call.reset();
     scratch.call.presented = presented_by(request);
     scratch.call.preset_principal = operator_principal;
-    const auto run_in = [&](plugin_host::Generation& generation) {
+    const auto run_in = [&](plugins::Generation& generation) {
         scratch.call.begin_attempt();
         started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
                                     scratch.call);
     };
-    const plugin_host::ResultWriter& writer = scratch.call.writer;
-    const plugin_host::Generation* answered_by = route.generation;
+    const plugins::ResultWriter& writer = scratch.call.writer;
+    const plugins::Generation* answered_by = route.generation;
     run_in(*route.generation);
     // A generation that still bakes failed where its predecessor may not: the caller need not know.
     if (writer.has_error && writer.error.code == WireCode::kPluginFault && route.idempotent &&
@@ -114,7 +114,7 @@ bool Dispatcher::run_plugin(const plugin_host::Route& route, const message::Requ
         run_in(*route.fallback);
     }
     if (scratch.call.authorized) log_caller(request, scratch.call.principal);
-    const plugin_host::Manifest& manifest = answered_by->manifest();
+    const plugins::Manifest& manifest = answered_by->manifest();
     const message::ServedBy served_by{manifest.name, manifest.version, answered_by->number(),
                                       manifest.build_id};
     if (writer.has_error) {
@@ -188,10 +188,8 @@ MethodResult Dispatcher::list_methods() const {
         if (!method.permission.empty()) row["permission"] = method.permission;
         out.push_back(std::move(row));
     }
-    for (const auto& plugin : parts_.plugins.list()) {
-        for (const auto& method : plugin.methods)
-            out.push_back({{"name", method.name}, {"provider", plugin.name}});
-    }
+    for (const auto& [method, plugin] : parts_.plugin_methods())
+        out.push_back({{"name", method}, {"provider", plugin}});
     return json{{"methods", std::move(out)}};
 }
 

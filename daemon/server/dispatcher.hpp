@@ -3,42 +3,46 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "base/clock.hpp"
 #include "daemon/auth/authenticator.hpp"
-#include "daemon/plugin_host/plugin_call.hpp"
-#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/plugins/routing/routing.hpp"
+#include "daemon/plugins/running/generation.hpp"
+#include "daemon/plugins/running/plugin_call.hpp"
 #include "daemon/server/job_methods.hpp"
 #include "protocol/message/request.hpp"
 
 namespace export_worker::server {
 
-// What one thread reuses from request to request, and its place in the plugin host.
+// What one thread reuses from request to request, and its place in the routing table.
 class WorkerScratch {
 public:
-    // `holder` is how operators see the thread: "worker 2". `plugins` outlives it.
-    WorkerScratch(plugin_host::PluginHost& plugins, const std::string& holder)
-        : slot(plugins.routing().take_slot(holder)), plugins_(plugins) {}
+    // `holder` is how operators see the thread: "worker 2". `routing` outlives it.
+    WorkerScratch(plugins::RoutingTable& routing, const std::string& holder)
+        : slot(routing.take_slot(holder)), routing_(routing) {}
     WorkerScratch(const WorkerScratch&) = delete;
     WorkerScratch& operator=(const WorkerScratch&) = delete;
-    ~WorkerScratch() { plugins_.routing().give_back(slot); }
+    ~WorkerScratch() { routing_.give_back(slot); }
 
-    plugin_host::PinSlot& slot;
-    plugin_host::PluginCall call;
+    plugins::PinSlot& slot;
+    plugins::PluginCall call;
 
 private:
-    plugin_host::PluginHost& plugins_;
+    plugins::RoutingTable& routing_;
 };
 
 // The parts of the daemon a request can reach. All outlive the dispatcher.
 struct DispatcherParts {
     const auth::Authenticator& authenticator;
-    plugin_host::PluginHost& plugins;
+    plugins::RoutingTable& routing;
     JobMethodParts jobs;
     // Notes a download through a link: the link's signature is the proof. False: it has none.
     std::function<bool(std::string_view target)> note_download;
+    // The methods that plugins answer now, each with its plugin's name.
+    std::function<std::map<std::string, std::string>()> plugin_methods;
 };
 
 // [any-thread], each with its own scratch.
@@ -47,7 +51,7 @@ public:
     explicit Dispatcher(const DispatcherParts& parts) : parts_(parts) {}
 
     [[nodiscard]] WorkerScratch make_scratch(const std::string& holder) const {
-        return WorkerScratch(parts_.plugins, holder);
+        return WorkerScratch(parts_.routing, holder);
     }
 
     // Can only the identity provider say who this is? Then the question is counted, and identify()
@@ -72,7 +76,7 @@ public:
                                    const model::Principal* operator_principal) const;
 
 private:
-    [[nodiscard]] bool run_plugin(const plugin_host::Route& route, const message::Request& request,
+    [[nodiscard]] bool run_plugin(const plugins::Route& route, const message::Request& request,
                                   SteadyTime started, std::int64_t deadline_steady_ns,
                                   const model::Principal* operator_principal,
                                   WorkerScratch& scratch, std::string& reply) const;

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <string>
 
-#include "daemon/plugin_host/elf_file.hpp"
-#include "daemon/plugin_host/inspection.hpp"
+#include "daemon/plugins/inspection/elf_file.hpp"
+#include "daemon/plugins/inspection/inspection.hpp"
 
 namespace {
 
@@ -37,8 +37,8 @@ std::string with_header(std::string bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     const std::string bytes(reinterpret_cast<const char*>(data), size);
-    (void)export_worker::plugin_host::inspect(bytes);
-    (void)export_worker::plugin_host::inspect(with_header(bytes));
-    (void)export_worker::plugin_host::find_build_id(bytes);
+    (void)export_worker::plugins::inspect(bytes);
+    (void)export_worker::plugins::inspect(with_header(bytes));
+    (void)export_worker::plugins::find_build_id(bytes);
     return 0;
 }

@@ -4,7 +4,7 @@
 #include "daemon/export/limits.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
-#include "daemon/plugin_host/limits.hpp"
+#include "daemon/plugins/routing/limits.hpp"
 #include "daemon/server/limits.hpp"
 #include "daemon/sqlite/limits.hpp"
 #include "exportctl/limits.hpp"

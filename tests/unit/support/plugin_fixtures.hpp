@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "daemon/plugin_host/plugin_host.hpp"
+#include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "tests/unit/support/paths.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -21,9 +21,8 @@ inline std::string install_plugin(const TempDir& dir, const std::string& name) {
     return path;
 }
 
-inline plugin_host::HostOptions host_options(const TempDir& dir,
-                                             const plugin_host::HostParts& parts) {
-    plugin_host::HostOptions out;
+inline plugins::HostOptions host_options(const TempDir& dir, const plugins::HostParts& parts) {
+    plugins::HostOptions out;
     out.state_directory = dir.path();
     out.probe_program = probe_program();
     out.parts = parts;

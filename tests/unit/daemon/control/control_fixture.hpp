@@ -58,7 +58,7 @@ protected:
         return jobs_->create(job)->job.job_id;
     }
 
-    plugin_host::HostOptions host_options() {
+    plugins::HostOptions host_options() {
         auto out = testing::host_options(
             dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}});
         out.ledger = &ledger_;
@@ -75,11 +75,14 @@ protected:
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
     model::Ledger ledger_;
-    std::unique_ptr<plugin_host::PluginHost> plugins_ =
-        std::move(*plugin_host::PluginHost::open(host_options()));
+    std::unique_ptr<plugins::PluginHost> plugins_ =
+        std::move(*plugins::PluginHost::open(host_options()));
     int wakes_ = 0;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    server::Dispatcher dispatcher_{{identity_.authenticator, *plugins_, {*jobs_, exports_}, {}}};
+    server::Dispatcher dispatcher_{
+        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
+             return plugins_->methods();
+         }}};
     server::DataServer data_server_{
         std::move(*transport::ServerSocket::open("ipc://" + dir_.path() + "/data.sock", 0600)),
         dispatcher_, system_clock(), 1, ledger_};

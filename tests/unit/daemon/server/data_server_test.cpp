@@ -96,12 +96,15 @@ protected:
         dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
         dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
-    std::unique_ptr<plugin_host::PluginHost> plugins_ =
-        std::move(*plugin_host::PluginHost::open(testing::host_options(
+    std::unique_ptr<plugins::PluginHost> plugins_ =
+        std::move(*plugins::PluginHost::open(testing::host_options(
             dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    Dispatcher dispatcher_{{identity_.authenticator, *plugins_, {*jobs_, exports_}, {}}};
+    Dispatcher dispatcher_{
+        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
+             return plugins_->methods();
+         }}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };

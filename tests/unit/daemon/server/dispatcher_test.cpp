@@ -167,7 +167,10 @@ TEST_F(DispatcherTest, DownloadsAreReportedWithTheirLink) {
 }
 
 TEST_F(DispatcherTest, WithoutARecorderNoDownloadIsTaken) {
-    const Dispatcher deaf({identity_.authenticator, *plugins_, {*jobs_, exports_}, {}});
+    const Dispatcher deaf(
+        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
+             return plugins_->methods();
+         }});
     const std::string params = dump_msgpack({{"target", "/exports/a"}});
     message::Request request;
     request.method = "downloads.report";

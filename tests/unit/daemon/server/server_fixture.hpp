@@ -74,18 +74,21 @@ protected:
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
-    std::unique_ptr<plugin_host::PluginHost> plugins_ =
-        std::move(*plugin_host::PluginHost::open(testing::host_options(
+    std::unique_ptr<plugins::PluginHost> plugins_ =
+        std::move(*plugins::PluginHost::open(testing::host_options(
             dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     int wakes_ = 0;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0),
                                     [this] { ++wakes_; }};
     std::string downloaded_;  // The target of the last download that was told of.
-    Dispatcher dispatcher_{
-        {identity_.authenticator, *plugins_, {*jobs_, exports_}, [this](std::string_view target) {
-             downloaded_ = target;
-             return target.starts_with("/exports/");
-         }}};
+    Dispatcher dispatcher_{{identity_.authenticator,
+                            plugins_->routing(),
+                            {*jobs_, exports_},
+                            [this](std::string_view target) {
+                                downloaded_ = target;
+                                return target.starts_with("/exports/");
+                            },
+                            [this] { return plugins_->methods(); }}};
 };
 
 }  // namespace export_worker::server

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/credentials/credential_store.hpp"
-#include "daemon/plugin_host/host_services.hpp"
+#include "daemon/plugins/running/host_services.hpp"
 #include "plugins/download_url/abi_text.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 
@@ -18,11 +18,11 @@ const Config kAzure{
 // What the self-test says with this secret of store a.
 std::string complaint(const std::string& secret) {
     const testing::FakeClock clock;
-    plugin_host::HostParts parts;
+    plugins::HostParts parts;
     parts.clock = &clock;
     parts.credentials = std::make_shared<const credentials::CredentialStore>(
         credentials::CredentialSet::ByStore{{"a", {1, "acct", secret, "", 0}}});
-    const plugin_host::HostServices host("download_url", parts);
+    const plugins::HostServices host("download_url", parts);
     Services services;
     services.host = &host;
     services.clock =

@@ -1,0 +1,132 @@
+// What this daemon has done with its plugins, and what it may start with: STATE/plugins.db.
+//
+// A generation that bakes is written down before it serves; the mark goes away when it is
+// committed, taken back, or the daemon stops in good order. A mark that is still there at the next
+// start means that the daemon died while it baked: the file is quarantined and the committed one
+// starts.
+//
+// Every call into plugin code outside handle() has a mark of its own (PluginCallMark), written
+// before the call and removed after it. A mark found at the next start is counted as one death.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::plugins {
+
+// What a plugin may start with. Empty texts: nothing yet.
+struct PluginRecord {
+    std::string committed_sha256;
+    std::string configured_sha256;  // What the configured file held at that commit.
+    std::string baking_sha256;
+};
+
+struct HistoryEntry {
+    std::int64_t id = 0;
+    std::string plugin;
+    std::int64_t at_us = 0;
+    std::string trigger;  // "start", "operator", "SIGHUP", "watch", "bake"
+    std::string file;
+    std::string sha256;
+    std::string version;
+    std::int64_t generation = 0;  // 0: it never got that far.
+    std::string outcome;          // "committed", "baking", "refused", "rolled_back", ...
+    std::string code;             // Of a refusal.
+    std::string detail;
+};
+
+struct Quarantined {
+    std::string sha256;
+    std::string plugin;
+    std::int64_t at_us = 0;
+    std::string reason;
+    std::int64_t probe_timeout_ms = 0;  // Above 0: it ran out of this time in its probe.
+};
+
+// A phase in which code of a plugin runs in the daemon.
+inline constexpr const char* kLoadingPhase = "load, create, describe or self_test";
+inline constexpr const char* kEndingPhase = "quiesce or destroy";
+
+struct PluginCallMark {
+    std::string plugin;
+    std::string sha256;
+    std::string phase;
+};
+
+struct InterruptedCall {
+    PluginCallMark mark;
+    std::int64_t deaths = 0;  // In a row: a call that returns sets it back to 0.
+};
+
+// [any-thread]; durable when a call returns.
+class History {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<History>> open(
+        const std::string& path, const Clock& clock,
+        sqlite::Durability durability = sqlite::Durability::kSynced);
+
+    [[nodiscard]] Result<PluginRecord> record(const std::string& plugin);
+    [[nodiscard]] Result<void> set_baking(const std::string& plugin, const std::string& sha256);
+    // Forgets the mark, and nothing else.
+    [[nodiscard]] Result<void> clear_baking(const std::string& plugin);
+    // Also forgets the mark.
+    [[nodiscard]] Result<void> commit(const std::string& plugin, const std::string& sha256,
+                                      const std::string& configured_sha256);
+
+    // Appends; id and time are set here. Entries beyond kPluginHistoryMax of that plugin go, oldest
+    // first.
+    [[nodiscard]] Result<void> add(HistoryEntry entry);
+    // Newest first. `plugin` empty: all.
+    [[nodiscard]] Result<std::vector<HistoryEntry>> entries(const std::string& plugin,
+                                                            std::size_t limit);
+    // Distinct hashes that were committed, newest first.
+    [[nodiscard]] Result<std::vector<std::string>> committed(const std::string& plugin);
+
+    // Of all plugins: what committed() lists, and what a start may need.
+    [[nodiscard]] Result<std::set<std::string>> worth_keeping();
+
+    // Before a call into plugin code, and after it has returned.
+    [[nodiscard]] Result<void> begin_call(const PluginCallMark& mark);
+    [[nodiscard]] Result<void> end_call(const PluginCallMark& mark);
+    // Once per process, before its first begin_call(): the calls in which the process before ended,
+    // each with one more death than before.
+    [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls();
+
+    // One more crash inside handle() of this file, now. Returns how many there were within
+    // kPluginCrashWindow, this one included.
+    [[nodiscard]] Result<std::int64_t> count_crash(const std::string& sha256);
+    [[nodiscard]] Result<void> forget_crashes(const std::string& sha256);
+
+    // What the plugin answered when it was last loaded, for a start without it. Empty: never
+    // loaded.
+    [[nodiscard]] Result<void> set_methods(const std::string& plugin, const std::string& methods);
+    [[nodiscard]] Result<std::string> methods(const std::string& plugin);
+
+    // `probe_timeout`: the time it ran out of in its probe; 0 for another reason.
+    [[nodiscard]] Result<void> quarantine(const std::string& plugin, const std::string& sha256,
+                                          const std::string& reason,
+                                          std::chrono::milliseconds probe_timeout = {});
+    [[nodiscard]] Result<void> lift_quarantine(const std::string& sha256);
+    [[nodiscard]] Result<std::optional<Quarantined>> quarantined(const std::string& sha256);
+    [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();
+
+    // As Database::backup().
+    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+
+private:
+    History(std::unique_ptr<sqlite::Database> database, const Clock& clock)
+        : database_(std::move(database)), clock_(clock) {}
+    std::unique_ptr<sqlite::Database> database_;
+    const Clock& clock_;
+};
+
+}  // namespace export_worker::plugins

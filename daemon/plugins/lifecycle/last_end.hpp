@@ -1,0 +1,37 @@
+// What the end of the process before says about its plugins.
+//
+// A call outside handle() in which the daemon died twice in a row quarantines the file. Once is not
+// enough: an operator's kill -9 or a power cut can fall into any call. Crashes inside handle() are
+// told from those by crash_record.hpp; two within kPluginCrashWindow quarantine the file if there
+// is a committed one to go back to.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "base/result.hpp"
+#include "daemon/plugins/lifecycle/history.hpp"
+#include "daemon/plugins/staging/artefact_store.hpp"
+
+namespace export_worker::plugins {
+
+struct LastEnd {
+    // Hashes of the files in which the process before ended. Empty: unknown, or in none.
+    std::set<std::string> died_in;
+    std::map<std::string, std::string> notices;  // By plugin; for alarms.
+};
+
+// Counts, logs and quarantines. Once per process, before any plugin is loaded. `crashes_path` is
+// what CrashRecorder wrote. Errors: those of the history and of the file system.
+[[nodiscard]] Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
+                                             const std::string& crashes_path);
+
+// Committed files of the plugin that can be loaded, the newest first: kept, not quarantined, not
+// `but_sha256`.
+[[nodiscard]] Result<std::vector<std::string>> usable_committed(History& history,
+                                                                const ArtefactStore& artefacts,
+                                                                const std::string& plugin,
+                                                                const std::string& but_sha256);
+
+}  // namespace export_worker::plugins

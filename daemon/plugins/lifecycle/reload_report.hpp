@@ -1,0 +1,78 @@
+// What an operator asks of the plugin host, and the account that comes back.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "daemon/model/ledger.hpp"
+#include "daemon/plugins/probing/contract.hpp"
+#include "daemon/plugins/refusal.hpp"
+
+namespace export_worker::plugins {
+
+enum class Action { kStart, kLoad, kReload, kRollback, kCommit };
+
+struct ReloadRequest {
+    Action action = Action::kReload;
+    std::string trigger = "operator";  // "start", "operator", "SIGHUP", "watch"
+    std::string plugin;                // Empty for kLoad: whatever the file says.
+    std::string file;                  // Empty: the configured one.
+    std::string to_sha256;             // kRollback: a prefix of a committed hash; empty: the last.
+    bool dry_run = false;              // Everything up to publishing, and no further.
+    bool bake = true;
+    bool lift_quarantine = false;
+    std::map<std::string, std::string> settings;     // kLoad only; others have configured ones.
+    std::set<std::string> allowed_contract_changes;  // Method names.
+    // kRollback: the generation to leave if it baked at submit(), else 0. Set by submit().
+    std::uint64_t baking_generation = 0;
+
+    bool operator==(const ReloadRequest&) const = default;
+};
+
+// The ledger over the time in which requests were in both generations.
+struct SwapWindow {
+    model::LedgerCounts before;  // When the new routes were published.
+    model::LedgerCounts after;   // When the last request had left the old generation.
+    SteadyTime opened;
+    std::chrono::microseconds took{0};
+    bool closed = false;
+};
+
+struct ReloadStep {
+    std::string name;
+    std::string detail;
+    std::int64_t took_us = 0;
+};
+
+struct ReloadReport {
+    std::uint64_t id = 0;
+    ReloadRequest request;
+    std::int64_t started_us = 0;
+    // "running"; "refused", "unchanged", "would_publish", "committed", "rolled_back" are ends;
+    // "baking" becomes one of the last two.
+    std::string outcome = "running";
+    std::string plugin;
+    std::string file;
+    std::string sha256;
+    std::string version;
+    std::string build_id;
+    std::uint64_t generation = 0;  // 0: never published.
+    std::uint64_t from_generation = 0;
+    std::string from_sha256;
+    std::vector<ReloadStep> steps;
+    std::optional<Refusal> refusal;
+    std::optional<std::string> rolled_back_because;
+    std::vector<std::string> pinned_by;  // The unload certificate; empty: clean.
+    ContractDiff contract;
+    std::optional<SwapWindow> window;
+
+    [[nodiscard]] bool ended() const { return outcome != "running" && outcome != "baking"; }
+};
+
+}  // namespace export_worker::plugins

@@ -1,0 +1,19 @@
+// Limits of daemon/plugins/probing. A name ends in unit and bound; the comment says what happens at
+// it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace export_worker::limits {
+
+inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
+inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
+inline constexpr std::uint64_t kProbeAddressSpaceBytes = std::uint64_t{1} << 30U;
+inline constexpr std::uint64_t kProbeFilesMax = 64;
+inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and stderr of a candidate.
+inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
+inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.
+
+}  // namespace export_worker::limits

@@ -1,0 +1,245 @@
+#include "daemon/plugins/probing/probe.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "base/crypto/compare.hpp"
+#include "base/text.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/plugins/probing/limits.hpp"
+#include "daemon/plugins/probing/probe_codec.hpp"
+
+extern char** environ;
+
+namespace export_worker::plugins {
+namespace {
+
+constexpr const char* kStage = "probe";
+
+struct Pipe {
+    UniqueFd read_end;
+    UniqueFd write_end;
+};
+
+// Above every number the child gives them, so that none overwrites another there.
+UniqueFd move_up(int fd) {
+    const UniqueFd low(fd);
+    return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, kProbeReportFd + 1));
+}
+
+std::optional<Pipe> make_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
+    Pipe out{move_up(ends[0]), move_up(ends[1])};
+    if (!out.read_end || !out.write_end) return std::nullopt;
+    return out;
+}
+
+// A socket: to a child that has died one can write without getting a signal for it.
+std::optional<Pipe> make_input() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return std::nullopt;
+    Pipe out{move_up(ends[0]), move_up(ends[1])};
+    if (!out.read_end || !out.write_end) return std::nullopt;
+    return out;
+}
+
+tl::unexpected<Refusal> system_failed(const std::string& what, int error) {
+    return refuse(refusal_of(kStage, errno_error(what, error)));
+}
+
+// The process, in a group of its own, with default signals and none of our descriptors.
+Judged<pid_t> spawn(const std::string& program, const Pipe& input, const Pipe& report,
+                    const Pipe& output) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawn_file_actions_adddup2(&actions, input.read_end.get(), STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, output.write_end.get(), STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, output.write_end.get(), STDERR_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, report.write_end.get(), kProbeReportFd);
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, kProbeReportFd + 1);
+    sigset_t none;
+    sigset_t all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &all);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(
+        &attributes,
+        static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP));
+    std::string name = program;
+    std::string flag = "--probe-plugin";
+    const std::array<char*, 3> arguments{name.data(), flag.data(), nullptr};
+    pid_t pid = -1;
+    const int error =
+        ::posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments.data(), environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::posix_spawnattr_destroy(&attributes);
+    if (error != 0) return system_failed("run " + program, error);
+    return pid;
+}
+
+// Reads what is there, up to a bound; what is beyond is read and dropped. False at the end.
+bool drain(int fd, std::string& into, std::size_t bytes_max) {
+    std::array<char, 8192> chunk{};
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
+    if (got < 0) return errno == EINTR || errno == EAGAIN;
+    if (into.size() < bytes_max) into.append(chunk.data(), static_cast<std::size_t>(got));
+    return got > 0;
+}
+
+struct Collected {
+    std::string report;
+    std::string output;
+};
+
+// How long a probe may go on.
+struct Patience {
+    const Clock& clock;
+    SteadyTime deadline;
+    const std::atomic<bool>* cancelled;
+
+    // For poll(), in slices, so that a cancellation is heard; 0: it is over.
+    [[nodiscard]] int poll_ms() const {
+        using std::chrono::milliseconds;
+        const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock.steady());
+        if (left.count() <= 0 || is_cancelled()) return 0;
+        return static_cast<int>(clock.block_for(std::min(left, milliseconds(100))).count());
+    }
+    [[nodiscard]] bool is_over() const { return is_cancelled() || clock.steady() >= deadline; }
+    [[nodiscard]] bool is_cancelled() const { return cancelled != nullptr && cancelled->load(); }
+};
+
+// Until the child has closed the report, or the time is up. A process the candidate forked off may
+// keep `output` open for ever, so only the report counts.
+Collected collect(const Pipe& report, const Pipe& output, const Patience& patience) {
+    Collected out;
+    bool output_open = true;
+    for (;;) {
+        if (patience.is_over()) return out;
+        std::array<pollfd, 2> wanted{{{report.read_end.get(), POLLIN, 0},
+                                      {output_open ? output.read_end.get() : -1, POLLIN, 0}}};
+        if (::poll(wanted.data(), wanted.size(), patience.poll_ms()) <= 0) continue;
+        if (wanted[1].revents != 0)
+            output_open = drain(output.read_end.get(), out.output, limits::kProbeOutputBytesMax);
+        if (wanted[0].revents != 0 &&
+            !drain(report.read_end.get(), out.report, limits::kProbeReportBytesMax))
+            return out;
+    }
+}
+
+// False: the child still runs, although it may have closed the report.
+bool has_ended(pid_t pid, const Patience& patience) {
+    // glibc 2.36 declares pidfd_open() without C linkage.
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    pollfd wanted{process.get(), POLLIN, 0};
+    do {
+        if (::poll(&wanted, 1, patience.poll_ms()) > 0) return true;
+    } while (!patience.is_over());
+    return false;
+}
+
+// The child and its whole group; returns the child's status.
+int end_group(pid_t pid) {
+    // Before the child is waited for: until then its number is no other process's.
+    (void)::kill(-pid, SIGKILL);
+    (void)::kill(pid, SIGKILL);  // It may have left its group.
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
+// The last thing the candidate said, for the one who has to find out why.
+std::string last_words(std::string_view output) {
+    while (output.ends_with('\n')) output.remove_suffix(1);
+    if (output.empty()) return {};
+    const std::size_t line = output.rfind('\n');
+    return "; it said: " +
+           printable(output.substr(line == std::string_view::npos ? 0 : line + 1), 300);
+}
+
+std::string how_it_ended(int status) {
+    if (WIFSIGNALED(status)) {
+        const char* name = ::sigabbrev_np(WTERMSIG(status));
+        return "it was killed by SIG" + std::string(name == nullptr ? "?" : name);
+    }
+    return "it exited with status " + std::to_string(WEXITSTATUS(status));
+}
+
+void send_request(const Pipe& input, const ProbeRequest& request) {
+    std::string text = encode_probe_request(request);
+    std::string_view left = text;
+    while (!left.empty()) {
+        // A child that has died already shows in how it ended.
+        const ssize_t put = ::send(input.write_end.get(), left.data(), left.size(), MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) break;
+        left.remove_prefix(static_cast<std::size_t>(put));
+    }
+    crypto::wipe(text);
+}
+
+}  // namespace
+
+Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
+                          const Clock& clock, const std::atomic<bool>* cancelled) {
+    const SteadyTime started = clock.steady();
+    auto input = make_input();
+    auto report = make_pipe();
+    auto output = make_pipe();
+    if (!input || !report || !output) return system_failed("make a pipe", errno);
+    EW_TRY(const pid_t pid, spawn(program, *input, *report, *output));
+    input->read_end = UniqueFd();
+    report->write_end = UniqueFd();
+    output->write_end = UniqueFd();
+    send_request(*input, request);
+    input->write_end = UniqueFd();
+    const Patience patience{clock, started + request.timeout, cancelled};
+    const Collected collected = collect(*report, *output, patience);
+    const bool ended_in_time = has_ended(pid, patience);
+    const int status = end_group(pid);
+    ProbeEnd end = decode_probe_lines(collected.report);
+    const std::string step = end.last_step.empty() ? "starting" : end.last_step;
+    if (end.ended) {
+        if (end.verdict) {
+            end.verdict->took_ms =
+                std::chrono::duration_cast<std::chrono::milliseconds>(clock.steady() - started)
+                    .count();
+        }
+        // The log line above a broken contract says which rule it was.
+        if (!end.verdict && end.verdict.error().code == "probe_failed")
+            end.verdict.error().found += last_words(collected.output);
+        return std::move(end.verdict);
+    }
+    if (patience.is_cancelled()) {
+        return refuse({"cancelled", kStage, "a daemon that goes on running", "one that stops",
+                       "load the file again once the daemon runs"});
+    }
+    if (!ended_in_time) {
+        return refuse({"probe_timeout", kStage,
+                       "an answer within " + std::to_string(request.timeout.count()) + " ms",
+                       "none: the candidate was still " + step + last_words(collected.output),
+                       "make that step faster, or raise [plugins] probe_timeout_s"});
+    }
+    return refuse({"probe_crash", kStage, "a candidate that survives its probe",
+                   how_it_ended(status) + " while " + step + last_words(collected.output),
+                   "run it under a debugger: gdb --args export-workerd --check-plugin FILE"});
+}
+
+}  // namespace export_worker::plugins

@@ -1,0 +1,292 @@
+#include <dirent.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "base/clock.hpp"
+#include "base/io.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/plugins/probing/golden.hpp"
+#include "daemon/plugins/probing/limits.hpp"
+#include "daemon/plugins/probing/probe_codec.hpp"
+#include "daemon/plugins/running/fp_state.hpp"
+
+#if defined(EXPORT_WORKER_COVERAGE)
+extern "C" void __gcov_dump();  // libgcov: writes the counters that _exit() would lose.
+#endif
+
+namespace export_worker::plugins {
+namespace {
+
+constexpr const char* kStage = "probe";
+
+tl::unexpected<Refusal> failed(std::string expected, std::string found, std::string hint) {
+    return refuse({"probe_failed", kStage, std::move(expected), std::move(found), std::move(hint)});
+}
+
+void say(const std::string& line) {
+    (void)write_all(kProbeReportFd, line, "the probe's report");
+}
+void step(std::string_view name) {
+    say(encode_probe_step(name));
+}
+
+std::size_t entries_of(const char* directory) {
+    DIR* open = ::opendir(directory);
+    if (open == nullptr) return 0;
+    std::size_t count = 0;
+    while (::readdir(open) != nullptr) ++count;
+    ::closedir(open);
+    return count;
+}
+
+// What a candidate could change about this process.
+struct Surroundings {
+    std::size_t threads = entries_of("/proc/self/task");
+    std::size_t files = entries_of("/proc/self/fd");
+    std::array<void (*)(int), 32> signals = signal_handlers();
+
+    static std::array<void (*)(int), 32> signal_handlers() {
+        std::array<void (*)(int), 32> out{};
+        for (int number = 1; number < 32; ++number) {
+            struct sigaction action {};
+            if (::sigaction(number, nullptr, &action) == 0)
+                out[static_cast<std::size_t>(number)] = action.sa_handler;
+        }
+        return out;
+    }
+};
+
+bool has_children() {
+    return ::waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD;
+}
+
+Judged<void> check_surroundings(const Surroundings& before, const FpState& fp,
+                                const std::string& when) {
+    // A thread that was told to end takes a moment to do so.
+    std::size_t threads = 0;
+    for (int round = 0; round < 100; ++round) {
+        threads = entries_of("/proc/self/task");
+        if (threads <= before.threads) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    if (threads > before.threads) {
+        return failed("no thread of the plugin " + when,
+                      std::to_string(threads - before.threads) + " more than before",
+                      "start threads in create(), join them in quiesce() or destroy()");
+    }
+    if (const std::size_t files = entries_of("/proc/self/fd"); files > before.files) {
+        return failed("no open file of the plugin " + when,
+                      std::to_string(files - before.files) + " more than before",
+                      "close in destroy() what create() and handle() opened");
+    }
+    if (has_children()) {
+        return failed("no process of the plugin " + when, "at least one",
+                      "a plugin starts no processes");
+    }
+    if (before.signals != Surroundings::signal_handlers()) {
+        return failed("signal handlers as they were " + when, "others",
+                      "signals belong to the daemon");
+    }
+    if (!fp.still_holds()) {
+        return failed("the floating-point mode as it was " + when, "another one",
+                      "do not link with -Ofast or -ffast-math; they set flush-to-zero");
+    }
+    return {};
+}
+
+// A second thread, as the daemon has workers: what a candidate leaves in a thread's local storage
+// shows only while that thread lives.
+class Worker {
+public:
+    Worker() : thread_([this] { run(); }) {}
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    ~Worker() {
+        {
+            const std::lock_guard lock(mutex_);
+            ending_ = true;
+        }
+        changed_.notify_all();
+        thread_.join();
+    }
+    Judged<void> run_here(std::function<Judged<void>()> work) {
+        std::unique_lock lock(mutex_);
+        work_ = std::move(work);
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return !work_; });
+        return outcome_;
+    }
+
+private:
+    void run() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            changed_.wait(lock, [this] { return ending_ || work_; });
+            if (ending_) return;
+            outcome_ = work_();
+            work_ = nullptr;
+            changed_.notify_all();
+        }
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::function<Judged<void>()> work_;
+    Judged<void> outcome_;
+    bool ending_ = false;
+    std::thread thread_;  // Last: it uses everything above.
+};
+
+void set_limits(const ProbeRequest& request) {
+    const auto limit = [](auto resource, std::uint64_t value) {
+        const rlimit bound{value, value};
+        (void)::setrlimit(resource, &bound);
+    };
+#if !defined(EXPORT_WORKER_SANITIZED)
+    limit(RLIMIT_AS, limits::kProbeAddressSpaceBytes);
+#endif
+    limit(RLIMIT_NOFILE, limits::kProbeFilesMax);
+    limit(RLIMIT_CORE, 0);
+#if !defined(EXPORT_WORKER_COVERAGE)  // Counters are written when an image is unmapped.
+    limit(RLIMIT_FSIZE, 0);
+#endif
+    limit(RLIMIT_CPU, static_cast<std::uint64_t>(request.timeout.count()) / 1000 + 1);
+    (void)::setpriority(PRIO_PROCESS, 0, 10);  // Traffic comes first.
+    (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
+std::int64_t heap_bytes() {
+    const auto info = ::mallinfo2();
+    return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+}
+
+// The same requests again and again: memory that still grows then grows with every request.
+Judged<std::int64_t> measure_growth(Generation& generation,
+                                    const std::vector<GoldenRequest>& requests, SteadyTime end) {
+    constexpr int kWarmUp = 64;
+    constexpr int kRoundsMin = 32;  // Fewer prove nothing: the plugin is too slow to be measured.
+    constexpr std::int64_t kNoise = 16;  // Bytes per request: caches still filling.
+    std::int64_t before = 0;
+    PluginCall call;
+    int measured = 0;
+    for (int round = 0; round < kWarmUp + limits::kProbeRepeats; ++round) {
+        if (system_clock().steady() > end) break;
+        if (round == kWarmUp) before = heap_bytes();
+        if (round >= kWarmUp) ++measured;
+        for (const GoldenRequest& request : requests) {
+            if (request.repeatable) EW_CHECK(run_golden(generation, request, call));
+        }
+    }
+    if (measured < kRoundsMin) return 0;
+    const std::int64_t kept = (heap_bytes() - before) / measured;
+    if (kept > kNoise) {
+        return failed("memory that does not grow with requests",
+                      std::to_string(kept) + " bytes more after every round of the same " +
+                          std::to_string(requests.size()) + " requests",
+                      "free what handle() allocates; run the plugin's tests under "
+                      "-fsanitize=leak");
+    }
+    return kept;
+}
+
+Judged<ProbeReport> examine(const ProbeRequest& request) {
+    const SteadyTime started = system_clock().steady();
+    ProbeReport report;
+    Worker worker;
+    const FpState fp;
+    const Surroundings before;
+    const pid_t self = ::getpid();
+
+    step("being loaded");
+    Generation::Setup setup;
+    setup.path = request.file;
+    setup.sha256 = request.sha256;
+    setup.manifest = request.manifest;
+    setup.number = 1;
+    setup.config = request.config;
+    setup.parts.clock = &system_clock();
+    setup.parts.credentials = request.credentials;
+    setup.reason = EW_CREATE_PROBE;
+    EW_TRY(const std::unique_ptr<Generation> generation, Generation::map(std::move(setup)));
+    if (::getpid() != self)
+        ::_exit(0);  // A copy that a constructor forked off; the original reports.
+    EW_CHECK(check_surroundings(before, fp, "once it is loaded"));
+    if (request.create) {
+        step("in create()");
+        EW_CHECK(generation->create());
+        step("in describe()");
+        EW_CHECK(generation->describe());
+        report.methods = generation->methods();
+        step("in self_test()");
+        EW_CHECK(generation->self_test());
+        step("answering golden requests");
+        EW_TRY(const std::vector<GoldenRequest> golden,
+               golden_requests(*generation, request.golden));
+        report.golden_requests = golden.size();
+        EW_CHECK(worker.run_here([&]() -> Judged<void> {
+            const FpState worker_fp;
+            PluginCall call;
+            for (const GoldenRequest& each : golden) EW_CHECK(run_golden(*generation, each, call));
+            EW_TRY(report.bytes_kept_per_request,
+                   measure_growth(*generation, golden, started + request.timeout / 4));
+            if (worker_fp.still_holds()) return {};
+            return failed("handle() to leave the floating-point mode alone", "another one",
+                          "restore it before handle() returns");
+        }));
+        step("in quiesce() or destroy()");
+        generation->end_instance();
+        EW_CHECK(check_surroundings(before, fp, "after destroy()"));
+    }
+    step("being unmapped");
+    if (!generation->unmap())
+        report.pinned_by.emplace_back("it was still mapped after dlclose() in the probe");
+    rusage usage{};
+    (void)::getrusage(RUSAGE_SELF, &usage);
+    report.peak_memory_kib = usage.ru_maxrss;
+    return report;
+}
+
+}  // namespace
+
+int run_probe_child() {
+    std::string text;
+    std::array<char, 8192> chunk{};
+    while (::isatty(STDIN_FILENO) == 0) {
+        const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        text.append(chunk.data(), static_cast<std::size_t>(got));
+    }
+    const auto request = decode_probe_request(text);
+    if (!request || !init_log("info")) {
+        std::fprintf(stderr,
+                     "--probe-plugin is how the daemon tries a plugin; it expects a "
+                     "request on stdin. Use --check-plugin FILE\n");
+        return 64;
+    }
+    set_limits(*request);
+    say(encode_probe_end(examine(*request)));
+    // Without destructors: the candidate has been taken down, and whatever it left must not run.
+    std::fflush(nullptr);
+#if defined(EXPORT_WORKER_COVERAGE)
+    __gcov_dump();
+#endif
+    ::_exit(0);
+}
+
+}  // namespace export_worker::plugins

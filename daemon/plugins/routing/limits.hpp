@@ -1,0 +1,12 @@
+// Limits of daemon/plugins/routing. A name ends in unit and bound; the comment says what happens at
+// it.
+#pragma once
+
+#include <cstddef>
+
+namespace export_worker::limits {
+
+// A slot for each thread that may be inside a plugin: workers, their replacements, a few more.
+inline constexpr std::size_t kPinSlotsMax = 104;
+
+}  // namespace export_worker::limits

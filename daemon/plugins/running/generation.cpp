@@ -1,0 +1,360 @@
+#include "daemon/plugins/running/generation.hpp"
+
+#include <dlfcn.h>
+#include <link.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <optional>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/plugins/inspection/elf_file.hpp"
+#include "daemon/plugins/running/abi_members.hpp"
+#include "daemon/plugins/running/crash_record.hpp"
+#include "daemon/plugins/running/fp_state.hpp"
+#include "daemon/plugins/running/limits.hpp"
+#include "protocol/message/limits.hpp"
+#include "protocol/message/trace.hpp"
+#include "protocol/message/validate.hpp"
+
+namespace export_worker::plugins {
+namespace {
+
+ew_string abi_string(std::string_view text) {
+    return {text.data(), text.size()};
+}
+std::string_view view_of(ew_string text) {
+    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
+}
+
+// Calls into the plugin. No exception may cross, but a C++ plugin can throw by mistake: its text is
+// copied here, while the image that owns it is certainly mapped. nullopt: it threw, and `what` says
+// so.
+std::optional<ew_status> guarded(const std::function<ew_status()>& hook, std::string& what) {
+    try {
+        return hook();
+    } catch (const std::exception& error) {
+        what =
+            std::string("an exception: ") + printable(error.what(), limits::kPluginErrorBytesMax);
+    } catch (...) {
+        what = "an exception that is no std::exception";
+    }
+    return std::nullopt;
+}
+
+// The build-id of the image the loader really mapped for `handle`.
+std::string mapped_build_id(void* handle) {
+    struct link_map* map = nullptr;
+    if (::dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0) return {};
+    struct Search {
+        ElfW(Addr) base;
+        std::string build_id;
+    } search{map->l_addr, {}};
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* data) {
+            auto& wanted = *static_cast<Search*>(data);
+            if (info->dlpi_addr != wanted.base) return 0;
+            for (ElfW(Half) index = 0; index < info->dlpi_phnum; ++index) {
+                const auto& segment = info->dlpi_phdr[index];
+                if (segment.p_type != PT_NOTE) continue;
+                const auto* begin =  // The loader tells addresses as numbers.
+                                     // NOLINTNEXTLINE(performance-no-int-to-ptr)
+                    reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
+                const std::string id = find_build_id({begin, segment.p_memsz});
+                if (!id.empty()) wanted.build_id = id;
+            }
+            return 1;
+        },
+        &search);
+    return search.build_id;
+}
+
+struct MethodList : ew_description {
+    std::vector<PluginMethod> methods;
+    std::string problem;
+};
+
+// What the daemon answers itself.
+constexpr std::array<std::string_view, 6> kOwnMethods{"sys.",  "exports.",   "templates.",
+                                                      "jobs.", "downloads.", "control."};
+
+bool is_method_name(std::string_view name) {
+    const bool own = std::ranges::any_of(
+        kOwnMethods, [&](std::string_view prefix) { return name.starts_with(prefix); });
+    return name.size() <= limits::kMethodBytesMax && name.find('.') != std::string_view::npos &&
+           name.find('.') > 0 && !own && std::ranges::all_of(name, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+           });
+}
+
+ew_status add_method(ew_description* base, const ew_method* method) noexcept {
+    auto& list = *static_cast<MethodList*>(base);
+    const std::string name(view_of(member_or(*method, &ew_method::name, {})));
+    const auto summary = view_of(member_or(*method, &ew_method::summary, {}));
+    const bool known = std::ranges::any_of(
+        list.methods, [&](const PluginMethod& each) { return each.name == name; });
+    if (!is_method_name(name) || known || list.methods.size() >= limits::kPluginMethodsMax) {
+        list.problem = "a bad or repeated method name, one of the daemon's own, or too many: '" +
+                       printable(name) + "'";
+        return EW_MISUSE;
+    }
+    list.methods.push_back({name, printable(summary, 200), method->idempotent != 0});
+    return EW_OK;
+}
+
+// What a descriptor of ABI 1.0 has; later members may be missing.
+constexpr std::size_t kDescriptorBytesMin = offsetof(ew_plugin, destroy) + sizeof(void*);
+
+// What a hook said through its writer, for a refusal.
+std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_status status) {
+    if (!threw.empty()) return threw;
+    if (writer.has_error) return writer.error.message;
+    return "status " + std::to_string(status) + " without a reason";
+}
+
+bool is_path_mapped(const std::string& path) {
+    bool found = false;
+    const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* data) {
+            (*static_cast<decltype(look)*>(data))(info);
+            return 0;
+        },
+        const_cast<void*>(static_cast<const void*>(&look)));
+    return found;
+}
+
+}  // namespace
+
+Generation::Generation(Setup& setup)
+    : manifest_(std::move(setup.manifest)),
+      sha256_(std::move(setup.sha256)),
+      path_(std::move(setup.path)),
+      crash_line_(encode_crash({manifest_.name, sha256_})),
+      number_(setup.number),
+      config_(std::move(setup.config)),
+      reason_(setup.reason),
+      on_fault_(std::move(setup.on_fault)),
+      services_(manifest_.name, setup.parts) {}
+
+Generation::~Generation() {
+    end_instance();
+}
+
+void Generation::end_instance() {
+    if (!created_) return;
+    created_ = false;
+    std::string what;
+    const auto result = guarded(
+        [this] {
+            if (plugin_->quiesce != nullptr) plugin_->quiesce(instance_);
+            plugin_->destroy(instance_);
+            return EW_OK;
+        },
+        what);
+    if (!result) log_error("plugin {}: destroy: {}", manifest_.name, what);
+}
+
+bool Generation::unmap() {
+    EW_ASSERT(!created_);
+    if (image_ != nullptr) ::dlclose(image_);
+    image_ = nullptr;
+    plugin_ = nullptr;
+    return !is_mapped();
+}
+
+bool Generation::is_mapped() const {
+    return is_path_mapped(path_);
+}
+
+Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
+    std::unique_ptr<Generation> generation(new Generation(setup));
+    EW_CHECK(generation->map_image());
+    EW_CHECK(generation->check_descriptor());
+    return generation;
+}
+
+Judged<std::unique_ptr<Generation>> Generation::load(Setup setup) {
+    EW_TRY(std::unique_ptr<Generation> generation, map(std::move(setup)));
+    EW_CHECK(generation->create());
+    EW_CHECK(generation->describe());
+    EW_CHECK(generation->self_test());
+    return generation;
+}
+
+Judged<void> Generation::map_image() {
+    const FpState before;
+    // NOW: a missing symbol shows here, not in the middle of a request. LOCAL: no other image sees
+    // its symbols.
+    image_ = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+    const bool fp_kept = before.still_holds();
+    before.restore();
+    if (image_ == nullptr) {
+        const char* why = ::dlerror();
+        return refuse({"load_failed", "loading", "a shared object the dynamic loader accepts",
+                       why == nullptr ? "no reason" : why,
+                       "link with -Wl,-z,defs to see missing symbols at build time"});
+    }
+    if (!fp_kept) {
+        return refuse({"load_failed", "loading", "a load that leaves the floating-point mode alone",
+                       "a constructor that changed it",
+                       "do not link with -Ofast or -ffast-math; they set flush-to-zero"});
+    }
+    const std::string mapped = mapped_build_id(image_);
+    if (mapped != manifest_.build_id) {
+        return refuse({"stale_image", "loading", "the image with build-id " + manifest_.build_id,
+                       "the loader returned " + mapped,
+                       "report this: a stale image was returned for a new file"});
+    }
+    return {};
+}
+
+Judged<void> Generation::check_descriptor() {
+    const auto entry = reinterpret_cast<ew_plugin_entry>(::dlsym(image_, EW_PLUGIN_ENTRY_NAME));
+    if (entry == nullptr) {
+        return refuse({"descriptor", "loading", "the exported function " EW_PLUGIN_ENTRY_NAME,
+                       "none", "mark it EW_EXPORT and declare it extern \"C\""});
+    }
+    std::string threw;
+    const auto called = guarded(
+        [&] { return (plugin_ = entry(EW_ABI_MINOR)) == nullptr ? EW_FAILED : EW_OK; }, threw);
+    if (!called || plugin_ == nullptr) {
+        return refuse({"descriptor", "loading", "a descriptor",
+                       threw.empty() ? "a null pointer: the plugin wants a newer host" : threw,
+                       "upgrade the daemon, or build the plugin for this one"});
+    }
+    if (plugin_->struct_bytes < kDescriptorBytesMin) {
+        return refuse({"descriptor", "loading",
+                       "a descriptor of at least " + std::to_string(kDescriptorBytesMin) + " bytes",
+                       std::to_string(plugin_->struct_bytes),
+                       "set struct_bytes = sizeof(ew_plugin)"});
+    }
+    if (plugin_->abi_major != manifest_.abi_major || plugin_->abi_minor != manifest_.abi_minor ||
+        view_of(plugin_->name) != manifest_.name ||
+        view_of(plugin_->version) != manifest_.version) {
+        return refuse(
+            {"descriptor", "loading",
+             "a descriptor that agrees with the note (" + manifest_.name + " " + manifest_.version +
+                 ")",
+             printable(view_of(plugin_->name)) + " " + printable(view_of(plugin_->version)),
+             "use one macro for both"});
+    }
+    for (const auto& [present, name] : {std::pair{plugin_->create != nullptr, "create"},
+                                        std::pair{plugin_->describe != nullptr, "describe"},
+                                        std::pair{plugin_->handle != nullptr, "handle"},
+                                        std::pair{plugin_->destroy != nullptr, "destroy"}}) {
+        if (present) continue;
+        return refuse({"descriptor", "loading", "create, describe, handle and destroy",
+                       std::string("a null pointer for ") + name, "implement all four"});
+    }
+    return {};
+}
+
+Judged<void> Generation::create() {
+    std::vector<ew_config_entry> entries;
+    for (const auto& [key, value] : config_)
+        entries.push_back({abi_string(key), abi_string(value)});
+    ResultWriter error;
+    const ew_create_args args{sizeof(ew_create_args), reason_, entries.data(), entries.size(),
+                              &error};
+    std::string threw;
+    const auto status =
+        guarded([&] { return plugin_->create(&services_, &args, &instance_); }, threw);
+    if (status != EW_OK) {
+        return refuse({"create_failed", "creating", "create() to succeed",
+                       reason_of(error, threw, status.value_or(EW_FAILED)),
+                       "correct the configuration of the plugin or its stores"});
+    }
+    created_ = true;
+    return {};
+}
+
+Judged<void> Generation::describe() {
+    MethodList list{{sizeof(ew_description), 0, add_method}, {}, {}};
+    std::string threw;
+    const auto status = guarded([&] { return plugin_->describe(instance_, &list); }, threw);
+    if (status != EW_OK || !list.problem.empty() || list.methods.empty()) {
+        const std::string found = !threw.empty()          ? threw
+                                  : !list.problem.empty() ? list.problem
+                                  : list.methods.empty()  ? "no method"
+                                                          : "status " + std::to_string(*status);
+        return refuse({"describe_failed", "creating", "describe() to name at least one method",
+                       found, "see docs/plugin_abi.md"});
+    }
+    methods_ = std::move(list.methods);
+    return {};
+}
+
+Judged<void> Generation::self_test() {
+    if (plugin_->self_test == nullptr) return {};
+    ResultWriter error;
+    std::string threw;
+    const auto status = guarded([&] { return plugin_->self_test(instance_, &error); }, threw);
+    if (status != EW_OK || error.has_error) {
+        return refuse({"self_test_failed", "self_test", "self_test() to pass",
+                       reason_of(error, threw, status.value_or(EW_FAILED)),
+                       "repair what it names, then load it again"});
+    }
+    return {};
+}
+
+SteadyTime Generation::handle(const message::Request& request, SteadyTime started,
+                              std::int64_t deadline_steady_ns, std::size_t thread_number,
+                              PluginCall& call) {
+    run(request, deadline_steady_ns, call);
+    const bool failed =
+        call.writer.has_error && (call.writer.error.code == message::WireCode::kPluginFault ||
+                                  call.writer.error.code == message::WireCode::kInternal);
+    const SteadyTime ended = services_.parts.clock->steady();
+    traffic_.count(thread_number, ended - started, failed);
+    if (failed && on_fault_) on_fault_();
+    return ended;
+}
+
+void Generation::run(const message::Request& request, std::int64_t deadline_steady_ns,
+                     PluginCall& call) {
+    const ew_request abi_request{sizeof(ew_request),         0,
+                                 abi_string(request.id),     abi_string(request.method),
+                                 abi_string(request.params), abi_string(request.trace),
+                                 deadline_steady_ns,         &call};
+    const LogScope scope(request.id, message::trace_id_of(request.trace));
+    ResultWriter& writer = call.writer;
+    ew_status status = EW_FAILED;
+    const InPlugin in_plugin(crash_line_);
+    try {
+        status = plugin_->handle(instance_, &abi_request, &writer);
+    } catch (const std::exception& error) {
+        return fault(call, std::string("handle() threw: ") +
+                               printable(error.what(), limits::kPluginErrorBytesMax));
+    } catch (...) {
+        return fault(call, "handle() threw something that is no std::exception");
+    }
+    if (status != EW_OK) return fault(call, "handle() returned status " + std::to_string(status));
+    if (writer.misuse != nullptr) return fault(call, writer.misuse);
+    if (writer.has_error) {
+        if (!writer.result.empty()) fault(call, "both a result and an error");
+        return;
+    }
+    if (writer.result.empty()) return fault(call, "neither a result nor an error");
+    if (auto valid = message::validate_object(writer.result); !valid)
+        return fault(call, valid.error().message);
+}
+
+void Generation::fault(PluginCall& call, std::string_view what) {
+    faults_.fetch_add(1, std::memory_order_relaxed);
+    const std::string from = "plugin " + manifest_.name + " " + manifest_.version + " generation " +
+                             std::to_string(number_) + ": " + std::string(what);
+    log_event(LogLevel::kError, from, {});
+    call.writer.reset();
+    call.writer.has_error = true;
+    // The details stay in our log: they may quote what the plugin was working on.
+    call.writer.error = message::make_error(message::WireCode::kPluginFault,
+                                            "the plugin failed to handle this request");
+}
+
+}  // namespace export_worker::plugins

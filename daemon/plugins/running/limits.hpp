@@ -1,0 +1,15 @@
+// Limits of daemon/plugins/running. A name ends in unit and bound; the comment says what happens at
+// it.
+#pragma once
+
+#include <cstddef>
+
+namespace export_worker::limits {
+
+inline constexpr std::size_t kPluginNameBytesMax = 64;
+inline constexpr std::size_t kPluginMethodsMax = 64;
+inline constexpr std::size_t kPluginErrorBytesMax = 1024;
+inline constexpr std::size_t kPluginCountersMax = 64;
+inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;
+
+}  // namespace export_worker::limits

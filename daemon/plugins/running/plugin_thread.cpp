@@ -1,0 +1,103 @@
+#include "daemon/plugins/running/plugin_thread.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <thread>
+#include <utility>
+
+#include "base/this_thread.hpp"
+#include "base/thread_role.hpp"
+
+namespace export_worker::plugins {
+
+using std::chrono::milliseconds;
+
+struct PluginThread::Worker {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::function<void()> work;  // Guarded by mutex, like the next.
+    bool ending = false;
+    std::atomic<bool> idle{true};
+    std::thread thread;  // The owner's; detached when it is left behind.
+
+    void run() {
+        name_this_thread("plugin-calls");
+        set_thread_role(ThreadRole::kLoader);
+        std::unique_lock lock(mutex);
+        for (;;) {
+            changed.wait(lock, [this] { return ending || work; });
+            if (!work) return;
+            {
+                const std::function<void()> now = std::exchange(work, nullptr);
+                lock.unlock();
+                now();
+            }
+            lock.lock();
+            idle.store(true);
+            changed.notify_all();
+        }
+    }
+};
+
+PluginThread::~PluginThread() {
+    if (!worker_) return;
+    {
+        const std::lock_guard lock(worker_->mutex);
+        worker_->ending = true;
+    }
+    worker_->changed.notify_all();
+    worker_->thread.join();
+}
+
+void PluginThread::start() {
+    worker_ = std::make_shared<Worker>();
+    worker_->thread = std::thread([worker = worker_] { worker->run(); });
+}
+
+bool PluginThread::run(const std::string& what, std::function<void()> work, milliseconds timeout) {
+    if (!worker_) start();
+    const SteadyTime since = clock_.steady();
+    std::unique_lock lock(worker_->mutex);
+    worker_->work = std::move(work);
+    worker_->idle.store(false);
+    worker_->changed.notify_all();
+    while (!worker_->idle.load()) {
+        const SteadyTime end = std::min(since + timeout, end_.load());
+        const auto left = std::chrono::ceil<milliseconds>(end - clock_.steady());
+        if (left.count() <= 0) {
+            lock.unlock();
+            leave_behind(what, since);
+            return false;
+        }
+        // In slices, so that hurry() is heard.
+        const milliseconds slice = clock_.block_for(std::min(left, milliseconds(100)));
+        worker_->changed.wait_for(lock, slice, [this] { return worker_->idle.load(); });
+    }
+    return true;
+}
+
+void PluginThread::leave_behind(const std::string& what, SteadyTime since) {
+    {
+        const std::lock_guard lock(worker_->mutex);
+        worker_->ending = true;  // Should the call return after all.
+    }
+    worker_->thread.detach();
+    const std::lock_guard lock(mutex_);
+    left_.push_back({what, since, worker_});
+    worker_.reset();
+}
+
+void PluginThread::hurry(milliseconds timeout) {
+    end_.store(clock_.steady() + timeout);
+}
+
+std::vector<HungCall> PluginThread::hung() const {
+    std::vector<HungCall> out;
+    const std::lock_guard lock(mutex_);
+    for (const Left& left : left_) {
+        if (!left.worker->idle.load()) out.push_back({left.what, clock_.steady() - left.since});
+    }
+    return out;
+}
+
+}  // namespace export_worker::plugins

@@ -1,0 +1,113 @@
+#include "daemon/plugins/probing/probe.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "base/unique_fd.hpp"
+#include "daemon/plugins/inspection/inspection.hpp"
+#include "tests/unit/support/eventually.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/plugin_fixtures.hpp"
+
+namespace export_worker::plugins {
+namespace {
+
+// Whatever numbers its pipes get: one of them overwrote another when they met the number the child
+// uses in between.
+TEST(Probe, WorksWhicheverDescriptorsAreFree) {
+    const testing::TempDir dir;
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, "minimal_c");
+    request.create = false;
+    std::vector<UniqueFd> taken;
+    for (int number = 0; number < 20; ++number) {
+        const auto probed = probe(testing::probe_program(), request, system_clock());
+        // The manifest is none, so the answer is a refusal of the child's own: it was asked.
+        ASSERT_FALSE(probed) << number;
+        ASSERT_NE(probed.error().code, "probe_crash") << number << ": " << probed.error().found;
+        taken.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    }
+}
+
+TEST(Probe, AProgramThatCannotRunIsNamed) {
+    const testing::TempDir dir;
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, "minimal_c");
+    const auto probed = probe(dir / "none", request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "io");
+    EXPECT_EQ(probed.error().found, "run " + (dir / "none") + ": No such file or directory");
+}
+
+TEST(Probe, SurvivesAChildThatNeverReads) {
+    const testing::TempDir dir;
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, "minimal_c");
+    request.golden = std::string(4 * 1024 * 1024, '\n');  // More than a pipe holds.
+    const auto probed = probe("/bin/true", request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_crash");
+    EXPECT_EQ(probed.error().found, "it exited with status 0 while starting");
+}
+
+ProbeRequest hanging_request(const testing::TempDir& dir,
+                             const std::string& fixture = "broken_create_hangs") {
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, fixture);
+    request.manifest = inspect(testing::read_text(request.file))->manifest;
+    return request;
+}
+
+TEST(Probe, ATimeOutEndsAChildThatHangs) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir);
+    request.timeout = std::chrono::hours(1);
+    testing::FakeClock clock;
+    auto probed = std::async(std::launch::async, [&] {
+        return probe(testing::probe_program(), request, clock).error();
+    });
+    // The first advance may come before the probe has read the clock.
+    ASSERT_TRUE(testing::eventually([&] {
+        clock.advance(request.timeout);
+        return probed.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    }));
+    const Refusal refusal = probed.get();
+    EXPECT_EQ(refusal.code, "probe_timeout");
+    EXPECT_EQ(refusal.expected, "an answer within 3600000 ms");
+}
+
+TEST(Probe, TheMachinesClockEndsAChildThatHangs) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir);
+    request.timeout = std::chrono::milliseconds(50);
+    const SteadyTime began = system_clock().steady();
+    const auto probed = probe(testing::probe_program(), request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_timeout");
+    EXPECT_GE(system_clock().steady() - began, request.timeout);
+}
+
+// The end of the report is not the end of the child.
+TEST(Probe, ATimeOutEndsAChildThatClosedItsReport) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir, "broken_closes_files");
+    request.timeout = std::chrono::seconds(1);
+    const auto probed = probe(testing::probe_program(), request, system_clock());
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_timeout");
+}
+
+TEST(Probe, ACancellationEndsAChildThatHangs) {
+    const testing::TempDir dir;
+    ProbeRequest request = hanging_request(dir);
+    request.timeout = std::chrono::hours(1);
+    const std::atomic<bool> cancelled{true};
+    const auto probed = probe(testing::probe_program(), request, system_clock(), &cancelled);
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "cancelled");
+}
+
+}  // namespace
+}  // namespace export_worker::plugins
