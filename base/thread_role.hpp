@@ -7,7 +7,7 @@
 
 namespace export_worker {
 
-enum class ThreadRole { kOther, kLoop, kWorker, kControl, kExport, kLoader };
+enum class ThreadRole { kOther, kLoop, kWorker, kControl, kExport, kLoader, kSupervisor };
 
 inline thread_local ThreadRole current_thread_role = ThreadRole::kOther;
 

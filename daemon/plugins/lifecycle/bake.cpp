@@ -24,28 +24,27 @@ double as_ms(std::chrono::nanoseconds time) {
 
 }  // namespace
 
-std::optional<std::string> reason_to_roll_back(const TrafficStats& old_generation,
-                                               const TrafficStats& new_generation,
-                                               std::chrono::nanoseconds longest_running,
+std::optional<std::string> reason_to_roll_back(const BakeEvidence& evidence,
                                                const BakeBounds& bounds) {
-    if (longest_running > bounds.stall_max) {
-        return "a request has been inside it for " + text_of(as_ms(longest_running), " ms") +
-               " (bound " + std::to_string(bounds.stall_max.count()) + " ms)";
+    const TrafficStats& before = evidence.old_generation;
+    const TrafficStats& now = evidence.new_generation;
+    if (evidence.longest_running > bounds.stall_max) {
+        return "a request has been inside it for " +
+               text_of(as_ms(evidence.longest_running), " ms") + " (bound " +
+               std::to_string(bounds.stall_max.count()) + " ms)";
     }
-    const double percent_max = failure_percent(old_generation) + bounds.failure_percent_max;
-    if (new_generation.failed >= bounds.failures_min &&
-        failure_percent(new_generation) > percent_max) {
-        return std::to_string(new_generation.failed) + " of " +
-               std::to_string(new_generation.handled) + " requests failed (bound " +
-               text_of(percent_max, " %") + ")";
+    const double percent_max = failure_percent(before) + bounds.failure_percent_max;
+    TrafficStats alone = now;
+    alone.failed -= std::min(now.failed, evidence.failed_alike);
+    if (alone.failed >= bounds.failures_min && failure_percent(alone) > percent_max) {
+        return std::to_string(alone.failed) + " of " + std::to_string(alone.handled) +
+               " requests failed (bound " + text_of(percent_max, " %") + ")";
     }
-    if (new_generation.handled < bounds.latency_requests_min ||
-        old_generation.handled < bounds.latency_requests_min)
+    if (now.handled < bounds.latency_requests_min || before.handled < bounds.latency_requests_min)
         return std::nullopt;
-    const double now_ms = as_ms(new_generation.quantile(0.99));
-    const double bound_ms =
-        std::max(as_ms(bounds.latency_floor),
-                 bounds.latency_factor_max * as_ms(old_generation.quantile(0.99)));
+    const double now_ms = as_ms(now.quantile(0.99));
+    const double bound_ms = std::max(as_ms(bounds.latency_floor),
+                                     bounds.latency_factor_max * as_ms(before.quantile(0.99)));
     if (now_ms <= bound_ms) return std::nullopt;
     return "99 % of requests stay within " + text_of(now_ms, " ms") + " (bound " +
            text_of(bound_ms, " ms") + ")";

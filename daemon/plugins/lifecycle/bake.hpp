@@ -22,10 +22,19 @@ struct BakeBounds {
     std::chrono::milliseconds stall_max{2'000};
 };
 
-// The reason to take the new generation back, or nothing. `longest_running` is the longest time a
-// request has been inside it by now. Pure.
-[[nodiscard]] std::optional<std::string> reason_to_roll_back(
-    const TrafficStats& old_generation, const TrafficStats& new_generation,
-    std::chrono::nanoseconds longest_running, const BakeBounds& bounds);
+// What a bake is judged by. Of the old generation: what it had answered before the swap, and on how
+// many of the requests the new one failed on it has failed, too, when it was asked after it: a
+// store that is away is not the new one's fault.
+struct BakeEvidence {
+    TrafficStats old_generation;
+    std::uint64_t failed_alike = 0;
+    TrafficStats new_generation;
+    // The longest time a request has been inside the new generation by now.
+    std::chrono::nanoseconds longest_running{0};
+};
+
+// The reason to take the new generation back, or nothing. Pure.
+[[nodiscard]] std::optional<std::string> reason_to_roll_back(const BakeEvidence& evidence,
+                                                             const BakeBounds& bounds);
 
 }  // namespace export_worker::plugins

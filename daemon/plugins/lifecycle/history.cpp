@@ -14,7 +14,7 @@ using sqlite::Statement;
 
 constexpr std::int64_t kApplicationId = 0x45575031;  // "EWP1"
 
-constexpr std::array<const char*, 3> kMigrations{R"sql(
+constexpr std::array<const char*, 4> kMigrations{R"sql(
 CREATE TABLE plugin (
     name              TEXT PRIMARY KEY,
     committed_sha256  TEXT NOT NULL DEFAULT '',
@@ -62,6 +62,11 @@ CREATE TABLE crash (
     sha256 TEXT NOT NULL,
     at_us  INTEGER NOT NULL
 ) STRICT;
+)sql",
+                                                 R"sql(
+ALTER TABLE plugin ADD COLUMN pinned TEXT NOT NULL DEFAULT '';
+UPDATE plugin SET pinned = 'reload --file'
+    WHERE configured_sha256 NOT IN ('', committed_sha256);
 )sql"};
 
 #define EW_EVENT_COLUMNS \
@@ -92,12 +97,12 @@ Result<std::unique_ptr<History>> History::open(const std::string& path, const Cl
 Result<PluginRecord> History::record(const std::string& plugin) {
     return database_->read([&](Connection& connection) -> Result<PluginRecord> {
         Statement row = connection.statement(
-            "SELECT committed_sha256, configured_sha256, baking_sha256 FROM plugin WHERE name = "
-            "?1");
+            "SELECT committed_sha256, configured_sha256, baking_sha256, pinned FROM plugin WHERE "
+            "name = ?1");
         row.bind(plugin);
         EW_TRY(const bool found, row.step());
         if (!found) return PluginRecord{};
-        return PluginRecord{row.string(0), row.string(1), row.string(2)};
+        return PluginRecord{row.string(0), row.string(1), row.string(2), row.string(3)};
     });
 }
 
@@ -117,14 +122,22 @@ Result<void> History::clear_baking(const std::string& plugin) {
 }
 
 Result<void> History::commit(const std::string& plugin, const std::string& sha256,
-                             const std::string& configured_sha256) {
+                             const std::string& configured_sha256, const std::string& pinned) {
     return database_->write([&](Connection& connection) {
         return connection
             .statement(
-                "INSERT INTO plugin (name, committed_sha256, configured_sha256) VALUES (?1, ?2, "
-                "?3) ON CONFLICT (name) DO UPDATE SET committed_sha256 = ?2, configured_sha256 = "
-                "?3, baking_sha256 = ''")
-            .bind(plugin, sha256, configured_sha256)
+                "INSERT INTO plugin (name, committed_sha256, configured_sha256, pinned) VALUES "
+                "(?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET committed_sha256 = ?2, "
+                "configured_sha256 = ?3, baking_sha256 = '', pinned = ?4")
+            .bind(plugin, sha256, configured_sha256, pinned)
+            .run();
+    });
+}
+
+Result<void> History::unpin(const std::string& plugin) {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("UPDATE plugin SET pinned = '' WHERE name = ?1")
+            .bind(plugin)
             .run();
     });
 }
@@ -141,9 +154,11 @@ Result<void> History::add(HistoryEntry entry) {
                      .run());
         return connection
             .statement(
-                "DELETE FROM event WHERE plugin = ?1 AND id <= (SELECT id FROM event WHERE "
-                "plugin = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)")
-            .bind(entry.plugin, static_cast<std::int64_t>(limits::kPluginHistoryMax))
+                "DELETE FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 AND id <= "
+                "(SELECT id FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 ORDER BY "
+                "id DESC LIMIT 1 OFFSET ?2)")
+            .bind(entry.plugin, static_cast<std::int64_t>(limits::kPluginHistoryMax),
+                  entry.outcome == "committed" ? 1 : 0)
             .run();
     });
 }

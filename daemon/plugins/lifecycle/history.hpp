@@ -19,16 +19,10 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "daemon/plugins/lifecycle/slot.hpp"
 #include "daemon/sqlite/database.hpp"
 
 namespace export_worker::plugins {
-
-// What a plugin may start with. Empty texts: nothing yet.
-struct PluginRecord {
-    std::string committed_sha256;
-    std::string configured_sha256;  // What the configured file held at that commit.
-    std::string baking_sha256;
-};
 
 struct HistoryEntry {
     std::int64_t id = 0;
@@ -80,10 +74,13 @@ public:
     [[nodiscard]] Result<void> clear_baking(const std::string& plugin);
     // Also forgets the mark.
     [[nodiscard]] Result<void> commit(const std::string& plugin, const std::string& sha256,
-                                      const std::string& configured_sha256);
+                                      const std::string& configured_sha256,
+                                      const std::string& pinned = "");
+    // The configured file counts again at the next start or automatic reload.
+    [[nodiscard]] Result<void> unpin(const std::string& plugin);
 
     // Appends; id and time are set here. Entries beyond kPluginHistoryMax of that plugin go, oldest
-    // first.
+    // first; those of commits, which a rollback needs, are counted apart from the others.
     [[nodiscard]] Result<void> add(HistoryEntry entry);
     // Newest first. `plugin` empty: all.
     [[nodiscard]] Result<std::vector<HistoryEntry>> entries(const std::string& plugin,

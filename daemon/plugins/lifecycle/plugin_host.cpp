@@ -1,25 +1,16 @@
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
-#include "base/this_thread.hpp"
-#include "base/thread_role.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 
 namespace export_worker::plugins {
-namespace {
-
-using std::chrono::milliseconds;
-
-}  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
     EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
@@ -43,11 +34,11 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       died_in_(std::move(last_end.died_in)),
       crash_recorder_(std::move(crash_recorder)),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      calls_(*options.parts.clock),
+      calls_(*history_, *options.parts.clock),
       crash_notices_(std::move(last_end.notices)) {
     EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
-    loader_ = std::thread([this] { run_loader(); });
+    supervisor_ = std::thread([this] { run_supervisor(); });
 }
 
 PluginHost::~PluginHost() {
@@ -55,11 +46,12 @@ PluginHost::~PluginHost() {
 }
 
 unsigned PluginHost::stop() {
-    if (loader_.joinable()) {
+    if (supervisor_.joinable()) {
         stopping_.store(true);
         calls_.hurry(limits::kPluginStopTimeout);
         wake();
-        loader_.join();
+        supervisor_.join();
+        loader_.stop();
         end_all();
     }
     const std::vector<HungCall> hung = calls_.hung();
@@ -68,35 +60,34 @@ unsigned PluginHost::stop() {
 }
 
 void PluginHost::end_all() {
+    const auto end = [this](Loaded& loaded) {
+        if (!calls_.end(*loaded.generation, policy().probe_timeout, false))
+            leave_alone(std::move(loaded.generation));
+    };
+    take_end_results();
+    for (LoadDone& done : loads_done_) {
+        if (done.result && done.result->loaded) end(*done.result->loaded);
+    }
+    loads_done_.clear();
     for (auto& [name, plugin] : plugins_) {
         if (plugin.bake) {
             if (auto cleared = history_->clear_baking(name); !cleared)
                 log_error("plugin {}: {}", name, cleared.error().message);
         }
         for (auto* loaded : {&plugin.active, &plugin.previous}) {
-            if (!*loaded || end_generation(*(*loaded)->generation, false)) continue;
-            leave_alone(std::move((*loaded)->generation));
+            if (*loaded) end(**loaded);
             loaded->reset();
         }
         for (Retired& retired : plugin.retired) {
-            const bool ended = retired.state != RetiredState::kStuck &&
-                               (retired.state != RetiredState::kDraining ||
-                                end_generation(*retired.loaded.generation, false));
-            if (!ended) leave_alone(std::move(retired.loaded.generation));
+            const bool runs =
+                retired.state == RetiredState::kDraining || retired.state == RetiredState::kEnding;
+            if (runs) end(retired.loaded);
+            if (retired.state == RetiredState::kStuck)
+                leave_alone(std::move(retired.loaded.generation));
         }
         plugin.retired.clear();
     }
-    // This is no death: the daemon stops in good order.
-    for (const PluginCallMark& mark : hung_marks_) {
-        if (auto ended = history_->end_call(mark); !ended)
-            log_error("plugin {}: {}", mark.plugin, ended.error().message);
-    }
-}
-
-// Code that somebody is still inside cannot be freed.
-void PluginHost::leave_alone(std::unique_ptr<Generation> generation) {
-    static std::vector<std::unique_ptr<Generation>> left_alone;
-    left_alone.push_back(std::move(generation));
+    calls_.forgive();
 }
 
 Result<void> PluginHost::start(const HostConfig& config) {
@@ -155,13 +146,14 @@ void PluginHost::reconfigure(const HostConfig& config, const std::string& trigge
         config_ = config;
         for (const PluginSetup& setup : config.plugins) {
             ReloadRequest request;
-            request.action = plugins_.contains(setup.name) ? Action::kReload : Action::kStart;
+            request.action = serves(setup.name) ? Action::kReload : Action::kStart;
             request.trigger = trigger;
             request.plugin = setup.name;
             requests.push_back(std::move(request));
         }
         for (const auto& [name, plugin] : plugins_) {
-            if (std::ranges::find(config.plugins, name, &PluginSetup::name) == config.plugins.end())
+            if (plugin.active &&
+                std::ranges::find(config.plugins, name, &PluginSetup::name) == config.plugins.end())
                 log_warn("plugin {}: no longer configured; it serves until the next start", name);
         }
     }
@@ -172,61 +164,80 @@ void PluginHost::reconfigure(const HostConfig& config, const std::string& trigge
 Result<std::uint64_t> PluginHost::submit(ReloadRequest request) {
     {
         const std::lock_guard lock(mutex_);
-        const auto plugin = plugins_.find(request.plugin);
-        const bool bakes = plugin != plugins_.end() && plugin->second.bake;
-        const bool ends_bake =
-            bakes && (request.action == Action::kRollback || request.action == Action::kCommit);
-        const ReloadReport* const other = ends_bake ? nullptr : job_under_way();
-        if (other != nullptr) {
-            const std::string what =
-                other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
-            return fail(ErrorCode::kConflict,
-                        "busy: " + what + " is being worked on (report " +
-                            std::to_string(other->id) + ", asked for by " + other->request.trigger +
-                            "); wait for it, then look at: exportctl plugin history");
-        }
-        const bool configured = std::ranges::find(config_.plugins, request.plugin,
-                                                  &PluginSetup::name) != config_.plugins.end();
-        const bool can_begin =
-            request.action == Action::kLoad || (request.action == Action::kReload && configured);
-        if (plugin == plugins_.end() && !can_begin) {
-            return fail(ErrorCode::kNotFound,
-                        "no plugin '" + request.plugin + "'; exportctl plugin list names them");
-        }
-        if (bakes && !ends_bake && !request.dry_run) {
-            return fail(ErrorCode::kConflict,
-                        "busy: plugin " + request.plugin + " bakes generation " +
-                            std::to_string(plugin->second.active->generation->number()) +
-                            "; wait, or end it with: exportctl plugin commit " + request.plugin +
-                            " | exportctl plugin rollback " + request.plugin);
-        }
-        if (ends_bake && request.action == Action::kRollback)
-            request.baking_generation = plugin->second.active->generation->number();
+        EW_CHECK(check_request(request));
+        EW_CHECK(check_busy(request));
     }
     return enqueue(request);
 }
 
-bool PluginHost::waits_for_bake(const ReloadRequest& request) const {
-    const auto plugin = plugins_.find(request.plugin);
-    const bool reloads = request.action == Action::kReload || request.action == Action::kStart;
-    return reloads && !request.dry_run && plugin != plugins_.end() && plugin->second.bake;
+bool PluginHost::serves(const std::string& plugin) const {
+    const auto found = plugins_.find(plugin);
+    return found != plugins_.end() && found->second.active;
 }
 
-const ReloadReport* PluginHost::job_under_way() const {
-    if (running_ != nullptr) return running_;
-    const auto ready = std::ranges::find_if(
-        queue_, [this](const ReloadReport* job) { return !waits_for_bake(job->request); });
-    return ready == queue_.end() ? nullptr : *ready;
+bool PluginHost::bakes(const std::string& plugin) const {
+    const auto found = plugins_.find(plugin);
+    return found != plugins_.end() && found->second.bake;
+}
+
+bool PluginHost::waits_for_bake(const ReloadRequest& request) const {
+    return request.loads() && !request.dry_run && bakes(request.plugin);
+}
+
+Result<void> PluginHost::check_request(ReloadRequest& request) const {
+    const bool configured = std::ranges::find(config_.plugins, request.plugin,
+                                              &PluginSetup::name) != config_.plugins.end();
+    const bool can_begin =
+        request.action == Action::kLoad || (request.action == Action::kReload && configured);
+    if (!serves(request.plugin) && !can_begin) {
+        return fail(ErrorCode::kNotFound,
+                    "no plugin '" + request.plugin + "'; exportctl plugin list names them");
+    }
+    if (request.action == Action::kRollback && bakes(request.plugin))
+        request.baking_generation = plugins_.at(request.plugin).active->generation->number();
+    return {};
+}
+
+Result<void> PluginHost::check_busy(const ReloadRequest& request) const {
+    if (waits_for_bake(request)) {
+        return fail(ErrorCode::kConflict,
+                    "busy: plugin " + request.plugin + " bakes generation " +
+                        std::to_string(plugins_.at(request.plugin).active->generation->number()) +
+                        "; wait, or end it with: exportctl plugin commit " + request.plugin +
+                        " | exportctl plugin rollback " + request.plugin);
+    }
+    const bool ends_bake = !request.loads() && bakes(request.plugin);
+    const ReloadReport* other = ends_bake ? nullptr : queue_.operators(request.plugin);
+    const bool runs = !ends_bake && loading_ && !loading_->report->request.dry_run &&
+                      loading_->report->request.origin() == Origin::kOperator &&
+                      loading_->report->plugin == request.plugin;
+    if (runs) other = loading_->report;
+    if (other == nullptr || request.dry_run) return {};
+    const std::string what =
+        other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
+    return fail(ErrorCode::kConflict, "busy: " + what + " is being worked on (report " +
+                                          std::to_string(other->id) + ", asked for by " +
+                                          other->request.trigger +
+                                          "); wait for it, then look at: exportctl plugin history");
+}
+
+// One load at a time; what needs none waits only for a load of its own plugin.
+bool PluginHost::may_begin(const ReloadRequest& request) const {
+    if (waits_for_bake(request)) return false;
+    const bool needs_loader =
+        request.loads() || (request.action == Action::kRollback && !bakes(request.plugin));
+    if (needs_loader) return !loading_;
+    return !loading_ || loading_->report->plugin != request.plugin ||
+           loading_->report->request.dry_run;
 }
 
 std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
     std::uint64_t id = 0;
     {
         const std::lock_guard lock(mutex_);
-        for (const ReloadReport* queued : queue_) {
-            // The same again, not begun yet: once is enough.
-            if (!request.plugin.empty() && queued->request == request) return queued->id;
-        }
+        // The same again, not begun yet: once is enough.
+        const ReloadReport* const same = request.plugin.empty() ? nullptr : queue_.same_as(request);
+        if (same != nullptr) return same->id;
         auto report = std::make_unique<ReloadReport>();
         report->id = id = ++last_report_;
         report->request = request;
@@ -237,9 +248,7 @@ std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
             log_info("plugin {}: the reload for {} waits for the end of the bake (report {})",
                      request.plugin, request.trigger, id);
         }
-        const bool goes_first =
-            request.action == Action::kRollback || request.action == Action::kCommit;
-        queue_.insert(goes_first ? queue_.begin() : queue_.end(), report.get());
+        queue_.add(*report);
         reports_.push_back(std::move(report));
         const auto oldest =
             std::ranges::find_if(reports_, [](const auto& each) { return each->ended(); });
@@ -267,72 +276,10 @@ std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
     return **found;
 }
 
-std::map<std::string, std::string> PluginHost::methods() const {
-    const std::lock_guard lock(mutex_);
-    std::map<std::string, std::string> out;
-    for (const auto& [name, plugin] : plugins_) {
-        if (!plugin.active) continue;
-        for (const PluginMethod& method : plugin.active->generation->methods())
-            out.emplace(method.name, name);
-    }
-    return out;
-}
-
-std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {
-    const std::lock_guard lock(mutex_);
-    return reload_counts_;
-}
-
 void PluginHost::wake() {
     const std::uint64_t one = 1;
-    // EAGAIN means the counter is full: the loader is being woken anyway.
+    // EAGAIN means the counter is full: the supervisor is being woken anyway.
     if (::write(wake_fd_.get(), &one, sizeof one) < 0) EW_ASSERT(errno == EAGAIN);
-}
-
-milliseconds PluginHost::patience() const {
-    const std::lock_guard lock(mutex_);
-    milliseconds out{1000};
-    for (const auto& [name, plugin] : plugins_) {
-        if (plugin.bake) out = std::min(out, milliseconds(50));
-        for (const Retired& retired : plugin.retired) {
-            if (retired.state == RetiredState::kDraining) out = std::min(out, milliseconds(2));
-        }
-    }
-    const bool window_open = std::ranges::any_of(
-        reports_, [](const auto& report) { return report->window && !report->window->closed; });
-    if (window_open) out = std::min(out, milliseconds(2));
-    if (watch_.unsettled()) out = std::min(out, milliseconds(50));
-    return out;
-}
-
-ReloadReport* PluginHost::next_job() {
-    const std::lock_guard lock(mutex_);
-    for (auto job = queue_.begin(); job != queue_.end(); ++job) {
-        if (waits_for_bake((*job)->request)) continue;
-        ReloadReport* const report = *job;
-        queue_.erase(job);
-        running_ = report;
-        return report;
-    }
-    return nullptr;
-}
-
-void PluginHost::run_loader() {
-    name_this_thread("loader");
-    set_thread_role(ThreadRole::kLoader);
-    while (!stopping_.load()) {
-        std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
-        const milliseconds wait = options_.parts.clock->block_for(patience());
-        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
-        std::uint64_t wakes = 0;
-        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
-        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
-        tick();
-        while (ReloadReport* const job = stopping_.load() ? nullptr : next_job()) {
-            run(*job);
-            tick();
-        }
-    }
 }
 
 }  // namespace export_worker::plugins

@@ -1,10 +1,10 @@
 // All plugins of the daemon: which generation answers which method, and how one follows another.
 //
-// A reload goes through stages, each of which can refuse: staging (artefact_store, trust),
-// inspection, quarantine, probe, contract, budget, loading. Then the new generation is published
-// with one atomic store and bakes: the one before stays warm, answers what the new one faults on
-// (idempotent methods only), and comes back by itself when the new one does worse. Commit ends the
-// bake; the old one drains and is retired. One loader thread does all of this; workers only pin.
+// Three things are kept apart. slot.hpp says what becomes of a plugin; one thread, the supervisor,
+// carries that out, watches bakes and retires generations, and never waits for plugin code; another
+// one, the loader, takes candidates through their stages (stages.hpp) and ends old generations.
+// Workers only pin. While a new generation bakes, the one before stays warm, answers what the new
+// one faults on (idempotent methods only), and comes back by itself when the new one does worse.
 //
 // A crash leaves live copies (deleted at the next start), artefacts and plugins.db; what they mean
 // is in history.hpp.
@@ -22,7 +22,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -30,46 +29,21 @@
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/model/ledger.hpp"
-#include "daemon/plugins/lifecycle/bake.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/plugins/lifecycle/last_end.hpp"
+#include "daemon/plugins/lifecycle/loader.hpp"
+#include "daemon/plugins/lifecycle/policy.hpp"
+#include "daemon/plugins/lifecycle/reload_queue.hpp"
 #include "daemon/plugins/lifecycle/reload_report.hpp"
+#include "daemon/plugins/lifecycle/slot.hpp"
+#include "daemon/plugins/lifecycle/stages.hpp"
+#include "daemon/plugins/lifecycle/status.hpp"
 #include "daemon/plugins/lifecycle/watch.hpp"
-#include "daemon/plugins/probing/probe.hpp"
 #include "daemon/plugins/routing/routing.hpp"
 #include "daemon/plugins/running/crash_record.hpp"
-#include "daemon/plugins/running/generation.hpp"
-#include "daemon/plugins/running/plugin_thread.hpp"
 #include "daemon/plugins/staging/artefact_store.hpp"
 
 namespace export_worker::plugins {
-
-// How reloads are done ([plugins] in the configuration).
-struct Policy {
-    std::chrono::milliseconds bake{60'000};  // Zero: commit at once.
-    BakeBounds bounds;
-    std::chrono::milliseconds drain{30'000};  // Longer: the generation is stuck, and parked.
-    std::chrono::milliseconds probe_timeout{10'000};
-    bool unmap = false;                // Retired images with a clean certificate are unmapped.
-    std::size_t generations_max = 16;  // Mapped images of one plugin.
-    std::vector<std::string> allow_needed;
-    AllowedImports allow_imports;
-    bool watch = false;  // Reload when a configured file changes.
-};
-
-// One [plugin.NAME].
-struct PluginSetup {
-    std::string name;
-    std::string file;
-    std::string golden_file;  // Empty: FILE with .golden.jsonl for .so, if it is there.
-    std::map<std::string, std::string> settings;
-};
-
-struct HostConfig {
-    std::vector<PluginSetup> plugins;
-    std::shared_ptr<const credentials::CredentialStore> credentials;
-    Policy policy;
-};
 
 struct HostOptions {
     std::string state_directory;                   // plugins/ and plugins.db are made in it.
@@ -79,46 +53,12 @@ struct HostOptions {
     sqlite::Durability durability = sqlite::Durability::kSynced;  // Of plugins.db.
 };
 
-// One generation of a plugin, for operators.
-struct GenerationStatus {
-    std::uint64_t number = 0;
-    std::string state;  // "active", "baking", "warm", "draining", "stuck", "parked", "lingering"
-    std::string version;
-    std::string build_id;
-    std::string sha256;
-    std::string file;
-    std::uint64_t handled = 0;
-    std::uint64_t faults = 0;
-    std::chrono::microseconds p50{0};
-    std::chrono::microseconds p99{0};
-    std::vector<std::string> pinned_by;
-    std::vector<Holder> holders;
-    std::chrono::milliseconds in_state{0};
-};
-
-struct PluginStatus {
-    std::string name;
-    std::string version;
-    std::uint64_t generation = 0;  // The one that answers.
-    std::string build_id;
-    std::string sha256;
-    std::string file;  // Where the operator keeps it.
-    std::vector<PluginMethod> methods;
-    std::uint64_t handled = 0;  // By all generations since the start, like the next two.
-    std::uint64_t faults = 0;
-    std::vector<CounterValue> counters;
-    std::string committed_sha256;
-    std::optional<std::chrono::milliseconds> bake_left;
-    std::vector<GenerationStatus> generations;  // The newest first.
-    std::uint64_t unmapped = 0;                 // Generations that are gone without a trace.
-};
-
 class PluginHost {
 public:
-    // Starts the loader thread. What an earlier process left in the staging directory is cleared.
+    // Starts its threads. What an earlier process left in the staging directory is cleared.
     [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const HostOptions& options);
     ~PluginHost();  // stop(); code that hangs stays in memory, with its thread.
-    // Ends the loader thread and all instances; nobody may be inside one. A bake that goes on is
+    // Ends its threads and all instances; nobody may be inside one. A bake that goes on is
     // forgotten: the next start looks at the configured file anew. Takes at most
     // kPluginStopTimeout and a little. Returns how many calls into plugins do not return. When that
     // is not 0, they go on to use HostOptions::parts: the caller must end the process without
@@ -136,13 +76,15 @@ public:
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
                                             const std::map<std::string, std::string>& settings);
     // Takes over what was configured and reloads every plugin that this changes; those that are new
-    // are loaded. The reload of a plugin that bakes waits for the end of the bake; a rollback or
-    // commit by an operator cancels it (refusal code "superseded"). Returns at once.
+    // are loaded. A pinned plugin keeps its file until the configured one changes. The reload of a
+    // plugin that bakes waits for the end of the bake; a rollback or commit by an operator cancels
+    // it (refusal code "superseded"). Returns at once.
     void reconfigure(const HostConfig& config, const std::string& trigger);
 
-    // Queues one action and returns the number of its report. kConflict: another one is under way
-    // or the plugin bakes ("busy", and with whom); kNotFound: no such plugin. A rollback or commit
-    // of a plugin that bakes is never busy and is the next action. [any-thread]
+    // Queues one action of an operator and returns the number of its report. It goes before what
+    // comes by itself, and what ends a bake before everything. kConflict ("busy", and with whom):
+    // an operator's action on this plugin waits or runs, or a reload while it bakes; kNotFound: no
+    // such plugin. [any-thread]
     [[nodiscard]] Result<std::uint64_t> submit(ReloadRequest request);
     // nullopt: never heard of it, or too long ago. [any-thread]
     [[nodiscard]] std::optional<ReloadReport> report(std::uint64_t id) const;
@@ -159,16 +101,7 @@ public:
     [[nodiscard]] RoutingTable& routing() { return routing_; }
 
 private:
-    // A generation with what it was made from.
-    struct Loaded {
-        std::unique_ptr<Generation> generation;
-        std::string file;
-        std::map<std::string, std::string> settings;
-        std::shared_ptr<const credentials::CredentialStore> credentials;
-        std::vector<std::string> pinned_by;
-        std::size_t file_bytes = 0;
-    };
-    enum class RetiredState { kDraining, kStuck, kParked, kLingering };
+    enum class RetiredState { kDraining, kEnding, kStuck, kParked, kLingering };
     struct Retired {
         Loaded loaded;
         RetiredState state = RetiredState::kDraining;
@@ -178,14 +111,13 @@ private:
         SteadyTime end;
         TrafficStats baseline;  // The old generation's, at the swap.
         std::uint64_t report = 0;
-        std::string configured_sha256;
     };
     struct Plugin {
+        SlotState slot;
         std::optional<Loaded> active;
         std::optional<Loaded> previous;  // Warm, while `active` bakes.
         std::optional<Bake> bake;
         std::vector<Retired> retired;
-        std::string committed_sha256;
         std::string notice;  // Why it does not run what is configured; for alarms.
         // Of generations that are no longer listed.
         std::uint64_t past_handled = 0;
@@ -194,119 +126,129 @@ private:
         std::uint64_t unmapped = 0;
         std::size_t abandoned = 0;  // Images of loads that failed after the probe.
     };
-    // A candidate on its way through the stages.
-    struct Candidate {
+    // A start tries the committed files before the configured one: what was decided on serves, the
+    // new file bakes.
+    struct StartPlan {
+        std::vector<std::string> committed;  // Still to be tried, the newest first.
+        bool takes_configured = false;       // That is what is being loaded now.
+        std::string refused_sha256;
+        std::optional<Refusal> refused_because;
+    };
+    // The one load that is under way.
+    struct Loading {
         ReloadReport* report = nullptr;
-        Artefact artefact;
-        Inspected inspected;
-        std::string live_copy;
-        ProbeReport probe;
-        std::string golden;
-        std::map<std::string, std::string> settings;
-        std::uint32_t reason = EW_CREATE_RELOAD;
-        std::string configured_sha256;
-        std::string committed_sha256;  // At a start: what history has.
-        bool check_contract = true;
-        bool bake = true;
+        std::optional<StartPlan> start;
+        std::string act;  // For FileLoaded.
+        bool bake = false;
+        SteadyTime since;
+    };
+    struct LoadDone {
+        tl::expected<LoadResult, LoadFailure> result;
+    };
+    struct EndDone {
+        std::string plugin;
+        std::uint64_t generation = 0;
+        bool ended = false;
+        bool unmap = false;
+        bool gone = false;
     };
 
     explicit PluginHost(const HostOptions& options, ArtefactStore artefacts,
                         std::unique_ptr<History> history, LastEnd last_end,
                         std::unique_ptr<CrashRecorder> crash_recorder);
     void end_all();
-    static void leave_alone(std::unique_ptr<Generation> generation);
     void leave_out(const std::string& plugin, const Refusal& refusal);
 
-    // --- plugin_host.cpp: the loader thread and its queue ---
-    void run_loader();
-    [[nodiscard]] ReloadReport* next_job();
-    [[nodiscard]] bool waits_for_bake(const ReloadRequest& request) const;  // Under mutex_.
-    [[nodiscard]] const ReloadReport* job_under_way() const;                // Under mutex_.
+    // --- plugin_host.cpp: what is asked for ---
+    [[nodiscard]] Result<void> check_request(ReloadRequest& request) const;     // Under mutex_.
+    [[nodiscard]] Result<void> check_busy(const ReloadRequest& request) const;  // Under mutex_.
+    // The next four under mutex_, or on the supervisor thread.
+    [[nodiscard]] bool serves(const std::string& plugin) const;
+    [[nodiscard]] bool bakes(const std::string& plugin) const;
+    [[nodiscard]] bool waits_for_bake(const ReloadRequest& request) const;
+    [[nodiscard]] bool may_begin(const ReloadRequest& request) const;
     [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
     [[nodiscard]] ReloadReport wait_for(std::uint64_t report) const;
     void wake();
-    [[nodiscard]] std::chrono::milliseconds patience() const;
 
-    // --- reload.cpp: one action, stage by stage; each says how it ended. [loader-thread] ---
-    void run(ReloadReport& report);
-    void complete(ReloadReport& report, const Judged<std::string>& done);
-    void cancel_waiting(const ReloadReport& by);
-    [[nodiscard]] Judged<std::string> perform(ReloadReport& report);
-    [[nodiscard]] Judged<std::string> start_plugin(ReloadReport& report);
-    [[nodiscard]] Judged<void> quarantine_what_died(const std::string& plugin,
-                                                    const PluginRecord& record);
-    [[nodiscard]] Judged<std::string> fall_back(ReloadReport& report, const PluginSetup& setup,
-                                                const PluginRecord& record, const Refusal& why);
-    [[nodiscard]] std::optional<std::string> fallback_target(const ReloadReport& report,
-                                                             const PluginRecord& record,
-                                                             const Refusal& why);
-    [[nodiscard]] Judged<std::string> start_configured(ReloadReport& report,
-                                                       const PluginSetup& setup,
-                                                       const PluginRecord& record);
-    [[nodiscard]] Judged<std::string> reload_file(ReloadReport& report, const std::string& file);
-    [[nodiscard]] Judged<std::string> roll_back(ReloadReport& report);
-    [[nodiscard]] Judged<std::string> roll_back_to_warm(ReloadReport& report, Plugin& plugin);
+    // --- reload.cpp: from a request to its end. [supervisor-thread] ---
+    void begin_work();
+    void begin(ReloadReport& report);
+    void begin_start(ReloadReport& report);
+    void try_next_of_start();
+    [[nodiscard]] Judged<void> begin_reload(ReloadReport& report);
+    [[nodiscard]] Judged<void> roll_back(ReloadReport& report);
+    [[nodiscard]] Judged<void> roll_back_to_warm(ReloadReport& report, Plugin& plugin);
     [[nodiscard]] Judged<std::string> committed_target(const ReloadReport& report,
                                                        const Plugin& plugin) const;
-    [[nodiscard]] Judged<std::string> commit_now(ReloadReport& report);
+    [[nodiscard]] Judged<void> commit_now(ReloadReport& report);
+    [[nodiscard]] Judged<void> unpin(ReloadReport& report);
+    [[nodiscard]] LoadOrder order_for(const ReloadReport& report) const;
+    void post_load(LoadOrder order);
+    void take_load_results();
+    void on_loaded(LoadResult result);
+    void on_load_failed(const LoadFailure& failure);
+    void on_start_refused(const LoadFailure& failure);
+    [[nodiscard]] Judged<std::string> publish(LoadResult& result);
+    void end_load(const Judged<std::string>& done);
+    void end_unchanged(const LoadResult& result);
+    void complete(ReloadReport& report, const Judged<std::string>& done);
+    void cancel_waiting(const ReloadReport& by);
     void note_refusal(ReloadReport& report, const Refusal& refusal);
     void record(const ReloadReport& report, const std::string& outcome, const std::string& detail);
-    void set_step(ReloadReport& report, const std::string& name, const std::string& detail,
-                  SteadyTime since);
+    void end_report(std::uint64_t report, const std::string& outcome, const std::string& detail);
     [[nodiscard]] std::optional<PluginSetup> configured(const std::string& plugin) const;
-    [[nodiscard]] Judged<std::string> read_golden(const std::string& file,
-                                                  const std::string& configured_file) const;
 
-    // --- stages.cpp: what a candidate goes through. [loader-thread] ---
-    [[nodiscard]] Judged<std::string> examine_and_publish(Candidate& candidate);
-    [[nodiscard]] Judged<void> inspect_candidate(Candidate& candidate);
-    [[nodiscard]] Judged<void> probe_candidate(Candidate& candidate);
-    [[nodiscard]] Judged<void> compare_candidate(Candidate& candidate);
-    [[nodiscard]] Judged<void> check_quarantine(const Candidate& candidate);
-    [[nodiscard]] Judged<void> check_budget(const Candidate& candidate) const;
-    [[nodiscard]] Judged<Loaded> load_candidate(Candidate& candidate);
-    [[nodiscard]] Judged<std::unique_ptr<Generation>> load_marked(const Candidate& candidate,
-                                                                  Generation::Setup setup);
-    [[nodiscard]] Judged<std::string> publish_candidate(Candidate& candidate, Loaded loaded);
-    [[nodiscard]] bool is_unchanged(const Candidate& candidate) const;
-
-    // --- supervise.cpp: baking, draining, retiring. [loader-thread] ---
-    void tick();
-    void watch_bake(const std::string& name, Plugin& plugin);
-    void finish_bake(const std::string& name, Plugin& plugin);
-    void take_back(const std::string& name, Plugin& plugin, const std::string& why,
-                   bool quarantine);
-    void take_back_a_start(const std::string& name, Plugin& plugin, const std::string& why);
-    void end_start_bake(const std::string& name, Plugin& plugin, const std::string& why);
-    void end_report(ReloadReport& report, const std::string& outcome, const std::string& detail);
-    [[nodiscard]] Result<void> commit(const std::string& name, Plugin& plugin);
+    // --- transition.cpp: what slot.hpp says is carried out. [supervisor-thread] ---
+    // Errors: of plugins.db before anything has changed; later ones are logged.
+    [[nodiscard]] Result<void> change(const std::string& name, const SlotEvent& event,
+                                      std::optional<Loaded> loaded = {});
+    [[nodiscard]] Result<void> carry_out(const std::string& name, const SlotEffect& effect,
+                                         const SlotState& next, std::optional<Loaded>& loaded);
+    void serve(const std::string& name, Loaded loaded, bool keep_warm);
+    void serve_warm(const std::string& name);
     void publish_routes();
     void retire(Plugin& plugin, Loaded loaded);
+
+    // --- supervise.cpp: the thread; baking, draining, retiring. [supervisor-thread] ---
+    void run_supervisor();
+    [[nodiscard]] std::chrono::milliseconds patience() const;
+    void tick();
+    void look_at_files();
+    void watch_bake(const std::string& name, Plugin& plugin);
+    void finish_bake(const std::string& name, Plugin& plugin);
+    void take_back(const std::string& name, Plugin& plugin, const std::string& why);
     void advance_retired(const std::string& name, Plugin& plugin);
-    // False: it does not return, and the generation must stay for ever.
-    [[nodiscard]] bool end_generation(Generation& generation, bool unmap);
-    [[nodiscard]] bool run_marked(const PluginCallMark& mark, std::function<void()> work);
+    void give_up(const std::string& name, Retired& retired);
+    void post_end(const std::string& name, Retired& retired, bool unmap);
+    void take_end_results();
+    void forget(Plugin& plugin, std::size_t retired);
     void close_windows();
     void forget_old_artefacts();
-    [[nodiscard]] static GenerationStatus status_of(const Loaded& loaded, std::string state);
+    [[nodiscard]] Policy policy() const;
     [[nodiscard]] SteadyTime now() const { return options_.parts.clock->steady(); }
 
+    // --- status.cpp ---
+    [[nodiscard]] PluginStatus status_of_plugin(const std::string& name,
+                                                const Plugin& plugin) const;  // Under mutex_.
+    [[nodiscard]] static std::string name_of(RetiredState state);
+    static void add_alarms(const PluginStatus& plugin, std::vector<std::string>& out);
+
     const HostOptions options_;
-    ArtefactStore artefacts_;  // Loader thread.
+    ArtefactStore artefacts_;  // The loader changes it, while a load is under way.
     const std::unique_ptr<History> history_;
     const std::set<std::string> died_in_;  // As LastEnd has it.
     const std::unique_ptr<CrashRecorder> crash_recorder_;
     RoutingTable routing_;
     UniqueFd wake_fd_;
-    Watch watch_;  // Loader thread.
-    PluginThread calls_;
-    std::vector<PluginCallMark> hung_marks_;  // Loader thread. Of calls that did not return.
+    Watch watch_;        // Supervisor.
+    MarkedCalls calls_;  // Loader.
     std::atomic<bool> stopping_{false};
     std::atomic<bool> watching_changed_{true};  // config_ may name other files to watch.
-    std::atomic<bool> baking_{false};  // Some plugin is: its faults wake the loader at once.
+    std::atomic<bool> baking_{false};  // Some plugin is: its faults wake the supervisor at once.
 
-    // Guards everything below. The loader thread alone changes plugins_, and holds it only for
-    // moments: never while it runs code of a plugin or waits for a disk.
+    // Guards everything below. The supervisor alone changes plugins_, and holds it only for
+    // moments: never while it waits for a disk.
     mutable std::mutex mutex_;
     mutable std::condition_variable reports_changed_;
     HostConfig config_;
@@ -314,13 +256,16 @@ private:
     std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
     std::map<std::string, std::string> crash_notices_;   // By plugin, until it is replaced.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
-    std::deque<ReloadReport*> queue_;
-    const ReloadReport* running_ = nullptr;
+    ReloadQueue queue_;
+    std::optional<Loading> loading_;
+    std::vector<LoadDone> loads_done_;
+    std::vector<EndDone> ends_done_;
     std::uint64_t last_report_ = 0;
     std::uint64_t last_generation_ = 0;
     std::map<std::string, std::uint64_t> reload_counts_;
 
-    std::thread loader_;  // Last: it uses everything above.
+    Loader loader_;
+    std::thread supervisor_;  // Last: it uses everything above.
 };
 
 }  // namespace export_worker::plugins

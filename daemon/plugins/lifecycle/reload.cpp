@@ -1,4 +1,4 @@
-// PluginHost, one action at a time: which file an action means, and what comes of it.
+// PluginHost, one request at a time: which file it means, and what comes of it.
 
 #include <algorithm>
 
@@ -7,7 +7,6 @@
 #include "base/thread_role.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
-#include "daemon/plugins/probing/golden.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -18,224 +17,141 @@ std::string short_hash(const std::string& sha256) {
 
 }  // namespace
 
-void PluginHost::run(ReloadReport& report) {
-    EW_ASSERT_ROLE(kLoader);
-    complete(report, perform(report));
-}
-
-void PluginHost::complete(ReloadReport& report, const Judged<std::string>& done) {
-    if (!done) note_refusal(report, done.error());
-    const std::string outcome = done ? *done : "refused";
-    if (outcome != "unchanged") record(report, outcome, "");
-    forget_old_artefacts();
-    {
-        // At one moment: who sees the outcome may ask for the next action.
-        const std::lock_guard lock(mutex_);
-        report.outcome = outcome;
-        if (outcome != "baking") ++reload_counts_[outcome];
-        if (report.refusal) ++reload_counts_["refused_" + report.refusal->code];
-        if (running_ == &report) running_ = nullptr;
-    }
-    reports_changed_.notify_all();
-}
-
-// An operator ended the bake by hand: what waited for its end would replace what the operator
-// chose.
-void PluginHost::cancel_waiting(const ReloadReport& by) {
-    std::vector<ReloadReport*> cancelled;
-    {
-        const std::lock_guard lock(mutex_);
-        std::erase_if(queue_, [&](ReloadReport* job) {
-            const Action action = job->request.action;
-            const bool superseded = job->request.plugin == by.plugin &&
-                                    (action == Action::kReload || action == Action::kStart);
-            if (superseded) cancelled.push_back(job);
-            return superseded;
-        });
-    }
-    for (ReloadReport* job : cancelled) {
-        complete(*job,
-                 refuse({"superseded", "queued", "a bake that ends by itself",
-                         "a later rollback or commit (report " + std::to_string(by.id) + ")",
-                         "to take the configured file and settings: exportctl plugin reload " +
-                             by.plugin}));
-    }
-}
-
-Judged<std::string> PluginHost::perform(ReloadReport& report) {
-    const ReloadRequest& request = report.request;
-    const bool begins = request.action == Action::kReload && request.file.empty() &&
-                        !plugins_.contains(request.plugin);
-    if (request.action == Action::kStart || begins) return start_plugin(report);
-    if (request.action == Action::kRollback) return roll_back(report);
-    if (request.action == Action::kCommit) return commit_now(report);
-    std::string file = request.file;
-    if (file.empty()) {
-        const auto setup = configured(request.plugin);
-        if (!setup) {
-            return refuse({"unknown_plugin", "staging",
-                           "a [plugin." + request.plugin + "] section, or --file", "neither",
-                           "name the file with --file"});
+void PluginHost::begin_work() {
+    for (;;) {
+        ReloadReport* report = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            report = queue_.take([this](const ReloadRequest& each) { return may_begin(each); });
+            if (report == nullptr) return;
+            const bool loads =
+                report->request.loads() ||
+                (report->request.action == Action::kRollback && !bakes(report->request.plugin));
+            if (loads) {
+                loading_.emplace();
+                loading_->report = report;
+                loading_->since = now();
+            }
         }
-        file = setup->file;
+        begin(*report);
     }
-    return reload_file(report, file);
 }
 
-// What history says comes first: an uncommitted generation is not used after a crash, and a
-// committed one survives until the configured file changes.
-Judged<std::string> PluginHost::start_plugin(ReloadReport& report) {
-    const auto setup = configured(report.plugin);
-    EW_ASSERT(setup.has_value());
-    auto record = history_->record(report.plugin);
-    if (!record) return refuse(refusal_of("history", record.error()));
-    EW_CHECK(quarantine_what_died(report.plugin, *record));
-    auto tried = start_configured(report, *setup, *record);
-    if (tried) return tried;
-    return fall_back(report, *setup, *record, tried.error());
+void PluginHost::begin(ReloadReport& report) {
+    const ReloadRequest& request = report.request;
+    const bool starts =
+        request.action == Action::kReload && request.file.empty() && !serves(request.plugin);
+    if (request.action == Action::kStart || starts) return begin_start(report);
+    const Judged<void> begun = [&]() -> Judged<void> {
+        switch (request.action) {
+            case Action::kRollback: return roll_back(report);
+            case Action::kCommit: return commit_now(report);
+            case Action::kUnpin: return unpin(report);
+            default: return begin_reload(report);
+        }
+    }();
+    if (begun) return;
+    if (loading_ && loading_->report == &report) return end_load(refuse(begun.error()));
+    complete(report, refuse(begun.error()));
 }
 
-Judged<std::string> PluginHost::fall_back(ReloadReport& report, const PluginSetup& setup,
-                                          const PluginRecord& record, const Refusal& why) {
-    const auto target = fallback_target(report, record, why);
-    if (!target) return refuse(why);
-    log_error("plugin {}: the configured file is not taken: {}", report.plugin, to_text(why));
-    Candidate committed;
-    committed.report = &report;
-    committed.reason = EW_CREATE_START;
-    committed.bake = false;
-    committed.settings = setup.settings;
-    committed.configured_sha256 = record.configured_sha256;
-    auto artefact = artefacts_.find(*target);
-    if (!artefact) return refuse(why);
-    committed.artefact = std::move(*artefact);
-    auto fallen_back = examine_and_publish(committed);
-    if (!fallen_back) return refuse(why);
-    const std::lock_guard lock(mutex_);
-    plugins_[report.plugin].notice = "runs the committed " + short_hash(report.sha256) +
-                                     " instead of the configured file: " + to_text(why);
-    return fallen_back;
-}
-
-// The newest committed file that is not the one just refused, and not quarantined.
-std::optional<std::string> PluginHost::fallback_target(const ReloadReport& report,
-                                                       const PluginRecord& record,
-                                                       const Refusal& why) {
-    const auto usable = usable_committed(*history_, artefacts_, report.plugin, report.sha256);
-    if (!usable || usable->empty()) return std::nullopt;
-    // A configuration that the committed file refuses is for the operator to correct; older code
-    // would hide that.
-    if (!costs_the_daemon(why) && usable->front() != record.committed_sha256) return std::nullopt;
-    return usable->front();
-}
-
-Judged<void> PluginHost::quarantine_what_died(const std::string& plugin,
-                                              const PluginRecord& record) {
-    if (record.baking_sha256.empty()) return {};
-    if (!died_in_.empty() && !died_in_.contains(record.baking_sha256)) {
+// What history says comes first: what was decided on serves, then the configured file is tried.
+void PluginHost::begin_start(ReloadReport& report) {
+    const auto record = history_->record(report.plugin);
+    if (!record) return end_load(refuse(refusal_of("history", record.error())));
+    {
+        const std::lock_guard lock(mutex_);
+        plugins_[report.plugin].slot.kept = *record;
+    }
+    const std::string& baked = record->baking_sha256;
+    const bool elsewhere = !died_in_.empty() && !died_in_.contains(baked);
+    if (!baked.empty() && elsewhere) {
         log_warn(
             "plugin {}: {} was baking when the daemon died inside another plugin file; it is not "
             "quarantined",
-            plugin, short_hash(record.baking_sha256));
-        if (auto cleared = history_->clear_baking(plugin); !cleared)
-            return refuse(refusal_of("history", cleared.error()));
-        return {};
+            report.plugin, short_hash(baked));
     }
-    const std::string why = "the daemon died while it was baking";
-    log_error("plugin {}: {} is quarantined: {}", plugin, short_hash(record.baking_sha256), why);
-    if (auto kept = history_->quarantine(plugin, record.baking_sha256, why); !kept)
-        return refuse(refusal_of("history", kept.error()));
-    if (auto cleared = history_->clear_baking(plugin); !cleared)
-        return refuse(refusal_of("history", cleared.error()));
+    if (auto begun = change(report.plugin, Restarted{elsewhere}); !begun)
+        return end_load(refuse(refusal_of("history", begun.error())));
+    auto usable = usable_committed(*history_, artefacts_, report.plugin, "");
+    if (!usable) return end_load(refuse(refusal_of("history", usable.error())));
+    {
+        const std::lock_guard lock(mutex_);
+        loading_->start.emplace();
+        loading_->start->committed = std::move(*usable);
+    }
+    try_next_of_start();
+}
+
+void PluginHost::try_next_of_start() {
+    ReloadReport& report = *loading_->report;
+    StartPlan& plan = *loading_->start;
+    LoadOrder order = order_for(report);
+    order.reason = EW_CREATE_START;
+    order.checks_contract = false;  // Nobody has called the one before yet.
+    order.refused_sha256 = plan.refused_sha256;
+    order.refused_because = plan.refused_because;
+    if (!plan.committed.empty()) {
+        order.kept_sha256 = plan.committed.front();
+        plan.committed.erase(plan.committed.begin());
+    } else {
+        order.file = order.configured_file;
+        const std::lock_guard lock(mutex_);
+        plan.takes_configured = true;
+        loading_->bake = true;
+    }
+    post_load(std::move(order));
+}
+
+Judged<void> PluginHost::begin_reload(ReloadReport& report) {
+    const ReloadRequest& request = report.request;
+    LoadOrder order = order_for(report);
+    order.file = request.file.empty() ? order.configured_file : request.file;
+    if (order.file.empty()) {
+        return refuse({"unknown_plugin", "staging",
+                       "a [plugin." + request.plugin + "] section, or --file", "neither",
+                       "name the file with --file"});
+    }
+    order.is_new = request.action == Action::kLoad;
+    if (order.is_new) order.reason = EW_CREATE_START;
+    {
+        const std::lock_guard lock(mutex_);
+        loading_->bake = request.bake && !order.is_new;
+        if (!request.file.empty() && !order.configured_file.empty())
+            loading_->act = "reload --file";
+    }
+    post_load(std::move(order));
     return {};
 }
 
-Judged<std::string> PluginHost::start_configured(ReloadReport& report, const PluginSetup& setup,
-                                                 const PluginRecord& record) {
-    Candidate candidate;
-    candidate.report = &report;
-    candidate.reason = EW_CREATE_START;
-    candidate.settings = setup.settings;
-    {
-        const std::lock_guard lock(mutex_);
-        report.file = setup.file;
-    }
-    EW_TRY(candidate.artefact, artefacts_.take_in(setup.file));
-    candidate.configured_sha256 = candidate.artefact.sha256;
-    const bool file_is_as_it_was = candidate.artefact.sha256 == record.configured_sha256;
-    if (file_is_as_it_was && candidate.artefact.sha256 != record.committed_sha256 &&
-        artefacts_.has(record.committed_sha256)) {
-        EW_TRY(candidate.artefact, artefacts_.find(record.committed_sha256));
-    }
-    EW_TRY(candidate.golden, read_golden(setup.file, setup.file));
-    // A file this daemon has not run before bakes as after a reload: if it takes the daemon down,
-    // the next start knows.
-    candidate.bake =
-        !record.committed_sha256.empty() && record.committed_sha256 != candidate.artefact.sha256;
-    candidate.committed_sha256 = record.committed_sha256;
-    const std::string configured_sha256 = candidate.configured_sha256;
-    const bool substituted = configured_sha256 != candidate.artefact.sha256;
-    EW_TRY(const std::string outcome, examine_and_publish(candidate));
-    const auto quarantined = history_->quarantined(configured_sha256);
-    if (!substituted || !quarantined || !*quarantined) return outcome;
-    const std::lock_guard lock(mutex_);
-    plugins_[report.plugin].notice =
-        "runs the committed " + short_hash(report.sha256) +
-        " instead of the configured file, which is quarantined: " + (*quarantined)->reason;
-    return outcome;
-}
-
-Judged<std::string> PluginHost::reload_file(ReloadReport& report, const std::string& file) {
-    const auto since = now();
-    const ReloadRequest& request = report.request;
-    Candidate candidate;
-    candidate.report = &report;
-    EW_TRY(candidate.artefact, artefacts_.take_in(file));
-    {
-        const std::lock_guard lock(mutex_);
-        report.file = file;
-    }
-    set_step(report, "staging", "sha256 " + candidate.artefact.sha256, since);
-    const auto setup = configured(request.plugin);
-    const std::string configured_file = setup ? setup->file : std::string();
-    EW_TRY(candidate.golden, read_golden(file, configured_file));
-    candidate.settings = setup ? setup->settings : request.settings;
-    // Nothing could be taken back to: a plugin that is new has no generation before it.
-    candidate.bake = request.bake && request.action != Action::kLoad;
-    candidate.reason = request.action == Action::kLoad ? EW_CREATE_START : EW_CREATE_RELOAD;
-    candidate.configured_sha256 = candidate.artefact.sha256;
-    if (setup && configured_file != file) {
-        // The start after this one must be able to tell whether the configured file has changed.
-        const auto other = artefacts_.take_in(configured_file);
-        candidate.configured_sha256 = other ? other->sha256 : std::string();
-    }
-    return examine_and_publish(candidate);
-}
-
-Judged<std::string> PluginHost::roll_back(ReloadReport& report) {
+Judged<void> PluginHost::roll_back(ReloadReport& report) {
     Plugin& plugin = plugins_[report.plugin];
     const std::uint64_t leaves = report.request.baking_generation;
     // The bake has taken it back in the meantime.
-    if (leaves != 0 && plugin.active->generation->number() != leaves) return "unchanged";
-    if (plugin.bake && plugin.previous) return roll_back_to_warm(report, plugin);
-    EW_TRY(const std::string target, committed_target(report, plugin));
-    if (report.request.trigger != "bake") cancel_waiting(report);
-    if (plugin.bake) end_start_bake(report.plugin, plugin, "an operator asked for it");
-    Candidate candidate;
-    candidate.report = &report;
-    candidate.reason = EW_CREATE_ROLLBACK;
-    candidate.check_contract = false;
-    candidate.bake = false;
-    EW_TRY(candidate.artefact, artefacts_.find(target));
-    if (const auto setup = configured(report.plugin)) {
-        candidate.settings = setup->settings;
-        const auto file = artefacts_.take_in(setup->file);
-        candidate.configured_sha256 = file ? file->sha256 : std::string();
+    if (leaves != 0 && plugin.active->generation->number() != leaves) {
+        const Judged<std::string> done("unchanged");
+        if (loading_ && loading_->report == &report)
+            end_load(done);
+        else
+            complete(report, done);
+        return {};
     }
-    return examine_and_publish(candidate);
+    if (plugin.bake) return roll_back_to_warm(report, plugin);
+    EW_TRY(const std::string target, committed_target(report, plugin));
+    cancel_waiting(report);
+    LoadOrder order = order_for(report);
+    order.kept_sha256 = target;
+    order.reason = EW_CREATE_ROLLBACK;
+    order.checks_contract = false;
+    {
+        const std::lock_guard lock(mutex_);
+        loading_->act = "rollback";
+    }
+    post_load(std::move(order));
+    return {};
 }
 
-Judged<std::string> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& plugin) {
+Judged<void> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& plugin) {
     const Generation& warm = *plugin.previous->generation;
     if (!warm.sha256().starts_with(report.request.to_sha256)) {
         return refuse(
@@ -253,8 +169,15 @@ Judged<std::string> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& 
         report.generation = warm.number();
     }
     cancel_waiting(report);
-    take_back(report.plugin, plugin, "an operator asked for it", false);
-    return "committed";
+    const std::string why = "an operator asked for it";
+    const std::uint64_t baked = plugin.bake->report;
+    log_error("plugin {} generation {}: taken back: {}; generation {} answers again", report.plugin,
+              report.from_generation, why, report.generation);
+    if (auto changed = change(report.plugin, TakenBack{}); !changed)
+        return refuse(refusal_of("history", changed.error()));
+    end_report(baked, "rolled_back", why);
+    complete(report, "committed");
+    return {};
 }
 
 // The hash of the one committed file a rollback means.
@@ -279,26 +202,286 @@ Judged<std::string> PluginHost::committed_target(const ReloadReport& report,
                        std::to_string(limits::kPluginArtefactsKept)});
 }
 
-Judged<std::string> PluginHost::commit_now(ReloadReport& report) {
+Judged<void> PluginHost::commit_now(ReloadReport& report) {
     Plugin& plugin = plugins_[report.plugin];
+    const Generation& generation = *plugin.active->generation;
+    {
+        const std::lock_guard lock(mutex_);
+        report.sha256 = generation.sha256();
+        report.version = generation.manifest().version;
+        report.build_id = generation.manifest().build_id;
+        report.generation = generation.number();
+    }
     if (!plugin.bake) {
         return refuse(
             {"not_baking", "commit", "a generation that bakes", "none", "nothing is left to do"});
     }
     cancel_waiting(report);
-    if (auto committed = commit(report.plugin, plugin); !committed)
+    const std::uint64_t baked = plugin.bake->report;
+    if (auto committed = change(report.plugin, BakeEnded{}); !committed)
         return refuse(refusal_of("history", committed.error()));
-    const std::lock_guard lock(mutex_);
-    report.sha256 = plugin.committed_sha256;
-    report.generation = plugin.active->generation->number();
-    return "committed";
+    log_info("plugin {} {} generation {}: committed", report.plugin, report.version,
+             report.generation);
+    {
+        const std::lock_guard lock(mutex_);
+        plugin.notice.clear();
+    }
+    end_report(baked, "committed", "");
+    complete(report, "committed");
+    return {};
 }
 
-void PluginHost::set_step(ReloadReport& report, const std::string& name, const std::string& detail,
-                          SteadyTime since) {
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - since);
+Judged<void> PluginHost::unpin(ReloadReport& report) {
+    const SlotState& slot = plugins_[report.plugin].slot;
+    {
+        const std::lock_guard lock(mutex_);
+        report.sha256 = slot.serving;
+    }
+    const bool pinned = !slot.kept.pinned.empty();
+    if (auto changed = change(report.plugin, Unpinned{}); !changed)
+        return refuse(refusal_of("history", changed.error()));
+    complete(report, pinned ? "unpinned" : "unchanged");
+    return {};
+}
+
+// What the loader needs to know; the caller adds which file.
+LoadOrder PluginHost::order_for(const ReloadReport& report) const {
+    LoadOrder out;
+    const ReloadRequest& request = report.request;
+    out.plugin = request.plugin;
+    out.origin = request.origin();
+    out.dry_run = request.dry_run;
+    out.lift_quarantine = request.lift_quarantine;
+    out.allowed_contract_changes = request.allowed_contract_changes;
+    out.settings = request.settings;
+    out.methods = methods();
     const std::lock_guard lock(mutex_);
-    report.steps.push_back({name, detail, took.count()});
+    out.policy = config_.policy;
+    out.credentials = config_.credentials;
+    out.number = last_generation_ + 1;
+    const auto setup = std::ranges::find(config_.plugins, request.plugin, &PluginSetup::name);
+    if (setup != config_.plugins.end()) {
+        out.settings = setup->settings;
+        out.configured_file = setup->file;
+        out.golden_file = setup->golden_file;
+    }
+    const auto found = plugins_.find(request.plugin);
+    if (found == plugins_.end()) return out;
+    const Plugin& plugin = found->second;
+    out.kept = plugin.slot.kept;
+    out.images = plugin.abandoned + plugin.retired.size();
+    for (const Retired& retired : plugin.retired) out.image_bytes += retired.loaded.file_bytes;
+    for (const auto* loaded : {&plugin.active, &plugin.previous}) {
+        if (!*loaded) continue;
+        ++out.images;
+        out.image_bytes += (*loaded)->file_bytes;
+    }
+    if (!plugin.active) return out;
+    const Generation& active = *plugin.active->generation;
+    out.serving = Serving{active.number(), active.sha256(), plugin.active->settings,
+                          plugin.active->credentials, active.methods()};
+    return out;
+}
+
+void PluginHost::post_load(LoadOrder order) {
+    order.on_fault = [this] {
+        if (baking_.load(std::memory_order_relaxed)) wake();
+    };
+    loader_.post([this, order = std::move(order), report = loading_->report] {
+        const Progress progress = [this, report](const std::function<void(ReloadReport&)>& change) {
+            const std::lock_guard lock(mutex_);
+            change(*report);
+        };
+        auto result = run_stages(
+            order,
+            {artefacts_, *history_, calls_, options_.parts, options_.probe_program, stopping_},
+            progress);
+        {
+            const std::lock_guard lock(mutex_);
+            loads_done_.push_back({std::move(result)});
+        }
+        wake();
+    });
+}
+
+void PluginHost::take_load_results() {
+    std::vector<LoadDone> done;
+    {
+        const std::lock_guard lock(mutex_);
+        done.swap(loads_done_);
+    }
+    for (LoadDone& each : done) {
+        if (each.result)
+            on_loaded(std::move(*each.result));
+        else
+            on_load_failed(each.result.error());
+    }
+}
+
+void PluginHost::on_loaded(LoadResult result) {
+    const ReloadReport& report = *loading_->report;
+    if (!result.loaded) {
+        if (result.unchanged) return end_unchanged(result);
+        return end_load("would_publish");
+    }
+    const auto published = publish(result);
+    const bool start_goes_on = published && loading_->start && !loading_->start->takes_configured;
+    if (!start_goes_on) return end_load(published);
+    const auto setup = configured(report.plugin);
+    EW_ASSERT(setup.has_value());
+    loading_->start->committed.clear();
+    try_next_of_start();
+}
+
+// The configured file is what serves: nothing keeps it from doing so any more.
+void PluginHost::end_unchanged(const LoadResult& result) {
+    const ReloadRequest& request = loading_->report->request;
+    const bool is_configured = result.sha256 == result.configured_sha256;
+    if (!request.dry_run && is_configured) {
+        const bool lifts = request.origin() == Origin::kOperator;
+        const bool was_pinned = lifts && !plugins_[result.plugin].slot.kept.pinned.empty();
+        if (was_pinned) {
+            if (auto lifted = change(result.plugin, Unpinned{}); !lifted)
+                return end_load(refuse(refusal_of("history", lifted.error())));
+        }
+        const std::lock_guard lock(mutex_);
+        plugins_[result.plugin].notice.clear();
+    }
+    // A start has loaded the committed file before.
+    end_load(loading_->start ? "committed" : "unchanged");
+}
+
+Judged<std::string> PluginHost::publish(LoadResult& result) {
+    ReloadReport& report = *loading_->report;
+    const std::string name = result.plugin;
+    const SteadyTime since = now();
+    {
+        const std::lock_guard lock(mutex_);
+        Plugin& plugin = plugins_[name];
+        last_generation_ = result.loaded->generation->number();
+        report.generation = last_generation_;
+        if (plugin.active && options_.ledger != nullptr) {
+            report.window.emplace();
+            report.window->before = options_.ledger->read();
+            report.window->opened = since;
+        }
+    }
+    const PluginRecord kept = plugins_[name].slot.kept;
+    const bool from_history = loading_->start && !loading_->start->takes_configured;
+    FileLoaded event{
+        result.sha256, from_history ? kept.configured_sha256 : result.configured_sha256,
+        from_history ? kept.pinned : loading_->act, loading_->bake && policy().bake.count() > 0};
+    // The pinned file itself, with new settings: what was decided still stands.
+    const bool keeps_pin = report.request.file.empty() && result.sha256 == kept.committed_sha256 &&
+                           report.request.origin() != Origin::kOperator;
+    if (keeps_pin) event.act = kept.pinned;
+    if (auto changed = change(name, event, std::move(result.loaded)); !changed)
+        return refuse(refusal_of("history", changed.error()));
+    const std::lock_guard lock(mutex_);
+    Plugin& plugin = plugins_[name];
+    if (report.request.origin() != Origin::kStart) crash_notices_.erase(name);
+    if (plugin.bake) {
+        plugin.bake->end = since + config_.policy.bake;
+        plugin.bake->report = report.id;
+    } else {
+        plugin.notice.clear();
+    }
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - since);
+    report.steps.push_back({"publishing", plugin.bake ? "baking" : "serving", took.count()});
+    log_info("plugin {} {} generation {}: serving, build-id {}{}", name, report.version,
+             report.generation, report.build_id, plugin.bake ? ", baking" : "");
+    return plugin.bake ? "baking" : "committed";
+}
+
+void PluginHost::on_load_failed(const LoadFailure& failure) {
+    {
+        const std::lock_guard lock(mutex_);
+        const auto plugin = plugins_.find(failure.plugin);
+        if (failure.may_be_mapped && plugin != plugins_.end()) ++plugin->second.abandoned;
+    }
+    if (loading_->start) return on_start_refused(failure);
+    const ReloadReport& report = *loading_->report;
+    if (report.request.origin() == Origin::kAutomatic) {
+        const std::lock_guard lock(mutex_);
+        const auto plugin = plugins_.find(report.plugin);
+        if (plugin != plugins_.end()) {
+            plugin->second.notice = "the configured file was refused (" + report.request.trigger +
+                                    "): " + to_text(failure.refusal);
+        }
+    }
+    end_load(refuse(failure.refusal));
+}
+
+void PluginHost::on_start_refused(const LoadFailure& failure) {
+    StartPlan& plan = *loading_->start;
+    ReloadReport& report = *loading_->report;
+    if (plan.takes_configured && !serves(report.plugin)) return end_load(refuse(failure.refusal));
+    log_error("plugin {}: {} is not taken: {}", report.plugin,
+              plan.takes_configured ? "the configured file" : "a committed file",
+              to_text(failure.refusal));
+    if (!plan.takes_configured) {
+        plan.refused_sha256 = failure.sha256;
+        plan.refused_because = failure.refusal;
+        // A configuration that the committed file refuses is for the operator to correct; older
+        // code would hide that.
+        if (!costs_the_daemon(failure.refusal)) plan.committed.clear();
+        return try_next_of_start();
+    }
+    const Plugin& plugin = plugins_[report.plugin];
+    {
+        const std::lock_guard lock(mutex_);
+        const Generation& active = *plugin.active->generation;
+        report.sha256 = active.sha256();
+        report.version = active.manifest().version;
+        report.build_id = active.manifest().build_id;
+        report.generation = active.number();
+        plugins_[report.plugin].notice =
+            "runs the committed " + short_hash(report.sha256) +
+            " instead of the configured file: " + to_text(failure.refusal);
+    }
+    end_load("committed");
+}
+
+void PluginHost::end_load(const Judged<std::string>& done) {
+    ReloadReport* report = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        report = loading_->report;
+        loading_.reset();
+    }
+    forget_old_artefacts();
+    complete(*report, done);
+}
+
+void PluginHost::complete(ReloadReport& report, const Judged<std::string>& done) {
+    EW_ASSERT_ROLE(kSupervisor);
+    if (!done) note_refusal(report, done.error());
+    const std::string outcome = done ? *done : "refused";
+    if (outcome != "unchanged") record(report, outcome, "");
+    {
+        // At one moment: who sees the outcome may ask for the next action.
+        const std::lock_guard lock(mutex_);
+        report.outcome = outcome;
+        if (outcome != "baking") ++reload_counts_[outcome];
+        if (report.refusal) ++reload_counts_["refused_" + report.refusal->code];
+    }
+    reports_changed_.notify_all();
+}
+
+// An operator decided by hand: what waited would replace what was decided.
+void PluginHost::cancel_waiting(const ReloadReport& by) {
+    std::vector<ReloadReport*> cancelled;
+    {
+        const std::lock_guard lock(mutex_);
+        cancelled = queue_.drop_automatic(by.plugin);
+    }
+    for (ReloadReport* job : cancelled) {
+        complete(*job,
+                 refuse({"superseded", "queued", "nothing decided meanwhile",
+                         "a later rollback or commit (report " + std::to_string(by.id) + ")",
+                         "to take the configured file and settings: exportctl plugin reload " +
+                             by.plugin}));
+    }
 }
 
 void PluginHost::note_refusal(ReloadReport& report, const Refusal& refusal) {
@@ -324,22 +507,31 @@ void PluginHost::record(const ReloadReport& report, const std::string& outcome,
         log_error("plugin {}: history: {}", report.plugin, added.error().message);
 }
 
+// A bake is over.
+void PluginHost::end_report(std::uint64_t id, const std::string& outcome,
+                            const std::string& detail) {
+    ReloadReport* report = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
+        if (found == reports_.end()) return;
+        report = found->get();
+        if (outcome == "rolled_back") report->rolled_back_because = detail;
+    }
+    record(*report, outcome, detail);
+    {
+        const std::lock_guard lock(mutex_);
+        report->outcome = outcome;
+        ++reload_counts_[outcome];
+    }
+    reports_changed_.notify_all();
+}
+
 std::optional<PluginSetup> PluginHost::configured(const std::string& plugin) const {
     const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find(config_.plugins, plugin, &PluginSetup::name);
     if (found == config_.plugins.end()) return std::nullopt;
     return *found;
-}
-
-Judged<std::string> PluginHost::read_golden(const std::string& file,
-                                            const std::string& configured_file) const {
-    std::string named;
-    {
-        const std::lock_guard lock(mutex_);
-        const auto setup = std::ranges::find(config_.plugins, configured_file, &PluginSetup::file);
-        if (setup != config_.plugins.end()) named = setup->golden_file;
-    }
-    return read_golden_file(named, file, configured_file);
 }
 
 }  // namespace export_worker::plugins

@@ -11,12 +11,13 @@
 
 #include "base/clock.hpp"
 #include "daemon/model/ledger.hpp"
+#include "daemon/plugins/lifecycle/slot.hpp"
 #include "daemon/plugins/probing/contract.hpp"
 #include "daemon/plugins/refusal.hpp"
 
 namespace export_worker::plugins {
 
-enum class Action { kStart, kLoad, kReload, kRollback, kCommit };
+enum class Action { kStart, kLoad, kReload, kRollback, kCommit, kUnpin };
 
 struct ReloadRequest {
     Action action = Action::kReload;
@@ -32,6 +33,14 @@ struct ReloadRequest {
     // kRollback: the generation to leave if it baked at submit(), else 0. Set by submit().
     std::uint64_t baking_generation = 0;
 
+    [[nodiscard]] Origin origin() const {
+        if (trigger == "operator") return Origin::kOperator;
+        return trigger == "start" ? Origin::kStart : Origin::kAutomatic;
+    }
+    // Plugin code may be loaded.
+    [[nodiscard]] bool loads() const {
+        return action == Action::kStart || action == Action::kLoad || action == Action::kReload;
+    }
     bool operator==(const ReloadRequest&) const = default;
 };
 

@@ -1,10 +1,11 @@
-// PluginHost, the stages a candidate goes through, in order.
+#include "daemon/plugins/lifecycle/stages.hpp"
 
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
-#include "daemon/plugins/lifecycle/plugin_host.hpp"
+#include "daemon/plugins/probing/golden.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -17,331 +18,307 @@ std::string join(const std::vector<std::string>& words) {
     return out;
 }
 
-}  // namespace
+// One load on its way through the stages.
+class Candidate {
+public:
+    Candidate(const LoadOrder& order, const StageParts& parts, const Progress& progress)
+        : order_(order), parts_(parts), progress_(progress), since_(parts.host.clock->steady()) {}
 
-Judged<std::string> PluginHost::examine_and_publish(Candidate& candidate) {
-    ReloadReport& report = *candidate.report;
-    EW_CHECK(inspect_candidate(candidate));
-    if (is_unchanged(candidate)) return "unchanged";
-    EW_CHECK(check_quarantine(candidate));
-    EW_TRY(candidate.live_copy, artefacts_.make_live_copy(candidate.artefact));
-    auto judged = [&]() -> Judged<void> {
-        EW_CHECK(probe_candidate(candidate));
-        EW_CHECK(compare_candidate(candidate));
-        return check_budget(candidate);
-    }();
-    if (!judged || report.request.dry_run) artefacts_.drop_live_copy(candidate.live_copy);
-    EW_CHECK(judged);
-    if (report.request.dry_run) return "would_publish";
-    EW_TRY(Loaded loaded, load_candidate(candidate));
-    return publish_candidate(candidate, std::move(loaded));
+    [[nodiscard]] Judged<LoadResult> run();
+    [[nodiscard]] LoadFailure failure(Refusal refusal) const {
+        return {std::move(refusal), manifest().name.empty() ? order_.plugin : manifest().name,
+                artefact_.sha256, may_be_mapped_};
+    }
+
+private:
+    [[nodiscard]] Judged<void> stage();
+    [[nodiscard]] Judged<void> inspect_bytes();
+    [[nodiscard]] bool is_unchanged() const;
+    [[nodiscard]] Judged<void> check_quarantine() const;
+    [[nodiscard]] Judged<void> try_in_child(const std::string& live_copy);
+    [[nodiscard]] Judged<void> compare() const;
+    [[nodiscard]] Judged<void> check_budget() const;
+    [[nodiscard]] Judged<Loaded> load(const std::string& live_copy);
+    [[nodiscard]] Judged<std::unique_ptr<Generation>> load_marked(Generation::Setup setup);
+    [[nodiscard]] Judged<void> check_loaded(const Generation& generation) const;
+    void put_away(std::unique_ptr<Generation> generation);
+    void quarantine(const Refusal& refusal) const;
+    void step(const std::string& name, const std::string& detail);
+    [[nodiscard]] const Manifest& manifest() const { return inspected_.manifest; }
+    [[nodiscard]] const std::string& sha256() const { return artefact_.sha256; }
+
+    const LoadOrder& order_;
+    const StageParts& parts_;
+    const Progress& progress_;
+    SteadyTime since_;  // When the stage began.
+    Artefact artefact_;
+    std::string configured_sha256_;
+    std::string golden_;
+    Inspected inspected_;
+    ProbeReport probed_;
+    std::vector<std::string> pinned_by_;
+    bool may_be_mapped_ = false;
+};
+
+void Candidate::step(const std::string& name, const std::string& detail) {
+    const SteadyTime now = parts_.host.clock->steady();
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - since_);
+    since_ = now;
+    progress_([&](ReloadReport& report) { report.steps.push_back({name, detail, took.count()}); });
 }
 
-Judged<void> PluginHost::inspect_candidate(Candidate& candidate) {
-    ReloadReport& report = *candidate.report;
-    const auto since = now();
-    std::vector<std::string> allow_needed;
-    AllowedImports allow_imports;
-    {
-        const std::lock_guard lock(mutex_);
-        allow_needed = config_.policy.allow_needed;
-        allow_imports = config_.policy.allow_imports;
-        report.sha256 = candidate.artefact.sha256;
+Judged<LoadResult> Candidate::run() {
+    EW_CHECK(stage());
+    EW_CHECK(inspect_bytes());
+    LoadResult out{manifest().name, sha256(), configured_sha256_, {}, is_unchanged()};
+    if (out.unchanged) return out;
+    EW_CHECK(check_quarantine());
+    EW_TRY(const std::string live_copy, parts_.artefacts.make_live_copy(artefact_));
+    const auto judged = [&]() -> Judged<void> {
+        EW_CHECK(try_in_child(live_copy));
+        EW_CHECK(compare());
+        return check_budget();
+    }();
+    if (!judged || order_.dry_run) parts_.artefacts.drop_live_copy(live_copy);
+    EW_CHECK(judged);
+    if (order_.dry_run) return out;
+    EW_TRY(out.loaded, load(live_copy));
+    return out;
+}
+
+// Which file it is: the start after this one must be able to tell whether the configured one has
+// changed, even when it is not the one to be loaded.
+Judged<void> Candidate::stage() {
+    if (order_.file.empty()) {
+        EW_TRY(artefact_, parts_.artefacts.find(order_.kept_sha256));
+        if (!order_.configured_file.empty()) {
+            const auto configured = parts_.artefacts.take_in(order_.configured_file);
+            if (configured) configured_sha256_ = configured->sha256;
+        }
+    } else {
+        progress_([&](ReloadReport& report) { report.file = order_.file; });
+        EW_TRY(artefact_, parts_.artefacts.take_in(order_.file));
+        configured_sha256_ = sha256();
+        if (!order_.configured_file.empty() && order_.configured_file != order_.file) {
+            const auto configured = parts_.artefacts.take_in(order_.configured_file);
+            configured_sha256_ = configured ? configured->sha256 : std::string();
+        }
+        const std::string target = target_of(order_.kept, order_.origin, sha256());
+        if (order_.file == order_.configured_file && target != sha256()) {
+            EW_TRY(artefact_, parts_.artefacts.find(target));
+        }
+        EW_TRY(golden_, read_golden_file(order_.golden_file, order_.file, order_.configured_file));
     }
-    EW_TRY(candidate.inspected, inspect(candidate.artefact.bytes, allow_needed, allow_imports));
-    const Manifest& manifest = candidate.inspected.manifest;
-    if (!report.plugin.empty() && manifest.name != report.plugin) {
-        return refuse({"wrong_name", "inspection", "the plugin " + report.plugin,
-                       "one that calls itself " + manifest.name,
+    progress_([&](ReloadReport& report) { report.sha256 = sha256(); });
+    step("staging", "sha256 " + sha256());
+    if (order_.refused_because && sha256() == order_.refused_sha256)
+        return refuse(*order_.refused_because);
+    return {};
+}
+
+Judged<void> Candidate::inspect_bytes() {
+    EW_TRY(inspected_,
+           inspect(artefact_.bytes, order_.policy.allow_needed, order_.policy.allow_imports));
+    if (!order_.plugin.empty() && manifest().name != order_.plugin) {
+        return refuse({"wrong_name", "inspection", "the plugin " + order_.plugin,
+                       "one that calls itself " + manifest().name,
                        "correct the section name or the file"});
     }
-    {
-        const std::lock_guard lock(mutex_);
-        report.plugin = manifest.name;
-        report.version = manifest.version;
-        report.build_id = manifest.build_id;
-        const auto plugin = plugins_.find(manifest.name);
-        if (plugin != plugins_.end() && plugin->second.active) {
-            const Generation& active = *plugin->second.active->generation;
-            if (report.request.action == Action::kLoad) {
-                return refuse({"conflict", "inspection", "a plugin that is not loaded yet",
-                               manifest.name + " is already loaded as generation " +
-                                   std::to_string(active.number()),
-                               "replace it with: exportctl plugin reload " + manifest.name});
-            }
-            report.from_generation = active.number();
-            report.from_sha256 = active.sha256();
-        }
+    const bool is_loaded = std::ranges::any_of(
+        order_.methods, [this](const auto& method) { return method.second == manifest().name; });
+    if (order_.is_new && is_loaded) {
+        return refuse({"conflict", "inspection", "a plugin that is not loaded yet",
+                       manifest().name + " is already loaded",
+                       "replace it with: exportctl plugin reload " + manifest().name});
     }
-    set_step(report, "inspection",
-             manifest.name + " " + manifest.version + ", ABI " +
-                 std::to_string(manifest.abi_major) + "." + std::to_string(manifest.abi_minor) +
-                 ", build-id " + manifest.build_id,
-             since);
+    pinned_by_ = inspected_.pinned_by;
+    progress_([&](ReloadReport& report) {
+        report.plugin = manifest().name;
+        report.version = manifest().version;
+        report.build_id = manifest().build_id;
+        if (!order_.serving) return;
+        report.from_generation = order_.serving->number;
+        report.from_sha256 = order_.serving->sha256;
+    });
+    step("inspection", manifest().name + " " + manifest().version + ", ABI " +
+                           std::to_string(manifest().abi_major) + "." +
+                           std::to_string(manifest().abi_minor) + ", build-id " +
+                           manifest().build_id);
     return {};
 }
 
-Judged<void> PluginHost::probe_candidate(Candidate& candidate) {
-    ReloadReport& report = *candidate.report;
-    const auto since = now();
-    ProbeRequest request;
-    request.file = candidate.live_copy;
-    request.sha256 = candidate.artefact.sha256;
-    request.manifest = candidate.inspected.manifest;
-    request.config = candidate.settings;
-    request.golden = candidate.golden;
-    {
-        const std::lock_guard lock(mutex_);
-        request.credentials = config_.credentials;
-        request.timeout = config_.policy.probe_timeout;
-    }
-    auto probed = probe(options_.probe_program, request, *options_.parts.clock, &stopping_);
-    if (!probed) {
-        const bool deadly =
-            probed.error().code == "probe_crash" || probed.error().code == "probe_timeout";
-        if (deadly) {
-            // With more time it may pass: see check_quarantine().
-            const bool slow = probed.error().code == "probe_timeout";
-            if (auto kept = history_->quarantine(report.plugin, candidate.artefact.sha256,
-                                                 to_text(probed.error()),
-                                                 slow ? request.timeout : milliseconds(0));
-                !kept)
-                log_error("plugin {}: {}", report.plugin, kept.error().message);
-        }
-        return refuse(probed.error());
-    }
-    candidate.probe = std::move(*probed);
-    std::vector<std::string> pinned_by = candidate.inspected.pinned_by;
-    pinned_by.insert(pinned_by.end(), candidate.probe.pinned_by.begin(),
-                     candidate.probe.pinned_by.end());
-    set_step(report, "probe",
-             std::to_string(candidate.probe.golden_requests) + " golden requests; " +
-                 (pinned_by.empty() ? "can be unmapped" : "stays mapped: " + join(pinned_by)),
-             since);
-    const std::lock_guard lock(mutex_);
-    report.pinned_by = std::move(pinned_by);
-    return {};
+bool Candidate::is_unchanged() const {
+    if (!order_.serving) return false;
+    const Serving& serving = *order_.serving;
+    // New ones from the same store reach the active generation as they are; another store with
+    // the same in it changes nothing.
+    const bool same_credentials = serving.credentials == order_.credentials ||
+                                  (serving.credentials && order_.credentials &&
+                                   serving.credentials->has_same_material(*order_.credentials));
+    return serving.sha256 == sha256() && serving.settings == order_.settings && same_credentials;
 }
 
-Judged<void> PluginHost::compare_candidate(Candidate& candidate) {
-    const auto plugin = plugins_.find(candidate.report->plugin);
-    if (plugin == plugins_.end() || !plugin->second.active) return {};
-    const ContractDiff diff =
-        compare_contracts(plugin->second.active->generation->methods(), candidate.probe.methods);
-    {
-        const std::lock_guard lock(mutex_);
-        candidate.report->contract = diff;
-    }
-    if (!candidate.check_contract) return {};
-    return check_contract(diff, candidate.report->request.allowed_contract_changes);
-}
-
-Judged<void> PluginHost::check_quarantine(const Candidate& candidate) {
-    const std::string& sha256 = candidate.artefact.sha256;
-    const auto found = history_->quarantined(sha256);
+Judged<void> Candidate::check_quarantine() const {
+    const auto found = parts_.history.quarantined(sha256());
     if (!found) return refuse(refusal_of("history", found.error()));
     if (!*found) return {};
-    milliseconds probe_timeout{};
-    {
-        const std::lock_guard lock(mutex_);
-        probe_timeout = config_.policy.probe_timeout;
-    }
-    const bool has_more_time =
-        (*found)->probe_timeout_ms > 0 && probe_timeout > milliseconds((*found)->probe_timeout_ms);
-    if (candidate.report->request.lift_quarantine || has_more_time) {
-        if (auto lifted = history_->lift_quarantine(sha256); !lifted)
+    const Quarantined& bad = **found;
+    const bool has_more_time = bad.probe_timeout_ms > 0 &&
+                               order_.policy.probe_timeout > milliseconds(bad.probe_timeout_ms);
+    if (order_.lift_quarantine || has_more_time) {
+        if (auto lifted = parts_.history.lift_quarantine(sha256()); !lifted)
             return refuse(refusal_of("history", lifted.error()));
         return {};
     }
-    return refuse({"quarantined", "inspection", "a file that is not quarantined",
-                   sha256.substr(0, 16) + ", quarantined at " + to_iso8601((*found)->at_us) + ": " +
-                       (*found)->reason,
-                   "build a better one, or try this one again with --lift-quarantine"});
+    return refuse(
+        {"quarantined", "inspection", "a file that is not quarantined",
+         sha256().substr(0, 16) + ", quarantined at " + to_iso8601(bad.at_us) + ": " + bad.reason,
+         "build a better one, or try this one again with --lift-quarantine"});
 }
 
-Judged<void> PluginHost::check_budget(const Candidate& candidate) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = plugins_.find(candidate.report->plugin);
-    if (found == plugins_.end()) return {};
-    const Plugin& plugin = found->second;
-    std::size_t images = plugin.retired.size();
-    std::size_t bytes = candidate.artefact.bytes.size();
-    for (const Retired& retired : plugin.retired) bytes += retired.loaded.file_bytes;
-    for (const auto* loaded : {&plugin.active, &plugin.previous}) {
-        if (!*loaded) continue;
-        ++images;
-        bytes += (*loaded)->file_bytes;
+// Of a crash or a hang in the probe.
+void Candidate::quarantine(const Refusal& refusal) const {
+    if (refusal.code != "probe_crash" && refusal.code != "probe_timeout") return;
+    // With more time it may pass: see check_quarantine().
+    const bool slow = refusal.code == "probe_timeout";
+    const milliseconds timeout = slow ? order_.policy.probe_timeout : milliseconds(0);
+    if (auto kept = parts_.history.quarantine(manifest().name, sha256(), to_text(refusal), timeout);
+        !kept)
+        log_error("plugin {}: {}", manifest().name, kept.error().message);
+}
+
+Judged<void> Candidate::try_in_child(const std::string& live_copy) {
+    ProbeRequest request;
+    request.file = live_copy;
+    request.sha256 = sha256();
+    request.manifest = manifest();
+    request.config = order_.settings;
+    request.golden = golden_;
+    request.credentials = order_.credentials;
+    request.timeout = order_.policy.probe_timeout;
+    auto probed = probe(parts_.probe_program, request, *parts_.host.clock, &parts_.stopping);
+    if (!probed) {
+        quarantine(probed.error());
+        return refuse(probed.error());
     }
-    images += plugin.abandoned;
-    if (images < config_.policy.generations_max && bytes <= limits::kPluginMappedBytesMax)
+    probed_ = std::move(*probed);
+    pinned_by_.insert(pinned_by_.end(), probed_.pinned_by.begin(), probed_.pinned_by.end());
+    step("probe",
+         std::to_string(probed_.golden_requests) + " golden requests; " +
+             (pinned_by_.empty() ? "can be unmapped" : "stays mapped: " + join(pinned_by_)));
+    progress_([&](ReloadReport& report) { report.pinned_by = pinned_by_; });
+    return {};
+}
+
+Judged<void> Candidate::compare() const {
+    if (!order_.serving) return {};
+    const ContractDiff diff = compare_contracts(order_.serving->methods, probed_.methods);
+    progress_([&](ReloadReport& report) { report.contract = diff; });
+    if (!order_.checks_contract) return {};
+    return check_contract(diff, order_.allowed_contract_changes);
+}
+
+Judged<void> Candidate::check_budget() const {
+    const std::size_t bytes = order_.image_bytes + artefact_.bytes.size();
+    if (order_.images < order_.policy.generations_max && bytes <= limits::kPluginMappedBytesMax)
         return {};
     return refuse({"budget", "budget",
-                   "fewer than " + std::to_string(config_.policy.generations_max) +
+                   "fewer than " + std::to_string(order_.policy.generations_max) +
                        " images of this plugin in memory",
-                   std::to_string(images) + ", of " + std::to_string(bytes) + " bytes",
+                   std::to_string(order_.images) + ", of " + std::to_string(bytes) + " bytes",
                    "restart the daemon when convenient; [plugins] retire = unmap frees images, "
                    "generations_max allows more"});
 }
 
-bool PluginHost::is_unchanged(const Candidate& candidate) const {
-    const std::lock_guard lock(mutex_);
-    const auto plugin = plugins_.find(candidate.report->plugin);
-    if (plugin == plugins_.end() || !plugin->second.active) return false;
-    const Loaded& active = *plugin->second.active;
-    // New ones from the same store reach the active generation as they are; another store with
-    // the same in it changes nothing.
-    const bool same_credentials = active.credentials == config_.credentials ||
-                                  (active.credentials && config_.credentials &&
-                                   active.credentials->has_same_material(*config_.credentials));
-    return active.generation->sha256() == candidate.artefact.sha256 &&
-           active.settings == candidate.settings && same_credentials;
-}
-
-Judged<PluginHost::Loaded> PluginHost::load_candidate(Candidate& candidate) {
-    ReloadReport& report = *candidate.report;
-    const auto since = now();
+Judged<Loaded> Candidate::load(const std::string& live_copy) {
     Generation::Setup setup;
-    setup.path = candidate.live_copy;
-    setup.sha256 = candidate.artefact.sha256;
-    setup.manifest = candidate.inspected.manifest;
-    setup.config = candidate.settings;
-    setup.parts = options_.parts;
-    setup.reason = candidate.reason;
-    setup.on_fault = [this] {
-        if (baking_.load(std::memory_order_relaxed)) wake();
-    };
-    Loaded loaded;
-    {
-        const std::lock_guard lock(mutex_);
-        setup.number = last_generation_ + 1;
-        setup.parts.credentials = config_.credentials;
-        loaded.credentials = config_.credentials;
-    }
-    const std::uint64_t number = setup.number;
-    auto generation = load_marked(candidate, std::move(setup));
-    if (generation) {
-        if (auto same = check_same_methods(candidate.probe.methods, (*generation)->methods());
-            !same)
-            generation = refuse(same.error());
-    }
+    setup.path = live_copy;
+    setup.sha256 = sha256();
+    setup.manifest = manifest();
+    setup.number = order_.number;
+    setup.config = order_.settings;
+    setup.parts = parts_.host;
+    setup.parts.credentials = order_.credentials;
+    setup.reason = order_.reason;
+    setup.on_fault = order_.on_fault;
+    setup.unmap_if_refused = pinned_by_.empty();
+    auto generation = load_marked(std::move(setup));
     if (!generation) {
-        // It passed its probe, and part of it may be mapped now: nobody can tell, so it counts.
-        const std::lock_guard lock(mutex_);
-        const auto plugin = plugins_.find(report.plugin);
-        if (plugin != plugins_.end()) ++plugin->second.abandoned;
+        // One that does not return may still map it.
+        may_be_mapped_ =
+            generation.error().code == "load_timeout" || Generation::is_file_mapped(live_copy);
+        if (!may_be_mapped_) parts_.artefacts.drop_live_copy(live_copy);
         return refuse(generation.error());
     }
-    loaded.generation = std::move(*generation);
-    for (const PluginMethod& method : loaded.generation->methods()) {
-        const auto other = routing_.current().find(method.name);
-        if (other == routing_.current().end() ||
-            other->second.generation->manifest().name == report.plugin)
-            continue;
-        Refusal conflict{
-            "conflict", "loading", "methods nobody else answers",
-            method.name + " belongs to plugin " + other->second.generation->manifest().name,
-            "rename the method"};
-        if (!end_generation(*loaded.generation, false)) leave_alone(std::move(loaded.generation));
-        return refuse(std::move(conflict));
+    if (auto good = check_loaded(**generation); !good) {
+        put_away(std::move(*generation));
+        return refuse(good.error());
     }
-    loaded.file = report.file.empty() ? candidate.live_copy : report.file;
-    loaded.settings = candidate.settings;
-    loaded.pinned_by = report.pinned_by;
-    loaded.file_bytes = candidate.artefact.bytes.size();
-    {
-        const std::lock_guard lock(mutex_);
-        last_generation_ = number;
-    }
-    set_step(report, "loading", "generation " + std::to_string(number), since);
-    return loaded;
+    step("loading", "generation " + std::to_string(order_.number));
+    return Loaded{std::move(*generation),
+                  order_.file.empty() ? live_copy : order_.file,
+                  order_.settings,
+                  order_.credentials,
+                  pinned_by_,
+                  artefact_.bytes.size()};
 }
 
 // No code of the plugin runs here before the mark is on disk.
-Judged<std::unique_ptr<Generation>> PluginHost::load_marked(const Candidate& candidate,
-                                                            Generation::Setup setup) {
-    const PluginCallMark mark{candidate.report->plugin, candidate.artefact.sha256, kLoadingPhase};
-    if (calls_.hung().size() >= limits::kPluginCallsHungMax) {
+Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup setup) {
+    const PluginCallMark mark{manifest().name, sha256(), kLoadingPhase};
+    if (parts_.calls.hung().size() >= limits::kPluginCallsHungMax) {
         return refuse({"budget", "loading",
                        "fewer than " + std::to_string(limits::kPluginCallsHungMax) +
                            " calls into plugins that do not return",
                        std::to_string(limits::kPluginCallsHungMax), "restart the daemon"});
     }
     std::vector<std::string> methods;
-    for (const PluginMethod& method : candidate.probe.methods) methods.push_back(method.name);
-    if (auto kept = history_->set_methods(mark.plugin, join(methods)); !kept)
+    for (const PluginMethod& method : probed_.methods) methods.push_back(method.name);
+    if (auto kept = parts_.history.set_methods(mark.plugin, join(methods)); !kept)
         return refuse(refusal_of("history", kept.error()));
-    if (auto marked = history_->begin_call(mark); !marked)
-        return refuse(refusal_of("history", marked.error()));
     // Shared with a call that does not return.
     const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
     const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
-    if (!run_marked(mark,
-                    [owned, loaded] { loaded->emplace(Generation::load(std::move(*owned))); })) {
-        return refuse(
-            {"load_timeout", "loading",
-             std::string(kLoadingPhase) + " to return within [plugins] probe_timeout_s",
-             "it has not, and its thread is left behind",
-             "make it faster or raise probe_timeout_s; restart the daemon when convenient"});
-    }
-    return std::move(**loaded);
+    const auto returned = parts_.calls.run(mark, order_.policy.probe_timeout, [owned, loaded] {
+        loaded->emplace(Generation::load(std::move(*owned)));
+    });
+    if (!returned) return refuse(refusal_of("history", returned.error()));
+    if (*returned) return std::move(**loaded);
+    return refuse({"load_timeout", "loading",
+                   std::string(kLoadingPhase) + " to return within [plugins] probe_timeout_s",
+                   "it has not, and its thread is left behind",
+                   "make it faster or raise probe_timeout_s; restart the daemon when convenient"});
 }
 
-Judged<std::string> PluginHost::publish_candidate(Candidate& candidate, Loaded loaded) {
-    ReloadReport& report = *candidate.report;
-    const std::string sha256 = candidate.artefact.sha256;
-    std::chrono::milliseconds bake_time{};
-    {
-        const std::lock_guard lock(mutex_);
-        bake_time = config_.policy.bake;
+Judged<void> Candidate::check_loaded(const Generation& generation) const {
+    EW_CHECK(check_same_methods(probed_.methods, generation.methods()));
+    for (const PluginMethod& method : generation.methods()) {
+        const auto other = order_.methods.find(method.name);
+        if (other == order_.methods.end() || other->second == manifest().name) continue;
+        return refuse({"conflict", "loading", "methods nobody else answers",
+                       method.name + " belongs to plugin " + other->second, "rename the method"});
     }
-    const bool replaces = plugins_.contains(report.plugin) && plugins_[report.plugin].active;
-    const bool bakes = candidate.bake && bake_time.count() > 0;
-    // Before it serves anybody: a crash from here on must find the mark.
-    if (bakes) {
-        if (auto marked = history_->set_baking(report.plugin, sha256); !marked)
-            return refuse(refusal_of("history", marked.error()));
-    }
-    std::optional<Loaded> old;
-    const auto since = now();
-    {
-        const std::lock_guard lock(mutex_);
-        Plugin& plugin = plugins_[report.plugin];
-        report.generation = loaded.generation->number();
-        if (replaces && options_.ledger != nullptr) {
-            report.window.emplace();
-            report.window->before = options_.ledger->read();
-            report.window->opened = since;
-        }
-        if (bakes) {
-            plugin.bake = Bake{since + bake_time,
-                               replaces ? plugin.active->generation->traffic() : TrafficStats{},
-                               report.id, candidate.configured_sha256};
-            plugin.previous = std::move(plugin.active);
-            if (!replaces) plugin.committed_sha256 = candidate.committed_sha256;
-        } else if (replaces) {
-            old = std::move(plugin.active);
-        }
-        plugin.active = std::move(loaded);
-        left_out_.erase(report.plugin);
-        if (report.request.trigger != "start") crash_notices_.erase(report.plugin);
-    }
-    publish_routes();
-    set_step(report, "publishing", bakes ? "baking" : "serving", since);
-    log_info("plugin {} {} generation {}: serving, build-id {}{}", report.plugin, report.version,
-             report.generation, report.build_id, bakes ? ", baking" : "");
-    if (!bakes) {
-        if (auto committed = history_->commit(report.plugin, sha256, candidate.configured_sha256);
-            !committed)
-            log_error("plugin {}: not written down as committed: {}", report.plugin,
-                      committed.error().message);
-    }
-    if (old) retire(plugins_[report.plugin], std::move(*old));
-    const std::lock_guard lock(mutex_);
-    if (!bakes) {
-        plugins_[report.plugin].committed_sha256 = sha256;
-        if (report.request.trigger != "bake") plugins_[report.plugin].notice.clear();
-    }
-    return bakes ? "baking" : "committed";
+    return {};
+}
+
+// One that will not serve: unmapped if its probe has shown that this can be done.
+void Candidate::put_away(std::unique_ptr<Generation> generation) {
+    const bool may_unmap = pinned_by_.empty();
+    may_be_mapped_ = true;
+    if (!parts_.calls.end(*generation, order_.policy.probe_timeout, may_unmap))
+        return leave_alone(std::move(generation));
+    may_be_mapped_ = !may_unmap || generation->is_mapped();
+    if (!may_be_mapped_) parts_.artefacts.drop_live_copy(generation->path());
+}
+
+}  // namespace
+
+tl::expected<LoadResult, LoadFailure> run_stages(const LoadOrder& order, const StageParts& parts,
+                                                 const Progress& progress) {
+    Candidate candidate(order, parts, progress);
+    auto result = candidate.run();
+    if (!result) return tl::unexpected(candidate.failure(std::move(result.error())));
+    return std::move(*result);
 }
 
 }  // namespace export_worker::plugins

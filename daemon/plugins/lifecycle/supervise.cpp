@@ -1,21 +1,22 @@
-// PluginHost, what goes on between reloads: bakes are judged, old generations drain and retire.
+// PluginHost, the supervisor: bakes are judged, old generations drain and retire.
+
+#include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 
+#include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
 namespace export_worker::plugins {
 namespace {
 
-std::string retired_name(bool draining, bool stuck, bool parked) {
-    return draining ? "draining" : stuck ? "stuck" : parked ? "parked" : "lingering";
-}
-
-std::chrono::microseconds as_us(std::chrono::nanoseconds time) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(time);
-}
+using std::chrono::milliseconds;
 
 void add_counters(std::map<std::string, CounterValue>& sums,
                   const std::vector<CounterValue>& counters) {
@@ -29,33 +30,48 @@ void add_counters(std::map<std::string, CounterValue>& sums,
 
 }  // namespace
 
+void PluginHost::run_supervisor() {
+    name_this_thread("supervisor");
+    set_thread_role(ThreadRole::kSupervisor);
+    while (!stopping_.load()) {
+        std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+        const milliseconds wait = options_.parts.clock->block_for(patience());
+        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
+        std::uint64_t wakes = 0;
+        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
+        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        if (stopping_.load()) return;
+        tick();
+        take_end_results();
+        take_load_results();
+        begin_work();
+    }
+}
+
+milliseconds PluginHost::patience() const {
+    const std::lock_guard lock(mutex_);
+    milliseconds out{1000};
+    for (const auto& [name, plugin] : plugins_) {
+        if (plugin.bake) out = std::min(out, milliseconds(50));
+        for (const Retired& retired : plugin.retired) {
+            if (retired.state == RetiredState::kDraining) out = std::min(out, milliseconds(2));
+        }
+    }
+    const bool window_open = std::ranges::any_of(
+        reports_, [](const auto& report) { return report->window && !report->window->closed; });
+    if (window_open) out = std::min(out, milliseconds(2));
+    if (watch_.unsettled()) out = std::min(out, milliseconds(50));
+    return out;
+}
+
+Policy PluginHost::policy() const {
+    const std::lock_guard lock(mutex_);
+    return config_.policy;
+}
+
 void PluginHost::tick() {
-    EW_ASSERT_ROLE(kLoader);
-    if (watching_changed_.exchange(false)) {
-        std::vector<std::string> files;
-        {
-            const std::lock_guard lock(mutex_);
-            for (const PluginSetup& setup : config_.plugins) {
-                if (config_.policy.watch) files.push_back(setup.file);
-            }
-        }
-        watch_.set_files(files);
-    }
-    for (const std::string& file : watch_.changed(now())) {
-        std::vector<std::string> names;
-        {
-            const std::lock_guard lock(mutex_);
-            for (const PluginSetup& setup : config_.plugins) {
-                if (setup.file == file) names.push_back(setup.name);
-            }
-        }
-        for (const std::string& name : names) {
-            ReloadRequest request;
-            request.trigger = "watch";
-            request.plugin = name;
-            (void)enqueue(request);
-        }
-    }
+    EW_ASSERT_ROLE(kSupervisor);
+    look_at_files();
     for (auto& [name, plugin] : plugins_) {
         if (plugin.bake) watch_bake(name, plugin);
         advance_retired(name, plugin);
@@ -64,235 +80,151 @@ void PluginHost::tick() {
     routing_.reclaim();
 }
 
-void PluginHost::watch_bake(const std::string& name, Plugin& plugin) {
-    const Generation& generation = *plugin.active->generation;
-    std::chrono::nanoseconds longest{0};
-    for (const Holder& holder : routing_.holders(generation, now()))
-        longest = std::max(longest, holder.running);
-    BakeBounds bounds;
+void PluginHost::look_at_files() {
+    std::vector<PluginSetup> setups;
+    bool watches = false;
     {
         const std::lock_guard lock(mutex_);
-        bounds = config_.policy.bounds;
+        watches = config_.policy.watch;
+        if (watches) setups = config_.plugins;
     }
-    const auto why =
-        reason_to_roll_back(plugin.bake->baseline, generation.traffic(), longest, bounds);
-    if (why) return take_back(name, plugin, *why, true);
-    if (now() >= plugin.bake->end) finish_bake(name, plugin);
+    if (watching_changed_.exchange(false)) {
+        std::vector<std::string> files;
+        for (const PluginSetup& setup : setups) files.push_back(setup.file);
+        watch_.set_files(files);
+    }
+    for (const std::string& file : watch_.changed(now())) {
+        for (const PluginSetup& setup : setups) {
+            if (setup.file != file) continue;
+            ReloadRequest request;
+            request.trigger = "watch";
+            request.plugin = setup.name;
+            (void)enqueue(request);
+        }
+    }
+}
+
+void PluginHost::watch_bake(const std::string& name, Plugin& plugin) {
+    const Generation& generation = *plugin.active->generation;
+    const TrafficStats& before = plugin.bake->baseline;
+    BakeEvidence evidence{before,
+                          plugin.previous->generation->traffic().failed - before.failed,
+                          generation.traffic(),
+                          {}};
+    for (const Holder& holder : routing_.holders(generation, now()))
+        evidence.longest_running = std::max(evidence.longest_running, holder.running);
+    const Policy policy = this->policy();
+    const auto why = reason_to_roll_back(evidence, policy.bounds);
+    if (why) return take_back(name, plugin, *why);
+    const bool has_traffic = evidence.new_generation.handled >= policy.bake_requests_min;
+    if (now() >= plugin.bake->end && has_traffic) finish_bake(name, plugin);
 }
 
 void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
-    if (auto committed = commit(name, plugin); !committed) {
+    const std::uint64_t report = plugin.bake->report;
+    const Generation& generation = *plugin.active->generation;
+    if (auto committed = change(name, BakeEnded{}); !committed) {
         // Not written down, so it bakes on: a crash now must still find the mark.
         log_error("plugin {}: {}", name, committed.error().message);
         const std::lock_guard lock(mutex_);
         plugin.bake->end = now() + std::chrono::seconds(1);
+        return;
     }
-}
-
-Result<void> PluginHost::commit(const std::string& name, Plugin& plugin) {
-    const std::string sha256 = plugin.active->generation->sha256();
-    const std::uint64_t id = plugin.bake->report;
-    EW_CHECK(history_->commit(name, sha256, plugin.bake->configured_sha256));
-    std::optional<Loaded> old;
-    ReloadReport* report = nullptr;
     {
         const std::lock_guard lock(mutex_);
-        plugin.committed_sha256 = sha256;
         plugin.notice.clear();
-        plugin.bake.reset();
-        old = std::move(plugin.previous);
-        plugin.previous.reset();
-        const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
-        if (found != reports_.end()) report = found->get();
     }
-    publish_routes();
-    if (old) retire(plugin, std::move(*old));
-    log_info("plugin {} {} generation {}: committed", name,
-             plugin.active->generation->manifest().version, plugin.active->generation->number());
-    if (report != nullptr) end_report(*report, "committed", "");
-    return {};
+    const bool untried = generation.handled() == 0;
+    log_info("plugin {} {} generation {}: committed{}", name, generation.manifest().version,
+             generation.number(), untried ? ", though no request came while it baked" : "");
+    end_report(report, "committed", untried ? "no request came while it baked" : "");
 }
 
-void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::string& why,
-                           bool quarantine) {
-    if (!plugin.previous) return take_back_a_start(name, plugin, why);
-    Loaded bad;
-    ReloadReport* report = nullptr;
-    const std::string sha256 = plugin.active->generation->sha256();
-    {
-        const std::lock_guard lock(mutex_);
-        bad = std::move(*plugin.active);
-        plugin.active = std::move(plugin.previous);
-        plugin.previous.reset();
-        const auto found = std::ranges::find(reports_, plugin.bake->report, &ReloadReport::id);
-        plugin.bake.reset();
-        if (quarantine) {
-            plugin.notice = "the file " + bad.file + " was taken back and quarantined: " + why;
-        }
-        if (found != reports_.end()) {
-            report = found->get();
-            report->rolled_back_because = why;
-        }
-    }
-    // Traffic first; the disk can wait.
-    publish_routes();
+void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::string& why) {
+    const std::uint64_t report = plugin.bake->report;
     log_error("plugin {} generation {}: taken back: {}; generation {} answers again", name,
-              bad.generation->number(), why, plugin.active->generation->number());
-    if (quarantine) {
-        if (auto kept = history_->quarantine(name, sha256, why); !kept)
-            log_error("plugin {}: {}", name, kept.error().message);
-    }
-    if (auto cleared = history_->clear_baking(name); !cleared)
-        log_error("plugin {}: {}", name, cleared.error().message);
-    retire(plugin, std::move(bad));
-    if (report != nullptr) end_report(*report, "rolled_back", why);
-}
-
-// A bake is over.
-void PluginHost::end_report(ReloadReport& report, const std::string& outcome,
-                            const std::string& detail) {
-    record(report, outcome, detail);
+              plugin.active->generation->number(), why, plugin.previous->generation->number());
     {
         const std::lock_guard lock(mutex_);
-        report.outcome = outcome;
-        ++reload_counts_[outcome];
+        plugin.notice = "the file " + plugin.active->file + " was taken back: " + why;
     }
-    reports_changed_.notify_all();
+    if (auto back = change(name, BakeFailed{why}); !back)
+        log_error("plugin {}: {}", name, back.error().message);
+    end_report(report, "rolled_back", why);
 }
 
-// Nothing is warm after a start: the committed file has to be loaded first.
-void PluginHost::take_back_a_start(const std::string& name, Plugin& plugin,
-                                   const std::string& why) {
-    const std::string sha256 = plugin.active->generation->sha256();
-    if (auto kept = history_->quarantine(name, sha256, why); !kept)
-        log_error("plugin {}: {}", name, kept.error().message);
-    ReloadRequest request;
-    request.action = Action::kRollback;
-    request.trigger = "bake";
-    request.plugin = name;
-    request.to_sha256 = plugin.committed_sha256;
-    end_start_bake(name, plugin, why);
-    {
-        const std::lock_guard lock(mutex_);
-        plugin.notice = "the configured file was taken back and quarantined: " + why;
-    }
-    (void)enqueue(request);
-}
-
-void PluginHost::end_start_bake(const std::string& name, Plugin& plugin, const std::string& why) {
-    log_error("plugin {}: taken back: {}; loading the committed file", name, why);
-    if (auto cleared = history_->clear_baking(name); !cleared)
-        log_error("plugin {}: {}", name, cleared.error().message);
-    ReloadReport* report = nullptr;
-    {
-        const std::lock_guard lock(mutex_);
-        const auto found = std::ranges::find(reports_, plugin.bake->report, &ReloadReport::id);
-        if (found != reports_.end()) {
-            report = found->get();
-            report->rolled_back_because = why;
-        }
-        plugin.bake.reset();
-    }
-    if (report != nullptr) end_report(*report, "rolled_back", why);
-}
-
-void PluginHost::publish_routes() {
-    auto routes = std::make_unique<Routes>();
-    bool baking = false;
-    for (const auto& [name, plugin] : plugins_) {
-        if (!plugin.active) continue;
-        baking = baking || plugin.bake.has_value();
-        for (const PluginMethod& method : plugin.active->generation->methods()) {
-            Route route{plugin.active->generation.get(), nullptr, method.idempotent};
-            if (plugin.bake && plugin.previous) {
-                const auto& before = plugin.previous->generation->methods();
-                const bool same =
-                    std::ranges::find(before, method.name, &PluginMethod::name) != before.end();
-                if (same) route.fallback = plugin.previous->generation.get();
-            }
-            routes->emplace(method.name, route);
-        }
-    }
-    baking_.store(baking);
-    routing_.publish(std::move(routes));
-}
-
-void PluginHost::retire(Plugin& plugin, Loaded loaded) {
-    const std::lock_guard lock(mutex_);
-    plugin.retired.push_back({std::move(loaded), RetiredState::kDraining, now()});
-}
-
-// What one loader turn can do for every generation that no longer serves.
+// What one turn can do for every generation that no longer serves.
 void PluginHost::advance_retired(const std::string& name, Plugin& plugin) {
-    Policy policy;
-    {
-        const std::lock_guard lock(mutex_);
-        policy = config_.policy;
-    }
-    for (std::size_t index = 0; index < plugin.retired.size();) {
-        Retired& retired = plugin.retired[index];
-        Generation& generation = *retired.loaded.generation;
-        ++index;
+    const Policy policy = this->policy();
+    for (Retired& retired : plugin.retired) {
         if (retired.state != RetiredState::kDraining) continue;
-        if (routing_.is_pinned(generation)) {
-            if (now() - retired.since < policy.drain) continue;
-            for (const Holder& holder : routing_.holders(generation, now())) {
-                log_error(
-                    "plugin {} generation {}: {} is stuck in request {} for {} s; the "
-                    "generation stays for ever",
-                    name, generation.number(), holder.who, holder.request_id,
-                    std::chrono::duration_cast<std::chrono::seconds>(holder.running).count());
-            }
-            const std::lock_guard lock(mutex_);
-            retired.state = RetiredState::kStuck;
-            continue;
+        if (!routing_.is_pinned(*retired.loaded.generation)) {
+            post_end(name, retired, policy.unmap && retired.loaded.pinned_by.empty());
+        } else if (now() - retired.since >= policy.drain) {
+            give_up(name, retired);
         }
-        const bool may_unmap = policy.unmap && retired.loaded.pinned_by.empty();
-        const bool ended = end_generation(generation, may_unmap);
-        const bool gone = ended && may_unmap && !generation.is_mapped();
-        const std::lock_guard lock(mutex_);
-        if (!ended) {
-            retired.state = RetiredState::kStuck;
-            continue;
-        }
-        retired.state = may_unmap ? RetiredState::kLingering : RetiredState::kParked;
-        if (!gone) continue;
-        artefacts_.drop_live_copy(generation.path());
-        plugin.past_handled += generation.handled();
-        plugin.past_faults += generation.faults();
-        add_counters(plugin.past_counters, generation.services().counters());
-        ++plugin.unmapped;
-        plugin.retired.erase(plugin.retired.begin() + static_cast<std::ptrdiff_t>(--index));
     }
 }
 
-bool PluginHost::end_generation(Generation& generation, bool unmap) {
-    const PluginCallMark mark{generation.manifest().name, generation.sha256(), kEndingPhase};
-    if (auto marked = history_->begin_call(mark); !marked)
-        log_error("plugin {}: {}", mark.plugin, marked.error().message);
-    return run_marked(mark, [&generation, unmap] {
-        generation.end_instance();
-        if (unmap) generation.unmap();
+void PluginHost::give_up(const std::string& name, Retired& retired) {
+    const Generation& generation = *retired.loaded.generation;
+    for (const Holder& holder : routing_.holders(generation, now())) {
+        log_error(
+            "plugin {} generation {}: {} is stuck in request {} for {} s; the generation stays for "
+            "ever",
+            name, generation.number(), holder.who, holder.request_id,
+            std::chrono::duration_cast<std::chrono::seconds>(holder.running).count());
+    }
+    const std::lock_guard lock(mutex_);
+    retired.state = RetiredState::kStuck;
+}
+
+// Its code may hang: the loader waits for it, nobody else does.
+void PluginHost::post_end(const std::string& name, Retired& retired, bool unmap) {
+    {
+        const std::lock_guard lock(mutex_);
+        retired.state = RetiredState::kEnding;
+    }
+    Generation* const generation = retired.loaded.generation.get();
+    loader_.post([this, name, generation, unmap, timeout = policy().probe_timeout] {
+        const bool ended = calls_.end(*generation, timeout, unmap);
+        const bool gone = ended && unmap && !generation->is_mapped();
+        if (gone) artefacts_.drop_live_copy(generation->path());
+        {
+            const std::lock_guard lock(mutex_);
+            ends_done_.push_back({name, generation->number(), ended, unmap, gone});
+        }
+        wake();
     });
 }
 
-// The mark of a call that does not return stays: it may still end the daemon.
-bool PluginHost::run_marked(const PluginCallMark& mark, std::function<void()> work) {
-    std::chrono::milliseconds timeout{};
-    {
-        const std::lock_guard lock(mutex_);
-        timeout = config_.policy.probe_timeout;
+void PluginHost::take_end_results() {
+    std::vector<EndDone> ends;
+    const std::lock_guard lock(mutex_);
+    ends.swap(ends_done_);
+    for (const EndDone& end : ends) {
+        Plugin& plugin = plugins_[end.plugin];
+        const auto found = std::ranges::find_if(plugin.retired, [&](const Retired& retired) {
+            return retired.loaded.generation->number() == end.generation &&
+                   retired.state == RetiredState::kEnding;
+        });
+        EW_ASSERT(found != plugin.retired.end());
+        found->state = !end.ended  ? RetiredState::kStuck
+                       : end.unmap ? RetiredState::kLingering
+                                   : RetiredState::kParked;
+        if (end.gone) forget(plugin, static_cast<std::size_t>(found - plugin.retired.begin()));
     }
-    const std::string what =
-        "plugin " + mark.plugin + ": " + mark.phase + " of " + mark.sha256.substr(0, 16);
-    if (!calls_.run(what, std::move(work), timeout)) {
-        log_error("{} does not return; its thread is left behind", what);
-        hung_marks_.push_back(mark);
-        return false;
-    }
-    if (auto ended = history_->end_call(mark); !ended)
-        log_error("plugin {}: {}", mark.plugin, ended.error().message);
-    return true;
+}
+
+// Unmapped: only its counts stay. Under mutex_.
+void PluginHost::forget(Plugin& plugin, std::size_t retired) {
+    const auto gone = plugin.retired.begin() + static_cast<std::ptrdiff_t>(retired);
+    const Generation& generation = *gone->loaded.generation;
+    plugin.past_handled += generation.handled();
+    plugin.past_faults += generation.faults();
+    add_counters(plugin.past_counters, generation.services().counters());
+    ++plugin.unmapped;
+    plugin.retired.erase(gone);
 }
 
 // A window is open as long as requests are in the generation that answered before.
@@ -319,6 +251,7 @@ void PluginHost::close_windows() {
     }
 }
 
+// Only while no load is under way: the file that is being loaded is worth keeping, too.
 void PluginHost::forget_old_artefacts() {
     auto wanted = history_->worth_keeping();
     if (!wanted) return;
@@ -327,107 +260,6 @@ void PluginHost::forget_old_artefacts() {
         if (plugin.previous) wanted->insert(plugin.previous->generation->sha256());
     }
     artefacts_.keep_only(*wanted);
-}
-
-GenerationStatus PluginHost::status_of(const Loaded& loaded, std::string state) {
-    const Generation& generation = *loaded.generation;
-    const TrafficStats traffic = generation.traffic();
-    GenerationStatus out;
-    out.number = generation.number();
-    out.state = std::move(state);
-    out.version = generation.manifest().version;
-    out.build_id = generation.manifest().build_id;
-    out.sha256 = generation.sha256();
-    out.file = loaded.file;
-    out.handled = traffic.handled;
-    out.faults = generation.faults();
-    out.p50 = as_us(traffic.quantile(0.5));
-    out.p99 = as_us(traffic.quantile(0.99));
-    out.pinned_by = loaded.pinned_by;
-    return out;
-}
-
-std::vector<PluginStatus> PluginHost::list() const {
-    const std::lock_guard lock(mutex_);
-    std::vector<PluginStatus> out;
-    for (const auto& [name, plugin] : plugins_) {
-        if (!plugin.active) continue;
-        const Generation& generation = *plugin.active->generation;
-        PluginStatus status{name,
-                            generation.manifest().version,
-                            generation.number(),
-                            generation.manifest().build_id,
-                            generation.sha256(),
-                            plugin.active->file,
-                            generation.methods(),
-                            plugin.past_handled,
-                            plugin.past_faults,
-                            {},
-                            plugin.committed_sha256,
-                            {},
-                            {},
-                            plugin.unmapped};
-        std::map<std::string, CounterValue> counters = plugin.past_counters;
-        const auto add = [&](const Loaded& loaded, const std::string& state) -> GenerationStatus& {
-            status.generations.push_back(status_of(loaded, state));
-            GenerationStatus& added = status.generations.back();
-            added.holders = routing_.holders(*loaded.generation, now());
-            status.handled += added.handled;
-            status.faults += added.faults;
-            add_counters(counters, loaded.generation->services().counters());
-            return added;
-        };
-        add(*plugin.active, plugin.bake ? "baking" : "active");
-        if (plugin.previous) add(*plugin.previous, "warm");
-        for (auto retired = plugin.retired.rbegin(); retired != plugin.retired.rend(); ++retired) {
-            const std::string state = retired_name(retired->state == RetiredState::kDraining,
-                                                   retired->state == RetiredState::kStuck,
-                                                   retired->state == RetiredState::kParked);
-            add(retired->loaded, state).in_state =
-                std::chrono::duration_cast<std::chrono::milliseconds>(now() - retired->since);
-        }
-        for (auto& [counter, value] : counters) status.counters.push_back(value);
-        if (plugin.bake) {
-            status.bake_left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                std::max(plugin.bake->end - now(), SteadyTime::duration::zero()));
-        }
-        out.push_back(std::move(status));
-    }
-    return out;
-}
-
-std::vector<std::string> PluginHost::alarms() const {
-    std::vector<std::string> out;
-    for (const PluginStatus& plugin : list()) {
-        for (const GenerationStatus& generation : plugin.generations) {
-            const std::string which =
-                "plugin " + plugin.name + " generation " + std::to_string(generation.number);
-            for (const Holder& holder : generation.holders) {
-                if (generation.state != "stuck") continue;
-                out.push_back(
-                    which + ": " + holder.who + " is stuck in request " + holder.request_id +
-                    " for " +
-                    std::to_string(
-                        std::chrono::duration_cast<std::chrono::seconds>(holder.running).count()) +
-                    " s; restart the daemon when convenient");
-            }
-            if (generation.state == "lingering")
-                out.push_back(which + ": still mapped after it was unloaded");
-        }
-    }
-    for (const HungCall& call : calls_.hung()) {
-        out.push_back(
-            call.what + " does not return for " +
-            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(call.running).count()) +
-            " s; restart the daemon when convenient");
-    }
-    const std::lock_guard lock(mutex_);
-    for (const auto& [name, plugin] : plugins_) {
-        if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
-    }
-    for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
-    for (const auto& [name, why] : left_out_) out.push_back("plugin " + name + ": " + why);
-    return out;
 }
 
 }  // namespace export_worker::plugins

@@ -117,18 +117,6 @@ std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_s
     return "status " + std::to_string(status) + " without a reason";
 }
 
-bool is_path_mapped(const std::string& path) {
-    bool found = false;
-    const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
-    ::dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* data) {
-            (*static_cast<decltype(look)*>(data))(info);
-            return 0;
-        },
-        const_cast<void*>(static_cast<const void*>(&look)));
-    return found;
-}
-
 }  // namespace
 
 Generation::Generation(Setup& setup)
@@ -168,8 +156,16 @@ bool Generation::unmap() {
     return !is_mapped();
 }
 
-bool Generation::is_mapped() const {
-    return is_path_mapped(path_);
+bool Generation::is_file_mapped(const std::string& path) {
+    bool found = false;
+    const auto look = [&](dl_phdr_info* info) { found = found || info->dlpi_name == path; };
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* data) {
+            (*static_cast<decltype(look)*>(data))(info);
+            return 0;
+        },
+        const_cast<void*>(static_cast<const void*>(&look)));
+    return found;
 }
 
 Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
@@ -179,12 +175,20 @@ Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
     return generation;
 }
 
+Judged<void> Generation::begin_instance() {
+    EW_CHECK(create());
+    EW_CHECK(describe());
+    return self_test();
+}
+
 Judged<std::unique_ptr<Generation>> Generation::load(Setup setup) {
+    const bool unmap_if_refused = setup.unmap_if_refused;
     EW_TRY(std::unique_ptr<Generation> generation, map(std::move(setup)));
-    EW_CHECK(generation->create());
-    EW_CHECK(generation->describe());
-    EW_CHECK(generation->self_test());
-    return generation;
+    auto begun = generation->begin_instance();
+    if (begun) return generation;
+    generation->end_instance();
+    if (unmap_if_refused) generation->unmap();
+    return refuse(std::move(begun.error()));
 }
 
 Judged<void> Generation::map_image() {

@@ -41,6 +41,7 @@ public:
         HostParts parts;
         std::uint32_t reason = EW_CREATE_START;
         std::function<void()> on_fault;  // [worker-thread]; may be empty.
+        bool unmap_if_refused = false;   // load(): see its certificate.
     };
 
     // The steps of a load, in this order; the first that fails ends it. [loader-thread]
@@ -49,7 +50,8 @@ public:
     [[nodiscard]] Judged<void> create();
     [[nodiscard]] Judged<void> describe();
     [[nodiscard]] Judged<void> self_test();
-    // All of them.
+    // All of them. A plugin that refuses after it was mapped is ended again, and unmapped if Setup
+    // says so.
     [[nodiscard]] static Judged<std::unique_ptr<Generation>> load(Setup setup);
 
     ~Generation();  // end_instance(); the image stays mapped.
@@ -62,7 +64,8 @@ public:
     // said. [loader-thread]
     bool unmap();
     // [any-thread]
-    [[nodiscard]] bool is_mapped() const;
+    [[nodiscard]] bool is_mapped() const { return is_file_mapped(path_); }
+    [[nodiscard]] static bool is_file_mapped(const std::string& path);
 
     // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error
     // with an error. An exception or a broken contract becomes plugin_fault. `thread_number` tells
@@ -85,6 +88,7 @@ private:
     explicit Generation(Setup& setup);
     [[nodiscard]] Judged<void> map_image();
     [[nodiscard]] Judged<void> check_descriptor();
+    [[nodiscard]] Judged<void> begin_instance();
     void run(const message::Request& request, std::int64_t deadline_steady_ns, PluginCall& call);
     void fault(PluginCall& call, std::string_view what);
 

@@ -1,0 +1,22 @@
+#include "daemon/plugins/lifecycle/status.hpp"
+
+#include <gtest/gtest.h>
+
+namespace export_worker::plugins {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST(LateLoadAlarm, ComesWhenTheProbeAndTheCallsHaveHadTheirTime) {
+    EXPECT_FALSE(late_load_alarm("p", 7, seconds(25), milliseconds(10'000)));
+    const auto late = late_load_alarm("p", 7, seconds(26), milliseconds(10'000));
+    ASSERT_TRUE(late);
+    EXPECT_EQ(
+        *late,
+        "plugin p: report 7 has been worked on for 26 s; other loads wait for it; restart the "
+        "daemon when convenient");
+}
+
+}  // namespace
+}  // namespace export_worker::plugins
