@@ -67,7 +67,7 @@ constexpr std::array<Flag, 50> kFlags{{
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 45> kCommands{{
+constexpr std::array<Command, 46> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name expires-in",
@@ -133,6 +133,7 @@ constexpr std::array<Command, 45> kCommands{{
     {"plugin rollback", "NAME", 1, 1, "to", "go back to the code before, or to a committed file",
      run_plugin_rollback},
     {"plugin commit", "NAME", 1, 1, "", "end the bake now: the new code stays", run_plugin_commit},
+    {"plugin unpin", "NAME", 1, 1, "", "let the configured file count again", run_plugin_unpin},
     {"plugin history", "[NAME]", 0, 1, "", "what was loaded when, by whom, and what came of it",
      run_plugin_history},
     {"plugin check", "FILE", 1, 1, "daemon",

@@ -23,6 +23,7 @@ int run_plugin_load(const Context& context, const options::Arguments& arguments)
 int run_plugin_reload(const Context& context, const options::Arguments& arguments);
 int run_plugin_rollback(const Context& context, const options::Arguments& arguments);
 int run_plugin_commit(const Context& context, const options::Arguments& arguments);
+int run_plugin_unpin(const Context& context, const options::Arguments& arguments);
 int run_plugin_history(const Context& context, const options::Arguments& arguments);
 int run_metrics(const Context& context, const options::Arguments& arguments);
 int run_plugin_check(const Context& context, const options::Arguments& arguments);

@@ -1,4 +1,4 @@
-// plugin list, show, load, reload, rollback, commit, history, check.
+// plugin list, show, load, reload, rollback, commit, unpin, history, check.
 #include <unistd.h>
 
 #include <algorithm>
@@ -120,6 +120,10 @@ int run_plugin_rollback(const Context& context, const Arguments& arguments) {
 
 int run_plugin_commit(const Context& context, const Arguments& arguments) {
     return act(context, "control.plugin_commit", {{"plugin", arguments.words[0]}}, true);
+}
+
+int run_plugin_unpin(const Context& context, const Arguments& arguments) {
+    return act(context, "control.plugin_unpin", {{"plugin", arguments.words[0]}}, false);
 }
 
 int run_plugin_history(const Context& context, const Arguments& arguments) {

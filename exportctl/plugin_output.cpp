@@ -79,6 +79,7 @@ void show_plugin(const json& plugin) {
                   {"build-id", cell(plugin["build_id"])},
                   {"sha256", cell(plugin["sha256"])},
                   {"committed", cell(plugin["committed_sha256"])},
+                  {"pinned", plugin["pinned"].is_null() ? "no" : "by " + cell(plugin["pinned"])},
                   {"unmapped", cell(plugin["unmapped"]) + " earlier generations"}});
     print_line("");
     std::vector<std::vector<std::string>> rows;
@@ -131,6 +132,8 @@ void show_reload_end(const json& report) {
             print_line("generation " + cell(report["from_generation"]) + " goes on serving");
     } else if (outcome == "unchanged") {
         print_line("UNCHANGED  the same file and configuration already serve");
+    } else if (outcome == "unpinned") {
+        print_line("UNPINNED   the configured file counts again at the next reload or start");
     } else if (outcome == "would_publish") {
         print_line("ACCEPTED   a reload would publish it; nothing has changed");
     } else if (outcome == "baking") {

@@ -19,6 +19,8 @@ plugins::Policy policy_of(const config::ReloadConfig& reload) {
     out.bounds.failure_percent_max = static_cast<double>(reload.bake_failure_percent);
     out.bounds.latency_factor_max = static_cast<double>(reload.bake_latency_factor);
     out.bounds.stall_max = std::chrono::milliseconds(reload.bake_stall_ms);
+    out.bake_requests_min = reload.bake_requests_min;
+    out.bake_shadow = reload.bake_shadow;
     out.drain = std::chrono::seconds(reload.drain_s);
     out.probe_timeout = std::chrono::seconds(reload.probe_timeout_s);
     out.generations_max = reload.generations_max;

@@ -392,6 +392,8 @@ Result<void> read_reload(const ConfigFile& file, ReloadConfig& reload) {
     section.number("bake_failure_percent", reload.bake_failure_percent, 0, 100);
     section.number("bake_latency_factor", reload.bake_latency_factor, 1, 1000);
     section.number("bake_stall_ms", reload.bake_stall_ms, 10, 60'000);
+    section.number("bake_requests_min", reload.bake_requests_min, 0, 1'000'000);
+    section.number("bake_shadow", reload.bake_shadow, 0, 10'000);
     section.number("drain_s", reload.drain_s, 1, 3'600);
     section.number("probe_timeout_s", reload.probe_timeout_s, 1, 300);
     section.number("generations_max", reload.generations_max, 2, limits::kPluginGenerationsMax);

@@ -32,6 +32,8 @@ struct ReloadConfig {
     std::uint64_t bake_failure_percent = 1;
     std::uint64_t bake_latency_factor = 4;
     std::uint64_t bake_stall_ms = 2'000;
+    std::uint64_t bake_requests_min = 0;
+    std::uint64_t bake_shadow = 0;
     std::uint64_t drain_s = 30;
     std::uint64_t probe_timeout_s = 10;
     std::uint64_t generations_max = 16;

@@ -32,6 +32,10 @@ json generation_json(const plugins::GenerationStatus& generation) {
             {"p50_us", generation.p50.count()},
             {"p99_us", generation.p99.count()},
             {"pinned_by", generation.pinned_by},
+            {"shadow",
+             {{"compared", generation.shadow.compared},
+              {"different", generation.shadow.different},
+              {"members", generation.shadow.members}}},
             {"holders", std::move(holders)},
             {"in_state_ms", generation.in_state.count()}};
 }
@@ -54,7 +58,9 @@ json plugin_json(const plugins::PluginStatus& plugin) {
             {"build_id", plugin.build_id},
             {"sha256", plugin.sha256},
             {"committed_sha256", plugin.committed_sha256},
+            {"pinned", plugin.pinned.empty() ? json() : json(plugin.pinned)},
             {"bake_left_ms", plugin.bake_left ? json(plugin.bake_left->count()) : json()},
+            {"bake_requests_left", plugin.bake_requests_left},
             {"file", plugin.file},
             {"methods", std::move(methods)},
             {"handled", plugin.handled},
@@ -155,6 +161,10 @@ Result<json> plugin_commit(const ControlParts& parts, const json& params) {
     return submit(parts, request_of(Action::kCommit, params));
 }
 
+Result<json> plugin_unpin(const ControlParts& parts, const json& params) {
+    return submit(parts, request_of(Action::kUnpin, params));
+}
+
 Result<json> plugin_list(const ControlParts& parts, const json&) {
     return json{{"items", plugins_json(parts)}};
 }
@@ -203,11 +213,12 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 7> kMethods{{{"control.plugin_list", plugin_list},
+constexpr std::array<Row, 8> kMethods{{{"control.plugin_list", plugin_list},
                                        {"control.plugin_load", plugin_load},
                                        {"control.plugin_reload", plugin_reload},
                                        {"control.plugin_rollback", plugin_rollback},
                                        {"control.plugin_commit", plugin_commit},
+                                       {"control.plugin_unpin", plugin_unpin},
                                        {"control.plugin_report", plugin_report},
                                        {"control.plugin_history", plugin_history}}};
 

@@ -108,8 +108,10 @@ bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request&
     const plugins::Generation* answered_by = route.generation;
     run_in(*route.generation);
     // A generation that still bakes failed where its predecessor may not: the caller need not know.
-    if (writer.has_error && writer.error.code == WireCode::kPluginFault && route.idempotent &&
-        route.fallback != nullptr) {
+    const bool bakes = route.fallback != nullptr && route.idempotent;
+    const bool failed = writer.has_error && (writer.error.code == WireCode::kPluginFault ||
+                                             writer.error.code == WireCode::kInternal);
+    if (bakes && failed) {
         answered_by = route.fallback;
         run_in(*route.fallback);
     }
@@ -117,12 +119,28 @@ bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request&
     const plugins::Manifest& manifest = answered_by->manifest();
     const message::ServedBy served_by{manifest.name, manifest.version, answered_by->number(),
                                       manifest.build_id};
-    if (writer.has_error) {
+    const bool has_result = !writer.has_error;
+    if (has_result)
+        message::encode_result(reply, request.id, writer.result, &served_by);
+    else
         message::encode_error(reply, request.id, writer.error, &served_by);
-        return false;
-    }
-    message::encode_result(reply, request.id, writer.result, &served_by);
-    return true;
+    if (bakes && !failed && route.generation->shadow().take())
+        compare_answers(route, request, deadline_steady_ns, scratch);
+    return has_result;
+}
+
+void Dispatcher::compare_answers(const plugins::Route& route, const message::Request& request,
+                                 std::int64_t deadline_steady_ns, WorkerScratch& scratch) const {
+    const plugins::ShadowAnswer answer(scratch.call.writer);
+    const auto ask = [&](plugins::Generation& generation) {
+        scratch.call.begin_attempt();
+        scratch.call.is_copy = true;
+        (void)generation.handle(request, SteadyTime(), deadline_steady_ns, scratch.slot.number(),
+                                scratch.call);
+        return plugins::ShadowAnswer(scratch.call.writer);
+    };
+    const plugins::ShadowAnswer before = ask(*route.fallback);
+    route.generation->shadow().compare(request.method, answer, ask(*route.generation), before);
 }
 
 Unfinished Dispatcher::begin_method(const message::Request& request,

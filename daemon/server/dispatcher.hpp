@@ -80,6 +80,9 @@ private:
                                   SteadyTime started, std::int64_t deadline_steady_ns,
                                   const model::Principal* operator_principal,
                                   WorkerScratch& scratch, std::string& reply) const;
+    // Lets the generation before answer a copy, and this one a second. [worker-thread]
+    void compare_answers(const plugins::Route& route, const message::Request& request,
+                         std::int64_t deadline_steady_ns, WorkerScratch& scratch) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,
                                           const model::Principal* operator_principal) const;
     // The methods that need no credentials.

@@ -20,6 +20,7 @@ struct Policy {
     std::chrono::milliseconds bake{60'000};  // Zero: commit at once.
     BakeBounds bounds;
     std::uint64_t bake_requests_min = 0;      // A bake does not end by itself before so many.
+    std::uint64_t bake_shadow = 0;            // Requests that the generation before answers, too.
     std::chrono::milliseconds drain{30'000};  // Longer: the generation is stuck, and parked.
     std::chrono::milliseconds probe_timeout{10'000};
     bool unmap = false;                // Retired images with a clean certificate are unmapped.

@@ -284,6 +284,7 @@ LoadOrder PluginHost::order_for(const ReloadReport& report) const {
 }
 
 void PluginHost::post_load(LoadOrder order) {
+    if (loading_->bake) order.shadow_requests = order.policy.bake_shadow;
     order.on_fault = [this] {
         if (baking_.load(std::memory_order_relaxed)) wake();
     };
@@ -457,7 +458,11 @@ void PluginHost::complete(ReloadReport& report, const Judged<std::string>& done)
     EW_ASSERT_ROLE(kSupervisor);
     if (!done) note_refusal(report, done.error());
     const std::string outcome = done ? *done : "refused";
-    if (outcome != "unchanged") record(report, outcome, "");
+    if (outcome != "unchanged")
+        record(report, outcome, "");
+    else
+        log_info("plugin {}: nothing to do (report {}, asked for by {})", report.plugin, report.id,
+                 report.request.trigger);
     {
         // At one moment: who sees the outcome may ask for the next action.
         const std::lock_guard lock(mutex_);

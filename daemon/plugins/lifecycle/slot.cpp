@@ -5,10 +5,11 @@ namespace {
 
 using Kind = SlotEffect::Kind;
 
-// Nothing has to be kept against the configured file when it is that file.
+// Nothing has to be kept against the configured file when it is that file, or there is none.
 PluginRecord decided(const std::string& sha256, const std::string& configured_sha256,
                      const std::string& act) {
-    return {sha256, configured_sha256, "", sha256 == configured_sha256 ? "" : act};
+    const bool pins = !configured_sha256.empty() && sha256 != configured_sha256;
+    return {sha256, configured_sha256, "", pins ? act : ""};
 }
 
 SlotStep on(SlotState state, const FileLoaded& loaded) {

@@ -241,6 +241,7 @@ Judged<Loaded> Candidate::load(const std::string& live_copy) {
     setup.parts.credentials = order_.credentials;
     setup.reason = order_.reason;
     setup.on_fault = order_.on_fault;
+    setup.shadow_requests = order_.shadow_requests;
     setup.unmap_if_refused = pinned_by_.empty();
     auto generation = load_marked(std::move(setup));
     if (!generation) {

@@ -58,6 +58,7 @@ struct LoadOrder {
     std::size_t images = 0;  // Of this plugin in memory, with the bytes of their files.
     std::size_t image_bytes = 0;
     std::uint64_t number = 0;  // Of the generation.
+    std::uint64_t shadow_requests = 0;
     std::uint32_t reason = EW_CREATE_RELOAD;
     bool is_new = false;  // Refused if a plugin of that name serves.
     bool dry_run = false;

@@ -30,6 +30,7 @@ GenerationStatus status_of(const Loaded& loaded, std::string state) {
     out.p50 = as_us(traffic.quantile(0.5));
     out.p99 = as_us(traffic.quantile(0.99));
     out.pinned_by = loaded.pinned_by;
+    out.shadow = generation.shadow().read();
     return out;
 }
 
@@ -166,6 +167,9 @@ void PluginHost::add_alarms(const PluginStatus& plugin, std::vector<std::string>
     for (const GenerationStatus& generation : plugin.generations) {
         const std::string which =
             "plugin " + plugin.name + " generation " + std::to_string(generation.number);
+        const bool answers = generation.number == plugin.generation;
+        if (answers && generation.shadow.different > 0)
+            out.push_back(which + ": " + to_text(generation.shadow));
         for (const Holder& holder : generation.holders) {
             if (generation.state != "stuck") continue;
             out.push_back(which + ": " + holder.who + " is stuck in request " + holder.request_id +

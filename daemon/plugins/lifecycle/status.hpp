@@ -25,6 +25,7 @@ struct GenerationStatus {
     std::chrono::microseconds p50{0};
     std::chrono::microseconds p99{0};
     std::vector<std::string> pinned_by;
+    ShadowReport shadow;
     std::vector<Holder> holders;
     std::chrono::milliseconds in_state{0};
 };

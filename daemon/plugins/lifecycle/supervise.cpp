@@ -135,9 +135,11 @@ void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
         plugin.notice.clear();
     }
     const bool untried = generation.handled() == 0;
+    const ShadowReport shadow = generation.shadow().read();
     log_info("plugin {} {} generation {}: committed{}", name, generation.manifest().version,
              generation.number(), untried ? ", though no request came while it baked" : "");
-    end_report(report, "committed", untried ? "no request came while it baked" : "");
+    const std::string compared = shadow.compared > 0 ? to_text(shadow) : "";
+    end_report(report, "committed", untried ? "no request came while it baked" : compared);
 }
 
 void PluginHost::take_back(const std::string& name, Plugin& plugin, const std::string& why) {

@@ -128,7 +128,8 @@ Generation::Generation(Setup& setup)
       config_(std::move(setup.config)),
       reason_(setup.reason),
       on_fault_(std::move(setup.on_fault)),
-      services_(manifest_.name, setup.parts) {}
+      services_(manifest_.name, setup.parts),
+      shadow_(setup.shadow_requests) {}
 
 Generation::~Generation() {
     end_instance();
@@ -315,6 +316,7 @@ SteadyTime Generation::handle(const message::Request& request, SteadyTime starte
         call.writer.has_error && (call.writer.error.code == message::WireCode::kPluginFault ||
                                   call.writer.error.code == message::WireCode::kInternal);
     const SteadyTime ended = services_.parts.clock->steady();
+    if (call.is_copy) return ended;
     traffic_.count(thread_number, ended - started, failed);
     if (failed && on_fault_) on_fault_();
     return ended;

@@ -18,6 +18,7 @@
 #include "daemon/plugins/refusal.hpp"
 #include "daemon/plugins/running/host_services.hpp"
 #include "daemon/plugins/running/plugin_call.hpp"
+#include "daemon/plugins/running/shadow.hpp"
 #include "daemon/plugins/running/traffic_stats.hpp"
 #include "protocol/message/request.hpp"
 #include "protocol/plugin_abi/plugin.h"
@@ -42,6 +43,7 @@ public:
         std::uint32_t reason = EW_CREATE_START;
         std::function<void()> on_fault;  // [worker-thread]; may be empty.
         bool unmap_if_refused = false;   // load(): see its certificate.
+        std::uint64_t shadow_requests = 0;
     };
 
     // The steps of a load, in this order; the first that fails ends it. [loader-thread]
@@ -83,6 +85,8 @@ public:
     [[nodiscard]] std::uint64_t handled() const { return traffic_.handled(); }
     [[nodiscard]] std::uint64_t faults() const { return faults_.load(std::memory_order_relaxed); }
     [[nodiscard]] const HostServices& services() const { return services_; }
+    [[nodiscard]] Shadow& shadow() { return shadow_; }
+    [[nodiscard]] const Shadow& shadow() const { return shadow_; }
 
 private:
     explicit Generation(Setup& setup);
@@ -108,6 +112,7 @@ private:
     std::vector<PluginMethod> methods_;
     TrafficCounters traffic_;
     std::atomic<std::uint64_t> faults_{0};
+    Shadow shadow_;
 };
 
 }  // namespace export_worker::plugins

@@ -248,7 +248,7 @@ void audit_record(const ew_host* host, const ew_request* request, ew_string job_
                   ew_string kind) noexcept {
     const PluginCall* const call = call_of(*request);
     jobs::EventRecorder* events = services_of(host).parts.events;
-    if (events == nullptr || call == nullptr || !call->authorized) return;
+    if (events == nullptr || call == nullptr || !call->authorized || call->is_copy) return;
     const std::string_view name = view_of(kind);
     const bool good = !name.empty() && name.size() <= 32 &&
                       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == name.npos;

@@ -12,4 +12,7 @@ inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
 inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;
 
+inline constexpr std::size_t kShadowMembersMax = 16;  // That differ; of others nothing is kept.
+inline constexpr std::size_t kShadowMemberBytesMax = 256;
+
 }  // namespace export_worker::limits

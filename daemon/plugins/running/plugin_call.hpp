@@ -41,6 +41,7 @@ struct PluginCall {
     model::Principal principal;
     bool identified = false;  // `principal` is filled in, and its quota was charged.
     bool authorized = false;  // The plugin has asked for it.
+    bool is_copy = false;     // Only to compare answers: counts nowhere and leaves no event.
     model::JobFile job;
     // What credentials/1 last gave to this call; kept from request to request, so that asking again
     // costs one comparison while nothing has changed.
@@ -50,6 +51,7 @@ struct PluginCall {
     // Before each request.
     void reset() {
         identified = false;
+        is_copy = false;
         begin_attempt();
     }
     // Before each generation that handles the same request: the caller stays identified.

@@ -87,8 +87,8 @@ TEST_F(PluginMethodsTest, AFileThatIsNotThereIsRefusedInTheReport) {
 }
 
 TEST_F(PluginMethodsTest, UnknownPluginsAreNotFound) {
-    for (const char* method :
-         {"control.plugin_reload", "control.plugin_rollback", "control.plugin_commit"}) {
+    for (const char* method : {"control.plugin_reload", "control.plugin_rollback",
+                               "control.plugin_commit", "control.plugin_unpin"}) {
         for (const json& name : std::initializer_list<json>{nullptr, 5, "", "ghost", "\xff"})
             EXPECT_TRUE(refusal(method, {{"plugin", name}}).starts_with("not_found: ")) << method;
     }
@@ -123,6 +123,9 @@ TEST_F(PluginMethodsTest, ANewerBuildBakesAndIsCommittedAndTakenBack) {
     const json back = report("control.plugin_rollback", {{"plugin", "minimal"}, {"no_bake", true}});
     EXPECT_EQ(back["outcome"], "committed") << dump_json(back["refusal"]);
     EXPECT_EQ(back["from_sha256"], baking["sha256"]);
+    // It is not configured: there is no file to keep it against.
+    EXPECT_TRUE(call("control.plugin_list")["items"][0]["pinned"].is_null());
+    EXPECT_EQ(report("control.plugin_unpin", {{"plugin", "minimal"}})["outcome"], "unchanged");
 }
 
 }  // namespace
