@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,11 +36,18 @@ tl::unexpected<Refusal> failed(std::string expected, std::string found, std::str
     return refuse({"probe_failed", kStage, std::move(expected), std::move(found), std::move(hint)});
 }
 
+// On a line of its own, whatever the candidate has written there.
 void say(const std::string& line) {
-    (void)write_all(kProbeReportFd, line, "the probe's report");
+    (void)write_all(kProbeReportFd, "\n" + line, "the probe's report");
 }
 void step(std::string_view name) {
     say(encode_probe_step(name));
+}
+
+// 0: closed.
+ino_t report_inode() {
+    struct stat info {};
+    return ::fstat(kProbeReportFd, &info) == 0 ? info.st_ino : 0;
 }
 
 // A second thread, as the daemon has workers: what a candidate leaves in a thread's local storage
@@ -218,7 +226,10 @@ int run_probe_child() {
         return 64;
     }
     set_limits(*request);
-    say(encode_probe_end(examine(*request)));
+    const ino_t report = report_inode();
+    const auto verdict = examine(*request);
+    if (report_inode() != report) ::_exit(kProbeReportLost);
+    say(encode_probe_end(verdict));
     // Without destructors: the candidate has been taken down, and whatever it left must not run.
     std::fflush(nullptr);
 #if defined(EXPORT_WORKER_COVERAGE)
