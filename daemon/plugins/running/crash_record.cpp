@@ -1,6 +1,7 @@
 #include "daemon/plugins/running/crash_record.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/assert.hpp"
 #include "base/io.hpp"
 #include "daemon/plugins/running/limits.hpp"
 
@@ -75,6 +77,27 @@ private:
     std::unique_ptr<std::array<char, kBytes>> memory_;
 };
 
+// A key frees it at the end of the thread. To register a destructor of a thread-local object takes
+// the dynamic loader's lock, which a plugin holds for ever whose constructor hangs.
+pthread_key_t stack_key() {
+    static const pthread_key_t key = [] {
+        pthread_key_t made{};
+        const int error = ::pthread_key_create(
+            &made, [](void* stack) { delete static_cast<SignalStack*>(stack); });
+        EW_ASSERT(error == 0);
+        return made;
+    }();
+    return key;
+}
+
+void make_signal_stack() {
+    thread_local bool made = false;
+    if (made) return;
+    made = true;
+    auto stack = std::make_unique<SignalStack>();
+    if (::pthread_setspecific(stack_key(), stack.get()) == 0) (void)stack.release();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CrashRecorder>> CrashRecorder::open(const std::string& path) {
@@ -99,7 +122,7 @@ CrashRecorder::~CrashRecorder() {
 }
 
 InPlugin::InPlugin(const std::string& line) noexcept {
-    thread_local const SignalStack stack;
+    make_signal_stack();
     line_of_this_thread = &line;
 }
 
