@@ -196,6 +196,14 @@ void add_process_controls(Settings& out) {
             {"namespace " + std::string(kind), link_target("/proc/self/ns/" + std::string(kind))});
 }
 
+Setting descriptor_setting(int fd) {
+    const std::string number = std::to_string(fd);
+    return {std::string(kDescriptor) + number,
+            link_target("/proc/self/fd/" + number) + ", flags " +
+                hex_text(static_cast<unsigned>(::fcntl(fd, F_GETFL))) +
+                (::fcntl(fd, F_GETFD) == FD_CLOEXEC ? ", close-on-exec" : "")};
+}
+
 void add_environment(Settings& out) {
     for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
         const std::string_view entry(*each);
@@ -302,11 +310,15 @@ Settings read_descriptors() {
     while (const dirent* const entry = ::readdir(open.get())) {
         const auto number = parse_unsigned(entry->d_name);
         if (!number || *number == static_cast<std::uint64_t>(::dirfd(open.get()))) continue;
-        const int fd = static_cast<int>(*number);
-        out.push_back({std::string(kDescriptor) + entry->d_name,
-                       link_target(std::string("/proc/self/fd/") + entry->d_name) + ", flags " +
-                           hex_text(static_cast<unsigned>(::fcntl(fd, F_GETFL))) +
-                           (::fcntl(fd, F_GETFD) == FD_CLOEXEC ? ", close-on-exec" : "")});
+        out.push_back(descriptor_setting(static_cast<int>(*number)));
+    }
+    return out;
+}
+
+Settings read_stdio() {
+    Settings out;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(fd, F_GETFD) >= 0) out.push_back(descriptor_setting(fd));
     }
     return out;
 }

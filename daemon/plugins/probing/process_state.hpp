@@ -24,6 +24,8 @@ using Settings = std::vector<Setting>;
 [[nodiscard]] Settings read_thread_settings();
 // Each open descriptor: what it is open on, and its flags. [any-thread]
 [[nodiscard]] Settings read_descriptors();
+// The same of stdin, stdout and stderr alone.
+[[nodiscard]] Settings read_stdio();
 // What may be in use while a plugin lives, and must be given back: POSIX timers, locked memory.
 [[nodiscard]] Settings read_loans();
 
