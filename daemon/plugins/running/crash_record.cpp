@@ -40,6 +40,13 @@ void on_fatal_signal(int number) {
     (void)::raise(number);
 }
 
+// Only main() ends the daemon. A plugin that calls exit(0) on another thread would tell the service
+// manager that nothing is wrong and no restart is needed.
+void on_exit() {
+    record_crash();
+    if (::gettid() != ::getpid()) std::abort();
+}
+
 void install_handlers() {
     for (const int number : kFatalSignals) {
         struct sigaction action {};
@@ -49,7 +56,7 @@ void install_handlers() {
         action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
         (void)::sigaction(number, &action, nullptr);
     }
-    (void)std::atexit(record_crash);
+    (void)std::atexit(on_exit);
 }
 
 // For a handler that runs after the thread's own stack has overflowed.
