@@ -32,6 +32,16 @@ bool is_limited(int listener) {
            ntohs(static_cast<const sockaddr_in6*>(raw)->sin6_port) == port;
 }
 
+// The one behind ours: the C library's, or a sanitizer's, which must see who meets whom.
+using Accept = int (*)(int, sockaddr*, socklen_t*, int);
+Accept next_accept() {
+    static const auto next = reinterpret_cast<Accept>(::dlsym(RTLD_NEXT, "accept4"));
+    EW_ASSERT(next != nullptr);
+    return next;
+}
+// Found before any plugin can hold the dynamic loader's lock.
+[[maybe_unused]] const Accept kFoundEarly = next_accept();
+
 }  // namespace
 
 void guard_accept() {}
@@ -51,11 +61,7 @@ void set_tcp_count(std::size_t count) {
 extern "C" __attribute__((visibility("default"))) int accept4(int listener, sockaddr* address,
                                                               socklen_t* length, int flags) {
     using namespace export_worker::transport;
-    // The one behind this one: the C library's, or a sanitizer's, which must see who meets whom.
-    using Accept = int (*)(int, sockaddr*, socklen_t*, int);
-    static const auto next = reinterpret_cast<Accept>(::dlsym(RTLD_NEXT, "accept4"));
-    EW_ASSERT(next != nullptr);
-    const int fd = next(listener, address, length, flags);
+    const int fd = next_accept()(listener, address, length, flags);
     if (fd < 0 && (errno == EMFILE || errno == ENOBUFS || errno == ENOMEM)) {
         // The connection stays in the backlog, and the listener would be asked again at once.
         const timespec pause{0, 20'000'000};

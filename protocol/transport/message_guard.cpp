@@ -14,6 +14,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/assert.hpp"
 #include "protocol/transport/limits.hpp"
@@ -34,7 +35,19 @@ std::set<int> g_listeners;  // Guarded by g_mutex.
 // libzmq reads a connection on the thread that accepted it. Entries of closed connections stay
 // until their number comes again.
 using Connections = std::unordered_map<int, FrameCounter>;
-thread_local std::unique_ptr<Connections> t_connections;
+// Not owned by the thread: registering a destructor takes the dynamic loader's lock, which a plugin
+// holds for ever whose constructor hangs.
+thread_local Connections* t_connections = nullptr;
+// Guarded by g_mutex. Never destroyed: such a thread may outlive main().
+auto& g_connections = *new std::vector<std::unique_ptr<Connections>>;
+
+Connections& connections_of_this_thread() {
+    if (t_connections == nullptr) {
+        const std::lock_guard lock(g_mutex);
+        t_connections = g_connections.emplace_back(std::make_unique<Connections>()).get();
+    }
+    return *t_connections;
+}
 
 // One of which only the beginning is here is complete at the beginning of the next read.
 void hide_ping(std::span<std::uint8_t> body) {
@@ -44,12 +57,14 @@ void hide_ping(std::span<std::uint8_t> body) {
 }
 
 // As in accept4(): a sanitizer's, if there is one.
-ssize_t next_recv(int fd, void* data, size_t size, int flags) {
-    using Receive = ssize_t (*)(int, void*, size_t, int);
+using Receive = ssize_t (*)(int, void*, size_t, int);
+Receive next_recv() {
     static const auto next = reinterpret_cast<Receive>(::dlsym(RTLD_NEXT, "recv"));
     EW_ASSERT(next != nullptr);
-    return next(fd, data, size, flags);
+    return next;
 }
+// Found before any plugin can hold the dynamic loader's lock.
+[[maybe_unused]] const Receive kFoundEarly = next_recv();
 
 // ThreadSanitizer does not see how libzmq hands over what it reads, and leaves libzmq's own calls
 // alone; one that goes through us would be a write of ours to it.
@@ -154,12 +169,12 @@ void guard_connection(int listener, int connection) {
     {
         const std::lock_guard lock(g_mutex);
         if (!g_listeners.contains(listener)) {
-            if (t_connections) t_connections->erase(connection);  // The number was another's.
+            if (t_connections != nullptr)
+                t_connections->erase(connection);  // The number was another's.
             return;
         }
     }
-    if (!t_connections) t_connections = std::make_unique<Connections>();
-    t_connections->insert_or_assign(connection, FrameCounter());
+    connections_of_this_thread().insert_or_assign(connection, FrameCounter());
 }
 
 }  // namespace export_worker::transport
@@ -171,8 +186,8 @@ extern "C" __attribute__((visibility("default"))) ssize_t recv(int fd, void* dat
     using namespace export_worker::transport;
     const ssize_t got = is_from_libzmq(__builtin_return_address(0))
                             ? ::syscall(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr)
-                            : next_recv(fd, data, size, flags);
-    if (got <= 0 || !t_connections) return got;
+                            : next_recv()(fd, data, size, flags);
+    if (got <= 0 || t_connections == nullptr) return got;
     const auto connection = t_connections->find(fd);
     if (connection == t_connections->end() ||
         connection->second.accept(

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/probing/golden.hpp"
+#include "daemon/plugins/probing/process_guard.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -281,7 +282,7 @@ Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup set
     const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
     const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
     const auto returned = parts_.calls.run(mark, order_.policy.probe_timeout, [owned, loaded] {
-        loaded->emplace(Generation::load(std::move(*owned)));
+        loaded->emplace(load_guarded(std::move(*owned)));
     });
     if (!returned) return refuse(refusal_of("history", returned.error()));
     if (*returned) return std::move(**loaded);

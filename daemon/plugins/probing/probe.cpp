@@ -94,18 +94,28 @@ Judged<pid_t> spawn(const std::string& program, const Pipe& input, const Pipe& r
     return pid;
 }
 
-// Reads what is there, up to a bound; what is beyond is read and dropped. False at the end.
-bool drain(int fd, std::string& into, std::size_t bytes_max) {
+// Reads what is there. False at the end.
+bool read_some(int fd, std::string& into) {
     std::array<char, 8192> chunk{};
     const ssize_t got = ::read(fd, chunk.data(), chunk.size());
     if (got < 0) return errno == EINTR || errno == EAGAIN;
-    if (into.size() < bytes_max) into.append(chunk.data(), static_cast<std::size_t>(got));
+    into.append(chunk.data(), static_cast<std::size_t>(got));
     return got > 0;
+}
+
+// The same; the newest `bytes_max` bytes stay.
+bool read_newest(int fd, std::string& into, std::size_t bytes_max) {
+    const bool more = read_some(fd, into);
+    if (into.size() > bytes_max) into.erase(0, into.size() - bytes_max);
+    return more;
 }
 
 struct Collected {
     std::string report;
     std::string output;
+    bool ended = false;  // The child itself, whatever else has the pipes open.
+
+    [[nodiscard]] bool is_too_large() const { return report.size() > limits::kProbeReportBytesMax; }
 };
 
 // How long a probe may go on.
@@ -125,33 +135,31 @@ struct Patience {
     [[nodiscard]] bool is_cancelled() const { return cancelled != nullptr && cancelled->load(); }
 };
 
-// Until the child has closed the report, or the time is up. A process the candidate forked off may
-// keep `output` open for ever, so only the report counts.
-Collected collect(const Pipe& report, const Pipe& output, const Patience& patience) {
-    Collected out;
-    bool output_open = true;
-    for (;;) {
-        if (patience.is_over()) return out;
-        std::array<pollfd, 2> wanted{{{report.read_end.get(), POLLIN, 0},
-                                      {output_open ? output.read_end.get() : -1, POLLIN, 0}}};
-        if (::poll(wanted.data(), wanted.size(), patience.poll_ms()) <= 0) continue;
-        if (wanted[1].revents != 0)
-            output_open = drain(output.read_end.get(), out.output, limits::kProbeOutputBytesMax);
-        if (wanted[0].revents != 0 &&
-            !drain(report.read_end.get(), out.report, limits::kProbeReportBytesMax))
-            return out;
-    }
-}
-
-// False: the child still runs, although it may have closed the report.
-bool has_ended(pid_t pid, const Patience& patience) {
+// Until the child has ended, the time is up, or the report is too large. The ends of the pipes mean
+// nothing: a candidate can close them, and a process that it forked can keep them open.
+Collected collect(pid_t pid, const Pipe& report, const Pipe& output, const Patience& patience) {
     // glibc 2.36 declares pidfd_open() without C linkage.
     const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    pollfd wanted{process.get(), POLLIN, 0};
-    do {
-        if (::poll(&wanted, 1, patience.poll_ms()) > 0) return true;
-    } while (!patience.is_over());
-    return false;
+    Collected out;
+    bool report_open = true;
+    bool output_open = true;
+    // What the child wrote before it ended is still to be read; no pipe holds more than this.
+    int rounds_left = 16;
+    while (!patience.is_over() && !out.is_too_large()) {
+        std::array<pollfd, 3> wanted{{{report_open ? report.read_end.get() : -1, POLLIN, 0},
+                                      {output_open ? output.read_end.get() : -1, POLLIN, 0},
+                                      {process.get(), POLLIN, 0}}};
+        if (::poll(wanted.data(), wanted.size(), patience.poll_ms()) <= 0) continue;
+        if (wanted[0].revents != 0) report_open = read_some(report.read_end.get(), out.report);
+        if (wanted[1].revents != 0)
+            output_open =
+                read_newest(output.read_end.get(), out.output, limits::kProbeOutputBytesMax);
+        const bool more = ((wanted[0].revents | wanted[1].revents) & POLLIN) != 0;
+        // Empty pipes count only in a round that began after the end.
+        if (out.ended && (!more || --rounds_left == 0)) break;
+        out.ended = wanted[2].revents != 0;
+    }
+    return out;
 }
 
 // The child and its whole group; returns the child's status.
@@ -195,6 +203,43 @@ void send_request(const Pipe& input, const ProbeRequest& request) {
     crypto::wipe(text);
 }
 
+tl::unexpected<Refusal> report_spoiled(const std::string& found) {
+    return refuse({"probe_failed", kStage, "descriptor 3, on which the probe reports, left alone",
+                   found, "write to and close what the plugin has opened, and nothing else"});
+}
+
+// What the child said counts only if it also ended as a probe ends: a candidate can write, too.
+Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collected, int status,
+                          bool cancelled) {
+    ProbeEnd end = decode_probe_lines(collected.report);
+    const std::string step = end.last_step.empty() ? "starting" : end.last_step;
+    if (collected.is_too_large()) {
+        return report_spoiled("more than " + std::to_string(limits::kProbeReportBytesMax) +
+                              " bytes on it while " + step);
+    }
+    if (collected.ended && end.ended && status == 0) {
+        // The log line above a broken contract says which rule it was.
+        if (!end.verdict && end.verdict.error().code == "probe_failed")
+            end.verdict.error().found += last_words(collected.output);
+        return std::move(end.verdict);
+    }
+    if (collected.ended && WIFEXITED(status) && WEXITSTATUS(status) == kProbeReportLost)
+        return report_spoiled("closed or replaced while " + step);
+    if (cancelled) {
+        return refuse({"cancelled", kStage, "a daemon that goes on running", "one that stops",
+                       "load the file again once the daemon runs"});
+    }
+    if (!collected.ended) {
+        return refuse({"probe_timeout", kStage,
+                       "an answer within " + std::to_string(request.timeout.count()) + " ms",
+                       "none: the candidate was still " + step + last_words(collected.output),
+                       "make that step faster, or raise [plugins] probe_timeout_s"});
+    }
+    return refuse({"probe_crash", kStage, "a candidate that survives its probe",
+                   how_it_ended(status) + " while " + step + last_words(collected.output),
+                   "run it under a debugger: gdb --args export-workerd --check-plugin FILE"});
+}
+
 }  // namespace
 
 Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
@@ -211,35 +256,13 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     send_request(*input, request);
     input->write_end = UniqueFd();
     const Patience patience{clock, started + request.timeout, cancelled};
-    const Collected collected = collect(*report, *output, patience);
-    const bool ended_in_time = has_ended(pid, patience);
+    const Collected collected = collect(pid, *report, *output, patience);
     const int status = end_group(pid);
-    ProbeEnd end = decode_probe_lines(collected.report);
-    const std::string step = end.last_step.empty() ? "starting" : end.last_step;
-    if (end.ended) {
-        if (end.verdict) {
-            end.verdict->took_ms =
-                std::chrono::duration_cast<std::chrono::milliseconds>(clock.steady() - started)
-                    .count();
-        }
-        // The log line above a broken contract says which rule it was.
-        if (!end.verdict && end.verdict.error().code == "probe_failed")
-            end.verdict.error().found += last_words(collected.output);
-        return std::move(end.verdict);
-    }
-    if (patience.is_cancelled()) {
-        return refuse({"cancelled", kStage, "a daemon that goes on running", "one that stops",
-                       "load the file again once the daemon runs"});
-    }
-    if (!ended_in_time) {
-        return refuse({"probe_timeout", kStage,
-                       "an answer within " + std::to_string(request.timeout.count()) + " ms",
-                       "none: the candidate was still " + step + last_words(collected.output),
-                       "make that step faster, or raise [plugins] probe_timeout_s"});
-    }
-    return refuse({"probe_crash", kStage, "a candidate that survives its probe",
-                   how_it_ended(status) + " while " + step + last_words(collected.output),
-                   "run it under a debugger: gdb --args export-workerd --check-plugin FILE"});
+    const auto took = clock.steady() - started;
+    auto verdict = judge(request, collected, status, patience.is_cancelled());
+    if (verdict)
+        verdict->took_ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+    return verdict;
 }
 
 }  // namespace export_worker::plugins

@@ -1,9 +1,8 @@
-#include <dirent.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +21,7 @@
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/probing/limits.hpp"
 #include "daemon/plugins/probing/probe_codec.hpp"
-#include "daemon/plugins/running/fp_state.hpp"
+#include "daemon/plugins/probing/surroundings.hpp"
 
 #if defined(EXPORT_WORKER_COVERAGE)
 extern "C" void __gcov_dump();  // libgcov: writes the counters that _exit() would lose.
@@ -37,75 +36,18 @@ tl::unexpected<Refusal> failed(std::string expected, std::string found, std::str
     return refuse({"probe_failed", kStage, std::move(expected), std::move(found), std::move(hint)});
 }
 
+// On a line of its own, whatever the candidate has written there.
 void say(const std::string& line) {
-    (void)write_all(kProbeReportFd, line, "the probe's report");
+    (void)write_all(kProbeReportFd, "\n" + line, "the probe's report");
 }
 void step(std::string_view name) {
     say(encode_probe_step(name));
 }
 
-std::size_t entries_of(const char* directory) {
-    DIR* open = ::opendir(directory);
-    if (open == nullptr) return 0;
-    std::size_t count = 0;
-    while (::readdir(open) != nullptr) ++count;
-    ::closedir(open);
-    return count;
-}
-
-// What a candidate could change about this process.
-struct Surroundings {
-    std::size_t threads = entries_of("/proc/self/task");
-    std::size_t files = entries_of("/proc/self/fd");
-    std::array<void (*)(int), 32> signals = signal_handlers();
-
-    static std::array<void (*)(int), 32> signal_handlers() {
-        std::array<void (*)(int), 32> out{};
-        for (int number = 1; number < 32; ++number) {
-            struct sigaction action {};
-            if (::sigaction(number, nullptr, &action) == 0)
-                out[static_cast<std::size_t>(number)] = action.sa_handler;
-        }
-        return out;
-    }
-};
-
-bool has_children() {
-    return ::waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD;
-}
-
-Judged<void> check_surroundings(const Surroundings& before, const FpState& fp,
-                                const std::string& when) {
-    // A thread that was told to end takes a moment to do so.
-    std::size_t threads = 0;
-    for (int round = 0; round < 100; ++round) {
-        threads = entries_of("/proc/self/task");
-        if (threads <= before.threads) break;
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    if (threads > before.threads) {
-        return failed("no thread of the plugin " + when,
-                      std::to_string(threads - before.threads) + " more than before",
-                      "start threads in create(), join them in quiesce() or destroy()");
-    }
-    if (const std::size_t files = entries_of("/proc/self/fd"); files > before.files) {
-        return failed("no open file of the plugin " + when,
-                      std::to_string(files - before.files) + " more than before",
-                      "close in destroy() what create() and handle() opened");
-    }
-    if (has_children()) {
-        return failed("no process of the plugin " + when, "at least one",
-                      "a plugin starts no processes");
-    }
-    if (before.signals != Surroundings::signal_handlers()) {
-        return failed("signal handlers as they were " + when, "others",
-                      "signals belong to the daemon");
-    }
-    if (!fp.still_holds()) {
-        return failed("the floating-point mode as it was " + when, "another one",
-                      "do not link with -Ofast or -ffast-math; they set flush-to-zero");
-    }
-    return {};
+// 0: closed.
+ino_t report_inode() {
+    struct stat info {};
+    return ::fstat(kProbeReportFd, &info) == 0 ? info.st_ino : 0;
 }
 
 // A second thread, as the daemon has workers: what a candidate leaves in a thread's local storage
@@ -208,8 +150,7 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
     const SteadyTime started = system_clock().steady();
     ProbeReport report;
     Worker worker;
-    const FpState fp;
-    const Surroundings before;
+    const Surroundings surroundings;
     const pid_t self = ::getpid();
 
     step("being loaded");
@@ -225,36 +166,41 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
     EW_TRY(const std::unique_ptr<Generation> generation, Generation::map(std::move(setup)));
     if (::getpid() != self)
         ::_exit(0);  // A copy that a constructor forked off; the original reports.
-    EW_CHECK(check_surroundings(before, fp, "once it is loaded"));
+    EW_CHECK(surroundings.check_unchanged("while being loaded"));
+    EW_CHECK(surroundings.check_nothing_left("once it is loaded"));
     if (request.create) {
         step("in create()");
         EW_CHECK(generation->create());
+        EW_CHECK(surroundings.check_unchanged("in create()"));
         step("in describe()");
         EW_CHECK(generation->describe());
+        EW_CHECK(surroundings.check_unchanged("in describe()"));
         report.methods = generation->methods();
         step("in self_test()");
         EW_CHECK(generation->self_test());
+        EW_CHECK(surroundings.check_unchanged("in self_test()"));
         step("answering golden requests");
         EW_TRY(const std::vector<GoldenRequest> golden,
                golden_requests(*generation, request.golden));
         report.golden_requests = golden.size();
         EW_CHECK(worker.run_here([&]() -> Judged<void> {
-            const FpState worker_fp;
+            const Settings of_worker = read_thread_settings();
             PluginCall call;
             for (const GoldenRequest& each : golden) EW_CHECK(run_golden(*generation, each, call));
             EW_TRY(report.bytes_kept_per_request,
                    measure_growth(*generation, golden, started + request.timeout / 4));
-            if (worker_fp.still_holds()) return {};
-            return failed("handle() to leave the floating-point mode alone", "another one",
-                          "restore it before handle() returns");
+            return check_same(of_worker, read_thread_settings(), "in handle()");
         }));
+        EW_CHECK(surroundings.check_unchanged("in handle()"));
         step("in quiesce() or destroy()");
         generation->end_instance();
-        EW_CHECK(check_surroundings(before, fp, "after destroy()"));
+        EW_CHECK(surroundings.check_unchanged("in quiesce() or destroy()"));
+        EW_CHECK(surroundings.check_nothing_left("after destroy()"));
     }
     step("being unmapped");
     if (!generation->unmap())
         report.pinned_by.emplace_back("it was still mapped after dlclose() in the probe");
+    EW_CHECK(surroundings.check_unchanged("while being unmapped"));
     rusage usage{};
     (void)::getrusage(RUSAGE_SELF, &usage);
     report.peak_memory_kib = usage.ru_maxrss;
@@ -280,7 +226,10 @@ int run_probe_child() {
         return 64;
     }
     set_limits(*request);
-    say(encode_probe_end(examine(*request)));
+    const ino_t report = report_inode();
+    const auto verdict = examine(*request);
+    if (report_inode() != report) ::_exit(kProbeReportLost);
+    say(encode_probe_end(verdict));
     // Without destructors: the candidate has been taken down, and whatever it left must not run.
     std::fflush(nullptr);
 #if defined(EXPORT_WORKER_COVERAGE)

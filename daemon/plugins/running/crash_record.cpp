@@ -1,6 +1,7 @@
 #include "daemon/plugins/running/crash_record.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/assert.hpp"
 #include "base/io.hpp"
 #include "daemon/plugins/running/limits.hpp"
 
@@ -38,6 +40,13 @@ void on_fatal_signal(int number) {
     (void)::raise(number);
 }
 
+// Only main() ends the daemon. A plugin that calls exit(0) on another thread would tell the service
+// manager that nothing is wrong and no restart is needed.
+void on_exit() {
+    record_crash();
+    if (::gettid() != ::getpid()) std::abort();
+}
+
 void install_handlers() {
     for (const int number : kFatalSignals) {
         struct sigaction action {};
@@ -47,7 +56,7 @@ void install_handlers() {
         action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
         (void)::sigaction(number, &action, nullptr);
     }
-    (void)std::atexit(record_crash);
+    (void)std::atexit(on_exit);
 }
 
 // For a handler that runs after the thread's own stack has overflowed.
@@ -75,6 +84,27 @@ private:
     std::unique_ptr<std::array<char, kBytes>> memory_;
 };
 
+// A key frees it at the end of the thread. To register a destructor of a thread-local object takes
+// the dynamic loader's lock, which a plugin holds for ever whose constructor hangs.
+pthread_key_t stack_key() {
+    static const pthread_key_t key = [] {
+        pthread_key_t made{};
+        const int error = ::pthread_key_create(
+            &made, [](void* stack) { delete static_cast<SignalStack*>(stack); });
+        EW_ASSERT(error == 0);
+        return made;
+    }();
+    return key;
+}
+
+void make_signal_stack() {
+    thread_local bool made = false;
+    if (made) return;
+    made = true;
+    auto stack = std::make_unique<SignalStack>();
+    if (::pthread_setspecific(stack_key(), stack.get()) == 0) (void)stack.release();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<CrashRecorder>> CrashRecorder::open(const std::string& path) {
@@ -99,7 +129,7 @@ CrashRecorder::~CrashRecorder() {
 }
 
 InPlugin::InPlugin(const std::string& line) noexcept {
-    thread_local const SignalStack stack;
+    make_signal_stack();
     line_of_this_thread = &line;
 }
 

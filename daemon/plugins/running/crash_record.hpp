@@ -1,7 +1,8 @@
 // Which plugin file a thread was in when it took the process down.
 //
 // Handlers of the signals that end a process, and of exit(), append one line to a file; the next
-// start reads it. SIGKILL leaves no line: it comes from outside.
+// start reads it. SIGKILL leaves no line: it comes from outside. exit() on another thread than the
+// main one ends as abort() does, whatever its status.
 #pragma once
 
 #include <cstddef>

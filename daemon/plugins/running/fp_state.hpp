@@ -19,8 +19,8 @@ public:
     [[nodiscard]] bool still_holds() const { return read_control() == control_; }
     void restore() const { (void)std::fesetenv(&environment_); }
 
-private:
-    static std::uint64_t read_control() {
+    // Without the sticky results of operations.
+    [[nodiscard]] static std::uint64_t read_control() {
 #if defined(__x86_64__)
         constexpr unsigned kStatusFlags = 0x3f;  // Sticky results of operations, not controls.
         return (_mm_getcsr() & ~kStatusFlags) |
@@ -32,6 +32,7 @@ private:
 #endif
     }
 
+private:
     std::fenv_t environment_{};
     std::uint64_t control_ = 0;
 };

@@ -129,7 +129,7 @@ TEST_F(PluginHostTest, RefusesEveryBrokenContractWithExpectedFoundAndHint) {
             {"create_throws_int", "an exception that is no std::exception"},
             {"signal_handler", "signals belong to the daemon"},
 #if defined(__x86_64__)
-            {"create_fp_mode", "the floating-point mode as it was after destroy()"},
+            {"create_fp_mode", "state in create(); found floating-point mode was"},
 #endif
 #if !defined(EXPORT_WORKER_SANITIZED)
             {"unique", "compile with -fno-gnu-unique"},

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <future>
 
@@ -107,6 +108,70 @@ TEST(Probe, ACancellationEndsAChildThatHangs) {
     const auto probed = probe(testing::probe_program(), request, system_clock(), &cancelled);
     ASSERT_FALSE(probed);
     EXPECT_EQ(probed.error().code, "cancelled");
+}
+
+// two_faced.cpp in the child, which inherits the environment.
+Judged<ProbeReport> probe_act(const std::string& act, std::chrono::milliseconds timeout) {
+    const testing::TempDir dir;
+    ProbeRequest request;
+    request.file = testing::install_plugin(dir, "two_faced");
+    const AllowedImports allowed{{"broken",
+                                  {"chdir", "exit", "fork", "pthread_exit", "setenv", "setitimer",
+                                   "setlocale", "setrlimit", "signal", "umask"}}};
+    request.manifest = inspect(testing::read_text(request.file), {}, allowed).value().manifest;
+    request.timeout = timeout;
+    ::setenv("BROKEN_WHERE", "probe", 1);
+    ::setenv("BROKEN_STEP", "create", 1);
+    ::setenv("BROKEN_ACT", act.c_str(), 1);
+    auto probed = probe(testing::probe_program(), request, system_clock());
+    for (const char* const name : {"BROKEN_WHERE", "BROKEN_STEP", "BROKEN_ACT"}) ::unsetenv(name);
+    return probed;
+}
+
+constexpr std::chrono::milliseconds kLong{60'000};
+
+TEST(Probe, GarbageOnTheReportIsPassedOver) {
+    EXPECT_TRUE(probe_act("garbage in the report", kLong));
+}
+
+TEST(Probe, AFloodedReportIsRefused) {
+    const auto probed = probe_act("4 MiB in the report", kLong);
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_failed");
+    EXPECT_EQ(probed.error().found, "more than 1048576 bytes on it while in create()");
+}
+
+TEST(Probe, AReportThatWasClosedOrReplacedIsRefused) {
+    for (const char* const act : {"closed descriptors", "replaced descriptors"}) {
+        const auto probed = probe_act(act, kLong);
+        ASSERT_FALSE(probed) << act;
+        EXPECT_EQ(probed.error().code, "probe_failed") << act;
+        EXPECT_EQ(probed.error().found, "closed or replaced while in create()") << act;
+    }
+}
+
+// A verdict counts only if the child also ended as a probe ends.
+TEST(Probe, AForgedReportOfAChildThatHangsIsATimeOut) {
+    const auto probed = probe_act("forged report, hang", std::chrono::milliseconds(1000));
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_timeout");
+}
+
+// It holds the pipes open; the end of the child is what counts.
+TEST(Probe, AForkedProcessDoesNotHoldUpTheVerdict) {
+    const SteadyTime began = system_clock().steady();
+    const auto probed = probe_act("fork", kLong);
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().expected, "no process of the plugin after destroy()");
+    EXPECT_LT(system_clock().steady() - began, kLong / 2);
+}
+
+TEST(Probe, TheNewestOutputIsQuoted) {
+    EXPECT_TRUE(probe_act("4 MiB of output", kLong));
+    const auto probed = probe_act("output, then abort", kLong);
+    ASSERT_FALSE(probed);
+    EXPECT_EQ(probed.error().code, "probe_crash");
+    EXPECT_TRUE(probed.error().found.ends_with("it said: the last line")) << probed.error().found;
 }
 
 }  // namespace

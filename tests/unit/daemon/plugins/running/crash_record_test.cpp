@@ -70,6 +70,21 @@ TEST_F(CrashRecordTest, AnExitInsideAPluginCounts) {
     EXPECT_EQ(take_crashes(path_)->size(), 1U);
 }
 
+// With exit status 0 a service manager would not start the daemon again.
+TEST_F(CrashRecordTest, AnExitOnAnotherThreadIsNoGoodEnd) {
+    const auto recorder = CrashRecorder::open(path_);
+    EXPECT_EXIT(
+        {
+            std::thread([this] {
+                const InPlugin in(line_);
+                std::exit(0);
+            }).join();
+        },
+        ::testing::KilledBySignal(SIGABRT), "");
+    EXPECT_EQ(take_crashes(path_)->size(), 1U);
+    EXPECT_EXIT(std::thread([] { std::exit(0); }).join(), ::testing::KilledBySignal(SIGABRT), "");
+}
+
 TEST_F(CrashRecordTest, ADeathOutsideAPluginOrByKillLeavesNoLine) {
     const auto recorder = CrashRecorder::open(path_);
     EXPECT_EXIT(
