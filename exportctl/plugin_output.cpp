@@ -28,6 +28,19 @@ std::string hash(const json& sha256) {
     return cell(sha256).substr(0, 16);
 }
 
+// "greeting 1.0.0, generation 2, 0123456789abcdef", without what is not known. `side` is "" for the
+// code a report is about, and "from_" for the code that served before.
+std::string code_of(const json& report, const std::string& side) {
+    std::string out = cell(report["plugin"]);
+    if (const std::string version = report.value(side + "version", ""); !version.empty())
+        out += " " + version;
+    if (report[side + "generation"].get<std::uint64_t>() > 0)
+        out += ", generation " + cell(report[side + "generation"]);
+    if (const std::string sha256 = hash(report[side + "sha256"]); !sha256.empty())
+        out += ", " + sha256;
+    return out;
+}
+
 std::uint64_t grown(const json& window, const char* name) {
     return window["after"][name].get<std::uint64_t>() - window["before"][name].get<std::uint64_t>();
 }
@@ -51,6 +64,22 @@ void show_contract(const json& contract) {
     }
 }
 
+void show_refusal(const json& report) {
+    const json& refusal = report["refusal"];
+    std::fflush(stdout);
+    print_note("REFUSED    " + code_of(report, "") + " at " + cell(refusal["stage"]) + " (" +
+               cell(refusal["code"]) + ")");
+    print_note("  expected " + cell(refusal["expected"]));
+    print_note("  found    " + cell(refusal["found"]));
+    print_note("  do       " + cell(refusal["hint"]));
+    if (report["from_generation"].get<std::uint64_t>() > 0)
+        print_line(code_of(report, "from_") + " goes on serving");
+}
+
+std::string or_dash(const std::string& text) {
+    return text.empty() ? "-" : text;
+}
+
 }  // namespace
 
 void show_plugins(const json& plugins) {
@@ -65,12 +94,12 @@ void show_plugins(const json& plugins) {
                 : "baking, " + std::to_string(plugin["bake_left_ms"].get<std::int64_t>() / 1000) +
                       " s left";
         rows.push_back({cell(plugin["name"]), cell(plugin["version"]), cell(plugin["generation"]),
-                        state, cell(plugin["build_id"]).substr(0, 12), cell(plugin["handled"]),
-                        cell(plugin["faults"]), methods});
+                        state, hash(plugin["sha256"]), cell(plugin["build_id"]).substr(0, 12),
+                        cell(plugin["handled"]), cell(plugin["faults"]), methods});
     }
-    print_table(
-        {"PLUGIN", "VERSION", "GENERATION", "STATE", "BUILD-ID", "HANDLED", "FAULTS", "METHODS"},
-        rows);
+    print_table({"PLUGIN", "VERSION", "GENERATION", "STATE", "SHA256", "BUILD-ID", "HANDLED",
+                 "FAULTS", "METHODS"},
+                rows);
 }
 
 void show_plugin(const json& plugin) {
@@ -116,26 +145,19 @@ void show_reload_step(const json& step) {
 
 void show_reload_end(const json& report) {
     const std::string outcome = cell(report["outcome"]);
-    const std::string what = cell(report["plugin"]) + " " + cell(report["version"]) +
-                             ", generation " + cell(report["generation"]) + ", " +
-                             hash(report["sha256"]);
+    const std::string what = code_of(report, "");
     show_contract(report["contract"]);
     show_window(report["window"]);
     if (outcome == "refused") {
-        const json& refusal = report["refusal"];
-        std::fflush(stdout);
-        print_note("REFUSED    at " + cell(refusal["stage"]) + " (" + cell(refusal["code"]) + ")");
-        print_note("  expected " + cell(refusal["expected"]));
-        print_note("  found    " + cell(refusal["found"]));
-        print_note("  do       " + cell(refusal["hint"]));
-        if (report["from_generation"].get<std::uint64_t>() > 0)
-            print_line("generation " + cell(report["from_generation"]) + " goes on serving");
+        show_refusal(report);
     } else if (outcome == "unchanged") {
-        print_line("UNCHANGED  the same file and configuration already serve");
+        print_line("UNCHANGED  " + code_of(report, "from_") +
+                   ": the same file and configuration already serve");
     } else if (outcome == "unpinned") {
-        print_line("UNPINNED   the configured file counts again at the next reload or start");
+        print_line("UNPINNED   " + what +
+                   ": the configured file counts again at the next reload or start");
     } else if (outcome == "would_publish") {
-        print_line("ACCEPTED   a reload would publish it; nothing has changed");
+        print_line("ACCEPTED   " + what + ": a reload would publish it; nothing has changed");
     } else if (outcome == "baking") {
         print_line("BAKING     " + what + "; generation " + cell(report["from_generation"]) +
                    " stays warm until the bake is over");
@@ -149,9 +171,9 @@ void show_reload_end(const json& report) {
 void show_history(const json& history) {
     std::vector<std::vector<std::string>> rows;
     for (const json& item : history["items"]) {
-        rows.push_back({cell(item["at"]), cell(item["plugin"]), cell(item["version"]),
+        rows.push_back({cell(item["at"]), cell(item["plugin"]), or_dash(cell(item["version"])),
                         item["generation"] == 0 ? "-" : cell(item["generation"]),
-                        hash(item["sha256"]), cell(item["trigger"]), cell(item["outcome"]),
+                        or_dash(hash(item["sha256"])), cell(item["trigger"]), cell(item["outcome"]),
                         cell(item["detail"])});
     }
     print_table({"AT", "PLUGIN", "VERSION", "GENERATION", "SHA256", "TRIGGER", "OUTCOME", "DETAIL"},

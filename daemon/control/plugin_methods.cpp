@@ -106,6 +106,7 @@ json report_json(const plugins::ReloadReport& report) {
             {"generation", report.generation},
             {"from_generation", report.from_generation},
             {"from_sha256", report.from_sha256},
+            {"from_version", report.from_version},
             {"steps", std::move(steps)},
             {"refusal", report.refusal ? refusal_json(*report.refusal) : json()},
             {"rolled_back_because", text_or_null(report.rolled_back_because)},

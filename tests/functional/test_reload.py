@@ -12,11 +12,15 @@ import unittest
 
 import msgpack
 
-from functional.harness import BUILD, FULL, SANITIZED, FailingDisk, System, free_port, wait_until
+from functional.harness import BUILD, FULL, SANITIZED, SOURCE, FailingDisk, System, free_port, wait_until
 
 A = BUILD / "plugins" / "download_url.so"
 B = BUILD / "fixtures" / "download_url_b.so"
 STUCK = "broken_hangs_later.so"
+
+
+def short_hash(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def broken(name):
@@ -96,7 +100,7 @@ class OperatorTest(ReloadTest):
         self.assertRegex(self.served_by(), r"^download_url/1\.0\.0; generation=1; build=[0-9a-f]{12}$")
         new = self.system.install("new.so", B)
         dry = self.ctl("plugin", "reload", "download_url", "--file", new, "--dry-run")
-        self.assertIn("ACCEPTED   a reload would publish it; nothing has changed", dry.stdout)
+        self.assertIn(": a reload would publish it; nothing has changed", dry.stdout)
         self.assertIn("generation=1", self.served_by())
         done = self.ctl("plugin", "reload", "download_url", "--file", new)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -120,6 +124,34 @@ class OperatorTest(ReloadTest):
             self.assertIn(word, history)
         unchanged = self.ctl("plugin", "reload", "download_url")
         self.assertIn("UNCHANGED", unchanged.stdout)
+
+    def test_every_outcome_names_version_and_hash(self):
+        old, new = short_hash(A), short_hash(B)
+        file = self.system.install("new.so", B)
+        no_plugin = self.system.install("text.so", SOURCE / "LICENSE")
+        serving = f"download_url 1.0.0, generation 1, {old} goes on serving"
+        self.assertRegex(self.ctl("plugin", "list").stdout, rf"(?m)^download_url +1\.0\.0 .* {old} ")
+        for words, stdout, stderr in (
+                (("reload", "--file", file, "--dry-run"), f"ACCEPTED   download_url 1.0.0-b, {new}: a reload would publish it", ""),
+                (("reload",), f"UNCHANGED  download_url 1.0.0, generation 1, {old}: ", ""),
+                (("reload", "--dry-run"), f"UNCHANGED  download_url 1.0.0, generation 1, {old}: ", ""),
+                (("commit",), serving, f"REFUSED    download_url 1.0.0, generation 1, {old} at commit (not_baking)"),
+                (("rollback",), serving, "REFUSED    download_url at staging (unknown_hash)"),
+                (("reload", "--file", no_plugin), serving, f"REFUSED    download_url, {short_hash(no_plugin)} at inspection (not_elf)"),
+                (("reload", "--file", no_plugin, "--dry-run"), serving, f"REFUSED    download_url, {short_hash(no_plugin)} at inspection (not_elf)"),
+                (("reload", "--file", "/no/such/file.so"), serving, "REFUSED    download_url at staging (io)"),
+                (("reload", "--file", file), f"BAKING     download_url 1.0.0-b, generation 2, {new}; generation 1 stays warm", ""),
+                (("reload",), "", f"busy: plugin download_url bakes generation 2 (1.0.0-b, {new}); wait"),
+                (("commit",), f"COMMITTED  download_url 1.0.0-b, generation 2, {new}", ""),
+                (("rollback",), f"COMMITTED  download_url 1.0.0, generation 3, {old}", "")):
+            done = self.ctl("plugin", words[0], "download_url", *words[1:])
+            self.assertIn(stdout, done.stdout, (words, done.stderr))
+            self.assertIn(stderr, done.stderr, (words, done.stdout))
+        rows = [row for row in self.ctl("plugin", "history", "download_url").stdout.splitlines() if "download_url" in row][::-1]
+        named = [re.search(rf"download_url +(\S+) +\S+ +({old}|{new}|{short_hash(no_plugin)}|-) ", row).groups() for row in rows]
+        self.assertEqual(named[:4], [("1.0.0", old), ("1.0.0-b", new), ("1.0.0", old), ("-", "-")], rows)  # Start, dry run, commit, rollback.
+        self.assertEqual(named[4:7], [("-", short_hash(no_plugin))] * 2 + [("-", "-")], rows)  # No plugin twice, no file.
+        self.assertEqual(set(named[7:]), {("1.0.0-b", new), ("1.0.0", old)}, rows)
 
     def test_an_operator_takes_a_baking_generation_back(self):
         self.prepare_job()

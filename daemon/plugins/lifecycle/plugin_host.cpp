@@ -11,6 +11,14 @@
 #include "daemon/plugins/lifecycle/limits.hpp"
 
 namespace export_worker::plugins {
+namespace {
+
+// "1.0.0, 0123456789abcdef", without what is not known.
+std::string code_of(const std::string& version, const std::string& sha256) {
+    return version + (version.empty() || sha256.empty() ? "" : ", ") + sha256.substr(0, 16);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
     EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
@@ -200,11 +208,13 @@ Result<void> PluginHost::check_request(ReloadRequest& request) const {
 
 Result<void> PluginHost::check_busy(const ReloadRequest& request) const {
     if (waits_for_bake(request)) {
-        return fail(ErrorCode::kConflict,
-                    "busy: plugin " + request.plugin + " bakes generation " +
-                        std::to_string(plugins_.at(request.plugin).active->generation->number()) +
-                        "; wait, or end it with: exportctl plugin commit " + request.plugin +
-                        " | exportctl plugin rollback " + request.plugin);
+        const Generation& active = *plugins_.at(request.plugin).active->generation;
+        return fail(ErrorCode::kConflict, "busy: plugin " + request.plugin + " bakes generation " +
+                                              std::to_string(active.number()) + " (" +
+                                              code_of(active.manifest().version, active.sha256()) +
+                                              "); wait, or end it with: exportctl plugin commit " +
+                                              request.plugin + " | exportctl plugin rollback " +
+                                              request.plugin);
     }
     const bool ends_bake = !request.loads() && bakes(request.plugin);
     const ReloadReport* other = ends_bake ? nullptr : queue_.operators(request.plugin);
@@ -215,10 +225,12 @@ Result<void> PluginHost::check_busy(const ReloadRequest& request) const {
     if (other == nullptr || request.dry_run) return {};
     const std::string what =
         other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
+    const std::string code = code_of(other->version, other->sha256);
     return fail(ErrorCode::kConflict, "busy: " + what + " is being worked on (report " +
                                           std::to_string(other->id) + ", asked for by " +
-                                          other->request.trigger +
-                                          "); wait for it, then look at: exportctl plugin history");
+                                          other->request.trigger + ")" +
+                                          (code.empty() ? "" : " with " + code) +
+                                          "; wait for it, then look at: exportctl plugin history");
 }
 
 // One load at a time; what needs none waits only for a load of its own plugin.

@@ -174,6 +174,7 @@ private:
     // --- reload.cpp: from a request to its end. [supervisor-thread] ---
     void begin_work();
     void begin(ReloadReport& report);
+    void record_serving(ReloadReport& report);
     void begin_start(ReloadReport& report);
     void try_next_of_start();
     [[nodiscard]] Judged<void> begin_reload(ReloadReport& report);

@@ -38,6 +38,7 @@ void PluginHost::begin_work() {
 }
 
 void PluginHost::begin(ReloadReport& report) {
+    record_serving(report);
     const ReloadRequest& request = report.request;
     const bool starts =
         request.action == Action::kReload && request.file.empty() && !serves(request.plugin);
@@ -53,6 +54,16 @@ void PluginHost::begin(ReloadReport& report) {
     if (begun) return;
     if (loading_ && loading_->report == &report) return end_load(refuse(begun.error()));
     complete(report, refuse(begun.error()));
+}
+
+void PluginHost::record_serving(ReloadReport& report) {
+    const std::lock_guard lock(mutex_);
+    const auto plugin = plugins_.find(report.plugin);
+    if (plugin == plugins_.end() || !plugin->second.active) return;
+    const Generation& active = *plugin->second.active->generation;
+    report.from_generation = active.number();
+    report.from_sha256 = active.sha256();
+    report.from_version = active.manifest().version;
 }
 
 // What history says comes first: what was decided on serves, then the configured file is tried.
@@ -85,6 +96,7 @@ void PluginHost::begin_start(ReloadReport& report) {
 
 void PluginHost::try_next_of_start() {
     ReloadReport& report = *loading_->report;
+    record_serving(report);
     StartPlan& plan = *loading_->start;
     LoadOrder order = order_for(report);
     order.reason = EW_CREATE_START;
@@ -161,8 +173,6 @@ Judged<void> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& plugin)
     }
     {
         const std::lock_guard lock(mutex_);
-        report.from_sha256 = plugin.active->generation->sha256();
-        report.from_generation = plugin.active->generation->number();
         report.sha256 = warm.sha256();
         report.version = warm.manifest().version;
         report.build_id = warm.manifest().build_id;
@@ -236,6 +246,7 @@ Judged<void> PluginHost::unpin(ReloadReport& report) {
     {
         const std::lock_guard lock(mutex_);
         report.sha256 = slot.serving;
+        report.version = report.from_version;
     }
     const bool pinned = !slot.kept.pinned.empty();
     if (auto changed = change(report.plugin, Unpinned{}); !changed)
@@ -481,6 +492,7 @@ void PluginHost::cancel_waiting(const ReloadReport& by) {
         cancelled = queue_.drop_automatic(by.plugin);
     }
     for (ReloadReport* job : cancelled) {
+        record_serving(*job);
         complete(*job,
                  refuse({"superseded", "queued", "nothing decided meanwhile",
                          "a later rollback or commit (report " + std::to_string(by.id) + ")",

@@ -72,8 +72,10 @@ struct ReloadReport {
     std::string version;
     std::string build_id;
     std::uint64_t generation = 0;  // 0: never published.
+    // What served when the action began; 0 and empty: nothing.
     std::uint64_t from_generation = 0;
     std::string from_sha256;
+    std::string from_version;
     std::vector<ReloadStep> steps;
     std::optional<Refusal> refusal;
     std::optional<std::string> rolled_back_because;

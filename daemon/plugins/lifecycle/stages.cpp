@@ -108,9 +108,11 @@ Judged<void> Candidate::stage() {
         if (order_.file == order_.configured_file && target != sha256()) {
             EW_TRY(artefact_, parts_.artefacts.find(target));
         }
-        EW_TRY(golden_, read_golden_file(order_.golden_file, order_.file, order_.configured_file));
     }
     progress_([&](ReloadReport& report) { report.sha256 = sha256(); });
+    if (!order_.file.empty()) {
+        EW_TRY(golden_, read_golden_file(order_.golden_file, order_.file, order_.configured_file));
+    }
     step("staging", "sha256 " + sha256());
     if (order_.refused_because && sha256() == order_.refused_sha256)
         return refuse(*order_.refused_because);
@@ -120,6 +122,11 @@ Judged<void> Candidate::stage() {
 Judged<void> Candidate::inspect_bytes() {
     EW_TRY(inspected_,
            inspect(artefact_.bytes, order_.policy.allow_needed, order_.policy.allow_imports));
+    progress_([&](ReloadReport& report) {
+        if (order_.plugin.empty()) report.plugin = manifest().name;
+        report.version = manifest().version;
+        report.build_id = manifest().build_id;
+    });
     if (!order_.plugin.empty() && manifest().name != order_.plugin) {
         return refuse({"wrong_name", "inspection", "the plugin " + order_.plugin,
                        "one that calls itself " + manifest().name,
@@ -133,14 +140,6 @@ Judged<void> Candidate::inspect_bytes() {
                        "replace it with: exportctl plugin reload " + manifest().name});
     }
     pinned_by_ = inspected_.pinned_by;
-    progress_([&](ReloadReport& report) {
-        report.plugin = manifest().name;
-        report.version = manifest().version;
-        report.build_id = manifest().build_id;
-        if (!order_.serving) return;
-        report.from_generation = order_.serving->number;
-        report.from_sha256 = order_.serving->sha256;
-    });
     step("inspection", manifest().name + " " + manifest().version + ", ABI " +
                            std::to_string(manifest().abi_major) + "." +
                            std::to_string(manifest().abi_minor) + ", build-id " +
