@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/trace.hpp"
@@ -128,11 +129,8 @@ bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request&
 Unfinished Dispatcher::begin_method(const message::Request& request,
                                     const model::Principal* operator_principal) const {
     const message::WireMethod* method = message::find_method(request.method);
-    if (method == nullptr || method->provider == message::Provider::kPlugin) {
-        return ended(refuse(WireCode::kUnknownMethod, "method: unknown method '" +
-                                                          printable(request.method) +
-                                                          "'; sys.methods lists what there is"));
-    }
+    if (method == nullptr || method->provider == message::Provider::kPlugin)
+        return ended(tl::unexpected(no_such_method(request.method)));
     const BeginMethod begin = begin_of(method->id);
     if (begin == nullptr) return ended(run_public(method->id, request));
     model::Principal principal;
@@ -156,6 +154,26 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     const json params = parse_msgpack(request.params);
     if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
     return begin(parts_.jobs, principal, params);
+}
+
+message::WireError Dispatcher::no_such_method(std::string_view method) const {
+    std::optional<std::string> plugin;
+    if (parts_.left_out) plugin = parts_.left_out(method);
+    // A method of the table is some plugin's: perhaps that of the one whose methods are unknown.
+    if (parts_.left_out && !plugin && message::find_method(method) != nullptr)
+        plugin = parts_.left_out("");
+    if (!plugin) {
+        return message::make_error(
+            WireCode::kUnknownMethod,
+            "method: unknown method '" + printable(method) + "'; sys.methods lists what there is");
+    }
+    message::WireError error =
+        message::make_error(WireCode::kPluginUnavailable,
+                            "plugin " + *plugin + " is not loaded, so '" + printable(method) +
+                                "' is unavailable; try again later (operators: exportctl "
+                                "status says why)");
+    error.retry_after_ms = limits::kPluginAwayRetryMs;
+    return error;
 }
 
 MethodResult Dispatcher::run_public(message::MethodId id, const message::Request& request) const {

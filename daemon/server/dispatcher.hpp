@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@
 #include "daemon/plugins/running/plugin_call.hpp"
 #include "daemon/server/job_methods.hpp"
 #include "protocol/message/request.hpp"
+#include "protocol/message/wire_error.hpp"
 
 namespace export_worker::server {
 
@@ -43,6 +45,8 @@ struct DispatcherParts {
     std::function<bool(std::string_view target)> note_download;
     // The methods that plugins answer now, each with its plugin's name.
     std::function<std::map<std::string, std::string>()> plugin_methods;
+    // PluginHost::left_out(). May be empty.
+    std::function<std::optional<std::string>(std::string_view method)> left_out;
 };
 
 // [any-thread], each with its own scratch.
@@ -82,6 +86,8 @@ private:
                                   WorkerScratch& scratch, std::string& reply) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,
                                           const model::Principal* operator_principal) const;
+    // Why nothing answers the method.
+    [[nodiscard]] message::WireError no_such_method(std::string_view method) const;
     // The methods that need no credentials.
     [[nodiscard]] MethodResult run_public(message::MethodId id,
                                           const message::Request& request) const;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -38,6 +39,9 @@ inline constexpr std::size_t kCallsPerCommitWorker = 32;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
+
+// When to ask again for a method whose plugin is not loaded: an operator has to load it.
+inline constexpr std::uint32_t kPluginAwayRetryMs = 10'000;
 
 inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
 // Errors and warnings an answer shows, each, and the bytes of their texts; the rest stays out.

@@ -19,6 +19,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Whether `method` is one of "a.b, a.c".
+bool names_method(const std::string& methods, std::string_view method) {
+    return (", " + methods + ", ").find(", " + std::string(method) + ", ") != std::string::npos;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
@@ -125,12 +130,13 @@ Result<void> PluginHost::start(const HostConfig& config) {
 // The rest of the daemon is worth more than a plugin that takes it down.
 void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
     const auto methods = history_->methods(plugin);
-    const std::string why = "not loaded; unavailable methods: " +
-                            (methods && !methods->empty() ? *methods : "all of this plugin") +
-                            "; " + to_text(refusal);
+    const std::string known = methods ? *methods : "";
+    const std::string why =
+        "not loaded; unavailable methods: " + (known.empty() ? "all of this plugin" : known) +
+        "; " + to_text(refusal);
     log_error("plugin {}: {}", plugin, why);
     const std::lock_guard lock(mutex_);
-    left_out_[plugin] = why;
+    left_out_[plugin] = {why, known};
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,
@@ -276,6 +282,15 @@ std::map<std::string, std::string> PluginHost::methods() const {
             out.emplace(method.name, name);
     }
     return out;
+}
+
+std::optional<std::string> PluginHost::left_out(std::string_view method) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, plugin] : left_out_) {
+        if (method.empty() ? plugin.methods.empty() : names_method(plugin.methods, method))
+            return name;
+    }
+    return std::nullopt;
 }
 
 std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {

@@ -149,6 +149,10 @@ public:
     [[nodiscard]] std::vector<PluginStatus> list() const;
     // What is answered now: each method with its plugin's name. [any-thread]
     [[nodiscard]] std::map<std::string, std::string> methods() const;
+    // The plugin that answers `method` and does not run: start() has left it out, and no reload has
+    // loaded it since. With an empty `method`: one whose methods are unknown, because it never
+    // passed a probe. nullopt: there is none. [any-thread]
+    [[nodiscard]] std::optional<std::string> left_out(std::string_view method) const;
     // What somebody should look at, in words. [any-thread]
     [[nodiscard]] std::vector<std::string> alarms() const;
     [[nodiscard]] History& history() { return *history_; }
@@ -193,6 +197,10 @@ private:
         std::map<std::string, CounterValue> past_counters;
         std::uint64_t unmapped = 0;
         std::size_t abandoned = 0;  // Images of loads that failed after the probe.
+    };
+    struct LeftOut {
+        std::string why;      // For alarms.
+        std::string methods;  // "a.b, a.c"; empty: not known.
     };
     // A candidate on its way through the stages.
     struct Candidate {
@@ -311,7 +319,7 @@ private:
     mutable std::condition_variable reports_changed_;
     HostConfig config_;
     std::map<std::string, Plugin> plugins_;
-    std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
+    std::map<std::string, LeftOut> left_out_;            // Configured plugins that do not run.
     std::map<std::string, std::string> crash_notices_;   // By plugin, until it is replaced.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
     std::deque<ReloadReport*> queue_;

@@ -101,10 +101,12 @@ protected:
             dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    Dispatcher dispatcher_{
-        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
-             return plugins_->methods();
-         }}};
+    Dispatcher dispatcher_{{identity_.authenticator,
+                            plugins_->routing(),
+                            {*jobs_, exports_},
+                            {},
+                            [this] { return plugins_->methods(); },
+                            {}}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };
