@@ -75,6 +75,16 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
     return begin_own(request, operator_principal)(reply);
 }
 
+void Dispatcher::find_provider(std::string_view method, plugins::PinSlot& slot,
+                               Provider& provider) const {
+    provider.plugin.clear();
+    provider.generation = 0;
+    parts_.routing.look_up(method, slot, [&provider](const plugins::Route& route) {
+        provider.plugin = route.generation->manifest().name;
+        provider.generation = route.generation->number();
+    });
+}
+
 bool Dispatcher::must_identify(message::Request& request) const {
     auth::Presented presented = presented_by(request);
     const bool must = parts_.authenticator.begin_introspection(presented);
@@ -102,6 +112,8 @@ bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request&
     scratch.call.preset_principal = operator_principal;
     const auto run_in = [&](plugins::Generation& generation) {
         scratch.call.begin_attempt();
+        if (scratch.entered != nullptr)
+            scratch.entered->store(generation.number(), std::memory_order_relaxed);
         started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
                                     scratch.call);
     };

@@ -1,6 +1,7 @@
 // From one decoded request to the bytes of its reply: who is asked, who answers.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,9 +32,17 @@ public:
 
     plugins::PinSlot& slot;
     plugins::PluginCall call;
+    // Where the number of the generation is written that a request goes into; null: nowhere.
+    std::atomic<std::uint64_t>* entered = nullptr;
 
 private:
     plugins::RoutingTable& routing_;
+};
+
+// What answers a method.
+struct Provider {
+    std::string plugin;  // Empty: no plugin.
+    std::uint64_t generation = 0;
 };
 
 // The parts of the daemon a request can reach. All outlive the dispatcher.
@@ -57,6 +66,9 @@ public:
     [[nodiscard]] WorkerScratch make_scratch(const std::string& holder) const {
         return WorkerScratch(parts_.routing, holder);
     }
+
+    // Replaces `provider` with what answers `method` now.
+    void find_provider(std::string_view method, plugins::PinSlot& slot, Provider& provider) const;
 
     // Can only the identity provider say who this is? Then the question is counted, and identify()
     // is to be called before the rest, where waiting for it holds up nothing else. Once a request,
