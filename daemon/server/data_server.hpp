@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/server/call_table.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "daemon/server/responder.hpp"
-#include "daemon/server/wake_event.hpp"
 #include "daemon/server/worker_pool.hpp"
 #include "protocol/message/wire_error.hpp"
 #include "protocol/transport/server_socket.hpp"

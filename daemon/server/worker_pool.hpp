@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/server/call.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "daemon/server/fair_queue.hpp"
 #include "daemon/server/stuck_requests.hpp"
-#include "daemon/server/wake_event.hpp"
 #include "daemon/server/worker_group.hpp"
 #include "protocol/message/wire_error.hpp"
 

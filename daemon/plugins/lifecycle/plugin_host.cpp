@@ -1,12 +1,9 @@
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -47,10 +44,8 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       history_(std::move(history)),
       died_in_(std::move(last_end.died_in)),
       crash_recorder_(std::move(crash_recorder)),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       calls_(*options.parts.clock),
       crash_notices_(std::move(last_end.notices)) {
-    EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
     loader_ = std::thread([this] { run_loader(); });
 }
@@ -298,12 +293,6 @@ std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {
     return reload_counts_;
 }
 
-void PluginHost::wake() {
-    const std::uint64_t one = 1;
-    // EAGAIN means the counter is full: the loader is being woken anyway.
-    if (::write(wake_fd_.get(), &one, sizeof one) < 0) EW_ASSERT(errno == EAGAIN);
-}
-
 milliseconds PluginHost::patience() const {
     const std::lock_guard lock(mutex_);
     milliseconds out{1000};
@@ -336,12 +325,10 @@ void PluginHost::run_loader() {
     name_this_thread("loader");
     set_thread_role(ThreadRole::kLoader);
     while (!stopping_.load()) {
-        std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+        std::array<pollfd, 2> wanted{{{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
         const milliseconds wait = options_.parts.clock->block_for(patience());
         (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
-        std::uint64_t wakes = 0;
-        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
-        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        wake_.clear();
         tick();
         while (ReloadReport* const job = stopping_.load() ? nullptr : next_job()) {
             run(*job);

@@ -28,7 +28,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "base/unique_fd.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/plugins/lifecycle/bake.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
@@ -232,7 +232,7 @@ private:
     [[nodiscard]] const ReloadReport* job_under_way() const;                // Under mutex_.
     [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
     [[nodiscard]] ReloadReport wait_for(std::uint64_t report) const;
-    void wake();
+    void wake() { wake_.signal(); }
     [[nodiscard]] std::chrono::milliseconds patience() const;
 
     // --- reload.cpp: one action, stage by stage; each says how it ended. [loader-thread] ---
@@ -305,7 +305,7 @@ private:
     const std::set<std::string> died_in_;  // As LastEnd has it.
     const std::unique_ptr<CrashRecorder> crash_recorder_;
     RoutingTable routing_;
-    UniqueFd wake_fd_;
+    WakeEvent wake_;
     Watch watch_;  // Loader thread.
     PluginThread calls_;
     std::vector<PluginCallMark> hung_marks_;  // Loader thread. Of calls that did not return.
