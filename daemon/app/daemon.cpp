@@ -162,14 +162,15 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
 }
 
 Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
-    dispatcher.emplace(server::DispatcherParts{*authenticator,
-                                               plugins->routing(),
-                                               {*jobs, *export_service},
-                                               [this](std::string_view target) {
-                                                   return note_download(*current_credentials,
-                                                                        *events, target);
-                                               },
-                                               [this] { return plugins->methods(); }});
+    dispatcher.emplace(server::DispatcherParts{
+        *authenticator,
+        plugins->routing(),
+        {*jobs, *export_service},
+        [this](std::string_view target) {
+            return note_download(*current_credentials, *events, target);
+        },
+        [this] { return plugins->methods(); },
+        [this](std::string_view method) { return plugins->left_out(method); }});
     // Both are bound before either serves: a start that fails has answered nobody.
     EW_TRY(transport::ServerSocket data,
            transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));

@@ -42,6 +42,8 @@ Result<json> status(const ControlParts& parts, const json&) {
     const model::LedgerCounts ledger = parts.ledger.read();
     std::vector<std::string> alarms = parts.plugins.alarms();
     if (auto alarm = retention_alarm(counts)) alarms.push_back(std::move(*alarm));
+    for (const server::StuckRequests& stuck : parts.data_server.stuck_requests())
+        alarms.push_back(to_alarm(stuck));
     return json{{"version", parts.version},
                 {"pid", ::getpid()},
                 {"started_at", to_iso8601(parts.started_us)},

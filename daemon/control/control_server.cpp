@@ -1,9 +1,5 @@
 #include "daemon/control/control_server.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include "base/assert.hpp"
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
 #include "base/thread_role.hpp"
@@ -21,15 +17,11 @@ ControlServer::ControlServer(transport::ServerSocket socket, const ControlParts&
     : socket_(std::move(socket)),
       parts_(parts),
       dispatcher_(dispatcher),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      thread_([this] { run(); }) {
-    EW_ASSERT(static_cast<bool>(wake_fd_));
-}
+      thread_([this] { run(); }) {}
 
 ControlServer::~ControlServer() {
     stopping_.store(true);
-    const std::uint64_t one = 1;
-    EW_ASSERT(::write(wake_fd_.get(), &one, sizeof one) == sizeof one);
+    wake_.signal();
     thread_.join();
 }
 
@@ -40,7 +32,7 @@ void ControlServer::run() {
     std::string reply;
     server::WorkerScratch scratch = dispatcher_.make_scratch("control");
     while (!stopping_.load()) {
-        socket_.wait(std::chrono::milliseconds(1000), wake_fd_.get());
+        socket_.wait(std::chrono::milliseconds(1000), wake_.fd());
         parts_.keys.record_uses();
         pending_audits_.write_ended();
         while (!stopping_.load()) {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <thread>
 
-#include "base/unique_fd.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/control/control_methods.hpp"
 #include "daemon/control/pending_audits.hpp"
 #include "daemon/server/dispatcher.hpp"
@@ -37,7 +37,7 @@ private:
     const server::Dispatcher& dispatcher_;
     PendingAudits pending_audits_{parts_};  // The thread's.
     std::atomic<bool> stopping_{false};
-    UniqueFd wake_fd_;
+    WakeEvent wake_;
     std::thread thread_;
 };
 

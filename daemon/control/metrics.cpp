@@ -42,7 +42,7 @@ void add_hops(Page& page, const model::Hops& hops) {
         hops.total);
 }
 
-void add_plugins(Page& page, plugins::PluginHost& host, const jobs::JobCounts& counts) {
+void add_plugins(Page& page, plugins::PluginHost& host) {
     const auto plugins = host.list();
     page.family("export_worker_plugin_info", "What answers now", Kind::kGauge);
     for (const auto& plugin : plugins) {
@@ -83,9 +83,28 @@ void add_plugins(Page& page, plugins::PluginHost& host, const jobs::JobCounts& c
                 "Ends of reloads; refused_CODE tells the refused apart", Kind::kCounter);
     for (const auto& [outcome, count] : host.reload_counts())
         page.sample({{"outcome", outcome}}, static_cast<double>(count));
+}
+
+// Of each plugin, zero too: an alert on it must find a value.
+void add_stuck_requests(Page& page, const std::vector<plugins::PluginStatus>& plugins,
+                        const std::vector<server::StuckRequests>& stuck) {
+    page.family("export_worker_plugin_requests_stuck",
+                "Requests past their deadline that have not returned from a plugin", Kind::kGauge);
+    for (const auto& plugin : plugins) {
+        unsigned count = 0;
+        for (const server::StuckRequests& each : stuck) {
+            if (each.plugin == plugin.name) count += each.count;
+        }
+        page.sample({{"plugin", plugin.name}}, count);
+    }
+}
+
+void add_alarms(Page& page, const ControlParts& parts, const jobs::JobCounts& counts) {
+    const auto stuck = parts.data_server.stuck_requests();
+    add_stuck_requests(page, parts.plugins.list(), stuck);
     page.family("export_worker_alarms", "Things somebody should look at", Kind::kGauge);
     const std::size_t retention = retention_alarm(counts) ? 1 : 0;
-    page.sample({}, static_cast<double>(host.alarms().size() + retention));
+    page.sample({}, static_cast<double>(parts.plugins.alarms().size() + retention + stuck.size()));
 }
 
 }  // namespace
@@ -126,7 +145,8 @@ Result<Page> metrics_page(const ControlParts& parts) {
         if (store.expires_unix_us != 0)
             page.sample({{"store", store.store}}, static_cast<double>(store.expires_unix_us) / 1e6);
     }
-    add_plugins(page, parts.plugins, counts);
+    add_plugins(page, parts.plugins);
+    add_alarms(page, parts, counts);
     metrics::add_process(page, "export-workerd", parts.version);
     return page;
 }

@@ -2,8 +2,8 @@
 // go.
 //
 // Who may touch it: the loop from arrival until it hands the call to the worker pool, then the
-// thread that runs it, then the loop again once the pool hands it back. `progress` and `answered`
-// are the exceptions: the loop also looks at them in between.
+// thread that runs it, then the loop again once the pool hands it back. The exceptions are the
+// atomic members and `answered`: the loop also looks at them in between.
 #pragma once
 
 #include <atomic>
@@ -59,6 +59,8 @@ private:
     std::atomic<std::int64_t> started_ns_{0};
 };
 
+struct WorkerGroup;
+
 struct Call {
     transport::Envelope envelope;
     std::string body;
@@ -66,11 +68,17 @@ struct Call {
     std::string own_id;
     SteadyTime arrived;
     SteadyTime deadline;
-    std::size_t peer_class = 0;  // Below kPeerClasses.
-    bool commits = false;        // Returns only once something is durable.
+    std::size_t peer_class = 0;    // Below kPeerClasses.
+    bool commits = false;          // Returns only once something is durable.
+    bool is_own = false;           // Of a method of the daemon: no plugin answers it.
+    WorkerGroup* group = nullptr;  // Of the pool, whose workers run it.
     std::string reply;
     bool reply_is_result = false;
     CallProgress progress;
+    // Of a running call, written by its worker: who it is, and the plugin's generation that the
+    // call is in; 0: none.
+    std::atomic<unsigned> worker{0};
+    std::atomic<std::uint64_t> generation{0};
     bool answered = false;        // [loop-thread]
     Call* next_queued = nullptr;  // Of the FairQueue it is in.
 };

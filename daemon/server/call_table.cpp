@@ -1,6 +1,5 @@
 #include "daemon/server/call_table.hpp"
 
-#include <algorithm>
 #include <string>
 
 #include "base/assert.hpp"
@@ -19,6 +18,7 @@ void shrink(std::string& buffer) {
 CallTable::CallTable() : calls_(limits::kCallsMax) {
     free_.reserve(calls_.size());
     overdue_.reserve(calls_.size());
+    stalled_.reserve(calls_.size());
     for (Call& call : calls_) free_.push_back(&call);
 }
 
@@ -66,11 +66,14 @@ std::span<Call* const> CallTable::overdue(SteadyTime now) {
     return overdue_;
 }
 
-unsigned CallTable::stalled(SteadyTime now) const {
-    return static_cast<unsigned>(std::ranges::count_if(calls_, [now](const Call& call) {
-        return call.progress.state() == State::kRunning && !call.commits &&
-               now - call.progress.started() > limits::kWorkerStall;
-    }));
+std::span<Call* const> CallTable::stalled(SteadyTime now) {
+    stalled_.clear();
+    for (Call& call : calls_) {
+        if (call.progress.state() == State::kRunning && !call.commits &&
+            now - call.progress.started() > limits::kWorkerStall)
+            stalled_.push_back(&call);
+    }
+    return stalled_;
 }
 
 }  // namespace export_worker::server

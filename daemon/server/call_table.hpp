@@ -39,9 +39,9 @@ public:
     // Queued or running calls without an answer whose deadline has passed. The span is valid until
     // the next call of overdue().
     [[nodiscard]] std::span<Call* const> overdue(SteadyTime now);
-    // How many have been running for longer than kWorkerStall. Those that wait for a disk do not
-    // count.
-    [[nodiscard]] unsigned stalled(SteadyTime now) const;
+    // Those that have been running for longer than kWorkerStall, but for those that wait for a
+    // disk. The span is valid until the next call of stalled().
+    [[nodiscard]] std::span<Call* const> stalled(SteadyTime now);
     // Slots that are taken: by calls not answered yet, or answered while their worker goes on.
     // [any-thread]
     [[nodiscard]] std::size_t occupied() const { return occupied_.load(); }
@@ -50,6 +50,7 @@ private:
     std::vector<Call> calls_;  // All of them, for ever.
     std::vector<Call*> free_;
     std::vector<Call*> overdue_;
+    std::vector<Call*> stalled_;
     Call refused_;                                                 // For what has no slot.
     std::array<std::size_t, limits::kPeerClasses> class_calls_{};  // Slots of each class.
     std::size_t bytes_ = 0;                                        // Of the requests in slots.

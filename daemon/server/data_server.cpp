@@ -73,7 +73,8 @@ void DataServer::run_loop() {
         receive_requests();
         if (const SteadyTime now = clock_.steady(); now >= next_scan_) {
             expire_overdue(now);
-            workers_.replace_stalled(calls_.stalled(now));
+            workers_.review(calls_.stalled(now), now);
+            answer_refused();
             next_scan_ = now + limits::kDeadlineScanInterval;
         }
         ledger_.publish();
@@ -155,14 +156,14 @@ std::optional<message::WireError> DataServer::begin(Call& call) {
     }
     const message::WireMethod* method = message::find_method(request->method);
     call.commits = method != nullptr && method->durable;
+    call.is_own = method != nullptr && method->provider == message::Provider::kDaemon;
     if (method != nullptr && method->id == message::MethodId::kPing) {
         answer_ping(call);
-    } else if (!workers_.submit(call)) {
-        ++ledger_.counts.overloaded;
-        return make_retryable_error(WireCode::kOverloaded,
-                                    "too many sessions are being checked; try again", 1000);
+        return std::nullopt;
     }
-    return std::nullopt;
+    auto refused = workers_.submit(call);
+    if (refused && refused->code == WireCode::kOverloaded) ++ledger_.counts.overloaded;
+    return refused;
 }
 
 // By the loop: a daemon with busy workers is not a silent one.
@@ -178,6 +179,13 @@ void DataServer::collect_finished() {
     workers_.take_finished(finished_);
     responder_.send_replies(finished_);
     for (Call* call : finished_) calls_.release(*call);
+}
+
+void DataServer::answer_refused() {
+    while (Call* const call = workers_.take_refused()) {
+        if (!call->answered) responder_.send_error(*call, WorkerPool::why_refused(*call));
+        calls_.release(*call);
+    }
 }
 
 void DataServer::expire_overdue(SteadyTime now) {

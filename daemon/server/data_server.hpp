@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/server/call_table.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "daemon/server/responder.hpp"
-#include "daemon/server/wake_event.hpp"
 #include "daemon/server/worker_pool.hpp"
 #include "protocol/message/wire_error.hpp"
 #include "protocol/transport/server_socket.hpp"
@@ -29,7 +29,8 @@ namespace export_worker::server {
 
 class DataServer {
 public:
-    // Everything outlives the server. Starts the threads. The loop counts in `ledger`.
+    // Everything outlives the server. Starts the threads: `workers` for the daemon's own methods
+    // and for each plugin. The loop counts in `ledger`.
     DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock,
                unsigned workers, model::Ledger& ledger);
     ~DataServer();  // stop(), after which no worker may be left: see there.
@@ -47,9 +48,11 @@ public:
     // Requests that occupy a slot: not answered yet, or answered while their worker goes on.
     // [any-thread]
     [[nodiscard]] std::size_t occupied() const { return calls_.occupied(); }
-    // Workers inside one request for longer than kWorkerStall; as many were started in their place.
-    // [any-thread]
+    // Workers inside one request for longer than kWorkerStall; as many, at most kWorkersReplacedMax
+    // of a plugin, were started in their place. [any-thread]
     [[nodiscard]] unsigned stalled_workers() const { return workers_.stalled(); }
+    // Requests that do not return from a plugin, by plugin and generation. [any-thread]
+    [[nodiscard]] std::vector<StuckRequests> stuck_requests() const { return workers_.stuck(); }
     [[nodiscard]] bool draining() const { return draining_.load(); }  // [any-thread]
 
 private:
@@ -66,6 +69,8 @@ private:
     void answer_ping(Call& call);
     void collect_finished();
     void expire_overdue(SteadyTime now);
+    // Answers what waits for plugins that take no more.
+    void answer_refused();
 
     const Dispatcher& dispatcher_;
     const Clock& clock_;

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/message/methods.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/trace.hpp"
@@ -74,6 +75,16 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
     return begin_own(request, operator_principal)(reply);
 }
 
+void Dispatcher::find_provider(std::string_view method, plugins::PinSlot& slot,
+                               Provider& provider) const {
+    provider.plugin.clear();
+    provider.generation = 0;
+    parts_.routing.look_up(method, slot, [&provider](const plugins::Route& route) {
+        provider.plugin = route.generation->manifest().name;
+        provider.generation = route.generation->number();
+    });
+}
+
 bool Dispatcher::must_identify(message::Request& request) const {
     auth::Presented presented = presented_by(request);
     const bool must = parts_.authenticator.begin_introspection(presented);
@@ -101,6 +112,8 @@ bool Dispatcher::run_plugin(const plugins::Route& route, const message::Request&
     scratch.call.preset_principal = operator_principal;
     const auto run_in = [&](plugins::Generation& generation) {
         scratch.call.begin_attempt();
+        if (scratch.entered != nullptr)
+            scratch.entered->store(generation.number(), std::memory_order_relaxed);
         started = generation.handle(request, started, deadline_steady_ns, scratch.slot.number(),
                                     scratch.call);
     };
@@ -146,11 +159,8 @@ void Dispatcher::compare_answers(const plugins::Route& route, const message::Req
 Unfinished Dispatcher::begin_method(const message::Request& request,
                                     const model::Principal* operator_principal) const {
     const message::WireMethod* method = message::find_method(request.method);
-    if (method == nullptr || method->provider == message::Provider::kPlugin) {
-        return ended(refuse(WireCode::kUnknownMethod, "method: unknown method '" +
-                                                          printable(request.method) +
-                                                          "'; sys.methods lists what there is"));
-    }
+    if (method == nullptr || method->provider == message::Provider::kPlugin)
+        return ended(tl::unexpected(no_such_method(request.method)));
     const BeginMethod begin = begin_of(method->id);
     if (begin == nullptr) return ended(run_public(method->id, request));
     model::Principal principal;
@@ -174,6 +184,26 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     const json params = parse_msgpack(request.params);
     if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
     return begin(parts_.jobs, principal, params);
+}
+
+message::WireError Dispatcher::no_such_method(std::string_view method) const {
+    std::optional<std::string> plugin;
+    if (parts_.left_out) plugin = parts_.left_out(method);
+    // A method of the table is some plugin's: perhaps that of the one whose methods are unknown.
+    if (parts_.left_out && !plugin && message::find_method(method) != nullptr)
+        plugin = parts_.left_out("");
+    if (!plugin) {
+        return message::make_error(
+            WireCode::kUnknownMethod,
+            "method: unknown method '" + printable(method) + "'; sys.methods lists what there is");
+    }
+    message::WireError error =
+        message::make_error(WireCode::kPluginUnavailable,
+                            "plugin " + *plugin + " is not loaded, so '" + printable(method) +
+                                "' is unavailable; try again later (operators: exportctl "
+                                "status says why)");
+    error.retry_after_ms = limits::kPluginAwayRetryMs;
+    return error;
 }
 
 MethodResult Dispatcher::run_public(message::MethodId id, const message::Request& request) const {

@@ -1,9 +1,11 @@
 // From one decoded request to the bytes of its reply: who is asked, who answers.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +16,7 @@
 #include "daemon/plugins/running/plugin_call.hpp"
 #include "daemon/server/job_methods.hpp"
 #include "protocol/message/request.hpp"
+#include "protocol/message/wire_error.hpp"
 
 namespace export_worker::server {
 
@@ -29,9 +32,17 @@ public:
 
     plugins::PinSlot& slot;
     plugins::PluginCall call;
+    // Where the number of the generation is written that a request goes into; null: nowhere.
+    std::atomic<std::uint64_t>* entered = nullptr;
 
 private:
     plugins::RoutingTable& routing_;
+};
+
+// What answers a method.
+struct Provider {
+    std::string plugin;  // Empty: no plugin.
+    std::uint64_t generation = 0;
 };
 
 // The parts of the daemon a request can reach. All outlive the dispatcher.
@@ -43,6 +54,8 @@ struct DispatcherParts {
     std::function<bool(std::string_view target)> note_download;
     // The methods that plugins answer now, each with its plugin's name.
     std::function<std::map<std::string, std::string>()> plugin_methods;
+    // PluginHost::left_out(). May be empty.
+    std::function<std::optional<std::string>(std::string_view method)> left_out;
 };
 
 // [any-thread], each with its own scratch.
@@ -53,6 +66,9 @@ public:
     [[nodiscard]] WorkerScratch make_scratch(const std::string& holder) const {
         return WorkerScratch(parts_.routing, holder);
     }
+
+    // Replaces `provider` with what answers `method` now.
+    void find_provider(std::string_view method, plugins::PinSlot& slot, Provider& provider) const;
 
     // Can only the identity provider say who this is? Then the question is counted, and identify()
     // is to be called before the rest, where waiting for it holds up nothing else. Once a request,
@@ -85,6 +101,8 @@ private:
                          std::int64_t deadline_steady_ns, WorkerScratch& scratch) const;
     [[nodiscard]] Unfinished begin_method(const message::Request& request,
                                           const model::Principal* operator_principal) const;
+    // Why nothing answers the method.
+    [[nodiscard]] message::WireError no_such_method(std::string_view method) const;
     // The methods that need no credentials.
     [[nodiscard]] MethodResult run_public(message::MethodId id,
                                           const message::Request& request) const;

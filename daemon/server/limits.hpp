@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -37,7 +38,23 @@ inline constexpr unsigned kServerCommitWorkers = 8;
 inline constexpr std::size_t kCallsPerCommitWorker = 32;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
-inline constexpr unsigned kWorkersReplacedMax = 32;  // Stuck at once; more: fewer workers are left.
+// Of one plugin at once; more: fewer workers are left for it.
+inline constexpr unsigned kWorkersReplacedMax = 32;
+// Plugins with workers of their own; further ones share those of the last.
+inline constexpr std::size_t kPluginWorkerGroupsMax = 8;
+// Requests past their deadline inside the generation of a plugin that serves; then its new requests
+// are refused. Below kWorkersReplacedMax: a generation that replaces it finds workers.
+inline constexpr unsigned kPluginStuckMax = 16;
+// A plugin that has answered nothing for this long keeps no more requests than
+// kSilentPluginCallsMax: overloaded. Half of what a peer may have, so that its other requests find
+// slots.
+inline constexpr std::chrono::milliseconds kPluginSilence{250};
+inline constexpr std::size_t kSilentPluginCallsMax = kPeerCallsMax / 2;
+// When to ask again for a method whose plugin does not answer.
+inline constexpr std::uint32_t kPluginStuckRetryMs = 1'000;
+
+// When to ask again for a method whose plugin is not loaded: an operator has to load it.
+inline constexpr std::uint32_t kPluginAwayRetryMs = 10'000;
 
 inline constexpr std::size_t kJobEntryBytesMax = 8 * 1024;  // One error or warning entry.
 // Errors and warnings an answer shows, each, and the bytes of their texts; the rest stays out.

@@ -500,7 +500,10 @@ class DaemonOnlyTest(unittest.TestCase):
         self.system.start_daemon()
         self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside load, create, describe or self_test"])
         self.assertRegex(self.alarms()[0], "^plugin broken: not loaded; unavailable methods: broken.do; .*quarantined")
-        self.assertEqual(self.call()["error"]["code"], "unknown_method")
+        away = self.call()["error"]
+        self.assertEqual((away["code"], away["retryable"], away["executed"]), ("plugin_unavailable", True, "no"))
+        self.assertRegex(away["message"], "^plugin broken is not loaded, so 'broken.do' is unavailable; .*exportctl status")
+        self.assertEqual(self.call("broken.other")["error"]["code"], "unknown_method")
         self.assertTrue(self.system.ctl_json("plugin", "show", "download_url")["methods"])
         self.system.install("broken.so", broken("nothing"))
         self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)

@@ -38,7 +38,8 @@ static_assert(kPoolPingsMissedMax * (kPoolPingTimeout + kPoolScanInterval) <
               "a silent daemon is not asked for longer than that");
 static_assert(kServerCommitWorkers * kCallsPerCommitWorker <= kDatabaseGroupCommitMax,
               "more would wait for the next commit");
-static_assert(kPinSlotsMax >= kServerWorkersMax + kWorkersReplacedMax + 8,
+static_assert(kPinSlotsMax >=
+                  kPluginWorkerGroupsMax * (kServerWorkersMax + kWorkersReplacedMax) + 8,
               "every thread that may be inside a plugin has a slot");
 // What one peer alone can hold is more, so that it hears "overloaded".
 static_assert(kUnsentPeerWorkBytesMax < kUnsentBytesMax / 2);

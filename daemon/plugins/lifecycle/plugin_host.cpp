@@ -1,10 +1,6 @@
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -16,6 +12,11 @@ namespace {
 // "1.0.0, 0123456789abcdef", without what is not known.
 std::string code_of(const std::string& version, const std::string& sha256) {
     return version + (version.empty() || sha256.empty() ? "" : ", ") + sha256.substr(0, 16);
+}
+
+// Whether `method` is one of "a.b, a.c".
+bool names_method(const std::string& methods, std::string_view method) {
+    return (", " + methods + ", ").find(", " + std::string(method) + ", ") != std::string::npos;
 }
 
 }  // namespace
@@ -41,10 +42,8 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       history_(std::move(history)),
       died_in_(std::move(last_end.died_in)),
       crash_recorder_(std::move(crash_recorder)),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       calls_(*history_, *options.parts.clock),
       crash_notices_(std::move(last_end.notices)) {
-    EW_ASSERT(static_cast<bool>(wake_fd_));
     config_.credentials = options.parts.credentials;
     supervisor_ = std::thread([this] { run_supervisor(); });
 }
@@ -124,12 +123,13 @@ Result<void> PluginHost::start(const HostConfig& config) {
 // The rest of the daemon is worth more than a plugin that takes it down.
 void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
     const auto methods = history_->methods(plugin);
-    const std::string why = "not loaded; unavailable methods: " +
-                            (methods && !methods->empty() ? *methods : "all of this plugin") +
-                            "; " + to_text(refusal);
+    const std::string known = methods ? *methods : "";
+    const std::string why =
+        "not loaded; unavailable methods: " + (known.empty() ? "all of this plugin" : known) +
+        "; " + to_text(refusal);
     log_error("plugin {}: {}", plugin, why);
     const std::lock_guard lock(mutex_);
-    left_out_[plugin] = why;
+    left_out_[plugin] = {why, known};
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,
@@ -288,10 +288,13 @@ std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
     return **found;
 }
 
-void PluginHost::wake() {
-    const std::uint64_t one = 1;
-    // EAGAIN means the counter is full: the supervisor is being woken anyway.
-    if (::write(wake_fd_.get(), &one, sizeof one) < 0) EW_ASSERT(errno == EAGAIN);
+std::optional<std::string> PluginHost::left_out(std::string_view method) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, plugin] : left_out_) {
+        if (method.empty() ? plugin.methods.empty() : names_method(plugin.methods, method))
+            return name;
+    }
+    return std::nullopt;
 }
 
 }  // namespace export_worker::plugins

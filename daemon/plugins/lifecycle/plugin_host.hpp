@@ -27,7 +27,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "base/unique_fd.hpp"
+#include "base/wake_event.hpp"
 #include "daemon/model/ledger.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/plugins/lifecycle/last_end.hpp"
@@ -51,6 +51,23 @@ struct HostOptions {
     HostParts parts;                        // Its credentials are replaced by the configuration's.
     const model::Ledger* ledger = nullptr;  // Outlives the host; nullptr: reports have no window.
     sqlite::Durability durability = sqlite::Durability::kSynced;  // Of plugins.db.
+};
+
+// A start tries the committed files before the configured one: what was decided on serves, the
+// new file bakes.
+struct StartPlan {
+    std::vector<std::string> committed;  // Still to be tried, the newest first.
+    bool takes_configured = false;       // That is what is being loaded now.
+    std::string refused_sha256;
+    std::optional<Refusal> refused_because;
+};
+// The one load that is under way.
+struct Loading {
+    ReloadReport* report = nullptr;
+    std::optional<StartPlan> start;
+    std::string act;  // For FileLoaded.
+    bool bake = false;
+    SteadyTime since;
 };
 
 class PluginHost {
@@ -91,6 +108,10 @@ public:
     [[nodiscard]] std::vector<PluginStatus> list() const;
     // What is answered now: each method with its plugin's name. [any-thread]
     [[nodiscard]] std::map<std::string, std::string> methods() const;
+    // The plugin that answers `method` and does not run: start() has left it out, and no reload has
+    // loaded it since. With an empty `method`: one whose methods are unknown, because it never
+    // passed a probe. nullopt: there is none. [any-thread]
+    [[nodiscard]] std::optional<std::string> left_out(std::string_view method) const;
     // What somebody should look at, in words. [any-thread]
     [[nodiscard]] std::vector<std::string> alarms() const;
     [[nodiscard]] History& history() { return *history_; }
@@ -126,21 +147,9 @@ private:
         std::uint64_t unmapped = 0;
         std::size_t abandoned = 0;  // Images of loads that failed after the probe.
     };
-    // A start tries the committed files before the configured one: what was decided on serves, the
-    // new file bakes.
-    struct StartPlan {
-        std::vector<std::string> committed;  // Still to be tried, the newest first.
-        bool takes_configured = false;       // That is what is being loaded now.
-        std::string refused_sha256;
-        std::optional<Refusal> refused_because;
-    };
-    // The one load that is under way.
-    struct Loading {
-        ReloadReport* report = nullptr;
-        std::optional<StartPlan> start;
-        std::string act;  // For FileLoaded.
-        bool bake = false;
-        SteadyTime since;
+    struct LeftOut {
+        std::string why;      // For alarms.
+        std::string methods;  // "a.b, a.c"; empty: not known.
     };
     struct LoadDone {
         tl::expected<LoadResult, LoadFailure> result;
@@ -169,7 +178,7 @@ private:
     [[nodiscard]] bool may_begin(const ReloadRequest& request) const;
     [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
     [[nodiscard]] ReloadReport wait_for(std::uint64_t report) const;
-    void wake();
+    void wake() { wake_.signal(); }
 
     // --- reload.cpp: from a request to its end. [supervisor-thread] ---
     void begin_work();
@@ -241,7 +250,7 @@ private:
     const std::set<std::string> died_in_;  // As LastEnd has it.
     const std::unique_ptr<CrashRecorder> crash_recorder_;
     RoutingTable routing_;
-    UniqueFd wake_fd_;
+    WakeEvent wake_;
     Watch watch_;        // Supervisor.
     MarkedCalls calls_;  // Loader.
     std::atomic<bool> stopping_{false};
@@ -254,7 +263,7 @@ private:
     mutable std::condition_variable reports_changed_;
     HostConfig config_;
     std::map<std::string, Plugin> plugins_;
-    std::map<std::string, std::string> left_out_;  // Configured plugins that do not run, and why.
+    std::map<std::string, LeftOut> left_out_;            // Configured plugins that do not run.
     std::map<std::string, std::string> crash_notices_;   // By plugin, until it is replaced.
     std::deque<std::unique_ptr<ReloadReport>> reports_;  // The oldest first; those queued wait.
     ReloadQueue queue_;

@@ -147,7 +147,8 @@ std::vector<std::string> PluginHost::alarms() const {
         if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
     }
     for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
-    for (const auto& [name, why] : left_out_) out.push_back("plugin " + name + ": " + why);
+    for (const auto& [name, left_out] : left_out_)
+        out.push_back("plugin " + name + ": " + left_out.why);
     return out;
 }
 

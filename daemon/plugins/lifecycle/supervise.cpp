@@ -1,11 +1,9 @@
 // PluginHost, the supervisor: bakes are judged, old generations drain and retire.
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -34,12 +32,10 @@ void PluginHost::run_supervisor() {
     name_this_thread("supervisor");
     set_thread_role(ThreadRole::kSupervisor);
     while (!stopping_.load()) {
-        std::array<pollfd, 2> wanted{{{wake_fd_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+        std::array<pollfd, 2> wanted{{{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
         const milliseconds wait = options_.parts.clock->block_for(patience());
         (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
-        std::uint64_t wakes = 0;
-        const ssize_t drained = ::read(wake_fd_.get(), &wakes, sizeof wakes);
-        EW_ASSERT(drained > 0 || errno == EAGAIN || errno == EINTR);
+        wake_.clear();
         if (stopping_.load()) return;
         tick();
         take_end_results();

@@ -6,7 +6,8 @@
 
 namespace export_worker::limits {
 
-// A slot for each thread that may be inside a plugin: workers, their replacements, a few more.
-inline constexpr std::size_t kPinSlotsMax = 104;
+// A slot for each thread that may be inside a plugin: the workers of each plugin, their
+// replacements, a few more.
+inline constexpr std::size_t kPinSlotsMax = 776;
 
 }  // namespace export_worker::limits

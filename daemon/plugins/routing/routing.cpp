@@ -57,20 +57,24 @@ void RoutingTable::give_back(PinSlot& slot) {
     slot.holder_.clear();
 }
 
-Pin RoutingTable::pin(std::string_view method, std::string_view request_id, SteadyTime since,
-                      PinSlot& slot) {
+const Routes& RoutingTable::announce(PinSlot& slot) const {
     const Routes* routes = routes_.load(std::memory_order_acquire);
     for (;;) {
         // Sequentially consistent, both: either the loader sees this announcement, or this thread
         // sees the loader's new routes.
         slot.snapshot_.store(routes, std::memory_order_seq_cst);
         const Routes* const now = routes_.load(std::memory_order_seq_cst);
-        if (now == routes) break;
+        if (now == routes) return *routes;
         routes = now;
     }
-    const auto found = routes->find(method);
+}
+
+Pin RoutingTable::pin(std::string_view method, std::string_view request_id, SteadyTime since,
+                      PinSlot& slot) {
+    const Routes& routes = announce(slot);
+    const auto found = routes.find(method);
     Route route;
-    if (found != routes->end()) {
+    if (found != routes.end()) {
         route = found->second;
         slot.describe(request_id, since);
         slot.generation_.store(route.generation, std::memory_order_release);

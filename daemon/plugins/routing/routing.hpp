@@ -97,6 +97,16 @@ public:
     [[nodiscard]] Pin pin(std::string_view method, std::string_view request_id, SteadyTime since,
                           PinSlot& slot);
 
+    // Calls `use` with the route of `method`, if there is one; its generations do not end before
+    // `use` returns. holders() does not show it. [any-thread], each with its own slot and without a
+    // pin in it.
+    template <typename Use>
+    void look_up(std::string_view method, PinSlot& slot, Use use) {
+        const Routes& routes = announce(slot);
+        if (const auto found = routes.find(method); found != routes.end()) use(found->second);
+        slot.snapshot_.store(nullptr, std::memory_order_release);
+    }
+
     // From its return on every new pin sees `routes`. [loader-thread]
     void publish(std::unique_ptr<const Routes> routes);
     // Frees snapshots nobody announces any more. [loader-thread]
@@ -113,6 +123,8 @@ public:
     [[nodiscard]] const Routes& current() const { return *snapshots_.back(); }
 
 private:
+    // The current routes, which stay while the slot announces them.
+    [[nodiscard]] const Routes& announce(PinSlot& slot) const;
     // Some slot announces an old snapshot that leads to `generation`.
     [[nodiscard]] bool is_on_its_way(const PinSlot& slot, const Generation& generation) const;
 

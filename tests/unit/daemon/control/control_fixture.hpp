@@ -79,10 +79,12 @@ protected:
         std::move(*plugins::PluginHost::open(host_options()));
     int wakes_ = 0;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    server::Dispatcher dispatcher_{
-        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
-             return plugins_->methods();
-         }}};
+    server::Dispatcher dispatcher_{{identity_.authenticator,
+                                    plugins_->routing(),
+                                    {*jobs_, exports_},
+                                    {},
+                                    [this] { return plugins_->methods(); },
+                                    {}}};
     server::DataServer data_server_{
         std::move(*transport::ServerSocket::open("ipc://" + dir_.path() + "/data.sock", 0600)),
         dispatcher_, system_clock(), 1, ledger_};

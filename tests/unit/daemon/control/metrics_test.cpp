@@ -87,6 +87,7 @@ TEST_F(MetricsTest, PluginsAreThereOncePerImage) {
     EXPECT_EQ(value(R"(export_worker_plugin_images{plugin="minimal",state="baking"})"), "0");
     EXPECT_EQ(value(R"(export_worker_plugin_requests_total{plugin="minimal"})"), "0");
     EXPECT_EQ(value(R"(export_worker_plugin_faults_total{plugin="minimal"})"), "0");
+    EXPECT_EQ(value(R"(export_worker_plugin_requests_stuck{plugin="minimal"})"), "0");
 }
 
 TEST_F(MetricsTest, EverySampleHasItsFamily) {

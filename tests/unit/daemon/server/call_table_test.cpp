@@ -140,12 +140,13 @@ TEST_F(CallTableTest, OnlyWorkersStall) {
     run().commits = true;
     queue();
     clock_.advance(limits::kWorkerStall);
-    EXPECT_EQ(table_.stalled(clock_.steady()), 0U);
+    EXPECT_TRUE(table_.stalled(clock_.steady()).empty());
     clock_.advance(milliseconds(1));
     run();
-    EXPECT_EQ(table_.stalled(clock_.steady()), 1U);
+    ASSERT_EQ(table_.stalled(clock_.steady()).size(), 1U);
+    EXPECT_EQ(table_.stalled(clock_.steady())[0], &stuck);
     table_.release(stuck);
-    EXPECT_EQ(table_.stalled(clock_.steady()), 0U);
+    EXPECT_TRUE(table_.stalled(clock_.steady()).empty());
 }
 
 }  // namespace

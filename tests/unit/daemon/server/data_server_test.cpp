@@ -101,10 +101,12 @@ protected:
             dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     model::Ledger ledger_;
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
-    Dispatcher dispatcher_{
-        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
-             return plugins_->methods();
-         }}};
+    Dispatcher dispatcher_{{identity_.authenticator,
+                            plugins_->routing(),
+                            {*jobs_, exports_},
+                            {},
+                            [this] { return plugins_->methods(); },
+                            {}}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };
@@ -389,6 +391,63 @@ TEST_F(DataServerTest, AStalledWorkerIsReplaced) {
     for (int count = 0; count < 10; ++count)
         EXPECT_EQ(code({{"v", 1}, {"method", "bad.good"}}), "ok");
     EXPECT_EQ(server_->stalled_workers(), 0U);
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+TEST_F(DataServerTest, ARequestThatDoesNotReturnIsNamedUntilItReturns) {
+    start(1);
+    send_blocking(500);
+    fake_clock_.advance(limits::kWorkerStall + milliseconds(1));
+    EXPECT_EQ(receive()["error"]["code"], "deadline_exceeded");
+    ASSERT_TRUE(eventually([&] { return server_->stuck_requests().size() == 1; }));
+    const StuckRequests stuck = server_->stuck_requests()[0];
+    EXPECT_EQ(stuck.plugin, "misbehaving");
+    EXPECT_EQ(stuck.count, 1U);
+    EXPECT_EQ(stuck.request_id, "slow");
+    release();
+    ASSERT_TRUE(eventually([&] {
+        fake_clock_.advance(limits::kDeadlineScanInterval);
+        return server_->stuck_requests().empty();
+    }));
+    EXPECT_EQ(code({{"v", 1}, {"method", "bad.good"}}), "ok");
+    EXPECT_TRUE(ledger_adds_up());
+}
+
+TEST_F(DataServerTest, ThePluginThatHangsIsRefusedAndTheDaemonsOwnMethodsGoOn) {
+    start(1);
+    const json blocking = {{"v", 1},
+                           {"id", "slow"},
+                           {"method", "bad.blocks"},
+                           {"params", {{"until", release_file_}}},
+                           {"deadline_ms", 500}};
+    constexpr std::size_t kSent = 100;
+    for (std::size_t count = 0; count < kSent; ++count) send(blocking);
+    ASSERT_TRUE(eventually([&] { return server_->occupied() == kSent; }));
+    fake_clock_.advance(milliseconds(600));
+    for (std::size_t count = 0; count < kSent; ++count) {
+        const json late = receive()["error"]["code"];
+        EXPECT_TRUE(late == "expired" || late == "deadline_exceeded") << late;
+    }
+    // One that a free worker can try waits for its deadline, as this clock goes on.
+    const auto next_code = [&] {
+        send(blocking);
+        json code;
+        EXPECT_TRUE(eventually([&] {
+            fake_clock_.advance(milliseconds(100));
+            const auto reply = client_->receive();
+            if (reply) code = parse_msgpack(*reply)["error"]["code"];
+            return reply.has_value();
+        }));
+        return code;
+    };
+    ASSERT_TRUE(eventually([&] { return next_code() == "plugin_unavailable"; }));
+    EXPECT_EQ(call({{"v", 1}, {"method", "sys.methods"}})["ok"], true);
+    EXPECT_TRUE(server_->stuck_requests()[0].plugin_is_closed);
+    release();
+    ASSERT_TRUE(eventually([&] {
+        fake_clock_.advance(limits::kDeadlineScanInterval);
+        return code({{"v", 1}, {"method", "bad.good"}}) == "ok";
+    }));
     EXPECT_TRUE(ledger_adds_up());
 }
 

@@ -67,6 +67,26 @@ TEST_F(DispatcherTest, AMethodOfAPluginNeedsThePlugin) {
     EXPECT_EQ(code({"download_url.explain"}), "unknown_method");
 }
 
+TEST_F(DispatcherTest, AMethodWhosePluginIsLeftOutCanBeAskedForAgain) {
+    left_out_ = {{"broken.do", "broken"}};
+    const json error = ask({"broken.do"})["error"];
+    EXPECT_EQ(error["code"], "plugin_unavailable");
+    EXPECT_EQ(error["retryable"], true);
+    EXPECT_EQ(error["executed"], "no");
+    EXPECT_EQ(error["retry_after_ms"], limits::kPluginAwayRetryMs);
+    EXPECT_EQ(error["message"],
+              "plugin broken is not loaded, so 'broken.do' is unavailable; try again later "
+              "(operators: exportctl status says why)");
+    EXPECT_EQ(code({"broken.other"}), "unknown_method");
+    EXPECT_EQ(code({"download_url.get"}), "unknown_method");
+}
+
+TEST_F(DispatcherTest, APluginThatWasNeverLoadedMayAnswerTheMethodsOfTheTable) {
+    left_out_ = {{"", "download_url"}};
+    EXPECT_EQ(code({"download_url.get"}), "plugin_unavailable");
+    EXPECT_EQ(code({"no.such"}), "unknown_method");
+}
+
 TEST_F(DispatcherTest, EveryMethodWantsCredentials) {
     for (const message::WireMethod& method : job_methods()) {
         const std::string name(method.name);
@@ -167,10 +187,12 @@ TEST_F(DispatcherTest, DownloadsAreReportedWithTheirLink) {
 }
 
 TEST_F(DispatcherTest, WithoutARecorderNoDownloadIsTaken) {
-    const Dispatcher deaf(
-        {identity_.authenticator, plugins_->routing(), {*jobs_, exports_}, {}, [this] {
-             return plugins_->methods();
-         }});
+    const Dispatcher deaf({identity_.authenticator,
+                           plugins_->routing(),
+                           {*jobs_, exports_},
+                           {},
+                           [this] { return plugins_->methods(); },
+                           {}});
     const std::string params = dump_msgpack({{"target", "/exports/a"}});
     message::Request request;
     request.method = "downloads.report";

@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.hpp"
@@ -81,6 +85,7 @@ protected:
     exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0),
                                     [this] { ++wakes_; }};
     std::string downloaded_;  // The target of the last download that was told of.
+    std::map<std::string, std::string, std::less<>> left_out_;  // Plugins by method.
     Dispatcher dispatcher_{{identity_.authenticator,
                             plugins_->routing(),
                             {*jobs_, exports_},
@@ -88,7 +93,12 @@ protected:
                                 downloaded_ = target;
                                 return target.starts_with("/exports/");
                             },
-                            [this] { return plugins_->methods(); }}};
+                            [this] { return plugins_->methods(); },
+                            [this](std::string_view method) {
+                                const auto found = left_out_.find(method);
+                                return found == left_out_.end() ? std::optional<std::string>()
+                                                                : found->second;
+                            }}};
 };
 
 }  // namespace export_worker::server

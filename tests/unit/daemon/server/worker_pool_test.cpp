@@ -9,8 +9,10 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "daemon/server/limits.hpp"
 #include "tests/unit/daemon/server/server_fixture.hpp"
 #include "tests/unit/support/eventually.hpp"
 
@@ -31,17 +33,28 @@ protected:
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
         pool_.emplace(WorkerPoolDeps{dispatcher_, clock_, hops_, wake_}, workers);
     }
-    Call& submit(const std::string& method, const json& params = json::object(),
-                 bool commits = false) {
+    Call& make_call(const std::string& method, const json& params = json::object(),
+                    bool commits = false) {
         Call& call = calls_.emplace_back();
         call.body = dump_msgpack({{"v", 1}, {"id", "x"}, {"method", method}, {"params", params}});
         call.request = *message::decode_request(call.body);
         call.arrived = clock_.steady();
         call.deadline = call.arrived + milliseconds(1000);
         call.commits = commits;
-        EXPECT_TRUE(pool_->submit(call));
         return call;
     }
+    Call& submit(const std::string& method, const json& params = json::object(),
+                 bool commits = false) {
+        Call& call = make_call(method, params, commits);
+        EXPECT_FALSE(pool_->submit(call));
+        return call;
+    }
+    // The code of a call that must be refused.
+    std::string_view refusal(const std::string& method) {
+        const auto error = pool_->submit(make_call(method));
+        return error ? message::to_string(error->code) : "submitted";
+    }
+    void review(const std::vector<Call*>& stalled) { pool_->review(stalled, clock_.steady()); }
     // A call that stays in the plugin until release().
     Call& submit_blocking() {
         Call& call = submit("bad.blocks", {{"until", release_file_}});
@@ -112,14 +125,84 @@ TEST_F(WorkerPoolTest, AStalledWorkerIsReplaced) {
     start(1);
     Call& blocking = submit_blocking();
     Call& next = submit("bad.good");
-    pool_->replace_stalled(1);
+    review({&blocking});
     EXPECT_EQ(pool_->stalled(), 1U);
     EXPECT_EQ(take_finished(), std::vector<Call*>{&next});
-    pool_->replace_stalled(0);
+    EXPECT_TRUE(pool_->stuck().empty()) << "its deadline has not passed";
+    review({});
     release();
     EXPECT_EQ(take_finished(), std::vector<Call*>{&blocking});
     Call& after = submit("bad.good");
     EXPECT_EQ(take_finished(), std::vector<Call*>{&after});
+}
+
+TEST_F(WorkerPoolTest, AStuckPluginLeavesTheWorkersOfOthersAlone) {
+    start(1);
+    ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "minimal_c"), {}));
+    submit_blocking();
+    submit("bad.good");  // Waits behind it.
+    for (const char* method : {"minimal.echo", "sys.methods", "no.such"}) {
+        Call& call = submit(method);
+        EXPECT_EQ(take_finished(), std::vector<Call*>{&call}) << method;
+    }
+}
+
+TEST_F(WorkerPoolTest, StuckRequestsAreNamed) {
+    start(1);
+    Call& first = submit_blocking();
+    Call& second = submit("bad.blocks", {{"until", release_file_}});
+    review({&first});
+    ASSERT_TRUE(eventually([&] { return second.generation.load() != 0; }));
+    clock_.advance(milliseconds(2500));
+    review({&first, &second});
+    const auto stuck = pool_->stuck();
+    ASSERT_EQ(stuck.size(), 1U);
+    EXPECT_EQ(stuck[0].plugin, "misbehaving");
+    EXPECT_EQ(stuck[0].generation, 1U);
+    EXPECT_EQ(stuck[0].count, 2U);
+    EXPECT_EQ(stuck[0].longest, milliseconds(2500));
+    EXPECT_EQ(stuck[0].request_id, "x");
+    EXPECT_EQ(stuck[0].worker, first.worker.load());
+    review({});
+    EXPECT_TRUE(pool_->stuck().empty());
+}
+
+TEST_F(WorkerPoolTest, WhatWaitsForAHungPluginIsRefused) {
+    start(1);
+    ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "minimal_c"), {}));
+    Call& blocking = submit_blocking();
+    Call& queued = submit("bad.blocks", {{"until", release_file_}});
+    EXPECT_EQ(pool_->take_refused(), nullptr);
+    clock_.advance(milliseconds(2000));
+    review({});
+    EXPECT_EQ(pool_->take_refused(), nullptr) << "silent, but few wait";
+    review({&blocking});  // The worker in its place takes the queued one.
+    ASSERT_TRUE(
+        eventually([&] { return queued.progress.state() == CallProgress::State::kRunning; }));
+    EXPECT_EQ(refusal("bad.good"), "plugin_unavailable");
+    EXPECT_TRUE(pool_->stuck()[0].plugin_is_closed);
+    Call& other = submit("minimal.echo");
+    EXPECT_EQ(take_finished(), std::vector<Call*>{&other});
+    release();
+    std::vector<Call*> finished;
+    while (finished.size() < 2) std::ranges::copy(take_finished(), std::back_inserter(finished));
+    Call& next = submit("bad.good");
+    EXPECT_EQ(take_finished(), std::vector<Call*>{&next});
+}
+
+TEST_F(WorkerPoolTest, ASilentPluginKeepsABoundedQueue) {
+    start(1);
+    submit_blocking();
+    for (std::size_t index = 0; index < limits::kSilentPluginCallsMax + 1; ++index)
+        submit("bad.good");
+    clock_.advance(limits::kPluginSilence + milliseconds(1));
+    review({});
+    EXPECT_EQ(refusal("bad.good"), "overloaded");
+    Call* const first = pool_->take_refused();
+    ASSERT_NE(first, nullptr);
+    EXPECT_EQ(WorkerPool::why_refused(*first).code, message::WireCode::kOverloaded);
+    EXPECT_NE(pool_->take_refused(), nullptr);
+    EXPECT_EQ(pool_->take_refused(), nullptr);
 }
 
 TEST_F(WorkerPoolTest, AClosedPoolFinishesWhatRunsAndStartsNothing) {

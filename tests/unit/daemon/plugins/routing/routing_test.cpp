@@ -45,6 +45,23 @@ TEST(RoutingTable, APinHoldsItsGenerationUntilItEnds) {
     EXPECT_EQ(pin.route().generation, &generation(2));
 }
 
+TEST(RoutingTable, ALookUpKeepsTheGenerationAndShowsNoHolder) {
+    RoutingTable table;
+    PinSlot& slot = table.take_slot("loop");
+    table.publish(routes_to(generation(1)));
+    int calls = 0;
+    table.look_up("a.b", slot, [&](const Route& route) {
+        ++calls;
+        EXPECT_EQ(route.generation, &generation(1));
+        table.publish(routes_to(generation(2)));
+        EXPECT_TRUE(table.is_pinned(generation(1)));
+        EXPECT_TRUE(table.holders(generation(1), kStart).empty());
+    });
+    EXPECT_FALSE(table.is_pinned(generation(1)));
+    table.look_up("no.such", slot, [&](const Route&) { ++calls; });
+    EXPECT_EQ(calls, 1);
+}
+
 TEST(RoutingTable, AMethodNobodyHasPinsNothing) {
     RoutingTable table;
     PinSlot& slot = table.take_slot("worker 1");

@@ -1,4 +1,4 @@
-#include "daemon/server/wake_event.hpp"
+#include "base/wake_event.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 #include "base/assert.hpp"
 
-namespace export_worker::server {
+namespace export_worker {
 
 WakeEvent::WakeEvent() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     EW_ASSERT(static_cast<bool>(fd_));
@@ -26,4 +26,4 @@ void WakeEvent::clear() const {
     EW_ASSERT(size > 0 || errno == EAGAIN || errno == EINTR);
 }
 
-}  // namespace export_worker::server
+}  // namespace export_worker

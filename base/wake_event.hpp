@@ -3,7 +3,7 @@
 
 #include "base/unique_fd.hpp"
 
-namespace export_worker::server {
+namespace export_worker {
 
 class WakeEvent {
 public:
@@ -19,4 +19,4 @@ private:
     UniqueFd fd_;
 };
 
-}  // namespace export_worker::server
+}  // namespace export_worker

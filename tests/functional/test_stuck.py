@@ -1,0 +1,133 @@
+"""Plugins that hang or are away: what callers, operators and the methods of others see of it."""
+import statistics
+import time
+import unittest
+
+import msgpack
+import zmq
+
+from functional.harness import BUILD, PATIENCE_S, System, wait_until
+
+HANGS = {"a": 1}  # broken.do with these parameters does not return until the file `release` exists.
+STUCK = "are past their deadline and still inside handle()"
+
+
+class AwayTest(unittest.TestCase):
+    def test_links_of_a_plugin_that_is_not_loaded_can_be_asked_for_again(self):
+        system = System()
+        self.addCleanup(system.close)
+        (system.directory / "plugins" / "download_url.golden.jsonl").unlink()
+        system.install("download_url.so", BUILD / "fixtures" / "download_url_hangs.so")
+        system.extra = "[plugins]\nprobe_timeout_s = 2\nbake_s = 0\n"
+        system.start()
+        key = system.make_key()
+        wire = system.wire()
+        self.addCleanup(wire.close)
+        error = wire.call("download_url.get", {"job_id": "x"}, key)["error"]
+        self.assertEqual((error["code"], error["retryable"], error["executed"]), ("plugin_unavailable", True, "no"))
+        self.assertRegex(error["message"], "^plugin download_url is not loaded, so 'download_url.get' is unavailable; .*exportctl status")
+        away = system.mint("x", key)
+        self.assertEqual((away.status, away.headers["Retry-After"]), (503, "10"))
+        self.assertIn("is not loaded", away.json["detail"])
+        self.assertEqual(system.api("GET", "/api/jobs/", key).status, 200)
+        system.install("download_url.so", BUILD / "plugins" / "download_url.so")
+        self.assertIn("COMMITTED", system.ctl("plugin", "reload", "download_url").stdout)
+        self.assertEqual(system.mint("x", key).status, 404)
+        self.assertEqual(system.daemon.stop(), 70)  # The load that hangs is left behind.
+
+
+class StuckTest(unittest.TestCase):
+    def setUp(self):
+        self.system = System()
+        self.addCleanup(self.system.close)
+        self.addCleanup(self.release)
+        self.system.port = 1  # No shim here.
+        broken = self.system.install("broken.so", BUILD / "fixtures" / "daemon_handle_hangs.so")
+        minimal = self.system.install("minimal.so", BUILD / "fixtures" / "minimal_c.so")
+        self.system.extra = f"[plugin.broken]\nfile = {broken}\n[plugin.minimal]\nfile = {minimal}\n[plugins]\nbake_s = 0\ndrain_s = 1\n"
+        self.system.start_daemon(env={"BROKEN_RELEASE": str(self.system.directory / "release")})
+        self.wire = self.system.wire()
+        self.addCleanup(self.wire.close)
+
+    def release(self):
+        (self.system.directory / "release").touch()
+
+    def alarms(self):
+        return self.system.ctl_json("status")["alarms"]
+
+    def stuck_alarms(self):
+        return [text for text in self.alarms() if STUCK in text]
+
+    def send(self, count, deadline_ms):
+        """Requests that hang; their connection comes back."""
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(socket.close, 0)
+        socket.setsockopt(zmq.RCVTIMEO, PATIENCE_S * 1000)
+        socket.connect(f"ipc://{self.system.state}/run/data.sock")
+        for number in range(count):
+            request = {"v": 1, "id": f"hangs-{number}", "method": "broken.do", "params": HANGS, "deadline_ms": deadline_ms}
+            socket.send_multipart([b"", msgpack.packb(request)])
+        return socket
+
+    def codes(self, socket, count):
+        return [msgpack.unpackb(socket.recv_multipart()[1])["error"]["code"] for _ in range(count)]
+
+    def p99(self, calls=1000):
+        """Seconds, of calls that all succeed."""
+        taken = []
+        for number in range(calls):
+            began = time.monotonic()
+            method, params = ("minimal.echo", {"n": number}) if number % 10 else ("sys.methods", {})
+            self.assertTrue(self.wire.call(method, params)["ok"])
+            taken.append(time.monotonic() - began)
+        return statistics.quantiles(taken, n=100)[98]
+
+    def is_closed(self):
+        error = self.wire.call("broken.do", HANGS, deadline_ms=100)["error"]
+        self.assertIn(error["code"], ("deadline_exceeded", "expired", "plugin_unavailable"))
+        return error["code"] == "plugin_unavailable" and error
+
+    def test_a_plugin_that_hangs_does_not_touch_the_others(self):
+        before = self.p99()
+        hanging = self.send(500, 2000)
+        bound = 10 * before + 0.05
+        self.assertLess(self.p99(), bound)
+        answered = self.codes(hanging, 500)
+        self.assertLessEqual(set(answered), {"deadline_exceeded", "expired", "plugin_unavailable"})
+        closed = wait_until("the plugin to be refused", self.is_closed)
+        self.assertEqual((closed["retryable"], closed["executed"], closed["retry_after_ms"]), (True, "no", 1000))
+        self.assertRegex(closed["message"], "^plugin broken does not answer: .*exportctl status")
+        self.assertLess(self.p99(), bound)
+
+        alarm, = wait_until("the alarm", self.alarms)
+        self.assertRegex(alarm, rf"^plugin broken generation \d+: \d+ requests {STUCK[:-2]}\(\), the longest for \d+ s "
+                                r"\(request hangs-\d+, worker \d+\); new requests for the plugin are refused; .*exportctl plugin rollback broken")
+        status = self.system.ctl("status").stdout
+        self.assertIn("ALARM: plugin broken", status)
+        self.assertRegex(self.system.ctl("metrics").stdout, r'(?s)requests_stuck\{plugin="broken"\} [1-9].*\nexport_worker_alarms 1\n')
+        # Once when the first is stuck, once when the plugin is refused; not at every look.
+        self.assertLessEqual(self.system.daemon.text().count(STUCK), 2)
+
+        self.release()
+        wait_until("the alarm to go", lambda: not self.alarms())
+        self.assertIn('requests_stuck{plugin="broken"} 0', self.system.ctl("metrics").stdout)
+        for _ in range(100):
+            self.assertTrue(self.wire.call("broken.do", HANGS)["ok"])
+        self.system.daemon.wait_for_log("plugin broken generation .* have returned")
+
+    def test_another_generation_serves_beside_stuck_requests(self):
+        hanging = self.send(100, 500)
+        self.codes(hanging, 100)
+        wait_until("the plugin to be refused", self.is_closed)
+        good = self.system.install("good.so", BUILD / "fixtures" / "broken_nothing.so")
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", good).stdout)
+        for _ in range(100):
+            self.assertTrue(self.wire.call("broken.do", HANGS)["ok"])
+        self.assertEqual(len(self.stuck_alarms()), 1)
+        wait_until("the alarm of a generation that is replaced", lambda: "rollback" not in self.stuck_alarms()[0])
+        self.release()
+        wait_until("the alarm to go", lambda: not self.stuck_alarms())
+
+
+if __name__ == "__main__":
+    unittest.main()
