@@ -95,10 +95,14 @@ private:
 
 Judged<std::unique_ptr<Generation>> load_guarded(Generation::Setup setup) {
     const ProcessGuard guard;
+    const bool unmap_if_refused = setup.unmap_if_refused;
     auto generation = Generation::load(std::move(setup));
     const auto change = guard.change();
     if (!change) return generation;
-    if (generation) (*generation)->end_instance();  // It may change something, too.
+    if (generation) {
+        (*generation)->end_instance();  // It may change something, too.
+        if (unmap_if_refused) (*generation)->unmap();
+    }
     guard.restore();
     const bool as_before = !guard.change();
     return refuse({"load_failed", "loading", "no change of process-wide state by a load",
