@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 
@@ -73,6 +74,7 @@ void PluginHost::end_all() {
         if (plugin.bake) {
             if (auto cleared = history_->clear_baking(name); !cleared)
                 log_error("plugin {}: {}", name, cleared.error().message);
+            fault_point("plugin.bake_forgotten");
         }
         for (auto* loaded : {&plugin.active, &plugin.previous}) {
             if (*loaded) end(**loaded);
