@@ -71,12 +71,29 @@ class HttpClient(Client):
         return int(response.headers["X-Served-By"].split("generation=")[1].split(";")[0])
 
 
-class Load:
-    """A running system, its job and key, and clients that ask for links."""
+class Operator(Client):
+    """Has a second plugin probed, one dry run after the other."""
 
-    def __init__(self, connections=4, in_flight=8, retire="unmap", generations_max=64):
+    def run(self):
+        path = self.load.system.install("another.so", BUILD / "fixtures" / "broken_longer_descriptor.so")
+        while not self.load.stopping.is_set():
+            done = self.load.system.ctl("plugin", "reload", "broken", "--file", path, "--dry-run", check=False)
+            if done.returncode != 0:
+                self.errors.append(done.stdout + done.stderr)
+            self.load.probes += 1
+
+
+class Load:
+    """A running system, its job and key, and clients that ask for links. With `probing`, a second plugin is probed all the while."""
+
+    def __init__(self, connections=4, in_flight=8, retire="unmap", generations_max=64, probing=False):
         self.system = System()
         self.system.extra = SETTINGS.format(retire=retire, generations_max=generations_max)
+        self.probing = probing
+        self.probes = 0
+        if probing:
+            path = self.system.install("broken.so", BUILD / "fixtures" / "broken_nothing.so")
+            self.system.extra += f"[plugin.broken]\nfile = {path}\n"
         self.stopping = threading.Event()
         self.connections, self.in_flight = connections, in_flight
         self.control = self.dealers = None
@@ -84,7 +101,7 @@ class Load:
         self.reloads = []   # (from, to) in ns: from the operator's command to its end.
         self.builds = [BUILD / "fixtures" / "download_url_b.so", BUILD / "plugins" / "download_url.so"]
         self.reports = []
-        self.quiet = []     # (from, to) in ns: nothing but the clients' requests.
+        self.quiet = []     # (from, to) in ns: no reload.
 
     def start(self):
         self.system.start()
@@ -95,7 +112,8 @@ class Load:
         self.dealers = subprocess.Popen(
             [BUILD / "bin" / "load_mint", f"ipc://{self.system.state}/run/data.sock", self.key, self.job,
              str(self.connections), str(self.in_flight), self.output], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.clients = [ReqClient(self), HttpClient(self)]
+        self.generations = {self.system.ctl_json("plugin", "show", "download_url")["generation"]}  # Those that were published.
+        self.clients = [ReqClient(self), HttpClient(self)] + ([Operator(self)] if self.probing else [])
         for client in self.clients:
             client.start()
         return self
@@ -113,6 +131,7 @@ class Load:
         opened = report["window"]["opened_monotonic_ns"]
         self.windows.append((opened, opened + report["window"]["took_us"] * 1000))
         self.reports.append(report)
+        self.generations.add(report["generation"])
         return report
 
     def accepted(self):
@@ -122,7 +141,7 @@ class Load:
         return self.control.call("control.status")["result"]["requests"]["accepted"]
 
     def be_quiet(self, seconds):
-        """Time without a reload or an operator, to compare with."""
+        """Time without a reload, to compare with."""
         begun = time.monotonic_ns()
         time.sleep(seconds)  # sleep: requests are measured over this time
         self.quiet.append((begun, time.monotonic_ns()))

@@ -549,6 +549,23 @@ class DaemonOnlyTest(unittest.TestCase):
         self.system.start_daemon()
         self.assertEqual(self.quarantined(), ["the daemon died 2 times in a row inside quiesce or destroy"])
 
+    def test_a_file_that_ends_the_daemon_at_every_stop_stays_if_there_is_none_before_it(self):
+        self.configure("daemon_destroy_crashes.so")
+        for _ in range(3):
+            self.system.start_daemon()
+            self.assertTrue(self.call()["ok"])
+            self.assertEqual(self.system.daemon.stop(), -signal.SIGABRT)
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], "the daemon died 3 times in a row inside quiesce or destroy of [0-9a-f]{16}; there is no committed file")
+        self.assertEqual(self.quarantined(), [])
+        good = self.system.install("good.so", broken("nothing"))
+        self.system.ctl("plugin", "reload", "broken", "--file", good, check=False)
+        self.assertEqual(self.system.wait_for_death(), -signal.SIGABRT)
+        # Now there is another one.
+        self.system.start_daemon()
+        self.assertEqual(self.quarantined(), ["the daemon died 4 times in a row inside quiesce or destroy"])
+        self.assertTrue(self.call()["ok"])
+
     def test_a_build_that_answers_otherwise_is_told_of(self):
         self.configure("broken_nothing.so", "bake_s = 600\nbake_shadow = 5")
         self.system.start_daemon()

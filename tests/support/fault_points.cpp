@@ -3,7 +3,8 @@
 //   kill    SIGKILL, as a crash
 //   stop    SIGSTOP, the whole process
 //   pause   this thread waits until the file $EXPORT_WORKER_FAULT_DIRECTORY/NAME.go exists
-// Before a pause the file NAME.here is made there, so that a test knows.
+// Before a pause the file NAME.here is made there, so that a test knows. With
+// EXPORT_WORKER_FAULTS_ARMED, a path, only what comes after that file exists counts.
 #include <signal.h>
 #include <unistd.h>
 
@@ -47,6 +48,11 @@ std::deque<Fault>& faults() {
     return all;
 }
 
+bool is_armed() {
+    static const char* const file = std::getenv("EXPORT_WORKER_FAULTS_ARMED");
+    return file == nullptr || ::access(file, F_OK) == 0;
+}
+
 void pause_at(const std::string& name) {
     const char* directory = std::getenv("EXPORT_WORKER_FAULT_DIRECTORY");
     if (directory == nullptr) std::abort();
@@ -59,6 +65,7 @@ void pause_at(const std::string& name) {
 }  // namespace
 
 void fault_point(const char* name) {
+    if (!is_armed()) return;
     for (Fault& fault : faults()) {
         if (fault.name != name || fault.seen.fetch_add(1) + 1 != fault.count) continue;
         if (fault.action == "pause") {

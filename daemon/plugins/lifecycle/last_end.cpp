@@ -7,7 +7,9 @@
 namespace export_worker::plugins {
 namespace {
 
-Result<void> judge_call(History& history, const InterruptedCall& call) {
+// For an alarm; empty: none, or the quarantine has its own.
+Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
+                               const InterruptedCall& call) {
     const PluginCallMark& mark = call.mark;
     const std::string hash = mark.sha256.substr(0, 16);
     if (call.deaths < limits::kPluginDeathsMax) {
@@ -15,13 +17,21 @@ Result<void> judge_call(History& history, const InterruptedCall& call) {
             "plugin {}: the daemon died inside {} of {}; it is tried once more, and quarantined if "
             "the daemon dies there again",
             mark.plugin, mark.phase, hash);
-        return {};
+        return std::string();
     }
     const std::string why =
         "the daemon died " + std::to_string(call.deaths) + " times in a row inside " + mark.phase;
+    EW_TRY(const std::vector<std::string> others,
+           usable_committed(history, artefacts, mark.plugin, mark.sha256));
+    // It has served until then; without it nothing would.
+    if (mark.phase == kEndingPhase && others.empty()) {
+        log_error("plugin {}: {} of {}; there is no other committed file", mark.plugin, why, hash);
+        return why + " of " + hash + "; there is no committed file to go back to: replace it";
+    }
     log_error("plugin {}: {} is quarantined: {}", mark.plugin, hash, why);
     EW_CHECK(history.quarantine(mark.plugin, mark.sha256, why));
-    return history.end_call(mark);
+    EW_CHECK(history.end_call(mark));
+    return std::string();
 }
 
 // For an alarm; empty: the quarantine has its own.
@@ -63,7 +73,8 @@ Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
     EW_TRY(const std::vector<InterruptedCall> calls, history.count_interrupted_calls());
     for (const InterruptedCall& call : calls) {
         out.died_in.insert(call.mark.sha256);
-        EW_CHECK(judge_call(history, call));
+        EW_TRY(const std::string notice, judge_call(history, artefacts, call));
+        if (!notice.empty()) out.notices[call.mark.plugin] = notice;
     }
     EW_TRY(const std::vector<CrashedFile> crashes, take_crashes(crashes_path));
     for (const CrashedFile& crashed : crashes) {

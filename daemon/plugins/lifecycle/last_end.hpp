@@ -1,9 +1,10 @@
 // What the end of the process before says about its plugins.
 //
 // A call outside handle() in which the daemon died twice in a row quarantines the file. Once is not
-// enough: an operator's kill -9 or a power cut can fall into any call. Crashes inside handle() are
-// told from those by crash_record.hpp; two within kPluginCrashWindow quarantine the file if there
-// is a committed one to go back to.
+// enough: an operator's kill -9 or a power cut can fall into any call. A file that dies only when
+// it ends stays if no other committed one is left. Crashes inside handle() are told from those by
+// crash_record.hpp; two within kPluginCrashWindow quarantine the file if there is a committed one
+// to go back to.
 #pragma once
 
 #include <map>

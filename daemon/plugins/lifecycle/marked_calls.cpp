@@ -1,5 +1,6 @@
 #include "daemon/plugins/lifecycle/marked_calls.hpp"
 
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 
 namespace export_worker::plugins {
@@ -7,6 +8,7 @@ namespace export_worker::plugins {
 Result<bool> MarkedCalls::run(const PluginCallMark& mark, std::chrono::milliseconds timeout,
                               std::function<void()> work) {
     EW_CHECK(history_.begin_call(mark));
+    fault_point("plugin.load_marked");
     return run_now(mark, timeout, std::move(work));
 }
 
@@ -14,6 +16,7 @@ bool MarkedCalls::end(Generation& generation, std::chrono::milliseconds timeout,
     const PluginCallMark mark{generation.manifest().name, generation.sha256(), kEndingPhase};
     if (auto marked = history_.begin_call(mark); !marked)
         log_error("plugin {}: {}", mark.plugin, marked.error().message);
+    fault_point("plugin.end_marked");
     return run_now(mark, timeout, [&generation, unmap] {
         generation.end_instance();
         if (unmap) generation.unmap();
@@ -29,6 +32,7 @@ bool MarkedCalls::run_now(const PluginCallMark& mark, std::chrono::milliseconds 
         hung_marks_.push_back(mark);
         return false;
     }
+    fault_point("plugin.call_returned");
     if (auto ended = history_.end_call(mark); !ended)
         log_error("plugin {}: {}", mark.plugin, ended.error().message);
     return true;

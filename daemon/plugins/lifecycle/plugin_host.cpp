@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 
@@ -80,6 +81,7 @@ void PluginHost::end_all() {
         if (plugin.bake) {
             if (auto cleared = history_->clear_baking(name); !cleared)
                 log_error("plugin {}: {}", name, cleared.error().message);
+            fault_point("plugin.bake_forgotten");
         }
         for (auto* loaded : {&plugin.active, &plugin.previous}) {
             if (*loaded) end(**loaded);

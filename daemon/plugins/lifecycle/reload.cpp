@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
@@ -84,6 +85,7 @@ void PluginHost::begin_start(ReloadReport& report) {
     }
     if (auto begun = change(report.plugin, Restarted{elsewhere}); !begun)
         return end_load(refuse(refusal_of("history", begun.error())));
+    fault_point("plugin.start_begun");
     auto usable = usable_committed(*history_, artefacts_, report.plugin, "");
     if (!usable) return end_load(refuse(refusal_of("history", usable.error())));
     {
@@ -108,6 +110,7 @@ void PluginHost::try_next_of_start() {
         plan.committed.erase(plan.committed.begin());
     } else {
         order.file = order.configured_file;
+        fault_point("plugin.configured_tried");
         const std::lock_guard lock(mutex_);
         plan.takes_configured = true;
         loading_->bake = true;
@@ -150,6 +153,7 @@ Judged<void> PluginHost::roll_back(ReloadReport& report) {
     }
     if (plugin.bake) return roll_back_to_warm(report, plugin);
     EW_TRY(const std::string target, committed_target(report, plugin));
+    fault_point("plugin.rollback_begun");
     cancel_waiting(report);
     LoadOrder order = order_for(report);
     order.kept_sha256 = target;
@@ -342,6 +346,7 @@ void PluginHost::on_loaded(LoadResult result) {
     const auto setup = configured(report.plugin);
     EW_ASSERT(setup.has_value());
     loading_->start->committed.clear();
+    fault_point("plugin.committed_serves");
     try_next_of_start();
 }
 
@@ -522,6 +527,7 @@ void PluginHost::record(const ReloadReport& report, const std::string& outcome,
     entry.detail = report.refusal ? to_text(*report.refusal) : detail;
     if (auto added = history_->add(std::move(entry)); !added)
         log_error("plugin {}: history: {}", report.plugin, added.error().message);
+    fault_point("plugin.history_written");
 }
 
 // A bake is over.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
@@ -70,13 +71,17 @@ void Candidate::step(const std::string& name, const std::string& detail) {
 
 Judged<LoadResult> Candidate::run() {
     EW_CHECK(stage());
+    fault_point("plugin.staged");
     EW_CHECK(inspect_bytes());
+    fault_point("plugin.inspected");
     LoadResult out{manifest().name, sha256(), configured_sha256_, {}, is_unchanged()};
     if (out.unchanged) return out;
     EW_CHECK(check_quarantine());
     EW_TRY(const std::string live_copy, parts_.artefacts.make_live_copy(artefact_));
+    fault_point("plugin.live_copy_made");
     const auto judged = [&]() -> Judged<void> {
         EW_CHECK(try_in_child(live_copy));
+        fault_point("plugin.probe_ended");
         EW_CHECK(compare());
         return check_budget();
     }();
@@ -284,6 +289,7 @@ Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup set
         loaded->emplace(load_guarded(std::move(*owned)));
     });
     if (!returned) return refuse(refusal_of("history", returned.error()));
+    fault_point("plugin.loaded");
     if (*returned) return std::move(**loaded);
     return refuse({"load_timeout", "loading",
                    std::string(kLoadingPhase) + " to return within [plugins] probe_timeout_s",

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
@@ -186,6 +187,7 @@ void PluginHost::post_end(const std::string& name, Retired& retired, bool unmap)
     Generation* const generation = retired.loaded.generation.get();
     loader_.post([this, name, generation, unmap, timeout = policy().probe_timeout] {
         const bool ended = calls_.end(*generation, timeout, unmap);
+        fault_point("plugin.ended");
         const bool gone = ended && unmap && !generation->is_mapped();
         if (gone) artefacts_.drop_live_copy(generation->path());
         {
@@ -258,6 +260,7 @@ void PluginHost::forget_old_artefacts() {
         if (plugin.previous) wanted->insert(plugin.previous->generation->sha256());
     }
     artefacts_.keep_only(*wanted);
+    fault_point("plugin.artefacts_forgotten");
 }
 
 }  // namespace export_worker::plugins

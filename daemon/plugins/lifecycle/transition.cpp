@@ -3,10 +3,28 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
 namespace export_worker::plugins {
+namespace {
+
+void fault_point_after(SlotEffect::Kind kind) {
+    using Kind = SlotEffect::Kind;
+    switch (kind) {
+        case Kind::kMark: return fault_point("plugin.bake_marked");
+        case Kind::kUnmark: return fault_point("plugin.bake_unmarked");
+        case Kind::kCommit: return fault_point("plugin.commit_written");
+        case Kind::kUnpin: return fault_point("plugin.unpinned");
+        case Kind::kQuarantine: return fault_point("plugin.quarantined");
+        case Kind::kServeLoaded: return fault_point("plugin.published");
+        case Kind::kServeWarm: return fault_point("plugin.warm_published");
+        case Kind::kRetireWarm: return fault_point("plugin.warm_retired");
+    }
+}
+
+}  // namespace
 
 // The state changes with the first effect that cannot be undone; a record that cannot be written
 // before that leaves everything as it is.
@@ -21,6 +39,7 @@ Result<void> PluginHost::change(const std::string& name, const SlotEvent& event,
     bool changed = false;
     for (const SlotEffect& effect : next.effects) {
         auto done = carry_out(name, effect, next.state, loaded);
+        fault_point_after(effect.kind);
         if (!done && !changed) {
             // Not published: nobody may be in it.
             if (loaded) retire(plugins_[name], std::move(*loaded));

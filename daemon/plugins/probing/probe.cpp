@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "base/crypto/compare.hpp"
+#include "base/fault_point.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/plugins/probing/limits.hpp"
@@ -255,6 +256,7 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     output->write_end = UniqueFd();
     send_request(*input, request);
     input->write_end = UniqueFd();
+    fault_point("plugin.probe_begun");
     const Patience patience{clock, started + request.timeout, cancelled};
     const Collected collected = collect(pid, *report, *output, patience);
     const int status = end_group(pid);

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/crypto/sha256.hpp"
+#include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/log.hpp"
@@ -101,6 +102,7 @@ Judged<Artefact> ArtefactStore::take_in(const std::string& source) {
     PartFile guard(part);
     if (!to) return refuse(refusal_of(kStage, errno_error("create " + part, errno)));
     EW_TRY(Artefact artefact, copy_hashed(from.get(), to.get(), source, part));
+    fault_point("plugin.file_copied");
     if (has(artefact.sha256)) return artefact;
     if (::fsync(to.get()) != 0)
         return refuse(refusal_of(kStage, errno_error("sync " + part, errno)));
