@@ -79,6 +79,8 @@ struct Daemon::Parts {
     control::LongTask task;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
+    std::optional<transport::ServerSocket> data_socket;  // Until they serve.
+    std::optional<transport::ServerSocket> control_socket;
     std::unique_ptr<plugins::PluginHost> plugins;
     std::optional<server::Dispatcher> dispatcher;
     std::unique_ptr<server::DataServer> data_server;
@@ -91,9 +93,9 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
     [[nodiscard]] Result<void> open_notices(const config::Config& config);
+    [[nodiscard]] Result<void> open_sockets(const config::Config& config);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
-    [[nodiscard]] Result<void> open_sockets(const config::Config& config,
-                                            const std::string& version);
+    [[nodiscard]] Result<void> serve(const config::Config& config, const std::string& version);
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
@@ -152,6 +154,23 @@ Result<void> Daemon::Parts::open_notices(const config::Config& config) {
     return {};
 }
 
+// Both are bound before either serves: a start that fails has answered nobody. And before plugin
+// code runs: libzmq loads a library of the system, for which a plugin that hangs inside dlopen
+// would make it wait.
+Result<void> Daemon::Parts::open_sockets(const config::Config& config) {
+    EW_TRY(data_socket,
+           transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
+    if (!config.tcp_endpoint.empty()) {
+        EW_CHECK(
+            data_socket->listen_on_tcp({config.tcp_endpoint, config.curve_key_file,
+                                        config.curve_clients_file, config.tcp_connections_max}));
+        log_info("data on {}", config.tcp_endpoint);
+    }
+    EW_TRY(control_socket,
+           transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
+    return {};
+}
+
 Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
     plugins::HostOptions options;
     options.state_directory = config.state_dir;
@@ -161,7 +180,7 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
     return plugins->start(host_config_of(config, credentials));
 }
 
-Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std::string& version) {
+Result<void> Daemon::Parts::serve(const config::Config& config, const std::string& version) {
     dispatcher.emplace(server::DispatcherParts{
         *authenticator,
         plugins->routing(),
@@ -171,18 +190,8 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
         },
         [this] { return plugins->methods(); },
         [this](std::string_view method) { return plugins->left_out(method); }});
-    // Both are bound before either serves: a start that fails has answered nobody.
-    EW_TRY(transport::ServerSocket data,
-           transport::ServerSocket::open(config.data_endpoint, config.data_socket_mode));
-    if (!config.tcp_endpoint.empty()) {
-        EW_CHECK(data.listen_on_tcp({config.tcp_endpoint, config.curve_key_file,
-                                     config.curve_clients_file, config.tcp_connections_max}));
-        log_info("data on {}", config.tcp_endpoint);
-    }
-    EW_TRY(transport::ServerSocket control,
-           transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
-    data_server = std::make_unique<server::DataServer>(std::move(data), *dispatcher, system_clock(),
-                                                       config.server_workers, ledger);
+    data_server = std::make_unique<server::DataServer>(
+        std::move(*data_socket), *dispatcher, system_clock(), config.server_workers, ledger);
     const control::ControlParts control_parts{
         *auth_database,
         *keys,
@@ -202,8 +211,8 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config, const std
         export_parts ? &*export_parts : nullptr,
         config.exports.orphan_grace,
         task};
-    control_server =
-        std::make_unique<control::ControlServer>(std::move(control), control_parts, *dispatcher);
+    control_server = std::make_unique<control::ControlServer>(std::move(*control_socket),
+                                                              control_parts, *dispatcher);
     if (!config.metrics_listen.empty()) {
         EW_TRY(metrics_server, metrics::MetricsServer::open(config.metrics_listen, [control_parts] {
                    auto page = control::metrics_page(control_parts);
@@ -246,8 +255,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
+    EW_CHECK(parts->open_sockets(config));
     EW_CHECK(parts->load_plugins(config));
-    EW_CHECK(parts->open_sockets(config, version));
+    EW_CHECK(parts->serve(config, version));
     parts->notifier->start();
     if (parts->export_workers) parts->export_workers->start(config.exports.workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
