@@ -191,6 +191,14 @@ std::string how_it_ended(int status) {
     return "it exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
+// By a signal that operators and the kernel send. Says nothing about the candidate.
+bool was_ended_from_outside(int status) {
+    if (!WIFSIGNALED(status)) return false;
+    const int signal_number = WTERMSIG(status);
+    return signal_number == SIGTERM || signal_number == SIGINT || signal_number == SIGHUP ||
+           signal_number == SIGKILL;
+}
+
 void send_request(const Pipe& input, const ProbeRequest& request) {
     std::string text = encode_probe_request(request);
     std::string_view left = text;
@@ -235,6 +243,12 @@ Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collecte
                        "an answer within " + std::to_string(request.timeout.count()) + " ms",
                        "none: the candidate was still " + step + last_words(collected.output),
                        "make that step faster, or raise [plugins] probe_timeout_s"});
+    }
+    if (was_ended_from_outside(status)) {
+        return refuse({"probe_interrupted", kStage, "a probe that is left to its end",
+                       how_it_ended(status) + " while " + step,
+                       "a signal to the whole process group, or the system short of memory, does "
+                       "this to any candidate; load it again"});
     }
     return refuse({"probe_crash", kStage, "a candidate that survives its probe",
                    how_it_ended(status) + " while " + step + last_words(collected.output),

@@ -166,6 +166,16 @@ TEST(Probe, AForkedProcessDoesNotHoldUpTheVerdict) {
     EXPECT_LT(system_clock().steady() - began, kLong / 2);
 }
 
+// As a signal to the whole process group does, or the kernel when memory is short.
+TEST(Probe, ACandidateIsNotToBlameForASignalFromOutside) {
+    for (const char* name : {"SIGTERM", "SIGKILL"}) {
+        const auto probed = probe_act(name, kLong);
+        ASSERT_FALSE(probed);
+        EXPECT_EQ(probed.error().code, "probe_interrupted");
+        EXPECT_TRUE(probed.error().found.starts_with(std::string("it was killed by ") + name));
+    }
+}
+
 TEST(Probe, TheNewestOutputIsQuoted) {
     EXPECT_TRUE(probe_act("4 MiB of output", kLong));
     const auto probed = probe_act("output, then abort", kLong);
