@@ -10,7 +10,7 @@
 
 namespace export_worker::plugins {
 
-// `code` is one of a closed list (docs/plugin_abi.md, "Why a plugin was refused"), for programs;
+// `code` is one of a closed list (docs/plugin_abi.md, "What gets a file refused"), for programs;
 // the rest is for people.
 struct Refusal {
     std::string code;   // "lint", "probe_crash", "contract", ...
