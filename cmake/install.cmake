@@ -1,5 +1,6 @@
 # cmake --install DIRECTORY --prefix /usr: programs, the plugin with its golden requests, the sample configuration, and the
-# kit for authors of plugins (headers, version script, find_package(ExportWorkerPlugin)).
+# kit for authors of plugins (headers, version script, find_package(ExportWorkerPlugin), documentation, examples).
+# With --component author_kit: the kit alone.
 include(GNUInstallDirs)
 # What is installed carries no symbols; the build directory keeps them for gdb. Runs before the files are installed.
 install(CODE "set(CMAKE_INSTALL_DO_STRIP TRUE)")
@@ -7,7 +8,13 @@ install(TARGETS export-workerd export-httpd exportctl RUNTIME)
 install(TARGETS download_url LIBRARY DESTINATION lib/export-worker/plugins)
 install(FILES plugins/download_url/download_url.golden.jsonl DESTINATION lib/export-worker/plugins)
 install(FILES protocol/plugin_abi/types.h protocol/plugin_abi/host.h protocol/plugin_abi/extensions.h protocol/plugin_abi/plugin.h
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/export-worker/protocol/plugin_abi)
-install(FILES protocol/plugin_abi/plugin.map DESTINATION lib/cmake/ExportWorkerPlugin)
-install(FILES cmake/ExportWorkerPlugin.cmake DESTINATION lib/cmake/ExportWorkerPlugin RENAME ExportWorkerPluginConfig.cmake)
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/export-worker/protocol/plugin_abi COMPONENT author_kit)
+install(FILES protocol/plugin_abi/plugin.map DESTINATION lib/cmake/ExportWorkerPlugin COMPONENT author_kit)
+install(FILES cmake/ExportWorkerPlugin.cmake DESTINATION lib/cmake/ExportWorkerPlugin RENAME ExportWorkerPluginConfig.cmake
+    COMPONENT author_kit)
+# Side by side as in the tree, so that links between the pages and to the examples work.
+install(FILES docs/plugin_abi.md docs/life_of_a_reload.md DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/docs COMPONENT author_kit)
+install(DIRECTORY examples/plugin_template examples/plugin_rust DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/examples
+    COMPONENT author_kit PATTERN build EXCLUDE PATTERN target EXCLUDE PATTERN Cargo.lock EXCLUDE)
+install(FILES tests/fixtures/plugins/minimal.c DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/examples/plugin_minimal COMPONENT author_kit)
 install(FILES etc/export-worker.ini etc/roles.ini etc/grafana/export-worker.json DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker)

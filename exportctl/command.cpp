@@ -11,7 +11,7 @@ namespace {
 
 using options::Flag;
 
-constexpr std::array<Flag, 50> kFlags{{
+constexpr std::array<Flag, 52> kFlags{{
     {"config", "FILE", "the configuration; default /etc/export-worker/export-worker.ini"},
     {"json", nullptr, "print the answer as JSON, for programs"},
     {"help", nullptr, "print help; behind a verb, that verb's"},
@@ -64,10 +64,12 @@ constexpr std::array<Flag, 50> kFlags{{
     {"allow", "M,N", "methods the new file may drop or make harder to retry"},
     {"lift-quarantine", nullptr, "try a file that was taken back or crashed its probe"},
     {"to", "HASH", "a committed file, by the start of its SHA-256 (default: the one before)"},
+    {"offline", nullptr, "while no daemon runs: work on its state directory"},
+    {"state-dir", "DIR", "with --offline: the state directory (default: the configuration's)"},
     {"daemon", "FILE", "the export-workerd to ask (default: the one beside exportctl)"},
 }};
 
-constexpr std::array<Command, 46> kCommands{{
+constexpr std::array<Command, 48> kCommands{{
     {"status", "", 0, 0, "", "the daemon at a glance: requests, jobs, plugins", run_status},
     {"metrics", "", 0, 0, "", "the daemon's numbers in the Prometheus text format", run_metrics},
     {"key create", "", 0, 0, "organization permission name expires-in",
@@ -136,6 +138,11 @@ constexpr std::array<Command, 46> kCommands{{
     {"plugin unpin", "NAME", 1, 1, "", "let the configured file count again", run_plugin_unpin},
     {"plugin history", "[NAME]", 0, 1, "", "what was loaded when, by whom, and what came of it",
      run_plugin_history},
+    {"plugin quarantine list", "", 0, 0, "offline state-dir daemon",
+     "files that the daemon does not load again, and why", run_plugin_quarantine_list},
+    {"plugin quarantine lift", "HASH", 1, 1, "offline state-dir daemon",
+     "let a file be loaded again; HASH: at least 8 digits of its SHA-256",
+     run_plugin_quarantine_lift},
     {"plugin check", "FILE", 1, 1, "daemon",
      "would the daemon take this file? Works without one; with --config also creates it",
      run_plugin_check},

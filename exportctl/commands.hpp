@@ -25,6 +25,8 @@ int run_plugin_rollback(const Context& context, const options::Arguments& argume
 int run_plugin_commit(const Context& context, const options::Arguments& arguments);
 int run_plugin_unpin(const Context& context, const options::Arguments& arguments);
 int run_plugin_history(const Context& context, const options::Arguments& arguments);
+int run_plugin_quarantine_list(const Context& context, const options::Arguments& arguments);
+int run_plugin_quarantine_lift(const Context& context, const options::Arguments& arguments);
 int run_metrics(const Context& context, const options::Arguments& arguments);
 int run_plugin_check(const Context& context, const options::Arguments& arguments);
 int run_catalog_import(const Context& context, const options::Arguments& arguments);

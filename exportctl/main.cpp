@@ -1,4 +1,6 @@
 // exportctl. Exit status: see ExitCode in command.hpp.
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <string>
 
@@ -14,6 +16,7 @@ using export_worker::exportctl::complain;
 using export_worker::exportctl::kExitOk;
 using export_worker::exportctl::kExitUsage;
 
+constexpr std::size_t kVerbWordsMax = 3;
 constexpr std::string_view kGlobalFlags = " config json help version ";
 
 bool is_listed(std::string_view flags, std::string_view name) {
@@ -47,12 +50,13 @@ void print_help(const Command& command) {
 
 // The command whose words the line starts with; removes them.
 const Command* find_command(std::vector<std::string>& words) {
-    const std::string two = words.size() > 1 ? words[0] + " " + words[1] : "";
-    for (const Command& command : commands()) {
-        const bool of_two = command.words == two;
-        if (!of_two && (words.empty() || command.words != words[0])) continue;
-        words.erase(words.begin(), words.begin() + (of_two ? 2 : 1));
-        return &command;
+    std::string asked;
+    for (std::size_t count = 1; count <= std::min(words.size(), kVerbWordsMax); ++count) {
+        asked += (count > 1 ? " " : "") + words[count - 1];
+        const auto command = std::ranges::find(commands(), asked, &Command::words);
+        if (command == commands().end()) continue;
+        words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
+        return &*command;
     }
     return nullptr;
 }

@@ -1,4 +1,4 @@
-// plugin list, show, load, reload, rollback, commit, unpin, history, check.
+// plugin list, show, load, reload, rollback, commit, unpin, history, quarantine, check.
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,7 +6,10 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
@@ -65,6 +68,38 @@ std::filesystem::path own_directory() {
     std::error_code error;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
     return error ? std::filesystem::path(".") : self.parent_path();
+}
+
+// Becomes the daemon's program, which holds the code that judges plugins and opens databases.
+int run_daemon_program(const Context& context, const Arguments& arguments,
+                       std::vector<std::string> words) {
+    const std::string daemon =
+        arguments.get("daemon", (own_directory() / "export-workerd").string());
+    words.insert(words.begin(), daemon);
+    if (context.json) words.emplace_back("--json");
+    std::vector<char*> raw;
+    raw.reserve(words.size() + 1);
+    for (std::string& word : words) raw.push_back(word.data());
+    raw.push_back(nullptr);
+    ::execv(daemon.c_str(), raw.data());
+    return complain(kExitUnavailable,
+                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
+}
+
+int quarantine(const Context& context, const Arguments& arguments, std::vector<std::string> offline,
+               const std::function<int()>& online) {
+    if (!arguments.has("offline")) {
+        return arguments.has("state-dir") ? complain(kExitUsage, "--state-dir: only with --offline")
+                                          : online();
+    }
+    if (arguments.has("state-dir")) {
+        if (arguments.get("state-dir").empty())
+            return complain(kExitUsage, "--state-dir: expected a path, found none");
+        offline.insert(offline.end(), {"--state-dir", arguments.get("state-dir")});
+    } else {
+        offline.insert(offline.end(), {"--config", context.config_path});
+    }
+    return run_daemon_program(context, arguments, std::move(offline));
 }
 
 }  // namespace
@@ -131,20 +166,27 @@ int run_plugin_history(const Context& context, const Arguments& arguments) {
     return call_and_show(context, "control.plugin_history", {{"plugin", plugin}}, show_history);
 }
 
-// The daemon's program holds the code that judges, so it is what judges here.
+int run_plugin_quarantine_list(const Context& context, const Arguments& arguments) {
+    return quarantine(context, arguments, {"--quarantine-list"}, [&] {
+        return call_and_show(context, "control.plugin_quarantine_list", json::object(),
+                             show_quarantine);
+    });
+}
+
+int run_plugin_quarantine_lift(const Context& context, const Arguments& arguments) {
+    const std::string& digits = arguments.words[0];
+    return quarantine(context, arguments, {"--quarantine-lift", digits}, [&] {
+        return call_and_show(context, "control.plugin_quarantine_lift", {{"sha256", digits}},
+                             show_lifted);
+    });
+}
+
 int run_plugin_check(const Context& context, const Arguments& arguments) {
     if (arguments.words[0].empty())
         return complain(kExitUsage, "plugin check: expected a path, found none");
-    const std::string daemon =
-        arguments.get("daemon", (own_directory() / "export-workerd").string());
-    std::vector<const char*> words{daemon.c_str(), "--check-plugin", arguments.words[0].c_str()};
-    if (arguments.has("config"))
-        words.insert(words.end(), {"--config", context.config_path.c_str()});
-    if (context.json) words.push_back("--json");
-    words.push_back(nullptr);
-    ::execv(daemon.c_str(), const_cast<char* const*>(words.data()));
-    return complain(kExitUnavailable,
-                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
+    std::vector<std::string> words{"--check-plugin", arguments.words[0]};
+    if (arguments.has("config")) words.insert(words.end(), {"--config", context.config_path});
+    return run_daemon_program(context, arguments, std::move(words));
 }
 
 }  // namespace export_worker::exportctl

@@ -76,6 +76,13 @@ void show_refusal(const json& report) {
         print_line(code_of(report, "from_") + " goes on serving");
 }
 
+// "0123456789abcdef (greeting 1.0.0) at 2026-11-25T12:00:00Z: why".
+std::string quarantined_file(const json& file) {
+    const std::string version = cell(file["version"]);
+    return hash(file["sha256"]) + " (" + cell(file["plugin"]) + (version.empty() ? "" : " ") +
+           version + ") at " + cell(file["at"]) + ": " + cell(file["reason"]);
+}
+
 std::string or_dash(const std::string& text) {
     return text.empty() ? "-" : text;
 }
@@ -180,9 +187,18 @@ void show_history(const json& history) {
                 rows);
     for (const json& file : history["quarantined"]) {
         print_line("");
-        print_line("quarantined " + hash(file["sha256"]) + " (" + cell(file["plugin"]) + ") at " +
-                   cell(file["at"]) + ": " + cell(file["reason"]));
+        print_line("quarantined " + quarantined_file(file));
     }
+}
+
+void show_quarantine(const json& files) {
+    for (const json& file : files["items"]) print_line("quarantined " + quarantined_file(file));
+    if (files["items"].empty()) print_line("no file is quarantined");
+}
+
+void show_lifted(const json& file) {
+    print_line("lifted " + quarantined_file(file));
+    print_line("load it with: exportctl plugin reload " + cell(file["plugin"]));
 }
 
 }  // namespace export_worker::exportctl

@@ -13,5 +13,9 @@ void show_reload_step(const nlohmann::json& step);
 // How it ended: refused and why, or published, with the ledger of the swap.
 void show_reload_end(const nlohmann::json& report);
 void show_history(const nlohmann::json& history);
+// Files that are quarantined, one a line.
+void show_quarantine(const nlohmann::json& files);
+// The file that no longer is.
+void show_lifted(const nlohmann::json& file);
 
 }  // namespace export_worker::exportctl

@@ -1,6 +1,6 @@
-// export-workerd. Exit status: 0 after a signal, 1 refused plugin (--check-plugin), 64 wrong
-// command line, 70 after a signal while a plugin was stuck, 78 a start that cannot succeed until
-// somebody changes something.
+// export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
+// wrong command line, 70 after a signal while a plugin was stuck, 78 a start that cannot succeed
+// until somebody changes something.
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -14,6 +14,7 @@
 #include "base/options/arguments.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
+#include "daemon/app/offline_quarantine.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
 namespace {
@@ -24,11 +25,14 @@ constexpr int kExitUsage = 64;     // EX_USAGE
 constexpr int kExitSoftware = 70;  // EX_SOFTWARE
 constexpr int kExitConfig = 78;    // EX_CONFIG
 
-constexpr std::array<Flag, 7> kFlags{
+constexpr std::array<Flag, 10> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
      {"check-config", nullptr, "read it, say whether it is good, and leave"},
      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
-     {"json", nullptr, "with --check-plugin: as one JSON object"},
+     {"quarantine-list", nullptr, "while no daemon runs: print the quarantined plugin files"},
+     {"quarantine-lift", "HASH", "while no daemon runs: let it load this plugin file again"},
+     {"state-dir", "DIR", "with --quarantine-...: the state directory, instead of --config"},
+     {"json", nullptr, "with --check-plugin and --quarantine-...: as one JSON object"},
      {"probe-plugin", nullptr, "how the daemon tries a plugin in a child process; not for people"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
@@ -107,6 +111,19 @@ int run(const std::string& config_path, bool only_check) {
     return leave(0);
 }
 
+int quarantine(const export_worker::options::Arguments& arguments) {
+    if (!arguments.has("state-dir") && !arguments.has("config")) {
+        std::fprintf(stderr, "export-workerd: expected --state-dir DIR or --config FILE\n");
+        return kExitUsage;
+    }
+    export_worker::app::QuarantineCommand command;
+    command.state_dir = arguments.get("state-dir");
+    command.config_path = arguments.get("config");
+    command.as_json = arguments.has("json");
+    if (arguments.has("quarantine-lift")) command.lift = arguments.get("quarantine-lift");
+    return export_worker::app::run_quarantine(command);
+}
+
 int run_main(int argc, char** argv) {
     ::umask(077);  // Whatever others may open is given its mode where it is made.
     const auto arguments = export_worker::options::parse_arguments(
@@ -133,6 +150,8 @@ int run_main(int argc, char** argv) {
         return export_worker::app::check_plugin(arguments->get("check-plugin"),
                                                 arguments->get("config"), arguments->has("json"));
     }
+    if (arguments->has("quarantine-list") || arguments->has("quarantine-lift"))
+        return quarantine(*arguments);
     if (arguments->has("probe-plugin")) return export_worker::plugins::run_probe_child();
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");

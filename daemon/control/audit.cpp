@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 20> kReads{"control.status",
+constexpr std::array<std::string_view, 21> kReads{"control.status",
                                                   "control.metrics",
                                                   "control.task",
                                                   "control.key_list",
@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, 20> kReads{"control.status",
                                                   "control.plugin_list",
                                                   "control.plugin_report",
                                                   "control.plugin_history",
+                                                  "control.plugin_quarantine_list",
                                                   "control.organization_list",
                                                   "control.organization_show",
                                                   "jobs.get",
@@ -43,8 +44,8 @@ constexpr std::array<std::string_view, 7> kBeginWork{
     "control.plugin_reload", "control.plugin_rollback", "control.plugin_commit",
     "control.plugin_unpin"};
 // What a request is about: the first of these that it has.
-constexpr std::array<const char*, 7> kTargets{"id",     "subject", "plugin",   "file",
-                                              "job_id", "name",    "directory"};
+constexpr std::array<const char*, 8> kTargets{"id",     "subject", "plugin",    "file",
+                                              "job_id", "name",    "directory", "sha256"};
 // What else of it is written, as JSON.
 constexpr std::array kDetails{
     "permissions", "roles", "active", "expires_in_seconds", "overlap_seconds", "running_max",

@@ -5,6 +5,7 @@
 #include "base/json.hpp"
 #include "daemon/control/refuse.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
+#include "daemon/plugins/lifecycle/quarantine.hpp"
 
 namespace export_worker::control {
 namespace {
@@ -182,10 +183,19 @@ Result<json> plugin_report(const ControlParts& parts, const json& params) {
     return report_json(*report);
 }
 
+// The newest kPluginHistoryMax: what fits into an answer.
+Result<json> quarantined_items(const ControlParts& parts) {
+    EW_TRY(auto files, parts.plugins.history().all_quarantined());
+    if (files.size() > limits::kPluginHistoryMax) files.resize(limits::kPluginHistoryMax);
+    json items = json::array();
+    for (const auto& file : files) items.push_back(quarantined_json(file));
+    return items;
+}
+
 Result<json> plugin_history(const ControlParts& parts, const json& params) {
     EW_TRY(const auto entries,
            parts.plugins.history().entries(text_of(params, "plugin"), limits::kPluginHistoryMax));
-    EW_TRY(const auto quarantined, parts.plugins.history().all_quarantined());
+    EW_TRY(json quarantined, quarantined_items(parts));
     json items = json::array();
     for (const auto& entry : entries) {
         items.push_back({{"at", to_iso8601(entry.at_us)},
@@ -199,29 +209,34 @@ Result<json> plugin_history(const ControlParts& parts, const json& params) {
                          {"code", entry.code},
                          {"detail", entry.detail}});
     }
-    json bad_files = json::array();
-    for (const auto& file : quarantined) {
-        if (bad_files.size() == limits::kPluginHistoryMax) break;
-        bad_files.push_back({{"sha256", file.sha256},
-                             {"plugin", file.plugin},
-                             {"at", to_iso8601(file.at_us)},
-                             {"reason", file.reason}});
-    }
-    return json{{"items", std::move(items)}, {"quarantined", std::move(bad_files)}};
+    return json{{"items", std::move(items)}, {"quarantined", std::move(quarantined)}};
+}
+
+Result<json> plugin_quarantine_list(const ControlParts& parts, const json&) {
+    EW_TRY(json items, quarantined_items(parts));
+    return json{{"items", std::move(items)}};
+}
+
+Result<json> plugin_quarantine_lift(const ControlParts& parts, const json& params) {
+    EW_TRY(const plugins::Quarantined file,
+           plugins::lift_quarantine(parts.plugins.history(), text_of(params, "sha256"), "online"));
+    return quarantined_json(file);
 }
 
 struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 8> kMethods{{{"control.plugin_list", plugin_list},
+constexpr std::array<Row, 10> kMethods{{{"control.plugin_list", plugin_list},
                                        {"control.plugin_load", plugin_load},
                                        {"control.plugin_reload", plugin_reload},
                                        {"control.plugin_rollback", plugin_rollback},
                                        {"control.plugin_commit", plugin_commit},
                                        {"control.plugin_unpin", plugin_unpin},
                                        {"control.plugin_report", plugin_report},
-                                       {"control.plugin_history", plugin_history}}};
+                                       {"control.plugin_history", plugin_history},
+                                       {"control.plugin_quarantine_list", plugin_quarantine_list},
+                                       {"control.plugin_quarantine_lift", plugin_quarantine_lift}}};
 
 }  // namespace
 
@@ -236,6 +251,14 @@ json plugins_json(const ControlParts& parts) {
     json out = json::array();
     for (const auto& plugin : parts.plugins.list()) out.push_back(plugin_json(plugin));
     return out;
+}
+
+json quarantined_json(const plugins::Quarantined& file) {
+    return {{"sha256", file.sha256},
+            {"plugin", file.plugin},
+            {"version", file.version},
+            {"at", to_iso8601(file.at_us)},
+            {"reason", file.reason}};
 }
 
 json ledger_json(const model::LedgerCounts& counts) {

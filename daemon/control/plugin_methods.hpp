@@ -11,10 +11,12 @@
 
 namespace export_worker::control {
 
-// control.plugin_list, _load, _reload, _rollback, _commit, _report, _history; nullptr for others.
+// control.plugin_list, _load, _reload, _rollback, _commit, _report, _history, _quarantine_list,
+// _quarantine_lift; nullptr for others.
 [[nodiscard]] ControlMethod find_plugin_method(std::string_view method);
 
 [[nodiscard]] nlohmann::json plugins_json(const ControlParts& parts);
+[[nodiscard]] nlohmann::json quarantined_json(const plugins::Quarantined& file);
 [[nodiscard]] nlohmann::json ledger_json(const model::LedgerCounts& counts);
 
 }  // namespace export_worker::control

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "base/assert.hpp"
 #include "base/fault_point.hpp"
@@ -39,6 +40,18 @@ Result<void> check_identity(Connection& connection, const DatabaseOptions& optio
                         "version, or restore a backup");
     }
     return {};
+}
+
+// What prepare() does to a file that this program must leave as it is.
+Result<void> check_schema(Connection& connection, const DatabaseOptions& options) {
+    EW_CHECK(check_identity(connection, options));
+    EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
+    const auto known = static_cast<std::int64_t>(options.migrations.size());
+    if (version == known) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                options.path + ": expected schema version " + std::to_string(known) + ", found " +
+                    std::to_string(version) +
+                    "; start the daemon of this version once, which migrates the file");
 }
 
 Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
@@ -77,6 +90,11 @@ Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
+    std::error_code ignored;
+    if (options.must_exist && !std::filesystem::exists(options.path, ignored)) {
+        return fail(ErrorCode::kNotFound,
+                    options.path + ": expected a database of this program, found none");
+    }
     // SQLite gives the files beside it the database's mode when it makes them.
     EW_CHECK(make_private_file(options.path));
     for (const char* beside : {"-wal", "-shm", "-journal"})
@@ -85,7 +103,9 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
            Connection::open(options.path, Connection::Mode::kReadWrite));
     if (options.durability == Durability::kUnsyncedForTest)
         EW_CHECK(writer->execute("PRAGMA synchronous=OFF"));
-    if (auto ready = prepare(*writer, options); !ready) {
+    const auto ready =
+        options.must_exist ? check_schema(*writer, options) : prepare(*writer, options);
+    if (!ready) {
         if (ready.error().message.starts_with(options.path)) return fail(ready.error());
         return at_path(options.path, ready.error());
     }

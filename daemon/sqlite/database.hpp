@@ -38,12 +38,15 @@ struct DatabaseOptions {
     std::span<const char* const> migrations;  // Index + 1 is the schema version each one leads to.
     int page_bytes = 4096;                    // For a new file.
     Durability durability = Durability::kSynced;
+    // For programs beside the one that owns the file: neither creates nor migrates it.
+    bool must_exist = false;
 };
 
 class Database {
 public:
     // Creates or migrates the file. Errors: kDataLoss (damaged or foreign), kFailedPrecondition
-    // (written by a newer version), and those of the file system.
+    // (written by a newer version), and those of the file system. With `must_exist` also kNotFound,
+    // and kFailedPrecondition for an older version.
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
     ~Database();  // Finishes queued writes, checkpoints, closes.
     Database(const Database&) = delete;

@@ -16,6 +16,7 @@ PEERS = {
     "nginx": "install nginx-light",
     "node": "install nodejs npm",
     "pyflakes": "install pyflakes3",
+    "rust": "install rustc cargo",
     "shellcheck": "install shellcheck",
     "slowhttptest": "install slowhttptest",
     "vectors": "set EXPORT_WORKER_VECTORS_DIR",

@@ -41,6 +41,9 @@ class ExportctlTest(SystemTest):
             (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv, jsonl or xlsx"),
             (["plugin", "load", "/no/such/plugin.so"], 1, "nothing at /no"), (["plugin", "show", "nope"], 1, "no plugin 'nope'"),
             (["plugin", "reload", "nope"], 1, "no plugin 'nope'"), (["plugin", "rollback", "nope"], 1, "no plugin 'nope'"),
+            (["plugin", "quarantine", "lift"], 64, "expected HASH"), (["plugin", "quarantine"], 64, "no verb 'plugin quarantine'"),
+            (["plugin", "quarantine", "list", "--state-dir", "/x"], 64, "only with --offline"),
+            (["plugin", "quarantine", "list", "--offline", "--state-dir", ""], 64, "--state-dir: expected a path"),
             (["plugin", "reload"], 64, "expected NAME"), (["plugin", "reload", "x", "--dryrun"], 64, "dryrun"),
         ]
         for arguments, status, text in cases:

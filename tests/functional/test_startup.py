@@ -1,5 +1,7 @@
 """Starts that cannot succeed: exit status 78, and a message that says what to change."""
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -122,6 +124,80 @@ class StartupTest(unittest.TestCase):
         self.refused("found another one's")
         restore()
         self.system.start_daemon()
+
+    def quarantine(self, *words, offline=True):
+        """Exit status, stdout and stderr of exportctl plugin quarantine."""
+        done = self.system.ctl("plugin", "quarantine", *words, *(["--offline"] if offline else []), check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_first_start_that_was_quarantined_works_after_an_offline_lift(self):
+        plugin = self.system.install("broken.so", BUILD / "fixtures" / "broken_slow_create.so")
+        sha256 = hashlib.sha256(plugin.read_bytes()).hexdigest()
+        self.system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\nprobe_timeout_s = 1\n"
+        status, _, error = self.quarantine("list")
+        self.assertEqual(status, 1)
+        self.assertIn("expected the state directory of a daemon that has run", error)
+        self.assertFalse(self.system.state.exists())
+        self.refused("[plugin.broken]", "expected an answer within 1000 ms")
+        status, listed, _ = self.quarantine("list")
+        self.assertEqual(status, 0)
+        self.assertRegex(listed, rf"^quarantined {sha256[:16]} \(broken 1\.0\.0\) at 20\S+: .*1000 ms")
+        # By its path alone, as JSON.
+        done = subprocess.run([BUILD / "bin" / "exportctl", "--json", "plugin", "quarantine", "list", "--offline", "--state-dir", self.system.state],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(json.loads(done.stdout)["items"][0]["sha256"], sha256, done.stderr)
+        for digits, needle in ((sha256[:7], "expected 8 to 64 hexadecimal digits"), ("f" * 8, "no quarantined file begins with ffffffff")):
+            status, _, error = self.quarantine("lift", digits)
+            self.assertEqual(status, 1)
+            self.assertIn(needle, error)
+        status, lifted, audit = self.quarantine("lift", sha256[:8])
+        self.assertEqual(status, 0, audit)
+        self.assertIn(f"lifted {sha256[:16]} (broken 1.0.0)", lifted)
+        self.assertRegex(audit, rf"audit method=control\.plugin_quarantine_lift outcome=ok .*target={sha256[:8]} .*uid={os.getuid()}")
+        self.assertEqual(self.quarantine("list")[1], "no file is quarantined\n")
+        self.system.extra = self.system.extra.replace("probe_timeout_s = 1", "probe_timeout_s = 60")
+        self.system.start_daemon()
+        shown = self.system.ctl_json("plugin", "show", "broken")
+        self.assertEqual(shown["sha256"], sha256)
+        history = self.system.ctl_json("plugin", "history", "broken")["items"]
+        self.assertEqual([(entry["outcome"], entry["sha256"]) for entry in history],
+                         [("committed", sha256), ("quarantine_lifted", sha256), ("refused", sha256)])
+        # Now a daemon has the state directory.
+        for words in (("list",), ("lift", sha256)):
+            status, _, error = self.quarantine(*words)
+            self.assertEqual(status, 1)
+            self.assertIn("while the daemon runs: leave --offline out", error)
+        self.assertEqual(self.quarantine("list", offline=False), (0, "no file is quarantined\n", ""))
+        status, _, error = self.quarantine("lift", sha256, offline=False)
+        self.assertEqual((status, error), (1, f"exportctl: hash: no quarantined file begins with {sha256}; exportctl plugin quarantine list shows them\n"))
+
+    def test_a_lift_through_the_daemon_lets_a_reload_try_again(self):
+        self.system.start_daemon()
+        crashing = self.system.install("broken.so", BUILD / "fixtures" / "broken_create_crashes.so")
+        sha256 = hashlib.sha256(crashing.read_bytes()).hexdigest()
+        load = lambda: self.system.ctl("plugin", "load", crashing, check=False).stderr
+        self.assertIn("(probe_crash)", load())
+        refused = load()
+        self.assertIn("(quarantined)", refused)
+        self.assertIn(f"exportctl plugin quarantine lift {sha256[:16]} (with --offline while the daemon is stopped)", refused)
+        self.assertIn(sha256[:16], self.quarantine("list", offline=False)[1])
+        status, lifted, _ = self.quarantine("lift", sha256[:10], offline=False)
+        self.assertEqual(status, 0)
+        self.assertIn(f"lifted {sha256[:16]} (broken 1.0.0) at ", lifted)
+        self.assertIn("audit method=control.plugin_quarantine_lift outcome=ok", self.system.daemon.text())
+        self.assertIn("(probe_crash)", load())
+
+    def test_an_offline_lift_leaves_a_database_of_another_version_alone(self):
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        connection = sqlite3.connect(self.system.state / "plugins.db")
+        connection.execute("PRAGMA user_version = 999")
+        connection.close()
+        status, _, error = self.quarantine("list")
+        self.assertEqual(status, 1)
+        self.assertIn("found 999; it was written by a newer version of this program", error)
+        (self.system.state / "plugins.db").write_bytes(b"x" * 8192)
+        self.assertIn("file is not a database", self.quarantine("list")[2])
 
     def test_a_state_directory_of_everybody(self):
         self.system.state.mkdir()

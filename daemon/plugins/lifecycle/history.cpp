@@ -78,8 +78,32 @@ HistoryEntry read_entry(const Statement& row) {
             row.string(8),  row.string(9), row.string(10)};
 }
 
+#define EW_QUARANTINE_COLUMNS                                                                     \
+    "sha256, plugin, at_us, reason, probe_timeout_ms, coalesce((SELECT version FROM event WHERE " \
+    "event.sha256 = quarantine.sha256 AND version != '' ORDER BY id DESC LIMIT 1), '')"
+
 Quarantined read_quarantined(const Statement& row) {
-    return {row.string(0), row.string(1), row.integer(2), row.string(3), row.integer(4)};
+    return {row.string(0), row.string(1),  row.integer(2),
+            row.string(3), row.integer(4), row.string(5)};
+}
+
+// Entries beyond kPluginHistoryMax of that plugin go, oldest first; commits count apart.
+Result<void> insert_event(Connection& connection, const HistoryEntry& entry) {
+    EW_CHECK(connection
+                 .statement("INSERT INTO event (plugin, at_us, cause, file, sha256, version, "
+                            "generation, outcome, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, "
+                            "?6, ?7, ?8, ?9, ?10)")
+                 .bind(entry.plugin, entry.at_us, entry.trigger, entry.file, entry.sha256,
+                       entry.version, entry.generation, entry.outcome, entry.code, entry.detail)
+                 .run());
+    return connection
+        .statement(
+            "DELETE FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 AND id <= "
+            "(SELECT id FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 ORDER BY "
+            "id DESC LIMIT 1 OFFSET ?2)")
+        .bind(entry.plugin, static_cast<std::int64_t>(limits::kPluginHistoryMax),
+              entry.outcome == "committed" ? 1 : 0)
+        .run();
 }
 
 }  // namespace
@@ -91,6 +115,16 @@ Result<std::unique_ptr<History>> History::open(const std::string& path, const Cl
                                    .application_id = kApplicationId,
                                    .migrations = kMigrations,
                                    .durability = durability}));
+    return std::unique_ptr<History>(new History(std::move(database), clock));
+}
+
+Result<std::unique_ptr<History>> History::open_existing(const std::string& path,
+                                                        const Clock& clock) {
+    EW_TRY(std::unique_ptr<sqlite::Database> database,
+           sqlite::Database::open({.path = path,
+                                   .application_id = kApplicationId,
+                                   .migrations = kMigrations,
+                                   .must_exist = true}));
     return std::unique_ptr<History>(new History(std::move(database), clock));
 }
 
@@ -144,23 +178,8 @@ Result<void> History::unpin(const std::string& plugin) {
 
 Result<void> History::add(HistoryEntry entry) {
     entry.at_us = clock_.unix_us();
-    return database_->write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(connection
-                     .statement("INSERT INTO event (plugin, at_us, cause, file, sha256, version, "
-                                "generation, outcome, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, "
-                                "?6, ?7, ?8, ?9, ?10)")
-                     .bind(entry.plugin, entry.at_us, entry.trigger, entry.file, entry.sha256,
-                           entry.version, entry.generation, entry.outcome, entry.code, entry.detail)
-                     .run());
-        return connection
-            .statement(
-                "DELETE FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 AND id <= "
-                "(SELECT id FROM event WHERE plugin = ?1 AND (outcome = 'committed') = ?3 ORDER BY "
-                "id DESC LIMIT 1 OFFSET ?2)")
-            .bind(entry.plugin, static_cast<std::int64_t>(limits::kPluginHistoryMax),
-                  entry.outcome == "committed" ? 1 : 0)
-            .run();
-    });
+    return database_->write(
+        [&](Connection& connection) { return insert_event(connection, entry); });
 }
 
 Result<std::vector<HistoryEntry>> History::entries(const std::string& plugin, std::size_t limit) {
@@ -289,11 +308,27 @@ Result<void> History::lift_quarantine(const std::string& sha256) {
     });
 }
 
+Result<void> History::lift_quarantine(const Quarantined& file, const std::string& detail) {
+    HistoryEntry entry;
+    entry.plugin = file.plugin;
+    entry.at_us = clock_.unix_us();
+    entry.trigger = "operator";
+    entry.sha256 = file.sha256;
+    entry.version = file.version;
+    entry.outcome = "quarantine_lifted";
+    entry.detail = detail;
+    return database_->write([&](Connection& connection) -> Result<void> {
+        EW_CHECK(connection.statement("DELETE FROM quarantine WHERE sha256 = ?1")
+                     .bind(file.sha256)
+                     .run());
+        return insert_event(connection, entry);
+    });
+}
+
 Result<std::optional<Quarantined>> History::quarantined(const std::string& sha256) {
     return database_->read([&](Connection& connection) -> Result<std::optional<Quarantined>> {
-        Statement row = connection.statement(
-            "SELECT sha256, plugin, at_us, reason, probe_timeout_ms FROM quarantine WHERE sha256 = "
-            "?1");
+        Statement row = connection.statement("SELECT " EW_QUARANTINE_COLUMNS
+                                             " FROM quarantine WHERE sha256 = ?1");
         row.bind(sha256);
         EW_TRY(const bool found, row.step());
         if (!found) return std::optional<Quarantined>();
@@ -303,9 +338,8 @@ Result<std::optional<Quarantined>> History::quarantined(const std::string& sha25
 
 Result<std::vector<Quarantined>> History::all_quarantined() {
     return database_->read([&](Connection& connection) -> Result<std::vector<Quarantined>> {
-        Statement rows = connection.statement(
-            "SELECT sha256, plugin, at_us, reason, probe_timeout_ms FROM quarantine ORDER BY at_us "
-            "DESC");
+        Statement rows = connection.statement("SELECT " EW_QUARANTINE_COLUMNS
+                                              " FROM quarantine ORDER BY at_us DESC");
         return sqlite::read_all(rows, read_quarantined);
     });
 }

@@ -44,6 +44,7 @@ struct Quarantined {
     std::int64_t at_us = 0;
     std::string reason;
     std::int64_t probe_timeout_ms = 0;  // Above 0: it ran out of this time in its probe.
+    std::string version;                // As the history has it; empty: it does not know.
 };
 
 // A phase in which code of a plugin runs in the daemon.
@@ -67,6 +68,11 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<History>> open(
         const std::string& path, const Clock& clock,
         sqlite::Durability durability = sqlite::Durability::kSynced);
+
+    // For a program beside the daemon, which holds the state directory's lock: neither creates nor
+    // migrates the file. Errors: as Database::open() with must_exist.
+    [[nodiscard]] static Result<std::unique_ptr<History>> open_existing(const std::string& path,
+                                                                        const Clock& clock);
 
     [[nodiscard]] Result<PluginRecord> record(const std::string& plugin);
     [[nodiscard]] Result<void> set_baking(const std::string& plugin, const std::string& sha256);
@@ -113,8 +119,10 @@ public:
                                           const std::string& reason,
                                           std::chrono::milliseconds probe_timeout = {});
     [[nodiscard]] Result<void> lift_quarantine(const std::string& sha256);
+    // The same by an operator: with an entry "quarantine_lifted", which has `detail`.
+    [[nodiscard]] Result<void> lift_quarantine(const Quarantined& file, const std::string& detail);
     [[nodiscard]] Result<std::optional<Quarantined>> quarantined(const std::string& sha256);
-    [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();
+    [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();  // Newest first.
 
     // As Database::backup().
     [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }

@@ -12,6 +12,8 @@ inline constexpr std::size_t kPluginMappedBytesMax = 256 * 1024 * 1024;  // File
 inline constexpr std::size_t kPluginReportsMax = 64;    // Reload reports kept in memory.
 inline constexpr std::size_t kPluginHistoryMax = 500;   // Entries kept on disk per plugin.
 inline constexpr std::size_t kPluginArtefactsKept = 8;  // Committed files kept for rolling back.
+// Of a hash that an operator names; with fewer it may mean a file that was not meant.
+inline constexpr std::size_t kPluginHashDigitsMin = 8;
 inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.
 // Deaths of the daemon in a row inside one call of a plugin file; then it is quarantined.
 inline constexpr std::int64_t kPluginDeathsMax = 2;

@@ -175,10 +175,13 @@ Judged<void> Candidate::check_quarantine() const {
             return refuse(refusal_of("history", lifted.error()));
         return {};
     }
+    const std::string hash = sha256().substr(0, 16);
     return refuse(
         {"quarantined", "inspection", "a file that is not quarantined",
-         sha256().substr(0, 16) + ", quarantined at " + to_iso8601(bad.at_us) + ": " + bad.reason,
-         "build a better one, or try this one again with --lift-quarantine"});
+         hash + ", quarantined at " + to_iso8601(bad.at_us) + ": " + bad.reason,
+         "build a better one, or try this one again: plugin reload --lift-quarantine, or exportctl "
+         "plugin quarantine lift " +
+             hash + " (with --offline while the daemon is stopped)"});
 }
 
 // Of a crash or a hang in the probe.

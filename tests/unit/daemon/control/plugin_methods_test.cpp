@@ -66,6 +66,25 @@ TEST_F(PluginMethodsTest, HistoryIsOfThePluginAskedFor) {
         EXPECT_EQ(call("control.plugin_history", {{"plugin", name}})["items"], json::array());
 }
 
+TEST_F(PluginMethodsTest, AQuarantinedFileIsListedAndLifted) {
+    const std::string sha256 = "0123456789" + std::string(54, 'a');
+    ASSERT_TRUE(plugins_->history().quarantine("minimal", sha256, "it hung"));
+    const json items = call("control.plugin_quarantine_list")["items"];
+    ASSERT_EQ(items.size(), 1U);
+    EXPECT_EQ(items[0]["sha256"], sha256);
+    EXPECT_EQ(items[0]["plugin"], "minimal");
+    EXPECT_EQ(items[0]["reason"], "it hung");
+    for (const json& digits : std::initializer_list<json>{nullptr, 5, "", "0123456", "\xff"}) {
+        EXPECT_TRUE(refusal("control.plugin_quarantine_lift", {{"sha256", digits}})
+                        .starts_with("invalid_argument: hash: expected 8 to 64"));
+    }
+    EXPECT_EQ(call("control.plugin_quarantine_lift", {{"sha256", "01234567"}}), items[0]);
+    EXPECT_EQ(call("control.plugin_quarantine_list")["items"], json::array());
+    EXPECT_EQ(call("control.plugin_history")["items"][0]["outcome"], "quarantine_lifted");
+    EXPECT_TRUE(refusal("control.plugin_quarantine_lift", {{"sha256", "01234567"}})
+                    .starts_with("not_found: hash: "));
+}
+
 TEST_F(PluginMethodsTest, LoadAndReloadWantAbsolutePaths) {
     for (const json& file :
          std::initializer_list<json>{"minimal.so", "./minimal.so", "../x", "\xff"}) {

@@ -53,6 +53,22 @@ TEST(Database, KeepsWhatWasWritten) {
     EXPECT_EQ(count(**again), 1);
 }
 
+TEST(Database, AFileThatMustExistIsNeitherMadeNorMigrated) {
+    const TempDir dir;
+    auto must_exist = options(dir / "d.db");
+    must_exist.must_exist = true;
+    EXPECT_EQ(Database::open(must_exist).error().code, ErrorCode::kNotFound);
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+    ASSERT_TRUE(Database::open(options(dir / "d.db")));
+    ASSERT_TRUE(Database::open(must_exist));
+    must_exist.migrations = kTwo;
+    const auto older = Database::open(must_exist);
+    ASSERT_FALSE(older);
+    EXPECT_EQ(older.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(older.error().message.find("expected schema version 2, found 1"), std::string::npos);
+    EXPECT_TRUE(Database::open(options(dir / "d.db")));  // As it was.
+}
+
 TEST(Database, ItsFilesAndCopiesAreTheOwnersAlone) {
     const TempDir dir;
     dir.write("old.db", "", 0644);
