@@ -87,6 +87,7 @@ void PluginHost::look_at_files() {
     }
     if (watching_changed_.exchange(false)) {
         std::vector<std::string> files;
+        files.reserve(setups.size());
         for (const PluginSetup& setup : setups) files.push_back(setup.file);
         watch_.set_files(files);
     }
