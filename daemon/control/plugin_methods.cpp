@@ -227,16 +227,17 @@ struct Row {
     std::string_view name;
     ControlMethod run;
 };
-constexpr std::array<Row, 10> kMethods{{{"control.plugin_list", plugin_list},
-                                       {"control.plugin_load", plugin_load},
-                                       {"control.plugin_reload", plugin_reload},
-                                       {"control.plugin_rollback", plugin_rollback},
-                                       {"control.plugin_commit", plugin_commit},
-                                       {"control.plugin_unpin", plugin_unpin},
-                                       {"control.plugin_report", plugin_report},
-                                       {"control.plugin_history", plugin_history},
-                                       {"control.plugin_quarantine_list", plugin_quarantine_list},
-                                       {"control.plugin_quarantine_lift", plugin_quarantine_lift}}};
+constexpr std::array<Row, 10> kMethods{
+    {{"control.plugin_list", plugin_list},
+     {"control.plugin_load", plugin_load},
+     {"control.plugin_reload", plugin_reload},
+     {"control.plugin_rollback", plugin_rollback},
+     {"control.plugin_commit", plugin_commit},
+     {"control.plugin_unpin", plugin_unpin},
+     {"control.plugin_report", plugin_report},
+     {"control.plugin_history", plugin_history},
+     {"control.plugin_quarantine_list", plugin_quarantine_list},
+     {"control.plugin_quarantine_lift", plugin_quarantine_lift}}};
 
 }  // namespace
 

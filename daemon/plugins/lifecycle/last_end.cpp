@@ -7,7 +7,7 @@
 namespace export_worker::plugins {
 namespace {
 
-// For an alarm; empty: none, or the quarantine has its own.
+// For an alarm; empty: none.
 Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
                                const InterruptedCall& call) {
     const PluginCallMark& mark = call.mark;
@@ -31,10 +31,10 @@ Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
     log_error("plugin {}: {} is quarantined: {}", mark.plugin, hash, why);
     EW_CHECK(history.quarantine(mark.plugin, mark.sha256, why));
     EW_CHECK(history.end_call(mark));
-    return std::string();
+    return hash + " is quarantined: " + why;
 }
 
-// For an alarm; empty: the quarantine has its own.
+// For an alarm; empty: the start that quarantines it has its own.
 Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts,
                                 const CrashedFile& crashed) {
     EW_TRY(const PluginRecord record, history.record(crashed.plugin));
@@ -56,12 +56,9 @@ Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts
         EW_CHECK(
             history.quarantine(crashed.plugin, crashed.sha256, "it ended the daemon " + count));
         EW_CHECK(history.forget_crashes(crashed.sha256));
-        notice.clear();
+        notice = crashed.sha256.substr(0, 16) + " is quarantined: it ended the daemon " + count;
     }
-    log_error("plugin {}: {}", crashed.plugin,
-              notice.empty()
-                  ? crashed.sha256.substr(0, 16) + " is quarantined: it ended the daemon " + count
-                  : notice);
+    log_error("plugin {}: {}", crashed.plugin, notice);
     return notice;
 }
 

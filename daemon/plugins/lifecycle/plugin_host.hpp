@@ -140,6 +140,10 @@ private:
         std::optional<Bake> bake;
         std::vector<Retired> retired;
         std::string notice;  // Why it does not run what is configured; for alarms.
+        // What could not be written after it had taken effect; tried again at `write_again`.
+        std::vector<SlotEffect> unwritten;
+        std::string unwritten_because;
+        SteadyTime write_again;
         // Of generations that are no longer listed.
         std::uint64_t past_handled = 0;
         std::uint64_t past_faults = 0;
@@ -215,6 +219,7 @@ private:
                                       std::optional<Loaded> loaded = {});
     [[nodiscard]] Result<void> carry_out(const std::string& name, const SlotEffect& effect,
                                          const SlotState& next, std::optional<Loaded>& loaded);
+    void write_again(const std::string& name, Plugin& plugin);
     void serve(const std::string& name, Loaded loaded, bool keep_warm);
     void serve_warm(const std::string& name);
     void publish_routes();

@@ -85,6 +85,11 @@ void PluginHost::begin_start(ReloadReport& report) {
     }
     if (auto begun = change(report.plugin, Restarted{elsewhere}); !begun)
         return end_load(refuse(refusal_of("history", begun.error())));
+    if (!baked.empty() && !elsewhere && baked != record->committed_sha256) {
+        const std::lock_guard lock(mutex_);
+        crash_notices_[report.plugin] =
+            short_hash(baked) + " is quarantined: the daemon died while it was baking";
+    }
     fault_point("plugin.start_begun");
     auto usable = usable_committed(*history_, artefacts_, report.plugin, "");
     if (!usable) return end_load(refuse(refusal_of("history", usable.error())));
@@ -190,6 +195,13 @@ Judged<void> PluginHost::roll_back_to_warm(ReloadReport& report, Plugin& plugin)
     if (auto changed = change(report.plugin, TakenBack{}); !changed)
         return refuse(refusal_of("history", changed.error()));
     end_report(baked, "rolled_back", why);
+    if (!plugin.unwritten.empty()) {
+        return refuse({"io", "history", "to write down that it was taken back",
+                       plugin.unwritten_because,
+                       "generation " + std::to_string(report.generation) +
+                           " answers again; writing is tried again by itself, and an alarm in "
+                           "exportctl status goes away once it is done"});
+    }
     complete(report, "committed");
     return {};
 }
@@ -202,8 +214,8 @@ Judged<std::string> PluginHost::committed_target(const ReloadReport& report,
     if (!committed) return refuse(refusal_of("history", committed.error()));
     std::vector<std::string> matches;
     for (const std::string& sha256 : *committed) {
-        if (sha256.starts_with(to) && sha256 != plugin.active->generation->sha256() &&
-            artefacts_.has(sha256))
+        const bool serves = sha256 == plugin.active->generation->sha256();
+        if (sha256.starts_with(to) && (!serves || !to.empty()) && artefacts_.has(sha256))
             matches.push_back(sha256);
     }
     if (to.empty() && matches.size() > 1) matches.resize(1);  // The newest.
@@ -350,19 +362,23 @@ void PluginHost::on_loaded(LoadResult result) {
     try_next_of_start();
 }
 
-// The configured file is what serves: nothing keeps it from doing so any more.
+// Nothing is loaded; but what an operator names stands from now on, and a configured file that is
+// what serves needs no pin any more.
 void PluginHost::end_unchanged(const LoadResult& result) {
     const ReloadRequest& request = loading_->report->request;
+    const PluginRecord& kept = plugins_[result.plugin].slot.kept;
+    const bool by_itself = request.origin() != Origin::kOperator;
     const bool is_configured = result.sha256 == result.configured_sha256;
+    const bool stands = by_itself && result.configured_sha256 == kept.configured_sha256;
+    if (!request.dry_run && !result.configured_sha256.empty()) {
+        const Confirmed event{result.configured_sha256, stands ? kept.pinned : loading_->act};
+        if (auto confirmed = change(result.plugin, event); !confirmed)
+            return end_load(refuse(refusal_of("history", confirmed.error())));
+    }
     if (!request.dry_run && is_configured) {
-        const bool lifts = request.origin() == Origin::kOperator;
-        const bool was_pinned = lifts && !plugins_[result.plugin].slot.kept.pinned.empty();
-        if (was_pinned) {
-            if (auto lifted = change(result.plugin, Unpinned{}); !lifted)
-                return end_load(refuse(refusal_of("history", lifted.error())));
-        }
         const std::lock_guard lock(mutex_);
         plugins_[result.plugin].notice.clear();
+        if (!by_itself) crash_notices_.erase(result.plugin);
     }
     // A start has loaded the committed file before.
     end_load(loading_->start ? "committed" : "unchanged");
@@ -397,11 +413,10 @@ Judged<std::string> PluginHost::publish(LoadResult& result) {
     const std::lock_guard lock(mutex_);
     Plugin& plugin = plugins_[name];
     if (report.request.origin() != Origin::kStart) crash_notices_.erase(name);
+    plugin.notice.clear();
     if (plugin.bake) {
         plugin.bake->end = since + config_.policy.bake;
         plugin.bake->report = report.id;
-    } else {
-        plugin.notice.clear();
     }
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - since);
     report.steps.push_back({"publishing", plugin.bake ? "baking" : "serving", took.count()});

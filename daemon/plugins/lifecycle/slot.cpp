@@ -28,6 +28,15 @@ SlotStep on(SlotState state, const FileLoaded& loaded) {
             {{Kind::kMark, loaded.sha256, ""}, {Kind::kServeLoaded, loaded.sha256, ""}}};
 }
 
+SlotStep on(SlotState state, const Confirmed& confirmed) {
+    PluginRecord kept = decided(state.serving, confirmed.configured_sha256, confirmed.act);
+    if (!state.warm.empty() || state.serving.empty() || kept == state.kept)
+        return {std::move(state), {}};
+    state.kept = std::move(kept);
+    const std::string serving = state.serving;
+    return {std::move(state), {{Kind::kCommit, serving, ""}}};
+}
+
 SlotStep on(SlotState state, const BakeEnded&) {
     if (state.warm.empty()) return {std::move(state), {}};
     const std::string retired = state.warm;

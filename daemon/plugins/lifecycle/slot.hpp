@@ -39,6 +39,11 @@ struct FileLoaded {
     std::string act;    // Of an operator, as PluginRecord::pinned has it; empty: nobody's.
     bool bake = false;  // Try it first, if there is one to go back to.
 };
+// What a load means serves already.
+struct Confirmed {
+    std::string configured_sha256;
+    std::string act;  // As in FileLoaded.
+};
 struct BakeEnded {};  // Its time is over, or an operator commits it.
 struct BakeFailed {
     std::string why;
@@ -49,7 +54,8 @@ struct Unpinned {};
 struct Restarted {
     bool elsewhere = false;
 };
-using SlotEvent = std::variant<FileLoaded, BakeEnded, BakeFailed, TakenBack, Unpinned, Restarted>;
+using SlotEvent =
+    std::variant<FileLoaded, Confirmed, BakeEnded, BakeFailed, TakenBack, Unpinned, Restarted>;
 
 // To be carried out in this order. Those that write plugins.db are durable before the next one.
 struct SlotEffect {

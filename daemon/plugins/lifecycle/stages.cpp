@@ -189,6 +189,8 @@ void Candidate::quarantine(const Refusal& refusal) const {
     if (refusal.code != "probe_crash" && refusal.code != "probe_timeout") return;
     // With more time it may pass: see check_quarantine().
     const bool slow = refusal.code == "probe_timeout";
+    // It has served here: a machine that is busy now is not its fault.
+    if (slow && sha256() == order_.kept.committed_sha256) return;
     const milliseconds timeout = slow ? order_.policy.probe_timeout : milliseconds(0);
     if (auto kept = parts_.history.quarantine(manifest().name, sha256(), to_text(refusal), timeout);
         !kept)

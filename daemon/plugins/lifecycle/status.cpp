@@ -78,7 +78,8 @@ PluginStatus PluginHost::status_of_plugin(const std::string& name, const Plugin&
     out.handled = plugin.past_handled;
     out.faults = plugin.past_faults;
     out.committed_sha256 = plugin.slot.kept.committed_sha256;
-    out.pinned = plugin.slot.kept.pinned;
+    // While it bakes: what the commit will make of it.
+    out.pinned = plugin.bake ? plugin.slot.ends_as.pinned : plugin.slot.kept.pinned;
     out.unmapped = plugin.unmapped;
     std::map<std::string, CounterValue> counters = plugin.past_counters;
     const auto add = [&](const Loaded& loaded, const std::string& state) -> GenerationStatus& {
@@ -145,15 +146,20 @@ std::vector<std::string> PluginHost::alarms() const {
     }
     for (const auto& [name, plugin] : plugins_) {
         if (!plugin.notice.empty()) out.push_back("plugin " + name + ": " + plugin.notice);
+        if (plugin.unwritten.empty()) continue;
+        out.push_back("plugin " + name +
+                      ": what was decided is not written down yet, and lost if the "
+                      "daemon ends now: " +
+                      plugin.unwritten_because);
     }
-    for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
     for (const auto& [name, left_out] : left_out_)
         out.push_back("plugin " + name + ": " + left_out.why);
+    for (const auto& [name, why] : crash_notices_) out.push_back("plugin " + name + ": " + why);
     return out;
 }
 
 void PluginHost::add_alarms(const PluginStatus& plugin, std::vector<std::string>& out) {
-    if (!plugin.pinned.empty()) {
+    if (!plugin.pinned.empty() && !plugin.bake_left) {
         out.push_back("plugin " + plugin.name + ": pinned to " +
                       plugin.committed_sha256.substr(0, 16) + " by " + plugin.pinned +
                       " until the configured file changes; exportctl plugin reload " + plugin.name +

@@ -71,6 +71,7 @@ void PluginHost::tick() {
     look_at_files();
     for (auto& [name, plugin] : plugins_) {
         if (plugin.bake) watch_bake(name, plugin);
+        if (!plugin.unwritten.empty() && now() >= plugin.write_again) write_again(name, plugin);
         advance_retired(name, plugin);
     }
     close_windows();
@@ -126,6 +127,8 @@ void PluginHost::finish_bake(const std::string& name, Plugin& plugin) {
         log_error("plugin {}: {}", name, committed.error().message);
         const std::lock_guard lock(mutex_);
         plugin.bake->end = now() + std::chrono::seconds(1);
+        plugin.notice =
+            "the bake goes on until its commit can be written down: " + committed.error().message;
         return;
     }
     {

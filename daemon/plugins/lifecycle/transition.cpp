@@ -49,12 +49,37 @@ Result<void> PluginHost::change(const std::string& name, const SlotEvent& event,
             log_error("plugin {}: not written down{}: {}", name,
                       effect.kind == SlotEffect::Kind::kCommit ? " as committed" : "",
                       done.error().message);
+            const std::lock_guard lock(mutex_);
+            plugins_[name].unwritten.push_back(effect);
+            plugins_[name].unwritten_because = done.error().message;
+            plugins_[name].write_again = now() + std::chrono::seconds(1);
         }
         changed = true;
     }
     const std::lock_guard lock(mutex_);
     plugins_[name].slot = next.state;
     return {};
+}
+
+// The record as it is to be now: something newer may have been decided since.
+void PluginHost::write_again(const std::string& name, Plugin& plugin) {
+    const SlotState state = plugin.slot;
+    std::vector<SlotEffect> left;
+    std::string because;
+    std::optional<Loaded> nothing;
+    for (const SlotEffect& effect : plugin.unwritten) {
+        const bool is_quarantine = effect.kind == SlotEffect::Kind::kQuarantine;
+        if (!is_quarantine && !state.warm.empty()) continue;  // A newer bake has its own mark.
+        auto done = carry_out(name, effect, state, nothing);
+        if (done) continue;
+        left.push_back(effect);
+        because = done.error().message;
+    }
+    const std::lock_guard lock(mutex_);
+    if (left.empty()) log_info("plugin {}: what had not been written down is written", name);
+    plugin.unwritten = std::move(left);
+    plugin.unwritten_because = because;
+    plugin.write_again = now() + std::chrono::seconds(1);
 }
 
 Result<void> PluginHost::carry_out(const std::string& name, const SlotEffect& effect,

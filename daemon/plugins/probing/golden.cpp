@@ -92,8 +92,11 @@ Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
         const std::string_view one = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+        const auto parsed = parse_json(
+            one, {.depth_max = limits::kGoldenDepthMax, .values_max = limits::kGoldenFileBytesMax});
+        if (!parsed) return bad_line(line, printable(parsed.error().message, 200));
         try {
-            out.push_back(read_request(parse_json_or_throw(one), generation));
+            out.push_back(read_request(*parsed, generation));
         } catch (const json::exception& error) {
             return bad_line(line, printable(error.what(), 200));
         }

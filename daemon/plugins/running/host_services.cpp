@@ -44,7 +44,8 @@ PluginCall* call_of(const ew_request& request) {
 
 ew_status writer_append(ew_writer* base, const void* data, std::uint64_t size) noexcept {
     auto& writer = *static_cast<ResultWriter*>(base);
-    if (size > writer.bytes_max || writer.result.size() > writer.bytes_max - size) {
+    // Not `bytes_max`, which is in the plugin's reach.
+    if (size > limits::kReplyBytesMax || writer.result.size() > limits::kReplyBytesMax - size) {
         writer.misuse = "a result over the size limit";
         return EW_FAILED;
     }
@@ -67,6 +68,10 @@ ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string messag
     writer.error = message::make_error(static_cast<message::WireCode>(code),
                                        printable(view_of(message), limits::kPluginErrorBytesMax));
     writer.error.executed = static_cast<message::Executed>(executed);
+    if (details.size > limits::kReplyBytesMax) {
+        writer.misuse = "details over the size limit";
+        return EW_MISUSE;
+    }
     if (details.size > 0) {
         if (!message::validate_object(view_of(details))) {
             writer.misuse = "set_error with details that are not msgpack";

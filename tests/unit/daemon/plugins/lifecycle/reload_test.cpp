@@ -88,11 +88,12 @@ protected:
         return *host_->report(*id);
     }
     // The report of a dry run that stays in its probe until the clock has passed probe_timeout.
-    std::uint64_t begin_a_hanging_probe() {
+    std::uint64_t begin_a_hanging_probe() { return begin_a_probe("broken_create_hangs"); }
+    std::uint64_t begin_a_probe(const std::string& fixture) {
         ReloadRequest dry;
         dry.plugin = "broken";
         dry.dry_run = true;
-        dry.file = testing::install_plugin(dir_, "broken_create_hangs");
+        dry.file = testing::install_plugin(dir_, fixture);
         const std::uint64_t id = *host_->submit(dry);
         EXPECT_TRUE(eventually([&] { return host_->report(id)->steps.size() == 2; }));
         return id;
@@ -796,7 +797,7 @@ TEST_F(ReloadTest, AnAutomaticReloadThatIsRefusedIsAnAlarmUntilTheFileIsMended) 
 
 TEST_F(ReloadTest, OperatorsGoBeforeWhatCameByItself) {
     start();
-    const std::uint64_t probing = begin_a_hanging_probe();
+    const std::uint64_t probing = begin_a_probe("broken_slow_create");
     host_->reconfigure(config_, "SIGHUP");
     ReloadRequest by_hand;
     by_hand.plugin = "broken";
@@ -806,10 +807,7 @@ TEST_F(ReloadTest, OperatorsGoBeforeWhatCameByItself) {
     const auto busy = host_->submit(by_hand);
     ASSERT_FALSE(busy);
     EXPECT_NE(busy.error().message.find("report " + std::to_string(*id)), std::string::npos);
-    EXPECT_TRUE(eventually([&] {
-        clock_.advance(config_.policy.probe_timeout);
-        return host_->report(probing)->ended();
-    }));
+    EXPECT_EQ(wait(probing).outcome, "would_publish");
     EXPECT_EQ(wait(*id).outcome, "committed");
     EXPECT_EQ(wait(probing + 1).outcome, "unchanged");  // It finds the file pinned.
     EXPECT_EQ(status().pinned, "reload --file");
@@ -883,6 +881,81 @@ TEST_F(ReloadTest, RefusedLoadsDoNotUseUpTheBudget) {
         EXPECT_EQ(refused.refusal->code, "create_failed");
     }
     EXPECT_EQ(reload("broken_longer_descriptor").outcome, "committed");
+}
+
+TEST_F(ReloadTest, WhatAnOperatorNamesStandsEvenIfItServesAlready) {
+    start();
+    const std::string configured = status().sha256;
+    ReloadRequest request;
+    request.file = testing::install_plugin(dir_, "broken_longer_descriptor");
+    const std::string other = act(request).sha256;
+    ReloadRequest unpin;
+    unpin.action = Action::kUnpin;
+    EXPECT_EQ(act(unpin).outcome, "unpinned");
+    EXPECT_EQ(act(request).outcome, "unchanged");
+    EXPECT_EQ(status().pinned, "reload --file");
+    EXPECT_EQ(act(unpin).outcome, "unpinned");
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    back.to_sha256 = other;
+    EXPECT_EQ(act(back).outcome, "unchanged");
+    start();
+    EXPECT_EQ(status().sha256, other);
+    EXPECT_EQ(status().pinned, "rollback");
+    EXPECT_NE(other, configured);
+}
+
+TEST_F(ReloadTest, APinEndsWhenTheConfiguredFileBecomesThePinnedOne) {
+    start();
+    const std::string first = status().sha256;
+    ReloadRequest request;
+    request.file = testing::install_plugin(dir_, "broken_longer_descriptor");
+    EXPECT_EQ(act(request).outcome, "committed");
+    ReloadRequest sighup;
+    sighup.trigger = "SIGHUP";
+    install("broken_longer_descriptor");
+    EXPECT_EQ(act(sighup).outcome, "unchanged");
+    EXPECT_EQ(status().pinned, "");
+    install("broken_nothing");  // A downgrade is a change like any other.
+    EXPECT_EQ(act(sighup).sha256, first);
+    EXPECT_EQ(status().sha256, first);
+}
+
+TEST_F(ReloadTest, ARollbackThatCannotBeWrittenDownSaysSoUntilItIs) {
+    config_.policy.bake = std::chrono::hours(24);
+    start();
+    const std::string first = status().sha256;
+    ASSERT_EQ(reload("broken_longer_descriptor", false).outcome, "baking");
+    testing::refuse_writes(dir_ / "plugins.db", "plugin");
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    const ReloadReport refused = act(back);
+    ASSERT_TRUE(refused.refusal);
+    EXPECT_EQ(refused.refusal->code, "io");
+    EXPECT_EQ(status().sha256, first);
+    ASSERT_FALSE(host_->alarms().empty());
+    EXPECT_NE(host_->alarms()[0].find("pinned to"), std::string::npos);
+    EXPECT_NE(host_->alarms()[1].find("not written down yet"), std::string::npos);
+    testing::allow_writes(dir_ / "plugins.db");
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_TRUE(eventually([&] { return host_->alarms().size() == 1; }));
+    EXPECT_EQ(host_->history().record("broken")->pinned, "rollback");
+    EXPECT_EQ(host_->history().record("broken")->baking_sha256, "");
+    EXPECT_EQ(host_->history().record("broken")->committed_sha256, first);
+}
+
+TEST_F(ReloadTest, ACommittedFileIsNotQuarantinedForABusyMachine) {
+    install("broken_slow_create");
+    host_clock_ = &system_clock();
+    config_.policy.probe_timeout = milliseconds(60'000);
+    start();
+    const std::string committed = status().sha256;
+    config_.policy.probe_timeout = milliseconds(200);
+    EXPECT_FALSE(try_start());
+    EXPECT_FALSE(*host_->history().quarantined(committed));
+    config_.policy.probe_timeout = milliseconds(60'000);
+    start();
+    EXPECT_EQ(status().sha256, committed);
 }
 
 // Under load, on every code path at once: no request fails, and none is answered by code that is

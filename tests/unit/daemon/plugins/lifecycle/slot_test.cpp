@@ -81,6 +81,20 @@ TEST(Slot, TheConfiguredFileNeedsNoPin) {
     EXPECT_EQ(step(other, TakenBack{}).state.kept, (PluginRecord{"a", "a", "", ""}));
 }
 
+TEST(Slot, WhatIsConfirmedStandsFromNowOn) {
+    // Another file was reloaded, and the pin lifted; then it is asked for once more.
+    const SlotState free{{"b", "a", "", ""}, "b", "", {}};
+    const SlotStep named = step(free, Confirmed{"a", "reload --file"});
+    EXPECT_EQ(kinds(named), (std::vector{Kind::kCommit}));
+    EXPECT_EQ(named.state.kept, (PluginRecord{"b", "a", "", "reload --file"}));
+    EXPECT_TRUE(step(named.state, Confirmed{"a", "reload --file"}).effects.empty());
+    // The configured file has become the pinned one: a later change of it counts.
+    const SlotStep same = step(named.state, Confirmed{"b", ""});
+    EXPECT_EQ(same.state.kept, (PluginRecord{"b", "b", "", ""}));
+    EXPECT_EQ(target_of(same.state.kept, Origin::kAutomatic, "a"), "a");
+    EXPECT_TRUE(step(baking("b", "a"), Confirmed{"a", ""}).effects.empty());
+}
+
 TEST(Slot, ADeathElsewhereQuarantinesNothing) {
     const SlotState baked = baking("b", "a");
     EXPECT_EQ(kinds(step(baked, Restarted{true})), (std::vector{Kind::kUnmark}));
@@ -379,15 +393,21 @@ private:
         const bool unchanged = world.loading_sha256 == world.slot.serving;
         if (!unchanged && !world.quarantine.contains(world.loading_sha256)) return;
         world.loading.reset();
-        const bool lifts = unchanged && request.origin == Origin::kOperator &&
-                           world.loading_sha256 == world.configured;
-        if (lifts) {
-            apply(world, Unpinned{});
-            if (!died_ || world.disk.pinned.empty()) world.decided.clear();
-        }
+        if (unchanged) confirm(world, request);
         world.loading_sha256.clear();
         if (request.origin != Origin::kStart) answer(world);
         if (!died_) begin_waiting(world);
+    }
+
+    // As PluginHost::end_unchanged().
+    void confirm(World& world, const World::Request& request) {
+        const PluginRecord kept = world.slot.kept;
+        const bool stands =
+            request.origin != Origin::kOperator && kept.configured_sha256 == world.configured;
+        const std::string act = request.what == "file" ? "reload --file" : "";
+        const Confirmed event{world.configured, stands ? kept.pinned : act};
+        apply(world, event);
+        if (world.disk.pinned != "rollback") world.decided.clear();
     }
 
     bool end_load(World& world, bool loaded) {

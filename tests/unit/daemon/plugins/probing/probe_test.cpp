@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <future>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 #include "daemon/plugins/inspection/inspection.hpp"
@@ -142,7 +143,13 @@ TEST(Probe, AFloodedReportIsRefused) {
 }
 
 TEST(Probe, AReportThatWasClosedOrReplacedIsRefused) {
-    for (const char* const act : {"closed descriptors", "replaced descriptors"}) {
+#if defined(EXPORT_WORKER_SANITIZED)  // The runtime dies of what the plugin does to its
+                                      // descriptors.
+    const std::vector<const char*> acts{"closed descriptors"};
+#else
+    const std::vector<const char*> acts{"closed descriptors", "replaced descriptors"};
+#endif
+    for (const char* const act : acts) {
         const auto probed = probe_act(act, kLong);
         ASSERT_FALSE(probed) << act;
         EXPECT_EQ(probed.error().code, "probe_failed") << act;
