@@ -59,10 +59,11 @@ class PluginPageTest(unittest.TestCase):
                     f"| file | size | {size(of['kPluginFileBytesMax'])} |",
                     f"| images in memory | of one plugin | `[plugins] generations_max`, by default {images}; their files together {size(of['kPluginMappedBytesMax'])} |",
                     f"| golden requests | file | {size(of['kGoldenFileBytesMax'])} |",
+                    f"| | nesting of one request | {of['kGoldenDepthMax']} |",
                     f"| probe | time | `[plugins] probe_timeout_s`, by default {probe_s} s, for everything; one second more of CPU time |",
                     f"| | address space | {size(of['kProbeAddressSpaceBytes'])} |",
                     f"| | open files | {of['kProbeFilesMax']} |",
-                    f"| | stdout and stderr | {size(of['kProbeOutputBytesMax'])} are kept; a refusal quotes the last line |"):
+                    f"| | stdout and stderr | the newest {size(of['kProbeOutputBytesMax'])} are kept; a refusal quotes the last line |"):
             self.assertIn(row + "\n", section("## Limits"))
         child = source("daemon/plugins/probing/probe_child.cpp")
         self.assertIn("limit(RLIMIT_CPU, static_cast<std::uint64_t>(request.timeout.count()) / 1000 + 1)", child)
