@@ -70,7 +70,7 @@ class PluginPageTest(unittest.TestCase):
         self.assertEqual("| | files it writes | 0 bytes:" in PAGE, "limit(RLIMIT_FSIZE, 0)" in child)
         rounds = int(re.search(r"kWarmUp = (\d+)", child).group(1)) + of["kProbeRepeats"]
         self.assertIn(f"The requests are repeated {rounds} times", PAGE)
-        self.assertIn(f"more than {size(of['kReplyBytesMax'])}, another status", PAGE)
+        self.assertIn(f"more than {size(of['kReplyBytesMax'])} (of a result, or of the details of an error), another status", PAGE)
         ends = {2: "two"}[of["kPluginCrashesMax"]]
         self.assertRegex(PAGE, rf"{ends} such ends of\nthe same file within {of['kPluginCrashWindow']} minutes")
 
