@@ -51,7 +51,7 @@ constexpr std::array kDetails{
     "permissions", "roles", "active", "expires_in_seconds", "overlap_seconds", "running_max",
     "unfinished_max", "stored_bytes_max", "requests_per_second_max", "weight", "held", "dry_run",
     "no_bake", "allow", "to", "apply", "no_hashes", "file", "lift_quarantine", "first_line",
-    // Of jobs and exports.
+    // The parameters of jobs and exports.
     "job_type", "format", "profile", "compression", "variants", "formulas", "template",
     "product_keys", "columns", "filter", "filename", "priority", "start_at", "deadline_s",
     "max_attempts", "total_items", "triggered_by"};

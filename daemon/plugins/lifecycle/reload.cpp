@@ -353,10 +353,10 @@ void PluginHost::on_loaded(LoadResult result) {
         return end_load("would_publish");
     }
     const auto published = publish(result);
-    const bool start_goes_on = published && loading_->start && !loading_->start->takes_configured;
+    // A SIGHUP meanwhile may have taken its section away: then what was committed serves.
+    const bool start_goes_on = published && loading_->start && !loading_->start->takes_configured &&
+                               configured(report.plugin).has_value();
     if (!start_goes_on) return end_load(published);
-    const auto setup = configured(report.plugin);
-    EW_ASSERT(setup.has_value());
     loading_->start->committed.clear();
     fault_point("plugin.committed_serves");
     try_next_of_start();
