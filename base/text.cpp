@@ -41,7 +41,8 @@ bool is_control(char c) {
     return byte < 0x20 || byte == 0x7f;
 }
 
-// Of a valid sequence of at most three bytes; longer ones have no controls and give 0.
+// The code point of a valid sequence of at most three bytes; 0 for a longer one, which is no
+// control.
 unsigned code_point(std::string_view sequence) {
     const auto bits = [sequence](std::size_t index, unsigned mask) {
         return static_cast<unsigned char>(sequence[index]) & mask;

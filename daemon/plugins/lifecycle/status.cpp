@@ -34,6 +34,8 @@ GenerationStatus status_of(const Loaded& loaded, std::string state) {
     return out;
 }
 
+}  // namespace
+
 void add_counters(std::map<std::string, CounterValue>& sums, const Generation& generation) {
     for (const CounterValue& counter : generation.services().counters()) {
         CounterValue& sum = sums[counter.name];
@@ -42,8 +44,6 @@ void add_counters(std::map<std::string, CounterValue>& sums, const Generation& g
         sum.value += counter.value;
     }
 }
-
-}  // namespace
 
 std::optional<std::string> late_load_alarm(const std::string& plugin, std::uint64_t report,
                                            std::chrono::nanoseconds running,

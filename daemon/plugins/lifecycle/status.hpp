@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +49,9 @@ struct PluginStatus {
     std::vector<GenerationStatus> generations;  // The newest first.
     std::uint64_t unmapped = 0;                 // Generations that are gone without a trace.
 };
+
+// Adds what the generation has counted to the sums of its plugin, by name.
+void add_counters(std::map<std::string, CounterValue>& sums, const Generation& generation);
 
 // The alarm about a load that takes longer than its parts may together; nothing: it does not. Pure.
 [[nodiscard]] std::optional<std::string> late_load_alarm(const std::string& plugin,

@@ -17,16 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-void add_counters(std::map<std::string, CounterValue>& sums,
-                  const std::vector<CounterValue>& counters) {
-    for (const CounterValue& counter : counters) {
-        CounterValue& sum = sums[counter.name];
-        sum.name = counter.name;
-        sum.help = counter.help;
-        sum.value += counter.value;
-    }
-}
-
 }  // namespace
 
 void PluginHost::run_supervisor() {
@@ -226,7 +216,7 @@ void PluginHost::forget(Plugin& plugin, std::size_t retired) {
     const Generation& generation = *gone->loaded.generation;
     plugin.past_handled += generation.handled();
     plugin.past_faults += generation.faults();
-    add_counters(plugin.past_counters, generation.services().counters());
+    add_counters(plugin.past_counters, generation);
     ++plugin.unmapped;
     plugin.retired.erase(gone);
 }
