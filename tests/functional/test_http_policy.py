@@ -393,12 +393,14 @@ class Load:
         self.statuses, self.broken, self.bad = {}, 0, []
         self.stop_wish = threading.Event()
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(threads)]
+        self.begun = [0] * threads  # Requests of each thread, the one under way among them.
+        self.threads = [threading.Thread(target=self.run, args=(index,)) for index in range(threads)]
         for thread in self.threads:
             thread.start()
 
-    def run(self):
+    def run(self, index):
         while not self.stop_wish.is_set():
+            self.begun[index] += 1
             try:
                 answer = self.system.mint(self.job, self.key)
             except OSError:
@@ -424,6 +426,11 @@ class Load:
     def wait_for_more(self, count, status=None):
         before = self.count(status)
         wait_until(f"{count} more answers{f' {status}' if status else ''}", lambda: self.count(status) >= before + count)
+
+    def wait_for_those_under_way(self):
+        """Until every request that has begun has ended and is counted, however slow its thread."""
+        begun = list(self.begun)
+        wait_until("the end of what is under way", lambda: all(now > before for now, before in zip(self.begun, begun)))
 
     def end(self):
         self.stop_wish.set()
@@ -510,7 +517,7 @@ class SeveralDaemonsTest(unittest.TestCase):
         began = time.monotonic()
         wait_until("its death", lambda: self.up()[1] == 0)
         noticed = time.monotonic() - began
-        load.wait_for_more(20)  # What was under way when it died has its answer.
+        load.wait_for_those_under_way()
         before = load.count(503)
         load.wait_for_more(100)
         after = load.count(503)
