@@ -26,6 +26,15 @@ void show_stores(const json& stores) {
     print_line("");
 }
 
+// "disk /var/lib/x: 3 MiB are free, ...; make room (since ...)"
+std::string alarm_line(const json& alarm) {
+    const std::string subject = cell(alarm["subject"]);
+    const std::string remedy = cell(alarm["remedy"]);
+    return cell(alarm["name"]) + (subject.empty() ? "" : " " + subject) + ": " +
+           cell(alarm["cause"]) + (remedy.empty() ? "" : "; " + remedy) + " (since " +
+           cell(alarm["since"]) + ")";
+}
+
 void show_status(const json& status) {
     const json& requests = status["requests"];
     const json& jobs = status["jobs"];
@@ -42,7 +51,7 @@ void show_status(const json& status) {
                       " in progress, " + cell(jobs["completed"]) + " completed, " +
                       cell(jobs["failed"]) + " failed, " + cell(jobs["cancelled"]) +
                       " cancelled"}});
-    for (const json& alarm : status["alarms"]) print_line("ALARM: " + cell(alarm));
+    for (const json& alarm : status["alarms"]) print_line("ALARM: " + alarm_line(alarm));
     print_line("");
     show_stores(status["stores"]);
     show_plugins(status["plugins"]);

@@ -6,6 +6,7 @@
 
 #include "base/address_list.hpp"
 #include "base/crypto/sha256.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
 #include "http_shim/cross_origin.hpp"
@@ -59,6 +60,14 @@ Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
     co_return make_response(match, reply);
 }
 
+// The names of the alarms in the result of sys.ping, as JSON; empty: there are none.
+std::string alarms_of(const std::string& ping_result) {
+    const nlohmann::json result = parse_json(ping_result);
+    const auto alarms = result.find("alarms");
+    const bool is_list = alarms != result.end() && alarms->is_array() && !alarms->empty();
+    return is_list ? dump_json(*alarms) : "";
+}
+
 Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall,
                             &message::method_row(message::MethodId::kPing)};
@@ -74,8 +83,10 @@ Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
         // Daemons with a job registry of their own: not asked while the first one's is there.
         const auto standby = std::ranges::count_if(
             states, [](const auto& daemon) { return daemon.answers && !daemon.in_use; });
+        const std::string alarms = alarms_of(response.body);
         response.body = R"({"status":"ready")";
         if (standby > 0) response.body += ",\"standby\":" + std::to_string(standby);
+        if (!alarms.empty()) response.body += ",\"alarms\":" + alarms;
         response.body += '}';
     } else {
         response = make_error_response(503, client::why_not_ready(states));

@@ -30,13 +30,11 @@ metrics::Page ShimMetrics::page(const Connections& connections,
     page.family("export_httpd_requests_total", "Requests by route and class of status",
                 Kind::kCounter);
     for (std::size_t index = 0; index < routes_.size(); ++index) {
-        for (std::size_t status = 1; status < 6; ++status) {
-            const auto count = static_cast<double>(routes_[index].by_class[status]);
-            if (count > 0)
-                page.sample({{"method", method_of(index)},
-                             {"route", name_of(index)},
-                             {"status", std::to_string(status) + "xx"}},
-                            count);
+        for (std::size_t status = 2; status < 6; ++status) {
+            page.sample({{"method", method_of(index)},
+                         {"route", name_of(index)},
+                         {"status", std::to_string(status) + "xx"}},
+                        static_cast<double>(routes_[index].by_class[status]));
         }
     }
     page.family("export_httpd_request_seconds", "From the head until the response is written",

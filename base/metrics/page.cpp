@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <string>
 
 namespace export_worker::metrics {
 
@@ -108,6 +112,30 @@ int MetricsServer::port() const {
     return state_->exposer->GetListeningPorts().at(0);
 }
 
+namespace {
+
+double seconds_of(clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+// In seconds since 1970; proc(5): field 22 of stat counts clock ticks since the boot.
+double start_time_s() {
+    std::ifstream file("/proc/self/stat");
+    std::string line;
+    std::getline(file, line);
+    // The name, field 2, may hold anything; the last ')' ends it.
+    std::istringstream rest(line.substr(line.rfind(')') + 1));
+    std::string field;
+    for (int number = 3; number <= 22; ++number) rest >> field;
+    const double after_boot =
+        std::strtod(field.c_str(), nullptr) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    return seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME) + after_boot;
+}
+
+}  // namespace
+
 void add_process(Page& page, const std::string& program, const std::string& version) {
     page.family("export_worker_build_info", "What runs", Kind::kGauge);
     page.sample({{"program", program}, {"version", version}}, 1);
@@ -124,6 +152,13 @@ void add_process(Page& page, const std::string& program, const std::string& vers
         ++descriptors;
     page.family("process_open_fds", "Open file descriptors", Kind::kGauge);
     page.sample({}, descriptors);
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    page.family("process_max_fds", "How many file descriptors may be open", Kind::kGauge);
+    page.sample({}, static_cast<double>(limit.rlim_cur));
+    page.family("process_start_time_seconds", "When the process began, in seconds since 1970",
+                Kind::kGauge);
+    page.sample({}, start_time_s());
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     const auto seconds = [](const timeval& time) {

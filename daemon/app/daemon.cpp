@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <optional>
 
 #include "base/assert.hpp"
@@ -11,8 +12,10 @@
 #include "base/log.hpp"
 #include "base/metrics/page.hpp"
 #include "base/process.hpp"
+#include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/note_download.hpp"
+#include "daemon/app/part_metrics.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
@@ -59,6 +62,10 @@ struct Daemon::Parts {
     explicit Parts(FileLock held) : lock(std::move(held)) {}
 
     FileLock lock;
+    control::AlarmList alarms{system_clock()};
+    std::atomic<std::int64_t> configured_us{system_clock().unix_us()};
+    std::mutex refused_mutex;
+    std::string refused_configuration;  // Why the last one was. Guarded by refused_mutex.
     config::Config started_with;
     std::vector<model::StoreSettings> stores;  // As last read.
     model::Ledger ledger;
@@ -96,6 +103,7 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> open_sockets(const config::Config& config);
     [[nodiscard]] Result<void> load_plugins(const config::Config& config);
     [[nodiscard]] Result<void> serve(const config::Config& config, const std::string& version);
+    [[nodiscard]] MonitoredParts monitored(const config::Config& config);
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
@@ -189,7 +197,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
             return note_download(*current_credentials, *events, target);
         },
         [this] { return plugins->methods(); },
-        [this](std::string_view method) { return plugins->left_out(method); }});
+        [this](std::string_view method) { return plugins->left_out(method); },
+        [this] { return alarms.names(); }});
     data_server = std::make_unique<server::DataServer>(
         std::move(*data_socket), *dispatcher, system_clock(), config.server_workers, ledger);
     const control::ControlParts control_parts{
@@ -207,6 +216,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         config.data_endpoint,
         system_clock().unix_us(),
         [this] { return current_credentials->get()->states(); },
+        alarms,
+        [parts = monitored(config)](metrics::Page& page) { add_part_metrics(page, parts); },
         [this] { export_service->wake(); },
         export_parts ? &*export_parts : nullptr,
         config.exports.orphan_grace,
@@ -220,7 +231,32 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
                }));
         log_info("metrics on port {}", metrics_server->port());
     }
+    alarms.start([parts = monitored(config)] { return collect_alarms(parts); });
     return {};
+}
+
+MonitoredParts Daemon::Parts::monitored(const config::Config& config) {
+    std::vector<std::string> directories{config.state_dir};
+    for (const model::StoreSettings& store : config.stores) {
+        if (store.kind == "local") directories.push_back(store.values.at("root"));
+    }
+    return {config.state_dir,
+            std::move(directories),
+            *authenticator,
+            *auth_database,
+            *sessions,
+            *jobs,
+            *catalog,
+            *notifier,
+            export_workers ? &*export_workers : nullptr,
+            *plugins,
+            *data_server,
+            [this] { return current_credentials->get()->states(); },
+            [this] {
+                const std::lock_guard held(refused_mutex);
+                return refused_configuration;
+            },
+            [this] { return configured_us.load(); }};
 }
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -235,6 +271,7 @@ unsigned Daemon::stop() {
     parts_->sessions->stop();
     if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0)
         return stuck_workers;
+    parts_->alarms.stop();
     parts_->metrics_server.reset();
     parts_->control_server.reset();
     parts_->uploads_stopping.store(true);
@@ -263,7 +300,15 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
-Result<void> Daemon::reconfigure(const config::Config& config) {
+Result<void> Daemon::reconfigure(const Result<config::Config>& config) {
+    auto done = config ? take_over(*config) : fail(config.error());
+    if (done) parts_->configured_us.store(system_clock().unix_us());
+    const std::lock_guard held(parts_->refused_mutex);
+    parts_->refused_configuration = done ? "" : done.error().message;
+    return done;
+}
+
+Result<void> Daemon::take_over(const config::Config& config) {
     const config::Config& now = parts_->started_with;
     EW_TRY(auth::RolePolicy roles, read_roles(config));
     auto credentials = parts_->credentials;

@@ -27,14 +27,16 @@ public:
     [[nodiscard]] unsigned stop();
     // Takes over what can change while it runs: stores with their credentials and link keys,
     // plugins with their settings, [plugins], the log level. The rest is named in the log as
-    // waiting for a restart. Errors: the configuration is bad; nothing has changed.
-    [[nodiscard]] Result<void> reconfigure(const config::Config& config);
+    // waiting for a restart. Errors: its own, or it cannot be taken over. Then nothing has
+    // changed, and an alarm says so until one is taken over.
+    [[nodiscard]] Result<void> reconfigure(const Result<config::Config>& config);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
 private:
     struct Parts;
     explicit Daemon(std::unique_ptr<Parts> parts);
+    [[nodiscard]] Result<void> take_over(const config::Config& config);
     std::unique_ptr<Parts> parts_;
 };
 

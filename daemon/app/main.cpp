@@ -58,9 +58,7 @@ sigset_t block_signals() {
 // SIGHUP: everything that can change while the daemon runs, or nothing.
 void reload(export_worker::app::Daemon& daemon, const std::string& config_path) {
     export_worker::log_info("SIGHUP: reading {} again", config_path);
-    const auto config = export_worker::config::read_config(config_path);
-    const auto done = config ? daemon.reconfigure(*config)
-                             : export_worker::Result<void>(tl::unexpected(config.error()));
+    const auto done = daemon.reconfigure(export_worker::config::read_config(config_path));
     if (!done) export_worker::log_error("SIGHUP: nothing has changed: {}", done.error().message);
 }
 

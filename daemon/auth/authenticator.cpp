@@ -53,6 +53,25 @@ Authenticator::Authenticator(const KeyStore& keys, const MemberStore& members,
 
 Result<void> Authenticator::authenticate(const Presented& presented,
                                          model::Principal& principal) const {
+    auto judged = judge(presented, principal);
+    if (!judged)
+        count_refusal(judged.error().code,
+                      !presented.authorization.empty() || !presented.session.empty());
+    return judged;
+}
+
+void Authenticator::count_refusal(ErrorCode code, bool with_credentials) const {
+    switch (code) {
+        case ErrorCode::kUnauthenticated:
+            ++(with_credentials ? refused_.invalid : refused_.missing);
+            break;
+        case ErrorCode::kPermissionDenied: ++refused_.organization; break;
+        case ErrorCode::kRateLimited: ++refused_.rate_limited; break;
+        default: ++refused_.unavailable; break;
+    }
+}
+
+Result<void> Authenticator::judge(const Presented& presented, model::Principal& principal) const {
     if (presented.authorization.empty() && presented.session.empty())
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     if (is_key(presented))

@@ -5,6 +5,8 @@
 // call: permissions are never read from a token.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,6 +32,15 @@ struct Presented {
     std::optional<crypto::Sha256Digest> token_sha256 = {};
 };
 
+// Calls that authenticate() has refused since the start. [any-thread]
+struct RefusalCounts {
+    std::atomic<std::uint64_t> missing{0};       // No credentials.
+    std::atomic<std::uint64_t> invalid{0};       // Bad ones, or of a member who is not active.
+    std::atomic<std::uint64_t> organization{0};  // Good ones, and not in that organization.
+    std::atomic<std::uint64_t> unavailable{0};   // Nobody could say.
+    std::atomic<std::uint64_t> rate_limited{0};
+};
+
 // [any-thread]
 class Authenticator {
 public:
@@ -45,6 +56,8 @@ public:
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
 
+    [[nodiscard]] const RefusalCounts& refused() const { return refused_; }
+
     // See SessionVerifier: authenticate() would have to wait for the identity provider. Costs
     // nothing but comparisons for a key or a JWT. Leaves the token's SHA-256 in `presented` where
     // it was needed, for the two functions that follow.
@@ -55,6 +68,8 @@ public:
     void set_roles(RolePolicy roles);
 
 private:
+    [[nodiscard]] Result<void> judge(const Presented& presented, model::Principal& principal) const;
+    void count_refusal(ErrorCode code, bool with_credentials) const;
     [[nodiscard]] Result<void> act_as_key(std::string_view token, std::string_view organization_id,
                                           model::Principal& principal) const;
     [[nodiscard]] Result<void> act_as_member(const Identity& identity,
@@ -64,6 +79,7 @@ private:
     const KeyStore& keys_;
     const MemberStore& members_;
     SessionVerifier& sessions_;
+    mutable RefusalCounts refused_;
     mutable std::mutex roles_mutex_;
     // Shared with calls that use them while they are replaced. Guarded by roles_mutex_.
     std::shared_ptr<const RolePolicy> roles_;

@@ -43,6 +43,7 @@ Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& 
         auto keys = read_keys(settings.jwks_file);
         if (keys) {
             out->keys_ = std::make_shared<const Jwks>(std::move(*keys));
+            out->seen_us_ = clock.unix_us();
         } else if (settings.jwks_url.empty() ||
                    keys.error().code == ErrorCode::kFailedPrecondition) {
             return fail(keys.error());
@@ -68,6 +69,16 @@ std::shared_ptr<const Jwks> JwksSource::keys() const {
     return keys_;
 }
 
+std::string JwksSource::problem() const {
+    const std::lock_guard lock(mutex_);
+    return file_problem_.empty() ? url_problem_ : file_problem_;
+}
+
+std::int64_t JwksSource::seen_us() const {
+    const std::lock_guard lock(mutex_);
+    return seen_us_;
+}
+
 void JwksSource::miss_key() {
     {
         const std::lock_guard lock(mutex_);
@@ -89,7 +100,7 @@ void JwksSource::run() {
             missed = false;
             // After a failure, too: whoever cannot answer is not helped by being asked more often.
             soonest = clock_.steady() + std::max(limits::kJwksRefreshSoonest, back_off_);
-            due = problem_.empty() ? clock_.steady() + settings_.jwks_refresh : soonest;
+            due = url_problem_.empty() ? clock_.steady() + settings_.jwks_refresh : soonest;
         }
         std::unique_lock lock(mutex_);
         wake_.wait_for(lock, clock_.block_for(limits::kAuthFilesInterval),
@@ -105,6 +116,11 @@ void JwksSource::look_at_file() {
     if (stamp == file_stamp_) return;
     file_stamp_ = std::move(stamp);
     auto keys = read_keys(settings_.jwks_file);
+    {
+        const std::lock_guard lock(mutex_);
+        file_problem_ = keys ? "" : keys.error().message;
+        if (keys) seen_us_ = clock_.unix_us();
+    }
     if (!keys) {
         log_error("{}; the keys before go on verifying", keys.error().message);
         return;
@@ -114,11 +130,14 @@ void JwksSource::look_at_file() {
 
 void JwksSource::fetch() {
     const auto fetched = fetch_keys();
-    const std::string problem = fetched ? "" : fetched.error().message;
-    if (!problem.empty() && problem != problem_)
-        log_error("fetch {}: {}; the keys before go on verifying", settings_.jwks_url, problem);
-    if (problem.empty() && !problem_.empty()) log_info("{}: reachable", settings_.jwks_url);
-    problem_ = problem;
+    const std::string problem =
+        fetched ? "" : "fetch " + settings_.jwks_url + ": " + fetched.error().message;
+    if (!problem.empty() && problem != url_problem_)
+        log_error("{}; the keys before go on verifying", problem);
+    if (problem.empty() && !url_problem_.empty()) log_info("{}: reachable", settings_.jwks_url);
+    const std::lock_guard lock(mutex_);
+    url_problem_ = problem;
+    if (fetched) seen_us_ = clock_.unix_us();
 }
 
 Result<void> JwksSource::fetch_keys() {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,10 @@ public:
     // May have no keys yet. Shared with verifications that use it while it is replaced.
     // [any-thread]
     [[nodiscard]] std::shared_ptr<const Jwks> keys() const;
+    // Why the keys may be out of date, in words; empty: they are not. [any-thread]
+    [[nodiscard]] std::string problem() const;
+    // When the keys were last seen to be current, Unix time; 0: never. [any-thread]
+    [[nodiscard]] std::int64_t seen_us() const;
     // Fetches soon, unless that has just been done. [any-thread]
     void miss_key();
 
@@ -52,12 +57,14 @@ private:
     http::HttpClient client_;           // The source's thread.
     std::string file_stamp_;            // The source's thread: which version of the file was read.
     std::string text_;                  // The source's thread: what the URL said last.
-    std::string problem_;               // The source's thread: logged once.
     std::chrono::seconds back_off_{0};  // The source's thread: what the last answer asked for.
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::shared_ptr<const Jwks> keys_ = std::make_shared<const Jwks>();  // Guarded by mutex_.
     bool missed_ = false;                                                // Guarded by mutex_.
+    std::string file_problem_;  // Guarded by mutex_, written by the source's thread alone.
+    std::string url_problem_;   // The same.
+    std::int64_t seen_us_ = 0;  // Guarded by mutex_.
     std::thread thread_;
 };
 

@@ -90,13 +90,22 @@ bool SessionProvider::is_paused() const {
     return clock_.steady() < paused_until_;
 }
 
+std::string SessionProvider::problem() const {
+    const std::lock_guard lock(mutex_);
+    return problem_;
+}
+
 void SessionProvider::count(bool answered) {
     const std::lock_guard lock(mutex_);
     failures_ = answered ? 0 : failures_ + 1;
+    if (answered) problem_.clear();
     if (failures_ < limits::kSessionAskFailuresMax) return;
     // One failure after the pause starts the next one.
     failures_ = limits::kSessionAskFailuresMax - 1;
     paused_until_ = clock_.steady() + limits::kSessionAskPause;
+    problem_ = url_ + " has failed " + std::to_string(limits::kSessionAskFailuresMax) +
+               " times in a row; it is asked again every " +
+               std::to_string(limits::kSessionAskPause.count()) + " s";
     log_error("session provider: {} failures in a row; not asked for {} s",
               limits::kSessionAskFailuresMax, limits::kSessionAskPause.count());
 }
@@ -107,6 +116,7 @@ void SessionProvider::back_off(std::string_view retry_after) {
     const SteadyTime now = clock_.steady();
     if (now >= paused_until_)
         log_warn("session provider: status 429; not asked for {} s", pause.count());
+    problem_ = url_ + " answers with status 429: too many questions";
     paused_until_ = std::max(paused_until_, now + pause);
 }
 

@@ -37,6 +37,8 @@ public:
     [[nodiscard]] Result<std::optional<Identity>> ask(std::string_view token);
     // The provider is being left alone: ask() would fail at once.
     [[nodiscard]] bool is_paused() const;
+    // Why sessions may be refused, in words; empty: it answers. [any-thread]
+    [[nodiscard]] std::string problem() const;
     void stop() { stopping_.store(true); }  // What is under way fails soon.
 
 private:
@@ -59,6 +61,7 @@ private:
     std::vector<std::unique_ptr<http::HttpClient>> idle_;  // Guarded by mutex_, like the others.
     int failures_ = 0;                                     // In a row.
     SteadyTime paused_until_{};
+    std::string problem_;  // Since the last pause began, until it answers.
 };
 
 // The identity in a 200 of the provider's. nullopt: a member who is not active. Errors:

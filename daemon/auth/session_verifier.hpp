@@ -44,6 +44,13 @@ public:
     // Asks the provider, so that verify() knows. Blocks for at most kSessionAskTimeout. Only for a
     // token that begin_introspection() has found in need of it.
     void introspect(SessionToken& token);
+    // Why sessions may be refused that are good, in words; empty: nothing is known to be wrong with
+    // the key set, or with the provider.
+    [[nodiscard]] std::string keys_problem() const { return keys_ ? keys_->problem() : ""; }
+    [[nodiscard]] std::int64_t keys_seen_us() const { return keys_ ? keys_->seen_us() : 0; }
+    [[nodiscard]] std::string provider_problem() const {
+        return provider_ ? provider_->problem() : "";
+    }
     // No question is under way or begins after it.
     void stop();
 

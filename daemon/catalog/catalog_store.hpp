@@ -93,6 +93,9 @@ public:
 
     // A copy of the file as it is now, whole and consistent, at `path` (replaced).
     [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+    // As Database has them.
+    [[nodiscard]] std::string problem() const { return database_->problem(); }
+    [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }
 
 private:
     CatalogStore(std::unique_ptr<sqlite::Database> database, const Clock& clock)

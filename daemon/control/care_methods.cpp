@@ -170,13 +170,6 @@ constexpr std::array<Row, 4> kMethods{{{"control.fsck", fsck},
 
 }  // namespace
 
-std::optional<std::string> retention_alarm(const jobs::JobCounts& counts) {
-    if (!counts.retention_pause) return std::nullopt;
-    return "retention is paused: the clock says " + to_iso8601(counts.retention_pause->found_us) +
-           ", and the daemon last ran at " + to_iso8601(counts.retention_pause->last_run_us) +
-           "; set the clock if it is wrong, otherwise exportctl retention resume";
-}
-
 ControlMethod find_care_method(std::string_view method) {
     for (const Row& row : kMethods) {
         if (row.name == method) return row.run;

@@ -37,13 +37,21 @@ json stores_json(const ControlParts& parts) {
     return out;
 }
 
+json alarms_json(const std::vector<model::Alarm>& alarms) {
+    json out = json::array();
+    for (const model::Alarm& alarm : alarms) {
+        out.push_back({{"name", alarm.name},
+                       {"subject", alarm.subject},
+                       {"since", to_iso8601(alarm.since_unix_us)},
+                       {"cause", alarm.cause},
+                       {"remedy", alarm.remedy}});
+    }
+    return out;
+}
+
 Result<json> status(const ControlParts& parts, const json&) {
     EW_TRY(const auto counts, parts.jobs.counts());
     const model::LedgerCounts ledger = parts.ledger.read();
-    std::vector<std::string> alarms = parts.plugins.alarms();
-    if (auto alarm = retention_alarm(counts)) alarms.push_back(std::move(*alarm));
-    for (const server::StuckRequests& stuck : parts.data_server.stuck_requests())
-        alarms.push_back(to_alarm(stuck));
     return json{{"version", parts.version},
                 {"pid", ::getpid()},
                 {"started_at", to_iso8601(parts.started_us)},
@@ -52,7 +60,7 @@ Result<json> status(const ControlParts& parts, const json&) {
                 {"draining", parts.data_server.draining()},
                 {"requests", ledger_json(ledger)},
                 {"stalled_workers", parts.data_server.stalled_workers()},
-                {"alarms", std::move(alarms)},
+                {"alarms", alarms_json(parts.alarms.read())},
                 {"jobs",
                  {{"pending", counts.pending},
                   {"in_progress", counts.in_progress},

@@ -10,10 +10,12 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/clock.hpp"
+#include "base/metrics/page.hpp"
 #include "base/result.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
+#include "daemon/control/alarm_list.hpp"
 #include "daemon/control/long_task.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/fsck.hpp"
@@ -40,6 +42,9 @@ struct ControlParts {
     std::int64_t started_us = 0;
     // Of the stores' credentials, now.
     std::function<std::vector<credentials::CredentialState>()> credential_states;
+    AlarmList& alarms;
+    // What parts count that the control server does not know. [any-thread]
+    std::function<void(metrics::Page&)> add_metrics;
     // A job may be due.
     std::function<void()> wake_workers;
     // What fsck looks at; null where this daemon runs no exports.

@@ -1,7 +1,9 @@
 // Limits of daemon/control. A name ends in unit and bound; the comment says what happens at it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -11,6 +13,9 @@ inline constexpr int kOrganizationWeightMax = 100;
 inline constexpr std::size_t kAuditTextBytesMax = 512;
 inline constexpr std::size_t kAuditValueBytesMax = 128;  // Of `detail`; longer: its size only.
 inline constexpr std::size_t kAuditIdBytesMax = 16;      // Of a key or a session; longer: hidden.
+
+inline constexpr std::chrono::milliseconds kAlarmInterval{
+    1'000};  // Between looks at what is wrong.
 
 inline constexpr std::size_t kAuditsPendingMax = 64;  // More: the oldest's outcome is "unknown".
 

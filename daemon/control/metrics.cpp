@@ -1,10 +1,9 @@
 #include "daemon/control/metrics.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/metrics/page.hpp"
-#include "daemon/control/care_methods.hpp"
-
 namespace export_worker::control {
 namespace {
 
@@ -71,7 +70,7 @@ void add_plugins(Page& page, plugins::PluginHost& host) {
                 "Requests in which a plugin broke its contract", Kind::kCounter);
     for (const auto& plugin : plugins)
         page.sample({{"plugin", plugin.name}}, static_cast<double>(plugin.faults));
-    page.family("export_worker_plugin_counter_total", "Counters a plugin has registered",
+    page.family("export_worker_plugin_events_total", "Counters a plugin has registered",
                 Kind::kCounter);
     for (const auto& plugin : plugins) {
         for (const auto& counter : plugin.counters) {
@@ -81,7 +80,10 @@ void add_plugins(Page& page, plugins::PluginHost& host) {
     }
     page.family("export_worker_plugin_reloads_total",
                 "Ends of reloads; refused_CODE tells the refused apart", Kind::kCounter);
-    for (const auto& [outcome, count] : host.reload_counts())
+    std::map<std::string, std::uint64_t> reloads = host.reload_counts();
+    for (const char* outcome : {"committed", "rolled_back", "refused", "unchanged"})
+        reloads.try_emplace(outcome, 0);
+    for (const auto& [outcome, count] : reloads)
         page.sample({{"outcome", outcome}}, static_cast<double>(count));
 }
 
@@ -99,12 +101,15 @@ void add_stuck_requests(Page& page, const std::vector<plugins::PluginStatus>& pl
     }
 }
 
-void add_alarms(Page& page, const ControlParts& parts, const jobs::JobCounts& counts) {
-    const auto stuck = parts.data_server.stuck_requests();
-    add_stuck_requests(page, parts.plugins.list(), stuck);
+void add_alarms(Page& page, const ControlParts& parts) {
+    const std::vector<model::Alarm> alarms = parts.alarms.read();
     page.family("export_worker_alarms", "Things somebody should look at", Kind::kGauge);
-    const std::size_t retention = retention_alarm(counts) ? 1 : 0;
-    page.sample({}, static_cast<double>(parts.plugins.alarms().size() + retention + stuck.size()));
+    page.sample({}, static_cast<double>(alarms.size()));
+    page.family("export_worker_alarm", "The same, by what is wrong", Kind::kGauge);
+    for (const std::string_view name : model::kAlarmNames) {
+        page.sample({{"name", std::string(name)}},
+                    static_cast<double>(std::ranges::count(alarms, name, &model::Alarm::name)));
+    }
 }
 
 }  // namespace
@@ -146,7 +151,9 @@ Result<Page> metrics_page(const ControlParts& parts) {
             page.sample({{"store", store.store}}, static_cast<double>(store.expires_unix_us) / 1e6);
     }
     add_plugins(page, parts.plugins);
-    add_alarms(page, parts, counts);
+    add_stuck_requests(page, parts.plugins.list(), parts.data_server.stuck_requests());
+    add_alarms(page, parts);
+    parts.add_metrics(page);
     metrics::add_process(page, "export-workerd", parts.version);
     return page;
 }

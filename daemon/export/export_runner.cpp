@@ -337,11 +337,11 @@ std::string job_id_of(std::string_view key) {
     return std::string(name.substr(0, first));
 }
 
-void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
+Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     Remains remains;
-    const auto done = produce(parts, job, watch, remains);
-    if (done) return;
+    auto done = produce(parts, job, watch, remains);
+    if (done) return done;
     const Error& error = done.error();
     log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
              fmt::make_format_args(job.lease.job_id, error.message));
@@ -351,6 +351,7 @@ void run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch
     if (!remains.in_doubt) drop_remains(parts, job, remains);
     if (record_end_at_last(parts, job, error, watch) && remains.in_doubt)
         drop_remains(parts, job, remains);
+    return done;
 }
 
 Result<void> recover(const ExportParts& parts) {

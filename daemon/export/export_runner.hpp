@@ -43,8 +43,10 @@ struct RunWatch {
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
-// early, with the attempt given back, once `watch.stopping` is true. [worker-thread of export]
-void run_export(const ExportParts& parts, const jobs::ClaimedJob& job, RunWatch& watch);
+// early, with the attempt given back, once `watch.stopping` is true. Errors: why the attempt did
+// not complete; it is recorded already. [worker-thread of export]
+[[nodiscard]] Result<void> run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
+                                      RunWatch& watch);
 
 // Before the next attempt: full jitter between retry_base and retry_max (base/backoff.hpp).
 [[nodiscard]] std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt);

@@ -78,13 +78,41 @@ void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
         const std::lock_guard lock(slot.mutex);
         slot.job = job;
     }
-    run_export(parts_, job, slot.watch);
+    const SteadyTime began = parts_.clock->steady();
+    ++stats_.running;
+    count(run_export(parts_, job, slot.watch), began);
+    --stats_.running;
     {
         const std::lock_guard lock(slot.mutex);
         slot.job.reset();
     }
     // Another one of the same organization may start now.
     wake();
+}
+
+void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
+    const auto took = parts_.clock->steady() - began;
+    stats_.busy_us += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+    const ErrorCode code = attempt ? ErrorCode::kInternal : attempt.error().code;
+    const bool put_back =
+        code == ErrorCode::kConflict || (code == ErrorCode::kUnavailable && stopping_.load());
+    ++(attempt                         ? stats_.completed
+       : code == ErrorCode::kCancelled ? stats_.cancelled
+       : put_back                      ? stats_.put_back
+                                       : stats_.failed);
+    // What a caller asked for, and who took a job away, says nothing about the store.
+    if (put_back || code == ErrorCode::kCancelled || code == ErrorCode::kInvalidArgument) return;
+    const std::lock_guard lock(mutex_);
+    failures_ = attempt ? 0 : failures_ + 1;
+    last_failure_ = attempt ? "" : attempt.error().message;
+}
+
+std::string ExportWorkers::problem() const {
+    const std::lock_guard lock(mutex_);
+    if (failures_ < limits::kExportFailuresAlarm) return "";
+    return "the last " + std::to_string(failures_) +
+           " attempts have failed, the last one: " + last_failure_;
 }
 
 void ExportWorkers::fence_stalled(Slot& slot) {

@@ -22,6 +22,16 @@ struct UpkeepPolicy {
     std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // The same.
 };
 
+// Since the start. [any-thread]
+struct ExportStats {
+    std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.
+    std::atomic<std::uint64_t> failed{0};
+    std::atomic<std::uint64_t> cancelled{0};
+    std::atomic<std::uint64_t> put_back{0};  // The daemon stops, or somebody else has the job.
+    std::atomic<std::uint64_t> busy_us{0};   // What all attempts took, of the steady clock.
+    std::atomic<unsigned> running{0};        // Now.
+};
+
 class ExportWorkers {
 public:
     // `parts` outlive this object. Starts nothing yet.
@@ -36,6 +46,11 @@ public:
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();
+    // Why exports fail, in words: the last kExportFailuresAlarm attempts all did, whatever jobs
+    // they were of, and not because of what was asked for. Empty: they do not. [any-thread]
+    [[nodiscard]] std::string problem() const;
+    [[nodiscard]] const ExportStats& stats() const { return stats_; }
+    [[nodiscard]] std::size_t workers() const { return slots_.size(); }  // Once started.
     // Running jobs are interrupted at the next batch and put back, with their attempt. Returns when
     // all stopped.
     void stop();
@@ -51,6 +66,7 @@ private:
 
     void run(Slot& slot);
     void run_one(Slot& slot, const jobs::ClaimedJob& job);
+    void count(const Result<void>& attempt, SteadyTime began);
     void run_upkeep();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
@@ -63,12 +79,15 @@ private:
 
     const ExportParts parts_;
     const UpkeepPolicy upkeep_;
+    ExportStats stats_;
     std::atomic<bool> stopping_{false};
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable changed_;  // A wake, or the end.
     std::condition_variable ending_;
-    std::uint64_t wakes_ = 0;  // Guarded by mutex_.
-    std::deque<Slot> slots_;   // One a worker; fixed once started.
+    std::uint64_t wakes_ = 0;   // Guarded by mutex_.
+    int failures_ = 0;          // Attempts in a row. Guarded by mutex_.
+    std::string last_failure_;  // Guarded by mutex_.
+    std::deque<Slot> slots_;    // One a worker; fixed once started.
     std::vector<std::thread> threads_;
     bool retention_paused_ = false;  // Of the upkeep thread.
 };

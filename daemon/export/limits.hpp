@@ -11,6 +11,7 @@ inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.
 inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
+inline constexpr int kExportFailuresAlarm = 3;  // Attempts in a row, of any jobs: an alarm.
 inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
 // When a sleep takes so much longer, the whole process was frozen.
 inline constexpr std::chrono::milliseconds kFreezeMin{2'000};

@@ -196,7 +196,6 @@ struct JobCounts {
     std::int64_t oldest_due_us = 0;    // Since when the longest waiting job could run; 0: none.
     std::int64_t fenced = 0;           // Writes refused because a lease was lost.
     std::int64_t notices_pending = 0;  // Not yet delivered.
-    std::optional<RetentionPause> retention_pause;
 };
 
 class JobStore {
@@ -326,6 +325,8 @@ public:
     [[nodiscard]] virtual Result<bool> check_retention_clock(std::chrono::seconds tolerance) = 0;
     // An operator says that the clock is right. False: retention was not paused.
     [[nodiscard]] virtual Result<bool> resume_retention() = 0;
+    // nullopt: retention goes on.
+    [[nodiscard]] virtual Result<std::optional<RetentionPause>> retention_pause() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
@@ -356,6 +357,10 @@ public:
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
     // A copy of the registry as it is now, whole and consistent, at `path` (replaced).
     [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
+    // Why the last write could not be made durable, in words; empty: it was. [any-thread]
+    [[nodiscard]] virtual std::string problem() const = 0;
+    // Commits that failed since the start. [any-thread]
+    [[nodiscard]] virtual std::uint64_t write_errors() const = 0;
 };
 
 }  // namespace export_worker::jobs

@@ -391,6 +391,11 @@ public:
             [&](Connection& connection) { return jobs::resume_retention(connection, at); });
     }
 
+    Result<std::optional<RetentionPause>> retention_pause() override {
+        return database_->read(
+            [](Connection& connection) { return jobs::retention_pause(connection); });
+    }
+
     Result<std::size_t> expire_files(std::chrono::seconds age) override {
         const Now at = now();
         return database_->write([&](Connection& connection) {
@@ -448,6 +453,8 @@ public:
     }
 
     Result<void> backup(const std::string& path) override { return database_->backup(path); }
+    std::string problem() const override { return database_->problem(); }
+    std::uint64_t write_errors() const override { return database_->write_errors(); }
 
     Result<std::vector<UnpublishedFile>> unpublished_files() override {
         return database_->read(
@@ -480,7 +487,6 @@ public:
                 if (found) out.notices_pending = waiting.integer(1);
             }
             out.fenced = fenced_.load();
-            EW_TRY(out.retention_pause, retention_pause(connection));
             EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
                 const std::string_view status = row.text(0);
                 std::int64_t& slot = status == "pending"       ? out.pending

@@ -13,6 +13,7 @@ inline constexpr std::size_t kWebhookAnswerBytesMax = 64 * 1024;
 inline constexpr int kWebhookTriesMax = 15;  // Over about a day; then it is given up.
 inline constexpr std::chrono::seconds kWebhookRetryBase{5};
 inline constexpr std::chrono::seconds kWebhookRetryMax{4 * 3'600};
+inline constexpr int kWebhookFailuresAlarm = 3;  // In a row: an alarm.
 inline constexpr std::size_t kWebhookSecretBytesMin = 16;
 
 }  // namespace export_worker::limits

@@ -60,6 +60,27 @@ void Notifier::start() {
     threads_.emplace_back([this] { run(&Notifier::deliver_due); });
 }
 
+std::map<std::string, std::string> Notifier::failing() const {
+    const std::lock_guard lock(mutex_);
+    std::map<std::string, std::string> out;
+    for (const auto& [organization_id, failures] : failures_) {
+        if (failures.in_a_row >= limits::kWebhookFailuresAlarm)
+            out.emplace(organization_id, failures.last);
+    }
+    return out;
+}
+
+void Notifier::count(const std::string& organization_id, bool taken, const std::string& answer) {
+    const std::lock_guard lock(mutex_);
+    if (taken) {
+        failures_.erase(organization_id);
+        return;
+    }
+    Failures& failures = failures_[organization_id];
+    ++failures.in_a_row;
+    failures.last = answer;
+}
+
 void Notifier::run(Result<void> (Notifier::*look)()) {
     name_this_thread("notices");
     for (;;) {
@@ -112,12 +133,14 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
     fault_point("notice.sent");
     if (stopping_.load()) return {};  // Cut off by us: that says nothing about the receiver.
     taken = answer.outcome == WebhookOutcome::kTaken;
+    count(notice.organization_id, taken, answer.text);
     using Delivery = jobs::JobStore::Delivery;
     const bool last = notice.attempts + 1 >= limits::kWebhookTriesMax;
     const Delivery delivery = taken ? Delivery::kDone
                               : answer.outcome == WebhookOutcome::kRefused || last
                                   ? Delivery::kGivenUp
                                   : Delivery::kRetry;
+    ++(taken ? stats_.taken : delivery == Delivery::kGivenUp ? stats_.given_up : stats_.retry);
     if (!taken) {
         log_warn("notice {} to the webhook of {}: {}{}", notice.sequence, notice.organization_id,
                  answer.text, delivery == Delivery::kGivenUp ? "; given up" : "");

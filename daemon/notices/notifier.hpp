@@ -23,6 +23,13 @@
 
 namespace export_worker::notices {
 
+// Of webhooks, since the start. [any-thread]
+struct DeliveryStats {
+    std::atomic<std::uint64_t> taken{0};
+    std::atomic<std::uint64_t> retry{0};     // To be sent again.
+    std::atomic<std::uint64_t> given_up{0};  // Refused for good, or tried often enough.
+};
+
 class Notifier {
 public:
     // Reads every secret. `clock` and `jobs` outlive the notifier. Errors: those of the files;
@@ -37,11 +44,19 @@ public:
 
     // Starts the two threads.
     void start();
+    // The organizations whose webhooks have failed kWebhookFailuresAlarm times in a row, each with
+    // the last answer, in words. [any-thread]
+    [[nodiscard]] std::map<std::string, std::string> failing() const;
+    [[nodiscard]] const DeliveryStats& stats() const { return stats_; }
 
 private:
     struct Webhook {
         model::WebhookSettings settings;
         std::string secret;
+    };
+    struct Failures {
+        int in_a_row = 0;
+        std::string last;
     };
     Notifier(const Clock& clock, jobs::JobStore& jobs,
              std::optional<transport::PublisherSocket> publisher);
@@ -51,15 +66,18 @@ private:
     [[nodiscard]] Result<void> deliver_due();
     [[nodiscard]] Result<void> deliver(const Webhook& webhook, const model::Notice& notice,
                                        bool& taken);
+    void count(const std::string& organization_id, bool taken, const std::string& answer);
 
     const Clock& clock_;
     jobs::JobStore& jobs_;
     std::map<std::string, Webhook> webhooks_;  // By organization; fixed once open() returns.
     std::optional<transport::PublisherSocket> publisher_;  // One thread's.
     std::atomic<bool> stopping_{false};
+    DeliveryStats stats_;
     http::HttpClient client_{&stopping_};  // The other's.
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable stop_wish_;
+    std::map<std::string, Failures> failures_;  // By organization. Guarded by mutex_.
     std::vector<std::thread> threads_;
 };
 

@@ -207,10 +207,13 @@ message::WireError Dispatcher::no_such_method(std::string_view method) const {
 }
 
 MethodResult Dispatcher::run_public(message::MethodId id, const message::Request& request) const {
-    if (id == message::MethodId::kPing)
+    if (id == message::MethodId::kPing) {
+        const auto& names = parts_.alarm_names;
         return json{{"pong", true},
                     {"many_per_message", true},
-                    {"registry", parts_.jobs.jobs.registry_id()}};
+                    {"registry", parts_.jobs.jobs.registry_id()},
+                    {"alarms", names ? names() : std::vector<std::string>()}};
+    }
     if (id == message::MethodId::kReportDownload) return report_download(request);
     EW_ASSERT(id == message::MethodId::kListMethods);
     return list_methods();

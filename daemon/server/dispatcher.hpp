@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "daemon/auth/authenticator.hpp"
@@ -56,6 +57,8 @@ struct DispatcherParts {
     std::function<std::map<std::string, std::string>()> plugin_methods;
     // PluginHost::left_out(). May be empty.
     std::function<std::optional<std::string>(std::string_view method)> left_out;
+    // The names of the alarms there are. Waits for nothing. May be empty.
+    std::function<std::vector<std::string>()> alarm_names;
 };
 
 // [any-thread], each with its own scratch.

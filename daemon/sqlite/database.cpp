@@ -182,6 +182,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         fault_point("database.after_commit");
         if (!committed) (void)writer_->execute("ROLLBACK");
     }
+    note_commit(committed);
     for (const std::shared_ptr<Task>& task : group) {
         if (!committed) task->commit_error = committed.error();
         {
@@ -191,6 +192,18 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         task->changed.notify_one();
     }
     if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+void Database::note_commit(const Result<void>& committed) {
+    if (!committed) ++write_errors_;
+    if (committed && problem_.empty()) return;
+    const std::lock_guard lock(problem_mutex_);
+    problem_ = committed ? "" : committed.error().message;
+}
+
+std::string Database::problem() const {
+    const std::lock_guard lock(problem_mutex_);
+    return problem_.empty() ? "" : path_ + ": " + problem_;
 }
 
 bool Database::run_task(Task& task) {

@@ -109,6 +109,11 @@ public:
         return out;
     }
 
+    // Why the last commit failed, in words; empty: it did not. [any-thread]
+    [[nodiscard]] std::string problem() const;
+    // Commits that failed since the start. [any-thread]
+    [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
+
     // Copies the file as it is now to `path`, which is replaced once the copy is whole and on disk;
     // writes go on meanwhile. Errors: as for reads, and those of the file system. [any-thread]
     [[nodiscard]] Result<void> backup(const std::string& path);
@@ -136,6 +141,7 @@ private:
                                                 Failure failure);
     [[nodiscard]] static Result<void> wait_for(Task& task);
     void run_writer();
+    void note_commit(const Result<void>& committed);
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
     // False: the transaction is lost.
     [[nodiscard]] bool run_task(Task& task);
@@ -159,6 +165,10 @@ private:
     std::vector<Reader> idle_readers_;  // Guarded by readers_mutex_.
     // Twice their number, and one more while one is under way. Written by the writer thread.
     std::atomic<std::uint64_t> commits_{0};
+
+    std::atomic<std::uint64_t> write_errors_{0};
+    mutable std::mutex problem_mutex_;
+    std::string problem_;  // Guarded by problem_mutex_, written by the writer thread alone.
 
     std::thread thread_;  // Last: it uses everything above.
 };

@@ -1,7 +1,8 @@
 /* LD_PRELOAD: while the file $FAILING_DISK exists, calls it names fail. Its lines are
  *   CALL ERROR PATTERN
- * with CALL write, pwrite64, pread64, fsync, fdatasync or renameat2, ERROR EIO or ENOSPC, and
- * PATTERN as fnmatch(3) has it, for the whole path of the file; '*' also matches '/'. */
+ * with CALL write, pwrite64, pread64, fsync, fdatasync, renameat2 or statvfs (which succeeds and
+ * finds nothing free), ERROR EIO or ENOSPC, and PATTERN as fnmatch(3) has it, for the whole path of
+ * the file; '*' also matches '/'. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -50,6 +52,7 @@ typedef ssize_t pwrite64_type(int, const void*, size_t, off64_t);
 typedef ssize_t pread64_type(int, void*, size_t, off64_t);
 typedef int fsync_type(int);
 typedef int fdatasync_type(int);
+typedef int statvfs_type(const char*, struct statvfs*);
 typedef int renameat2_type(int, const char*, int, const char*, unsigned);
 static write_type* write_real;
 static pwrite64_type* pwrite64_real;
@@ -57,6 +60,7 @@ static pread64_type* pread64_real;
 static fsync_type* fsync_real;
 static fdatasync_type* fdatasync_real;
 static renameat2_type* renameat2_real;
+static statvfs_type* statvfs_real;
 
 ssize_t write(int fd, const void* data, size_t size) {
     return fails("write", fd) ? -1 : REAL(write)(fd, data, size);
@@ -75,4 +79,9 @@ int fdatasync(int fd) {
 }
 int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) {
     return fails_at("renameat2", to) ? -1 : REAL(renameat2)(from_fd, from, to_fd, to, flags);
+}
+int statvfs(const char* path, struct statvfs* out) {
+    const int done = REAL(statvfs)(path, out);
+    if (done == 0 && fails_at("statvfs", path)) out->f_bavail = 0;
+    return done;
 }

@@ -186,6 +186,12 @@ class FailingDisk:
         self.switch.unlink()
 
 
+def alarm_texts(status):
+    """"disk /var/lib/x: what is wrong; what to do", as exportctl status prints them."""
+    return [" ".join(filter(None, (alarm["name"], alarm["subject"]))) + ": " + "; ".join(filter(None, (alarm["cause"], alarm["remedy"])))
+            for alarm in status["alarms"]]
+
+
 class System:
     """Daemon, shim and operator in one directory."""
 
@@ -305,6 +311,10 @@ file = {self.plugin}
 
     def ctl_json(self, *arguments):
         return json.loads(self.ctl("--json", *arguments).stdout)
+
+    def alarms(self):
+        """What is wrong, one text each."""
+        return alarm_texts(self.ctl_json("status"))
 
     def make_key(self, organization="acme", permissions="product:read,job:read,job:create"):
         return self.ctl_json("key", "create", "--organization", organization, "--permission", permissions)["key"]

@@ -15,6 +15,7 @@ PEERS = {
     "libreoffice": "install libreoffice-calc-nogui",
     "nginx": "install nginx-light",
     "node": "install nodejs npm",
+    "prometheus": "install prometheus",
     "pyflakes": "install pyflakes3",
     "rust": "install rustc cargo",
     "shellcheck": "install shellcheck",

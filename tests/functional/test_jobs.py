@@ -178,7 +178,7 @@ class CareTest(unittest.TestCase):
         clock.jump(40 * 86_400)
         self.system.start_daemon(clock.env)
         def alarms():
-            return [text for text in self.system.ctl_json("status")["alarms"] if "exportctl retention resume" in text]
+            return [text for text in self.system.alarms() if "exportctl retention resume" in text]
         wait_until("the alarm", alarms)
         self.assertIn("\nexport_worker_alarms 1", self.system.ctl("metrics").stdout)
         self.assertEqual(len(self.system.files()), 1)

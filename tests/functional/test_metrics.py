@@ -67,7 +67,7 @@ class MetricsTest(SystemTest):
 
     def test_the_plugin_counts_what_it_mints_and_what_it_cannot_sign(self):
         def counted(name):
-            return self.value(f'export_worker_plugin_counter_total{{plugin="download_url",counter="{name}"}}')
+            return self.value(f'export_worker_plugin_events_total{{plugin="download_url",counter="{name}"}}')
         minted, unsignable = counted("minted_total"), counted("unsignable_total")
         self.assertEqual(self.system.mint(self.job, self.key).status, 200)
         self.assertEqual((counted("minted_total"), counted("unsignable_total")), (minted + 1, unsignable))

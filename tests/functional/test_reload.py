@@ -480,7 +480,7 @@ class DaemonOnlyTest(unittest.TestCase):
 
     def alarms(self):
         """Those about what went wrong; what an operator has pinned is not."""
-        return [alarm for alarm in self.system.ctl_json("status")["alarms"] if "pinned to" not in alarm]
+        return [alarm for alarm in self.system.alarms() if "pinned to" not in alarm]
 
     def quarantined(self):
         return [q["reason"] for q in self.system.ctl_json("plugin", "history", "broken")["quarantined"]]
@@ -599,7 +599,7 @@ class DaemonOnlyTest(unittest.TestCase):
             self.assertEqual((shown["sha256"], shown["pinned"]), (first, "rollback"))
             self.assertEqual(self.system.daemon.stop(), 0)
             self.system.start_daemon()
-        self.assertRegex("".join(self.system.ctl_json("status")["alarms"]), "plugin broken: pinned to [0-9a-f]{16} by rollback")
+        self.assertRegex("".join(self.system.alarms()), "plugin broken: pinned to [0-9a-f]{16} by rollback")
         self.assertIn("UNPINNED", self.system.ctl("plugin", "unpin", "broken").stdout)
         self.assertEqual(self.system.daemon.stop(), 0)
         self.system.start_daemon()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from functional.harness import BUILD, FULL, SANITIZED, SOURCE, System, wait_until
+from functional.harness import BUILD, FULL, SANITIZED, SOURCE, System, alarm_texts, wait_until
 
 FIXTURES = SOURCE / "tests" / "fixtures" / "plugins"
 START_S = 5  # A start on committed code takes no longer.
@@ -120,7 +120,7 @@ class Stage:
             wire.close()
 
     def alarms(self):
-        return self.ctl("status")["alarms"]
+        return alarm_texts(self.ctl("status"))
 
     def quarantined(self):
         return [entry["reason"] for entry in self.ctl("plugin", "history", "broken")["quarantined"]]

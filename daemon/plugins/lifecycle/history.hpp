@@ -126,6 +126,9 @@ public:
 
     // As Database::backup().
     [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+    // As Database has them.
+    [[nodiscard]] std::string problem() const { return database_->problem(); }
+    [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }
 
 private:
     History(std::unique_ptr<sqlite::Database> database, const Clock& clock)

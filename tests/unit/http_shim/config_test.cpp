@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.hpp"
+#include "protocol/transport/limits.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::http_shim {
@@ -97,6 +98,19 @@ TEST_F(ConfigTest, NumbersHaveBounds) {
     EXPECT_TRUE(refuses("credential_burst", "0"));
     EXPECT_TRUE(refuses("address_connections", "4097"));
     EXPECT_TRUE(refuses("socket_mode", "999"));
+}
+
+TEST_F(ConfigTest, ListsHaveBounds) {
+    const auto list = [](std::size_t count, const std::string& word) {
+        std::string out;
+        for (std::size_t index = 0; index < count; ++index)
+            out += word + std::to_string(index) + " ";
+        return out;
+    };
+    EXPECT_FALSE(refuses("daemons", list(limits::kPoolDaemonsMax, "ipc:///run/d")));
+    EXPECT_TRUE(refuses("daemons", list(limits::kPoolDaemonsMax + 1, "ipc:///run/d")));
+    EXPECT_FALSE(refuses("listen", list(limits::kHttpListenersMax, "unix:/run/l")));
+    EXPECT_TRUE(refuses("listen", list(limits::kHttpListenersMax + 1, "unix:/run/l")));
 }
 
 TEST_F(ConfigTest, ChoicesAndAddressesAreChecked) {

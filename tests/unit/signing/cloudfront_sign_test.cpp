@@ -49,6 +49,16 @@ TEST(CloudFront, EcSignaturesVerifyWithThePublicHalf) {
     }
 }
 
+TEST(CloudFront, AnEcKeySignsNoSha1) {
+    CloudFrontRequest request = cloudfront_request();
+    request.digest = SignatureDigest::kSha1;
+    const auto refused = sign_cloudfront(request, *PrivateKey::parse(testing::kEcKey));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("hash: expected SHA256 with an EC key, found SHA1"),
+              std::string::npos)
+        << refused.error().message;
+}
+
 TEST(CloudFront, ACustomPolicyTravelsAlong) {
     CloudFrontRequest request = cloudfront_request();
     request.custom = true;

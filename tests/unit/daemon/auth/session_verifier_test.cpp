@@ -313,6 +313,45 @@ TEST_F(SessionsTest, AProviderThatFailsIsLeftAlone) {
     EXPECT_EQ(asked, limits::kSessionAskFailuresMax + 1);
 }
 
+TEST_F(SessionsTest, AProviderThatFailsIsAProblemUntilItAnswers) {
+    std::atomic<int> status = 500;
+    const testing::HttpServer server([&](const testing::HttpServer::Request&) {
+        return testing::HttpServer::Response{status.load(), "{}", {}};
+    });
+    settings_.session_url = server.url() + "/";
+    settings_.session_secret_file = dir_.write("provider_secret", "hush\n");
+    const auto provider = std::move(*SessionProvider::open(settings_, clock_));
+    for (int count = 0; count < limits::kSessionAskFailuresMax; ++count) {
+        EXPECT_EQ(provider->problem(), "");
+        EXPECT_FALSE(provider->ask("session-token"));
+    }
+    EXPECT_NE(provider->problem().find("has failed 5 times in a row"), std::string::npos);
+    const auto paused = provider->ask("session-token");
+    ASSERT_FALSE(paused);
+    EXPECT_EQ(paused.error().message, "session provider: not asked for a while");
+    clock_.advance(limits::kSessionAskPause);
+    EXPECT_NE(provider->problem(), "") << "nobody has asked since";
+    status = 404;
+    EXPECT_TRUE(provider->ask("session-token"));
+    EXPECT_EQ(provider->problem(), "");
+    status = 429;
+    EXPECT_FALSE(provider->ask("session-token"));
+    EXPECT_NE(provider->problem().find("status 429"), std::string::npos);
+}
+
+TEST_F(SessionsTest, AMemberOfNothingMayDoNothing) {
+    open();
+    json claims = stytch_claims();
+    claims.erase("https://stytch.com/organization");
+    EXPECT_EQ(who({"Bearer " + make_jwt(kTokenHeader, claims), "", ""}),
+              "Not a member of any organization");
+    EXPECT_EQ(identity_->authenticator.refused().organization, 1U);
+    EXPECT_EQ(who({"Bearer nonsense", "", ""}), "Invalid credentials");
+    EXPECT_EQ(who({"", "", ""}), "Not authenticated");
+    EXPECT_EQ(identity_->authenticator.refused().invalid, 1U);
+    EXPECT_EQ(identity_->authenticator.refused().missing, 1U);
+}
+
 TEST_F(SessionsTest, OnlyFailuresInARowPauseAProvider) {
     std::atomic<int> asked = 0;
     std::atomic<int> status = 500;

@@ -84,6 +84,7 @@ protected:
                                     {*jobs_, exports_},
                                     {},
                                     [this] { return plugins_->methods(); },
+                                    {},
                                     {}}};
     server::DataServer data_server_{
         std::move(*transport::ServerSocket::open("ipc://" + dir_.path() + "/data.sock", 0600)),
@@ -91,6 +92,7 @@ protected:
     exports::ExportParts export_parts_{
         &clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
+    AlarmList alarms_{clock_};
     LongTask task_;
     ControlParts parts_{*identity_.database,
                         *identity_.keys,
@@ -106,6 +108,8 @@ protected:
                         "ipc:///data.sock",
                         clock_.unix_us(),
                         [this] { return credentials_; },
+                        alarms_,
+                        [](metrics::Page&) {},
                         [this] { ++wakes_; },
                         &export_parts_,
                         std::chrono::seconds(3600),

@@ -50,7 +50,7 @@ protected:
     model::Job run(const std::string& id) {
         const auto job = jobs_->claim();
         EXPECT_TRUE(job && job->has_value());
-        run_export(parts_, **job, watch_);
+        (void)run_export(parts_, **job, watch_);
         return find(id);
     }
     model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
@@ -136,7 +136,7 @@ TEST_F(ExportRunnerTest, ACancelledRunLeavesNoFile) {
     const auto id = submit({{"format", "jsonl"}});
     const auto job = jobs_->claim();
     ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id, "me"));
-    run_export(parts_, **job, watch_);
+    (void)run_export(parts_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
     EXPECT_EQ(files(), 0U);
 }
@@ -156,10 +156,10 @@ TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
     reopen_jobs();
     ASSERT_TRUE(jobs_->rescue());
     const auto current = jobs_->claim();
-    run_export(parts_, **zombie, watch_);
+    (void)run_export(parts_, **zombie, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kInProgress);
     EXPECT_EQ(files(), 0U);
-    run_export(parts_, **current, watch_);
+    (void)run_export(parts_, **current, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
 }
@@ -281,7 +281,7 @@ TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
     clock_.jump(std::chrono::days(40));
     ExportWorkers workers(parts_, {});
     workers.start(1);
-    ASSERT_TRUE(testing::eventually([&] { return jobs_->counts()->retention_pause.has_value(); }));
+    ASSERT_TRUE(testing::eventually([&] { return jobs_->retention_pause()->has_value(); }));
     EXPECT_EQ(files(), 1U);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     EXPECT_TRUE(*jobs_->resume_retention());
@@ -356,7 +356,7 @@ TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {
         testing::FakeClock& clock;
     } moving(clock_);
     parts_.clock = &moving;
-    run_export(parts_, **job, watch_);
+    (void)run_export(parts_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kPending);
     EXPECT_NE(find(id).error_message.find("the attempt took longer"), std::string::npos);
     EXPECT_EQ(files(), 0U);

@@ -129,13 +129,13 @@ TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
         reopen();
         EXPECT_FALSE(*store_->check_retention_clock(day));
         EXPECT_FALSE(*store_->check_retention_clock(day)) << "asking again makes nothing right";
-        const auto pause = store_->counts()->retention_pause;
+        const auto pause = *store_->retention_pause();
         ASSERT_TRUE(pause);
         EXPECT_EQ(pause->last_run_us, last_us);
         EXPECT_EQ(pause->found_us, clock_.unix_us());
         clock_.jump(-jump);
         EXPECT_TRUE(*store_->check_retention_clock(day)) << "the clock is right again";
-        EXPECT_FALSE(store_->counts()->retention_pause);
+        EXPECT_FALSE(*store_->retention_pause());
     }
     clock_.advance(day);
     EXPECT_TRUE(*store_->check_retention_clock(day));
@@ -149,7 +149,7 @@ TEST_P(JobStoreConformance, AnOperatorResumesRetention) {
     EXPECT_TRUE(*store_->resume_retention());
     reopen();
     EXPECT_TRUE(*store_->check_retention_clock(day));
-    EXPECT_FALSE(store_->counts()->retention_pause);
+    EXPECT_FALSE(*store_->retention_pause());
 }
 
 }  // namespace export_worker::jobs

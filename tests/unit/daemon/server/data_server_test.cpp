@@ -106,6 +106,7 @@ protected:
                             {*jobs_, exports_},
                             {},
                             [this] { return plugins_->methods(); },
+                            {},
                             {}}};
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
@@ -115,9 +116,10 @@ TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     start();
     const json reply = call({{"v", 1}, {"id", "x-1"}, {"method", "sys.ping"}});
     EXPECT_EQ(reply["id"], "x-1");
-    EXPECT_EQ(
-        reply["result"],
-        (json{{"pong", true}, {"many_per_message", true}, {"registry", jobs_->registry_id()}}));
+    EXPECT_EQ(reply["result"], (json{{"pong", true},
+                                     {"many_per_message", true},
+                                     {"registry", jobs_->registry_id()},
+                                     {"alarms", json::array()}}));
     EXPECT_FALSE(reply.contains("served_by"));
     EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(),
               36U);  // Made by the daemon.

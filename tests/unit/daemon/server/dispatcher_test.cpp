@@ -192,6 +192,7 @@ TEST_F(DispatcherTest, WithoutARecorderNoDownloadIsTaken) {
                            {*jobs_, exports_},
                            {},
                            [this] { return plugins_->methods(); },
+                           {},
                            {}});
     const std::string params = dump_msgpack({{"target", "/exports/a"}});
     message::Request request;

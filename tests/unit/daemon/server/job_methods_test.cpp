@@ -80,6 +80,11 @@ TEST_F(JobMethodsTest, TheSameKeyIsTheSameExport) {
     EXPECT_NE(call("exports.submit", request, "umbrella")["job_id"], first["job_id"]);
 }
 
+TEST_F(JobMethodsTest, AnIdempotencyKeyIsText) {
+    EXPECT_EQ(refusal("exports.submit", {{"format", "csv"}, {"idempotency_key", "\xff"}}),
+              "invalid_argument: idempotency_key: expected UTF-8");
+}
+
 TEST_F(JobMethodsTest, CreatingNeedsAnOrganization) {
     const json job = {{"job_type", "export"}, {"total_items", 1}};
     for (const char* organization : {"", "../up", "a b"}) {

@@ -98,7 +98,8 @@ protected:
                                 const auto found = left_out_.find(method);
                                 return found == left_out_.end() ? std::optional<std::string>()
                                                                 : found->second;
-                            }}};
+                            },
+                            {}}};
 };
 
 }  // namespace export_worker::server

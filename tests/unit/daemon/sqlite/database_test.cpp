@@ -202,6 +202,8 @@ TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
     const Pair half_way = write_together(**database, insert_and_refuse, "b");
     EXPECT_EQ(half_way.first.error().code, ErrorCode::kInternal);
     EXPECT_FALSE(half_way.second);
+    EXPECT_EQ((*database)->write_errors(), 1U);
+    EXPECT_NE((*database)->problem().find("failed half-way"), std::string::npos);
     // As SQLite does by itself when the disk is full.
     const auto give_up = [](Connection& connection) -> Result<void> {
         EW_CHECK(connection.execute("ROLLBACK"));
@@ -212,6 +214,8 @@ TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
     EXPECT_FALSE(given_up.second) << "what is not durable is not said to be";
     EXPECT_EQ(count(**database), 1) << "and what was refused is not kept";
     EXPECT_TRUE(insert(**database, "b", 2)) << "the next transaction is a new one";
+    EXPECT_EQ((*database)->problem(), "");
+    EXPECT_EQ((*database)->write_errors(), 2U);
 }
 
 TEST(Database, ManyThreadsShareCommits) {

@@ -1,0 +1,11 @@
+// Limits of daemon/app. A name ends in unit and bound; the comment says what happens at it.
+#pragma once
+
+#include <cstdint>
+
+namespace export_worker::limits {
+
+// Less free space, and less than a twentieth of the file system: an alarm.
+inline constexpr std::uint64_t kDiskFreeBytesMin = 256ULL * 1024 * 1024;
+
+}  // namespace export_worker::limits

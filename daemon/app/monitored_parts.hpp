@@ -1,0 +1,41 @@
+// The parts of the daemon that say of themselves how they are, for alarms and metrics.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemon/auth/authenticator.hpp"
+#include "daemon/auth/session_verifier.hpp"
+#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/credentials/credential_store.hpp"
+#include "daemon/export/export_workers.hpp"
+#include "daemon/jobs/job_store.hpp"
+#include "daemon/notices/notifier.hpp"
+#include "daemon/plugins/lifecycle/plugin_host.hpp"
+#include "daemon/server/data_server.hpp"
+#include "daemon/sqlite/database.hpp"
+
+namespace export_worker::app {
+
+// All outlive what uses them.
+struct MonitoredParts {
+    std::string state_dir;
+    std::vector<std::string> directories;  // Whose file systems need free space.
+    const auth::Authenticator& authenticator;
+    const sqlite::Database& auth_database;
+    const auth::SessionVerifier& sessions;
+    jobs::JobStore& jobs;
+    const catalog::CatalogStore& catalog;
+    const notices::Notifier& notifier;
+    const exports::ExportWorkers* export_workers = nullptr;  // Null: this daemon runs no exports.
+    plugins::PluginHost& plugins;
+    const server::DataServer& data_server;
+    std::function<std::vector<credentials::CredentialState>()> credential_states;
+    // Why the configuration in use is not the one that was to be read last; empty: it is.
+    std::function<std::string()> refused_configuration;
+    // When the configuration in use was taken over, Unix time.
+    std::function<std::int64_t()> configured_us;
+};
+
+}  // namespace export_worker::app

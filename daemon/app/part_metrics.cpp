@@ -1,0 +1,111 @@
+#include "daemon/app/part_metrics.hpp"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <array>
+#include <string>
+
+namespace export_worker::app {
+namespace {
+
+using metrics::Kind;
+using metrics::Page;
+
+constexpr std::array<const char*, 4> kDatabases{"jobs", "catalog", "auth", "plugins"};
+
+void add_one(Page& page, const char* name, const char* help, Kind kind, double value) {
+    page.family(name, help, kind);
+    page.sample({}, value);
+}
+
+double file_bytes(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 ? static_cast<double>(status.st_size) : 0;
+}
+
+void add_disks(Page& page, const MonitoredParts& parts) {
+    page.family("export_worker_free_bytes", "Free on the file system of a directory", Kind::kGauge);
+    for (const std::string& directory : parts.directories) {
+        struct statvfs disk {};
+        if (::statvfs(directory.c_str(), &disk) != 0) continue;
+        page.sample({{"directory", directory}},
+                    static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
+    }
+    page.family("export_worker_database_bytes", "Of a database's file, and of its log",
+                Kind::kGauge);
+    for (const char* name : kDatabases) {
+        const std::string path = parts.state_dir + "/" + name + ".db";
+        page.sample({{"database", name}, {"file", "data"}}, file_bytes(path));
+        page.sample({{"database", name}, {"file", "log"}}, file_bytes(path + "-wal"));
+    }
+    page.family("export_worker_database_write_errors_total", "Commits that failed", Kind::kCounter);
+    const std::array<std::uint64_t, kDatabases.size()> errors{
+        parts.jobs.write_errors(), parts.catalog.write_errors(), parts.auth_database.write_errors(),
+        parts.plugins.history().write_errors()};
+    for (std::size_t index = 0; index < kDatabases.size(); ++index)
+        page.sample({{"database", kDatabases[index]}}, static_cast<double>(errors[index]));
+}
+
+void add_exports(Page& page, const exports::ExportWorkers& workers) {
+    const exports::ExportStats& stats = workers.stats();
+    page.family("export_worker_export_attempts_total",
+                "Attempts of exports that ended; put_back: the daemon stopped, or the job was "
+                "taken away",
+                Kind::kCounter);
+    for (const auto& [outcome, count] :
+         {std::pair("completed", &stats.completed), std::pair("failed", &stats.failed),
+          std::pair("cancelled", &stats.cancelled), std::pair("put_back", &stats.put_back)})
+        page.sample({{"outcome", outcome}}, static_cast<double>(count->load()));
+    add_one(page, "export_worker_export_seconds_total", "Time that attempts of exports took",
+            Kind::kCounter, static_cast<double>(stats.busy_us.load()) / 1e6);
+    add_one(page, "export_worker_export_workers", "Workers that run exports", Kind::kGauge,
+            static_cast<double>(workers.workers()));
+    add_one(page, "export_worker_export_workers_busy", "Those that run one", Kind::kGauge,
+            static_cast<double>(stats.running.load()));
+}
+
+void add_identity(Page& page, const MonitoredParts& parts) {
+    const auth::RefusalCounts& refused = parts.authenticator.refused();
+    page.family("export_worker_credentials_refused_total", "Requests refused before any work",
+                Kind::kCounter);
+    for (const auto& [reason, count] :
+         {std::pair("missing", &refused.missing), std::pair("invalid", &refused.invalid),
+          std::pair("organization", &refused.organization),
+          std::pair("unavailable", &refused.unavailable),
+          std::pair("rate_limited", &refused.rate_limited)})
+        page.sample({{"reason", reason}}, static_cast<double>(count->load()));
+    page.family("export_worker_session_keys_fetched_timestamp_seconds",
+                "When the set of session keys was last seen to be current, in seconds since 1970; "
+                "left out without such sessions",
+                Kind::kGauge);
+    if (const std::int64_t at_us = parts.sessions.keys_seen_us(); at_us != 0)
+        page.sample({}, static_cast<double>(at_us) / 1e6);
+}
+
+void add_notices(Page& page, const notices::Notifier& notifier) {
+    const notices::DeliveryStats& stats = notifier.stats();
+    page.family("export_worker_webhook_attempts_total", "Notices sent to webhooks, by answer",
+                Kind::kCounter);
+    for (const auto& [outcome, count] :
+         {std::pair("taken", &stats.taken), std::pair("retry", &stats.retry),
+          std::pair("given_up", &stats.given_up)})
+        page.sample({{"outcome", outcome}}, static_cast<double>(count->load()));
+}
+
+}  // namespace
+
+void add_part_metrics(Page& page, const MonitoredParts& parts) {
+    add_disks(page, parts);
+    if (parts.export_workers != nullptr) add_exports(page, *parts.export_workers);
+    add_identity(page, parts);
+    add_notices(page, parts.notifier);
+    add_one(page, "export_worker_configuration_good",
+            "1: the configuration in use is the one that was read last", Kind::kGauge,
+            parts.refused_configuration().empty() ? 1 : 0);
+    add_one(page, "export_worker_configured_timestamp_seconds",
+            "When the configuration in use was taken over, in seconds since 1970", Kind::kGauge,
+            static_cast<double>(parts.configured_us()) / 1e6);
+}
+
+}  // namespace export_worker::app

@@ -1,0 +1,12 @@
+// What the parts of the daemon count, for its page of metrics.
+#pragma once
+
+#include "base/metrics/page.hpp"
+#include "daemon/app/monitored_parts.hpp"
+
+namespace export_worker::app {
+
+// [any-thread]
+void add_part_metrics(metrics::Page& page, const MonitoredParts& parts);
+
+}  // namespace export_worker::app

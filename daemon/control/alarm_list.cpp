@@ -1,0 +1,80 @@
+#include "daemon/control/alarm_list.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.hpp"
+#include "base/this_thread.hpp"
+#include "daemon/control/limits.hpp"
+
+namespace export_worker::control {
+namespace {
+
+std::string name_of(const std::pair<std::string, std::string>& key) {
+    return key.first + (key.second.empty() ? "" : " " + key.second);
+}
+
+}  // namespace
+
+void AlarmList::start(Collect collect) {
+    {
+        const std::lock_guard look(looking_);
+        collect_ = std::move(collect);
+    }
+    thread_ = std::thread([this] { run(); });
+}
+
+void AlarmList::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    stop_wish_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    const std::lock_guard look(looking_);
+    collect_ = nullptr;
+}
+
+void AlarmList::run() {
+    name_this_thread("alarms");
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            if (stop_wish_.wait_for(lock, limits::kAlarmInterval, [this] { return stopping_; }))
+                return;
+        }
+        (void)read();
+    }
+}
+
+std::vector<model::Alarm> AlarmList::read() {
+    const std::lock_guard look(looking_);
+    if (!collect_) return {};
+    std::vector<model::Alarm> out = collect_();
+    std::map<std::pair<std::string, std::string>, std::int64_t> since;
+    std::set<std::string> names;
+    for (model::Alarm& alarm : out) {
+        const std::pair key(alarm.name, alarm.subject);
+        const auto known = since_.find(key);
+        alarm.since_unix_us = known == since_.end() ? clock_.unix_us() : known->second;
+        if (known == since_.end() && !since.contains(key))
+            log_error("alarm {}: {}{}{}", name_of(key), alarm.cause,
+                      alarm.remedy.empty() ? "" : "; ", alarm.remedy);
+        since.emplace(key, alarm.since_unix_us);
+        names.insert(alarm.name);
+    }
+    for (const auto& [key, begun] : since_) {
+        if (!since.contains(key)) log_info("alarm {}: over", name_of(key));
+    }
+    since_ = std::move(since);
+    const std::lock_guard lock(mutex_);
+    names_.assign(names.begin(), names.end());
+    return out;
+}
+
+std::vector<std::string> AlarmList::names() const {
+    const std::lock_guard lock(mutex_);
+    return names_;
+}
+
+}  // namespace export_worker::control
