@@ -26,4 +26,9 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
     return FileLock(std::move(fd));
 }
 
+bool FileLock::is_held(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 }  // namespace export_worker

@@ -14,6 +14,8 @@ class FileLock {
 public:
     // Errors: kFailedPrecondition when another process holds it, naming that process.
     [[nodiscard]] static Result<FileLock> acquire(const std::string& path);
+    // Whether another process holds it now; no when it cannot be opened.
+    [[nodiscard]] static bool is_held(const std::string& path);
 
 private:
     explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "daemon/app/check_config.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/offline_quarantine.hpp"
@@ -25,9 +26,12 @@ constexpr int kExitUsage = 64;     // EX_USAGE
 constexpr int kExitSoftware = 70;  // EX_SOFTWARE
 constexpr int kExitConfig = 78;    // EX_CONFIG
 
-constexpr std::array<Flag, 10> kFlags{
+constexpr std::array<Flag, 11> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
-     {"check-config", nullptr, "read it, say whether it is good, and leave"},
+     {"check-config", nullptr,
+      "read it, open what it names, say what stands in the way of a start, and leave; as the user "
+      "of the daemon"},
+     {"check-syntax", nullptr, "read it, say whether it can be understood, and leave"},
      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
      {"quarantine-list", nullptr, "while no daemon runs: print the quarantined plugin files"},
      {"quarantine-lift", "HASH", "while no daemon runs: let it load this plugin file again"},
@@ -84,15 +88,26 @@ int leave(int status) {
     return status;
 }
 
-int run(const std::string& config_path, bool only_check) {
+int report(const std::string& config_path, const export_worker::app::ConfigCheck& check) {
+    for (const std::string& note : check.notes)
+        std::fprintf(stderr, "export-workerd: note: %s\n", note.c_str());
+    for (const std::string& complaint : check.complaints)
+        std::fprintf(stderr, "export-workerd: %s: %s\n", config_path.c_str(), complaint.c_str());
+    if (!check.complaints.empty()) return kExitConfig;
+    std::printf("%s: good\n", config_path.c_str());
+    return 0;
+}
+
+enum class Extent { kSyntax, kCheck, kRun };
+
+int run(const std::string& config_path, Extent extent) {
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
-    if (only_check) {
-        std::printf("%s: good\n", config_path.c_str());
-        return 0;
-    }
+    if (extent == Extent::kSyntax) return report(config_path, {});
+    if (extent == Extent::kCheck)
+        return report(config_path, export_worker::app::check_config(*config));
     const sigset_t signals = block_signals();
     auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
     if (!daemon) return leave(start_failed(daemon.error()));
@@ -155,7 +170,11 @@ int run_main(int argc, char** argv) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;
     }
-    return run(arguments->get("config"), arguments->has("check-config"));
+    const bool check = arguments->has("check-config");
+    const bool syntax = arguments->has("check-syntax");
+    return run(arguments->get("config"), check    ? Extent::kCheck
+                                         : syntax ? Extent::kSyntax
+                                                  : Extent::kRun);
 }
 
 }  // namespace

@@ -73,4 +73,9 @@ Result<std::unique_ptr<sqlite::Database>> open_auth_database(const std::string& 
     return database;
 }
 
+Result<void> check_auth_database(const std::string& path) {
+    return sqlite::Database::check(
+        {.path = path, .application_id = kApplicationId, .migrations = kMigrations});
+}
+
 }  // namespace export_worker::auth

@@ -15,4 +15,7 @@ namespace export_worker::auth {
 [[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_auth_database(
     const std::string& path, sqlite::Durability durability = sqlite::Durability::kSynced);
 
+// Whether it could be opened, as Database::check() has it.
+[[nodiscard]] Result<void> check_auth_database(const std::string& path);
+
 }  // namespace export_worker::auth

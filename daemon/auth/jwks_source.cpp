@@ -15,13 +15,6 @@
 namespace export_worker::auth {
 namespace {
 
-Result<Jwks> read_keys(const std::string& path) {
-    EW_TRY(const std::string text, read_trusted_file(path, limits::kJwksBytesMax));
-    auto keys = Jwks::parse(text);
-    if (!keys) return fail(keys.error().code, path + ": " + keys.error().message);
-    return keys;
-}
-
 Result<void> replace_file(const std::string& path, std::string_view text) {
     const std::string part = path + ".part";
     {
@@ -33,6 +26,13 @@ Result<void> replace_file(const std::string& path, std::string_view text) {
 }
 
 }  // namespace
+
+Result<Jwks> read_keys(const std::string& path) {
+    EW_TRY(const std::string text, read_trusted_file(path, limits::kJwksBytesMax));
+    auto keys = Jwks::parse(text);
+    if (!keys) return fail(keys.error().code, path + ": " + keys.error().message);
+    return keys;
+}
 
 Result<std::unique_ptr<JwksSource>> JwksSource::open(const model::AuthSettings& settings,
                                                      const Clock& clock,

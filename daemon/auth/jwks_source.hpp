@@ -23,6 +23,9 @@
 
 namespace export_worker::auth {
 
+// The keys in a file. Errors: those of read_trusted_file() and Jwks::parse(), naming the file.
+[[nodiscard]] Result<Jwks> read_keys(const std::string& path);
+
 class JwksSource {
 public:
     // Reads the file. `changed` runs after every change of the keys, on the source's thread.

@@ -208,6 +208,11 @@ Result<std::unique_ptr<CatalogStore>> CatalogStore::open(const std::string& path
     return std::unique_ptr<CatalogStore>(new CatalogStore(std::move(database), clock));
 }
 
+Result<void> CatalogStore::check(const std::string& path) {
+    return sqlite::Database::check(
+        {.path = path, .application_id = kApplicationId, .migrations = kMigrations});
+}
+
 Result<ImportReport> CatalogStore::import_lines(std::string_view organization_id,
                                                 std::string_view lines, std::int64_t first_line) {
     ImportReport report;

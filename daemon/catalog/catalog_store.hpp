@@ -58,6 +58,8 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<CatalogStore>> open(
         const std::string& path, const Clock& clock,
         sqlite::Durability durability = sqlite::Durability::kSynced);
+    // Whether open() would take the file, as sqlite::Database::check() has it.
+    [[nodiscard]] static Result<void> check(const std::string& path);
 
     // Adds or replaces the products of `lines` (JSON, one a line; blank lines are skipped) in one
     // transaction. Bad lines are reported by number, counted from `first_line`, and cost only

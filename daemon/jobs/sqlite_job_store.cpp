@@ -591,4 +591,9 @@ Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
     return std::unique_ptr<JobStore>(std::move(store));
 }
 
+Result<void> check_sqlite_job_store(const std::string& path) {
+    return sqlite::Database::check(
+        {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations});
+}
+
 }  // namespace export_worker::jobs

@@ -17,4 +17,7 @@ namespace export_worker::jobs {
     const std::string& path, const Clock& clock, const JobPolicy& policy = {},
     sqlite::Durability durability = sqlite::Durability::kSynced);
 
+// Whether it could be opened, as sqlite::Database::check() has it.
+[[nodiscard]] Result<void> check_sqlite_job_store(const std::string& path);
+
 }  // namespace export_worker::jobs

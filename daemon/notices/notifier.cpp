@@ -26,6 +26,16 @@ std::int64_t retry_delay_us(int attempts) {
 
 }  // namespace
 
+Result<std::string> read_webhook_secret(const model::WebhookSettings& settings) {
+    auto secret = read_secret_file(settings.secret_file, limits::kSecretFileBytesMax);
+    if (secret) *secret = without_line_end(std::move(*secret));
+    if (secret && secret->size() < limits::kWebhookSecretBytesMin)
+        return fail(ErrorCode::kInvalidArgument,
+                    settings.secret_file + ": expected a secret of at least " +
+                        std::to_string(limits::kWebhookSecretBytesMin) + " bytes");
+    return secret;
+}
+
 Notifier::Notifier(const Clock& clock, jobs::JobStore& jobs,
                    std::optional<transport::PublisherSocket> publisher)
     : clock_(clock), jobs_(jobs), publisher_(std::move(publisher)) {}
@@ -35,13 +45,7 @@ Result<std::unique_ptr<Notifier>> Notifier::open(
     std::optional<transport::PublisherSocket> publisher) {
     std::unique_ptr<Notifier> out(new Notifier(clock, jobs, std::move(publisher)));
     for (const model::WebhookSettings& settings : webhooks) {
-        EW_TRY(std::string text,
-               read_secret_file(settings.secret_file, limits::kSecretFileBytesMax));
-        std::string secret = without_line_end(std::move(text));
-        if (secret.size() < limits::kWebhookSecretBytesMin)
-            return fail(ErrorCode::kInvalidArgument,
-                        settings.secret_file + ": expected a secret of at least " +
-                            std::to_string(limits::kWebhookSecretBytesMin) + " bytes");
+        EW_TRY(std::string secret, read_webhook_secret(settings));
         out->webhooks_[settings.organization_id] = {settings, std::move(secret)};
     }
     return out;

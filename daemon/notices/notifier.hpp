@@ -23,6 +23,10 @@
 
 namespace export_worker::notices {
 
+// What notices to the webhook are signed with. Errors: those of the file; kInvalidArgument for a
+// secret that is too short.
+[[nodiscard]] Result<std::string> read_webhook_secret(const model::WebhookSettings& settings);
+
 // Of webhooks, since the start. [any-thread]
 struct DeliveryStats {
     std::atomic<std::uint64_t> taken{0};

@@ -112,6 +112,17 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
     return std::unique_ptr<Database>(new Database(options.path, std::move(writer)));
 }
 
+Result<void> Database::check(const DatabaseOptions& options) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(options.path, ignored)) return {};
+    EW_TRY(const std::unique_ptr<Connection> connection,
+           Connection::open(options.path, Connection::Mode::kQueryOnly));
+    auto known = check_identity(*connection, options);
+    if (!known && !known.error().message.starts_with(options.path))
+        return at_path(options.path, known.error());
+    return known;
+}
+
 Database::Database(std::string path, std::unique_ptr<Connection> writer)
     : path_(std::move(path)), writer_(std::move(writer)), thread_([this] { run_writer(); }) {}
 

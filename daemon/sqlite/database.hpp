@@ -48,6 +48,9 @@ public:
     // (written by a newer version), and those of the file system. With `must_exist` also kNotFound,
     // and kFailedPrecondition for an older version.
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
+    // Whether open() would take the file, without changing it; a missing file is fine. Reads its
+    // header only. Errors: as open().
+    [[nodiscard]] static Result<void> check(const DatabaseOptions& options);
     ~Database();  // Finishes queued writes, checkpoints, closes.
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;

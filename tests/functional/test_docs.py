@@ -18,7 +18,7 @@ class DocsTest(unittest.TestCase):
     def check_config(self, text):
         path = self.system.directory / "checked.ini"
         path.write_text(text)
-        return subprocess.run([BUILD / "bin" / "export-workerd", "--config", path, "--check-config"], capture_output=True, text=True)
+        return subprocess.run([BUILD / "bin" / "export-workerd", "--config", path, "--check-syntax"], capture_output=True, text=True)
 
     def test_every_store_page_has_a_configuration_that_works(self):
         pages = sorted((SOURCE / "docs" / "stores").glob("*.md"))

@@ -42,6 +42,56 @@ class StartupTest(unittest.TestCase):
         done = self.start(program="export-httpd", arguments=["--check-config"])
         self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
 
+    def complaints(self, extra="", daemon_keys=""):
+        """What --check-config says of a configuration with these lines; a start says the first of them, too."""
+        self.system.extra, self.system.daemon_keys = extra, daemon_keys
+        done = self.start(arguments=["--check-config"])
+        self.system.extra = self.system.daemon_keys = ""
+        self.assertEqual(done.returncode, 78 if ".ini: " in done.stderr else 0, done.stderr)
+        return done.stderr
+
+    def test_check_config_opens_what_is_named(self):
+        weak = self.system.secret("weak", "short\n")
+        shared = self.system.secret("shared", "a webhook secret of enough bytes\n")
+        shared.chmod(0o644)
+        nonsense = self.system.directory / "nonsense"
+        nonsense.write_text("nonsense\n")
+        for lines, complaint in (
+                (f"[auth]\nroles_file = {nonsense}\n", r"\[auth\] roles_file: .*nonsense"),
+                ("[auth]\nroles_file = /no/roles.ini\n", r"\[auth\] roles_file: .*/no/roles.ini"),
+                (f"[webhook.acme]\nurl = http://127.0.0.1/\nsecret_file = {weak}\n", r"\[webhook.acme\]: .*at least 16 bytes"),
+                (f"[webhook.acme]\nurl = http://127.0.0.1/\nsecret_file = {shared}\n", r"\[webhook.acme\]: .*chmod"),
+                ("[plugin.other]\nfile = /no/other.so\n", r"\[plugin.other\] file: .*nothing at /no;"),
+                (f"[plugin.other]\nfile = {nonsense}\ngolden_file = /no/golden\n", r"\[plugin.other\] golden_file: .*/no/golden"),
+                (f"[store.other]\nkind = local\nroot = {nonsense}\nbase_url = http://h\nkey_file = {self.system.keys}\n", r"\[store.other\] root: expected a directory, found a file"),
+                (f"[store.other]\nkind = local\nroot = {self.system.exports}-2\nbase_url = http://h\nkey_file = {weak}\n", r"\[store.other\]: .*weak")):
+            self.assertRegex(self.complaints(lines), complaint)
+
+    def test_check_config_tries_the_addresses_unless_a_daemon_has_them(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.assertRegex(self.complaints(daemon_keys=f"metrics_listen = 127.0.0.1:{port}\n"), rf"metrics_listen: listen on 127.0.0.1:{port}: .*in use.*; stop what listens")
+        self.system.daemon_keys = f"metrics_listen = 127.0.0.1:{port}\n"
+        self.system.start_daemon()
+        self.addCleanup(self.system.daemon.stop)
+        done = self.start(arguments=["--check-config"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("note: a daemon runs with this state_dir", done.stderr)
+
+    def test_check_config_knows_the_databases(self):
+        self.system.state.mkdir(mode=0o750)
+        (self.system.state / "jobs.db").write_bytes(b"not a database, but long enough to be one" * 30)
+        self.assertRegex(self.complaints(), r"\[daemon\] state_dir: .*jobs.db: ")
+        (self.system.state / "jobs.db").unlink()
+        with sqlite3.connect(self.system.state / "auth.db") as newer:
+            newer.executescript("CREATE TABLE t (x); PRAGMA application_id = 0x45574b31; PRAGMA user_version = 99;")
+        newer.close()
+        self.assertRegex(self.complaints(), "auth.db: expected schema version [0-9]+ or older, found 99; .*newer version")
+
+    def test_check_config_says_all_at_once(self):
+        said = self.complaints("[plugin.one]\nfile = /no/one.so\n[plugin.two]\nfile = /no/two.so\n")
+        self.assertRegex(said, r"(?s)\[plugin.one\] file: .*\n.*\[plugin.two\] file: ")
+
     def test_check_config_refuses_what_the_start_refuses(self):
         for program, section, lines in (
                 ("export-workerd", "[daemon]", ("data_endpoint = abc", "notice_endpoint = abc", "metrics_listen = abc")),
@@ -57,7 +107,7 @@ class StartupTest(unittest.TestCase):
         # A copy: in a work tree others may be allowed to write it.
         sample = self.system.directory / "sample.ini"
         sample.write_text((SOURCE / "etc" / "export-worker.ini").read_text())
-        done = self.start(config=sample, arguments=["--check-config"])
+        done = self.start(config=sample, arguments=["--check-syntax"])
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_command_lines(self):

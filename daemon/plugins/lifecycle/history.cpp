@@ -128,6 +128,11 @@ Result<std::unique_ptr<History>> History::open_existing(const std::string& path,
     return std::unique_ptr<History>(new History(std::move(database), clock));
 }
 
+Result<void> History::check(const std::string& path) {
+    return sqlite::Database::check(
+        {.path = path, .application_id = kApplicationId, .migrations = kMigrations});
+}
+
 Result<PluginRecord> History::record(const std::string& plugin) {
     return database_->read([&](Connection& connection) -> Result<PluginRecord> {
         Statement row = connection.statement(

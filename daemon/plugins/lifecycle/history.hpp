@@ -68,6 +68,8 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<History>> open(
         const std::string& path, const Clock& clock,
         sqlite::Durability durability = sqlite::Durability::kSynced);
+    // Whether open() would take the file, as sqlite::Database::check() has it.
+    [[nodiscard]] static Result<void> check(const std::string& path);
 
     // For a program beside the daemon, which holds the state directory's lock: neither creates nor
     // migrates the file. Errors: as Database::open() with must_exist.

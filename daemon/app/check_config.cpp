@@ -1,0 +1,230 @@
+#include "daemon/app/check_config.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+
+#include "base/clock.hpp"
+#include "base/file_lock.hpp"
+#include "base/io.hpp"
+#include "base/shared_limits.hpp"
+#include "base/text.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/app/host_config.hpp"
+#include "daemon/auth/auth_database.hpp"
+#include "daemon/auth/jwks_source.hpp"
+#include "daemon/auth/role_policy.hpp"
+#include "daemon/auth/session_provider.hpp"
+#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/credentials/credential_store.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/notices/notifier.hpp"
+#include "daemon/plugins/lifecycle/history.hpp"
+#include "daemon/plugins/probing/golden.hpp"
+#include "daemon/plugins/staging/trust.hpp"
+#include "protocol/transport/curve.hpp"
+#include "protocol/transport/endpoint.hpp"
+
+namespace export_worker::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Checker {
+public:
+    explicit Checker(const config::Config& config) : config_(config) {}
+    ConfigCheck run() {
+        check_state_dir();
+        check_databases();
+        check_identity();
+        check_stores();
+        check_plugins();
+        check_addresses();
+        return std::move(out_);
+    }
+
+private:
+    // `where`: the section and the key.
+    void complain(const std::string& where, const std::string& what) {
+        out_.complaints.push_back(where + ": " + what);
+    }
+    void judge(const std::string& where, const Result<void>& checked) {
+        if (!checked) complain(where, checked.error().message);
+    }
+    void check_state_dir();
+    void check_databases();
+    void check_identity();
+    void check_stores();
+    void check_plugins();
+    void check_addresses();
+    void check_directory(const std::string& where, const std::string& path);
+    void check_tcp(const std::string& where, const std::string& address);
+    void check_ipc(const std::string& where, const std::string& endpoint);
+
+    const config::Config& config_;
+    ConfigCheck out_;
+};
+
+std::string user_name(uid_t uid) {
+    const passwd* const user = ::getpwuid(uid);  // One thread: nothing has started another.
+    return user == nullptr ? "#" + std::to_string(uid) : user->pw_name;
+}
+
+// It, or the deepest one above it that is there.
+fs::path existing(fs::path path) {
+    std::error_code ignored;
+    while (!fs::exists(path, ignored) && path.has_relative_path()) path = path.parent_path();
+    return path;
+}
+
+// A directory that is there, or could be made.
+void Checker::check_directory(const std::string& where, const std::string& path) {
+    const fs::path there = existing(path);
+    const std::string user = user_name(::geteuid());
+    if (std::error_code ignored; !fs::is_directory(there, ignored)) {
+        complain(where, "expected a directory, found a file: " + there.string());
+    } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
+        complain(where, "expected a directory that " + user + " may write, found " +
+                            errno_error("open " + there.string(), errno).message +
+                            "; chown it, or run this check as the user of the daemon");
+    }
+}
+
+void Checker::check_state_dir() {
+    const std::string where = "[daemon] state_dir";
+    check_directory(where, config_.state_dir);
+    struct stat info {};
+    if (::stat(config_.state_dir.c_str(), &info) != 0) return;
+    judge(where, check_trusted_file(config_.state_dir));
+    // Root may open everything, which says nothing about the user of the daemon.
+    if (info.st_uid != ::geteuid())
+        complain(where, config_.state_dir + " belongs to " + user_name(info.st_uid) +
+                            "; run this check as that user: runuser -u " + user_name(info.st_uid) +
+                            " -- export-workerd --check-config ...");
+}
+
+void Checker::check_databases() {
+    const std::string where = "[daemon] state_dir";
+    const std::string directory = config_.state_dir + "/";
+    judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
+    judge(where, catalog::CatalogStore::check(directory + "catalog.db"));
+    judge(where, auth::check_auth_database(directory + "auth.db"));
+    judge(where, plugins::History::check(directory + "plugins.db"));
+}
+
+void Checker::check_identity() {
+    const model::AuthSettings& auth = config_.auth;
+    if (!auth.roles_file.empty()) {
+        const auto roles = auth::RolePolicy::read(auth.roles_file);
+        if (!roles) complain("[auth] roles_file", roles.error().message);
+    }
+    if (!auth.jwks_file.empty()) {
+        const auto keys = auth::read_keys(auth.jwks_file);
+        const bool may_come =
+            !auth.jwks_url.empty() && !keys && keys.error().code != ErrorCode::kFailedPrecondition;
+        if (may_come)
+            out_.notes.push_back("[auth] jwks_file: " + keys.error().message +
+                                 "; a start waits for jwks_url to bring it");
+        else if (!keys)
+            complain("[auth] jwks_file", keys.error().message);
+    }
+    if (!auth.ca_file.empty()) judge("[auth] ca_file", check_trusted_file(auth.ca_file));
+    if (!auth.session_url.empty()) {
+        const auto provider = auth::SessionProvider::open(auth, system_clock());
+        if (!provider) complain("[auth] session_secret_file", provider.error().message);
+    }
+    for (const model::WebhookSettings& webhook : config_.webhooks) {
+        const auto secret = notices::read_webhook_secret(webhook);
+        if (!secret) complain("[webhook." + webhook.organization_id + "]", secret.error().message);
+    }
+}
+
+void Checker::check_stores() {
+    for (const model::StoreSettings& store : config_.stores) {
+        const std::string where = "[store." + store.name + "]";
+        if (store.kind == "local") check_directory(where + " root", store.values.at("root"));
+        const auto credentials = credentials::CredentialStore::load({store});
+        if (!credentials) {
+            complain(where, credentials.error().message);
+            continue;
+        }
+        for (const credentials::CredentialState& state : (*credentials)->states()) {
+            if (!state.usable)
+                out_.notes.push_back(where + ": no credentials from '" + state.source +
+                                     "' now: " + state.error + "; a start goes on without");
+        }
+    }
+}
+
+void Checker::check_plugins() {
+    for (const config::PluginConfig& plugin : config_.plugins) {
+        const std::string where = "[plugin." + plugin.name + "] ";
+        if (const auto file = plugins::open_trusted(plugin.file); !file)
+            complain(where + "file", plugins::to_text(file.error()));
+        const auto golden = plugins::read_golden_file(plugin.golden_file, plugin.file, "");
+        if (!golden) complain(where + "golden_file", plugins::to_text(golden.error()));
+    }
+}
+
+// Bound and let go at once.
+void Checker::check_tcp(const std::string& where, const std::string& address) {
+    const std::size_t colon = address.rfind(':');
+    std::string host = address.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    if (host == "*") host = "::";
+    addrinfo hints{};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0) return;
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
+    const UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0)
+        complain(where, errno_error("listen on " + address, errno).message +
+                            "; stop what listens there, or name another address of this machine");
+}
+
+void Checker::check_ipc(const std::string& where, const std::string& endpoint) {
+    if (const auto path = transport::ipc_path(endpoint))
+        check_directory(where, fs::path(*path).parent_path());
+}
+
+void Checker::check_addresses() {
+    if (!config_.tcp_endpoint.empty()) {
+        if (const auto keys = transport::read_curve_keys(config_.curve_key_file); !keys)
+            complain("[daemon] curve_key_file", keys.error().message);
+        if (const auto clients = transport::read_curve_clients(config_.curve_clients_file);
+            !clients)
+            complain("[daemon] curve_clients_file", clients.error().message);
+    }
+    if (FileLock::is_held(config_.state_dir + "/lock")) {
+        out_.notes.emplace_back("a daemon runs with this state_dir: addresses were not tried");
+        return;
+    }
+    check_ipc("[daemon] data_endpoint", config_.data_endpoint);
+    check_ipc("[daemon] control_endpoint", config_.control_endpoint);
+    if (!config_.notice_endpoint.empty() && !transport::is_tcp(config_.notice_endpoint))
+        check_ipc("[daemon] notice_endpoint", config_.notice_endpoint);
+    constexpr std::string_view kTcp = "tcp://";
+    if (transport::is_tcp(config_.tcp_endpoint))
+        check_tcp("[daemon] tcp_endpoint", config_.tcp_endpoint.substr(kTcp.size()));
+    if (!config_.metrics_listen.empty())
+        check_tcp("[daemon] metrics_listen", config_.metrics_listen);
+}
+
+}  // namespace
+
+ConfigCheck check_config(const config::Config& config) {
+    return Checker(config).run();
+}
+
+}  // namespace export_worker::app
