@@ -24,6 +24,9 @@ TEST(Redact, ACredentialIsFoundHoweverItIsSpelt) {
                              "?access_token=ab",
                              "?X-Amz-Security-Token=ab",
                              "?client_secret=ab",
+                             "?api_key=ab",
+                             "?x-API-Key=ab",
+                             "?%61pikey=ab",
                              "?s%69g=ab",
                              "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"})
         EXPECT_TRUE(holds_credential(text)) << text;
