@@ -75,9 +75,9 @@ bool has_jwt(std::string_view text) {
 }
 
 bool names_secret(std::string_view name) {
-    constexpr std::array<std::string_view, 9> kEnds{
-        "signature", "token", "secret", "password", "passwd", "api_key", "api-key", "apikey",
-        "authorization"};
+    constexpr std::array<std::string_view, 9> kEnds{"signature", "token",  "secret",
+                                                    "password",  "passwd", "api_key",
+                                                    "api-key",   "apikey", "authorization"};
     return name == "sig" || name.ends_with("_sig") || name.ends_with("-sig") ||
            std::ranges::any_of(kEnds, [name](std::string_view end) { return name.ends_with(end); });
 }

@@ -2,7 +2,8 @@
 //
 // Looked at as written and percent-decoded, in any case of letters. A credential is an API key or
 // session token of ours ("mo_", "mos_" where a word begins, or with a key's digits anywhere), a JWT
-// ("eyJ...."), or a query parameter such as sig=, X-Amz-Signature=, Signature=, api_key= or access_token=.
+// ("eyJ...."), or a query parameter such as sig=, X-Amz-Signature=, Signature=, api_key= or
+// access_token=.
 #pragma once
 
 #include <string>

@@ -28,6 +28,6 @@ inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
 
 inline constexpr std::chrono::milliseconds kAuthFilesInterval{1'000};  // Looked at this often.
 
-inline constexpr std::size_t kTcpConnectionsDefault = 256;  // More wait in the backlog.
+inline constexpr std::size_t kTcpConnectionsDefault = 256;  // More are closed.
 
 }  // namespace export_worker::limits
