@@ -10,12 +10,27 @@
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/value_semantic.hpp>
 
+#include "base/text.hpp"
+
 namespace export_worker::options {
 
 std::string Arguments::get(std::string_view flag, std::string_view otherwise) const {
     const auto found = flags.find(std::string(flag));
     return found == flags.end() ? std::string(otherwise) : found->second;
 }
+
+namespace {
+
+std::string unknown_flag(const std::string& name, std::span<const Flag> flags) {
+    std::vector<std::string> known;
+    for (const Flag& flag : flags) known.push_back(std::string("--") + flag.name);
+    const std::vector<std::string_view> views(known.begin(), known.end());
+    const auto near = closest(name, views.data(), views.size());
+    return "unknown flag '" + printable(name) + "'" +
+           (near ? "; did you mean " + std::string(*near) + "?" : "");
+}
+
+}  // namespace
 
 Result<Arguments> parse_arguments(const std::vector<std::string>& words,
                                   std::span<const Flag> flags) {
@@ -45,6 +60,8 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& words,
                             "--" + option.string_key + ": given twice");
             }
         }
+    } catch (const po::unknown_option& error) {
+        return fail(ErrorCode::kInvalidArgument, unknown_flag(error.get_option_name(), flags));
     } catch (const po::error& error) {
         return fail(ErrorCode::kInvalidArgument, error.what());
     }
