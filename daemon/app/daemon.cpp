@@ -221,7 +221,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         [this] { export_service->wake(); },
         export_parts ? &*export_parts : nullptr,
         config.exports.orphan_grace,
-        task};
+        task,
+        [this](std::span<const std::string> roles) { return authenticator->check_roles(roles); }};
     control_server = std::make_unique<control::ControlServer>(std::move(*control_socket),
                                                               control_parts, *dispatcher);
     if (!config.metrics_listen.empty()) {

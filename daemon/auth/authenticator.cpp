@@ -125,11 +125,7 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
         chosen = active == memberships.end() ? &memberships.front() : &*active;
     }
     if (!chosen->active) return invalid_credentials();
-    std::shared_ptr<const RolePolicy> roles;
-    {
-        const std::lock_guard lock(roles_mutex_);
-        roles = roles_;
-    }
+    const std::shared_ptr<const RolePolicy> roles = roles_now();
     principal.subject = identity.subject;
     principal.organization_id = chosen->organization_id;
     principal.permissions = roles->permissions_of(chosen->roles);
@@ -149,6 +145,15 @@ bool Authenticator::begin_introspection(Presented& presented) const {
 void Authenticator::introspect(const Presented& presented) const {
     SessionToken token = session_token_of(presented);
     sessions_.introspect(token);
+}
+
+Result<void> Authenticator::check_roles(std::span<const std::string> roles) const {
+    return roles_now()->check_roles(roles);
+}
+
+std::shared_ptr<const RolePolicy> Authenticator::roles_now() const {
+    const std::lock_guard lock(roles_mutex_);
+    return roles_;
 }
 
 void Authenticator::set_roles(RolePolicy roles) {

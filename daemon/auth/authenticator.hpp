@@ -66,10 +66,13 @@ public:
 
     // Effective for every call that begins after it.
     void set_roles(RolePolicy roles);
+    // As RolePolicy::check_roles() of the roles that count now.
+    [[nodiscard]] Result<void> check_roles(std::span<const std::string> roles) const;
 
 private:
     [[nodiscard]] Result<void> judge(const Presented& presented, model::Principal& principal) const;
     void count_refusal(ErrorCode code, bool with_credentials) const;
+    [[nodiscard]] std::shared_ptr<const RolePolicy> roles_now() const;
     [[nodiscard]] Result<void> act_as_key(std::string_view token, std::string_view organization_id,
                                           model::Principal& principal) const;
     [[nodiscard]] Result<void> act_as_member(const Identity& identity,

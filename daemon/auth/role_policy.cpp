@@ -60,4 +60,16 @@ std::vector<std::string> RolePolicy::permissions_of(std::span<const std::string>
     return {all.begin(), all.end()};
 }
 
+Result<void> RolePolicy::check_roles(std::span<const std::string> roles) const {
+    if (roles_.empty()) return {};
+    std::vector<std::string> known;
+    for (const auto& entry : roles_) known.push_back(entry.first);
+    for (const std::string& role : roles) {
+        if (!roles_.contains(role))
+            return fail(ErrorCode::kInvalidArgument, "roles: expected one of " + join_words(known) +
+                                                         ", found '" + printable(role) + "'");
+    }
+    return {};
+}
+
 }  // namespace export_worker::auth

@@ -31,6 +31,9 @@ public:
 
     // Each once, sorted.
     [[nodiscard]] std::vector<std::string> permissions_of(std::span<const std::string> roles) const;
+    // Errors: kInvalidArgument for a role that the file does not name. Without a file every role is
+    // accepted.
+    [[nodiscard]] Result<void> check_roles(std::span<const std::string> roles) const;
 
 private:
     std::map<std::string, std::vector<std::string>> roles_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,8 @@ struct ControlParts {
     const exports::ExportParts* export_parts = nullptr;
     std::chrono::seconds orphan_grace{0};
     LongTask& task;
+    // Errors: kInvalidArgument for roles that do not exist. Null: every role is accepted.
+    std::function<Result<void>(std::span<const std::string> roles)> check_roles = {};
 };
 
 // Its errors go to the caller through refuse() (refuse.hpp).

@@ -101,6 +101,7 @@ Result<json> member_set(const ControlParts& parts, const json& params) {
         return invalid_argument("roles: expected them for a member who is not in the table yet");
     if (has_roles) {
         EW_TRY(member.roles, fields.texts("roles"));
+        if (parts.check_roles) EW_CHECK(parts.check_roles(member.roles));
     }
     EW_CHECK(parts.members.put(member));
     return member_json(member);
