@@ -134,7 +134,10 @@ MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
     const auto page = parts.jobs.list(scope_of(principal), *filter);
     if (!page) return refuse(page.error());
     json items = json::array();
-    for (const Job& job : page->jobs) items.push_back(to_json(job));
+    for (const Job& job : page->jobs) {
+        items.push_back(to_json(job));
+        if (principal.is_operator) items.back()["organization_id"] = job.organization_id;
+    }
     const std::size_t end = filter->offset + page->jobs.size();
     const bool more = !page->jobs.empty() && static_cast<std::int64_t>(end) < page->total;
     return json{{"items", std::move(items)},
