@@ -6,7 +6,9 @@
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/input.hpp"
+#include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/progress.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -20,20 +22,26 @@ int run_task(const Context& context, const char* method, const json& params, con
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     if (const auto begun = client->call(method, params); !begun) return complain(begun.error());
-    json state;
+    json state = {{"running", true}};
     {
+        const InterruptGuard guard;
         ProgressBar bar(context.json);
-        for (;;) {
+        while (!interrupted()) {
             auto answer = client->call("control.task", json::object());
+            if (!answer && interrupted()) break;
             if (!answer) return complain(answer.error());
             state = std::move(*answer);
             if (state["running"] == false) break;
             const json& progress = state["progress"];
             const bool counts = progress.contains(word) && progress[word].is_number();
-            bar.update(counts ? progress[word].get<std::int64_t>() : 0, 0, word);
+            bar.update(0, 0, (counts ? cell(progress[word]) : "0") + " " + word);
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
     }
+    if (state["running"] == true)
+        return complain(kExitInterrupted,
+                        "stopped waiting; the daemon goes on with it, and its log says how it "
+                        "ends");
     if (state.contains("error")) {
         if (state["progress"].contains("findings")) (void)end(context, state["progress"]);
         return complain(kExitRefused, state["error"]["message"].get<std::string>());

@@ -14,6 +14,7 @@
 #include "exportctl/input.hpp"
 #include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/progress.hpp"
 #include "exportctl/sign.hpp"
 
 namespace export_worker::exportctl {
@@ -28,7 +29,8 @@ class Importer {
 public:
     struct What {
         const char* method;
-        const char* done;  // "products imported"
+        const char* done;              // "products imported"
+        std::int64_t bytes_total = 0;  // Of the whole input; 0: unknown.
     };
     Importer(ControlClient client, What what, std::string organization, bool quiet)
         : client_(std::move(client)),
@@ -40,6 +42,7 @@ public:
     // error() says why.
     bool add(std::string& line, std::size_t line_bytes) {
         ++line_number_;
+        bytes_read_ += static_cast<std::int64_t>(line_bytes) + 1;
         if (line_bytes > limits::kProductLineBytesMax) {
             reject("expected at most " + std::to_string(limits::kProductLineBytesMax) +
                        " bytes, found " + std::to_string(line_bytes),
@@ -67,7 +70,7 @@ public:
         for (const json& error : (*answer)["errors"]) note(error);
         first_line_ = line_number_;
         batch_.clear();
-        bar_.update(imported_, 0, what_.done);
+        bar_.update(bytes_read_, what_.bytes_total, std::to_string(imported_) + " " + what_.done);
         return true;
     }
     [[nodiscard]] const message::WireError& error() const { return error_; }
@@ -94,6 +97,7 @@ private:
     std::string organization_;
     ProgressBar bar_;
     std::string batch_;
+    std::int64_t bytes_read_ = 0;
     std::int64_t line_number_ = 0;
     std::int64_t first_line_ = 1;
     std::int64_t imported_ = 0;
@@ -120,12 +124,11 @@ bool is_database(const std::string& path) {
 }
 
 int import_file(const Context& context, const Arguments& arguments, Importer::What what) {
-    if (!arguments.has("organization"))
-        return complain(kExitUsage, "import: expected --organization ID");
     auto input = Input::open(arguments.words[0]);
     if (!input) return input.error();
     auto client = ControlClient::open(context);
     if (!client) return client.error();
+    what.bytes_total = input->bytes_total();
     json report;
     {
         Importer importer(std::move(*client), what, arguments.get("organization"), context.json);
@@ -161,11 +164,8 @@ int run_price_import(const Context& context, const Arguments& arguments) {
 
 int run_catalog_generate(const Context&, const Arguments& arguments) {
     json numbers = {{"seed", std::uint64_t{1}}};
-    if (!arguments.has("products"))
-        return complain(kExitUsage, "catalog generate: expected --products N");
-    if (!read_number(arguments, "products", "products", numbers) ||
-        !read_number(arguments, "seed", "seed", numbers))
-        return kExitUsage;
+    put_number(arguments, "products", "products", numbers);
+    put_number(arguments, "seed", "seed", numbers);
     const auto products = numbers["products"].get<std::uint64_t>();
     const auto seed = numbers["seed"].get<std::uint64_t>();
     std::ofstream opened;
@@ -182,8 +182,11 @@ int run_catalog_generate(const Context&, const Arguments& arguments) {
     for (std::uint64_t index = 0; index < products && out; ++index)
         out << generate_product(seed, index) << '\n';
     out.flush();
-    return out ? int{kExitOk}
-               : complain(kExitRefused, "writing the catalog failed; is the disk full?");
+    if (out) return kExitOk;
+    return arguments.has("output")
+               ? complain(kExitRefused,
+                          "write " + arguments.get("output") + ": failed; is the disk full?")
+               : complain(kExitOutput, "write standard output: failed; is the disk full?");
 }
 
 int run_sign(const Context&, const Arguments& arguments) {

@@ -1,7 +1,12 @@
 #include "exportctl/control_client.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "base/json.hpp"
 #include "base/options/config_file.hpp"
+#include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
 #include "protocol/message/reply.hpp"
 #include "protocol/message/request.hpp"
@@ -22,17 +27,30 @@ Result<std::string> control_endpoint(const Context& context) {
     return endpoint;
 }
 
+// The file of an ipc endpoint may not be opened by this user, which libzmq would try again and
+// again.
+bool is_forbidden(std::string_view endpoint) {
+    constexpr std::string_view kIpc = "ipc://";
+    return endpoint.starts_with(kIpc) &&
+           ::access(std::string(endpoint.substr(kIpc.size())).c_str(), W_OK) != 0 &&
+           errno == EACCES;
+}
+
 }  // namespace
 
 tl::expected<ControlClient, int> ControlClient::open(const Context& context) {
     const auto endpoint = control_endpoint(context);
     if (!endpoint) return tl::unexpected(complain(kExitConfig, endpoint.error().message));
+    if (is_forbidden(*endpoint))
+        return tl::unexpected(
+            complain(kExitUnavailable, "open " + *endpoint +
+                                           ": permission denied; run exportctl as root or as the "
+                                           "daemon's user"));
     auto client = transport::Client::open(*endpoint);
     if (!client) return tl::unexpected(complain(kExitConfig, client.error().message));
     if (!client->wait_connected(std::chrono::milliseconds(2000))) {
-        return tl::unexpected(complain(
-            kExitUnavailable, "no daemon answers on " + *endpoint +
-                                  "; is export-workerd running, and may you open the socket?"));
+        return tl::unexpected(complain(kExitUnavailable, "no daemon answers on " + *endpoint +
+                                                             "; is export-workerd running?"));
     }
     return ControlClient(std::move(*client));
 }
@@ -70,6 +88,8 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
                              "the daemon went away before it answered; look at its log, then at "
                              "the state, before you try again");
         }
+        if (interrupted())
+            return fail_with(WireCode::kDeadlineExceeded, "interrupted before the daemon answered");
         client_.wait(std::chrono::milliseconds(200), -1);
     }
     client_.reconnect();
@@ -79,7 +99,8 @@ tl::expected<json, message::WireError> ControlClient::call(std::string_view meth
 int complain(const message::WireError& error) {
     const bool away =
         error.code == WireCode::kPluginUnavailable || error.code == WireCode::kDeadlineExceeded;
-    return complain(away ? kExitUnavailable : kExitRefused, error.message);
+    return complain(away ? kExitUnavailable : kExitRefused, error.message,
+                    message::to_string(error.code));
 }
 
 int show_answer(const Context& context, const nlohmann::json& answer,

@@ -1,7 +1,6 @@
 // key, member, session.
 
 #include "base/json.hpp"
-#include "base/text.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/output.hpp"
@@ -73,19 +72,9 @@ int make_secret(const Context& context, const char* method, const json& params, 
                                      " revoke " + id);
 }
 
-// Sets params[name] from a flag with a length of time. False: it is none, which was said.
-bool read_length(const Arguments& arguments, const char* flag, const char* name, json& params) {
-    if (!arguments.has(flag)) return true;
-    const auto seconds = parse_length(arguments.get(flag));
-    if (!seconds) {
-        complain(kExitUsage, std::string("--") + flag +
-                                 ": expected seconds, or a number and s, m, h or d such as 90d; "
-                                 "found '" +
-                                 printable(arguments.get(flag)) + "'");
-        return false;
-    }
-    params[name] = *seconds;
-    return true;
+// Sets params[name] to the seconds that the flag has; leaves it alone when the flag is absent.
+void put_length(const Arguments& arguments, const char* flag, const char* name, json& params) {
+    if (const auto seconds = parse_length(arguments.get(flag))) params[name] = *seconds;
 }
 
 int set_active(const Context& context, const Arguments& arguments, bool active) {
@@ -110,19 +99,14 @@ int run_key_create(const Context& context, const Arguments& arguments) {
     json params = {{"organization", arguments.get("organization")},
                    {"name", arguments.get("name")},
                    {"permissions", split_commas(arguments.get("permission", "product:read"))}};
-    if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
+    put_length(arguments, "expires-in", "expires_in_seconds", params);
     return make_secret(context, "control.key_create", params, "key", show_new_key);
 }
 
 int run_key_rotate(const Context& context, const Arguments& arguments) {
     json params = {{"id", arguments.words[0]}};
-    if (!arguments.has("overlap"))
-        return complain(kExitUsage,
-                        "key rotate: expected --overlap, how long the old key still works, such as "
-                        "1h; 0 ends it at once");
-    if (!read_length(arguments, "overlap", "overlap_seconds", params) ||
-        !read_length(arguments, "expires-in", "expires_in_seconds", params))
-        return kExitUsage;
+    put_length(arguments, "overlap", "overlap_seconds", params);
+    put_length(arguments, "expires-in", "expires_in_seconds", params);
     return make_secret(context, "control.key_rotate", params, "key", show_new_key);
 }
 
@@ -152,7 +136,7 @@ int run_member_list(const Context& context, const Arguments& arguments) {
 
 int run_session_create(const Context& context, const Arguments& arguments) {
     json params = {{"subject", arguments.words[0]}, {"expires_in_seconds", 3600}};
-    if (!read_length(arguments, "expires-in", "expires_in_seconds", params)) return kExitUsage;
+    put_length(arguments, "expires-in", "expires_in_seconds", params);
     return make_secret(
         context, "control.session_create", params, "session", [](const json& session) {
             print_line(cell(session["token"]));

@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <iostream>
 
-#include "exportctl/command.hpp"
 #include "exportctl/limits.hpp"
+#include "exportctl/output.hpp"
 
 namespace export_worker::exportctl {
 
@@ -24,6 +24,7 @@ tl::expected<Input, int> Input::open(const std::string& path) {
         return tl::unexpected(complain(
             kExitRefused, "read " + Input(path).name() + ": expected a file, found a directory"));
     Input input(path);
+    if (known && S_ISREG(info.st_mode)) input.bytes_total_ = info.st_size;
     if (path != "-") {
         input.file_.open(path, std::ios::binary);
         if (!input.file_)

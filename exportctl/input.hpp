@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <istream>
 #include <string>
@@ -19,6 +20,8 @@ public:
     // kExitRefused when it is a directory.
     [[nodiscard]] static tl::expected<Input, int> open(const std::string& path);
 
+    // Of a regular file; 0: unknown.
+    [[nodiscard]] std::int64_t bytes_total() const { return bytes_total_; }
     // The first `bytes_max` bytes of the next line without its end; line_bytes() has the size of
     // the whole line. False at the end, after an error, and at a line above kLineBytesSkippedMax.
     [[nodiscard]] bool read_line(std::string& line, std::size_t bytes_max);
@@ -36,6 +39,7 @@ private:
 
     std::string path_;
     std::ifstream file_;
+    std::int64_t bytes_total_ = 0;
     std::size_t line_bytes_ = 0;
     bool failed_ = false;
 };

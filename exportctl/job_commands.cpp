@@ -3,10 +3,11 @@
 #include <thread>
 
 #include "base/json.hpp"
-#include "base/text.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/progress.hpp"
 
 namespace export_worker::exportctl {
 namespace {
@@ -52,14 +53,20 @@ int call_about_job(const Context& context, const Arguments& arguments, const cha
     return show_answer(context, *answer, show);
 }
 
-// Polls until the job has ended. A daemon that restarts meanwhile is waited for: the job survives
-// it.
+std::string progress_label(const json& job) {
+    return cell(job["processed_items"]) + "/" + cell(job["total_items"]) + "  " +
+           cell(job["status"]);
+}
+
+// Polls until the job has ended; Ctrl-C ends the waiting only. A daemon that restarts meanwhile is
+// waited for: the job survives it.
 int wait_for_job(const Context& context, ControlClient& client, const std::string& job_id) {
     json job;
     {
+        const InterruptGuard guard;
         ProgressBar bar(context.json);
         int failures = 0;
-        for (;;) {
+        while (!interrupted()) {
             auto answer =
                 client.call("jobs.get", {{"job_id", job_id}}, {}, std::chrono::seconds(5));
             if (!answer && ++failures > 60) return complain(answer.error());
@@ -67,12 +74,16 @@ int wait_for_job(const Context& context, ControlClient& client, const std::strin
                 failures = 0;
                 job = std::move(*answer);
                 bar.update(job["processed_items"].get<std::int64_t>(),
-                           job["total_items"].get<std::int64_t>(), cell(job["status"]));
+                           job["total_items"].get<std::int64_t>(), progress_label(job));
                 if (is_final(cell(job["status"]))) break;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(answer ? 100 : 500));
         }
     }
+    if (job.is_null() || !is_final(cell(job["status"])))
+        return complain(kExitInterrupted,
+                        "stopped waiting; job " + job_id + " goes on: exportctl job show " +
+                            job_id + " shows it, exportctl job cancel " + job_id + " stops it");
     show_answer(context, job, show_job);
     return has_file(cell(job["status"])) ? kExitOk : kExitRefused;
 }
@@ -86,8 +97,6 @@ std::string field_of(std::string flag) {
 }  // namespace
 
 int run_export_submit(const Context& context, const Arguments& arguments) {
-    if (!arguments.has("organization"))
-        return complain(kExitUsage, "export submit: expected --organization ID");
     json params = json::object();
     for (const char* name :
          {"format", "profile", "compression", "variants", "formulas", "template", "filename"}) {
@@ -96,9 +105,8 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
     for (const char* name : {"priority", "start-at", "idempotency-key"}) {
         if (arguments.has(name)) params[field_of(name)] = arguments.get(name);
     }
-    for (const char* name : {"deadline-s", "max-attempts"}) {
-        if (!read_number(arguments, name, field_of(name), params)) return kExitUsage;
-    }
+    for (const char* name : {"deadline-s", "max-attempts"})
+        put_number(arguments, name, field_of(name), params);
     if (arguments.has("keys")) params["product_keys"] = split_commas(arguments.get("keys"));
     if (arguments.has("columns")) params["columns"] = split_commas(arguments.get("columns"));
     if (arguments.has("filter")) {
@@ -229,21 +237,13 @@ int run_organization_show(const Context& context, const Arguments& arguments) {
 }
 
 int run_organization_set(const Context& context, const Arguments& arguments) {
-    if (arguments.has("hold") && arguments.has("release"))
-        return complain(kExitUsage, "organization set: expected --hold or --release, found both");
     json params = {{"organization", arguments.words[0]}};
     for (const char* name :
          {"running-max", "unfinished-max", "stored-bytes-max", "requests-per-second-max"}) {
-        if (!arguments.has(name)) continue;
-        const std::string none = std::string_view(name) == "running-max" ? "default" : "none";
-        if (arguments.get(name) == none) {
-            params[field_of(name)] = nullptr;
-        } else if (!read_number(arguments, name, field_of(name), params,
-                                "a whole number or '" + none + "'")) {
-            return kExitUsage;
-        }
+        if (arguments.has(name)) params[field_of(name)] = nullptr;  // "none" or "default".
+        put_number(arguments, name, field_of(name), params);
     }
-    if (!read_number(arguments, "weight", "weight", params)) return kExitUsage;
+    put_number(arguments, "weight", "weight", params);
     if (arguments.has("hold")) params["held"] = true;
     if (arguments.has("release")) params["held"] = false;
     if (params.size() == 1)
@@ -257,9 +257,7 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     json params = json::object();
     if (arguments.has("status")) params["status"] = arguments.get("status");
     if (arguments.has("type")) params["job_type"] = arguments.get("type");
-    for (const char* name : {"limit", "offset"}) {
-        if (!read_number(arguments, name, name, params)) return kExitUsage;
-    }
+    for (const char* name : {"limit", "offset"}) put_number(arguments, name, name, params);
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     const auto answer = client->call("jobs.list", params, arguments.get("organization"));
@@ -267,11 +265,12 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     return show_answer(context, *answer, [](const json& page) {
         std::vector<std::vector<std::string>> rows;
         for (const json& job : page["items"]) {
-            rows.push_back({cell(job["job_id"]), cell(job["job_type"]), cell(job["status"]),
+            rows.push_back({cell(job["job_id"]), cell(job.value("organization_id", json())),
+                            cell(job["job_type"]), cell(job["status"]),
                             cell(job["processed_items"]) + "/" + cell(job["total_items"]),
                             cell(job["created_at"])});
         }
-        print_table({"JOB", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
+        print_table({"JOB", "ORGANIZATION", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
         print_line(std::to_string(page["items"].size()) + " of " + cell(page["total"]));
         if (const json next = page.value("next", json()); !next.is_null())
             print_line("more with --offset " + cell(next));

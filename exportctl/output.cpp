@@ -9,27 +9,23 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
-#include "exportctl/command.hpp"
+#include "exportctl/table.hpp"
+#include "exportctl/terminal.hpp"
 
 namespace export_worker::exportctl {
 namespace {
 
-std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
-}
+enum class Style { kPlain, kBold, kRed };
 
-void write_line(std::FILE* out, std::string_view text) {
-    std::fprintf(out, "%s\n", escape_controls(text).c_str());
-}
+bool errors_as_json = false;
 
-void print_row(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths) {
-    std::string line;
-    for (std::size_t index = 0; index < cells.size(); ++index) {
-        line += cells[index];
-        if (index + 1 < cells.size()) line.append(widths[index] - width_of(cells[index]) + 2, ' ');
+void write_line(std::FILE* out, std::string_view text, Style style = Style::kPlain) {
+    const std::string line = escape_controls(text);
+    if (style == Style::kPlain || !takes_colors(::fileno(out))) {
+        std::fprintf(out, "%s\n", line.c_str());
+    } else {
+        std::fprintf(out, "\033[%sm%s\033[0m\n", style == Style::kBold ? "1" : "31", line.c_str());
     }
-    print_line(line);
 }
 
 }  // namespace
@@ -55,15 +51,10 @@ void print_table(const std::vector<std::string>& headers,
     for (auto& row : rows) {
         for (std::string& cell : row) cell = escape_controls(cell);
     }
-    std::vector<std::size_t> widths;
-    widths.reserve(headers.size());
-    for (const std::string& header : headers) widths.push_back(width_of(header));
-    for (const auto& row : rows) {
-        for (std::size_t index = 0; index < row.size(); ++index)
-            widths[index] = std::max(widths[index], width_of(row[index]));
-    }
-    print_row(headers, widths);
-    for (const auto& row : rows) print_row(row, widths);
+    const Table table = lay_out(headers, rows, columns_of(STDOUT_FILENO));
+    for (std::size_t index = 0; index < table.lines.size(); ++index)
+        write_line(stdout, table.lines[index],
+                   index < table.header_lines ? Style::kBold : Style::kPlain);
 }
 
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
@@ -86,17 +77,9 @@ std::string cell(const nlohmann::json& value) {
     return dump_json(value);
 }
 
-bool read_number(const options::Arguments& arguments, const char* flag, const std::string& field,
-                 nlohmann::json& params, std::string_view expected) {
-    if (!arguments.has(flag)) return true;
-    const auto number = parse_unsigned(arguments.get(flag));
-    if (!number) {
-        complain(kExitUsage, std::string("--") + flag + ": expected " + std::string(expected) +
-                                 ", found '" + printable(arguments.get(flag)) + "'");
-        return false;
-    }
-    params[field] = *number;
-    return true;
+void put_number(const options::Arguments& arguments, const char* flag, const std::string& field,
+                nlohmann::json& params) {
+    if (const auto number = parse_unsigned(arguments.get(flag))) params[field] = *number;
 }
 
 std::optional<std::int64_t> parse_length(std::string_view text) {
@@ -124,27 +107,24 @@ nlohmann::json split_commas(const std::string& text) {
     return out;
 }
 
-ProgressBar::ProgressBar(bool quiet) : active_(!quiet && ::isatty(STDERR_FILENO) == 1) {}
-
-ProgressBar::~ProgressBar() {
-    if (drawn_) std::fprintf(stderr, "\n");
+int complain(ExitCode code, std::string_view text, std::string_view wire_code) {
+    if (errors_as_json) {
+        print_note(dump_json(
+            {{"error", {{"code", wire_code}, {"message", text}, {"status", int{code}}}}}));
+    } else {
+        std::fflush(stdout);
+        write_line(stderr, "exportctl: " + std::string(text), Style::kRed);
+    }
+    return code;
 }
 
-void ProgressBar::update(std::int64_t done, std::int64_t total, std::string_view word) {
-    if (!active_) return;
-    const std::string text = escape_controls(word);
-    constexpr int kWidth = 30;
-    drawn_ = true;
-    if (total <= 0) {
-        std::fprintf(stderr, "\r\033[K%lld  %s", static_cast<long long>(done), text.c_str());
-        return;
-    }
-    const int filled = static_cast<int>(std::min<std::int64_t>(kWidth, done * kWidth / total));
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
-                            std::string(static_cast<std::size_t>(kWidth - filled), '.');
-    std::fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld/%lld  %s", bar.c_str(),
-                 static_cast<long long>(std::min<std::int64_t>(100, done * 100 / total)),
-                 static_cast<long long>(done), static_cast<long long>(total), text.c_str());
+int complain(ExitCode code, std::string_view text) {
+    const auto status = std::ranges::find(exit_statuses(), code, &ExitStatus::code);
+    return complain(code, text, status->name);
+}
+
+void report_errors_as_json() {
+    errors_as_json = true;
 }
 
 }  // namespace export_worker::exportctl

@@ -1,4 +1,4 @@
-// What people see: lines, tables, a progress bar, sizes.
+// What people see: lines, tables, errors.
 //
 // Everything that exportctl prints about a job, a key or a file goes through print_line() and
 // print_note(), which escape what could move the cursor or begin another line (base/text.hpp).
@@ -12,6 +12,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/options/arguments.hpp"
+#include "exportctl/command.hpp"
 
 namespace export_worker::exportctl {
 
@@ -20,8 +21,7 @@ void print_line(std::string_view text);
 void print_note(std::string_view text);
 // The lines of a text that has line ends of its own, each as print_line() does.
 void print_lines(std::string_view text);
-// Columns as wide as their widest cell, two blanks between them. Widths count characters, not
-// bytes.
+// As lay_out() in table.hpp has it, for the terminal behind standard output.
 void print_table(const std::vector<std::string>& headers,
                  std::vector<std::vector<std::string>> rows);
 // "name: value" lines, values aligned.
@@ -31,29 +31,21 @@ void print_json(const nlohmann::json& value);
 // Text as it is, null as "-", the rest as JSON.
 [[nodiscard]] std::string cell(const nlohmann::json& value);
 
-// Sets params[field] to the flag's number; leaves it alone when the flag is absent. `expected`:
-// what the number is, for messages. Prints what is wrong and returns false when it is no decimal
-// number.
-[[nodiscard]] bool read_number(const options::Arguments& arguments, const char* flag,
-                               const std::string& field, nlohmann::json& params,
-                               std::string_view expected = "a whole number");
+// Sets params[field] to the number that the flag has; leaves it alone when the flag is absent.
+void put_number(const options::Arguments& arguments, const char* flag, const std::string& field,
+                nlohmann::json& params);
 // "90", "90s", "15m", "1h" or "30d" in seconds; nullopt for another text.
 [[nodiscard]] std::optional<std::int64_t> parse_length(std::string_view text);
 
 // "a,b" as ["a", "b"]; empty parts are dropped.
 [[nodiscard]] nlohmann::json split_commas(const std::string& text);
 
-// One line on stderr that is rewritten in place; silent when stderr is no terminal or `quiet`.
-class ProgressBar {
-public:
-    explicit ProgressBar(bool quiet);
-    ~ProgressBar();  // Ends the line.
-    // `total` 0: unknown.
-    void update(std::int64_t done, std::int64_t total, std::string_view word);
-
-private:
-    bool active_;
-    bool drawn_ = false;
-};
+// An error on standard error: "exportctl: text", or after report_errors_as_json() one JSON object
+// {"error": {"code", "message", "status"}}. Returns `code`.
+int complain(ExitCode code, std::string_view text);
+// The same with a code of the wire protocol in place of the status's name.
+int complain(ExitCode code, std::string_view text, std::string_view wire_code);
+// For --json; at the start, before any other thread.
+void report_errors_as_json();
 
 }  // namespace export_worker::exportctl

@@ -15,6 +15,7 @@
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/input.hpp"
+#include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/plugin_output.hpp"
 
@@ -33,16 +34,17 @@ bool has_ended(const json& report, bool wait) {
     return report["window"].is_null() || report["window"]["closed"].get<bool>();
 }
 
-// Prints the stages as they end, until the report is complete.
+// Prints the stages as they end, until the report is complete or Ctrl-C ends the waiting.
 tl::expected<json, message::WireError> follow(ControlClient& client, const json& id, bool wait,
                                               bool quiet) {
+    const InterruptGuard guard;
     std::size_t shown = 0;
     for (;;) {
         auto report = client.call("control.plugin_report", {{"report", id}});
         if (!report) return report;
         for (; !quiet && shown < (*report)["steps"].size(); ++shown)
             show_reload_step((*report)["steps"][shown]);
-        if (has_ended(*report, wait)) return report;
+        if (has_ended(*report, wait) || interrupted()) return report;
         std::this_thread::sleep_for(kPollInterval);
     }
 }
@@ -54,7 +56,11 @@ int act(const Context& context, const char* method, const json& params, bool wai
     const auto started = client->call(method, params);
     if (!started) return complain(started.error());
     const auto report = follow(*client, (*started)["report"], wait, context.json);
-    if (!report) return complain(report.error());
+    if (!report && !interrupted()) return complain(report.error());
+    if (!report || !has_ended(*report, wait))
+        return complain(kExitInterrupted,
+                        "stopped waiting; the daemon goes on: exportctl plugin history shows how "
+                        "it ends");
     if (context.json) {
         print_json(*report);
     } else {
@@ -89,12 +95,13 @@ int run_daemon_program(const Context& context, const Arguments& arguments,
 int quarantine(const Context& context, const Arguments& arguments, std::vector<std::string> offline,
                const std::function<int()>& online) {
     if (!arguments.has("offline")) {
-        return arguments.has("state-dir") ? complain(kExitUsage, "--state-dir: only with --offline")
-                                          : online();
+        for (const char* flag : {"state-dir", "daemon"}) {
+            if (arguments.has(flag))
+                return complain(kExitUsage, "--" + std::string(flag) + ": only with --offline");
+        }
+        return online();
     }
     if (arguments.has("state-dir")) {
-        if (arguments.get("state-dir").empty())
-            return complain(kExitUsage, "--state-dir: expected a path, found none");
         offline.insert(offline.end(), {"--state-dir", arguments.get("state-dir")});
     } else {
         offline.insert(offline.end(), {"--config", context.config_path});
@@ -185,7 +192,7 @@ int run_plugin_check(const Context& context, const Arguments& arguments) {
     if (arguments.words[0].empty())
         return complain(kExitUsage, "plugin check: expected a path, found none");
     std::vector<std::string> words{"--check-plugin", arguments.words[0]};
-    if (arguments.has("config")) words.insert(words.end(), {"--config", context.config_path});
+    if (context.config_given) words.insert(words.end(), {"--config", context.config_path});
     return run_daemon_program(context, arguments, std::move(words));
 }
 

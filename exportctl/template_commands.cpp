@@ -14,8 +14,6 @@ using options::Arguments;
 
 int call_for_organization(const Context& context, const Arguments& arguments, const char* method,
                           const json& params, void (*show)(const json&)) {
-    if (!arguments.has("organization"))
-        return complain(kExitUsage, "template: expected --organization ID");
     auto client = ControlClient::open(context);
     if (!client) return client.error();
     const auto answer = client->call(method, params, arguments.get("organization"));
