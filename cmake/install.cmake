@@ -18,3 +18,8 @@ install(DIRECTORY examples/plugin_template examples/plugin_rust DESTINATION ${CM
     COMPONENT author_kit PATTERN build EXCLUDE PATTERN target EXCLUDE PATTERN Cargo.lock EXCLUDE)
 install(FILES tests/fixtures/plugins/minimal.c DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/examples/plugin_minimal COMPONENT author_kit)
 install(FILES etc/export-worker.ini etc/roles.ini etc/grafana/export-worker.json DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker)
+install(FILES exportctl/completions/exportctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME exportctl)
+install(FILES exportctl/completions/_exportctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${CMAKE_BINARY_DIR}/man/exportctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${CMAKE_BINARY_DIR}/man/export-worker.ini.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+install(FILES ${CMAKE_BINARY_DIR}/man/export-workerd.8 ${CMAKE_BINARY_DIR}/man/export-httpd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)

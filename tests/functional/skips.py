@@ -13,6 +13,7 @@ PEERS = {
     "chromium": "install chromium",
     "clang-format": "install clang-format",
     "libreoffice": "install libreoffice-calc-nogui",
+    "man": "install man-db",
     "nginx": "install nginx-light",
     "node": "install nodejs npm",
     "prometheus": "install prometheus",
@@ -23,6 +24,7 @@ PEERS = {
     "vectors": "set EXPORT_WORKER_VECTORS_DIR",
     "wget": "install wget",
     "wrk": "install wrk",
+    "zsh": "install zsh",
 }
 LEFT_OUT = "left out by --without "  # A reason that begins like this was asked for; it does not count as a skip.
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # Debian leaves these out of a user's PATH; nginx is there.
