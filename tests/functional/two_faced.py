@@ -17,7 +17,7 @@ COLUMNS = ("probe", "reload", "start")
 SETTINGS = """
 [plugin.broken]
 file = {file}
-allow_imports = chdir exit fork pthread_exit setenv setlocale setitimer setrlimit signal umask
+allow_imports = chdir dup2 exit fork pthread_exit raise setenv setitimer setlocale setpriority setrlimit setsid signal umask
 [plugins]
 probe_timeout_s = {timeout_s}
 bake_s = 120

@@ -116,9 +116,10 @@ Judged<ProbeReport> probe_act(const std::string& act, std::chrono::milliseconds 
     const testing::TempDir dir;
     ProbeRequest request;
     request.file = testing::install_plugin(dir, "two_faced");
-    const AllowedImports allowed{{"broken",
-                                  {"chdir", "exit", "fork", "pthread_exit", "setenv", "setitimer",
-                                   "setlocale", "setrlimit", "signal", "umask"}}};
+    const AllowedImports allowed{
+        {"broken",
+         {"chdir", "dup2", "exit", "fork", "pthread_exit", "raise", "setenv", "setitimer",
+          "setlocale", "setpriority", "setrlimit", "setsid", "signal", "umask"}}};
     request.manifest = inspect(testing::read_text(request.file), {}, allowed).value().manifest;
     request.timeout = timeout;
     ::setenv("BROKEN_WHERE", "probe", 1);

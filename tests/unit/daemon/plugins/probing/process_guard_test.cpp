@@ -18,9 +18,10 @@ namespace {
 Judged<std::unique_ptr<Generation>> load_act(const testing::TempDir& dir, const std::string& act) {
     Generation::Setup setup;
     setup.path = testing::install_plugin(dir, "two_faced");
-    const AllowedImports allowed{{"broken",
-                                  {"chdir", "exit", "fork", "pthread_exit", "setenv", "setitimer",
-                                   "setlocale", "setrlimit", "signal", "umask"}}};
+    const AllowedImports allowed{
+        {"broken",
+         {"chdir", "dup2", "exit", "fork", "pthread_exit", "raise", "setenv", "setitimer",
+          "setlocale", "setpriority", "setrlimit", "setsid", "signal", "umask"}}};
     setup.manifest = inspect(testing::read_text(setup.path), {}, allowed).value().manifest;
     setup.number = 1;
     setup.parts.clock = &system_clock();
