@@ -1,5 +1,6 @@
 #include "base/unix_socket.hpp"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,6 +25,16 @@ sockaddr_un address_of(const std::string& path) {
     return address;
 }
 
+// A process that the listener forked keeps its socket open after its end, and answers nothing. The
+// kernel tells who called listen().
+bool has_listener(int connected) {
+    ucred listener{};
+    socklen_t bytes = sizeof listener;
+    if (::getsockopt(connected, SOL_SOCKET, SO_PEERCRED, &listener, &bytes) != 0) return true;
+    // 0: in another PID namespace.
+    return listener.pid == 0 || ::kill(listener.pid, 0) == 0 || errno != ESRCH;
+}
+
 // A socket file nobody listens on is left over from a crash. One that answers belongs to somebody.
 Result<void> remove_stale_socket(const std::string& path) {
     struct stat info {};
@@ -36,7 +47,8 @@ Result<void> remove_stale_socket(const std::string& path) {
     }
     const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_un address = address_of(path);
-    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        has_listener(probe.get())) {
         return fail(
             ErrorCode::kFailedPrecondition,
             "listen on " + path + ": another process is already listening there; stop it first");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/clock.hpp"
+#include "base/descriptor_use.hpp"
 #include "daemon/app/limits.hpp"
 
 namespace export_worker::app {
@@ -40,6 +41,17 @@ void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& 
         if (disk.f_files > 0 && disk.f_favail == 0)
             add(out, "disk", directory, "no inode is free", "delete files that nobody needs");
     }
+}
+
+// Before they run out: then nothing is accepted, an operator's connection neither.
+void add_descriptors(std::vector<Alarm>& out) {
+    const auto use = read_descriptor_use();
+    if (!use || use->open < use->limit - use->limit / 10) return;
+    add(out, "descriptors", "",
+        std::to_string(use->open) + " of " + std::to_string(use->limit) +
+            " are open; at the limit no connection is accepted and no plugin is probed",
+        "raise the limit of open files (LimitNOFILE of the unit), or end clients that hold "
+        "connections");
 }
 
 void add_databases(const MonitoredParts& parts, std::vector<Alarm>& out) {
@@ -108,6 +120,7 @@ void add_plugins(const MonitoredParts& parts, std::vector<Alarm>& out) {
 std::vector<Alarm> collect_alarms(const MonitoredParts& parts) {
     std::vector<Alarm> out;
     add_disks(parts.directories, out);
+    add_descriptors(out);
     add_databases(parts, out);
     add_credentials(parts, out);
     add_identity(parts, out);

@@ -274,7 +274,11 @@ unsigned Daemon::stop() {
         return stuck_workers;
     parts_->alarms.stop();
     parts_->metrics_server.reset();
-    parts_->control_server.reset();
+    if (parts_->control_server) {
+        if (const unsigned stuck_calls = parts_->control_server->stop(); stuck_calls > 0)
+            return stuck_calls;
+        parts_->control_server.reset();
+    }
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
     return parts_->plugins->stop();

@@ -71,7 +71,7 @@ void reload(export_worker::app::Daemon& daemon, const std::string& config_path) 
 // every line is flushed as it is written.
 void stop(std::unique_ptr<export_worker::app::Daemon> daemon) {
     if (const unsigned stuck_workers = daemon->stop(); stuck_workers > 0) {
-        export_worker::log_error("{} workers are stuck in a plugin; leaving without them",
+        export_worker::log_error("{} threads are stuck in a plugin; leaving without them",
                                  stuck_workers);
         std::_Exit(kExitSoftware);
     }

@@ -1,9 +1,11 @@
 #include "daemon/control/control_server.hpp"
 
+#include "base/assert.hpp"
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/control/audit.hpp"
+#include "daemon/control/limits.hpp"
 #include "daemon/control/refuse.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -12,63 +14,104 @@ namespace export_worker::control {
 using nlohmann::json;
 using transport::ReceiveOutcome;
 
+namespace {
+
+model::Principal operator_of(const message::Request& request) {
+    model::Principal out;
+    out.subject = "operator";
+    out.organization_id = request.credentials.organization_id;
+    out.is_operator = true;
+    return out;
+}
+
+}  // namespace
+
 ControlServer::ControlServer(transport::ServerSocket socket, const ControlParts& parts,
                              const server::Dispatcher& dispatcher)
     : socket_(std::move(socket)),
       parts_(parts),
       dispatcher_(dispatcher),
+      plugin_calls_([this](const message::Request& request, SteadyTime deadline,
+                           std::string& reply) { run_plugin(request, deadline, reply); },
+                    parts.clock, wake_),
       thread_([this] { run(); }) {}
 
 ControlServer::~ControlServer() {
-    stopping_.store(true);
-    wake_.signal();
-    thread_.join();
+    const unsigned stuck_calls = stop();
+    EW_ASSERT(stuck_calls == 0);
+}
+
+unsigned ControlServer::stop() {
+    if (thread_.joinable()) {
+        stopping_.store(true);
+        wake_.signal();
+        thread_.join();
+    }
+    const unsigned stuck_calls = plugin_calls_.stop(limits::kOperatorCallsEndTimeout);
+    for (const OperatorRequest& answered : plugin_calls_.take_answered()) finish(answered);
+    return stuck_calls;
 }
 
 void ControlServer::run() {
     set_thread_role(ThreadRole::kControl);
-    transport::Envelope envelope;
-    std::string body;
-    std::string reply;
-    server::WorkerScratch scratch = dispatcher_.make_scratch("control");
+    const server::WorkerScratch scratch = dispatcher_.make_scratch("control");
     while (!stopping_.load()) {
-        socket_.wait(std::chrono::milliseconds(1000), wake_.fd());
+        socket_.wait(plugin_calls_.wait_timeout(std::chrono::milliseconds(1000)), wake_.fd());
+        if (!stopping_.load()) wake_.clear();
         parts_.keys.record_uses();
         pending_audits_.write_ended();
-        while (!stopping_.load()) {
-            transport::PeerCredentials peer;
-            const auto outcome = socket_.receive(envelope, body, &peer);
-            if (outcome == ReceiveOutcome::kNothing) break;
-            if (outcome != ReceiveOutcome::kRequest) continue;
-            answer(body, peer, reply, scratch);
-            // An operator who does not read the answer has gone away; nothing depends on it.
-            (void)socket_.send(envelope, reply);
-        }
+        for (const OperatorRequest& answered : plugin_calls_.take_answered()) finish(answered);
+        receive_requests(scratch.slot);
     }
 }
 
-void ControlServer::answer(const std::string& body, const transport::PeerCredentials& peer,
-                           std::string& reply, server::WorkerScratch& scratch) {
-    const SteadyTime began = parts_.clock.steady();
-    const auto request = message::decode_request(body);
-    json params = json::object();
-    if (!request) {
-        message::encode_error(reply, request.error().id, request.error().error, nullptr);
+void ControlServer::receive_requests(plugins::PinSlot& slot) {
+    OperatorRequest request;
+    while (!stopping_.load()) {
+        const auto outcome = socket_.receive(request.envelope, request.body, &request.peer);
+        if (outcome == ReceiveOutcome::kNothing) return;
+        if (outcome != ReceiveOutcome::kRequest) continue;
+        request.began = parts_.clock.steady();
+        answer(request, slot);
+    }
+}
+
+void ControlServer::answer(OperatorRequest& request, plugins::PinSlot& slot) {
+    const auto decoded = message::decode_request(request.body);
+    if (!decoded) {
+        message::encode_error(request.reply, decoded.error().id, decoded.error().error, nullptr);
+    } else if (find_control_method(decoded->method) == nullptr &&
+               is_for_plugin(decoded->method, slot)) {
+        const auto refused = plugin_calls_.begin(request);
+        if (!refused) return;
+        message::encode_error(request.reply, decoded->id, *refused, nullptr);
     } else {
-        params = parse_msgpack(request->params);
-        run_method(*request, params, reply, scratch);
+        run_method(*decoded, request.reply);
     }
-    write_audit_line({peer, request ? &*request : nullptr, reply, parts_.clock.steady() - began},
-                     params);
-    pending_audits_.add(body, peer, reply, began);
-    pending_audits_.write_ended();
+    finish(request);
 }
 
-void ControlServer::run_method(const message::Request& request, const json& params,
-                               std::string& reply, server::WorkerScratch& scratch) {
+void ControlServer::finish(const OperatorRequest& request) {
+    const auto decoded = message::decode_request(request.body);
+    write_audit_line({request.peer, decoded ? &*decoded : nullptr, request.reply,
+                      parts_.clock.steady() - request.began},
+                     decoded ? parse_msgpack(decoded->params) : json::object());
+    pending_audits_.add(request.body, request.peer, request.reply, request.began);
+    pending_audits_.write_ended();
+    // An operator who does not read the answer has gone away; nothing depends on it.
+    (void)socket_.send(request.envelope, request.reply);
+}
+
+bool ControlServer::is_for_plugin(std::string_view method, plugins::PinSlot& slot) const {
+    server::Provider provider;
+    dispatcher_.find_provider(method, slot, provider);
+    return !provider.plugin.empty();
+}
+
+void ControlServer::run_method(const message::Request& request, std::string& reply) {
     const ControlMethod method = find_control_method(request.method);
-    if (method == nullptr) return dispatch(request, reply, scratch);
-    const auto result = method(parts_, params);
+    if (method == nullptr) return run_own(request, reply);
+    const auto result = method(parts_, parse_msgpack(request.params));
     if (!result)
         return message::encode_error(reply, request.id, refuse(result.error()).value(), nullptr);
     const std::string bytes = dump_msgpack(*result);
@@ -81,17 +124,19 @@ void ControlServer::run_method(const message::Request& request, const json& para
     message::encode_result(reply, request.id, bytes, nullptr);
 }
 
-void ControlServer::dispatch(const message::Request& request, std::string& reply,
-                             server::WorkerScratch& scratch) {
-    model::Principal principal;
-    principal.subject = "operator";
-    principal.organization_id = request.credentials.organization_id;
-    principal.is_operator = true;
-    const SteadyTime now = parts_.clock.steady();
-    const SteadyTime deadline = now + std::chrono::milliseconds(request.deadline_ms);
-    const auto deadline_ns =
-        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
-    (void)dispatcher_.dispatch(request, now, deadline_ns, &principal, scratch, reply);
+void ControlServer::run_own(const message::Request& request, std::string& reply) const {
+    const model::Principal principal = operator_of(request);
+    (void)dispatcher_.begin_own(request, &principal)(reply);
+}
+
+void ControlServer::run_plugin(const message::Request& request, SteadyTime deadline,
+                               std::string& reply) const {
+    const model::Principal principal = operator_of(request);
+    server::WorkerScratch scratch = dispatcher_.make_scratch("operator");
+    (void)dispatcher_.dispatch(
+        request, parts_.clock.steady(),
+        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count(),
+        &principal, scratch, reply);
 }
 
 }  // namespace export_worker::control

@@ -17,6 +17,11 @@ inline constexpr std::size_t kAuditIdBytesMax = 16;      // Of a key or a sessio
 inline constexpr std::chrono::milliseconds kAlarmInterval{
     1'000};  // Between looks at what is wrong.
 
+// Requests of operators inside plugins at once; more: overloaded.
+inline constexpr unsigned kOperatorCallsMax = 8;
+// At a stop, for those that run; then they are left behind.
+inline constexpr std::chrono::milliseconds kOperatorCallsEndTimeout{1'000};
+
 inline constexpr std::size_t kAuditsPendingMax = 64;  // More: the oldest's outcome is "unknown".
 
 }  // namespace export_worker::limits

@@ -53,12 +53,12 @@ DataServer::~DataServer() {
 unsigned DataServer::stop() {
     if (loop_.joinable()) {
         drain();
-        drain_end_ = clock_.steady() + limits::kDrainTimeout;
+        drain_end_ = clock_.steady() + limits::kDrainTimeout - limits::kWorkersEndTimeout;
         stopping_.store(true);
         wake_.signal();
         loop_.join();
     }
-    return workers_.join();
+    return workers_.join(limits::kWorkersEndTimeout);
 }
 
 void DataServer::run_loop() {

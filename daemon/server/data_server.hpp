@@ -39,10 +39,10 @@ public:
 
     // From now on new requests are answered "draining". [any-thread]
     void drain() { draining_.store(true); }
-    // drain(), waits for what is in flight (at most kDrainTimeout), then ends the threads. Returns
-    // how many workers are stuck in a plugin. When that is not 0, they go on to use this server and
-    // everything it was made from: the caller must end the process without destroying any of them,
-    // or call stop() again later. [one-owner]
+    // drain(), waits for what is in flight, then ends the threads; for both at most kDrainTimeout.
+    // Returns how many workers are stuck in a plugin. When that is not 0, they go on to use this
+    // server and everything it was made from: the caller must end the process without destroying
+    // any of them, or call stop() again later. [one-owner]
     [[nodiscard]] unsigned stop();
 
     // Requests that occupy a slot: not answered yet, or answered while their worker goes on.

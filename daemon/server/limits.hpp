@@ -32,6 +32,8 @@ inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 // The loop's sleep while nothing is in flight; whatever comes ends it.
 inline constexpr std::chrono::milliseconds kIdleLoopInterval{1'000};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
+// Of it for the ends of the workers' threads, which run thread-local destructors of plugins.
+inline constexpr std::chrono::milliseconds kWorkersEndTimeout{1'000};
 // Threads for the methods that wait until something is durable, and how many each of them has under
 // way: those that wait together share one sync.
 inline constexpr unsigned kServerCommitWorkers = 8;

@@ -165,11 +165,11 @@ void WorkerPool::close() {
     lookups_.close();
 }
 
-unsigned WorkerPool::join() {
+unsigned WorkerPool::join(std::chrono::milliseconds timeout) {
     join_all(session_lookups_);
     join_all(commit_workers_);
     // One time for all groups.
-    const SteadyTime end = deps_.clock.steady() + limits::kSocketLinger;
+    const SteadyTime end = deps_.clock.steady() + timeout;
     unsigned left = 0;
     for (const auto& group : groups_) {
         const auto time_left = std::chrono::duration_cast<std::chrono::milliseconds>(

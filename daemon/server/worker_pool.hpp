@@ -68,10 +68,10 @@ public:
 
     // From now on no queued call is started.
     void close();
-    // After close(): waits for the threads, for workers at most kSocketLinger. Returns how many
-    // workers have not come back from a plugin; they go on to use the pool, their calls and `deps`.
+    // After close(): waits for the threads, for workers at most `timeout`. Returns how many workers
+    // have not come back from a plugin; they go on to use the pool, their calls and `deps`.
     // May be called again. [one-owner]
-    [[nodiscard]] unsigned join();
+    [[nodiscard]] unsigned join(std::chrono::milliseconds timeout);
 
 private:
     // [loop-thread]

@@ -20,13 +20,13 @@ WorkerThreads::~WorkerThreads() {
 
 void WorkerThreads::start_one() {
     const unsigned number = ++started_;
-    threads_.emplace_back([this, number] { run(number); });
+    threads_.emplace(number, BoundedThread([this, number] { run(number); }));
 }
 
 void WorkerThreads::run(unsigned number) {
     body_(number);
     const std::lock_guard lock(mutex_);
-    ended_.push_back(std::this_thread::get_id());
+    ended_.push_back(number);
     ended_changed_.notify_all();
 }
 
@@ -35,7 +35,7 @@ void WorkerThreads::replace_stalled(unsigned stalled) {
     unsigned replaced = 0;
     {
         const std::lock_guard lock(mutex_);
-        join_ended();
+        join_ended(SteadyTime());  // The loop waits for nothing.
         for (; replacements_.load() < stalled_.load(); ++replaced) {
             ++replacements_;
             start_one();
@@ -55,20 +55,22 @@ bool WorkerThreads::leave_if_surplus() {
 }
 
 unsigned WorkerThreads::join(std::chrono::milliseconds timeout) {
+    const SteadyTime end = std::chrono::steady_clock::now() + timeout;
     std::unique_lock lock(mutex_);
-    ended_changed_.wait_for(lock, timeout, [this] { return ended_.size() == threads_.size(); });
-    join_ended();
+    ended_changed_.wait_until(lock, end, [this] { return ended_.size() == threads_.size(); });
+    join_ended(end);
     return static_cast<unsigned>(threads_.size());
 }
 
-// Each has released the mutex for the last time, so the wait is short.
-void WorkerThreads::join_ended() {
-    for (const std::thread::id id : ended_) {
-        const auto thread = std::ranges::find(threads_, id, &std::thread::get_id);
-        thread->join();
-        threads_.erase(thread);
-    }
-    ended_.clear();
+// A plugin's thread-local destructor may hang in one of them: none holds up the others.
+void WorkerThreads::join_ended(SteadyTime end) {
+    std::erase_if(ended_, [&](unsigned number) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+            end - std::min(end, std::chrono::steady_clock::now()));
+        if (!threads_.at(number).join_within(left)) return false;
+        threads_.erase(number);
+        return true;
+    });
 }
 
 }  // namespace export_worker::server

@@ -6,9 +6,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#include "base/bounded_thread.hpp"
+#include "base/clock.hpp"
 
 namespace export_worker::server {
 
@@ -33,14 +36,15 @@ public:
     // while none was replaced. [worker-thread]
     [[nodiscard]] bool leave_if_surplus();
     // Waits for threads that were told to end, at most `timeout` in all. Returns how many still
-    // run; they go on to use this object, so it must not be destroyed. May be called again.
-    // [one-owner]
+    // run, in their body or in a thread-local destructor; they go on to use this object, so it must
+    // not be destroyed. May be called again. [one-owner]
     [[nodiscard]] unsigned join(std::chrono::milliseconds timeout);
 
 private:
     void start_one();
     void run(unsigned number);
-    void join_ended();  // With the mutex held.
+    // Those whose body has returned; what still runs after `end` stays. With the mutex held.
+    void join_ended(SteadyTime end);
 
     const Body body_;
     unsigned started_ = 0;  // By the owner.
@@ -52,8 +56,8 @@ private:
     std::mutex mutex_;
     std::condition_variable ended_changed_;
     // All guarded by mutex_:
-    std::vector<std::thread> threads_;
-    std::vector<std::thread::id> ended_;  // To be joined.
+    std::map<unsigned, BoundedThread> threads_;  // By number.
+    std::vector<unsigned> ended_;                // To be joined.
 };
 
 }  // namespace export_worker::server

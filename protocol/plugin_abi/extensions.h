@@ -31,13 +31,13 @@ typedef struct ew_ext_clock {
     int64_t (*steady_ns)(const ew_host* host); /* CLOCK_MONOTONIC */
 } ew_ext_clock;
 
-/* Counters, shown to operators under the plugin's name. register_counter only in create(). */
+/* Counters, shown to operators under the plugin's name. */
 #define EW_EXT_METRICS "metrics/1"
 typedef struct ew_ext_metrics {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* A counter id, or -1 when there are too many. `name` is [a-z0-9_]; both texts are copied.
-     * [loader-thread] */
+    /* A counter id; -1 when there are too many, `name` is not 1 to 64 of [a-z0-9_], or outside of
+     * create() and its thread. Both texts are copied. [loader-thread] */
     int32_t (*register_counter)(const ew_host* host, ew_string name, ew_string help);
     void (*add)(const ew_host* host, int32_t counter, uint64_t amount);
 } ew_ext_metrics;
@@ -99,8 +99,8 @@ typedef struct ew_ext_credentials {
     uint32_t struct_bytes;
     uint32_t reserved;
     /* EW_NOT_FOUND: no such store, or it needs none. EW_FAILED: they have not come yet; try again
-     * with the next request. `call` is ew_request.call, or NULL in self_test(), where the pointers
-     * live until the next get(). */
+     * with the next request. `call` is ew_request.call, or NULL in create() and self_test(), where
+     * the pointers live until the next get(). */
     ew_status (*get)(const ew_host* host, void* call, ew_string store, ew_credentials* credentials);
 } ew_ext_credentials;
 
@@ -109,8 +109,8 @@ typedef struct ew_ext_credentials {
 typedef struct ew_ext_credentials_2 {
     uint32_t struct_bytes;
     uint32_t reserved;
-    /* As credentials/1. `request` is NULL in self_test(), where the pointers live until the next
-     * get(). [the thread of handle(), or loader-thread] */
+    /* As credentials/1. `request` is NULL in create() and self_test(), where the pointers live
+     * until the next get(). [the thread of handle(), or loader-thread] */
     ew_status (*get)(const ew_host* host, const ew_request* request, ew_string store,
                      ew_credentials* credentials);
 } ew_ext_credentials_2;

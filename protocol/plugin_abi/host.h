@@ -16,9 +16,9 @@ extern "C" {
 /* The answer to one request, owned by the host, valid until handle() returns. [the thread of
  * handle()]
  *
- * Exactly one outcome: either result bytes (one msgpack object, from one or more append() calls) or
- * one set_error(). Anything else (nothing, both, invalid msgpack, over the size limit) is a plugin
- * fault. */
+ * Exactly one outcome: either result bytes (one msgpack map, from one or more append() calls) or
+ * one set_error(). Anything else (nothing, both, another type than a map, invalid msgpack, over the
+ * size limit) is a plugin fault. */
 typedef struct ew_writer ew_writer;
 struct ew_writer {
     uint32_t struct_bytes;
@@ -28,7 +28,7 @@ struct ew_writer {
     ew_status (*append)(ew_writer* writer, const void* data, uint64_t size);
     /* `code` is one of EW_ERROR_..., `executed` one of EW_EXECUTED_...; the message is shown to
      * callers, cut at 1024 bytes. `details` is one msgpack object or empty. All are copied.
-     * EW_MISUSE when called twice. */
+     * EW_MISUSE when called twice, or with a code that only the host says. */
     ew_status (*set_error)(ew_writer* writer, uint32_t code, ew_string message, uint32_t executed,
                            ew_string details);
 };

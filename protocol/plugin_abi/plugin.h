@@ -40,12 +40,13 @@ typedef struct ew_plugin {
 
     /* Makes an instance and stores it in `*instance` (NULL is allowed: a stateless plugin). On any
      * other status than EW_OK there is no instance, and nothing of the attempt may stay behind.
-     * Required. [loader-thread] */
+     * EW_OK after set_error() is refused. Required. [loader-thread] */
     ew_status (*create)(const ew_host* host, const ew_create_args* args, void** instance);
     /* Names the methods. The same answer every time. Required. [loader-thread] */
     ew_status (*describe)(void* instance, ew_description* description);
     /* Proves that the instance can work, without side effects others can see. On failure,
-     * set_error() says what is wrong. Optional (NULL: nothing to prove). [loader-thread] */
+     * set_error() says what is wrong; EW_OK after it is refused. Optional (NULL: nothing to prove).
+     * [loader-thread] */
     ew_status (*self_test)(void* instance, ew_writer* error);
     /* Answers one request through `writer`. Returns EW_OK when an outcome was written, be it a
      * result or an error; any other status is a plugin fault. Required. [worker-thread], reentrant

@@ -9,6 +9,9 @@
  *  - Integers have fixed widths. Text is pointer and length, UTF-8, not terminated.
  *  - Nothing allocated on one side is freed on the other. Pointers handed in are borrowed: each
  * says until when. A pointer whose size is 0 may be NULL.
+ *  - The host answers EW_MISUSE (a function without a status: does nothing, and returns 0, -1 or
+ * NULL) to a NULL pointer, a size above 4 MiB, a host, writer, description or request that is not
+ * the one of the call on this thread, and a host whose plugin has ended.
  *
  * Thread tags: [loader-thread] one thread at a time, never while it runs anywhere else on that
  * instance; [worker-thread] any number at once; [any-thread].
@@ -56,10 +59,10 @@ enum {
     EW_ERROR_INVALID_ARGUMENT = 9,
     EW_ERROR_RATE_LIMITED = 10,
     EW_ERROR_INTERNAL = 11,
-    EW_ERROR_PLUGIN_FAULT = 12, /* Said by the host about a plugin, never by a plugin. */
+    EW_ERROR_PLUGIN_FAULT = 12, /* Said by the host about a plugin: EW_MISUSE in set_error(). */
     EW_ERROR_PLUGIN_UNAVAILABLE = 13,
     EW_ERROR_OVERLOADED = 14,
-    EW_ERROR_DRAINING = 15,
+    EW_ERROR_DRAINING = 15, /* Said by the host about itself: EW_MISUSE in set_error(). */
     EW_ERROR_EXPIRED = 16,
     EW_ERROR_DEADLINE_EXCEEDED = 17
 };

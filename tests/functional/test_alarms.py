@@ -1,7 +1,9 @@
 """What goes wrong anywhere is an alarm in status, metrics and /readyz: it says since when and what to do, and ends when it is mended."""
 import http.server
 import json
+import pathlib
 import re
+import resource
 import signal
 import threading
 import unittest
@@ -154,6 +156,16 @@ class AlarmTest(unittest.TestCase):
         receiver.status = 200
         self.system.ctl("export", "submit", "--organization", "acme")
         self.over("webhook")
+
+    def test_descriptors_that_run_out(self):
+        self.start()
+        process = self.system.daemon.popen.pid
+        before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+        used = len(list(pathlib.Path(f"/proc/{process}/fd").iterdir()))
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (used + 3, before[1]))
+        self.raised("descriptors", "", f"[0-9]+ of {used + 3} are open; at the limit no connection is accepted")
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+        self.over("descriptors")
 
     def test_exports_that_all_fail(self):
         self.start("[export]\nretry_base_ms = 100\nretry_max_s = 1\n")

@@ -129,6 +129,39 @@ class StuckTest(unittest.TestCase):
         self.release()
         wait_until("the alarm to go", lambda: not self.stuck_alarms())
 
+    def test_a_request_of_an_operator_that_hangs_does_not_hold_up_the_control_socket(self):
+        good = self.system.install("good.so", BUILD / "fixtures" / "broken_nothing.so")
+        control = self.system.control()
+        self.addCleanup(control.close)
+        request = control.send("broken.do", HANGS, deadline_ms=3000)
+        began = time.monotonic()
+        holders = wait_until("the request to be inside", lambda: [
+            holder["who"] for each in self.system.ctl_json("plugin", "show", "broken")["generations"] for holder in each["holders"]])
+        self.assertEqual(holders, ["operator"])
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken", "--file", good).stdout)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertEqual(control.receive(request)["error"]["code"], "deadline_exceeded")
+        self.assertTrue(control.call("broken.do", HANGS)["ok"])
+        began = time.monotonic()
+        self.assertEqual(self.system.daemon.stop(), 70)
+        self.assertLess(time.monotonic() - began, 10)
+
+
+class StopTest(unittest.TestCase):
+    def test_a_stop_with_stuck_requests_takes_as_long_as_the_page_says(self):
+        system = System()
+        self.addCleanup(system.close)
+        system.port = 1  # No shim here.
+        broken = system.install("broken.so", BUILD / "fixtures" / "daemon_handle_hangs.so")
+        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nbake_s = 0\n"
+        system.start_daemon()
+        wire = system.wire()
+        self.addCleanup(wire.close)
+        self.assertEqual(wire.call("broken.do", HANGS, deadline_ms=200)["error"]["code"], "deadline_exceeded")
+        began = time.monotonic()
+        self.assertEqual(system.daemon.stop(), 70)
+        self.assertLess(time.monotonic() - began, 10.5)
+
 
 if __name__ == "__main__":
     unittest.main()

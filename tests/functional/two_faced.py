@@ -12,12 +12,12 @@ from functional.harness import BUILD, FULL, SANITIZED, SOURCE, System, alarm_tex
 FIXTURES = SOURCE / "tests" / "fixtures" / "plugins"
 START_S = 5  # A start on committed code takes no longer.
 PATIENCE_S = 10  # For an answer of a daemon that may hang.
-LATE_STEPS = ("quiesce", "destroy", "static destructor")
+LATE_STEPS = ("quiesce", "destroy", "thread-local destructor", "static destructor")
 COLUMNS = ("probe", "reload", "start")
 SETTINGS = """
 [plugin.broken]
 file = {file}
-allow_imports = chdir exit fork pthread_exit setenv setlocale setitimer setrlimit signal umask
+allow_imports = chdir dup2 exit fork pthread_exit raise setenv setitimer setlocale setpriority setrlimit setsid signal umask
 [plugins]
 probe_timeout_s = {timeout_s}
 bake_s = 120
@@ -52,6 +52,7 @@ class Stage:
         self.env = {"BROKEN_WHERE": where, "BROKEN_STEP": kind["step"], "BROKEN_ACT": kind["act"]}
         self.system = System()
         self.system.port = 1  # No shim here.
+        self.env["BROKEN_MARK"] = str(self.system.directory)
         self.good = self.system.install("good.so", BUILD / "fixtures" / "broken_nothing.so")
         self.bad = self.system.install("bad.so", BUILD / "fixtures" / "two_faced.so")
         self.file = self.system.install("broken.so", self.good)

@@ -1,6 +1,7 @@
 // What must hold between the limits of different folders. Compiling this file is the test.
 #include "base/shared_limits.hpp"
 #include "daemon/config/limits.hpp"
+#include "daemon/control/limits.hpp"
 #include "daemon/export/limits.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
@@ -38,8 +39,8 @@ static_assert(kPoolPingsMissedMax * (kPoolPingTimeout + kPoolScanInterval) <
               "a silent daemon is not asked for longer than that");
 static_assert(kServerCommitWorkers * kCallsPerCommitWorker <= kDatabaseGroupCommitMax,
               "more would wait for the next commit");
-static_assert(kPinSlotsMax >=
-                  kPluginWorkerGroupsMax * (kServerWorkersMax + kWorkersReplacedMax) + 8,
+static_assert(kPinSlotsMax >= kPluginWorkerGroupsMax * (kServerWorkersMax + kWorkersReplacedMax) +
+                                  kOperatorCallsMax + 8,
               "every thread that may be inside a plugin has a slot");
 // What one peer alone can hold is more, so that it hears "overloaded".
 static_assert(kUnsentPeerWorkBytesMax < kUnsentBytesMax / 2);

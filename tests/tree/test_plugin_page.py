@@ -10,6 +10,8 @@ SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
 PAGE = (SOURCE / "docs" / "plugin_abi.md").read_text()
 # C++ functions, as the page names them.
 CPLUSPLUS = {"_ZNSt6locale6globalERKS_": "std::locale::global()", "_ZSt13set_terminatePFvvE": "std::set_terminate()",
+             "_ZSt14set_unexpectedPFvvE": "std::set_unexpected()",
+             "_ZNSt3pmr20set_default_resourceEPNS_15memory_resourceE": "std::pmr::set_default_resource()",
              "_ZSt15set_new_handlerPFvvE": "std::set_new_handler()",
              "_ZNSt10filesystem12current_pathERKNS_7__cxx114pathE": "std::filesystem::current_path(path)",
              "_ZNSt10filesystem12current_pathERKNS_7__cxx114pathERSt10error_code": "std::filesystem::current_path(path)"}

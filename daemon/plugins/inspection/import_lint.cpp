@@ -12,38 +12,64 @@ struct Effect {
     const char* imports;  // Separated by blanks.
 };
 
-// Two underscores: the names behind functions of the C library's static part. _ZN...: C++ functions
-// of libstdc++, named in the text.
+// A leading underscore: the C library's own name of a function. _ZN...: C++ functions of libstdc++,
+// named in the text. docs/plugin_abi.md has the others; a test compares.
+//
+// Left out, because innocent code imports them: syscall and prctl (Rust's standard library, to name
+// threads), pthread_sigmask, pthread_setaffinity_np and their kin for a thread of one's own, abort,
+// dup, textdomain (a static libstdc++). The probe finds what they change.
 constexpr auto kEffects = std::to_array<Effect>({
     {"a plugin starts no processes",
-     "fork vfork _Fork __fork __vfork clone forkpty daemon system popen wordexp execve execv "
-     "execvp "
-     "execvpe execl execlp execle execveat fexecve posix_spawn posix_spawnp"},
+     "fork vfork _Fork __fork __libc_fork __vfork clone __clone forkpty daemon system "
+     "__libc_system "
+     "popen wordexp execve execv execvp execvpe execl execlp execle execveat fexecve "
+     "posix_spawn posix_spawnp rexec rexec_af"},
     {"a plugin does not end the daemon or one of its threads",
 #if !defined(EXPORT_WORKER_COVERAGE)  // The runtime of gcov in every image imports it.
      "exit "
 #endif
-     "_exit _Exit quick_exit err errx verr verrx error error_at_line pthread_exit thrd_exit"},
-    {"signals belong to the daemon",
-     "signal sigaction __sigaction sigset sigignore siginterrupt bsd_signal sysv_signal "
-     "__sysv_signal kill killpg sigqueue alarm ualarm setitimer"},
+     "_exit _Exit quick_exit err errx verr verrx error error_at_line argp_error svc_exit "
+     "pthread_exit thrd_exit pthread_cancel pthread_kill_other_threads_np"},
+    {"a plugin sends no signals; abort() ends the daemon if nothing else will do",
+     "raise gsignal kill killpg tgkill pthread_kill sigqueue pthread_sigqueue pidfd_send_signal "
+     "alarm ualarm setitimer"},
+    {"signals belong to the daemon; pthread_sigmask() is for one thread, and must be put back",
+     "signal ssignal sigaction __sigaction __libc_sigaction sigset sigignore siginterrupt "
+     "bsd_signal sysv_signal __sysv_signal sigvec sigprocmask sigblock sigsetmask sighold sigrelse "
+     "sigpause __sigpause __xpg_sigpause sigsuspend __sigsuspend sigwait sigwaitinfo sigtimedwait "
+     "__sigtimedwait sigreturn sigstack"},
+    {"it would control the process or trace another one",
+     "ptrace arch_prctl __arch_prctl personality process_vm_writev process_madvise"},
+    {"it would close or replace descriptors of the daemon",
+     "close_range closefrom dup2 __dup2 dup3 fcloseall freopen freopen64"},
     {"it would change the environment of the whole process", "setenv putenv unsetenv clearenv"},
     {"it would change the working directory, root or umask of the whole process",
-     "chdir fchdir chroot umask unshare setns"},
-    {"it would change users or groups of the whole process",
-     "setuid setgid seteuid setegid setreuid setregid setresuid setresgid setgroups initgroups "
-     "setsid setpgid setpgrp"},
+     "chdir fchdir chroot umask unshare setns pivot_root"},
+    {"it would change users, groups or the session of the whole process",
+     "setuid setgid seteuid setegid setreuid setregid setresuid setresgid setfsuid setfsgid "
+     "setgroups initgroups capset setsid setpgid __setpgid setpgrp tcsetpgrp login_tty vhangup"},
     {"it would change the limits or memory settings of the whole process",
-     "setrlimit setrlimit64 prlimit prlimit64 mlockall munlockall mallopt closefrom"},
+     "setrlimit setrlimit64 prlimit prlimit64 ulimit vlimit mlockall munlockall mallopt "
+     "__libc_mallopt pthread_setattr_default_np"},
+    {"it would change the priority of the daemon or its processors; pthread_setschedparam() and "
+     "pthread_setaffinity_np() are for threads of the plugin",
+     "nice setpriority sched_setscheduler __sched_setscheduler sched_setparam sched_setaffinity"},
     {"it would change the locale of the whole process; newlocale() and uselocale() are for one "
      "thread",
      "setlocale"},
+    {"it would change the machine",
+     "settimeofday clock_settime clock_adjtime adjtime adjtimex __adjtimex ntp_adjtime sethostname "
+     "setdomainname mount umount umount2 swapon swapoff reboot acct init_module create_module "
+     "delete_module ioperm iopl"},
     {"std::locale::global() changes the locale of the whole process", "_ZNSt6locale6globalERKS_"},
     {"std::filesystem::current_path(path) changes the working directory of the whole process",
      "_ZNSt10filesystem12current_pathERKNS_7__cxx114pathE "
      "_ZNSt10filesystem12current_pathERKNS_7__cxx114pathERSt10error_code"},
-    {"std::set_terminate() and std::set_new_handler() change the whole process",
-     "_ZSt13set_terminatePFvvE _ZSt15set_new_handlerPFvvE"},
+    {"std::set_terminate(), std::set_unexpected() and std::set_new_handler() change the whole "
+     "process",
+     "_ZSt13set_terminatePFvvE _ZSt14set_unexpectedPFvvE _ZSt15set_new_handlerPFvvE"},
+    {"std::pmr::set_default_resource() changes the allocator of the whole process",
+     "_ZNSt3pmr20set_default_resourceEPNS_15memory_resourceE"},
     {"what it registers outlives the plugin",
      "on_exit at_quick_exit __cxa_at_quick_exit pthread_atfork __register_atfork"},
     {"a plugin loads no code", "dlopen dlmopen"},

@@ -31,6 +31,8 @@ public:
     // As PluginThread. [any-thread]
     void hurry(std::chrono::milliseconds timeout) { thread_.hurry(timeout); }
     [[nodiscard]] std::vector<HungCall> hung() const { return thread_.hung(); }
+    // As PluginThread. [one-owner]
+    void stop() { thread_.stop(); }
     // The daemon stops in good order: calls that do not return are no deaths. [one-owner]
     void forgive();
 

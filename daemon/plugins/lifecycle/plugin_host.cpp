@@ -6,6 +6,7 @@
 #include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
+#include "daemon/plugins/running/limits.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -56,11 +57,12 @@ PluginHost::~PluginHost() {
 unsigned PluginHost::stop() {
     if (supervisor_.joinable()) {
         stopping_.store(true);
-        calls_.hurry(limits::kPluginStopTimeout);
+        calls_.hurry(limits::kPluginStopTimeout - limits::kPluginThreadEndTimeout);
         wake();
         supervisor_.join();
         loader_.stop();
         end_all();
+        calls_.stop();
     }
     const std::vector<HungCall> hung = calls_.hung();
     for (const HungCall& call : hung) log_error("{} does not return", call.what);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
+#include "daemon/plugins/probing/process_guard.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -138,6 +139,7 @@ std::vector<std::string> PluginHost::alarms() const {
         out.push_back(call.what + " does not return for " + in_seconds(call.running) +
                       "; restart the daemon when convenient");
     }
+    for (std::string& change : lasting_changes()) out.push_back(std::move(change));
     const std::lock_guard lock(mutex_);
     if (loading_) {
         const auto late = late_load_alarm(loading_->report->plugin, loading_->report->id,

@@ -5,8 +5,10 @@
 
 #include "base/io.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/text.hpp"
 #include "daemon/plugins/probing/limits.hpp"
+#include "protocol/message/wire_error.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -27,37 +29,66 @@ bool is_idempotent(const Generation& generation, const std::string& method) {
     });
 }
 
-void read_world(const json& object, GoldenRequest& out) {
-    if (object.contains("caller")) {
-        const json& caller = object["caller"];
-        model::Principal principal;
-        principal.subject = "golden";
-        principal.organization_id = caller.at("organization").get<std::string>();
-        for (const json& permission : caller.at("permissions"))
-            principal.permissions.push_back(permission.get<std::string>());
-        out.caller = std::move(principal);
-    }
-    if (object.contains("job")) {
-        const json& job = object["job"];
-        out.job_id = job.at("id").get<std::string>();
-        out.job.job_type = job.value("job_type", "product_export");
-        out.job.status = job.at("status").get<std::string>();
-        out.job.organization_id = job.at("organization").get<std::string>();
-        out.job.file_url = job.value("file_url", "");
-        out.job.filename = job.value("filename", "");
-    }
+Result<model::Principal> read_caller(const json& object) {
+    JsonFields caller(object, "caller.");
+    model::Principal out;
+    out.subject = "golden";
+    EW_TRY(out.organization_id, caller.text("organization"));
+    EW_TRY(out.permissions, caller.texts("permissions"));
+    EW_CHECK(caller.refuse_unknown());
+    return out;
 }
 
-GoldenRequest read_request(const json& object, const Generation& generation) {
+Result<void> read_job(const json& object, GoldenRequest& out) {
+    JsonFields job(object, "job.");
+    EW_TRY(out.job_id, job.text("id"));
+    EW_TRY(out.job.job_type, job.text_or("job_type", "product_export"));
+    EW_TRY(out.job.status, job.text("status"));
+    EW_TRY(out.job.organization_id, job.text("organization"));
+    EW_TRY(out.job.file_url, job.text_or("file_url", ""));
+    EW_TRY(out.job.filename, job.text_or("filename", ""));
+    return job.refuse_unknown();
+}
+
+Result<void> read_expect(const json* object, GoldenRequest& out) {
+    if (object == nullptr)
+        return fail(ErrorCode::kInvalidArgument, R"(expect: missing; {} expects a result)");
+    JsonFields expect(*object, "expect.");
+    EW_TRY(out.expected, expect.text_or("error", "ok"));
+    EW_TRY(out.expected_keys, expect.texts("keys"));
+    if (out.expected != "ok" && !message::parse_wire_code(out.expected)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "expect.error: expected an error code of docs/wire_protocol.md or \"ok\", "
+                    "found '" +
+                        printable(out.expected) + "'");
+    }
+    return expect.refuse_unknown();
+}
+
+Result<GoldenRequest> read_request(const json& object) {
+    EW_CHECK(check_object(object, "the line"));
+    JsonFields fields(object);
     GoldenRequest out;
-    out.name = object.at("name").get<std::string>();
-    out.method = object.at("method").get<std::string>();
-    out.params = dump_msgpack(object.value("params", json::object()));
-    read_world(object, out);
-    const json& expect = object.at("expect");
-    out.expected = expect.value("error", "ok");
-    out.expected_keys = expect.value("keys", std::vector<std::string>());
-    out.repeatable = is_idempotent(generation, out.method);
+    EW_TRY(out.name, fields.text("name"));
+    EW_TRY(out.method, fields.text("method"));
+    EW_TRY(const json* const params, fields.object("params"));
+    out.params = dump_msgpack(params == nullptr ? json::object() : *params);
+    EW_TRY(const json* const caller, fields.object("caller"));
+    if (caller != nullptr) {
+        EW_TRY(out.caller, read_caller(*caller));
+    }
+    EW_TRY(const json* const job, fields.object("job"));
+    if (job != nullptr) EW_CHECK(read_job(*job, out));
+    EW_TRY(const json* const expect, fields.object("expect"));
+    EW_CHECK(read_expect(expect, out));
+    EW_CHECK(fields.refuse_unknown());
+    return out;
+}
+
+std::string names_of(const Generation& generation) {
+    std::string out;
+    for (const PluginMethod& method : generation.methods())
+        out += (out.empty() ? "" : ", ") + method.name;
     return out;
 }
 
@@ -95,16 +126,18 @@ Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
         const auto parsed = parse_json(
             one, {.depth_max = limits::kGoldenDepthMax, .values_max = limits::kGoldenFileBytesMax});
         if (!parsed) return bad_line(line, printable(parsed.error().message, 200));
-        try {
-            out.push_back(read_request(*parsed, generation));
-        } catch (const json::exception& error) {
-            return bad_line(line, printable(error.what(), 200));
-        }
+        auto request = read_request(*parsed);
+        if (!request) return bad_line(line, printable(request.error().message, 300));
+        out.push_back(std::move(*request));
+        out.back().repeatable = is_idempotent(generation, out.back().method);
         const bool known = std::ranges::any_of(generation.methods(), [&](const PluginMethod& each) {
             return each.name == out.back().method;
         });
-        if (!known)
-            return bad_line(line, "the candidate has no method '" + out.back().method + "'");
+        if (!known) {
+            return bad_line(line, "method: expected one of the candidate's (" +
+                                      printable(names_of(generation), 300) + "), found '" +
+                                      printable(out.back().method) + "'");
+        }
     }
     for (const PluginMethod& method : generation.methods()) {
         if (!method.idempotent) continue;

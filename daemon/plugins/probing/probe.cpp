@@ -17,6 +17,7 @@
 
 #include "base/crypto/compare.hpp"
 #include "base/fault_point.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/plugins/probing/limits.hpp"
@@ -138,9 +139,8 @@ struct Patience {
 
 // Until the child has ended, the time is up, or the report is too large. The ends of the pipes mean
 // nothing: a candidate can close them, and a process that it forked can keep them open.
-Collected collect(pid_t pid, const Pipe& report, const Pipe& output, const Patience& patience) {
-    // glibc 2.36 declares pidfd_open() without C linkage.
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+Collected collect(const UniqueFd& process, const Pipe& report, const Pipe& output,
+                  const Patience& patience) {
     Collected out;
     bool report_open = true;
     bool output_open = true;
@@ -163,11 +163,15 @@ Collected collect(pid_t pid, const Pipe& report, const Pipe& output, const Patie
     return out;
 }
 
-// The child and its whole group; returns the child's status.
-int end_group(pid_t pid) {
-    // Before the child is waited for: until then its number is no other process's.
+// The keeper, which ends the probe and everything below it first; returns its status.
+int end_keeper(pid_t pid, const UniqueFd& process, Pipe& input) {
+    input.write_end.reset();  // It hears that.
+    pollfd ended{process.get(), POLLIN, 0};
+    if (::poll(&ended, 1, static_cast<int>(limits::kProbeEndTimeout.count())) == 0)
+        log_error("a process that a plugin has started in its probe cannot be ended");
+    // Before it is waited for: until then its number is no other process's.
     (void)::kill(-pid, SIGKILL);
-    (void)::kill(pid, SIGKILL);  // It may have left its group.
+    (void)::kill(pid, SIGKILL);
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -232,6 +236,9 @@ Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collecte
             end.verdict.error().found += last_words(collected.output);
         return std::move(end.verdict);
     }
+    if (collected.ended && WIFEXITED(status) && WEXITSTATUS(status) == kProbeNotBegun &&
+        end.last_step.empty())
+        return system_failed("start a probe", EAGAIN);
     if (collected.ended && WIFEXITED(status) && WEXITSTATUS(status) == kProbeReportLost)
         return report_spoiled("closed or replaced while " + step);
     if (cancelled) {
@@ -265,15 +272,22 @@ Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& reques
     auto output = make_pipe();
     if (!input || !report || !output) return system_failed("make a pipe", errno);
     EW_TRY(const pid_t pid, spawn(program, *input, *report, *output));
+    // glibc 2.36 declares pidfd_open() without C linkage.
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!process) {
+        const int error = errno;
+        (void)end_keeper(pid, process, *input);
+        return system_failed("watch a probe", error);
+    }
     input->read_end = UniqueFd();
     report->write_end = UniqueFd();
     output->write_end = UniqueFd();
     send_request(*input, request);
-    input->write_end = UniqueFd();
+    (void)::shutdown(input->write_end.get(), SHUT_WR);  // The end of the request.
     fault_point("plugin.probe_begun");
     const Patience patience{clock, started + request.timeout, cancelled};
-    const Collected collected = collect(pid, *report, *output, patience);
-    const int status = end_group(pid);
+    const Collected collected = collect(process, *report, *output, patience);
+    const int status = end_keeper(pid, process, *input);
     const auto took = clock.steady() - started;
     auto verdict = judge(request, collected, status, patience.is_cancelled());
     if (verdict)

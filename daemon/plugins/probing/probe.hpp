@@ -46,13 +46,14 @@ struct ProbeReport {
 // "cancelled"). nullptr: never. `program` is the export-workerd to run ("/proc/self/exe" for
 // oneself). Refused: probe_crash, probe_timeout (both say at which step), probe_failed, and
 // whatever a load in this process would refuse. [loader-thread]; blocks until the child has ended,
-// at most `timeout` of `clock` and a little; then the child's whole process group is killed.
+// at most `timeout` of `clock` and kProbeEndTimeout; then every process that the candidate started
+// is killed, detached ones too.
 [[nodiscard]] Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
                                         const Clock& clock,
                                         const std::atomic<bool>* cancelled = nullptr);
 
 // What the child does: reads the request from stdin, reports on descriptor 3. Returns the exit
-// status.
+// status, if at all (probe_keeper.hpp).
 [[nodiscard]] int run_probe_child();
 
 }  // namespace export_worker::plugins

@@ -21,6 +21,7 @@
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/probing/limits.hpp"
 #include "daemon/plugins/probing/probe_codec.hpp"
+#include "daemon/plugins/probing/probe_keeper.hpp"
 #include "daemon/plugins/probing/surroundings.hpp"
 
 #if defined(EXPORT_WORKER_COVERAGE)
@@ -57,7 +58,10 @@ public:
     Worker() : thread_([this] { run(); }) {}
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
-    ~Worker() {
+    ~Worker() { end(); }
+    // Runs what the candidate has left for the end of the thread. May be called again.
+    void end() {
+        if (!thread_.joinable()) return;
         {
             const std::lock_guard lock(mutex_);
             ending_ = true;
@@ -201,15 +205,15 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
     if (!generation->unmap())
         report.pinned_by.emplace_back("it was still mapped after dlclose() in the probe");
     EW_CHECK(surroundings.check_unchanged("while being unmapped"));
+    step("at the end of a thread that handle() ran on");
+    worker.end();
     rusage usage{};
     (void)::getrusage(RUSAGE_SELF, &usage);
     report.peak_memory_kib = usage.ru_maxrss;
     return report;
 }
 
-}  // namespace
-
-int run_probe_child() {
+int run_probe() {
     std::string text;
     std::array<char, 8192> chunk{};
     while (::isatty(STDIN_FILENO) == 0) {
@@ -236,6 +240,12 @@ int run_probe_child() {
     __gcov_dump();
 #endif
     ::_exit(0);
+}
+
+}  // namespace
+
+int run_probe_child() {
+    keep_probe(run_probe);
 }
 
 }  // namespace export_worker::plugins

@@ -11,6 +11,8 @@ namespace export_worker::plugins {
 inline constexpr int kProbeReportFd = 3;
 // Exit status of a child that cannot report: the candidate has closed or replaced kProbeReportFd.
 inline constexpr int kProbeReportLost = 74;  // EX_IOERR
+// Of a keeper that could not start a probe: no process or no memory.
+inline constexpr int kProbeNotBegun = 71;  // EX_OSERR
 
 [[nodiscard]] std::string encode_probe_request(const ProbeRequest& request);
 // Errors: kInvalidArgument.

@@ -333,6 +333,11 @@ Settings read_loans() {
     return out;
 }
 
+bool has_value(const Settings& settings, const std::string& name, const std::string& wanted) {
+    const Setting* const setting = find(settings, name);
+    return (setting == nullptr ? missing(name) : shown(*setting)) == wanted;
+}
+
 std::string to_text(const SettingChange& change) {
     return change.name + " was " + change.from + ", is " + change.to;
 }

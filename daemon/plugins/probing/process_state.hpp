@@ -36,6 +36,10 @@ struct SettingChange {
     std::string hint;  // What the author of a plugin does instead.
 };
 
+// Whether `name` is as a SettingChange has it in `from` or `to`.
+[[nodiscard]] bool has_value(const Settings& settings, const std::string& name,
+                             const std::string& shown);
+
 // "NAME was FROM, is TO". The values of environment variables are not in it: they may be secrets.
 [[nodiscard]] std::string to_text(const SettingChange& change);
 

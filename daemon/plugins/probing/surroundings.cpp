@@ -1,11 +1,11 @@
 #include "daemon/plugins/probing/surroundings.hpp"
 
 #include <dirent.h>
-#include <sys/wait.h>
 
-#include <cerrno>
 #include <chrono>
 #include <thread>
+
+#include "daemon/plugins/probing/child_processes.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -26,10 +26,6 @@ std::size_t count_threads() {
     while (::readdir(open) != nullptr) ++count;
     ::closedir(open);
     return count;
-}
-
-bool has_children() {
-    return ::waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD;
 }
 
 // A thread that was told to end takes a moment to do so.

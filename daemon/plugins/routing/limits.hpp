@@ -7,7 +7,7 @@
 namespace export_worker::limits {
 
 // A slot for each thread that may be inside a plugin: the workers of each plugin, their
-// replacements, a few more.
-inline constexpr std::size_t kPinSlotsMax = 776;
+// replacements, operators' calls, a few more.
+inline constexpr std::size_t kPinSlotsMax = 784;
 
 }  // namespace export_worker::limits

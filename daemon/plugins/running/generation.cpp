@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/plugins/inspection/elf_file.hpp"
+#include "daemon/plugins/running/abi_checks.hpp"
 #include "daemon/plugins/running/abi_members.hpp"
 #include "daemon/plugins/running/crash_record.hpp"
 #include "daemon/plugins/running/fp_state.hpp"
@@ -24,13 +25,6 @@
 
 namespace export_worker::plugins {
 namespace {
-
-ew_string abi_string(std::string_view text) {
-    return {text.data(), text.size()};
-}
-std::string_view view_of(ew_string text) {
-    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
-}
 
 // Calls into the plugin. No exception may cross, but a C++ plugin can throw by mistake: its text is
 // copied here, while the image that owns it is certainly mapped. nullopt: it threw, and `what` says
@@ -83,27 +77,58 @@ struct MethodList : ew_description {
 constexpr std::array<std::string_view, 6> kOwnMethods{"sys.",  "exports.",   "templates.",
                                                       "jobs.", "downloads.", "control."};
 
+bool is_own_method(std::string_view name) {
+    return std::ranges::any_of(kOwnMethods,
+                               [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
 bool is_method_name(std::string_view name) {
-    const bool own = std::ranges::any_of(
-        kOwnMethods, [&](std::string_view prefix) { return name.starts_with(prefix); });
     return name.size() <= limits::kMethodBytesMax && name.find('.') != std::string_view::npos &&
-           name.find('.') > 0 && !own && std::ranges::all_of(name, [](char c) {
+           name.find('.') > 0 && std::ranges::all_of(name, [](char c) {
                return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
            });
 }
 
-ew_status add_method(ew_description* base, const ew_method* method) noexcept {
-    auto& list = *static_cast<MethodList*>(base);
-    const std::string name(view_of(member_or(*method, &ew_method::name, {})));
-    const auto summary = view_of(member_or(*method, &ew_method::summary, {}));
+std::string wrong_method(const MethodList& list, const std::string& name) {
     const bool known = std::ranges::any_of(
         list.methods, [&](const PluginMethod& each) { return each.name == name; });
-    if (!is_method_name(name) || known || list.methods.size() >= limits::kPluginMethodsMax) {
-        list.problem = "a bad or repeated method name, one of the daemon's own, or too many: '" +
-                       printable(name) + "'";
+    if (known) return "the method '" + printable(name) + "' is named twice";
+    if (list.methods.size() >= limits::kPluginMethodsMax)
+        return "more than " + std::to_string(limits::kPluginMethodsMax) + " methods";
+    if (is_own_method(name))
+        return "the method '" + printable(name) + "' is one of the daemon's own";
+    if (is_method_name(name)) return {};
+    return "bad method name '" + printable(name) + "': expected at most " +
+           std::to_string(limits::kMethodBytesMax) +
+           " of a-z 0-9 _ . with a dot that is not the first character";
+}
+
+bool is_description(const char* function, const ew_description* description) {
+    if (description != nullptr && description == plugin_place().description) return true;
+    log_misuse(function, "description: expected the one of this describe(), found another one");
+    return false;
+}
+
+ew_status add_method(ew_description* base, const ew_method* method) noexcept {
+    constexpr const char* kFunction = "ew_description add_method()";
+    if (!is_description(kFunction, base)) return EW_MISUSE;
+    auto& list = *static_cast<MethodList*>(base);
+    if (!is_pointer(kFunction, "method", method)) {
+        list.problem = "add_method() without a method";
         return EW_MISUSE;
     }
-    list.methods.push_back({name, printable(summary, 200), method->idempotent != 0});
+    const ew_string abi_name = member_or(*method, &ew_method::name, {});
+    const ew_string abi_summary = member_or(*method, &ew_method::summary, {});
+    if (!is_text(kFunction, "name", abi_name) || !is_text(kFunction, "summary", abi_summary)) {
+        list.problem = "add_method() without its text";
+        return EW_MISUSE;
+    }
+    const std::string name(view_of(abi_name));
+    if (const std::string wrong = wrong_method(list, name); !wrong.empty()) {
+        list.problem = wrong;
+        return EW_MISUSE;
+    }
+    list.methods.push_back({name, printable(view_of(abi_summary), 200), method->idempotent != 0});
     return EW_OK;
 }
 
@@ -115,6 +140,19 @@ std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_s
     if (!threw.empty()) return threw;
     if (writer.has_error) return writer.error.message;
     return "status " + std::to_string(status) + " without a reason";
+}
+
+// What a hook without a result wrote although it returned EW_OK; empty: nothing.
+std::string wrong_in_ok(const ResultWriter& writer) {
+    if (writer.misuse != nullptr) return writer.misuse;
+    if (writer.has_error) return "EW_OK after set_error(): " + writer.error.message;
+    return writer.result.empty() ? "" : "result bytes, which only handle() has";
+}
+
+// By its first byte: fixmap, map 16, map 32.
+bool is_msgpack_map(std::string_view object) {
+    const auto first = static_cast<unsigned char>(object.front());
+    return (first & 0xf0U) == 0x80U || first == 0xdeU || first == 0xdfU;
 }
 
 }  // namespace
@@ -139,6 +177,7 @@ void Generation::end_instance() {
     if (!created_) return;
     created_ = false;
     std::string what;
+    const PluginScope scope({.step = PluginStep::kEnd, .host = &services_});
     const auto result = guarded(
         [this] {
             if (plugin_->quiesce != nullptr) plugin_->quiesce(instance_);
@@ -146,6 +185,7 @@ void Generation::end_instance() {
             return EW_OK;
         },
         what);
+    services_.end();
     if (!result) log_error("plugin {}: destroy: {}", manifest_.name, what);
 }
 
@@ -268,6 +308,7 @@ Judged<void> Generation::create() {
     const ew_create_args args{sizeof(ew_create_args), reason_, entries.data(), entries.size(),
                               &error};
     std::string threw;
+    const PluginScope scope({PluginStep::kCreate, &services_, &error});
     const auto status =
         guarded([&] { return plugin_->create(&services_, &args, &instance_); }, threw);
     if (status != EW_OK) {
@@ -275,13 +316,19 @@ Judged<void> Generation::create() {
                        reason_of(error, threw, status.value_or(EW_FAILED)),
                        "correct the configuration of the plugin or its stores"});
     }
-    created_ = true;
+    created_ = true;  // There is an instance, which must be ended.
+    if (const std::string wrong = wrong_in_ok(error); !wrong.empty()) {
+        return refuse({"create_failed", "creating", "nothing in args->error when create() is EW_OK",
+                       wrong, "return EW_FAILED after set_error()"});
+    }
     return {};
 }
 
 Judged<void> Generation::describe() {
     MethodList list{{sizeof(ew_description), 0, add_method}, {}, {}};
     std::string threw;
+    const PluginScope scope(
+        {.step = PluginStep::kDescribe, .host = &services_, .description = &list});
     const auto status = guarded([&] { return plugin_->describe(instance_, &list); }, threw);
     if (status != EW_OK || !list.problem.empty() || list.methods.empty()) {
         const std::string found = !threw.empty()          ? threw
@@ -299,11 +346,17 @@ Judged<void> Generation::self_test() {
     if (plugin_->self_test == nullptr) return {};
     ResultWriter error;
     std::string threw;
+    const PluginScope scope({PluginStep::kSelfTest, &services_, &error});
     const auto status = guarded([&] { return plugin_->self_test(instance_, &error); }, threw);
-    if (status != EW_OK || error.has_error) {
+    if (status != EW_OK) {
         return refuse({"self_test_failed", "self_test", "self_test() to pass",
                        reason_of(error, threw, status.value_or(EW_FAILED)),
                        "repair what it names, then load it again"});
+    }
+    if (const std::string wrong = wrong_in_ok(error); !wrong.empty()) {
+        return refuse({"self_test_failed", "self_test",
+                       "nothing in the writer when self_test() is EW_OK", wrong,
+                       "return EW_FAILED after set_error()"});
     }
     return {};
 }
@@ -332,6 +385,7 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
     ResultWriter& writer = call.writer;
     ew_status status = EW_FAILED;
     const InPlugin in_plugin(crash_line_);
+    const PluginScope place({PluginStep::kHandle, &services_, &writer, nullptr, &call});
     try {
         status = plugin_->handle(instance_, &abi_request, &writer);
     } catch (const std::exception& error) {
@@ -347,6 +401,8 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
         return;
     }
     if (writer.result.empty()) return fault(call, "neither a result nor an error");
+    if (!is_msgpack_map(writer.result))
+        return fault(call, "result: expected a msgpack map, found another type");
     if (auto valid = message::validate_object(writer.result); !valid)
         return fault(call, valid.error().message);
 }

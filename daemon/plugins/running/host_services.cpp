@@ -1,24 +1,14 @@
 #include "daemon/plugins/running/host_services.hpp"
 
-#include <cstring>
-
 #include "base/log.hpp"
-#include "base/shared_limits.hpp"
 #include "base/text.hpp"
+#include "daemon/plugins/running/abi_checks.hpp"
 #include "daemon/plugins/running/abi_members.hpp"
 #include "daemon/plugins/running/limits.hpp"
 #include "daemon/plugins/running/plugin_call.hpp"
-#include "protocol/message/validate.hpp"
 
 namespace export_worker::plugins {
 namespace {
-
-std::string_view view_of(ew_string text) {
-    return text.size == 0 ? std::string_view() : std::string_view(text.data, text.size);
-}
-ew_string abi_string(std::string_view text) {
-    return {text.data(), text.size()};
-}
 
 const HostServices& services_of(const ew_host* host) {
     return *static_cast<const HostServices*>(host);
@@ -26,60 +16,35 @@ const HostServices& services_of(const ew_host* host) {
 
 // A struct for an answer: struct_bytes tells how much of it may be filled in.
 template <typename Struct>
-bool is_sized(const ew_host* host, const Struct& made, std::string_view type) {
-    if (made.struct_bytes >= kAbiHeadBytes) return true;
-    log_error(
-        "plugin {}: {}.struct_bytes: expected at least {}, found {}; set it to sizeof({}) before "
-        "the call",
-        services_of(host).plugin_name, type, kAbiHeadBytes, made.struct_bytes, type);
+bool is_sized(const char* function, const Struct* made, const std::string& type) {
+    if (!is_pointer(function, type.c_str(), made)) return false;
+    if (made->struct_bytes >= kAbiHeadBytes) return true;
+    log_misuse(function, type + ".struct_bytes: expected at least " +
+                             std::to_string(kAbiHeadBytes) + ", found " +
+                             std::to_string(made->struct_bytes) + "; set it to sizeof(" + type +
+                             ") before the call");
     return false;
 }
 
-// Null: the request is not one the host made.
-PluginCall* call_of(const ew_request& request) {
-    return static_cast<PluginCall*>(member_or(request, &ew_request::call, nullptr));
+// The call that this thread is in handle() with; null: `call` is another one, which is logged.
+PluginCall* known_call(const char* function, const void* call) {
+    PluginCall* const own = plugin_place().call;
+    if (own != nullptr && call == own) return own;
+    log_misuse(function,
+               "request: expected the one of the handle() that runs on this thread, found another "
+               "one; services that take a request are for its thread, until handle() returns");
+    return nullptr;
 }
 
-// --- writer ---
-
-ew_status writer_append(ew_writer* base, const void* data, std::uint64_t size) noexcept {
-    auto& writer = *static_cast<ResultWriter*>(base);
-    // Not `bytes_max`, which is in the plugin's reach.
-    if (size > limits::kReplyBytesMax || writer.result.size() > limits::kReplyBytesMax - size) {
-        writer.misuse = "a result over the size limit";
-        return EW_FAILED;
-    }
-    writer.result.append(static_cast<const char*>(data), size);
-    return EW_OK;
+PluginCall* call_of(const char* function, const ew_request* request) {
+    if (!is_pointer(function, "request", request)) return nullptr;
+    return known_call(function, member_or(*request, &ew_request::call, nullptr));
 }
 
-ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string message,
-                           std::uint32_t executed, ew_string details) noexcept {
-    auto& writer = *static_cast<ResultWriter*>(base);
-    if (writer.has_error) {
-        writer.misuse = "set_error called twice";
-        return EW_MISUSE;
-    }
-    writer.has_error = true;
-    if (code == 0 || code > message::kWireCodeLast || executed > EW_EXECUTED_UNKNOWN) {
-        writer.misuse = "set_error with an unknown code";
-        return EW_MISUSE;
-    }
-    writer.error = message::make_error(static_cast<message::WireCode>(code),
-                                       printable(view_of(message), limits::kPluginErrorBytesMax));
-    writer.error.executed = static_cast<message::Executed>(executed);
-    if (details.size > limits::kReplyBytesMax) {
-        writer.misuse = "details over the size limit";
-        return EW_MISUSE;
-    }
-    if (details.size > 0) {
-        if (!message::validate_object(view_of(details))) {
-            writer.misuse = "set_error with details that are not msgpack";
-            return EW_MISUSE;
-        }
-        writer.error.details.assign(details.data, details.size);
-    }
-    return EW_OK;
+bool is_authorized(const char* function, const PluginCall& call) {
+    if (call.authorized) return true;
+    log_misuse(function, "request: expected a caller that authorize/1 require() has established");
+    return false;
 }
 
 void set_wire_error(ew_writer* base, message::WireError error) {
@@ -91,6 +56,8 @@ void set_wire_error(ew_writer* base, message::WireError error) {
 // --- log/1, clock/1 ---
 
 void log_write(const ew_host* host, std::uint32_t level, ew_string message) noexcept {
+    constexpr const char* kFunction = "log/1 write()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "message", message)) return;
     const auto text = printable(view_of(message), limits::kPluginErrorBytesMax);
     const LogLevel to = level >= EW_LOG_ERROR  ? LogLevel::kError
                         : level == EW_LOG_WARN ? LogLevel::kWarn
@@ -101,29 +68,49 @@ void log_write(const ew_host* host, std::uint32_t level, ew_string message) noex
 }
 
 std::int64_t clock_unix_us(const ew_host* host) noexcept {
-    return services_of(host).parts.clock->unix_us();
+    return is_host("clock/1 unix_us()", host) ? services_of(host).parts.clock->unix_us() : 0;
 }
 
 std::int64_t clock_steady_ns(const ew_host* host) noexcept {
+    if (!is_host("clock/1 steady_ns()", host)) return 0;
     const auto since = services_of(host).parts.clock->steady().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
 }
 
 // --- metrics/1 ---
 
+bool may_register(const char* function, std::string_view name) {
+    if (plugin_place().step != PluginStep::kCreate) {
+        log_misuse(function, "expected in create(), on its thread; found elsewhere");
+        return false;
+    }
+    const bool good = !name.empty() && name.size() <= limits::kPluginNameBytesMax &&
+                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
+    if (!good) {
+        log_misuse(function, "name: expected 1 to " + std::to_string(limits::kPluginNameBytesMax) +
+                                 " of a-z 0-9 _, found '" + printable(name) + "'");
+    }
+    return good;
+}
+
 std::int32_t metrics_register(const ew_host* host, ew_string name, ew_string help) noexcept {
+    constexpr const char* kFunction = "metrics/1 register_counter()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "name", name) ||
+        !is_text(kFunction, "help", help) || !may_register(kFunction, view_of(name)))
+        return -1;
     // Plugins get the host as const; the counters are the one thing they may add to.
     auto& services = const_cast<HostServices&>(services_of(host));
     const std::int32_t index = services.counter_count.load();
     if (static_cast<std::size_t>(index) >= services.counter_slots.size()) return -1;
     auto& slot = services.counter_slots[static_cast<std::size_t>(index)];
-    slot.name = printable(view_of(name), limits::kPluginNameBytesMax);
+    slot.name = view_of(name);
     slot.help = printable(view_of(help), limits::kPluginErrorBytesMax);
     services.counter_count.store(index + 1);
     return index;
 }
 
 void metrics_add(const ew_host* host, std::int32_t counter, std::uint64_t amount) noexcept {
+    if (!is_host("metrics/1 add()", host)) return;
     auto& services = const_cast<HostServices&>(services_of(host));
     if (counter < 0 || counter >= services.counter_count.load(std::memory_order_relaxed)) return;
     services.counter_slots[static_cast<std::size_t>(counter)].value.fetch_add(
@@ -147,25 +134,35 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
     return {};
 }
 
-ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission,
-                            ew_writer* writer, ew_principal* principal) noexcept {
-    PluginCall* const made = call_of(*request);
-    if (made == nullptr || !is_sized(host, *principal, "ew_principal")) return EW_MISUSE;
-    PluginCall& call = *made;
-    if (auto established = establish_principal(services_of(host), call); !established) {
+ew_status require_permission(const HostServices& services, PluginCall& call,
+                             std::string_view permission, ew_writer* writer) {
+    if (auto established = establish_principal(services, call); !established) {
         set_wire_error(writer, message::from_error(established.error()));
         return EW_FAILED;
     }
     call.authorized = true;
-    if (!call.principal.may(view_of(permission))) {
-        set_wire_error(writer, message::make_error(message::WireCode::kPermissionDenied,
-                                                   "Missing required permission: " +
-                                                       std::string(view_of(permission))));
-        return EW_FAILED;
-    }
-    set_member(*principal, &ew_principal::subject, abi_string(call.principal.subject));
+    if (call.principal.may(permission)) return EW_OK;
+    set_wire_error(writer,
+                   message::make_error(message::WireCode::kPermissionDenied,
+                                       "Missing required permission: " + std::string(permission)));
+    return EW_FAILED;
+}
+
+ew_status authorize_require(const ew_host* host, const ew_request* request, ew_string permission,
+                            ew_writer* writer, ew_principal* principal) noexcept {
+    constexpr const char* kFunction = "authorize/1 require()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "permission", permission))
+        return EW_MISUSE;
+    PluginCall* const call = call_of(kFunction, request);
+    if (call == nullptr || !is_writer(kFunction, writer) ||
+        !is_sized(kFunction, principal, "ew_principal"))
+        return EW_MISUSE;
+    const ew_status status =
+        require_permission(services_of(host), *call, view_of(permission), writer);
+    if (status != EW_OK) return status;
+    set_member(*principal, &ew_principal::subject, abi_string(call->principal.subject));
     set_member(*principal, &ew_principal::organization_id,
-               abi_string(call.principal.organization_id));
+               abi_string(call->principal.organization_id));
     return EW_OK;
 }
 
@@ -194,8 +191,12 @@ void fill_job(const model::JobFile& from, ew_job& job) {
 
 ew_status job_find(const ew_host* host, const ew_request* request, ew_string job_id,
                    ew_writer* writer, ew_job* job) noexcept {
-    PluginCall* const call = call_of(*request);
-    if (call == nullptr || !call->authorized || !is_sized(host, *job, "ew_job")) return EW_MISUSE;
+    constexpr const char* kFunction = "job_lookup/1 find()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "job_id", job_id)) return EW_MISUSE;
+    PluginCall* const call = call_of(kFunction, request);
+    if (call == nullptr || !is_writer(kFunction, writer) || !is_authorized(kFunction, *call) ||
+        !is_sized(kFunction, job, "ew_job"))
+        return EW_MISUSE;
     const bool every = call->principal.is_operator && call->principal.organization_id.empty();
     const auto scope = every ? model::OrganizationScope::every()
                              : model::OrganizationScope::one(call->principal.organization_id);
@@ -220,10 +221,17 @@ void fill_credentials(const credentials::Credentials& from, ew_credentials& out)
     set_member(out, &ew_credentials::expires_unix_us, from.expires_unix_us);
 }
 
-// `call` is null in self_test().
+// Without a request: only one thread at a time may ask.
+bool is_on_loader(const char* function) {
+    const PluginStep step = plugin_place().step;
+    if (step == PluginStep::kCreate || step == PluginStep::kSelfTest) return true;
+    log_misuse(function, "request: expected NULL in create() and self_test() only");
+    return false;
+}
+
+// `call` is null in create() and self_test().
 ew_status give_credentials(const ew_host* host, PluginCall* call, std::string_view store,
                            ew_credentials* out) {
-    if (!is_sized(host, *out, "ew_credentials")) return EW_MISUSE;
     const HostServices& services = services_of(host);
     const auto& credentials = services.parts.credentials;
     if (!credentials) return EW_NOT_FOUND;
@@ -235,29 +243,58 @@ ew_status give_credentials(const ew_host* host, PluginCall* call, std::string_vi
     return EW_OK;
 }
 
+bool may_have_credentials(const char* function, const ew_host* host, ew_string store,
+                          const ew_credentials* out) {
+    return is_host(function, host) && is_text(function, "store", store) &&
+           is_sized(function, out, "ew_credentials");
+}
+
 ew_status credentials_get(const ew_host* host, void* call, ew_string store,
                           ew_credentials* out) noexcept {
-    return give_credentials(host, static_cast<PluginCall*>(call), view_of(store), out);
+    constexpr const char* kFunction = "credentials/1 get()";
+    if (!may_have_credentials(kFunction, host, store, out)) return EW_MISUSE;
+    if (call == nullptr) {
+        if (!is_on_loader(kFunction)) return EW_MISUSE;
+        return give_credentials(host, nullptr, view_of(store), out);
+    }
+    PluginCall* const known = known_call(kFunction, call);
+    return known == nullptr ? EW_MISUSE : give_credentials(host, known, view_of(store), out);
 }
 
 ew_status credentials_get_2(const ew_host* host, const ew_request* request, ew_string store,
                             ew_credentials* out) noexcept {
-    if (request == nullptr) return give_credentials(host, nullptr, view_of(store), out);
-    PluginCall* const call = call_of(*request);
+    constexpr const char* kFunction = "credentials/2 get()";
+    if (!may_have_credentials(kFunction, host, store, out)) return EW_MISUSE;
+    if (request == nullptr) {
+        if (!is_on_loader(kFunction)) return EW_MISUSE;
+        return give_credentials(host, nullptr, view_of(store), out);
+    }
+    PluginCall* const call = call_of(kFunction, request);
     return call == nullptr ? EW_MISUSE : give_credentials(host, call, view_of(store), out);
 }
 
 // --- audit/1 ---
 
+bool is_kind(const char* function, std::string_view kind) {
+    const bool good = !kind.empty() && kind.size() <= 32 &&
+                      kind.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == kind.npos;
+    if (!good)
+        log_misuse(function, "kind: expected 1 to 32 of a-z _, found '" + printable(kind) + "'");
+    return good;
+}
+
 void audit_record(const ew_host* host, const ew_request* request, ew_string job_id,
                   ew_string kind) noexcept {
-    const PluginCall* const call = call_of(*request);
-    jobs::EventRecorder* events = services_of(host).parts.events;
-    if (events == nullptr || call == nullptr || !call->authorized || call->is_copy) return;
-    const std::string_view name = view_of(kind);
-    const bool good = !name.empty() && name.size() <= 32 &&
-                      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == name.npos;
-    if (good) events->record(view_of(job_id), name, call->principal.subject);
+    constexpr const char* kFunction = "audit/1 record()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "job_id", job_id) ||
+        !is_text(kFunction, "kind", kind))
+        return;
+    const PluginCall* const call = call_of(kFunction, request);
+    if (call == nullptr || !is_authorized(kFunction, *call) || !is_kind(kFunction, view_of(kind)))
+        return;
+    jobs::EventRecorder* const events = services_of(host).parts.events;
+    if (events == nullptr || call->is_copy) return;
+    events->record(view_of(job_id), view_of(kind), call->principal.subject);
 }
 
 constexpr ew_ext_log kLog{sizeof(ew_ext_log), 0, log_write};
@@ -269,7 +306,9 @@ constexpr ew_ext_credentials kCredentials{sizeof(ew_ext_credentials), 0, credent
 constexpr ew_ext_credentials_2 kCredentials2{sizeof(ew_ext_credentials_2), 0, credentials_get_2};
 constexpr ew_ext_audit kAudit{sizeof(ew_ext_audit), 0, audit_record};
 
-const void* find_extension(const ew_host*, ew_string name) noexcept {
+const void* find_extension(const ew_host* host, ew_string name) noexcept {
+    constexpr const char* kFunction = "ew_host get_extension()";
+    if (!is_host(kFunction, host) || !is_text(kFunction, "name", name)) return nullptr;
     const std::string_view wanted = view_of(name);
     if (wanted == EW_EXT_LOG) return &kLog;
     if (wanted == EW_EXT_CLOCK) return &kClock;
@@ -284,20 +323,20 @@ const void* find_extension(const ew_host*, ew_string name) noexcept {
 
 }  // namespace
 
-ResultWriter::ResultWriter()
-    : ew_writer{sizeof(ew_writer), 0, limits::kReplyBytesMax, writer_append, writer_set_error} {}
-
-void ResultWriter::reset() {
-    result.clear();
-    error.details.clear();
-    has_error = false;
-    misuse = nullptr;
-}
-
 HostServices::HostServices(std::string name, const HostParts& host_parts)
     : ew_host{sizeof(ew_host), EW_ABI_MINOR, find_extension},
       plugin_name(std::move(name)),
-      parts(host_parts) {}
+      parts(host_parts) {
+    add_live_host(*this);
+}
+
+HostServices::~HostServices() {
+    end();
+}
+
+void HostServices::end() const {
+    remove_live_host(*this);
+}
 
 std::vector<CounterValue> HostServices::counters() const {
     std::vector<CounterValue> out;

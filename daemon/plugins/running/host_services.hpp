@@ -42,8 +42,12 @@ struct CounterValue {
 class HostServices : public ew_host {
 public:
     HostServices(std::string plugin_name, const HostParts& parts);
+    ~HostServices();
     HostServices(const HostServices&) = delete;
     HostServices& operator=(const HostServices&) = delete;
+
+    // The plugin has ended: from now on its calls are misuse. May be called again.
+    void end() const;
 
     [[nodiscard]] std::vector<CounterValue> counters() const;
 
@@ -57,7 +61,7 @@ public:
     };
     std::array<Counter, limits::kPluginCountersMax> counter_slots;
     std::atomic<std::int32_t> counter_count{0};
-    // What credentials/1 last gave without a call: in self_test(). [loader-thread]
+    // What credentials/1 last gave without a call: in create() and self_test(). [loader-thread]
     mutable std::shared_ptr<const credentials::CredentialSet> loader_credentials;
 };
 

@@ -2,6 +2,7 @@
 // it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 namespace export_worker::limits {
@@ -10,6 +11,8 @@ inline constexpr std::size_t kPluginNameBytesMax = 64;
 inline constexpr std::size_t kPluginMethodsMax = 64;
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
+// For thread-local destructors of plugins at the end of the thread that creates and ends them.
+inline constexpr std::chrono::milliseconds kPluginThreadEndTimeout{1'000};
 inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;
 
 inline constexpr std::size_t kShadowMembersMax = 16;  // That differ; of others nothing is kept.

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <thread>
 #include <utility>
 
+#include "base/bounded_thread.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
+#include "daemon/plugins/running/limits.hpp"
 
 namespace export_worker::plugins {
 
@@ -18,7 +19,7 @@ struct PluginThread::Worker {
     std::function<void()> work;  // Guarded by mutex, like the next.
     bool ending = false;
     std::atomic<bool> idle{true};
-    std::thread thread;  // The owner's; detached when it is left behind.
+    BoundedThread thread;  // The owner's.
 
     void run() {
         name_this_thread("plugin-calls");
@@ -40,22 +41,32 @@ struct PluginThread::Worker {
 };
 
 PluginThread::~PluginThread() {
+    stop();
+}
+
+void PluginThread::stop() {
     if (!worker_) return;
     {
         const std::lock_guard lock(worker_->mutex);
         worker_->ending = true;
     }
     worker_->changed.notify_all();
-    worker_->thread.join();
+    const SteadyTime since = clock_.steady();
+    if (!worker_->thread.join_within(limits::kPluginThreadEndTimeout)) {
+        worker_->idle.store(false);  // For ever.
+        leave_behind("a thread-local destructor after " + last_what_, since);
+    }
+    worker_.reset();
 }
 
 void PluginThread::start() {
     worker_ = std::make_shared<Worker>();
-    worker_->thread = std::thread([worker = worker_] { worker->run(); });
+    worker_->thread = BoundedThread([worker = worker_] { worker->run(); });
 }
 
 bool PluginThread::run(const std::string& what, std::function<void()> work, milliseconds timeout) {
     if (!worker_) start();
+    last_what_ = what;
     const SteadyTime since = clock_.steady();
     std::unique_lock lock(worker_->mutex);
     worker_->work = std::move(work);
@@ -81,7 +92,7 @@ void PluginThread::leave_behind(const std::string& what, SteadyTime since) {
         const std::lock_guard lock(worker_->mutex);
         worker_->ending = true;  // Should the call return after all.
     }
-    worker_->thread.detach();
+    worker_->thread.leave_behind();
     const std::lock_guard lock(mutex_);
     left_.push_back({what, since, worker_});
     worker_.reset();

@@ -25,7 +25,7 @@ struct HungCall {
 class PluginThread {
 public:
     explicit PluginThread(const Clock& clock) : clock_(clock) {}  // The clock outlives it.
-    ~PluginThread();  // Joins an idle thread; those left behind go on.
+    ~PluginThread();  // stop(); those left behind go on.
     PluginThread(const PluginThread&) = delete;
     PluginThread& operator=(const PluginThread&) = delete;
 
@@ -33,6 +33,9 @@ public:
     // it goes on, and must own or outlive everything it uses. `what` names it. [one-owner]
     [[nodiscard]] bool run(const std::string& what, std::function<void()> work,
                            std::chrono::milliseconds timeout);
+    // Ends the idle thread. One in which a thread-local destructor of a plugin does not return
+    // within kPluginThreadEndTimeout is left behind, and hung() has it. [one-owner]
+    void stop();
     // From now on nobody waits longer than `timeout` in all: not the run() that goes on, none that
     // follows. [any-thread]
     void hurry(std::chrono::milliseconds timeout);
@@ -51,6 +54,7 @@ private:
 
     const Clock& clock_;
     std::shared_ptr<Worker> worker_;  // Shared with its thread. [one-owner]
+    std::string last_what_;           // [one-owner]
     std::atomic<SteadyTime> end_{SteadyTime::max()};
     mutable std::mutex mutex_;
     std::vector<Left> left_;  // Guarded by mutex_.

@@ -5,6 +5,7 @@
 
 #include "base/file_lock.hpp"
 #include "base/log.hpp"
+#include "tests/unit/support/orphan.hpp"
 #include "tests/unit/support/syncs.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -122,6 +123,17 @@ TEST(FileLock, HasOneHolderAndNamesIt) {
         EXPECT_NE(second.error().message.find("pid " + std::to_string(::getpid())),
                   std::string::npos);
     }
+    EXPECT_TRUE(FileLock::acquire(dir / "lock"));
+}
+
+TEST(FileLock, EndsWithItsProcessWhateverThatHasForked) {
+    const TempDir dir;
+    const testing::Orphan orphan([&] {
+        // Held until the end of the process.
+        const auto* const held = new Result<FileLock>(FileLock::acquire(dir / "lock"));
+        if (!*held) ::_exit(1);
+    });
+    ASSERT_TRUE(orphan.runs());
     EXPECT_TRUE(FileLock::acquire(dir / "lock"));
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/unit/support/orphan.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker {
@@ -27,6 +28,27 @@ TEST(ListenOnUnix, NamesThePathThatCannotBeBound) {
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("bind /proc/export-worker.sock"), std::string::npos)
         << refused.error().message;
+}
+
+TEST(ListenOnUnix, RefusesThePathOfAnotherListener) {
+    const TempDir dir;
+    const auto first = listen_on_unix(dir / "s", 0660);
+    ASSERT_TRUE(first);
+    const auto second = listen_on_unix(dir / "s", 0660);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
+}
+
+// Nothing will ever answer there.
+TEST(ListenOnUnix, TakesThePathOfAListenerThatHasEndedWhateverThatHasForked) {
+    const TempDir dir;
+    const testing::Orphan orphan([&] {
+        auto listening = listen_on_unix(dir / "s", 0660);
+        if (!listening || listening->release() < 0) ::_exit(1);
+    });
+    ASSERT_TRUE(orphan.runs());
+    const auto taken = listen_on_unix(dir / "s", 0660);
+    EXPECT_TRUE(taken) << (taken ? "" : taken.error().message);
 }
 
 TEST(InheritedListeners, RefusesADescriptorThatDoesNotListen) {

@@ -1,6 +1,7 @@
 #include "daemon/app/offline_quarantine.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,7 @@ TEST_F(OfflineQuarantineTest, AnUnreadableStateDirectorySaysWhoMayReadIt) {
     ASSERT_EQ(is_root ? ::seteuid(65534) : 0, 0);
     const std::string text = refusal();
     ASSERT_EQ(is_root ? ::seteuid(0) : 0, 0);
+    (void)::prctl(PR_SET_DUMPABLE, 1);  // Other tests read it; the kernel has switched it off.
     ASSERT_EQ(::chmod(dir_.path().c_str(), 0700), 0);
     EXPECT_NE(text.find("Permission denied; run this as the user of the daemon"), std::string::npos)
         << text;

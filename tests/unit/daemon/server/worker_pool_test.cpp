@@ -27,7 +27,7 @@ protected:
     void TearDown() override {
         release();
         pool_->close();
-        EXPECT_EQ(pool_->join(), 0U);
+        EXPECT_EQ(pool_->join(limits::kWorkersEndTimeout), 0U);
     }
     void start(unsigned workers) {
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
@@ -212,7 +212,7 @@ TEST_F(WorkerPoolTest, AClosedPoolFinishesWhatRunsAndStartsNothing) {
     pool_->close();
     release();
     EXPECT_EQ(take_finished(), std::vector<Call*>{&blocking});
-    EXPECT_EQ(pool_->join(), 0U);
+    EXPECT_EQ(pool_->join(limits::kWorkersEndTimeout), 0U);
     EXPECT_EQ(queued.progress.state(), CallProgress::State::kQueued);
     EXPECT_EQ(plugins_->list()[0].handled, 1U);
 }

@@ -110,5 +110,29 @@ TEST_F(WorkerThreadsTest, JoinSaysHowManyAreLeftBehind) {
     EXPECT_EQ(threads_->join(kLong), 0U);
 }
 
+// As a plugin's may.
+struct Hanging {
+    const std::atomic<bool>* release = nullptr;
+    ~Hanging() {
+        if (release == nullptr) return;
+        EXPECT_TRUE(eventually([this] { return release->load(); }));
+    }
+};
+thread_local Hanging hanging;
+
+TEST(WorkerThreads, AThreadLocalDestructorThatHangsHoldsUpNothing) {
+    std::atomic<bool> release{false};
+    std::atomic<bool> ended{false};
+    WorkerThreads threads(1, [&](unsigned) {
+        hanging.release = &release;
+        ended.store(true);
+    });
+    EXPECT_TRUE(eventually([&] { return ended.load(); }));
+    threads.replace_stalled(0);
+    EXPECT_EQ(threads.join(milliseconds(20)), 1U);
+    release.store(true);
+    EXPECT_EQ(threads.join(kLong), 0U);
+}
+
 }  // namespace
 }  // namespace export_worker::server

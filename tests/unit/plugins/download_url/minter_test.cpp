@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/plugins/running/abi_checks.hpp"
 #include "daemon/plugins/running/host_services.hpp"
 #include "plugins/download_url/abi_text.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -23,6 +24,7 @@ std::string complaint(const std::string& secret) {
     parts.credentials = std::make_shared<const credentials::CredentialStore>(
         credentials::CredentialSet::ByStore{{"a", {1, "acct", secret, "", 0}}});
     const plugins::HostServices host("download_url", parts);
+    const plugins::PluginScope scope({.step = plugins::PluginStep::kSelfTest, .host = &host});
     Services services;
     services.host = &host;
     services.clock =

@@ -32,6 +32,23 @@ TEST(ImportLint, RefusesByEffectOnTheProcess) {
                              "setitimer",
                              "alarm",
                              "kill",
+                             "raise",
+                             "pthread_kill",
+                             "pthread_cancel",
+                             "sigprocmask",
+                             "sigwait",
+                             "ptrace",
+                             "close_range",
+                             "dup2",
+                             "dup3",
+                             "nice",
+                             "setpriority",
+                             "sched_setaffinity",
+                             "capset",
+                             "clock_settime",
+                             "forkpty",
+                             "execveat",
+                             "_ZNSt3pmr20set_default_resourceEPNS_15memory_resourceE",
                              "setenv",
                              "chdir",
                              "umask",
@@ -48,8 +65,8 @@ TEST(ImportLint, RefusesByEffectOnTheProcess) {
                   std::string::npos)
             << name;
     }
-    EXPECT_EQ(refusal({"malloc", "abort", "raise", "pthread_sigmask", "newlocale", "uselocale",
-                       "getrlimit", "__cxa_atexit"}),
+    EXPECT_EQ(refusal({"malloc", "abort", "pthread_sigmask", "pthread_setaffinity_np", "dup",
+                       "newlocale", "uselocale", "getrlimit", "__cxa_atexit", "syscall", "prctl"}),
               "");
 }
 

@@ -55,10 +55,29 @@ TEST_F(GoldenTest, AnswersAreComparedWithWhatIsExpected) {
 TEST_F(GoldenTest, ABadLineIsNamed) {
     EXPECT_NE(refusal("{}").find("line 1"), std::string::npos);
     EXPECT_NE(refusal("\nnot json").find("line 2"), std::string::npos);
-    EXPECT_NE(refusal(R"({"name":"x","method":"no.such","expect":{}})").find("no method 'no.such'"),
+    EXPECT_NE(refusal(R"({"name":"x","method":"no.such","expect":{}})")
+                  .find("expected one of the candidate's (minimal.echo), found 'no.such'"),
               std::string::npos);
     EXPECT_NE(refusal(R"({"name":"x","method":"minimal.echo","expect":{},"caller":{}})")
                   .find("organization"),
+              std::string::npos);
+}
+
+// A typing error must not switch a check off.
+TEST_F(GoldenTest, AnUnknownMemberIsRefused) {
+    const auto found = [this](const std::string& members) {
+        return refusal(R"({"name":"x","method":"minimal.echo",)" + members + "}");
+    };
+    EXPECT_EQ(found(R"("expect":{})"), "");
+    EXPECT_NE(found(R"("expect":{},"callr":{})").find("callr"), std::string::npos);
+    EXPECT_NE(found(R"("expect":{"key":["a"]})").find("expect.key"), std::string::npos);
+    EXPECT_NE(found(R"("expect":{"error":"no_such_code"})").find("found 'no_such_code'"),
+              std::string::npos);
+    EXPECT_NE(found(R"("expect":{},"caller":{"organization":"a","permissions":[],"role":"x"})")
+                  .find("caller.role"),
+              std::string::npos);
+    EXPECT_NE(found(R"("expect":{},"job":{"id":"j","status":"s","organization":"a","url":"x"})")
+                  .find("job.url"),
               std::string::npos);
 }
 

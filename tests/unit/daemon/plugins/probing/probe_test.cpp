@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <future>
+#include <tuple>
 #include <vector>
 
+#include "base/io.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/plugins/inspection/inspection.hpp"
 #include "tests/unit/support/eventually.hpp"
@@ -116,9 +120,10 @@ Judged<ProbeReport> probe_act(const std::string& act, std::chrono::milliseconds 
     const testing::TempDir dir;
     ProbeRequest request;
     request.file = testing::install_plugin(dir, "two_faced");
-    const AllowedImports allowed{{"broken",
-                                  {"chdir", "exit", "fork", "pthread_exit", "setenv", "setitimer",
-                                   "setlocale", "setrlimit", "signal", "umask"}}};
+    const AllowedImports allowed{
+        {"broken",
+         {"chdir", "dup2", "exit", "fork", "pthread_exit", "raise", "setenv", "setitimer",
+          "setlocale", "setpriority", "setrlimit", "setsid", "signal", "umask"}}};
     request.manifest = inspect(testing::read_text(request.file), {}, allowed).value().manifest;
     request.timeout = timeout;
     ::setenv("BROKEN_WHERE", "probe", 1);
@@ -170,6 +175,36 @@ TEST(Probe, AForkedProcessDoesNotHoldUpTheVerdict) {
     const auto probed = probe_act("fork", kLong);
     ASSERT_FALSE(probed);
     EXPECT_EQ(probed.error().expected, "no process of the plugin after destroy()");
+    EXPECT_LT(system_clock().steady() - began, kLong / 2);
+}
+
+// Processes with the environment of this test's probes.
+std::size_t count_processes_with(const std::string& variable) {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const auto environment = read_file(entry.path().string() + "/environ", 1024 * 1024);
+        // This process has set it after its start.
+        if (environment && environment->find(variable) != std::string::npos) ++count;
+    }
+    return count;
+}
+
+// setsid() takes it out of the group of the probe.
+TEST(Probe, ADetachedProcessEndsWithTheProbe) {
+    const std::string mark = "BROKEN_MARK";
+    const std::string value = std::to_string(::getpid());
+    ::setenv(mark.c_str(), value.c_str(), 1);
+    const SteadyTime began = system_clock().steady();
+    for (const auto& [act, code, timeout] :
+         {std::tuple{"detached process", "probe_failed", kLong},
+          std::tuple{"detached process, crash", "probe_crash", kLong},
+          std::tuple{"detached process, hang", "probe_timeout", std::chrono::milliseconds(1000)}}) {
+        const auto probed = probe_act(act, timeout);
+        ASSERT_FALSE(probed) << act;
+        EXPECT_EQ(probed.error().code, code) << act;
+        EXPECT_EQ(count_processes_with(mark + "=" + value), 0U) << act;
+    }
+    ::unsetenv(mark.c_str());
     EXPECT_LT(system_clock().steady() - began, kLong / 2);
 }
 

@@ -1,15 +1,24 @@
 #include "daemon/plugins/probing/process_guard.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 
+#include "base/unique_fd.hpp"
 #include "daemon/plugins/inspection/inspection.hpp"
+#include "daemon/plugins/probing/child_processes.hpp"
 #include "daemon/plugins/probing/process_state.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -18,9 +27,10 @@ namespace {
 Judged<std::unique_ptr<Generation>> load_act(const testing::TempDir& dir, const std::string& act) {
     Generation::Setup setup;
     setup.path = testing::install_plugin(dir, "two_faced");
-    const AllowedImports allowed{{"broken",
-                                  {"chdir", "exit", "fork", "pthread_exit", "setenv", "setitimer",
-                                   "setlocale", "setrlimit", "signal", "umask"}}};
+    const AllowedImports allowed{
+        {"broken",
+         {"chdir", "dup2", "exit", "fork", "pthread_exit", "raise", "setenv", "setitimer",
+          "setlocale", "setpriority", "setrlimit", "setsid", "signal", "umask"}}};
     setup.manifest = inspect(testing::read_text(setup.path), {}, allowed).value().manifest;
     setup.number = 1;
     setup.parts.clock = &system_clock();
@@ -64,11 +74,59 @@ TEST(ProcessGuard, WhatALoadChangedIsPutBack) {
 TEST(ProcessGuard, WhatCannotBePutBackAsksForARestart) {
     const testing::TempDir dir;
     const auto refused = load_act(dir, "setenv");
+    const auto lasting = lasting_changes();
     ::unsetenv("BROKEN_WAS_HERE");
     ASSERT_FALSE(refused);
+    ASSERT_EQ(lasting.size(), 1U);
+    EXPECT_EQ(lasting[0],
+              "a plugin has changed this process: environment variable BROKEN_WAS_HERE was unset, "
+              "is set; restart the daemon");
+    EXPECT_TRUE(lasting_changes().empty()) << "it was put back";
     EXPECT_EQ(refused.error().found,
               "environment variable BROKEN_WAS_HERE was unset, is set (could not be put back)");
     EXPECT_TRUE(refused.error().hint.starts_with("restart the daemon"));
+}
+
+// As a daemon that is not root.
+void give_up_privileges() {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    const std::array<__user_cap_data_struct, 2> none{};
+    ::syscall(SYS_capset, &header, none.data());
+}
+
+TEST(ProcessGuard, AHardLimitThatWasLoweredIsNamedUntilARestart) {
+    const testing::TempDir dir;
+    EXPECT_EXIT(
+        {
+            give_up_privileges();
+            const auto refused = load_act(dir, "hard limit");
+            std::fprintf(stderr, "%s\n%s\n", refused ? "" : refused.error().found.c_str(),
+                         lasting_changes().at(0).c_str());
+            ::_exit(0);
+        },
+        ::testing::ExitedWithCode(0),
+        "^limit of open files was .*, is 60, hard 60 .could not be put back.\n"
+        "a plugin has changed this process: limit of open files was .*, is 60, hard 60; restart");
+}
+
+TEST(ProcessGuard, AChildProcessIsEndedAndTheFileRefused) {
+    const testing::TempDir dir;
+    const auto refused = load_act(dir, "fork");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().found, "number of child processes was 0, is 1 (put back)");
+    EXPECT_FALSE(has_children());
+}
+
+// The plugin is not to blame.
+TEST(ProcessGuard, WithoutFreeDescriptorsNothingIsLoaded) {
+    const testing::TempDir dir;
+    const UniqueFd lowest(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    // Enough to read the file.
+    const testing::ResourceLimit limit(RLIMIT_NOFILE, static_cast<rlim_t>(lowest.get()) + 4);
+    const auto refused = load_act(dir, "none");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "io");
+    EXPECT_EQ(refused.error().found, "open /dev/null: Too many open files");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/plugins/running/abi_checks.hpp"
 #include "daemon/plugins/running/plugin_call.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -62,6 +63,7 @@ protected:
     PluginCall call_;
     ew_request request_{};
     std::string header_;
+    const PluginScope scope_{{PluginStep::kHandle, &host_, &call_.writer, nullptr, &call_}};
 };
 
 TEST_F(HostServicesTest, AJobIsForTheOrganizationOfTheCaller) {
@@ -193,6 +195,7 @@ TEST_F(HostServicesTest, ACallerIsIdentifiedAndCountedOnceARequest) {
 }
 
 TEST_F(HostServicesTest, CountersAreBoundedAndNamedOnes) {
+    const PluginScope create({.step = PluginStep::kCreate, .host = &host_});
     const auto& metrics = table<ew_ext_metrics>(EW_EXT_METRICS);
     for (std::size_t count = 0; count < limits::kPluginCountersMax; ++count)
         EXPECT_EQ(metrics.register_counter(&host_, abi("c" + std::to_string(count)), abi("")),
@@ -205,6 +208,148 @@ TEST_F(HostServicesTest, CountersAreBoundedAndNamedOnes) {
     ASSERT_EQ(counters.size(), limits::kPluginCountersMax);
     for (const CounterValue& counter : counters)
         EXPECT_EQ(counter.value, counter.name == "c3" ? 7U : 0U) << counter.name;
+}
+
+TEST_F(HostServicesTest, ACounterIsRegisteredInCreateOnly) {
+    const auto& metrics = table<ew_ext_metrics>(EW_EXT_METRICS);
+    EXPECT_EQ(metrics.register_counter(&host_, abi("late"), abi("")), -1);
+    EXPECT_TRUE(
+        testing::has_logged("plugin p: metrics/1 register_counter(): expected in create()"));
+    const PluginScope create({.step = PluginStep::kCreate, .host = &host_});
+    for (const char* name : {"", "Upper", "with space", "a\nb"})
+        EXPECT_EQ(metrics.register_counter(&host_, abi(name), abi("")), -1) << name;
+    EXPECT_EQ(metrics.register_counter(&host_, abi(std::string(65, 'a')), abi("")), -1);
+    EXPECT_TRUE(host_.counters().empty());
+}
+
+constexpr ew_string kNoText{nullptr, 5};
+constexpr std::uint64_t kTooLong[]{limits::kReplyBytesMax + 1, SIZE_MAX};
+
+// Each function of the tables with each of its arguments broken, one at a time.
+TEST_F(HostServicesTest, BrokenArgumentsOfServicesAreMisuse) {
+    const auto key = identity_.keys->create("acme", "", {"product:read"});
+    ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
+    const auto require = table<ew_ext_authorize>(EW_EXT_AUTHORIZE).require;
+    const auto find_job = table<ew_ext_job_lookup>(EW_EXT_JOB_LOOKUP).find;
+    const auto get = table<ew_ext_credentials>(EW_EXT_CREDENTIALS).get;
+    const auto get_2 = table<ew_ext_credentials_2>(EW_EXT_CREDENTIALS_2).get;
+    ew_principal principal{};
+    principal.struct_bytes = sizeof principal;
+    ew_job job{};
+    job.struct_bytes = sizeof job;
+    ew_credentials credentials{};
+    credentials.struct_bytes = sizeof credentials;
+    const ew_string text = abi("a");
+    ew_writer* const writer = &call_.writer;
+    for (const ew_string bad :
+         {kNoText, ew_string{"a", kTooLong[0]}, ew_string{"a", kTooLong[1]}}) {
+        EXPECT_EQ(host_.get_extension(&host_, bad), nullptr);
+        EXPECT_EQ(require(&host_, &request_, bad, writer, &principal), EW_MISUSE);
+        EXPECT_EQ(find_job(&host_, &request_, bad, writer, &job), EW_MISUSE);
+        EXPECT_EQ(get(&host_, &call_, bad, &credentials), EW_MISUSE);
+        EXPECT_EQ(get_2(&host_, &request_, bad, &credentials), EW_MISUSE);
+    }
+    ResultWriter other_writer;
+    for (ew_writer* const bad :
+         {static_cast<ew_writer*>(nullptr), static_cast<ew_writer*>(&other_writer)}) {
+        EXPECT_EQ(require(&host_, &request_, text, bad, &principal), EW_MISUSE);
+        EXPECT_EQ(find_job(&host_, &request_, text, bad, &job), EW_MISUSE);
+    }
+    EXPECT_EQ(require(&host_, nullptr, text, writer, &principal), EW_MISUSE);
+    EXPECT_EQ(require(&host_, &request_, text, writer, nullptr), EW_MISUSE);
+    EXPECT_EQ(find_job(&host_, nullptr, text, writer, &job), EW_MISUSE);
+    EXPECT_EQ(find_job(&host_, &request_, text, writer, nullptr), EW_MISUSE);
+    EXPECT_EQ(get(&host_, &call_, text, nullptr), EW_MISUSE);
+    EXPECT_EQ(get_2(&host_, &request_, text, nullptr), EW_MISUSE);
+    EXPECT_EQ(get(&host_, nullptr, text, &credentials), EW_MISUSE) << "NULL is for create()";
+    EXPECT_EQ(get_2(&host_, nullptr, text, &credentials), EW_MISUSE);
+    EXPECT_TRUE(
+        testing::has_logged("plugin p: job_lookup/1 find(): job_id: expected a pointer to 5"));
+    EXPECT_TRUE(testing::has_logged("expected at most 4194304 bytes, found 18446744073709551615"));
+}
+
+TEST_F(HostServicesTest, FunctionsWithoutAStatusIgnoreBrokenArguments) {
+    const auto& log = table<ew_ext_log>(EW_EXT_LOG);
+    const auto& metrics = table<ew_ext_metrics>(EW_EXT_METRICS);
+    const auto& audit = table<ew_ext_audit>(EW_EXT_AUDIT);
+    const PluginScope create({.step = PluginStep::kCreate, .host = &host_});
+    for (const ew_string bad :
+         {kNoText, ew_string{"a", kTooLong[0]}, ew_string{"a", kTooLong[1]}}) {
+        log.write(&host_, EW_LOG_INFO, bad);
+        EXPECT_EQ(metrics.register_counter(&host_, bad, abi("")), -1);
+        EXPECT_EQ(metrics.register_counter(&host_, abi("name"), bad), -1);
+        audit.record(&host_, &request_, bad, abi("kind"));
+        audit.record(&host_, &request_, abi("job"), bad);
+    }
+    audit.record(&host_, nullptr, abi("job"), abi("kind"));
+    EXPECT_TRUE(
+        testing::has_logged("plugin p: log/1 write(): message: expected a pointer to 5 bytes"));
+    EXPECT_TRUE(testing::has_logged("plugin p: audit/1 record(): request: expected a pointer"));
+}
+
+// A copy of the host's struct, one whose plugin has ended, none at all.
+TEST_F(HostServicesTest, AnotherHostIsMisuse) {
+    const ew_host copy = host_;
+    const HostServices ended("e", {&clock_, nullptr, nullptr, nullptr, {}});
+    ended.end();
+    ew_credentials credentials{};
+    credentials.struct_bytes = sizeof credentials;
+    const auto& clock = table<ew_ext_clock>(EW_EXT_CLOCK);
+    for (const ew_host* const bad :
+         {static_cast<const ew_host*>(nullptr), &copy, static_cast<const ew_host*>(&ended)}) {
+        EXPECT_EQ(host_.get_extension(bad, abi(EW_EXT_LOG)), nullptr);
+        EXPECT_EQ(clock.unix_us(bad), 0);
+        EXPECT_EQ(clock.steady_ns(bad), 0);
+        table<ew_ext_log>(EW_EXT_LOG).write(bad, EW_LOG_INFO, abi("text"));
+        table<ew_ext_metrics>(EW_EXT_METRICS).add(bad, 0, 1);
+        EXPECT_EQ(
+            table<ew_ext_credentials>(EW_EXT_CREDENTIALS).get(bad, &call_, abi("a"), &credentials),
+            EW_MISUSE);
+    }
+    EXPECT_TRUE(testing::has_logged("host: expected the one create() was given, found NULL"));
+    EXPECT_TRUE(testing::has_logged("make no call after destroy()"));
+}
+
+// A request that was kept past its handle(), or is used on another thread.
+TEST_F(HostServicesTest, TheRequestOfAnotherCallIsMisuse) {
+    PluginCall other;
+    ew_request kept = request_;
+    kept.call = &other;
+    ew_credentials credentials{};
+    credentials.struct_bytes = sizeof credentials;
+    EXPECT_EQ(table<ew_ext_credentials_2>(EW_EXT_CREDENTIALS_2)
+                  .get(&host_, &kept, abi("a"), &credentials),
+              EW_MISUSE);
+    const PluginScope nowhere({});
+    EXPECT_EQ(table<ew_ext_credentials_2>(EW_EXT_CREDENTIALS_2)
+                  .get(&host_, &request_, abi("a"), &credentials),
+              EW_MISUSE);
+    EXPECT_EQ(call_.writer.append(&call_.writer, "\x80", 1), EW_MISUSE);
+    EXPECT_TRUE(call_.writer.result.empty());
+}
+
+TEST_F(HostServicesTest, BrokenArgumentsOfTheWriterMakeAFault) {
+    ResultWriter& writer = call_.writer;
+    const auto is_fault = [&](ew_status status) {
+        const bool out = status != EW_OK && writer.misuse != nullptr;
+        writer.reset();
+        return out;
+    };
+    const ew_string none{nullptr, 0};
+    EXPECT_EQ(writer.append(nullptr, "\x80", 1), EW_MISUSE);
+    EXPECT_EQ(writer.set_error(nullptr, EW_ERROR_GONE, none, EW_EXECUTED_NO, none), EW_MISUSE);
+    EXPECT_TRUE(is_fault(writer.append(&writer, nullptr, 1)));
+    EXPECT_TRUE(is_fault(writer.append(&writer, "\x80", SIZE_MAX)));
+    EXPECT_EQ(writer.append(&writer, nullptr, 0), EW_OK);
+    for (const ew_string bad : {kNoText, ew_string{"a", SIZE_MAX}}) {
+        EXPECT_TRUE(is_fault(writer.set_error(&writer, EW_ERROR_GONE, bad, EW_EXECUTED_NO, none)));
+        EXPECT_TRUE(is_fault(writer.set_error(&writer, EW_ERROR_GONE, none, EW_EXECUTED_NO, bad)));
+    }
+    for (const std::uint32_t code : {0U, 9999U, static_cast<unsigned>(EW_ERROR_PLUGIN_FAULT),
+                                     static_cast<unsigned>(EW_ERROR_DRAINING)})
+        EXPECT_TRUE(is_fault(writer.set_error(&writer, code, none, EW_EXECUTED_NO, none))) << code;
+    EXPECT_EQ(writer.set_error(&writer, EW_ERROR_GONE, none, EW_EXECUTED_NO, none), EW_OK);
+    EXPECT_EQ(writer.misuse, nullptr);
 }
 
 }  // namespace

@@ -67,6 +67,27 @@ TEST_F(PluginThreadTest, HurryShortensEveryCall) {
     release_.set_value();
 }
 
+// As a plugin's may.
+struct Hanging {
+    std::shared_future<void> release;
+    ~Hanging() {
+        if (release.valid()) release.wait();
+    }
+};
+thread_local Hanging hanging;
+
+TEST_F(PluginThreadTest, AThreadLocalDestructorThatHangsIsLeftBehindByStop) {
+    EXPECT_TRUE(thread_.run(
+        "a", [released = released_] { hanging.release = released; }, milliseconds(1000)));
+    EXPECT_TRUE(thread_.hung().empty());
+    thread_.stop();
+    ASSERT_EQ(thread_.hung().size(), 1U);
+    EXPECT_EQ(thread_.hung()[0].what, "a thread-local destructor after a");
+    thread_.stop();
+    EXPECT_EQ(thread_.hung().size(), 1U);
+    release_.set_value();
+}
+
 TEST_F(PluginThreadTest, TheMachinesClockEndsTheWait) {
     PluginThread thread(system_clock());
     EXPECT_FALSE(thread.run("a", hang(), milliseconds(20)));

@@ -1,0 +1,15 @@
+// Processes below this one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+namespace export_worker::plugins {
+
+// One that has ended and was not waited for counts, too. [any-thread]
+[[nodiscard]] bool has_children();
+// As /proc tells. [any-thread]
+[[nodiscard]] std::vector<pid_t> read_children();
+
+}  // namespace export_worker::plugins
