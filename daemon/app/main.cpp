@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/service_manager/notify.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/offline_quarantine.hpp"
@@ -24,6 +25,8 @@ using export_worker::options::Flag;
 constexpr int kExitUsage = 64;     // EX_USAGE
 constexpr int kExitSoftware = 70;  // EX_SOFTWARE
 constexpr int kExitConfig = 78;    // EX_CONFIG
+
+namespace service_manager = export_worker::service_manager;
 
 constexpr std::array<Flag, 10> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
@@ -58,10 +61,12 @@ sigset_t block_signals() {
 // SIGHUP: everything that can change while the daemon runs, or nothing.
 void reload(export_worker::app::Daemon& daemon, const std::string& config_path) {
     export_worker::log_info("SIGHUP: reading {} again", config_path);
+    service_manager::notify_reloading();
     const auto config = export_worker::config::read_config(config_path);
     const auto done = config ? daemon.reconfigure(*config)
                              : export_worker::Result<void>(tl::unexpected(config.error()));
     if (!done) export_worker::log_error("SIGHUP: nothing has changed: {}", done.error().message);
+    service_manager::notify_ready();
 }
 
 // Does not return when a plugin is stuck: its thread uses the daemon's memory, and there is no way
@@ -100,6 +105,7 @@ int run(const std::string& config_path, bool only_check) {
     if (!daemon) return leave(start_failed(daemon.error()));
     export_worker::log_info("ready: data on {}, control on {}", config->data_endpoint,
                             config->control_endpoint);
+    service_manager::notify_ready();
     int signal_number = 0;
     for (;;) {
         sigwait(&signals, &signal_number);
@@ -107,6 +113,7 @@ int run(const std::string& config_path, bool only_check) {
         reload(**daemon, config_path);
     }
     export_worker::log_info("signal {}: stopping", signal_number);
+    service_manager::notify_stopping();
     stop(std::move(*daemon));
     return leave(0);
 }

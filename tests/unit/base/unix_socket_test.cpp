@@ -1,8 +1,6 @@
 #include "base/unix_socket.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -29,22 +27,13 @@ TEST(ListenOnUnix, NamesThePathThatCannotBeBound) {
         << refused.error().message;
 }
 
-TEST(InheritedListeners, RefusesADescriptorThatDoesNotListen) {
-    const UniqueFd first(::dup(3));  // Of the test program, where it has one.
-    ASSERT_EQ(::dup2(STDERR_FILENO, 3), 3);
-    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    ::setenv("LISTEN_FDS", "1", 1);
-    const auto refused = inherited_listeners();
-    ::unsetenv("LISTEN_PID");
-    ::unsetenv("LISTEN_FDS");
-    if (first) {
-        (void)::dup2(first.get(), 3);
-    } else {
-        (void)::close(3);
-    }
+TEST(ListenOnUnix, AnotherProcessThereCanEnd) {
+    const TempDir dir;
+    const auto first = listen_on_unix(dir / "taken.sock", 0600);
+    ASSERT_TRUE(first) << first.error().message;
+    const auto refused = listen_on_unix(dir / "taken.sock", 0600);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().message,
-              "listen on systemd: descriptor 3 is no listening stream socket");
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
 }
 
 }  // namespace
