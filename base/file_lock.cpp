@@ -16,7 +16,7 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return fail(errno_error("lock " + path, errno));
         const auto holder = read_file(path, 64);
-        return fail(ErrorCode::kFailedPrecondition,
+        return fail(ErrorCode::kUnavailable,
                     "lock " + path + ": held by another running process" +
                         (holder && !holder->empty() ? " (pid " + *holder + ")" : "") +
                         "; stop it first, or give this one its own directory");

@@ -12,7 +12,7 @@ namespace export_worker {
 
 class FileLock {
 public:
-    // Errors: kFailedPrecondition when another process holds it, naming that process.
+    // Errors: kUnavailable when another process holds it, naming that process.
     [[nodiscard]] static Result<FileLock> acquire(const std::string& path);
 
 private:

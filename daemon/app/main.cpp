@@ -1,6 +1,6 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
-// wrong command line, 70 after a signal while a plugin was stuck, 78 a start that cannot succeed
-// until somebody changes something.
+// wrong command line, 70 after a signal while a plugin was stuck, 75 a start that may succeed when
+// it is tried again, 78 a start that fails until an operator changes something.
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -10,22 +10,22 @@
 #include <memory>
 #include <utility>
 
+#include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
 #include "base/service_manager/notify.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/offline_quarantine.hpp"
+#include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
 namespace {
 
 using export_worker::options::Flag;
 
-constexpr int kExitUsage = 64;     // EX_USAGE
-constexpr int kExitSoftware = 70;  // EX_SOFTWARE
-constexpr int kExitConfig = 78;    // EX_CONFIG
-
+using export_worker::kExitSoftware;
+using export_worker::kExitUsage;
 namespace service_manager = export_worker::service_manager;
 
 constexpr std::array<Flag, 10> kFlags{
@@ -42,7 +42,7 @@ constexpr std::array<Flag, 10> kFlags{
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-workerd: cannot start: %s\n", error.message.c_str());
-    return kExitConfig;
+    return export_worker::start_exit_status(error.code);
 }
 
 // Every thread inherits the mask, so the signals come to sigwait() and nowhere else.
@@ -91,15 +91,21 @@ int leave(int status) {
     return status;
 }
 
+// --check-config, of a configuration that has been read.
+int check(const export_worker::config::Config& config, const std::string& path) {
+    const auto advice = export_worker::app::check_export_path(config);
+    if (!advice) return start_failed(advice.error());
+    if (!advice->empty()) std::printf("%s\n", advice->c_str());
+    std::printf("%s: good\n", path.c_str());
+    return 0;
+}
+
 int run(const std::string& config_path, bool only_check) {
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
-    if (only_check) {
-        std::printf("%s: good\n", config_path.c_str());
-        return 0;
-    }
+    if (only_check) return check(*config, config_path);
     const sigset_t signals = block_signals();
     auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
     if (!daemon) return leave(start_failed(daemon.error()));

@@ -1,18 +1,19 @@
-"""Daemon and shim as services of systemd: readiness, socket activation, restarts."""
+"""Daemon and shim as services of systemd: readiness, socket activation, restarts, and which starts are tried again."""
 import concurrent.futures
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import threading
 import unittest
 
-from functional.harness import BUILD, FULL, PATIENCE_S, Process, System, wait_until
+from functional.harness import BUILD, FULL, PATIENCE_S, FailingDisk, Process, System, wait_until
 from functional.test_http import raw_exchange
 
-CONFIGURATION = 78
+TRY_AGAIN, CONFIGURATION = 75, 78
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 
@@ -174,6 +175,77 @@ class SocketActivationTest(ServiceTest):
             client.settimeout(PATIENCE_S)
             self.assertTrue(client.recv(4096).startswith(b"HTTP/1.1 200 OK"))
         self.assertEqual(shim.wait(PATIENCE_S), 0)
+
+
+class ExitStatusTest(unittest.TestCase):
+    """What passes by itself ends a start with 75, which systemd tries again; 78 is for what an operator has to change."""
+
+    def setUp(self):
+        self.system = System()
+        self.system.port = 1  # No shim.
+        self.addCleanup(self.system.close)
+
+    def start(self, program="export-workerd", env=None, **more):
+        return subprocess.run([str(BUILD / "bin" / program), "--config", str(self.system.config)], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **(env or {})}, **more)
+
+    def ends(self, status, needle, **more):
+        done = self.start(**more)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn(needle, done.stderr)
+
+    def test_a_full_or_broken_disk(self):
+        disk = FailingDisk(self.system.directory)
+        for call, error, needle in (("pwrite64", "ENOSPC", "full"), ("pwrite64", "EIO", "disk I/O error"), ("pread64", "EIO", "disk I/O error")):
+            disk.breaks(f"{call} {error} *jobs.db*")
+            self.ends(TRY_AGAIN, needle, env=disk.env)
+            disk.works()
+            self.system.start_daemon(disk.env)
+            self.assertEqual(self.system.daemon.stop(), 0)
+            if call == "pwrite64":
+                for path in self.system.state.glob("jobs.db*"):
+                    path.unlink()
+
+    def test_no_descriptors(self):
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+        self.ends(TRY_AGAIN, "unable to open database file", preexec_fn=few)
+
+    def test_an_address_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            where = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.system.daemon_keys = f"metrics_listen = {where}\n"
+            self.ends(TRY_AGAIN, f"listen on {where}")
+            self.system.daemon_keys = ""
+            self.system.port = taken.getsockname()[1]
+            self.ends(TRY_AGAIN, "Address already in use", program="export-httpd")
+
+    def test_an_address_that_is_not_there_yet(self):
+        config = self.system.config.read_text().replace("listen = 127.0.0.1:1", "listen = 192.0.2.1:8080")
+        path = self.system.directory / "elsewhere.ini"
+        path.write_text(config)
+        done = subprocess.run([str(BUILD / "bin" / "export-httpd"), "--config", str(path)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, TRY_AGAIN, done.stderr)
+        self.assertIn("listen on 192.0.2.1:8080: Cannot assign requested address", done.stderr)
+
+    def test_a_daemon_that_is_still_there(self):
+        self.system.start_daemon()
+        self.ends(TRY_AGAIN, "held by another running process")
+
+    def test_a_configuration(self):
+        self.system.keys.unlink()
+        self.ends(CONFIGURATION, "No such file")
+        self.ends(CONFIGURATION, "No such file", program="export-httpd")
+
+    def test_a_store_on_a_file_system_that_may_not_be_written(self):
+        """What a unit without ReadWritePaths= does to it."""
+        self.system.exports.mkdir()
+        script = 'mount -t tmpfs -o ro none "$1" && shift && exec "$@"'
+        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        command = ["unshare", *user, "--mount", "sh", "-c", script, "sh", self.system.exports, BUILD / "bin" / "export-workerd", "--config", self.system.config]
+        for words in ([], ["--check-config"]):
+            done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, CONFIGURATION, done.stderr)
+            self.assertIn(f"Read-only file system; under systemd export-workerd.service needs ReadWritePaths={self.system.exports}", done.stderr)
 
 
 if __name__ == "__main__":
