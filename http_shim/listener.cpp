@@ -108,7 +108,6 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
                                 SessionParts& parts) {
     asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
     error_code error;
-    service_manager::notify_ready();
     co_await signals.async_wait(redirect_error(use_awaitable, error));
     log_info("stopping: {} connections", parts.connections.open());
     parts.draining = true;
@@ -126,6 +125,19 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
         co_await tick.async_wait(redirect_error(use_awaitable, error));
     }
     context.stop();
+}
+
+// Ready is what /readyz calls ready. After a while it is said without a daemon, too: the shim
+// answers then, with 503, and its start does not fail with the daemon's.
+Awaitable<void> announce(asio::io_context& context, const SessionParts& parts) {
+    Timer tick(context);
+    error_code error;
+    const auto end = Clock::now() + limits::kHttpReadyTimeout;
+    while (std::ranges::none_of(parts.daemons.states(), client::is_ready) && Clock::now() < end) {
+        tick.expires_after(std::chrono::milliseconds(10));
+        co_await tick.async_wait(redirect_error(use_awaitable, error));
+    }
+    if (!parts.draining) service_manager::notify_ready();
 }
 
 // From the loop itself: a loop that stands still is started anew.
@@ -167,6 +179,7 @@ Result<void> run_http(const Config& config, const std::string& version) {
         asio::co_spawn(context, accept_all(acceptor, parts), report_end);
     asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
     asio::co_spawn(context, answer_hangup(context), report_end);
+    asio::co_spawn(context, announce(context, parts), report_end);
     if (const auto timeout = service_manager::watchdog_timeout())
         asio::co_spawn(context, keep_alive(context, *timeout / 2), report_end);
     context.run();

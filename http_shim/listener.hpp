@@ -9,8 +9,8 @@
 namespace export_worker::http_shim {
 
 // Returns after SIGINT or SIGTERM, once no request is left or kHttpDrainTimeout has passed.
-// Tells systemd when it accepts and when it stops. Errors: those of open_acceptors() and of the
-// daemons' endpoints.
+// Tells systemd when it is ready (as /readyz, or after kHttpReadyTimeout) and when it stops.
+// Errors: those of open_acceptors() and of the daemons' endpoints.
 [[nodiscard]] Result<void> run_http(const Config& config, const std::string& version);
 
 }  // namespace export_worker::http_shim

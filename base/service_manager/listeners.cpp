@@ -13,6 +13,7 @@ Result<std::vector<UniqueFd>> inherited_listeners() {
     const int count = ::sd_listen_fds(1);
     if (count < 0) return fail(errno_error("LISTEN_FDS", -count));
     std::vector<UniqueFd> out;
+    out.reserve(static_cast<std::size_t>(count));
     for (int index = 0; index < count; ++index) out.emplace_back(SD_LISTEN_FDS_START + index);
     if (out.size() > limits::kHttpListenersMax)
         return fail(ErrorCode::kFailedPrecondition,

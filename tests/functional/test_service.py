@@ -60,16 +60,27 @@ class NotifyTest(ServiceTest):
         self.notify.socket.setblocking(False)
         self.assertRaises(BlockingIOError, self.notify.next)
 
-    def test_the_shim_is_ready_when_it_accepts_and_its_loop_is_watched(self):
+    def test_the_shim_is_ready_when_readyz_says_so(self):
+        self.system.start_daemon()
+        shim = Process([BUILD / "bin" / "export-httpd", "--config", self.system.config], self.system.directory / "shim.log",
+                       {"NOTIFY_SOCKET": str(self.notify.path)})
+        self.addCleanup(shim.stop)
+        self.assertEqual(self.notify.next(), "READY=1")
+        port = int(re.search(r"ready: http://127.0.0.1:(\d+)", shim.text()).group(1))
+        self.assertIn(b"200 OK", raw_exchange(port, REQUEST.replace(b"livez", b"readyz")))
+
+    def test_the_shim_is_ready_without_a_daemon_too_and_its_loop_is_watched(self):
         self.system.port = 0
         log = self.system.directory / "shim.log"
         shim = Process([BUILD / "bin" / "export-httpd", "--config", self.system.config], log,
                        {"NOTIFY_SOCKET": str(self.notify.path), "WATCHDOG_USEC": "200000"})
         self.addCleanup(shim.stop)
-        messages = [self.notify.next() for _ in range(3)]
+        messages = []
+        while "READY=1" not in messages:
+            messages.append(self.notify.next())
         port = int(re.search(r"ready: http://127.0.0.1:(\d+)", shim.text()).group(1))
         self.assertIn(b"200 OK", raw_exchange(port, REQUEST))
-        self.assertEqual(sorted(messages), ["READY=1", "WATCHDOG=1", "WATCHDOG=1"])
+        self.assertIn("WATCHDOG=1", messages)
         self.assertEqual(shim.stop(), 0)
         self.notify.socket.setblocking(False)
         rest = []
@@ -82,6 +93,8 @@ class NotifyTest(ServiceTest):
 class SocketActivationTest(ServiceTest):
     def setUp(self):
         super().setUp()
+        self.system.port = 1
+        self.system.start_daemon()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.addCleanup(self.listener.close)
         self.port = self.listener.getsockname()[1]
