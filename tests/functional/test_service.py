@@ -152,6 +152,11 @@ class SocketActivationTest(ServiceTest):
         self.assertEqual(shim.wait(PATIENCE_S), CONFIGURATION)
         self.assertIn(f"expected an entry for each socket of systemd, found none for 127.0.0.1:{self.port}", log.read_text())
 
+    def test_too_many_sockets_are_refused(self):
+        shim, log = self.start("systemd", *[self.listener] * 17)
+        self.assertEqual(shim.wait(PATIENCE_S), CONFIGURATION)
+        self.assertIn("sockets of systemd: expected at most 16, found 17", log.read_text())
+
     def test_a_restart_refuses_nobody(self):
         stop, answers = threading.Event(), []
 

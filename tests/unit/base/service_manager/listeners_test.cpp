@@ -52,6 +52,14 @@ TEST(InheritedListeners, AreTakenOnce) {
     EXPECT_EQ(::getenv("LISTEN_FDS"), nullptr);
 }
 
+TEST(InheritedListeners, RefusesDescriptorsThatAreNotOpen) {
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", "1000000", 1);
+    const auto refused = inherited_listeners();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "LISTEN_FDS: Bad file descriptor");
+}
+
 TEST(InheritedListeners, RefusesADescriptorThatDoesNotListen) {
     const Handed handed(STDERR_FILENO);
     const auto refused = inherited_listeners();
