@@ -31,10 +31,9 @@ LockedFiles& locked_files() {
 }
 
 tl::unexpected<Error> in_use(const std::string& path, const std::string& holder) {
-    return fail(ErrorCode::kFailedPrecondition,
-                "lock " + path + ": held by another running process" +
-                    (holder.empty() ? "" : " (pid " + holder + ")") +
-                    "; stop it first, or give this one its own directory");
+    return fail(ErrorCode::kUnavailable, "lock " + path + ": held by another running process" +
+                                             (holder.empty() ? "" : " (pid " + holder + ")") +
+                                             "; stop it first, or give this one its own directory");
 }
 
 std::string read_holder(int fd) {

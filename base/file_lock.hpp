@@ -15,7 +15,7 @@ namespace export_worker {
 
 class FileLock {
 public:
-    // Errors: kFailedPrecondition when another process, or this one, holds it, naming that process;
+    // Errors: kUnavailable when another process, or this one, holds it, naming that process;
     // those of the file system. [any-thread]
     [[nodiscard]] static Result<FileLock> acquire(const std::string& path);
     // Whether another process holds it now; no when it cannot be opened. [any-thread]

@@ -7,13 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
-#include "base/text.hpp"
 
 namespace export_worker {
 namespace {
@@ -50,7 +48,7 @@ Result<void> remove_stale_socket(const std::string& path) {
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
         has_listener(probe.get())) {
         return fail(
-            ErrorCode::kFailedPrecondition,
+            ErrorCode::kUnavailable,
             "listen on " + path + ": another process is already listening there; stop it first");
     }
     if (::unlink(path.c_str()) != 0) return fail(errno_error("remove stale socket " + path, errno));
@@ -82,30 +80,6 @@ Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode) {
     if (::listen(fd.get(), limits::kSocketBacklog) != 0)
         return fail(errno_error("listen on " + path, errno));
     return fd;
-}
-
-Result<std::vector<UniqueFd>> inherited_listeners() {
-    constexpr int kFirst = 3;
-    const auto number = [](const char* name) {
-        const char* const text = std::getenv(name);
-        return parse_unsigned(text == nullptr ? "" : text).value_or(0);
-    };
-    const std::uint64_t count = number("LISTEN_FDS");
-    if (number("LISTEN_PID") != static_cast<std::uint64_t>(::getpid()) || count == 0 ||
-        count > limits::kHttpListenersMax)
-        return fail(ErrorCode::kFailedPrecondition,
-                    "listen on systemd: expected sockets in LISTEN_FDS; is there a .socket unit?");
-    std::vector<UniqueFd> out;
-    for (int fd = kFirst; fd < kFirst + static_cast<int>(count); ++fd) {
-        int listening = 0;
-        socklen_t length = sizeof listening;
-        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0)
-            return fail(ErrorCode::kFailedPrecondition, "listen on systemd: descriptor " +
-                                                            std::to_string(fd) +
-                                                            " is no listening stream socket");
-        out.emplace_back(fd);
-    }
-    return out;
 }
 
 }  // namespace export_worker

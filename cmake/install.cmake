@@ -1,9 +1,12 @@
-# cmake --install DIRECTORY --prefix /usr: programs, the plugin with its golden requests, the sample configuration, and the
+# cmake --install DIRECTORY --prefix /usr: programs, units, the plugin with its golden requests, the sample configuration, and the
 # kit for authors of plugins (headers, version script, find_package(ExportWorkerPlugin), documentation, examples).
 # With --component author_kit: the kit alone.
 include(GNUInstallDirs)
-# What is installed carries no symbols; the build directory keeps them for gdb. Runs before the files are installed.
-install(CODE "set(CMAKE_INSTALL_DO_STRIP TRUE)")
+option(EXPORT_WORKER_INSTALL_STRIPPED "Leave symbols out of what is installed; OFF for packages, which take them apart" ON)
+# The build directory keeps the symbols for gdb. Runs before the files are installed.
+if(EXPORT_WORKER_INSTALL_STRIPPED)
+    install(CODE "set(CMAKE_INSTALL_DO_STRIP TRUE)")
+endif()
 install(TARGETS export-workerd export-httpd exportctl RUNTIME)
 install(TARGETS download_url LIBRARY DESTINATION lib/export-worker/plugins)
 install(FILES plugins/download_url/download_url.golden.jsonl DESTINATION lib/export-worker/plugins)
@@ -17,6 +20,13 @@ install(FILES docs/plugin_abi.md docs/life_of_a_reload.md DESTINATION ${CMAKE_IN
 install(DIRECTORY examples/plugin_template examples/plugin_rust DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/examples
     COMPONENT author_kit PATTERN build EXCLUDE PATTERN target EXCLUDE PATTERN Cargo.lock EXCLUDE)
 install(FILES tests/fixtures/plugins/minimal.c DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker/examples/plugin_minimal COMPONENT author_kit)
+# The units name /usr/bin: they work with --prefix /usr.
+install(FILES etc/systemd/export-workerd.service etc/systemd/export-httpd.service etc/systemd/export-httpd.socket
+    DESTINATION lib/systemd/system)
+foreach(name export-worker export-httpd)
+    install(FILES etc/systemd/${name}.sysusers DESTINATION lib/sysusers.d RENAME ${name}.conf)
+endforeach()
+install(FILES etc/systemd/export-worker.tmpfiles DESTINATION lib/tmpfiles.d RENAME export-worker.conf)
 install(FILES etc/export-worker.ini etc/roles.ini etc/grafana/export-worker.json DESTINATION ${CMAKE_INSTALL_DATADIR}/export-worker)
 install(FILES exportctl/completions/exportctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME exportctl)
 install(FILES exportctl/completions/_exportctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)

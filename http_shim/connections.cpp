@@ -37,6 +37,7 @@ Connections::Place::Place(Connections& owner, std::string group, bool reserve)
       where_(owner.idle_.insert(owner.idle_.end(), this)) {
     ++of_address_->second;
     ++owner_.open_;
+    ++owner_.fresh_;
     if (reserve_) {
         ++owner_.in_reserve_;
         begin_request();  // Not one to be closed for the next.
@@ -45,14 +46,22 @@ Connections::Place::Place(Connections& owner, std::string group, bool reserve)
 
 Connections::Place::~Place() {
     (busy_ ? owner_.busy_ : owner_.idle_).erase(where_);
+    end_fresh();
     --owner_.open_;
     if (reserve_) --owner_.in_reserve_;
     if (--of_address_->second == 0) owner_.connections_of_.erase(of_address_);
 }
 
+void Connections::Place::end_fresh() {
+    if (!fresh_) return;
+    fresh_ = false;
+    --owner_.fresh_;
+}
+
 void Connections::Place::begin_request() {
     if (busy_) return;
     busy_ = true;
+    end_fresh();
     owner_.busy_.splice(owner_.busy_.end(), owner_.idle_, where_);
 }
 

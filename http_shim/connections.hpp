@@ -35,6 +35,8 @@ public:
 
     [[nodiscard]] std::size_t open() const { return open_; }
     [[nodiscard]] std::size_t busy() const { return busy_.size(); }
+    // Those whose first request has not begun.
+    [[nodiscard]] std::size_t fresh() const { return fresh_; }
     // Of bodies and answers.
     [[nodiscard]] std::size_t bytes_held() const { return bodies_.bytes + answers_.bytes; }
     [[nodiscard]] std::uint64_t refused() const { return refused_; }
@@ -57,6 +59,7 @@ private:
     std::list<Place*> busy_;
     std::size_t open_ = 0;
     std::size_t in_reserve_ = 0;
+    std::size_t fresh_ = 0;
     std::uint64_t refused_ = 0;
     std::uint64_t closed_idle_ = 0;
 };
@@ -78,12 +81,14 @@ public:
 private:
     friend class Connections;
     Place(Connections& owner, std::string group, bool reserve);
+    void end_fresh();
 
     Connections& owner_;
     Amounts::iterator of_address_;
     const bool reserve_;
     std::function<void()> close_;
     bool busy_ = false;
+    bool fresh_ = true;
     std::list<Place*>::iterator where_;  // In the owner's list.
 };
 

@@ -34,7 +34,11 @@ inline constexpr std::chrono::minutes kHttpProxyWriteTimeout{10};
 inline constexpr std::chrono::seconds kHttpLingerTimeout{2};
 inline constexpr std::size_t kHttpLingerBytesMax = 64 * 1024 * 1024;
 inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
+// How long a start waits for a daemon before it is called ready without one.
+inline constexpr std::chrono::seconds kHttpReadyTimeout{1};
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
+// Of it for the first bytes on connections that were accepted before; then they are closed.
+inline constexpr std::chrono::seconds kHttpFirstRequestDrainTimeout{1};
 inline constexpr int kHttpRetryAfterSeconds = 1;
 // Bodies that have arrived and answers that wait for their peer, beyond the free ones; more: 503.
 // A body takes up to kHttpBodyTimeout to come, from anyone: an address may have few at a time.

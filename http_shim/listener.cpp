@@ -8,19 +8,16 @@
 #include <algorithm>
 #include <exception>
 #include <list>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "base/address_list.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
-#include "base/text.hpp"
-#include "base/unix_socket.hpp"
+#include "base/service_manager/notify.hpp"
+#include "http_shim/acceptors.hpp"
 #include "http_shim/limits.hpp"
 #include "http_shim/session.hpp"
 
@@ -32,7 +29,6 @@ using asio::redirect_error;
 using asio::ip::tcp;
 using boost::system::error_code;
 using Protocol = asio::generic::stream_protocol;
-using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
 
 // An address as text, "unix" for a peer without one.
 std::string name_of(const Protocol::endpoint& peer) {
@@ -80,7 +76,8 @@ Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
         Protocol::endpoint endpoint;
         Stream socket =
             co_await acceptor.async_accept(endpoint, redirect_error(use_awaitable, error));
-        if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
+        // A connection that came with the signal to stop is served like those before it.
+        if (error && !acceptor.is_open()) co_return;
         if (error) {
             // Out of descriptors: make room, and wait for it instead of spinning.
             log_warn("not accepting: {}", error.message());
@@ -105,7 +102,8 @@ Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
     }
 }
 
-// Stops accepting, lets what is in flight finish, then leaves.
+// Stops accepting, lets what is in flight finish, first requests on new connections too, then
+// leaves.
 Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& acceptors,
                                 SessionParts& parts) {
     asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
@@ -113,14 +111,44 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
     co_await signals.async_wait(redirect_error(use_awaitable, error));
     log_info("stopping: {} connections", parts.connections.open());
     parts.draining = true;
+    service_manager::notify_stopping();
     for (Acceptor& acceptor : acceptors) acceptor.close(error);
     Timer tick(context);
-    const auto end = Clock::now() + limits::kHttpDrainTimeout;
-    while (parts.connections.busy() > 0 && Clock::now() < end) {
+    const auto begin = Clock::now();
+    const auto in_flight = [&] {
+        const auto waited = Clock::now() - begin;
+        return (parts.connections.busy() > 0 && waited < limits::kHttpDrainTimeout) ||
+               (parts.connections.fresh() > 0 && waited < limits::kHttpFirstRequestDrainTimeout);
+    };
+    while (in_flight()) {
         tick.expires_after(std::chrono::milliseconds(10));
         co_await tick.async_wait(redirect_error(use_awaitable, error));
     }
     context.stop();
+}
+
+// Ready is what /readyz calls ready. After a while it is said without a daemon, too: the shim
+// answers then, with 503, and its start does not fail with the daemon's.
+Awaitable<void> announce(asio::io_context& context, const SessionParts& parts) {
+    Timer tick(context);
+    error_code error;
+    const auto end = Clock::now() + limits::kHttpReadyTimeout;
+    while (std::ranges::none_of(parts.daemons.states(), client::is_ready) && Clock::now() < end) {
+        tick.expires_after(std::chrono::milliseconds(10));
+        co_await tick.async_wait(redirect_error(use_awaitable, error));
+    }
+    if (!parts.draining) service_manager::notify_ready();
+}
+
+// From the loop itself: a loop that stands still is started anew.
+Awaitable<void> keep_alive(asio::io_context& context, std::chrono::microseconds interval) {
+    Timer timer(context);
+    error_code error;
+    while (!error) {
+        service_manager::notify_alive();
+        timer.expires_after(interval);
+        co_await timer.async_wait(redirect_error(use_awaitable, error));
+    }
 }
 
 // For the daemon it means to read its configuration again.
@@ -134,71 +162,7 @@ Awaitable<void> answer_hangup(asio::io_context& context) {
     }
 }
 
-tl::unexpected<Error> cannot_listen(const std::string& where, const std::string& why) {
-    return fail(ErrorCode::kFailedPrecondition, "listen on " + where + ": " + why);
-}
-
-Result<void> listen_tcp(const std::string& where, bool v6_only, asio::io_context& context,
-                        std::list<Acceptor>& acceptors) {
-    const std::size_t colon = where.rfind(':');
-    std::string host = where.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    error_code error;
-    const auto address = asio::ip::make_address(host, error);
-    if (error)
-        return fail(ErrorCode::kInvalidArgument,
-                    "[http] listen: expected an IP address, found '" + printable(host) + "'");
-    const auto port = static_cast<std::uint16_t>(
-        parse_unsigned(std::string_view(where).substr(colon + 1)).value_or(0));
-    const tcp::endpoint endpoint(address, port);
-    Acceptor acceptor(context);
-    acceptor.open(Protocol(endpoint.protocol()), error);
-    if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
-    if (!error && v6_only) acceptor.set_option(asio::ip::v6_only(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(limits::kSocketBacklog, error);
-    if (error) return cannot_listen(where, error.message());
-    tcp::endpoint bound;
-    auto length = static_cast<socklen_t>(bound.capacity());
-    ::getsockname(acceptor.native_handle(), bound.data(), &length);
-    log_info("ready: http://{}:{}", where.substr(0, colon), bound.port());
-    acceptors.push_back(std::move(acceptor));
-    return {};
-}
-
-void take_over(int fd, asio::io_context& context, std::list<Acceptor>& acceptors) {
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-    error_code error;
-    Acceptor acceptor(context);
-    acceptor.assign(Protocol(address.ss_family, 0), fd, error);
-    acceptors.push_back(std::move(acceptor));
-}
-
-Result<void> listen_unix(const std::string& path, unsigned mode, asio::io_context& context,
-                         std::list<Acceptor>& acceptors) {
-    EW_TRY(UniqueFd fd, listen_on_unix(path, mode));
-    take_over(fd.release(), context, acceptors);
-    log_info("ready: unix:{}", path);
-    return {};
-}
-
-Result<void> listen_systemd(asio::io_context& context, std::list<Acceptor>& acceptors) {
-    EW_TRY(std::vector<UniqueFd> sockets, inherited_listeners());
-    log_info("ready: {} sockets of systemd", sockets.size());
-    for (UniqueFd& socket : sockets) take_over(socket.release(), context, acceptors);
-    return {};
-}
-
 }  // namespace
-
-bool leaves_ipv4(const std::string& where, const std::vector<std::string>& listen) {
-    const std::string port = where.substr(where.rfind(':') + 1);
-    return where.starts_with('[') && std::ranges::any_of(listen, [&](const std::string& other) {
-               return !other.starts_with('[') && other.substr(other.rfind(':') + 1) == port;
-           });
-}
 
 Result<void> run_http(const Config& config, const std::string& version) {
     ::signal(SIGPIPE, SIG_IGN);
@@ -210,22 +174,14 @@ Result<void> run_http(const Config& config, const std::string& version) {
         client::DaemonPool::open(config.data_endpoints, config.curve ? &*config.curve : nullptr));
     DaemonLink link(context, *daemons);
     SessionParts parts(config, link, connections, version);
-    std::list<Acceptor> acceptors;
-    for (const std::string& where : config.listen) {
-        constexpr std::string_view kUnix = "unix:";
-        if (where == "systemd") {
-            EW_CHECK(listen_systemd(context, acceptors));
-        } else if (where.starts_with(kUnix)) {
-            EW_CHECK(
-                listen_unix(where.substr(kUnix.size()), config.socket_mode, context, acceptors));
-        } else {
-            EW_CHECK(listen_tcp(where, leaves_ipv4(where, config.listen), context, acceptors));
-        }
-    }
+    EW_TRY(std::list<Acceptor> acceptors, open_acceptors(config, context));
     for (Acceptor& acceptor : acceptors)
         asio::co_spawn(context, accept_all(acceptor, parts), report_end);
     asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
     asio::co_spawn(context, answer_hangup(context), report_end);
+    asio::co_spawn(context, announce(context, parts), report_end);
+    if (const auto timeout = service_manager::watchdog_timeout())
+        asio::co_spawn(context, keep_alive(context, *timeout / 2), report_end);
     context.run();
     log_info("stopped");
     return {};

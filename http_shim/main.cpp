@@ -1,11 +1,12 @@
-// export-httpd. Exit status: 0 after a signal, 64 wrong command line, 78 a start that cannot
-// succeed.
+// export-httpd. Exit status: 0 after a signal, 64 wrong command line, 75 a start that may succeed
+// when it is tried again, 78 a start that fails until an operator changes something.
 #include <sys/stat.h>
 
 #include <array>
 #include <cstdio>
 #include <string>
 
+#include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
 #include "base/process.hpp"
@@ -16,8 +17,7 @@ namespace {
 
 using export_worker::options::Flag;
 
-constexpr int kExitUsage = 64;
-constexpr int kExitConfig = 78;
+using export_worker::kExitUsage;
 
 constexpr std::array<Flag, 4> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
@@ -27,7 +27,7 @@ constexpr std::array<Flag, 4> kFlags{
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-httpd: cannot start: %s\n", error.message.c_str());
-    return kExitConfig;
+    return export_worker::start_exit_status(error.code);
 }
 
 int run(const std::string& config_path, bool only_check) {

@@ -99,8 +99,7 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const std::string& li
         state->exposer = std::make_unique<prometheus::Exposer>(listen, 1);
         state->exposer->RegisterCollectable(state->source);
     } catch (const std::exception& error) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "metrics: listen on " + listen + ": " + error.what());
+        return fail(ErrorCode::kUnavailable, "metrics: listen on " + listen + ": " + error.what());
     }
     return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(state)));
 }

@@ -40,7 +40,7 @@ private:
 class MetricsServer {
 public:
     // `page` is called for every scrape, on the server's threads. `listen`: ADDRESS:PORT, port 0:
-    // any free one. Errors: kFailedPrecondition when the address cannot be listened on.
+    // any free one. Errors: kUnavailable when the address cannot be listened on.
     [[nodiscard]] static Result<std::unique_ptr<MetricsServer>> open(const std::string& listen,
                                                                      std::function<Page()> page);
     ~MetricsServer();

@@ -17,7 +17,7 @@
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/app/host_config.hpp"
+#include "daemon/app/store_path.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -77,24 +77,13 @@ std::string user_name(uid_t uid) {
     return user == nullptr ? "#" + std::to_string(uid) : user->pw_name;
 }
 
-// It, or the deepest one above it that is there.
-fs::path existing(fs::path path) {
-    std::error_code ignored;
-    while (!fs::exists(path, ignored) && path.has_relative_path()) path = path.parent_path();
-    return path;
-}
-
 // A directory that is there, or could be made.
 void Checker::check_directory(const std::string& where, const std::string& path) {
-    const fs::path there = existing(path);
-    const std::string user = user_name(::geteuid());
-    if (std::error_code ignored; !fs::is_directory(there, ignored)) {
-        complain(where, "expected a directory, found a file: " + there.string());
-    } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
-        complain(where, "expected a directory that " + user + " may write, found " +
-                            errno_error("open " + there.string(), errno).message +
-                            "; chown it, or run this check as the user of the daemon");
-    }
+    if (std::error_code ignored; fs::exists(path, ignored) && !fs::is_directory(path, ignored))
+        return complain(where, "expected a directory, found a file: " + path);
+    if (const auto writable = check_writable(path); !writable)
+        complain(where, writable.error().message + "; expected a directory that " +
+                            user_name(::geteuid()) + " may write");
 }
 
 void Checker::check_state_dir() {
@@ -147,6 +136,8 @@ void Checker::check_identity() {
 }
 
 void Checker::check_stores() {
+    const auto advice = check_export_path(config_);
+    if (advice && !advice->empty()) out_.notes.push_back(*advice);
     for (const model::StoreSettings& store : config_.stores) {
         const std::string where = "[store." + store.name + "]";
         if (store.kind == "local") check_directory(where + " root", store.values.at("root"));

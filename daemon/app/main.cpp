@@ -1,6 +1,6 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
-// wrong command line, 70 after a signal while a plugin was stuck, 78 a start that cannot succeed
-// until somebody changes something.
+// wrong command line, 70 after a signal while a plugin was stuck, 75 a start that may succeed when
+// it is tried again, 78 a start that fails until an operator changes something.
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -10,21 +10,24 @@
 #include <memory>
 #include <utility>
 
+#include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/service_manager/notify.hpp"
 #include "daemon/app/check_config.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/offline_quarantine.hpp"
+#include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
 namespace {
 
 using export_worker::options::Flag;
 
-constexpr int kExitUsage = 64;     // EX_USAGE
-constexpr int kExitSoftware = 70;  // EX_SOFTWARE
-constexpr int kExitConfig = 78;    // EX_CONFIG
+using export_worker::kExitSoftware;
+using export_worker::kExitUsage;
+namespace service_manager = export_worker::service_manager;
 
 constexpr std::array<Flag, 11> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
@@ -43,7 +46,7 @@ constexpr std::array<Flag, 11> kFlags{
 
 int start_failed(const export_worker::Error& error) {
     std::fprintf(stderr, "export-workerd: cannot start: %s\n", error.message.c_str());
-    return kExitConfig;
+    return export_worker::start_exit_status(error.code);
 }
 
 // Every thread inherits the mask, so the signals come to sigwait() and nowhere else.
@@ -62,8 +65,10 @@ sigset_t block_signals() {
 // SIGHUP: everything that can change while the daemon runs, or nothing.
 void reload(export_worker::app::Daemon& daemon, const std::string& config_path) {
     export_worker::log_info("SIGHUP: reading {} again", config_path);
+    service_manager::notify_reloading();
     const auto done = daemon.reconfigure(export_worker::config::read_config(config_path));
     if (!done) export_worker::log_error("SIGHUP: nothing has changed: {}", done.error().message);
+    service_manager::notify_ready();
 }
 
 // Does not return when a plugin is stuck: its thread uses the daemon's memory, and there is no way
@@ -93,7 +98,7 @@ int report(const std::string& config_path, const export_worker::app::ConfigCheck
         std::fprintf(stderr, "export-workerd: note: %s\n", note.c_str());
     for (const std::string& complaint : check.complaints)
         std::fprintf(stderr, "export-workerd: %s: %s\n", config_path.c_str(), complaint.c_str());
-    if (!check.complaints.empty()) return kExitConfig;
+    if (!check.complaints.empty()) return export_worker::kExitConfig;
     std::printf("%s: good\n", config_path.c_str());
     return 0;
 }
@@ -113,6 +118,7 @@ int run(const std::string& config_path, Extent extent) {
     if (!daemon) return leave(start_failed(daemon.error()));
     export_worker::log_info("ready: data on {}, control on {}", config->data_endpoint,
                             config->control_endpoint);
+    service_manager::notify_ready();
     int signal_number = 0;
     for (;;) {
         sigwait(&signals, &signal_number);
@@ -120,6 +126,7 @@ int run(const std::string& config_path, Extent extent) {
         reload(**daemon, config_path);
     }
     export_worker::log_info("signal {}: stopping", signal_number);
+    service_manager::notify_stopping();
     stop(std::move(*daemon));
     return leave(0);
 }

@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "daemon/app/store_path.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/files/object_file_store.hpp"
 
@@ -11,8 +12,9 @@ namespace export_worker::app {
 namespace {
 
 Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings& settings) {
-    EW_TRY(std::unique_ptr<files::LocalFileStore> opened,
-           files::LocalFileStore::open(settings.values.at("root")));
+    const std::string& root = settings.values.at("root");
+    EW_CHECK(check_writable(root));
+    EW_TRY(std::unique_ptr<files::LocalFileStore> opened, files::LocalFileStore::open(root));
     if (opened->parts_swept() > 0)
         log_warn("deleted {} half-written export files", opened->parts_swept());
     return std::unique_ptr<files::FileStore>(std::move(opened));

@@ -8,7 +8,13 @@
 namespace export_worker::sqlite {
 namespace {
 
-ErrorCode code_of(int status) {
+// A file that cannot be opened, by the reason of the operating system (0: unknown).
+ErrorCode code_of_open(int errno_value) {
+    const ErrorCode code = errno_error({}, errno_value).code;
+    return errno_value == 0 || code == ErrorCode::kNotFound ? ErrorCode::kFailedPrecondition : code;
+}
+
+ErrorCode code_of(int status, int errno_value = 0) {
     switch (status & 0xff) {
         case SQLITE_CONSTRAINT: return ErrorCode::kConflict;
         case SQLITE_FULL:
@@ -19,7 +25,7 @@ ErrorCode code_of(int status) {
         case SQLITE_IOERR: return ErrorCode::kDataLoss;
         case SQLITE_BUSY:
         case SQLITE_LOCKED: return ErrorCode::kUnavailable;
-        case SQLITE_CANTOPEN:
+        case SQLITE_CANTOPEN: return code_of_open(errno_value);
         case SQLITE_PERM:
         case SQLITE_READONLY: return ErrorCode::kFailedPrecondition;
         default: return ErrorCode::kInternal;
@@ -28,7 +34,7 @@ ErrorCode code_of(int status) {
 
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
-    return fail(code_of(status),
+    return fail(code_of(status, sqlite3_system_errno(database)),
                 tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -225,8 +226,9 @@ Result<void> ServerSocket::listen_on_tcp(const TcpListener& tcp) {
         limit_tcp(port, tcp.connections_max);
         socket.bind(tcp.endpoint);
     } catch (const zmq::error_t& error) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "listen on " + tcp.endpoint + ": " + error.what());
+        return fail(
+            error.num() == EACCES ? ErrorCode::kFailedPrecondition : ErrorCode::kUnavailable,
+            "listen on " + tcp.endpoint + ": " + error.what());
     }
     crypto::wipe(keys.secret_key);
     state_->tcp = std::move(state);

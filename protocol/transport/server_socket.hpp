@@ -72,12 +72,13 @@ enum class SendOutcome {
 class ServerSocket {
 public:
     // Directory of the socket is created 0750 when missing. `socket_mode` is the file's mode.
-    // Errors: kInvalidArgument (endpoint), kFailedPrecondition (somebody listens there; libzmq too
-    // old).
+    // Errors: kInvalidArgument (endpoint), kFailedPrecondition (libzmq too old), those of
+    // listen_on_unix().
     [[nodiscard]] static Result<ServerSocket> open(const std::string& endpoint,
                                                    unsigned socket_mode);
-    // Errors: kInvalidArgument (endpoint, key), those of the two files, kFailedPrecondition when
-    // the address cannot be listened on. Once, before the first use.
+    // Errors: kInvalidArgument (endpoint, key), those of the two files, kUnavailable (an address
+    // in use or not there yet), kFailedPrecondition (one that this user may not use). Once, before
+    // the first use.
     [[nodiscard]] Result<void> listen_on_tcp(const TcpListener& tcp);
     ServerSocket(ServerSocket&&) noexcept;
     ServerSocket& operator=(ServerSocket&&) noexcept;

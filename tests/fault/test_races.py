@@ -74,7 +74,7 @@ class RaceTest(unittest.TestCase):
         request = wire.send("exports.submit", {"format": "csv"}, auth={"organization_id": "acme"})
         wait_until("the daemon to stand still", lambda: "State:\tT" in pathlib.Path(f"/proc/{system.daemon.popen.pid}/status").read_text())
         second = subprocess.run([str(BUILD / "bin" / "export-workerd"), "--config", str(system.config)], capture_output=True, text=True, timeout=30)
-        self.assertEqual(second.returncode, 78)
+        self.assertEqual(second.returncode, 75)
         self.assertIn("lock", second.stderr)
         system.daemon.popen.send_signal(signal.SIGCONT)
         job = wire.receive(request)["result"]["job_id"]
@@ -85,7 +85,7 @@ class RaceTest(unittest.TestCase):
         system = self.start("")
         for _ in range(5):
             second = subprocess.run([str(BUILD / "bin" / "export-workerd"), "--config", str(system.config)], capture_output=True, text=True, timeout=30)
-            self.assertEqual(second.returncode, 78)
+            self.assertEqual(second.returncode, 75)
             self.assertIn(str(system.daemon.popen.pid), second.stderr)
         self.assertEqual(system.export()["status"], "completed")
 

@@ -21,6 +21,8 @@ PEERS = {
     "rust": "install rustc cargo",
     "shellcheck": "install shellcheck",
     "slowhttptest": "install slowhttptest",
+    "systemd": "install systemd",
+    "systemd-nspawn": "install systemd-container mmdebstrap",
     "vectors": "set EXPORT_WORKER_VECTORS_DIR",
     "wget": "install wget",
     "wrk": "install wrk",

@@ -1,4 +1,4 @@
-"""Starts that cannot succeed: exit status 78, and a message that says what to change."""
+"""Starts that cannot succeed: exit status 78, or 75 for what can pass by itself, and a message that says what to change."""
 import contextlib
 import hashlib
 import json
@@ -22,9 +22,9 @@ class StartupTest(unittest.TestCase):
         return subprocess.run([str(BUILD / "bin" / program), "--config", str(config or self.system.config), *arguments],
                               capture_output=True, text=True, timeout=60)
 
-    def refused(self, *needles, **more):
+    def refused(self, *needles, status=78, **more):
         done = self.start(**more)
-        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr)
         for needle in needles:
             self.assertIn(needle, done.stderr)
 
@@ -129,7 +129,7 @@ class StartupTest(unittest.TestCase):
         self.refused("with an IP address", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", "listen = localhost:8080"))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             where = "127.0.0.1:%d" % taken.getsockname()[1]
-            self.refused(f"listen on {where}: ", "in use", program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", f"listen = {where}"))
+            self.refused(f"listen on {where}: ", "in use", status=75, program="export-httpd", config=self.config_with("listen = 127.0.0.1:1", f"listen = {where}"))
 
     def test_unreadable_key_files(self):
         self.system.keys.chmod(0o644)
@@ -143,11 +143,11 @@ class StartupTest(unittest.TestCase):
 
     def test_a_second_daemon_on_the_same_state(self):
         self.system.start_daemon()
-        self.refused("held by another running process", f"pid {self.system.daemon.popen.pid}")
+        self.refused("held by another running process", f"pid {self.system.daemon.popen.pid}", status=75)
         # Another state directory, but the same sockets.
         other = self.config_with(f"state_dir = {self.system.state}",
                                  f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
-        self.refused("already listening", config=other)
+        self.refused("already listening", status=75, config=other)
         self.assertIsNone(self.system.daemon.popen.poll())
 
     def test_damaged_foreign_and_newer_databases(self):
@@ -156,9 +156,9 @@ class StartupTest(unittest.TestCase):
         good = self.system.state / "jobs.db"
         kept = good.read_bytes()
         good.write_bytes(b"x" * len(kept))
-        self.refused("jobs.db", "not a database")
+        self.refused("jobs.db", "not a database", status=75)
         good.write_bytes(kept[:100] + os.urandom(len(kept) - 100))
-        self.refused("jobs.db")
+        self.refused("jobs.db", status=75)
 
         def restore(pragma=None):
             for leftover in self.system.state.glob("jobs.db-*"):
@@ -171,7 +171,7 @@ class StartupTest(unittest.TestCase):
         restore("PRAGMA user_version = 99")
         self.refused("found 99", "newer version of this program")
         restore("PRAGMA application_id = 42")
-        self.refused("found another one's")
+        self.refused("found another one's", status=75)
         restore()
         self.system.start_daemon()
 

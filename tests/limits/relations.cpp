@@ -28,6 +28,7 @@ static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits 
 static_assert(kExportTemplateBytesMax <= kTemplateFileBytesMax, "a legal template can be put");
 static_assert(kTemplateFileBytesMax < kRequestBytesMax, "a template must fit a message");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
+static_assert(kHttpFirstRequestDrainTimeout < kHttpDrainTimeout);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
               "the log has room until its checkpoint");

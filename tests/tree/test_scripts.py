@@ -66,7 +66,7 @@ class WordsTest(unittest.TestCase):
     def test_unknown_step(self):
         message = self.wrong("test", "release", "relase")
         self.assertIn("found 'relase'", message)
-        self.assertIn("release asan tsan fuzz tidy coverage headers dev demo", message)
+        self.assertIn("release asan tsan fuzz tidy coverage headers dev demo package", message)
 
     def test_unknown_option(self):
         self.assertIn("found '--full'", self.wrong("test", "--full"))
@@ -76,11 +76,11 @@ class WordsTest(unittest.TestCase):
         self.assertIn("found 'windows'", self.wrong("test", "--without", "windows"))
 
     def test_other_scripts(self):
-        self.assertIn("expected build, test, ci, full or bench, found 'all'", self.wrong("setup", "all"))
+        self.assertIn("expected build, test, ci, full, package or bench, found 'all'", self.wrong("setup", "all"))
         self.assertIn("expected --check or nothing", self.wrong("format", "--dry-run"))
         self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store"))
         self.assertIn("expected TARGET SECONDS [SEED]", self.wrong("fuzz", "fuzz_store", "60s"))
-        for words in (("setup", "test", "now"), ("demo", "now"), ("coverage", "now"), ("../.ci/run", "now")):
+        for words in (("setup", "test", "now"), ("demo", "now"), ("coverage", "now"), ("package", "now"), ("../.ci/run", "now")):
             self.assertIn("now'", self.wrong(*words))
 
     def test_help(self):

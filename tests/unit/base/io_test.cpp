@@ -119,7 +119,7 @@ TEST(FileLock, HasOneHolderAndNamesIt) {
         ASSERT_TRUE(held);
         const auto second = FileLock::acquire(dir / "lock");
         ASSERT_FALSE(second);
-        EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
         EXPECT_NE(second.error().message.find("pid " + std::to_string(::getpid())),
                   std::string::npos);
     }

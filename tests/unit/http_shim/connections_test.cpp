@@ -73,6 +73,18 @@ TEST(Connections, WithoutAnIdleOneThereIsAReserve) {
     EXPECT_FALSE(next->is_reserve());
 }
 
+TEST(Connections, AConnectionIsFreshUntilItsFirstRequest) {
+    Connections connections(0);
+    auto first = connections.admit("192.0.2.1", false);
+    auto second = connections.admit("192.0.2.1", false);
+    EXPECT_EQ(connections.fresh(), 2U);
+    first->begin_request();
+    first->end_request();
+    EXPECT_EQ(connections.fresh(), 1U) << "an idle one has had its request";
+    second.reset();
+    EXPECT_EQ(connections.fresh(), 0U);
+}
+
 using Held = Connections::Held;
 const std::string kFirst = "192.0.2.1";
 const std::string kSecond = "192.0.2.2";

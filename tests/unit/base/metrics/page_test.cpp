@@ -62,9 +62,8 @@ TEST(MetricsServer, AnAddressThatCannotBeListenedOnIsRefused) {
     ASSERT_TRUE(first) << first.error().message;
     const auto second = MetricsServer::open("127.0.0.1:" + std::to_string((*first)->port()), page);
     ASSERT_FALSE(second);
-    EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
-    EXPECT_EQ(MetricsServer::open("not an address", page).error().code,
-              ErrorCode::kFailedPrecondition);
+    EXPECT_EQ(second.error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(MetricsServer::open("not an address", page).error().code, ErrorCode::kUnavailable);
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ TEST_F(OfflineQuarantineTest, ARunningDaemonIsLeftAlone) {
     const auto daemon = FileLock::acquire(dir_ / "lock");
     ASSERT_TRUE(daemon);
     const std::string text = refusal();
-    EXPECT_TRUE(text.starts_with("failed_precondition lock ")) << text;
+    EXPECT_TRUE(text.starts_with("unavailable lock ")) << text;
     EXPECT_TRUE(text.ends_with("while the daemon runs: leave --offline out")) << text;
 }
 

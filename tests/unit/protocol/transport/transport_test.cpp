@@ -170,7 +170,7 @@ TEST(ServerSocket, NamesAnAddressThatIsTaken) {
     const auto refused = server->listen_on_tcp(
         {endpoint, dir.write("key", make_curve_keys().secret_key), dir.write("clients", ""), 10});
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
     EXPECT_EQ(refused.error().message, "listen on " + endpoint + ": Address already in use");
 }
 

@@ -1,4 +1,4 @@
-#include "http_shim/listener.hpp"
+#include "http_shim/acceptors.hpp"
 
 #include <gtest/gtest.h>
 

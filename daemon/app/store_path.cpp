@@ -1,0 +1,51 @@
+#include "daemon/app/store_path.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+namespace export_worker::app {
+namespace {
+
+// Whether `path` is `directory` or below it.
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& directory) {
+    const auto inside = path.lexically_normal();
+    const auto outside = directory.lexically_normal();
+    return std::ranges::mismatch(outside, inside).in1 == outside.end();
+}
+
+std::string unit_needs(const std::string& root) {
+    return "export-workerd.service needs ReadWritePaths=" + root + " (docs/operations.md)";
+}
+
+}  // namespace
+
+Result<void> check_writable(const std::string& root) {
+    std::filesystem::path existing = root;
+    std::error_code error;
+    while (!std::filesystem::exists(existing, error) && existing.has_relative_path())
+        existing = existing.parent_path();
+    if (::access(existing.c_str(), W_OK) == 0) return {};
+    const int number = errno;
+    Error refused = errno_error("write in " + existing.string(), number);
+    if (number == EROFS) refused.message += "; under systemd " + unit_needs(root);
+    return fail(std::move(refused));
+}
+
+Result<std::string> check_export_path(const config::Config& config) {
+    const auto store =
+        std::ranges::find(config.stores, config.exports.store, &model::StoreSettings::name);
+    if (config.exports.workers == 0 || store == config.stores.end() || store->kind != "local")
+        return std::string();
+    const std::string& root = store->values.at("root");
+    if (is_within(root, config.state_dir)) return std::string();
+    if (auto writable = check_writable(root); !writable)
+        return fail(writable.error().code,
+                    "[store." + store->name + "] root: " + writable.error().message);
+    return "[store." + store->name + "] root " + root + " is outside state_dir: under systemd " +
+           unit_needs(root);
+}
+
+}  // namespace export_worker::app
