@@ -26,15 +26,29 @@ bool names_method(const std::string& methods, std::string_view method) {
     return (", " + methods + ", ").find(", " + std::string(method) + ", ") != std::string::npos;
 }
 
+// A damaged file, with its path and the way out.
+template <typename T>
+Result<T> named(Result<T> result, const std::string& path) {
+    if (result || result.error().code != ErrorCode::kDataLoss) return result;
+    return fail(ErrorCode::kDataLoss,
+                path + ": " + result.error().message +
+                    "; restore it from a backup (exportctl backup), or move it and its -wal and "
+                    "-shm away: the daemon then starts with the configured files and knows nothing "
+                    "of what was committed, pinned or quarantined");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
     EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
-    EW_TRY(std::unique_ptr<History> history,
-           History::open(options.state_directory + "/plugins.db", *options.parts.clock,
-                         options.durability));
+    const std::string history_path = options.state_directory + "/plugins.db";
     const std::string crashes_path = options.state_directory + "/plugins/crashes";
-    EW_TRY(LastEnd last_end, judge_last_end(*history, artefacts, crashes_path));
+    EW_TRY(
+        std::unique_ptr<History> history,
+        named(History::open(history_path, *options.parts.clock, options.durability), history_path));
+    EW_TRY(LastEnd last_end,
+           named(judge_last_end(*history, artefacts, crashes_path), history_path));
+    if (!last_end.history_lost.empty()) log_error("{}", last_end.history_lost);
     EW_TRY(std::unique_ptr<CrashRecorder> crash_recorder, CrashRecorder::open(crashes_path));
     return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artefacts),
                                                       std::move(history), std::move(last_end),
@@ -48,6 +62,7 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
       died_in_(std::move(last_end.died_in)),
+      history_lost_(std::move(last_end.history_lost)),
       crash_recorder_(std::move(crash_recorder)),
       roster_(*options_.parts.clock, std::move(last_end.notices)),
       reports_(*history_, *options_.parts.clock),
@@ -80,6 +95,8 @@ unsigned PluginHost::stop() {
             if (end && end->loaded) retirement_.end_now(*end->loaded, policy);
         }
         retirement_.end_all(*history_, policy);
+        if (auto ended = history_->end_run(); !ended)
+            log_error("plugins.db: {}", ended.error().message);
     }
     const std::vector<HungCall> hung = calls_.hung();
     for (const HungCall& call : hung) log_error("{} does not return", call.what);
@@ -230,6 +247,7 @@ void PluginHost::run_supervisor() {
         wake_.clear();
         if (stopping_.load()) return;
         tick();
+    if (!history_lost_.empty()) out.push_back(history_lost_);
         retirement_.take_ended();
         take_loads();
         begin_work();

@@ -136,7 +136,8 @@ private:
     const HostOptions options_;
     ArtefactStore artefacts_;  // The loader changes it, while a load is under way.
     const std::unique_ptr<History> history_;
-    const std::set<std::string> died_in_;  // As LastEnd has it.
+    const std::set<std::string> died_in_;  // As LastEnd has it, like the next.
+    const std::string history_lost_;
     const std::unique_ptr<CrashRecorder> crash_recorder_;
     WakeEvent wake_;  // The supervisor's.
     Roster roster_;

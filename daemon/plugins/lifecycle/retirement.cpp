@@ -6,6 +6,7 @@
 #include "base/fault_point.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/status.hpp"
+#include "daemon/plugins/running/crash_record.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -75,7 +76,10 @@ void Retirement::post_end(const std::string& plugin, const RetiredGeneration& re
         const bool ended = calls_.end(*generation, timeout, unmap);
         fault_point("plugin.ended");
         const bool gone = ended && unmap && !generation->is_mapped();
-        if (gone) artefacts_.drop_live_copy(generation->path());
+        if (gone) {
+            forget_image(generation->path());
+            artefacts_.drop_live_copy(generation->path());
+        }
         ended_.put({plugin, generation->number(), ended, unmap, gone});
     });
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@ using testing::eventually;
 class LifecycleTest : public ::testing::Test {
 protected:
     void SetUp() override {
+        ASSERT_EQ(::setenv("BROKEN_BEGUN", begun_.c_str(), 1), 0);  // Before there are threads.
         file_ = install("broken_nothing");
         config_.plugins = {{"broken", file_, "", {}}};
         config_.policy.bake = milliseconds(0);
@@ -34,13 +36,17 @@ protected:
         ASSERT_TRUE(started) << started.error().message;
     }
     Result<void> try_start() {
+        open_host();
+        return host_->start(config_);
+    }
+    void open_host() {
         host_.reset();
         HostOptions options =
             testing::host_options(dir_, {host_clock_, nullptr, nullptr, nullptr, {}});
         options.ledger = &ledger_;
+        options.probe_program = probe_program_;
         host_ = std::move(*PluginHost::open(options));
         slot_ = &host_->routing().take_slot("test worker");
-        return host_->start(config_);
     }
     // The fixture, under the configured name.
     std::string install(const std::string& fixture) {
@@ -73,7 +79,7 @@ protected:
         install(fixture);
         return act({}, to_the_end);
     }
-    // For a file that hangs in its probe: lets time pass until the action has ended.
+    // For broken_create_hangs, once it is in its probe: lets time pass until the action has ended.
     ReloadReport act_until_time_out(ReloadRequest request) {
         request.plugin = "broken";
         const auto id = host_->submit(request);
@@ -81,6 +87,8 @@ protected:
             ADD_FAILURE() << id.error().message;
             return {};
         }
+        EXPECT_TRUE(eventually([&] { return std::filesystem::exists(begun_); }));
+        std::filesystem::remove(begun_);
         EXPECT_TRUE(eventually([&] {
             clock_.advance(config_.policy.probe_timeout);
             return host_->report(*id)->ended();
@@ -127,6 +135,8 @@ protected:
     testing::FakeClock clock_;
     const Clock* host_clock_ = &clock_;
     model::Ledger ledger_;
+    std::string probe_program_ = testing::probe_program();
+    const std::string begun_ = dir_ / "begun";
     std::string file_;
     HostConfig config_;
     std::unique_ptr<PluginHost> host_;
