@@ -161,7 +161,7 @@ Next commit_now(const LifecycleDeps& deps, const ReloadReport& report) {
     log_info("plugin {} {} generation {}: committed", report.plugin, generation.manifest().version,
              generation.number());
     deps.roster.change_plugin(report.plugin, [](PluginEntry& changed) { changed.notice.clear(); });
-    deps.reports.end_bake(baked, "committed", "");
+    deps.reports.set_outcome(baked, "committed");
     return "committed";
 }
 

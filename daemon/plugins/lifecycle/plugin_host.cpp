@@ -109,7 +109,8 @@ void PluginHost::configure(const HostConfig& config) {
         const std::lock_guard lock(config_mutex_);
         config_ = std::move(changed);
     }
-    watching_changed_.store(true);
+    config_changed_.store(true);
+    wake_.signal();
 }
 
 std::shared_ptr<const HostConfig> PluginHost::config() const {
@@ -121,15 +122,24 @@ std::shared_ptr<const HostConfig> PluginHost::config() const {
 
 Result<void> PluginHost::start(const HostConfig& config) {
     configure(config);
+    const SteadyTime until = options_.parts.clock->steady() + limits::kPluginStartPatience;
+    std::vector<std::uint64_t> ids;
     for (const PluginSetup& setup : config.plugins) {
         ReloadRequest request;
         request.action = Action::kStart;
         request.trigger = "start";
         request.plugin = setup.name;
-        const ReloadReport report = reports_.wait_for(enqueue(request));
+        ids.push_back(enqueue(request));
+    }
+    for (const std::uint64_t id : ids) {
+        const ReloadReport report = reports_.wait_for(id, until);
+        if (report.outcome == "running") {
+            log_warn("plugin {}: serves what was committed; the configured file is still tried",
+                     report.plugin);
+        }
         if (!report.refusal || costs_the_daemon(*report.refusal)) continue;
         const Error error = to_error(*report.refusal);
-        return fail(error.code, "[plugin." + setup.name + "] " + error.message);
+        return fail(error.code, "[plugin." + report.plugin + "] " + error.message);
     }
     return {};
 }
@@ -193,6 +203,11 @@ std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
     return reports_.find(id);
 }
 
+bool PluginHost::knows(const std::string& plugin) const {
+    return find_setup(*config(), plugin) != nullptr ||
+           roster_.read([&](const RosterState& roster) { return roster.plugins.contains(plugin); });
+}
+
 std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {
     return reports_.counts();
 }
@@ -232,6 +247,7 @@ std::vector<std::string> PluginHost::alarms() const {
         if (late) out.push_back(*late);
     }
     add(roster_.read([](const RosterState& roster) { return alarms_of(roster); }));
+    if (!history_lost_.empty()) out.push_back(history_lost_);
     return out;
 }
 
@@ -247,7 +263,6 @@ void PluginHost::run_supervisor() {
         wake_.clear();
         if (stopping_.load()) return;
         tick();
-    if (!history_lost_.empty()) out.push_back(history_lost_);
         retirement_.take_ended();
         take_loads();
         begin_work();
@@ -269,7 +284,7 @@ milliseconds PluginHost::poll_timeout() const {
 
 void PluginHost::tick() {
     const auto config = this->config();
-    look_at_files(*config);
+    follow_config(*config);
     bake_watch_.look(config->policy);
     transitions_.write_again();
     retirement_.advance(config->policy);
@@ -277,8 +292,13 @@ void PluginHost::tick() {
     roster_.routing().reclaim();
 }
 
-void PluginHost::look_at_files(const HostConfig& config) {
-    if (watching_changed_.exchange(false)) {
+void PluginHost::follow_config(const HostConfig& config) {
+    if (config_changed_.exchange(false)) {
+        roster_.change([&](RosterState& roster) {
+            std::erase_if(roster.left_out, [&](const auto& left_out) {
+                return find_setup(config, left_out.first) == nullptr;
+            });
+        });
         std::vector<std::string> files;
         for (const PluginSetup& setup : config.plugins) {
             if (config.policy.watch) files.push_back(setup.file);
@@ -296,7 +316,7 @@ void PluginHost::look_at_files(const HostConfig& config) {
     }
 }
 
-// A window is open as long as requests are in the generation that answered before.
+// A window is open as long as requests are in the generation that answered before, and not stuck.
 void PluginHost::close_windows(milliseconds drain) {
     const RosterState& roster = roster_.state();
     const SteadyTime now = options_.parts.clock->steady();
@@ -304,7 +324,15 @@ void PluginHost::close_windows(milliseconds drain) {
         const Generation* const old = find_replaced(roster, report.plugin, report.from_generation);
         window.took = std::chrono::duration_cast<std::chrono::microseconds>(now - window.opened);
         const bool too_long = window.took > drain;
-        if (old != nullptr && roster_.routing().is_running(*old) && !too_long) return;
+        const bool is_running = old != nullptr && roster_.routing().is_running(*old);
+        const std::vector<Holder> holders =
+            is_running ? roster_.routing().holders(*old, now) : std::vector<Holder>();
+        const bool all_stuck =
+            !holders.empty() && std::ranges::all_of(holders, [](const Holder& holder) {
+                return holder.running > limits::kPluginStuckAfter;
+            });
+        if (is_running && !all_stuck && !too_long) return;
+        window.stuck = holders.size();
         window.after = options_.ledger->read();
         window.closed = true;
     });
@@ -329,6 +357,13 @@ void PluginHost::begin_work() {
         const std::uint64_t id = report->id;
         proceed(id, begin(std::move(*report)));
     }
+    while (!loading_ && !put_off_.empty()) {
+        Load load = std::move(put_off_.front());
+        put_off_.pop_front();
+        const std::uint64_t id = load.report;
+        reports_.resume_load(id);
+        proceed(id, try_next_of_start(deps_, *config(), std::move(load)));
+    }
 }
 
 // One load at a time; what needs none waits only for a load of its own plugin.
@@ -344,14 +379,16 @@ Next PluginHost::begin(ReloadReport report) {
     reports_.update(report.id, serving);
     const auto config = this->config();
     const ReloadRequest& request = report.request;
-    const bool starts = request.action == Action::kReload && request.file.empty() &&
-                        !roster_.state().serves(request.plugin);
+    // A start that a SIGHUP has asked for finds the plugin serving if the daemon's own start was
+    // still under way then.
+    const bool starts = (request.action == Action::kStart || request.action == Action::kReload) &&
+                        request.file.empty() && !roster_.state().serves(request.plugin);
     if (starts) return begin_start(deps_, *config, report);
     switch (request.action) {
-        case Action::kStart: return begin_start(deps_, *config, report);
         case Action::kRollback: return roll_back(deps_, *config, report);
         case Action::kCommit: return commit_now(deps_, report);
         case Action::kUnpin: return unpin(deps_, report);
+        case Action::kStart:
         case Action::kLoad:
         case Action::kReload: return begin_reload(deps_, *config, report);
     }
@@ -360,17 +397,24 @@ Next PluginHost::begin(ReloadReport report) {
 
 void PluginHost::proceed(std::uint64_t report, Next next) {
     if (next) {
-        if (auto* const load = std::get_if<Load>(&*next)) return post(std::move(*load));
+        if (auto* const load = std::get_if<Load>(&*next)) return post_or_put_off(std::move(*load));
     }
     if (loading_ && loading_->report == report) {
-        const ReloadRequest request = std::move(loading_->request);
         loading_.reset();
         forget_old_artefacts();
-        if (!next && request.origin() == Origin::kStart && costs_the_daemon(next.error()))
-            leave_out(request.plugin, next.error());
     }
     reports_.complete(
         report, next ? Judged<std::string>(std::get<std::string>(*next)) : refuse(next.error()));
+}
+
+// All committed files serve before a configured one is tried, which may take its time.
+void PluginHost::post_or_put_off(Load load) {
+    const bool can_wait =
+        load.start && load.start->takes_configured && roster_.state().serves(load.request.plugin);
+    if (!can_wait || !reports_.is_start_waiting()) return post(std::move(load));
+    reports_.pause_load();
+    loading_.reset();
+    put_off_.push_back(std::move(load));
 }
 
 void PluginHost::post(Load load) {
@@ -390,17 +434,6 @@ void PluginHost::post(Load load) {
             {artefacts_, *history_, calls_, options_.parts, options_.probe_program, stopping_},
             progress));
     });
-}
-
-// The rest of the daemon is worth more than a plugin that takes it down.
-void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
-    const auto methods = history_->methods(plugin);
-    const std::string known = methods ? *methods : "";
-    const std::string why =
-        "not loaded; unavailable methods: " + (known.empty() ? "all of this plugin" : known) +
-        "; " + to_text(refusal);
-    log_error("plugin {}: {}", plugin, why);
-    roster_.change([&](RosterState& roster) { roster.left_out[plugin] = {why, known}; });
 }
 
 // Only while no load is under way: the file that is being loaded is worth keeping, too.

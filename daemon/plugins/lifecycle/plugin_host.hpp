@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -70,10 +71,12 @@ public:
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 
-    // Loads every configured plugin, each as history says (history.hpp). One that the daemon itself
-    // has quarantined, or that does not return from its load within probe_timeout, with no
-    // committed file to go back to, is left out: an alarm names it and its methods. Errors: the
-    // first that cannot be loaded for another reason.
+    // Loads every configured plugin, each as history says (history.hpp): first all that was
+    // committed, then the configured files, for which it waits at most kPluginStartPatience if
+    // something committed serves. A plugin that the daemon itself has quarantined, or that does not
+    // return from its load within probe_timeout, with no committed file to go back to, is left out:
+    // an alarm names it and its methods. Errors: the first that cannot be loaded for another
+    // reason.
     [[nodiscard]] Result<void> start(const HostConfig& config);
     // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
@@ -94,10 +97,12 @@ public:
     [[nodiscard]] std::vector<PluginStatus> list() const;
     // What is answered now: each method with its plugin's name. [any-thread]
     [[nodiscard]] std::map<std::string, std::string> methods() const;
-    // The plugin that answers `method` and does not run: start() has left it out, and no reload has
+    // The plugin that answers `method` and does not run: its start was refused, and no reload has
     // loaded it since. With an empty `method`: one whose methods are unknown, because it never
     // passed a probe. nullopt: there is none. [any-thread]
     [[nodiscard]] std::optional<std::string> left_out(std::string_view method) const;
+    // It is configured, or has been loaded. [any-thread]
+    [[nodiscard]] bool knows(const std::string& plugin) const;
     // What somebody should look at, in words. [any-thread]
     [[nodiscard]] std::vector<std::string> alarms() const;
     [[nodiscard]] History& history() { return *history_; }
@@ -117,19 +122,19 @@ private:
     // One that is not changed any more.
     [[nodiscard]] std::shared_ptr<const HostConfig> config() const;
     [[nodiscard]] std::uint64_t enqueue(const ReloadRequest& request);
-    void leave_out(const std::string& plugin, const Refusal& refusal);
 
     // [supervisor-thread]
     void run_supervisor();
     [[nodiscard]] std::chrono::milliseconds poll_timeout() const;
     void tick();
-    void look_at_files(const HostConfig& config);
+    void follow_config(const HostConfig& config);
     void close_windows(std::chrono::milliseconds drain);
     void take_loads();
     void begin_work();
     [[nodiscard]] bool may_begin(const ReloadRequest& request) const;
     [[nodiscard]] Next begin(ReloadReport report);
     void proceed(std::uint64_t report, Next next);
+    void post_or_put_off(Load load);
     void post(Load load);
     void forget_old_artefacts();
 
@@ -143,7 +148,7 @@ private:
     Roster roster_;
     ReportBook reports_;
     std::atomic<bool> stopping_{false};
-    std::atomic<bool> watching_changed_{true};  // config_ may name other files to watch.
+    std::atomic<bool> config_changed_{true};  // The supervisor has not seen it yet.
     mutable std::mutex config_mutex_;
     // Guarded by config_mutex_. Shared with those who have begun with the one before.
     std::shared_ptr<const HostConfig> config_;
@@ -153,6 +158,7 @@ private:
     BakeWatch bake_watch_;
     Watch watch_;
     std::optional<Load> loading_;  // The one load that is under way.
+    std::deque<Load> put_off_;     // Starts whose configured file is tried later.
     const LifecycleDeps deps_;
 
     MarkedCalls calls_;  // Loader.

@@ -127,6 +127,7 @@ Next on_loaded(const LifecycleDeps& deps, const HostConfig& config, Load load, L
         is_from_history(load) && find_setup(config, load.request.plugin) != nullptr;
     if (!goes_on) return outcome;
     load.start->committed.clear();
+    deps.reports.update(load.report, [](ReloadReport& report) { report.committed_serves = true; });
     fault_point("plugin.committed_serves");
     return try_next_of_start(deps, config, std::move(load));
 }

@@ -42,13 +42,14 @@ std::optional<ReloadReport> ReportBook::find(std::uint64_t id) const {
     return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
-ReloadReport ReportBook::wait_for(std::uint64_t id) const {
+ReloadReport ReportBook::wait_for(std::uint64_t id, SteadyTime committed_until) const {
     std::unique_lock lock(mutex_);
     for (;;) {
         const ReloadReport* const found = find_locked(id);
         EW_ASSERT(found != nullptr);
         if (found->outcome != "running") return *found;
-        changed_.wait(lock);
+        if (found->committed_serves && clock_.steady() >= committed_until) return *found;
+        changed_.wait_for(lock, clock_.block_for(std::chrono::milliseconds(100)));
     }
 }
 
@@ -125,12 +126,37 @@ void ReportBook::end_bake(std::uint64_t id, const std::string& outcome, const st
     const std::optional<ReloadReport> report = find(id);
     if (!report) return;
     record(*report, outcome, detail);
+    set_outcome(id, outcome);
+}
+
+void ReportBook::set_outcome(std::uint64_t id, const std::string& outcome) {
     {
         const std::lock_guard lock(mutex_);
-        find_locked(id)->outcome = outcome;
+        ReloadReport* const report = find_locked(id);
+        if (report == nullptr) return;
+        report->outcome = outcome;
         ++counts_[outcome];
     }
     changed_.notify_all();
+}
+
+void ReportBook::pause_load() {
+    EW_ASSERT_ROLE(kSupervisor);
+    const std::lock_guard lock(mutex_);
+    loading_ = nullptr;
+}
+
+void ReportBook::resume_load(std::uint64_t id) {
+    EW_ASSERT_ROLE(kSupervisor);
+    const std::lock_guard lock(mutex_);
+    EW_ASSERT(loading_ == nullptr);
+    loading_ = find_locked(id);
+    loading_since_ = clock_.steady();
+}
+
+bool ReportBook::is_start_waiting() const {
+    const std::lock_guard lock(mutex_);
+    return queue_.has_start();
 }
 
 void ReportBook::record(const ReloadReport& report, const std::string& outcome,

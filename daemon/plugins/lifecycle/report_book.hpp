@@ -39,8 +39,10 @@ public:
     [[nodiscard]] std::uint64_t add(const ReloadRequest& request, bool waits_for_bake);
     // nullopt: unknown, or too long ago. [any-thread]
     [[nodiscard]] std::optional<ReloadReport> find(std::uint64_t id) const;
-    // Blocks until a request that add() has taken ends or bakes. [any-thread]
-    [[nodiscard]] ReloadReport wait_for(std::uint64_t id) const;
+    // Blocks until a request that add() has taken ends or bakes; a start whose committed file
+    // serves, no longer than until `committed_until`. [any-thread]
+    [[nodiscard]] ReloadReport wait_for(std::uint64_t id,
+                                        SteadyTime committed_until = SteadyTime::max()) const;
     // Numbers of reports by outcome and refusal code. [any-thread]
     [[nodiscard]] std::map<std::string, std::uint64_t> counts() const;
     // What an operator has asked for about this plugin and waits or is being loaded, dry runs
@@ -59,6 +61,13 @@ public:
     void complete(std::uint64_t id, const Judged<std::string>& done);
     // The bake of that report is over: "committed" or "rolled_back". [supervisor-thread]
     void end_bake(std::uint64_t id, const std::string& outcome, const std::string& detail);
+    // The same without an entry: the request that has ended it has its own. [supervisor-thread]
+    void set_outcome(std::uint64_t id, const std::string& outcome);
+    // The load that is under way is put off: others may begin. [supervisor-thread]
+    void pause_load();
+    void resume_load(std::uint64_t id);
+    // A start has not begun. [supervisor-thread]
+    [[nodiscard]] bool is_start_waiting() const;
     // Takes out the loads of this plugin that came by themselves and wait. [supervisor-thread]
     [[nodiscard]] std::vector<std::uint64_t> drop_automatic(const std::string& plugin);
 

@@ -34,16 +34,33 @@ Result<void> judge_bake(const LifecycleDeps& deps, const std::string& plugin,
     return {};
 }
 
+// The rest of the daemon is worth more than one plugin: its methods are answered as unavailable.
+tl::unexpected<Refusal> leave_out(const LifecycleDeps& deps, const HostConfig& config,
+                                  const std::string& plugin, const Refusal& refusal) {
+    // A SIGHUP meanwhile may have taken its section away.
+    if (find_setup(config, plugin) == nullptr) return refuse(refusal);
+    const auto methods = deps.history.methods(plugin);
+    const std::string known = methods ? *methods : "";
+    const std::string why =
+        "not loaded; unavailable methods: " + (known.empty() ? "all of this plugin" : known) +
+        "; " + to_text(refusal);
+    log_error("plugin {}: {}", plugin, why);
+    deps.roster.change([&](RosterState& roster) { roster.left_out[plugin] = {why, known}; });
+    return refuse(refusal);
+}
+
 }  // namespace
 
 Next begin_start(const LifecycleDeps& deps, const HostConfig& config, const ReloadReport& report) {
     const auto record = deps.history.record(report.plugin);
-    if (!record) return refuse(refusal_of("history", record.error()));
+    if (!record)
+        return leave_out(deps, config, report.plugin, refusal_of("history", record.error()));
     if (auto judged = judge_bake(deps, report.plugin, *record); !judged)
-        return refuse(refusal_of("history", judged.error()));
+        return leave_out(deps, config, report.plugin, refusal_of("history", judged.error()));
     fault_point("plugin.start_begun");
     auto usable = usable_committed(deps.history, deps.artefacts, report.plugin, "");
-    if (!usable) return refuse(refusal_of("history", usable.error()));
+    if (!usable)
+        return leave_out(deps, config, report.plugin, refusal_of("history", usable.error()));
     Load load;
     load.report = report.id;
     load.request = report.request;
@@ -79,7 +96,8 @@ Next continue_refused_start(const LifecycleDeps& deps, const HostConfig& config,
     StartPlan& plan = *load.start;
     const std::string plugin = load.request.plugin;
     const RosterState& roster = deps.roster.state();
-    if (plan.takes_configured && !roster.serves(plugin)) return refuse(failure.refusal);
+    if (plan.takes_configured && !roster.serves(plugin))
+        return leave_out(deps, config, plugin, failure.refusal);
     log_error("plugin {}: {} is not taken: {}", plugin,
               plan.takes_configured ? "the configured file" : "a committed file",
               to_text(failure.refusal));

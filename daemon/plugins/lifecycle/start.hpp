@@ -12,7 +12,7 @@ namespace export_worker::plugins {
 // The next file of a start that has not ended. [supervisor-thread]
 [[nodiscard]] Next try_next_of_start(const LifecycleDeps& deps, const HostConfig& config,
                                      Load load);
-// A file of a start was refused. [supervisor-thread]
+// A file of a start was refused. If none serves, the plugin is left out. [supervisor-thread]
 [[nodiscard]] Next continue_refused_start(const LifecycleDeps& deps, const HostConfig& config,
                                           Load load, const LoadFailure& failure);
 

@@ -151,6 +151,21 @@ TEST_F(OperatorsTest, WhileItBakesOnlyTheOneBeforeIsATarget) {
     EXPECT_EQ(status().generation, 3U);
 }
 
+TEST_F(OperatorsTest, ACommitByHandIsOneEntryOfTheHistory) {
+    config_.policy.bake = std::chrono::hours(24);
+    start();
+    const ReloadReport baking = reload("broken_longer_descriptor", false);
+    ReloadRequest commit;
+    commit.action = Action::kCommit;
+    EXPECT_EQ(act(commit).outcome, "committed");
+    EXPECT_EQ(wait(baking.id).outcome, "committed");
+    const auto entries = host_->history().entries("broken", 10);
+    const auto of_file = [&](const HistoryEntry& entry) {
+        return entry.sha256 == baking.sha256 && entry.outcome == "committed";
+    };
+    EXPECT_EQ(std::ranges::count_if(*entries, of_file), 1);
+}
+
 // --- What an operator has decided stands ---
 
 TEST_F(OperatorsTest, ASighupAndARestartLeaveARollbackAlone) {

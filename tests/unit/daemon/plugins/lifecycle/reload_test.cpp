@@ -231,6 +231,26 @@ TEST_F(ReloadTest, AnAutomaticReloadThatIsRefusedIsAnAlarmUntilTheFileIsMended) 
     EXPECT_TRUE(host_->alarms().empty());
 }
 
+TEST_F(ReloadTest, AReportNamesTheStuckRequestsAndDoesNotWaitForThem) {
+    config_.policy.drain = std::chrono::hours(24);
+    const std::string release = dir_ / "release";
+    ASSERT_EQ(::setenv("BROKEN_RELEASE", release.c_str(), 1), 0);  // Before there are threads.
+    install("broken_hangs_later");
+    start();
+    for (int count = 0; count < 400; ++count) ASSERT_EQ(call(), "ok");
+    PinSlot& stuck_slot = host_->routing().take_slot("stuck worker");
+    std::thread stuck([this, &stuck_slot] { (void)call(stuck_slot); });
+    ASSERT_TRUE(eventually([&] { return !status().generations[0].holders.empty(); }));
+    clock_.advance(limits::kPluginStuckAfter + milliseconds(1));
+    const ReloadReport report = reload("broken_nothing");
+    EXPECT_EQ(report.outcome, "committed");
+    EXPECT_TRUE(eventually([&] { return host_->report(report.id)->window->closed; }));
+    EXPECT_EQ(host_->report(report.id)->window->stuck, 1U);
+    EXPECT_EQ(report.from_generation, 1U);
+    std::ofstream(release) << "now";
+    stuck.join();
+}
+
 // Under load, on every code path at once: no request fails, and none is answered by code that is
 // gone.
 TEST_F(ReloadTest, NobodyNoticesReloadsUnderLoad) {
