@@ -156,8 +156,16 @@ int run_plugin_reload(const Context& context, const Arguments& arguments) {
 }
 
 int run_plugin_rollback(const Context& context, const Arguments& arguments) {
-    return act(context, "control.plugin_rollback",
-               {{"plugin", arguments.words[0]}, {"to", arguments.get("to")}}, true);
+    json params = {{"plugin", arguments.words[0]}};
+    if (arguments.has("to")) {
+        params["to"] = arguments.get("to");
+        if (arguments.get("to").empty()) {
+            return complain(kExitUsage,
+                            "--to: expected the first digits of a committed SHA-256, found none; "
+                            "exportctl plugin history lists them");
+        }
+    }
+    return act(context, "control.plugin_rollback", params, true);
 }
 
 int run_plugin_commit(const Context& context, const Arguments& arguments) {

@@ -45,7 +45,8 @@ std::uint64_t grown(const json& window, const char* name) {
     return window["after"][name].get<std::uint64_t>() - window["before"][name].get<std::uint64_t>();
 }
 
-void show_window(const json& window) {
+void show_window(const json& report) {
+    const json& window = report["window"];
     if (window.is_null() || !window["closed"].get<bool>()) return;
     print_line("swap       " + ms(window["took_us"]) +
                " with requests in both generations: " + std::to_string(grown(window, "accepted")) +
@@ -55,6 +56,11 @@ void show_window(const json& window) {
                cell(window["before"]["in_flight"]) + " before, " +
                cell(window["after"]["in_flight"]) + " after" +
                (window["after"]["balanced"].get<bool>() ? "; nothing lost" : "; DOES NOT ADD UP"));
+    if (window["stuck"] != 0) {
+        print_line("stuck      " + cell(window["stuck"]) + " requests in generation " +
+                   cell(report["from_generation"]) + "; exportctl plugin show " +
+                   cell(report["plugin"]) + " names them");
+    }
 }
 
 void show_contract(const json& contract) {
@@ -154,7 +160,7 @@ void show_reload_end(const json& report) {
     const std::string outcome = cell(report["outcome"]);
     const std::string what = code_of(report, "");
     show_contract(report["contract"]);
-    show_window(report["window"]);
+    show_window(report);
     if (outcome == "refused") {
         show_refusal(report);
     } else if (outcome == "unchanged") {

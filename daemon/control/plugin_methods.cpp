@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "daemon/control/refuse.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/lifecycle/quarantine.hpp"
@@ -80,6 +81,7 @@ json refusal_json(const plugins::Refusal& refusal) {
 json window_json(const plugins::SwapWindow& window) {
     return {{"closed", window.closed},
             {"took_us", window.took.count()},
+            {"stuck", window.stuck},
             // CLOCK_MONOTONIC, for whoever measures on the same machine.
             {"opened_monotonic_ns", window.opened.time_since_epoch().count()},
             {"before", ledger_json(window.before)},
@@ -156,6 +158,8 @@ Result<json> plugin_reload(const ControlParts& parts, const json& params) {
 }
 
 Result<json> plugin_rollback(const ControlParts& parts, const json& params) {
+    if (params.contains("to") && text_of(params, "to").empty())
+        return invalid_argument("to: expected the first digits of a committed SHA-256");
     return submit(parts, request_of(Action::kRollback, params));
 }
 
@@ -193,8 +197,12 @@ Result<json> quarantined_items(const ControlParts& parts) {
 }
 
 Result<json> plugin_history(const ControlParts& parts, const json& params) {
-    EW_TRY(const auto entries,
-           parts.plugins.history().entries(text_of(params, "plugin"), limits::kPluginHistoryMax));
+    const std::string plugin = text_of(params, "plugin");
+    EW_TRY(const auto entries, parts.plugins.history().entries(plugin, limits::kPluginHistoryMax));
+    if (!plugin.empty() && entries.empty() && !parts.plugins.knows(plugin)) {
+        return fail(ErrorCode::kNotFound,
+                    "no plugin '" + printable(plugin) + "'; exportctl plugin list names them");
+    }
     EW_TRY(json quarantined, quarantined_items(parts));
     json items = json::array();
     for (const auto& entry : entries) {

@@ -17,7 +17,8 @@ struct Refusal {
     std::string stage;  // "staging", "inspection", "probe", "loading", ...
     std::string expected;
     std::string found;
-    std::string hint;  // The step or the flag that mends it.
+    std::string hint;     // The step or the flag that mends it.
+    bool has_run = true;  // false: the time was over before any code of the file had run.
 };
 
 template <typename T>
@@ -32,9 +33,10 @@ using Judged = tl::expected<T, Refusal>;
             "mend what it names, then try again"};
 }
 
-// The daemon cannot start with this file: it ended or stopped answering inside its code.
+// The daemon cannot start with this file: it ended or stopped answering because of it.
 [[nodiscard]] inline bool costs_the_daemon(const Refusal& refusal) {
-    return refusal.code == "quarantined" || refusal.code == "load_timeout";
+    return refusal.code == "quarantined" || refusal.code == "load_timeout" ||
+           refusal.code == "probe_ends_daemon";
 }
 
 [[nodiscard]] inline std::string to_text(const Refusal& refusal) {

@@ -32,7 +32,7 @@ class AbandonedGenerationTest(unittest.TestCase):  # The first class in the alph
         system = System()
         system.port = 1
         plugin = system.install("broken.so", BUILD / "fixtures" / STUCK)
-        system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\nbake_s = 0\ndrain_s = 1\n"
+        system.extra = f"[plugin.broken]\nfile = {plugin}\n[plugins]\nbake_s = 0\ndrain_s = 3\n"
         system.start_daemon()
         wire = system.wire()
         try:
@@ -43,6 +43,7 @@ class AbandonedGenerationTest(unittest.TestCase):  # The first class in the alph
             good = system.install("good.so", BUILD / "fixtures" / "broken_nothing.so")
             done = system.ctl("plugin", "reload", "broken", "--file", good)
             self.assertIn("COMMITTED", done.stdout)
+            self.assertRegex(done.stdout, r"(?m)^stuck      1 requests in generation 1; exportctl plugin show broken names them$")
             self.assertTrue(wire.call("broken.do", {})["ok"])
             shown = system.ctl("plugin", "show", "broken").stdout
             self.assertRegex(shown, rf"generation 1 is held by worker \d+: request {held['id']}, for \d+ ms")
@@ -124,6 +125,10 @@ class OperatorTest(ReloadTest):
             self.assertIn(word, history)
         unchanged = self.ctl("plugin", "reload", "download_url")
         self.assertIn("UNCHANGED", unchanged.stdout)
+        for words, status, told in ((("history", "nope"), 1, "no plugin 'nope'"), (("rollback", "download_url", "--to", ""), 64, "--to: expected")):
+            refused = self.ctl("plugin", *words)
+            self.assertEqual(refused.returncode, status, refused.stderr)
+            self.assertIn(told, refused.stderr)
 
     def test_every_outcome_names_version_and_hash(self):
         old, new = short_hash(A), short_hash(B)
@@ -525,6 +530,23 @@ class DaemonOnlyTest(unittest.TestCase):
             self.assertTrue(self.call()["ok"])
             self.system.daemon.stop()
 
+    def test_a_file_whose_probe_kills_the_daemon_twice_gives_way_to_the_committed_one(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        committed = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.system.daemon.stop()
+        self.configure("probe_kills_daemon.so")
+        for _ in range(2):
+            self.system.start_daemon(must_start=False)
+            self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
+        self.assertIn("died during the probe of", self.system.daemon.text())
+        self.system.start_daemon()
+        self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], committed)
+        self.assertRegex(self.alarms()[0], "the daemon died 2 times in a row during its probe")
+        self.assertEqual(self.quarantined(), [])
+        outcomes = [item["outcome"] for item in self.system.ctl_json("plugin", "history", "broken")["items"]]
+        self.assertEqual(outcomes.count("crashed"), 2)
+
     def test_a_reload_that_ends_the_daemon_twice_is_refused_the_third_time(self):
         self.configure("broken_nothing.so")
         self.system.start_daemon()
@@ -670,6 +692,22 @@ class DaemonOnlyTest(unittest.TestCase):
         self.assertEqual(self.quarantined(), ["it ended the daemon 2 times within 60 min inside handle()"])
         self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], good)
         self.assertIn("instead of the configured file", self.alarms()[0])
+        self.assertTrue(self.call(params={"a": 1})["ok"])
+
+    def test_two_crashes_on_a_thread_of_its_own_bring_the_committed_file_before_back(self):
+        self.configure("broken_nothing.so")
+        self.system.start_daemon()
+        good = self.system.ctl_json("plugin", "show", "broken")["sha256"]
+        self.configure("daemon_own_thread_aborts.so")
+        self.assertIn("COMMITTED", self.system.ctl("plugin", "reload", "broken").stdout)
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertRegex(self.alarms()[0], r"^plugin broken: [0-9a-f]{16} has ended the daemon 1 times within 60 min in its code outside ")
+        self.assertEqual(self.system.ctl_json("plugin", "history", "broken")["items"][-1]["outcome"], "committed")
+        self.assertIn("crashed", [item["outcome"] for item in self.system.ctl_json("plugin", "history", "broken")["items"]])
+        self.crashes_in_handle()
+        self.system.start_daemon()
+        self.assertEqual(self.system.ctl_json("plugin", "show", "broken")["sha256"], good)
         self.assertTrue(self.call(params={"a": 1})["ok"])
 
     def test_a_plugin_that_crashes_in_handle_stays_if_there_is_none_before_it(self):

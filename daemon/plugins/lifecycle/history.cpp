@@ -14,7 +14,7 @@ using sqlite::Statement;
 
 constexpr std::int64_t kApplicationId = 0x45575031;  // "EWP1"
 
-constexpr std::array<const char*, 4> kMigrations{R"sql(
+constexpr std::array<const char*, 5> kMigrations{R"sql(
 CREATE TABLE plugin (
     name              TEXT PRIMARY KEY,
     committed_sha256  TEXT NOT NULL DEFAULT '',
@@ -67,6 +67,12 @@ CREATE TABLE crash (
 ALTER TABLE plugin ADD COLUMN pinned TEXT NOT NULL DEFAULT '';
 UPDATE plugin SET pinned = 'reload --file'
     WHERE configured_sha256 NOT IN ('', committed_sha256);
+)sql",
+                                                 R"sql(
+CREATE TABLE run (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    unfinished INTEGER NOT NULL
+) STRICT;
 )sql"};
 
 #define EW_EVENT_COLUMNS \
@@ -238,14 +244,55 @@ Result<void> History::end_call(const PluginCallMark& mark) {
     });
 }
 
-Result<std::vector<InterruptedCall>> History::count_interrupted_calls() {
+Result<std::vector<InterruptedCall>> History::count_interrupted_calls(
+    const std::set<std::string>& crashed) {
     return database_->write([&](Connection& connection) -> Result<std::vector<InterruptedCall>> {
         Statement rows = connection.statement(
             "UPDATE call SET running = 0, deaths = deaths + 1 WHERE running = 1 RETURNING plugin, "
             "sha256, phase, deaths");
-        return sqlite::read_all(rows, [](const Statement& row) {
-            return InterruptedCall{{row.string(0), row.string(1), row.string(2)}, row.integer(3)};
-        });
+        EW_TRY(std::vector<InterruptedCall> out, sqlite::read_all(rows, [&](const Statement& row) {
+                   const bool counts = crashed.empty() || crashed.contains(row.string(1));
+                   return InterruptedCall{{row.string(0), row.string(1), row.string(2)},
+                                          row.integer(3) - (counts ? 0 : 1),
+                                          counts};
+               }));
+        for (const InterruptedCall& call : out) {
+            if (call.counts) continue;
+            EW_CHECK(
+                connection.statement("UPDATE call SET deaths = ?3 WHERE sha256 = ?1 AND phase = ?2")
+                    .bind(call.mark.sha256, call.mark.phase, call.deaths)
+                    .run());
+        }
+        return out;
+    });
+}
+
+Result<std::int64_t> History::deaths(const PluginCallMark& mark) {
+    return database_->read([&](Connection& connection) -> Result<std::int64_t> {
+        Statement row =
+            connection.statement("SELECT deaths FROM call WHERE sha256 = ?1 AND phase = ?2");
+        row.bind(mark.sha256, mark.phase);
+        EW_TRY(const bool found, row.step());
+        return found ? row.integer(0) : 0;
+    });
+}
+
+// A process that stops in good order leaves -1.
+Result<LastRun> History::begin_run() {
+    return database_->write([&](Connection& connection) -> Result<LastRun> {
+        Statement before = connection.statement("SELECT unfinished FROM run");
+        EW_TRY(const bool found, before.step());
+        const LastRun out{!found, found ? before.integer(0) + 1 : 0};
+        EW_CHECK(connection.statement("INSERT OR REPLACE INTO run (id, unfinished) VALUES (1, ?1)")
+                     .bind(out.unfinished)
+                     .run());
+        return out;
+    });
+}
+
+Result<void> History::end_run() {
+    return database_->write([&](Connection& connection) {
+        return connection.statement("UPDATE run SET unfinished = -1").run();
     });
 }
 

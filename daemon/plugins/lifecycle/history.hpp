@@ -5,8 +5,9 @@
 // start means that the daemon died while it baked: the file is quarantined and the committed one
 // starts.
 //
-// Every call into plugin code outside handle() has a mark of its own (PluginCallMark), written
-// before the call and removed after it. A mark found at the next start is counted as one death.
+// Every call into plugin code outside handle(), and every probe, has a mark of its own
+// (PluginCallMark), written before it and removed after it. A mark found at the next start is
+// counted as one death.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,7 @@ struct HistoryEntry {
     std::string sha256;
     std::string version;
     std::int64_t generation = 0;  // 0: it never got that far.
-    std::string outcome;          // "committed", "baking", "refused", "rolled_back", ...
+    std::string outcome;          // "committed", "baking", "refused", "rolled_back", "crashed", ...
     std::string code;             // Of a refusal.
     std::string detail;
 };
@@ -50,6 +51,8 @@ struct Quarantined {
 // A phase in which code of a plugin runs in the daemon.
 inline constexpr const char* kLoadingPhase = "load, create, describe or self_test";
 inline constexpr const char* kEndingPhase = "quiesce or destroy";
+// One in which it runs in a child of the daemon.
+inline constexpr const char* kProbingPhase = "the probe";
 
 struct PluginCallMark {
     std::string plugin;
@@ -60,6 +63,14 @@ struct PluginCallMark {
 struct InterruptedCall {
     PluginCallMark mark;
     std::int64_t deaths = 0;  // In a row: a call that returns sets it back to 0.
+    bool counts = true;       // false: the process before died inside another file.
+};
+
+// How the process before ended.
+struct LastRun {
+    bool is_first = false;  // There was none: the file is new, or older than this record.
+    // Processes in a row, up to the one before, that did not stop in good order.
+    std::int64_t unfinished = 0;
 };
 
 // [any-thread]; durable when a call returns.
@@ -103,11 +114,19 @@ public:
     [[nodiscard]] Result<void> begin_call(const PluginCallMark& mark);
     [[nodiscard]] Result<void> end_call(const PluginCallMark& mark);
     // Once per process, before its first begin_call(): the calls in which the process before ended,
-    // each with one more death than before.
-    [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls();
+    // each with one more death than before. `crashed`: hashes of the files in whose code it
+    // crashed; if there are any, calls of other files do not count.
+    [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls(
+        const std::set<std::string>& crashed = {});
+    // Of such a call, in a row up to now.
+    [[nodiscard]] Result<std::int64_t> deaths(const PluginCallMark& mark);
 
-    // One more crash inside handle() of this file, now. Returns how many there were within
-    // kPluginCrashWindow, this one included.
+    // Once per process, at its begin, and when it stops in good order.
+    [[nodiscard]] Result<LastRun> begin_run();
+    [[nodiscard]] Result<void> end_run();
+
+    // One more crash in the code of this file outside the calls above, now. Returns how many there
+    // were within kPluginCrashWindow, this one included.
     [[nodiscard]] Result<std::int64_t> count_crash(const std::string& sha256);
     [[nodiscard]] Result<void> forget_crashes(const std::string& sha256);
 

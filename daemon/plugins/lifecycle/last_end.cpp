@@ -1,5 +1,7 @@
 #include "daemon/plugins/lifecycle/last_end.hpp"
 
+#include <utility>
+
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/running/crash_record.hpp"
@@ -7,20 +9,48 @@
 namespace export_worker::plugins {
 namespace {
 
+// What the process before could not write down itself.
+Result<void> record_death(History& history, const std::string& plugin, const std::string& sha256,
+                          const std::string& detail) {
+    HistoryEntry entry;
+    entry.plugin = plugin;
+    entry.trigger = "start";
+    entry.sha256 = sha256;
+    entry.outcome = "crashed";
+    entry.detail = detail;
+    return history.add(std::move(entry));
+}
+
+// A call in which the process before died less often than kPluginDeathsMax in a row.
+void log_first_death(const PluginCallMark& mark) {
+    const std::string hash = mark.sha256.substr(0, 16);
+    if (mark.phase == kProbingPhase) {
+        log_warn(
+            "plugin {}: the daemon died during the probe of {}; it is probed once more, and then "
+            "only by an operator's reload if the daemon dies there again",
+            mark.plugin, hash);
+        return;
+    }
+    log_error(
+        "plugin {}: the daemon died inside {} of {}; it is tried once more, and quarantined if the "
+        "daemon dies there again",
+        mark.plugin, mark.phase, hash);
+}
+
 // For an alarm; empty: none.
 Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
                                const InterruptedCall& call) {
     const PluginCallMark& mark = call.mark;
     const std::string hash = mark.sha256.substr(0, 16);
-    if (call.deaths < limits::kPluginDeathsMax) {
-        log_error(
-            "plugin {}: the daemon died inside {} of {}; it is tried once more, and quarantined if "
-            "the daemon dies there again",
-            mark.plugin, mark.phase, hash);
-        return std::string();
-    }
     const std::string why =
         "the daemon died " + std::to_string(call.deaths) + " times in a row inside " + mark.phase;
+    EW_CHECK(record_death(history, mark.plugin, mark.sha256, why));
+    if (call.deaths < limits::kPluginDeathsMax) {
+        log_first_death(mark);
+        return std::string();
+    }
+    // The load that it is refused for says so (stages.cpp).
+    if (mark.phase == kProbingPhase) return std::string();
     EW_TRY(const std::vector<std::string> others,
            usable_committed(history, artefacts, mark.plugin, mark.sha256));
     // It has served until then; without it nothing would.
@@ -37,6 +67,9 @@ Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
 // For an alarm; empty: the start that quarantines it has its own.
 Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts,
                                 const CrashedFile& crashed) {
+    const std::string where =
+        crashed.in_handle ? "inside handle()" : "in its code outside handle()";
+    EW_CHECK(record_death(history, crashed.plugin, crashed.sha256, "the daemon died " + where));
     EW_TRY(const PluginRecord record, history.record(crashed.plugin));
     // Quarantined at once, like all that ends the daemon while it bakes.
     if (record.baking_sha256 == crashed.sha256) return std::string();
@@ -44,8 +77,7 @@ Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts
     EW_TRY(const std::vector<std::string> earlier,
            usable_committed(history, artefacts, crashed.plugin, crashed.sha256));
     const std::string count = std::to_string(crashes) + " times within " +
-                              std::to_string(limits::kPluginCrashWindow.count()) +
-                              " min inside handle()";
+                              std::to_string(limits::kPluginCrashWindow.count()) + " min " + where;
     std::string notice = crashed.sha256.substr(0, 16) + " has ended the daemon " + count;
     if (crashes < limits::kPluginCrashesMax) {
         notice += "; at " + std::to_string(limits::kPluginCrashesMax) +
@@ -62,22 +94,63 @@ Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts
     return notice;
 }
 
+// For an alarm; empty: there is none.
+Result<std::string> judge_history(History& history, const ArtefactStore& artefacts,
+                                  const LastRun& run) {
+    const std::size_t files = artefacts.matching("").size();
+    if (!run.is_first || files == 0) return std::string();
+    EW_TRY(const std::vector<HistoryEntry> entries, history.entries("", 1));
+    if (!entries.empty()) return std::string();
+    return "plugins.db is empty, although plugins/artefacts in state_dir has " +
+           std::to_string(files) +
+           " plugin files: what was committed, pinned and quarantined is not known any more, and "
+           "the configured files serve; stop the daemon and restore plugins.db from a backup, or "
+           "go on";
+}
+
 }  // namespace
 
 Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
                                const std::string& crashes_path) {
     LastEnd out;
-    EW_TRY(const std::vector<InterruptedCall> calls, history.count_interrupted_calls());
+    EW_TRY(const LastRun run, history.begin_run());
+    EW_TRY(out.history_lost, judge_history(history, artefacts, run));
+    EW_TRY(const std::vector<CrashedFile> crashes, take_crashes(crashes_path));
+    // Several threads may have crashed in one file before the process was gone.
+    std::map<std::string, CrashedFile> crashed_in;
+    std::set<std::string> hashes;
+    for (const CrashedFile& crashed : crashes) {
+        crashed_in.emplace(crashed.sha256, crashed);
+        hashes.insert(crashed.sha256);
+    }
+    EW_TRY(const std::vector<InterruptedCall> calls, history.count_interrupted_calls(hashes));
     for (const InterruptedCall& call : calls) {
+        if (!call.counts) {
+            log_warn(
+                "plugin {}: {} of {} was under way when the daemon died inside another plugin "
+                "file; it is tried again",
+                call.mark.plugin, call.mark.phase, call.mark.sha256.substr(0, 16));
+            continue;
+        }
         out.died_in.insert(call.mark.sha256);
         EW_TRY(const std::string notice, judge_call(history, artefacts, call));
         if (!notice.empty()) out.notices[call.mark.plugin] = notice;
+        // The crash of such a call is the death that was counted.
+        const bool is_same = call.mark.phase != kProbingPhase;
+        const auto crash = crashed_in.find(call.mark.sha256);
+        if (is_same && crash != crashed_in.end() && !crash->second.in_handle)
+            crashed_in.erase(crash);
     }
-    EW_TRY(const std::vector<CrashedFile> crashes, take_crashes(crashes_path));
-    for (const CrashedFile& crashed : crashes) {
-        out.died_in.insert(crashed.sha256);
+    for (const auto& [sha256, crashed] : crashed_in) {
+        out.died_in.insert(sha256);
         EW_TRY(const std::string notice, judge_crash(history, artefacts, crashed));
         if (!notice.empty()) out.notices[crashed.plugin] = notice;
+    }
+    if (run.unfinished > 0 && out.died_in.empty()) {
+        log_warn(
+            "the daemon has not stopped in good order {} times in a row, and no plugin is known to "
+            "have ended it: kill -9, a power cut, or _exit() in a plugin",
+            run.unfinished);
     }
     return out;
 }

@@ -2,9 +2,12 @@
 //
 // A call outside handle() in which the daemon died twice in a row quarantines the file. Once is not
 // enough: an operator's kill -9 or a power cut can fall into any call. A file that dies only when
-// it ends stays if no other committed one is left. Crashes inside handle() are told from those by
-// crash_record.hpp; two within kPluginCrashWindow quarantine the file if there is a committed one
-// to go back to.
+// it ends stays if no other committed one is left. A file in whose probes the daemon died twice in
+// a row is not quarantined, but only an operator's reload probes it again. Crashes inside handle()
+// and on threads of a plugin's own are known from crash_record.hpp; two within kPluginCrashWindow
+// quarantine the file if there is a committed one to go back to, and calls of other files that were
+// under way meanwhile count for nothing. Each death that counts is an entry "crashed" of the
+// history.
 #pragma once
 
 #include <map>
@@ -21,6 +24,7 @@ struct LastEnd {
     // Hashes of the files in which the process before ended. Empty: unknown, or in none.
     std::set<std::string> died_in;
     std::map<std::string, std::string> notices;  // By plugin; for alarms.
+    std::string history_lost;                    // For an alarm; empty: plugins.db is as it was.
 };
 
 // Counts, logs and quarantines. Once per process, before any plugin is loaded. `crashes_path` is

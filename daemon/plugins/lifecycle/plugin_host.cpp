@@ -1,35 +1,56 @@
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/fault_point.hpp"
 #include "base/log.hpp"
+#include "base/this_thread.hpp"
+#include "base/thread_role.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
+#include "daemon/plugins/lifecycle/operators.hpp"
+#include "daemon/plugins/lifecycle/reload.hpp"
+#include "daemon/plugins/lifecycle/start.hpp"
+#include "daemon/plugins/probing/process_guard.hpp"
 #include "daemon/plugins/running/limits.hpp"
 
 namespace export_worker::plugins {
 namespace {
 
-// "1.0.0, 0123456789abcdef", without what is not known.
-std::string code_of(const std::string& version, const std::string& sha256) {
-    return version + (version.empty() || sha256.empty() ? "" : ", ") + sha256.substr(0, 16);
-}
+using std::chrono::milliseconds;
 
 // Whether `method` is one of "a.b, a.c".
 bool names_method(const std::string& methods, std::string_view method) {
     return (", " + methods + ", ").find(", " + std::string(method) + ", ") != std::string::npos;
 }
 
+// A damaged file, with its path and the way out.
+template <typename T>
+Result<T> named(Result<T> result, const std::string& path) {
+    if (result || result.error().code != ErrorCode::kDataLoss) return result;
+    return fail(ErrorCode::kDataLoss,
+                path + ": " + result.error().message +
+                    "; restore it from a backup (exportctl backup), or move it and its -wal and "
+                    "-shm away: the daemon then starts with the configured files and knows nothing "
+                    "of what was committed, pinned or quarantined");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
     EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
-    EW_TRY(std::unique_ptr<History> history,
-           History::open(options.state_directory + "/plugins.db", *options.parts.clock,
-                         options.durability));
+    const std::string history_path = options.state_directory + "/plugins.db";
     const std::string crashes_path = options.state_directory + "/plugins/crashes";
-    EW_TRY(LastEnd last_end, judge_last_end(*history, artefacts, crashes_path));
+    EW_TRY(
+        std::unique_ptr<History> history,
+        named(History::open(history_path, *options.parts.clock, options.durability), history_path));
+    EW_TRY(LastEnd last_end,
+           named(judge_last_end(*history, artefacts, crashes_path), history_path));
+    if (!last_end.history_lost.empty()) log_error("{}", last_end.history_lost);
     EW_TRY(std::unique_ptr<CrashRecorder> crash_recorder, CrashRecorder::open(crashes_path));
     return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artefacts),
                                                       std::move(history), std::move(last_end),
@@ -43,10 +64,20 @@ PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
       artefacts_(std::move(artefacts)),
       history_(std::move(history)),
       died_in_(std::move(last_end.died_in)),
+      history_lost_(std::move(last_end.history_lost)),
       crash_recorder_(std::move(crash_recorder)),
-      calls_(*history_, *options.parts.clock),
-      crash_notices_(std::move(last_end.notices)) {
-    config_.credentials = options.parts.credentials;
+      roster_(*options_.parts.clock, std::move(last_end.notices)),
+      reports_(*history_, *options_.parts.clock),
+      transitions_(roster_, *history_, *options_.parts.clock),
+      bake_watch_(roster_, transitions_, reports_, *options_.parts.clock),
+      deps_{roster_,    transitions_,          reports_,        *history_,
+            artefacts_, *options_.parts.clock, options_.ledger, died_in_},
+      calls_(*history_, *options_.parts.clock),
+      loads_(wake_),
+      retirement_(roster_, loader_, calls_, artefacts_, *options_.parts.clock, wake_) {
+    HostConfig config;
+    config.credentials = options.parts.credentials;
+    configure(config);
     supervisor_ = std::thread([this] { run_supervisor(); });
 }
 
@@ -58,10 +89,16 @@ unsigned PluginHost::stop() {
     if (supervisor_.joinable()) {
         stopping_.store(true);
         calls_.hurry(limits::kPluginStopTimeout - limits::kPluginThreadEndTimeout);
-        wake();
+        wake_.signal();
         supervisor_.join();
         loader_.stop();
-        end_all();
+        const Policy policy = config()->policy;
+        for (LoadEnd& end : loads_.take()) {
+            if (end && end->loaded) retirement_.end_now(*end->loaded, policy);
+        }
+        retirement_.end_all(*history_, policy);
+        if (auto ended = history_->end_run(); !ended)
+            log_error("plugins.db: {}", ended.error().message);
         calls_.stop();
     }
     const std::vector<HungCall> hung = calls_.hung();
@@ -69,71 +106,45 @@ unsigned PluginHost::stop() {
     return static_cast<unsigned>(hung.size());
 }
 
-void PluginHost::end_all() {
-    const auto end = [this](Loaded& loaded) {
-        if (!calls_.end(*loaded.generation, policy().probe_timeout, false))
-            leave_alone(std::move(loaded.generation));
-    };
-    take_end_results();
-    for (LoadDone& done : loads_done_) {
-        if (done.result && done.result->loaded) end(*done.result->loaded);
+void PluginHost::configure(const HostConfig& config) {
+    auto changed = std::make_shared<const HostConfig>(config);
+    {
+        const std::lock_guard lock(config_mutex_);
+        config_ = std::move(changed);
     }
-    loads_done_.clear();
-    for (auto& [name, plugin] : plugins_) {
-        if (plugin.bake) {
-            if (auto cleared = history_->clear_baking(name); !cleared)
-                log_error("plugin {}: {}", name, cleared.error().message);
-            fault_point("plugin.bake_forgotten");
-        }
-        for (auto* loaded : {&plugin.active, &plugin.previous}) {
-            if (*loaded) end(**loaded);
-            loaded->reset();
-        }
-        for (Retired& retired : plugin.retired) {
-            const bool runs =
-                retired.state == RetiredState::kDraining || retired.state == RetiredState::kEnding;
-            if (runs) end(retired.loaded);
-            if (retired.state == RetiredState::kStuck)
-                leave_alone(std::move(retired.loaded.generation));
-        }
-        plugin.retired.clear();
-    }
-    calls_.forgive();
+    config_changed_.store(true);
+    wake_.signal();
 }
 
+std::shared_ptr<const HostConfig> PluginHost::config() const {
+    const std::lock_guard lock(config_mutex_);
+    return config_;
+}
+
+// --- What is asked for. [any-thread] ---
+
 Result<void> PluginHost::start(const HostConfig& config) {
-    {
-        const std::lock_guard lock(mutex_);
-        config_ = config;
-    }
-    watching_changed_.store(true);
+    configure(config);
+    const SteadyTime until = options_.parts.clock->steady() + limits::kPluginStartPatience;
+    std::vector<std::uint64_t> ids;
     for (const PluginSetup& setup : config.plugins) {
         ReloadRequest request;
         request.action = Action::kStart;
         request.trigger = "start";
         request.plugin = setup.name;
-        const ReloadReport report = wait_for(enqueue(request));
-        if (!report.refusal) continue;
-        if (costs_the_daemon(*report.refusal)) {
-            leave_out(setup.name, *report.refusal);
-            continue;
+        ids.push_back(enqueue(request));
+    }
+    for (const std::uint64_t id : ids) {
+        const ReloadReport report = reports_.wait_for(id, until);
+        if (report.outcome == "running") {
+            log_warn("plugin {}: serves what was committed; the configured file is still tried",
+                     report.plugin);
         }
+        if (!report.refusal || costs_the_daemon(*report.refusal)) continue;
         const Error error = to_error(*report.refusal);
-        return fail(error.code, "[plugin." + setup.name + "] " + error.message);
+        return fail(error.code, "[plugin." + report.plugin + "] " + error.message);
     }
     return {};
-}
-
-// The rest of the daemon is worth more than a plugin that takes it down.
-void PluginHost::leave_out(const std::string& plugin, const Refusal& refusal) {
-    const auto methods = history_->methods(plugin);
-    const std::string known = methods ? *methods : "";
-    const std::string why =
-        "not loaded; unavailable methods: " + (known.empty() ? "all of this plugin" : known) +
-        "; " + to_text(refusal);
-    log_error("plugin {}: {}", plugin, why);
-    const std::lock_guard lock(mutex_);
-    left_out_[plugin] = {why, known};
 }
 
 Result<PluginStatus> PluginHost::load(const std::string& name, const std::string& file,
@@ -143,7 +154,7 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     request.plugin = name;
     request.file = file;
     request.settings = settings;
-    const ReloadReport report = wait_for(enqueue(request));
+    const ReloadReport report = reports_.wait_for(enqueue(request));
     if (report.refusal) return fail(to_error(*report.refusal));
     std::vector<PluginStatus> loaded = list();
     const auto found = std::ranges::find(loaded, report.plugin, &PluginStatus::name);
@@ -152,153 +163,293 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
 }
 
 void PluginHost::reconfigure(const HostConfig& config, const std::string& trigger) {
-    std::vector<ReloadRequest> requests;
-    {
-        const std::lock_guard lock(mutex_);
-        config_ = config;
-        for (const PluginSetup& setup : config.plugins) {
-            ReloadRequest request;
-            request.action = serves(setup.name) ? Action::kReload : Action::kStart;
-            request.trigger = trigger;
-            request.plugin = setup.name;
-            requests.push_back(std::move(request));
-        }
-        for (const auto& [name, plugin] : plugins_) {
-            if (plugin.active &&
-                std::ranges::find(config.plugins, name, &PluginSetup::name) == config.plugins.end())
-                log_warn("plugin {}: no longer configured; it serves until the next start", name);
-        }
+    configure(config);
+    for (const PluginSetup& setup : config.plugins) {
+        const bool serves =
+            roster_.read([&](const RosterState& roster) { return roster.serves(setup.name); });
+        ReloadRequest request;
+        request.action = serves ? Action::kReload : Action::kStart;
+        request.trigger = trigger;
+        request.plugin = setup.name;
+        (void)enqueue(request);
     }
-    watching_changed_.store(true);
-    for (const ReloadRequest& request : requests) (void)enqueue(request);
+    for (const PluginStatus& plugin : list()) {
+        if (find_setup(config, plugin.name) == nullptr)
+            log_warn("plugin {}: no longer configured; it serves until the next start",
+                     plugin.name);
+    }
 }
 
 Result<std::uint64_t> PluginHost::submit(ReloadRequest request) {
-    {
-        const std::lock_guard lock(mutex_);
-        EW_CHECK(check_request(request));
-        EW_CHECK(check_busy(request));
-    }
+    const auto config = this->config();
+    const auto other = reports_.by_operator(request.plugin);
+    EW_CHECK(roster_.read([&](const RosterState& roster) -> Result<void> {
+        EW_CHECK(check_request(request, *config, roster));
+        return check_busy(request, roster, other);
+    }));
     return enqueue(request);
 }
 
-bool PluginHost::serves(const std::string& plugin) const {
-    const auto found = plugins_.find(plugin);
-    return found != plugins_.end() && found->second.active;
-}
-
-bool PluginHost::bakes(const std::string& plugin) const {
-    const auto found = plugins_.find(plugin);
-    return found != plugins_.end() && found->second.bake;
-}
-
-bool PluginHost::waits_for_bake(const ReloadRequest& request) const {
-    return request.loads() && !request.dry_run && bakes(request.plugin);
-}
-
-Result<void> PluginHost::check_request(ReloadRequest& request) const {
-    const bool configured = std::ranges::find(config_.plugins, request.plugin,
-                                              &PluginSetup::name) != config_.plugins.end();
-    const bool can_begin =
-        request.action == Action::kLoad || (request.action == Action::kReload && configured);
-    if (!serves(request.plugin) && !can_begin) {
-        return fail(ErrorCode::kNotFound,
-                    "no plugin '" + request.plugin + "'; exportctl plugin list names them");
+std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
+    const bool waits =
+        roster_.read([&](const RosterState& roster) { return waits_for_bake(request, roster); });
+    const std::uint64_t id = reports_.add(request, waits);
+    if (waits) {
+        log_info("plugin {}: the reload for {} waits for the end of the bake (report {})",
+                 request.plugin, request.trigger, id);
     }
-    if (request.action == Action::kRollback && bakes(request.plugin))
-        request.baking_generation = plugins_.at(request.plugin).active->generation->number();
-    return {};
+    wake_.signal();
+    return id;
 }
 
-Result<void> PluginHost::check_busy(const ReloadRequest& request) const {
-    if (waits_for_bake(request)) {
-        const Generation& active = *plugins_.at(request.plugin).active->generation;
-        return fail(ErrorCode::kConflict, "busy: plugin " + request.plugin + " bakes generation " +
-                                              std::to_string(active.number()) + " (" +
-                                              code_of(active.manifest().version, active.sha256()) +
-                                              "); wait, or end it with: exportctl plugin commit " +
-                                              request.plugin + " | exportctl plugin rollback " +
-                                              request.plugin);
+std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
+    return reports_.find(id);
+}
+
+bool PluginHost::knows(const std::string& plugin) const {
+    return find_setup(*config(), plugin) != nullptr ||
+           roster_.read([&](const RosterState& roster) { return roster.plugins.contains(plugin); });
+}
+
+std::map<std::string, std::uint64_t> PluginHost::reload_counts() const {
+    return reports_.counts();
+}
+
+std::vector<PluginStatus> PluginHost::list() const {
+    const auto config = this->config();
+    return roster_.read([&](const RosterState& roster) {
+        return list_plugins(roster, roster_.routing(), config->policy,
+                            options_.parts.clock->steady());
+    });
+}
+
+std::map<std::string, std::string> PluginHost::methods() const {
+    return roster_.read(methods_of);
+}
+
+std::optional<std::string> PluginHost::left_out(std::string_view method) const {
+    return roster_.read([&](const RosterState& roster) -> std::optional<std::string> {
+        for (const auto& [name, plugin] : roster.left_out) {
+            if (method.empty() ? plugin.methods.empty() : names_method(plugin.methods, method))
+                return name;
+        }
+        return std::nullopt;
+    });
+}
+
+std::vector<std::string> PluginHost::alarms() const {
+    std::vector<std::string> out = alarms_of(list());
+    const auto add = [&](const std::vector<std::string>& more) {
+        out.insert(out.end(), more.begin(), more.end());
+    };
+    add(alarms_of(calls_.hung()));
+    add(lasting_changes());
+    if (const auto loading = reports_.load_under_way()) {
+        const auto late = late_load_alarm(loading->report.plugin, loading->report.id,
+                                          options_.parts.clock->steady() - loading->since,
+                                          config()->policy.probe_timeout);
+        if (late) out.push_back(*late);
     }
-    const bool ends_bake = !request.loads() && bakes(request.plugin);
-    const ReloadReport* other = ends_bake ? nullptr : queue_.operators(request.plugin);
-    const bool runs = !ends_bake && loading_ && !loading_->report->request.dry_run &&
-                      loading_->report->request.origin() == Origin::kOperator &&
-                      loading_->report->plugin == request.plugin;
-    if (runs) other = loading_->report;
-    if (other == nullptr || request.dry_run) return {};
-    const std::string what =
-        other->plugin.empty() ? other->request.file : "plugin " + other->plugin;
-    const std::string code = code_of(other->version, other->sha256);
-    return fail(ErrorCode::kConflict, "busy: " + what + " is being worked on (report " +
-                                          std::to_string(other->id) + ", asked for by " +
-                                          other->request.trigger + ")" +
-                                          (code.empty() ? "" : " with " + code) +
-                                          "; wait for it, then look at: exportctl plugin history");
+    add(roster_.read([](const RosterState& roster) { return alarms_of(roster); }));
+    if (!history_lost_.empty()) out.push_back(history_lost_);
+    return out;
+}
+
+// --- The supervisor ---
+
+void PluginHost::run_supervisor() {
+    name_this_thread("supervisor");
+    set_thread_role(ThreadRole::kSupervisor);
+    while (!stopping_.load()) {
+        std::array<pollfd, 2> wanted{{{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+        const milliseconds wait = options_.parts.clock->block_for(poll_timeout());
+        (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
+        wake_.clear();
+        if (stopping_.load()) return;
+        tick();
+        retirement_.take_ended();
+        take_loads();
+        begin_work();
+    }
+}
+
+milliseconds PluginHost::poll_timeout() const {
+    milliseconds out{1000};
+    for (const auto& [name, entry] : roster_.state().plugins) {
+        if (entry.bake) out = std::min(out, milliseconds(50));
+        const bool drains = std::ranges::find(entry.retired, RetiredState::kDraining,
+                                              &RetiredGeneration::state) != entry.retired.end();
+        if (drains) out = std::min(out, milliseconds(2));
+    }
+    if (reports_.has_open_window()) out = std::min(out, milliseconds(2));
+    if (watch_.unsettled()) out = std::min(out, milliseconds(50));
+    return out;
+}
+
+void PluginHost::tick() {
+    const auto config = this->config();
+    follow_config(*config);
+    bake_watch_.look(config->policy);
+    transitions_.write_again();
+    retirement_.advance(config->policy);
+    close_windows(config->policy.drain);
+    roster_.routing().reclaim();
+}
+
+void PluginHost::follow_config(const HostConfig& config) {
+    if (config_changed_.exchange(false)) {
+        roster_.change([&](RosterState& roster) {
+            std::erase_if(roster.left_out, [&](const auto& left_out) {
+                return find_setup(config, left_out.first) == nullptr;
+            });
+        });
+        std::vector<std::string> files;
+        for (const PluginSetup& setup : config.plugins) {
+            if (config.policy.watch) files.push_back(setup.file);
+        }
+        watch_.set_files(files);
+    }
+    for (const std::string& file : watch_.changed(options_.parts.clock->steady())) {
+        for (const PluginSetup& setup : config.plugins) {
+            if (setup.file != file) continue;
+            ReloadRequest request;
+            request.trigger = "watch";
+            request.plugin = setup.name;
+            (void)enqueue(request);
+        }
+    }
+}
+
+// A window is open as long as requests are in the generation that answered before, and not stuck.
+void PluginHost::close_windows(milliseconds drain) {
+    const RosterState& roster = roster_.state();
+    const SteadyTime now = options_.parts.clock->steady();
+    reports_.visit_windows([&](const ReloadReport& report, SwapWindow& window) {
+        const Generation* const old = find_replaced(roster, report.plugin, report.from_generation);
+        window.took = std::chrono::duration_cast<std::chrono::microseconds>(now - window.opened);
+        const bool too_long = window.took > drain;
+        const bool is_running = old != nullptr && roster_.routing().is_running(*old);
+        const std::vector<Holder> holders =
+            is_running ? roster_.routing().holders(*old, now) : std::vector<Holder>();
+        const bool all_stuck =
+            !holders.empty() && std::ranges::all_of(holders, [](const Holder& holder) {
+                return holder.running > limits::kPluginStuckAfter;
+            });
+        if (is_running && !all_stuck && !too_long) return;
+        window.stuck = holders.size();
+        window.after = options_.ledger->read();
+        window.closed = true;
+    });
+}
+
+void PluginHost::take_loads() {
+    for (LoadEnd& end : loads_.take()) {
+        const auto config = this->config();
+        Load load = *loading_;
+        const std::uint64_t report = load.report;
+        proceed(report, end ? on_loaded(deps_, *config, std::move(load), std::move(*end))
+                            : on_load_refused(deps_, *config, std::move(load), end.error()));
+    }
+}
+
+void PluginHost::begin_work() {
+    const auto needs = [this](const ReloadRequest& request) {
+        return needs_load(request, roster_.state());
+    };
+    const auto may = [this](const ReloadRequest& request) { return may_begin(request); };
+    while (auto report = reports_.take(may, needs)) {
+        const std::uint64_t id = report->id;
+        proceed(id, begin(std::move(*report)));
+    }
+    while (!loading_ && !put_off_.empty()) {
+        Load load = std::move(put_off_.front());
+        put_off_.pop_front();
+        const std::uint64_t id = load.report;
+        reports_.resume_load(id);
+        proceed(id, try_next_of_start(deps_, *config(), std::move(load)));
+    }
 }
 
 // One load at a time; what needs none waits only for a load of its own plugin.
 bool PluginHost::may_begin(const ReloadRequest& request) const {
-    if (waits_for_bake(request)) return false;
-    const bool needs_loader =
-        request.loads() || (request.action == Action::kRollback && !bakes(request.plugin));
-    if (needs_loader) return !loading_;
-    return !loading_ || loading_->report->plugin != request.plugin ||
-           loading_->report->request.dry_run;
+    if (waits_for_bake(request, roster_.state())) return false;
+    return !loading_ || (!needs_load(request, roster_.state()) &&
+                         (loading_->request.plugin != request.plugin || loading_->request.dry_run));
 }
 
-std::uint64_t PluginHost::enqueue(const ReloadRequest& request) {
-    std::uint64_t id = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        // The same again, not begun yet: once is enough.
-        const ReloadReport* const same = request.plugin.empty() ? nullptr : queue_.same_as(request);
-        if (same != nullptr) return same->id;
-        auto report = std::make_unique<ReloadReport>();
-        report->id = id = ++last_report_;
-        report->request = request;
-        report->plugin = request.plugin;
-        report->started_us = options_.parts.clock->unix_us();
-        if (waits_for_bake(request)) {
-            report->steps.push_back({"queued", "waits for the end of the bake", 0});
-            log_info("plugin {}: the reload for {} waits for the end of the bake (report {})",
-                     request.plugin, request.trigger, id);
-        }
-        queue_.add(*report);
-        reports_.push_back(std::move(report));
-        const auto oldest =
-            std::ranges::find_if(reports_, [](const auto& each) { return each->ended(); });
-        if (reports_.size() > limits::kPluginReportsMax && oldest != reports_.end())
-            reports_.erase(oldest);
+Next PluginHost::begin(ReloadReport report) {
+    const auto serving = [this](ReloadReport& changed) { set_serving(changed, roster_.state()); };
+    serving(report);
+    reports_.update(report.id, serving);
+    const auto config = this->config();
+    const ReloadRequest& request = report.request;
+    // A start that a SIGHUP has asked for finds the plugin serving if the daemon's own start was
+    // still under way then.
+    const bool starts = (request.action == Action::kStart || request.action == Action::kReload) &&
+                        request.file.empty() && !roster_.state().serves(request.plugin);
+    if (starts) return begin_start(deps_, *config, report);
+    switch (request.action) {
+        case Action::kRollback: return roll_back(deps_, *config, report);
+        case Action::kCommit: return commit_now(deps_, report);
+        case Action::kUnpin: return unpin(deps_, report);
+        case Action::kStart:
+        case Action::kLoad:
+        case Action::kReload: return begin_reload(deps_, *config, report);
     }
-    wake();
-    return id;
+    return "unchanged";
 }
 
-ReloadReport PluginHost::wait_for(std::uint64_t id) const {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-        const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
-        EW_ASSERT(found != reports_.end());
-        if ((*found)->outcome != "running") return **found;
-        reports_changed_.wait(lock);
+void PluginHost::proceed(std::uint64_t report, Next next) {
+    if (next) {
+        if (auto* const load = std::get_if<Load>(&*next)) return post_or_put_off(std::move(*load));
     }
-}
-
-std::optional<ReloadReport> PluginHost::report(std::uint64_t id) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(reports_, id, &ReloadReport::id);
-    if (found == reports_.end()) return std::nullopt;
-    return **found;
-}
-
-std::optional<std::string> PluginHost::left_out(std::string_view method) const {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [name, plugin] : left_out_) {
-        if (method.empty() ? plugin.methods.empty() : names_method(plugin.methods, method))
-            return name;
+    if (loading_ && loading_->report == report) {
+        loading_.reset();
+        forget_old_artefacts();
     }
-    return std::nullopt;
+    reports_.complete(
+        report, next ? Judged<std::string>(std::get<std::string>(*next)) : refuse(next.error()));
+}
+
+// All committed files serve before a configured one is tried, which may take its time.
+void PluginHost::post_or_put_off(Load load) {
+    const bool can_wait =
+        load.start && load.start->takes_configured && roster_.state().serves(load.request.plugin);
+    if (!can_wait || !reports_.is_start_waiting()) return post(std::move(load));
+    reports_.pause_load();
+    loading_.reset();
+    put_off_.push_back(std::move(load));
+}
+
+void PluginHost::post(Load load) {
+    LoadOrder order = load.order;
+    if (load.bake) order.shadow_requests = order.policy.bake_shadow;
+    order.on_fault = [this] {
+        if (roster_.any_bakes()) wake_.signal();
+    };
+    const std::uint64_t report = load.report;
+    loading_ = std::move(load);
+    loader_.post([this, order = std::move(order), report] {
+        const Progress progress = [this, report](const auto& change) {
+            reports_.update(report, change);
+        };
+        loads_.put(run_stages(
+            order,
+            {artefacts_, *history_, calls_, options_.parts, options_.probe_program, stopping_},
+            progress));
+    });
+}
+
+// Only while no load is under way: the file that is being loaded is worth keeping, too.
+void PluginHost::forget_old_artefacts() {
+    auto wanted = history_->worth_keeping();
+    if (!wanted) return;
+    for (const auto& [name, entry] : roster_.state().plugins) {
+        if (entry.active) wanted->insert(entry.active->generation->sha256());
+        if (entry.previous) wanted->insert(entry.previous->generation->sha256());
+    }
+    artefacts_.keep_only(*wanted);
+    fault_point("plugin.artefacts_forgotten");
 }
 
 }  // namespace export_worker::plugins

@@ -34,6 +34,12 @@ const ReloadReport* ReloadQueue::operators(const std::string& plugin) const {
     return found == waiting_.end() ? nullptr : *found;
 }
 
+bool ReloadQueue::has_start() const {
+    return std::ranges::any_of(waiting_, [](const ReloadReport* waiting) {
+        return waiting->request.origin() == Origin::kStart;
+    });
+}
+
 ReloadReport* ReloadQueue::take(const std::function<bool(const ReloadRequest&)>& may_begin) {
     const auto found = std::ranges::find_if(
         waiting_, [&](const ReloadReport* waiting) { return may_begin(waiting->request); });

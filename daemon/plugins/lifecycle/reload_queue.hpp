@@ -19,6 +19,8 @@ public:
     [[nodiscard]] const ReloadReport* same_as(const ReloadRequest& request) const;
     // An operator's request for this plugin, dry runs apart; nullptr: none.
     [[nodiscard]] const ReloadReport* operators(const std::string& plugin) const;
+    // A start of the daemon waits.
+    [[nodiscard]] bool has_start() const;
     // Takes the first that may begin; nullptr: none.
     [[nodiscard]] ReloadReport* take(const std::function<bool(const ReloadRequest&)>& may_begin);
     // Takes out the loads of this plugin that came by themselves.

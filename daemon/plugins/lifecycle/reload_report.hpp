@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -47,9 +48,11 @@ struct ReloadRequest {
 // The ledger over the time in which requests were in both generations.
 struct SwapWindow {
     model::LedgerCounts before;  // When the new routes were published.
-    model::LedgerCounts after;   // When the last request had left the old generation.
+    // When the last request had left the old generation, or those in it were stuck.
+    model::LedgerCounts after;
     SteadyTime opened;
     std::chrono::microseconds took{0};
+    std::size_t stuck = 0;  // Requests that were in the old generation when it closed.
     bool closed = false;
 };
 
@@ -76,6 +79,7 @@ struct ReloadReport {
     std::uint64_t from_generation = 0;
     std::string from_sha256;
     std::string from_version;
+    bool committed_serves = false;  // Of a start, while it still tries the configured file.
     std::vector<ReloadStep> steps;
     std::optional<Refusal> refusal;
     std::optional<std::string> rolled_back_because;

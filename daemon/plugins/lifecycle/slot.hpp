@@ -1,6 +1,6 @@
 // The rules of one plugin's life: what a load, a bake's end, a rollback or a new process makes of
 // it. Functions of values alone, without clock, thread, disk or plugin code, so that a test can try
-// every order of events; plugin_host.hpp carries out what they say.
+// every order of events; transitions.hpp carries out what they say.
 #pragma once
 
 #include <string>

@@ -8,6 +8,7 @@
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/probing/process_guard.hpp"
+#include "daemon/plugins/running/crash_record.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -37,7 +38,9 @@ private:
     [[nodiscard]] Judged<void> inspect_bytes();
     [[nodiscard]] bool is_unchanged() const;
     [[nodiscard]] Judged<void> check_quarantine() const;
+    [[nodiscard]] Judged<void> check_probes() const;
     [[nodiscard]] Judged<void> try_in_child(const std::string& live_copy);
+    [[nodiscard]] Judged<ProbeReport> probe_marked(const ProbeRequest& request);
     [[nodiscard]] Judged<void> compare() const;
     [[nodiscard]] Judged<void> check_budget() const;
     [[nodiscard]] Judged<Loaded> load(const std::string& live_copy);
@@ -77,6 +80,7 @@ Judged<LoadResult> Candidate::run() {
     LoadResult out{manifest().name, sha256(), configured_sha256_, {}, is_unchanged()};
     if (out.unchanged) return out;
     EW_CHECK(check_quarantine());
+    EW_CHECK(check_probes());
     EW_TRY(const std::string live_copy, parts_.artefacts.make_live_copy(artefact_));
     fault_point("plugin.live_copy_made");
     const auto judged = [&]() -> Judged<void> {
@@ -184,9 +188,23 @@ Judged<void> Candidate::check_quarantine() const {
              hash + " (with --offline while the daemon is stopped)"});
 }
 
+// A file in whose probes the daemon has died is probed for an operator alone.
+Judged<void> Candidate::check_probes() const {
+    if (order_.origin == Origin::kOperator) return {};
+    const auto deaths = parts_.history.deaths({manifest().name, sha256(), kProbingPhase});
+    if (!deaths) return refuse(refusal_of("history", deaths.error()));
+    if (*deaths < limits::kPluginDeathsMax) return {};
+    return refuse(
+        {"probe_ends_daemon", "inspection", "a file whose probe leaves the daemon alone",
+         sha256().substr(0, 16) + ": the daemon died " + std::to_string(*deaths) +
+             " times in a row during its probe",
+         "build a better one, or try this one again: exportctl plugin reload " + manifest().name});
+}
+
 // Of a crash or a hang in the probe.
 void Candidate::quarantine(const Refusal& refusal) const {
     if (refusal.code != "probe_crash" && refusal.code != "probe_timeout") return;
+    if (!refusal.has_run) return;  // It is the machine's fault.
     // With more time it may pass: see check_quarantine().
     const bool slow = refusal.code == "probe_timeout";
     // It has served here: a machine that is busy now is not its fault.
@@ -206,7 +224,7 @@ Judged<void> Candidate::try_in_child(const std::string& live_copy) {
     request.golden = golden_;
     request.credentials = order_.credentials;
     request.timeout = order_.policy.probe_timeout;
-    auto probed = probe(parts_.probe_program, request, *parts_.host.clock, &parts_.stopping);
+    auto probed = probe_marked(request);
     if (!probed) {
         quarantine(probed.error());
         return refuse(probed.error());
@@ -218,6 +236,18 @@ Judged<void> Candidate::try_in_child(const std::string& live_copy) {
              (pinned_by_.empty() ? "can be unmapped" : "stays mapped: " + join(pinned_by_)));
     progress_([&](ReloadReport& report) { report.pinned_by = pinned_by_; });
     return {};
+}
+
+// What is probed has the daemon's user and can kill the daemon.
+Judged<ProbeReport> Candidate::probe_marked(const ProbeRequest& request) {
+    const PluginCallMark mark{manifest().name, sha256(), kProbingPhase};
+    if (auto marked = parts_.history.begin_call(mark); !marked)
+        return refuse(refusal_of("history", marked.error()));
+    fault_point("plugin.probe_marked");
+    auto probed = probe(parts_.probe_program, request, *parts_.host.clock, &parts_.stopping);
+    if (auto ended = parts_.history.end_call(mark); !ended)
+        log_error("plugin {}: {}", mark.plugin, ended.error().message);
+    return probed;
 }
 
 Judged<void> Candidate::compare() const {
@@ -274,6 +304,13 @@ Judged<Loaded> Candidate::load(const std::string& live_copy) {
                   artefact_.bytes.size()};
 }
 
+void watch_code(const Generation& generation) {
+    const CrashedFile file{generation.manifest().name, generation.sha256()};
+    if (watch_image(generation.path(), file)) return;
+    log_warn("plugin {} generation {}: crashes on threads of its own will not be told as its own",
+             file.plugin, generation.number());
+}
+
 // No code of the plugin runs here before the mark is on disk.
 Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup setup) {
     const PluginCallMark mark{manifest().name, sha256(), kLoadingPhase};
@@ -291,7 +328,9 @@ Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup set
     const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
     const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
     const auto returned = parts_.calls.run(mark, order_.policy.probe_timeout, [owned, loaded] {
-        loaded->emplace(load_guarded(std::move(*owned)));
+        const auto& result = loaded->emplace(load_guarded(std::move(*owned)));
+        // Under the mark: a thread that create() has started may crash at once.
+        if (result) watch_code(**result);
     });
     if (!returned) return refuse(refusal_of("history", returned.error()));
     fault_point("plugin.loaded");
@@ -320,6 +359,7 @@ void Candidate::put_away(std::unique_ptr<Generation> generation) {
     if (!parts_.calls.end(*generation, order_.policy.probe_timeout, may_unmap))
         return leave_alone(std::move(generation));
     may_be_mapped_ = !may_unmap || generation->is_mapped();
+    if (!may_be_mapped_) forget_image(generation->path());
     if (!may_be_mapped_) parts_.artefacts.drop_live_copy(generation->path());
 }
 

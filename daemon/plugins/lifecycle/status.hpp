@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "daemon/plugins/routing/routing.hpp"
+#include "daemon/plugins/lifecycle/policy.hpp"
+#include "daemon/plugins/lifecycle/roster.hpp"
 #include "daemon/plugins/running/generation.hpp"
+#include "daemon/plugins/running/plugin_thread.hpp"
 
 namespace export_worker::plugins {
 
@@ -53,6 +55,16 @@ struct PluginStatus {
 // Adds what the generation has counted to the sums of its plugin, by name.
 void add_counters(std::map<std::string, CounterValue>& sums, const Generation& generation);
 
+// Every plugin that serves, at `now`.
+[[nodiscard]] std::vector<PluginStatus> list_plugins(const RosterState& roster,
+                                                     const RoutingTable& routing,
+                                                     const Policy& policy, SteadyTime now);
+
+// What an operator should look at, in words: of what list_plugins() has found, and of what does not
+// run as it should.
+[[nodiscard]] std::vector<std::string> alarms_of(const std::vector<PluginStatus>& plugins);
+[[nodiscard]] std::vector<std::string> alarms_of(const std::vector<HungCall>& calls);
+[[nodiscard]] std::vector<std::string> alarms_of(const RosterState& roster);
 // The alarm about a load that takes longer than its parts may together; nothing: it does not. Pure.
 [[nodiscard]] std::optional<std::string> late_load_alarm(const std::string& plugin,
                                                          std::uint64_t report,

@@ -245,6 +245,14 @@ Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collecte
         return refuse({"cancelled", kStage, "a daemon that goes on running", "one that stops",
                        "load the file again once the daemon runs"});
     }
+    if (!collected.ended && end.last_step.empty()) {
+        return refuse({"probe_timeout", kStage,
+                       "an answer within " + std::to_string(request.timeout.count()) + " ms",
+                       "none: the candidate was still starting, no code of it has run",
+                       "load it again once the machine is less busy, or raise [plugins] "
+                       "probe_timeout_s",
+                       false});
+    }
     if (!collected.ended) {
         return refuse({"probe_timeout", kStage,
                        "an answer within " + std::to_string(request.timeout.count()) + " ms",

@@ -1,8 +1,10 @@
 // Which plugin file a thread was in when it took the process down.
 //
 // Handlers of the signals that end a process, and of exit(), append one line to a file; the next
-// start reads it. SIGKILL leaves no line: it comes from outside. exit() on another thread than the
-// main one ends as abort() does, whatever its status.
+// start reads it. It names the file whose handle() the thread was in; else the one whose image has
+// the instruction that crashed; else, on a thread that the host has not started, the one whose
+// image has the innermost return address on its stack. SIGKILL and _exit() leave no line. exit() on
+// another thread than the main one ends as abort() does, whatever its status.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +45,14 @@ public:
 struct CrashedFile {
     std::string plugin;
     std::string sha256;
+    bool in_handle = true;  // false: outside it, mostly on a thread of the plugin's own.
 };
+
+// From now on crashes in the code of the image that is mapped from `path` count as those of `file`.
+// False: it is not mapped, or kPluginImagesMax are known already. [any-thread]
+bool watch_image(const std::string& path, const CrashedFile& file);
+// Before its addresses may be another's; one that is not known is no error. [any-thread]
+void forget_image(const std::string& path);
 
 // The line for InPlugin.
 [[nodiscard]] std::string encode_crash(const CrashedFile& crashed);

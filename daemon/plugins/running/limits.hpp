@@ -14,6 +14,11 @@ inline constexpr std::size_t kPluginCountersMax = 64;
 // For thread-local destructors of plugins at the end of the thread that creates and ends them.
 inline constexpr std::chrono::milliseconds kPluginThreadEndTimeout{1'000};
 inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;
+inline constexpr std::size_t kPluginCrashLineBytesMax = 256;
+// Images whose code is known to the crash handlers; crashes in the threads of others are not told.
+inline constexpr std::size_t kPluginImagesMax = 1024;
+// Of a crashed thread's stack, looked through for a plugin's code.
+inline constexpr std::size_t kPluginCrashStackBytesMax = 64 * 1024;
 
 inline constexpr std::size_t kShadowMembersMax = 16;  // That differ; of others nothing is kept.
 inline constexpr std::size_t kShadowMemberBytesMax = 256;

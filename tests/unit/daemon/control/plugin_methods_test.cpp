@@ -63,7 +63,11 @@ TEST_F(PluginMethodsTest, HistoryIsOfThePluginAskedFor) {
     load("minimal_c", {{"no_bake", true}});
     EXPECT_FALSE(call("control.plugin_history", {{"plugin", "minimal"}})["items"].empty());
     for (const char* name : {"other", "' OR 1=1 --", "\xff"})
-        EXPECT_EQ(call("control.plugin_history", {{"plugin", name}})["items"], json::array());
+        EXPECT_TRUE(refusal("control.plugin_history", {{"plugin", name}}).starts_with("not_found"));
+    plugins::HostConfig config;
+    config.plugins = {{"other", dir_ / "none.so", "", {}}};
+    plugins_->reconfigure(config, "SIGHUP");  // Configured: at most what the SIGHUP has come to.
+    EXPECT_LE(call("control.plugin_history", {{"plugin", "other"}})["items"].size(), 1U);
 }
 
 TEST_F(PluginMethodsTest, AQuarantinedFileIsListedAndLifted) {
@@ -111,6 +115,12 @@ TEST_F(PluginMethodsTest, UnknownPluginsAreNotFound) {
         for (const json& name : std::initializer_list<json>{nullptr, 5, "", "ghost", "\xff"})
             EXPECT_TRUE(refusal(method, {{"plugin", name}}).starts_with("not_found: ")) << method;
     }
+}
+
+TEST_F(PluginMethodsTest, ARollbackToNothingIsRefused) {
+    load("minimal_c", {{"no_bake", true}});
+    EXPECT_TRUE(refusal("control.plugin_rollback", {{"plugin", "minimal"}, {"to", ""}})
+                    .starts_with("invalid_argument: to: expected"));
 }
 
 TEST_F(PluginMethodsTest, ReportsAreAskedForByNumber) {

@@ -245,5 +245,28 @@ TEST_F(PluginHostTest, MisbehaviourCostsOneReply) {
     EXPECT_EQ(host_->list()[0].faults, 13U);
 }
 
+TEST_F(PluginHostTest, ADamagedHistoryIsNamedWithTheWayOut) {
+    const TempDir dir;
+    dir.write("plugins.db", std::string(8192, 'x'));
+    const auto opened = PluginHost::open(
+        testing::host_options(dir, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss);
+    EXPECT_TRUE(opened.error().message.starts_with(dir / "plugins.db")) << opened.error().message;
+    EXPECT_NE(opened.error().message.find("restore it from a backup"), std::string::npos);
+}
+
+TEST_F(PluginHostTest, AnEmptiedHistoryIsAnAlarm) {
+    ASSERT_TRUE(host_->load("minimal", fixture("minimal_c"), {}));
+    host_.reset();
+    for (const char* ending : {"", "-wal", "-shm"})
+        std::filesystem::remove(dir_ / (std::string("plugins.db") + ending));
+    dir_.write("plugins.db", "");
+    host_ = std::move(*PluginHost::open(testing::host_options(
+        dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+    ASSERT_EQ(host_->alarms().size(), 1U);
+    EXPECT_TRUE(host_->alarms()[0].starts_with("plugins.db is empty, although"));
+}
+
 }  // namespace
 }  // namespace export_worker::plugins
