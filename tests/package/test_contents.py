@@ -13,7 +13,7 @@ FILES = {
     "export-worker": """usr/bin/export-workerd usr/bin/exportctl usr/lib/export-worker/plugins/download_url.so
         usr/lib/export-worker/plugins/download_url.golden.jsonl lib/systemd/system/export-workerd.service usr/lib/sysusers.d/export-worker.conf
         usr/lib/tmpfiles.d/export-worker.conf etc/export-worker/export-worker.ini etc/export-worker/roles.ini
-        usr/share/doc/export-worker/README.md usr/share/doc/export-worker/docs/operations.md usr/share/export-worker/export-worker.json""",
+        usr/share/doc/export-worker/README.md usr/share/doc/export-worker/docs/operations.md usr/share/export-worker/export-worker.json usr/share/export-worker/export-worker.rules.yml""",
     "export-worker-httpd": """usr/bin/export-httpd lib/systemd/system/export-httpd.service lib/systemd/system/export-httpd.socket
         usr/lib/sysusers.d/export-httpd.conf""",
     "export-worker-dev": """usr/include/export-worker/protocol/plugin_abi/plugin.h usr/lib/cmake/ExportWorkerPlugin/ExportWorkerPluginConfig.cmake

@@ -16,7 +16,6 @@ inline constexpr std::uint64_t kProbeFilesMax = 64;
 inline constexpr std::size_t kProbeOutputBytesMax = 64 * 1024;  // stdout and stderr of a candidate.
 inline constexpr std::size_t kProbeReportBytesMax = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kProbeEndTimeout{2'000};  // Of what a probe started.
-inline constexpr std::size_t kProcStatBytesMax = 4096;               // /proc/PID/stat
 inline constexpr std::size_t kLoadDescriptors = 16;    // That must be free before a load.
 inline constexpr std::size_t kLastingChangesMax = 16;  // That alarms name.
 inline constexpr int kProbeRepeats = 256;  // Of one request, to see whether memory grows.

@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cerrno>
-#include <optional>
 
 #include "base/unique_fd.hpp"
 #include "daemon/plugins/probing/child_processes.hpp"
@@ -20,15 +19,20 @@
 namespace export_worker::plugins {
 namespace {
 
-// Orphans of those that die become children of this process, so it takes more than one round.
-void end_children(pid_t probe, std::optional<int>& status) {
-    for (;;) {
-        for (const pid_t pid : read_children()) (void)::kill(pid, SIGKILL);
-        int ended_with = 0;
-        const pid_t ended = ::waitpid(-1, &ended_with, 0);
-        if (ended < 0 && errno != EINTR) return;
-        if (ended == probe) status = ended_with;
+// Its exit status, as waitpid() has it.
+int end_probe(pid_t probe) {
+    (void)::kill(probe, SIGKILL);
+    int status = SIGKILL;
+    while (::waitpid(probe, &status, 0) < 0 && errno == EINTR) {
     }
+    return status;
+}
+
+// Orphans of those that die become children of this process, so it takes more than one round.
+void end_children() {
+    do {
+        for (const pid_t pid : read_children()) (void)::kill(pid, SIGKILL);
+    } while (::waitpid(-1, nullptr, 0) >= 0 || errno == EINTR);
 }
 
 // Not what a person or a shell has put there.
@@ -71,10 +75,9 @@ void keep_probe(const std::function<int()>& probe) {
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO, kProbeReportFd}) (void)::close(fd);
     if (pid < 0) ::_exit(kProbeNotBegun);
     wait_for_end(pid);
-    (void)::kill(pid, SIGKILL);
-    std::optional<int> status;
-    end_children(pid, status);
-    end_as(status.value_or(SIGKILL));
+    const int status = end_probe(pid);
+    end_children();
+    end_as(status);
 }
 
 }  // namespace export_worker::plugins
