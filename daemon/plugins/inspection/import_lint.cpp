@@ -17,7 +17,8 @@ struct Effect {
 //
 // Left out, because innocent code imports them: syscall and prctl (Rust's standard library, to name
 // threads), pthread_sigmask, pthread_setaffinity_np and their kin for a thread of one's own, abort,
-// dup, textdomain (a static libstdc++). The probe finds what they change.
+// dup, setvbuf and textdomain (a static libstdc++), setbuf (a static libcrypto). The probe finds
+// what they change.
 constexpr auto kEffects = std::to_array<Effect>({
     {"a plugin starts no processes",
      "fork vfork _Fork __fork __libc_fork __vfork clone __clone forkpty daemon system "
@@ -72,6 +73,15 @@ constexpr auto kEffects = std::to_array<Effect>({
      "_ZNSt3pmr20set_default_resourceEPNS_15memory_resourceE"},
     {"what it registers outlives the plugin",
      "on_exit at_quick_exit __cxa_at_quick_exit pthread_atfork __register_atfork"},
+    {"it would block or change the standard streams of the daemon",
+     "setbuffer setlinebuf flockfile ftrylockfile "
+     "__fsetlocking"},
+    {"it would change OpenSSL for the whole process; use an OSSL_LIB_CTX of its own",
+     "EVP_set_default_properties EVP_default_properties_enable_fips OPENSSL_cleanup "
+     "OSSL_LIB_CTX_set0_default OSSL_PROVIDER_unload CRYPTO_set_mem_functions "
+     "CONF_modules_load_file CONF_modules_unload ENGINE_set_default "
+     "RAND_set_rand_method RAND_set_DRBG_type"},
+    {"a timer of the process outlives the plugin, and its signals end the daemon", "timer_create"},
     {"a plugin loads no code", "dlopen dlmopen"},
 });
 

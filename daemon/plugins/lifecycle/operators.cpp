@@ -2,9 +2,13 @@
 
 #include <utility>
 
+#include "base/crypto/sha256.hpp"
 #include "base/fault_point.hpp"
+#include "base/hex.hpp"
+#include "base/io.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
+#include "daemon/plugins/staging/limits.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -45,8 +49,16 @@ void cancel_waiting(const LifecycleDeps& deps, const ReloadReport& by) {
     }
 }
 
-Next roll_back_to_warm(const LifecycleDeps& deps, const ReloadReport& report,
-                       const PluginEntry& entry) {
+// Of what the configured file holds now; empty: there is none, or it cannot be read.
+std::string configured_sha256(const HostConfig& config, const std::string& plugin) {
+    const PluginSetup* const setup = find_setup(config, plugin);
+    if (setup == nullptr) return "";
+    const auto bytes = read_file(setup->file, limits::kPluginFileBytesMax);
+    return bytes ? to_hex(crypto::sha256(*bytes)) : "";
+}
+
+Next roll_back_to_warm(const LifecycleDeps& deps, const HostConfig& config,
+                       const ReloadReport& report, const PluginEntry& entry) {
     const Generation& warm = *entry.previous->generation;
     if (!warm.sha256().starts_with(report.request.to_sha256)) {
         return refuse(
@@ -60,7 +72,8 @@ Next roll_back_to_warm(const LifecycleDeps& deps, const ReloadReport& report,
     const std::uint64_t baked = entry.bake->report;
     log_error("plugin {} generation {}: taken back: {}; generation {} answers again", report.plugin,
               report.from_generation, why, warm.number());
-    if (auto changed = deps.transitions.change(report.plugin, TakenBack{}); !changed)
+    const TakenBack taken{configured_sha256(config, report.plugin)};
+    if (auto changed = deps.transitions.change(report.plugin, taken); !changed)
         return refuse(refusal_of("history", changed.error()));
     deps.reports.end_bake(baked, "rolled_back", why);
     if (entry.unwritten.empty()) return "committed";
@@ -130,7 +143,7 @@ Next roll_back(const LifecycleDeps& deps, const HostConfig& config, const Reload
     const std::uint64_t leaves = report.request.baking_generation;
     // The bake has taken it back in the meantime.
     if (leaves != 0 && entry.active->generation->number() != leaves) return "unchanged";
-    if (entry.bake) return roll_back_to_warm(deps, report, entry);
+    if (entry.bake) return roll_back_to_warm(deps, config, report, entry);
     EW_TRY(const std::string target, committed_target(deps, report));
     fault_point("plugin.rollback_begun");
     cancel_waiting(deps, report);

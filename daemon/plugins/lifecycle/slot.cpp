@@ -63,9 +63,11 @@ SlotStep on(SlotState state, const BakeFailed& failed) {
     return {std::move(state), std::move(effects)};
 }
 
-SlotStep on(SlotState state, const TakenBack&) {
+SlotStep on(SlotState state, const TakenBack& taken) {
     if (state.warm.empty()) return {std::move(state), {}};
-    state.kept = decided(state.warm, state.ends_as.configured_sha256, "rollback");
+    const std::string& configured =
+        taken.configured_sha256.empty() ? state.ends_as.configured_sha256 : taken.configured_sha256;
+    state.kept = decided(state.warm, configured, "rollback");
     state.serving = state.warm;
     state.warm.clear();
     state.ends_as = {};

@@ -48,7 +48,11 @@ struct BakeEnded {};  // Its time is over, or an operator commits it.
 struct BakeFailed {
     std::string why;
 };
-struct TakenBack {};  // An operator rolls the bake back.
+// An operator rolls the bake back. `configured_sha256`: what the configured file holds at this
+// moment; empty: it cannot be read, and what it held when the bake began counts.
+struct TakenBack {
+    std::string configured_sha256;
+};
 struct Unpinned {};
 // The daemon begins anew. `elsewhere`: the process before ended in another plugin file.
 struct Restarted {

@@ -26,6 +26,12 @@
 namespace export_worker::plugins {
 namespace {
 
+// what() is the plugin's code: it may return nullptr.
+std::string text_of(const std::exception& error) {
+    const char* const text = error.what();
+    return text == nullptr ? "without a text" : printable(text, limits::kPluginErrorBytesMax);
+}
+
 // Calls into the plugin. No exception may cross, but a C++ plugin can throw by mistake: its text is
 // copied here, while the image that owns it is certainly mapped. nullopt: it threw, and `what` says
 // so.
@@ -33,8 +39,7 @@ std::optional<ew_status> guarded(const std::function<ew_status()>& hook, std::st
     try {
         return hook();
     } catch (const std::exception& error) {
-        what =
-            std::string("an exception: ") + printable(error.what(), limits::kPluginErrorBytesMax);
+        what = "an exception: " + text_of(error);
     } catch (...) {
         what = "an exception that is no std::exception";
     }
@@ -389,8 +394,7 @@ void Generation::run(const message::Request& request, std::int64_t deadline_stea
     try {
         status = plugin_->handle(instance_, &abi_request, &writer);
     } catch (const std::exception& error) {
-        return fault(call, std::string("handle() threw: ") +
-                               printable(error.what(), limits::kPluginErrorBytesMax));
+        return fault(call, "handle() threw: " + text_of(error));
     } catch (...) {
         return fault(call, "handle() threw something that is no std::exception");
     }

@@ -230,8 +230,8 @@ TEST_F(DispatcherTest, APluginAnswersItsOwnMethods) {
 
 TEST_F(DispatcherTest, EveryFaultOfAPluginIsItsOwn) {
     ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
-    for (const char* method : {"bad.throw", "bad.throw_int", "bad.nothing", "bad.both",
-                               "bad.garbage", "bad.oversize", "bad.status"}) {
+    for (const char* method : {"bad.throw", "bad.throw_int", "bad.throw_null", "bad.nothing",
+                               "bad.both", "bad.garbage", "bad.oversize", "bad.status"}) {
         const json reply = ask({method});
         EXPECT_EQ(reply["error"]["code"], "plugin_fault") << method;
         EXPECT_EQ(reply["served_by"]["plugin"], "misbehaving") << method;

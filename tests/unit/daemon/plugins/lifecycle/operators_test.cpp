@@ -242,6 +242,29 @@ TEST_F(OperatorsTest, AReloadOfWhatAlreadyServesLiftsThePin) {
     EXPECT_EQ(status().pinned, "");
 }
 
+// "Until the configured file holds something else than at that moment": of the rollback, not of the
+// bake's beginning.
+TEST_F(OperatorsTest, ARollbackOfABakeStandsAgainstAFileThatChangedDuringTheBake) {
+    config_.policy.bake = std::chrono::hours(1);
+    start();
+    const std::string first = status().sha256;
+    ReloadRequest by_hand;
+    by_hand.file = testing::install_plugin(dir_, "broken_longer_descriptor");
+    EXPECT_EQ(act(by_hand, false).outcome, "baking");
+    install("broken_newer_minor");
+    ReloadRequest back;
+    back.action = Action::kRollback;
+    EXPECT_EQ(act(back).outcome, "committed");
+    EXPECT_EQ(status().sha256, first);
+    EXPECT_EQ(status().pinned, "rollback");
+    ReloadRequest sighup;
+    sighup.trigger = "SIGHUP";
+    EXPECT_EQ(act(sighup).outcome, "unchanged");
+    EXPECT_EQ(status().sha256, first);
+    start();
+    EXPECT_EQ(status().sha256, first);
+}
+
 TEST_F(OperatorsTest, OperatorsGoBeforeWhatCameByItself) {
     start();
     const std::uint64_t probing = begin_a_probe("broken_slow_create");

@@ -235,14 +235,14 @@ TEST_F(PluginHostTest, RefusesASecondPluginOfTheSameName) {
 
 TEST_F(PluginHostTest, MisbehaviourCostsOneReply) {
     ASSERT_TRUE(host_->load("", fixture("misbehaving"), {}));
-    for (const char* method : {"bad.throw", "bad.throw_int", "bad.nothing", "bad.both", "bad.twice",
-                               "bad.garbage", "bad.list", "bad.oversize", "bad.status", "bad.code",
-                               "bad.fault", "bad.draining", "bad.null"}) {
+    for (const char* method : {"bad.throw", "bad.throw_int", "bad.throw_null", "bad.nothing",
+                               "bad.both", "bad.twice", "bad.garbage", "bad.list", "bad.oversize",
+                               "bad.status", "bad.code", "bad.fault", "bad.draining", "bad.null"}) {
         EXPECT_EQ(call(method), "plugin_fault") << method;
         EXPECT_EQ(call_.writer.error.message.find("thrown across"), std::string::npos);
         EXPECT_EQ(call("bad.good"), "ok");
     }
-    EXPECT_EQ(host_->list()[0].faults, 13U);
+    EXPECT_EQ(host_->list()[0].faults, 14U);
 }
 
 TEST_F(PluginHostTest, ADamagedHistoryIsNamedWithTheWayOut) {
