@@ -100,13 +100,21 @@ void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
             "they are sent again for about a day; tell whoever runs the receiver");
 }
 
-// "plugin NAME: what", or "plugin NAME generation 3: what".
+// "plugin NAME: what; what to do", or "plugin NAME generation 3: what". The last part says what to
+// do.
 void add_plugin_text(std::vector<Alarm>& out, const char* name, const std::string& text) {
     constexpr std::string_view kBegin = "plugin ";
     const std::size_t colon = text.find(": ");
-    if (!text.starts_with(kBegin) || colon == std::string::npos)
-        return add(out, name, "", text, "");
-    add(out, name, text.substr(kBegin.size(), colon - kBegin.size()), text.substr(colon + 2), "");
+    const bool named = text.starts_with(kBegin) && colon != std::string::npos;
+    const std::string subject =
+        named ? text.substr(kBegin.size(), colon - kBegin.size()) : std::string();
+    std::string cause = named ? text.substr(colon + 2) : text;
+    std::string remedy = "exportctl plugin history tells what happened; load a better file";
+    if (const std::size_t last = cause.rfind("; "); last != std::string::npos) {
+        remedy = cause.substr(last + 2);
+        cause.erase(last);
+    }
+    add(out, name, subject, std::move(cause), std::move(remedy));
 }
 
 void add_plugins(const MonitoredParts& parts, std::vector<Alarm>& out) {

@@ -10,8 +10,15 @@
 namespace export_worker::control {
 namespace {
 
-std::string name_of(const std::pair<std::string, std::string>& key) {
-    return key.first + (key.second.empty() ? "" : " " + key.second);
+using Key = std::array<std::string, 3>;
+
+Key key_of(const model::Alarm& alarm) {
+    return {alarm.name, alarm.subject,
+            alarm.cause.substr(0, alarm.cause.find_first_of("0123456789"))};
+}
+
+std::string name_of(const Key& key) {
+    return key[0] + (key[1].empty() ? "" : " " + key[1]);
 }
 
 }  // namespace
@@ -51,10 +58,10 @@ std::vector<model::Alarm> AlarmList::read() {
     const std::lock_guard look(looking_);
     if (!collect_) return {};
     std::vector<model::Alarm> out = collect_();
-    std::map<std::pair<std::string, std::string>, std::int64_t> since;
+    std::map<Key, std::int64_t> since;
     std::set<std::string> names;
     for (model::Alarm& alarm : out) {
-        const std::pair key(alarm.name, alarm.subject);
+        const Key key = key_of(alarm);
         const auto known = since_.find(key);
         alarm.since_unix_us = known == since_.end() ? clock_.unix_us() : known->second;
         if (known == since_.end() && !since.contains(key))

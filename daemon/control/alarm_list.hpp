@@ -1,7 +1,7 @@
 // The alarms of the daemon: what is wrong now, and since when.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -9,7 +9,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -44,8 +43,8 @@ private:
     const Clock& clock_;
     std::mutex looking_;  // One look at a time.
     Collect collect_;     // Guarded by looking_; empty: not started, or stopped.
-    // By name and subject. Guarded by looking_.
-    std::map<std::pair<std::string, std::string>, std::int64_t> since_;
+    // By name, subject and the cause up to its first figure, which may change. Guarded by looking_.
+    std::map<std::array<std::string, 3>, std::int64_t> since_;
     mutable std::mutex mutex_;
     std::condition_variable stop_wish_;
     std::vector<std::string> names_;  // Guarded by mutex_.

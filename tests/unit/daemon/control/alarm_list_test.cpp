@@ -38,16 +38,29 @@ TEST_F(AlarmListTest, IsEmptyUntilItIsStarted) {
 
 TEST_F(AlarmListTest, RemembersSinceWhenByNameAndSubject) {
     start();
-    set({{"disk", "/a", "full", "make room", 0}});
+    set({{"disk", "/a", "9 MiB are free", "make room", 0}});
     const std::int64_t first = list_.read().at(0).since_unix_us;
     EXPECT_EQ(first, clock_.unix_us());
     clock_.advance(std::chrono::seconds(10));
-    set({{"disk", "/a", "fuller", "make room", 0}, {"disk", "/b", "full", "make room", 0}});
+    set({{"disk", "/a", "8 MiB are free", "make room", 0},
+         {"disk", "/b", "9 MiB are free", "make room", 0}});
     const std::vector<Alarm> now = list_.read();
     ASSERT_EQ(now.size(), 2U);
-    EXPECT_EQ(now[0].cause, "fuller");
+    EXPECT_EQ(now[0].cause, "8 MiB are free");
     EXPECT_EQ(now[0].since_unix_us, first);
     EXPECT_EQ(now[1].since_unix_us, clock_.unix_us());
+}
+
+TEST_F(AlarmListTest, AnotherCauseHasItsOwnTimeWhateverTheFigures) {
+    start();
+    set({{"plugin", "p", "pinned to 0123 by rollback", "", 0}});
+    const std::int64_t pinned = list_.read().at(0).since_unix_us;
+    clock_.advance(std::chrono::seconds(10));
+    set({{"plugin", "p", "pinned to 4567 by rollback", "", 0},
+         {"plugin", "p", "the configured file was refused", "", 0}});
+    const std::vector<Alarm> now = list_.read();
+    EXPECT_EQ(now.at(0).since_unix_us, pinned);
+    EXPECT_EQ(now.at(1).since_unix_us, clock_.unix_us());
 }
 
 TEST_F(AlarmListTest, WhatCameBackIsNew) {
