@@ -222,6 +222,8 @@ def at_a_start(kind):
         ends = put_in_place(stage)
         start_until_it_serves(stage, ends)
         ends.append(stage.serves())
+        if ends[-1] == "committed code":  # The configured file may still be on its way to be refused.
+            wait_until("the alarm", stage.alarms)
         return ", ".join(ends + ["quarantined"] * bool(stage.quarantined()) + ["alarm"] * bool(stage.alarms()))
     finally:
         stage.close()
