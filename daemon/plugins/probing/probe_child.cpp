@@ -110,8 +110,6 @@ void set_limits(const ProbeRequest& request) {
     limit(RLIMIT_FSIZE, 0);
 #endif
     limit(RLIMIT_CPU, static_cast<std::uint64_t>(request.timeout.count()) / 1000 + 1);
-    // Traffic comes first; but a third of what each of its threads gets is enough to end in time.
-    (void)::setpriority(PRIO_PROCESS, 0, 5);
     (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
