@@ -12,9 +12,9 @@ inline constexpr int kExitSoftware = 70;  // EX_SOFTWARE
 inline constexpr int kExitTryAgain = 75;  // EX_TEMPFAIL
 inline constexpr int kExitConfig = 78;    // EX_CONFIG
 
-// Of a start that failed with `code`: kExitConfig if it fails until an operator changes something
-// (configuration, permissions, files it names), kExitTryAgain for what can pass by itself (a full
-// disk, an address in use, a store or a database away).
+// The exit status of a start that failed with `code`: kExitConfig if it fails until an operator
+// changes something (configuration, permissions, files it names), kExitTryAgain for what can pass
+// by itself (a full disk, an address in use, a store or a database away).
 [[nodiscard]] int start_exit_status(ErrorCode code);
 
 }  // namespace export_worker

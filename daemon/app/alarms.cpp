@@ -39,7 +39,7 @@ void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& 
             add(out, "disk", directory, mib(free_bytes) + " are free, expected " + mib(wanted),
                 "make room; jobs wait and are tried again, links go on");
         if (disk.f_files > 0 && disk.f_favail == 0)
-            add(out, "disk", directory, "no inode is free", "delete files that nobody needs");
+            add(out, "disk", directory, "no inode is free", "delete files that are not needed");
     }
 }
 
@@ -97,7 +97,7 @@ void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
             "set the clock if it is wrong, otherwise exportctl retention resume");
     for (const auto& [organization_id, answer] : parts.notifier.failing())
         add(out, "webhook", organization_id, "it does not take notices, last answer: " + answer,
-            "they are sent again for about a day; tell whoever runs the receiver");
+            "they are sent again for about a day; inform the operator of the receiver");
 }
 
 // "plugin NAME: what; what to do", or "plugin NAME generation 3: what". The last part says what to

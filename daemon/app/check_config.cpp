@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/app/store_path.hpp"
+#include "daemon/app/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -71,11 +71,6 @@ private:
     const config::Config& config_;
     ConfigCheck out_;
 };
-
-std::string user_name(uid_t uid) {
-    const passwd* const user = ::getpwuid(uid);  // One thread: nothing has started another.
-    return user == nullptr ? "#" + std::to_string(uid) : user->pw_name;
-}
 
 // A directory that is there, or could be made.
 void Checker::check_directory(const std::string& where, const std::string& path) {

@@ -1,6 +1,5 @@
 #include "daemon/app/offline_quarantine.hpp"
 
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "daemon/app/user_name.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/audit.hpp"
 #include "daemon/control/plugin_methods.hpp"
@@ -29,11 +29,6 @@ using plugins::Quarantined;
 
 constexpr int kExitRefused = 1;
 constexpr int kExitConfig = 78;
-
-std::string user_name(uid_t uid) {
-    const passwd* const user = ::getpwuid(uid);  // One thread: nothing else has started any.
-    return user == nullptr ? "#" + std::to_string(uid) : user->pw_name;
-}
 
 // What another user writes here, the daemon could not open.
 Result<void> check_owner(const std::string& path) {

@@ -37,7 +37,7 @@ struct RefusalCounts {
     std::atomic<std::uint64_t> missing{0};       // No credentials.
     std::atomic<std::uint64_t> invalid{0};       // Bad ones, or of a member who is not active.
     std::atomic<std::uint64_t> organization{0};  // Good ones, and not in that organization.
-    std::atomic<std::uint64_t> unavailable{0};   // Nobody could say.
+    std::atomic<std::uint64_t> unavailable{0};   // The check was unavailable.
     std::atomic<std::uint64_t> rate_limited{0};
 };
 

@@ -27,7 +27,7 @@ struct ExportStats {
     std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.
     std::atomic<std::uint64_t> failed{0};
     std::atomic<std::uint64_t> cancelled{0};
-    std::atomic<std::uint64_t> put_back{0};  // The daemon stops, or somebody else has the job.
+    std::atomic<std::uint64_t> put_back{0};  // The daemon stops, or the lease is lost.
     std::atomic<std::uint64_t> busy_us{0};   // What all attempts took, of the steady clock.
     std::atomic<unsigned> running{0};        // Now.
 };

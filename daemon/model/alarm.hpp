@@ -1,4 +1,4 @@
-// What somebody should look at, as every part of the daemon says it.
+// A condition that an operator should look at, as a part of the daemon reports it.
 #pragma once
 
 #include <array>

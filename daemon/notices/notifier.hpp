@@ -27,7 +27,7 @@ namespace export_worker::notices {
 // secret that is too short.
 [[nodiscard]] Result<std::string> read_webhook_secret(const model::WebhookSettings& settings);
 
-// Of webhooks, since the start. [any-thread]
+// Deliveries to webhooks since the start. [any-thread]
 struct DeliveryStats {
     std::atomic<std::uint64_t> taken{0};
     std::atomic<std::uint64_t> retry{0};     // To be sent again.
