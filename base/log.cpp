@@ -2,13 +2,16 @@
 
 #include <spdlog/formatter.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <iterator>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +72,23 @@ public:
     std::unique_ptr<spdlog::formatter> clone() const override {
         return std::make_unique<JournaldFormatter>();
     }
+};
+
+// Not through stdio: a plugin that keeps the lock of stderr would stop every thread that logs.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        spdlog::memory_buf_t line;
+        formatter_->format(message, line);
+        std::string_view left(line.data(), line.size());
+        while (!left.empty()) {
+            const ssize_t put = ::write(STDERR_FILENO, left.data(), left.size());
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0) return;  // There is nobody left to tell.
+            left.remove_prefix(static_cast<std::size_t>(put));
+        }
+    }
+    void flush_() override {}
 };
 
 thread_local std::string_view t_request_id;
@@ -151,8 +171,7 @@ void write(LogLevel level, std::string_view written, Fields fields) {
 
 Result<void> init_log(std::string_view level, std::string_view format) {
     EW_TRY(const auto parsed, parse_level(level));
-    auto logger =
-        std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto logger = std::make_shared<spdlog::logger>("", std::make_shared<StderrSink>());
     if (format == "json") {
         logger->set_formatter(std::make_unique<JsonFormatter>());
     } else if (format == "journald") {

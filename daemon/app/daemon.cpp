@@ -101,7 +101,8 @@ struct Daemon::Parts {
                                             const std::string& version);
     [[nodiscard]] Result<void> open_notices(const config::Config& config);
     [[nodiscard]] Result<void> open_sockets(const config::Config& config);
-    [[nodiscard]] Result<void> load_plugins(const config::Config& config);
+    [[nodiscard]] Result<void> load_plugins(const config::Config& config,
+                                            const std::function<bool()>& is_cancelled);
     [[nodiscard]] Result<void> serve(const config::Config& config, const std::string& version);
     [[nodiscard]] MonitoredParts monitored(const config::Config& config);
 };
@@ -179,13 +180,14 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config) {
     return {};
 }
 
-Result<void> Daemon::Parts::load_plugins(const config::Config& config) {
+Result<void> Daemon::Parts::load_plugins(const config::Config& config,
+                                         const std::function<bool()>& is_cancelled) {
     plugins::HostOptions options;
     options.state_directory = config.state_dir;
     options.parts = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugins::PluginHost::open(options));
-    return plugins->start(host_config_of(config, credentials));
+    return plugins->start(host_config_of(config, credentials), is_cancelled);
 }
 
 Result<void> Daemon::Parts::serve(const config::Config& config, const std::string& version) {
@@ -285,7 +287,8 @@ unsigned Daemon::stop() {
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
-                                              const std::string& version) {
+                                              const std::string& version,
+                                              const std::function<bool()>& is_cancelled) {
     raise_descriptor_limit();
     forbid_core_files();
     EW_CHECK(check_state_dir(config.state_dir));
@@ -298,7 +301,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
     EW_CHECK(parts->open_sockets(config));
-    EW_CHECK(parts->load_plugins(config));
+    if (auto loaded = parts->load_plugins(config, is_cancelled); !loaded) {
+        // A call into a plugin that does not return goes on to use the parts.
+        [[maybe_unused]] static Parts* left_behind = nullptr;
+        if (parts->plugins && parts->plugins->stop() > 0) left_behind = parts.release();
+        return fail(loaded.error());
+    }
     EW_CHECK(parts->serve(config, version));
     parts->notifier->start();
     if (parts->export_workers) parts->export_workers->start(config.exports.workers);

@@ -6,6 +6,7 @@
 // databases.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,9 +17,12 @@ namespace export_worker::app {
 
 class Daemon {
 public:
-    // Errors: whatever stands in the way of a start, with what to do about it.
-    [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(const config::Config& config,
-                                                               const std::string& version);
+    // Errors: whatever stands in the way of a start, with what to do about it; kCancelled within
+    // 100 ms after `is_cancelled` has become true while plugins are loaded. A plugin may be stuck
+    // then: the caller must end the process without destroying what the start has left behind.
+    [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
+        const config::Config& config, const std::string& version,
+        const std::function<bool()>& is_cancelled);
     ~Daemon();  // stop(), after which no worker may be left: see there.
     // Stops in the order above. Returns how many threads are stuck in a plugin. When that is not
     // 0, the rest still runs and they go on to use it: the caller must end the process without

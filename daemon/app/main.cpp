@@ -1,13 +1,18 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
-// wrong command line, 70 after a signal while a plugin was stuck, 75 a start that may succeed when
-// it is tried again, 78 a start that fails until an operator changes something.
+// wrong command line, 70 after a signal if a plugin was in the way of an orderly end, 75 a start
+// that may succeed when it is tried again, 78 a start that fails until an operator changes
+// something.
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "base/exit_status.hpp"
@@ -17,6 +22,7 @@
 #include "daemon/app/check_config.hpp"
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
+#include "daemon/app/limits.hpp"
 #include "daemon/app/offline_quarantine.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
@@ -49,8 +55,18 @@ int start_failed(const export_worker::Error& error) {
     return export_worker::start_exit_status(error.code);
 }
 
-// Every thread inherits the mask, so the signals come to sigwait() and nowhere else.
-sigset_t block_signals() {
+void leave_at_once(int /*signal_number*/) {
+    constexpr std::string_view kLine =
+        "export-workerd: no orderly end in time, a plugin may keep a lock of the C library; "
+        "leaving as after a crash\n";
+    pollfd output{STDERR_FILENO, POLLOUT, 0};  // Nobody may read it any more.
+    if (::poll(&output, 1, 0) == 1) (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
+    ::_exit(kExitSoftware);
+}
+
+// Before the daemon has any thread: each inherits the mask, so the signals come to sigwait() and
+// nowhere else, and one that comes during the start waits. SIGALRM is bound_the_end()'s.
+sigset_t take_signals() {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -59,7 +75,28 @@ sigset_t block_signals() {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);  // A file at its limit is an error of write(), not the end.
+    signal(SIGALRM, leave_at_once);
     return signals;
+}
+
+// A signal that ends the daemon has come and waits for sigwait().
+bool is_stop_pending() {
+    sigset_t pending;
+    sigemptyset(&pending);
+    (void)sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
+// Whatever a plugin has done to the process, it ends: no thread, lock or memory is needed for it.
+// Not alarm(): what a load changes of the interval timers is put back.
+void bound_the_end() {
+    static bool is_bound = false;
+    timer_t timer{};
+    if (is_bound || ::timer_create(CLOCK_MONOTONIC, nullptr, &timer) != 0) return;
+    is_bound = true;
+    itimerspec end{};
+    end.it_value.tv_sec = export_worker::limits::kStopTimeout.count();
+    (void)::timer_settime(timer, 0, &end, nullptr);
 }
 
 // SIGHUP: everything that can change while the daemon runs, or nothing.
@@ -84,10 +121,10 @@ void stop(std::unique_ptr<export_worker::app::Daemon> daemon) {
     export_worker::log_info("stopped");
 }
 
-// The images of plugins stay mapped; their static destructors have no part in an orderly end.
+// The images of plugins stay mapped; their static destructors have no part in an orderly end. Nor
+// have the streams of the C library: the daemon writes to none, and a plugin may have locked one.
 int leave(int status) {
 #if !defined(EXPORT_WORKER_SANITIZED) && !defined(EXPORT_WORKER_COVERAGE)
-    std::fflush(nullptr);
     std::_Exit(status);
 #endif
     return status;
@@ -103,21 +140,22 @@ int report(const std::string& config_path, const export_worker::app::ConfigCheck
     return 0;
 }
 
-enum class Extent { kSyntax, kCheck, kRun };
-
-int run(const std::string& config_path, Extent extent) {
-    const auto config = export_worker::config::read_config(config_path);
-    if (!config) return start_failed(config.error());
-    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
-        return start_failed(log.error());
-    if (extent == Extent::kSyntax) return report(config_path, {});
-    if (extent == Extent::kCheck)
-        return report(config_path, export_worker::app::check_config(*config));
-    const sigset_t signals = block_signals();
-    auto daemon = export_worker::app::Daemon::start(*config, EXPORT_WORKER_VERSION);
+// Until a signal ends it; one that comes during the start ends that.
+int serve(const export_worker::config::Config& config, const std::string& config_path,
+          const sigset_t& signals) {
+    const auto is_cancelled = [] {
+        const bool cancelled = is_stop_pending();
+        if (cancelled) bound_the_end();
+        return cancelled;
+    };
+    auto daemon = export_worker::app::Daemon::start(config, EXPORT_WORKER_VERSION, is_cancelled);
+    if (!daemon && daemon.error().code == export_worker::ErrorCode::kCancelled) {
+        export_worker::log_info("stopped during the start");
+        return leave(0);
+    }
     if (!daemon) return leave(start_failed(daemon.error()));
-    export_worker::log_info("ready: data on {}, control on {}", config->data_endpoint,
-                            config->control_endpoint);
+    export_worker::log_info("ready: data on {}, control on {}", config.data_endpoint,
+                            config.control_endpoint);
     service_manager::notify_ready();
     int signal_number = 0;
     for (;;) {
@@ -126,9 +164,25 @@ int run(const std::string& config_path, Extent extent) {
         reload(**daemon, config_path);
     }
     export_worker::log_info("signal {}: stopping", signal_number);
+    bound_the_end();
     service_manager::notify_stopping();
     stop(std::move(*daemon));
     return leave(0);
+}
+
+enum class Extent { kSyntax, kCheck, kRun };
+
+int run(const std::string& config_path, Extent extent) {
+    sigset_t signals{};
+    if (extent == Extent::kRun) signals = take_signals();
+    const auto config = export_worker::config::read_config(config_path);
+    if (!config) return start_failed(config.error());
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
+        return start_failed(log.error());
+    if (extent == Extent::kSyntax) return report(config_path, {});
+    if (extent == Extent::kCheck)
+        return report(config_path, export_worker::app::check_config(*config));
+    return serve(*config, config_path, signals);
 }
 
 int quarantine(const export_worker::options::Arguments& arguments) {

@@ -70,7 +70,8 @@ void DataServer::run_loop() {
         // Replies that have waited longest go first.
         responder_.retry(limits::kUnsentRetriesPerTurn);
         collect_finished();
-        receive_requests();
+        const bool is_quiet = receive_requests() == 0 && calls_.occupied() == 0;
+        quiet_turns_ = is_quiet ? quiet_turns_ + 1 : 0;
         if (const SteadyTime now = clock_.steady(); now >= next_scan_) {
             expire_overdue(now);
             workers_.review(calls_.stalled(now), now);
@@ -85,27 +86,35 @@ void DataServer::run_loop() {
     ledger_.publish();
 }
 
-bool DataServer::has_drained() const {
-    return stopping_.load() && (calls_.occupied() == 0 || clock_.steady() >= drain_end_);
+// Peers that have not heard of the end yet still send: they are answered until they have.
+bool DataServer::has_drained() {
+    if (!stopping_.load()) return false;
+    const SteadyTime now = clock_.steady();
+    if (now >= drain_end_) return true;
+    if (calls_.occupied() > 0) return false;
+    if (!talk_end_) talk_end_ = now + limits::kDrainTalk;
+    return quiet_turns_ >= limits::kDrainQuietTurns || now >= *talk_end_;
 }
 
 // Deadlines need a look now and then while something is in flight.
 std::chrono::milliseconds DataServer::wait_timeout() const {
     if (responder_.outbox().size() > 0) return limits::kUnsentRetryInterval;
-    if (calls_.occupied() > 0) return limits::kDeadlineScanInterval;
+    if (calls_.occupied() > 0 || stopping_.load()) return limits::kDeadlineScanInterval;
     return limits::kIdleLoopInterval;
 }
 
-void DataServer::receive_requests() {
+std::size_t DataServer::receive_requests() {
     EW_ASSERT_ROLE(kLoop);
-    for (std::size_t count = 0; count < limits::kReceivesPerTurn; ++count) {
+    std::size_t count = 0;
+    for (; count < limits::kReceivesPerTurn; ++count) {
         Call& call = calls_.next_slot();
         switch (socket_.receive(call.envelope, call.body)) {
-            case ReceiveOutcome::kNothing: return;
+            case ReceiveOutcome::kNothing: return count;
             case ReceiveOutcome::kDropped: ++ledger_.counts.dropped; break;
             case ReceiveOutcome::kRequest: admit(call);
         }
     }
+    return count;
 }
 
 void DataServer::admit(Call& call) {

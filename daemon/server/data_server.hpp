@@ -57,9 +57,10 @@ public:
 
 private:
     void run_loop();
-    [[nodiscard]] bool has_drained() const;
+    [[nodiscard]] bool has_drained();
     [[nodiscard]] std::chrono::milliseconds wait_timeout() const;
-    void receive_requests();
+    // Returns how many messages there were, at most kReceivesPerTurn.
+    std::size_t receive_requests();
     // A received request, which gets a slot or its error.
     void admit(Call& call);
     void refuse_overloaded(Call& call, std::string why);
@@ -86,6 +87,8 @@ private:
     Responder responder_;
     std::vector<Call*> finished_;  // Reused, so that collecting allocates nothing.
     SteadyTime next_scan_{};
+    std::size_t quiet_turns_ = 0;         // In a row without a message, with nothing in flight.
+    std::optional<SteadyTime> talk_end_;  // Set when a stop has answered all that was in flight.
 
     // Last: their threads use everything above.
     WorkerPool workers_;

@@ -32,7 +32,12 @@ inline constexpr std::chrono::milliseconds kUnsentRetryInterval{1};
 // The loop's sleep while nothing is in flight; whatever comes ends it.
 inline constexpr std::chrono::milliseconds kIdleLoopInterval{1'000};
 inline constexpr std::chrono::milliseconds kDrainTimeout{10'000};
-// Of it for the ends of the workers' threads, which run thread-local destructors of plugins.
+// Once all is answered, peers that have not heard of the end are told until so many turns of the
+// loop in a row, each as long as kDeadlineScanInterval, bring nothing; no longer than this.
+inline constexpr std::size_t kDrainQuietTurns = 3;
+inline constexpr std::chrono::milliseconds kDrainTalk{500};
+// Of kDrainTimeout for the ends of the workers' threads, which run thread-local destructors of
+// plugins.
 inline constexpr std::chrono::milliseconds kWorkersEndTimeout{1'000};
 // Threads for the methods that wait until something is durable, and how many each of them has under
 // way: those that wait together share one sync.

@@ -1,5 +1,6 @@
 #include "daemon/sqlite/database.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -124,7 +125,16 @@ Result<void> Database::check(const DatabaseOptions& options) {
 }
 
 Database::Database(std::string path, std::unique_ptr<Connection> writer)
-    : path_(std::move(path)), writer_(std::move(writer)), thread_([this] { run_writer(); }) {}
+    : path_(std::move(path)),
+      writer_(std::move(writer)),
+      opened_(file_id(path_)),
+      thread_([this] { run_writer(); }) {}
+
+std::optional<Database::FileId> Database::file_id(const std::string& path) {
+    struct stat found {};
+    if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+    return FileId{found.st_dev, found.st_ino};
+}
 
 Database::~Database() {
     {
@@ -213,6 +223,11 @@ void Database::note_commit(const Result<void>& committed) {
 }
 
 std::string Database::problem() const {
+    if (file_id(path_) != opened_) {
+        return path_ +
+               ": was deleted or replaced while the daemon runs; what it writes now is lost when "
+               "it ends: stop it, then restore the file from a backup";
+    }
     const std::lock_guard lock(problem_mutex_);
     return problem_.empty() ? "" : path_ + ": " + problem_;
 }

@@ -13,6 +13,8 @@
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -112,7 +114,8 @@ public:
         return out;
     }
 
-    // Why the last commit failed, in words; empty: it did not. [any-thread]
+    // Why the last commit failed, or that the path no longer names the file that is open, in words;
+    // empty: neither. [any-thread]
     [[nodiscard]] std::string problem() const;
     // Commits that failed since the start. [any-thread]
     [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
@@ -170,6 +173,13 @@ private:
     std::atomic<std::uint64_t> commits_{0};
 
     std::atomic<std::uint64_t> write_errors_{0};
+    struct FileId {
+        dev_t device = 0;
+        ino_t inode = 0;
+        bool operator==(const FileId&) const = default;
+    };
+    [[nodiscard]] static std::optional<FileId> file_id(const std::string& path);
+    const std::optional<FileId> opened_;  // What path_ named then.
     mutable std::mutex problem_mutex_;
     std::string problem_;  // Guarded by problem_mutex_, written by the writer thread alone.
 

@@ -1,4 +1,5 @@
 """Plugins that hang or are away: what callers, operators and the methods of others see of it."""
+import signal
 import statistics
 import time
 import unittest
@@ -6,7 +7,7 @@ import unittest
 import msgpack
 import zmq
 
-from functional.harness import BUILD, PATIENCE_S, System, wait_until
+from functional.harness import BUILD, PATIENCE_S, SANITIZED, System, wait_until
 
 HANGS = {"a": 1}  # broken.do with these parameters does not return until the file `release` exists.
 STUCK = "are past their deadline and still inside handle()"
@@ -147,6 +148,26 @@ class StuckTest(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 10)
 
 
+class HungLoadsTest(unittest.TestCase):
+    def test_after_eight_loads_that_hang_nothing_is_loaded_and_what_serves_goes_on(self):
+        system = System()
+        self.addCleanup(system.close)
+        system.port = 1  # No shim here.
+        broken = system.install("broken.so", BUILD / "fixtures" / "broken_nothing.so")
+        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nprobe_timeout_s = {3 if SANITIZED else 1}\nbake_s = 0\ngenerations_max = 64\n"
+        system.start_daemon()
+        hangs = system.install("hangs.so", BUILD / "fixtures" / "daemon_create_hangs.so")
+        for number in range(9):
+            refused = system.ctl("plugin", "reload", "broken", "--file", hangs, check=False)
+            expected = "its thread is left behind" if number < 8 else "fewer than 8 calls into plugins that do not return"
+            self.assertIn(expected, refused.stdout + refused.stderr, number)
+        wire = system.wire()
+        self.addCleanup(wire.close)
+        self.assertTrue(wire.call("broken.do", {"a": 1})["ok"])
+        self.assertEqual(len([text for text in system.alarms() if "does not return" in text]), 8)
+        self.assertEqual(system.daemon.stop(), 70)
+
+
 class StopTest(unittest.TestCase):
     def test_a_stop_with_stuck_requests_takes_as_long_as_the_page_says(self):
         system = System()
@@ -161,6 +182,46 @@ class StopTest(unittest.TestCase):
         began = time.monotonic()
         self.assertEqual(system.daemon.stop(), 70)
         self.assertLess(time.monotonic() - began, 10.5)
+
+    def test_a_plugin_that_keeps_the_locks_of_the_streams_holds_up_neither_the_log_nor_the_end(self):
+        system = System()
+        self.addCleanup(system.close)
+        system.port = 1  # No shim here.
+        broken = system.install("broken.so", BUILD / "fixtures" / "daemon_keeps_streams.so")
+        system.extra = f"[plugin.broken]\nfile = {broken}\nallow_imports = flockfile\n[plugins]\nbake_s = 0\n"
+        system.start_daemon()
+        wire = system.wire()
+        self.addCleanup(wire.close)
+        self.assertTrue(wire.call("broken.do", HANGS)["ok"])
+        system.daemon.popen.send_signal(signal.SIGHUP)
+        system.daemon.wait_for_log("SIGHUP: reading")
+        self.assertEqual(system.daemon.stop(), 0)
+        self.assertIn("stopped", system.daemon.text())
+
+    def test_a_signal_ends_a_start_that_waits_for_a_plugin_and_condemns_nobody(self):
+        for defect in ("broken_create_hangs", "daemon_create_hangs"):  # In the probe, and in the daemon.
+            with self.subTest(defect):
+                self.stop_during_starts(BUILD / "fixtures" / f"{defect}.so")
+
+    def stop_during_starts(self, plugin):
+        system = System()
+        self.addCleanup(system.close)
+        system.port = 1  # No shim here.
+        begun = system.directory / "begun"
+        broken = system.install("broken.so", plugin)
+        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nprobe_timeout_s = 60\nbake_s = 0\n"
+        for _ in range(3):
+            system.start_daemon(env={"BROKEN_BEGUN": str(begun)}, must_start=False)
+            wait_until("the load", begun.exists)
+            begun.unlink()
+            began = time.monotonic()
+            self.assertEqual(system.daemon.stop(), 0)
+            self.assertLess(time.monotonic() - began, 10)
+            self.assertIn("stopped during the start", system.daemon.text())
+        system.install("broken.so", BUILD / "fixtures" / "broken_nothing.so")
+        system.start_daemon()
+        self.assertEqual(system.ctl_json("plugin", "history", "broken")["quarantined"], [])
+        self.assertTrue(system.ctl_json("plugin", "show", "broken")["sha256"])
 
 
 if __name__ == "__main__":

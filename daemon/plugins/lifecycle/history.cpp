@@ -188,7 +188,7 @@ Result<void> History::unpin(const std::string& plugin) {
 }
 
 Result<void> History::add(HistoryEntry entry) {
-    entry.at_us = clock_.unix_us();
+    if (entry.at_us == 0) entry.at_us = clock_.unix_us();
     return database_->write(
         [&](Connection& connection) { return insert_event(connection, entry); });
 }

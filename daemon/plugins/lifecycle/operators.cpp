@@ -75,6 +75,7 @@ Next roll_back_to_warm(const LifecycleDeps& deps, const HostConfig& config,
     const TakenBack taken{configured_sha256(config, report.plugin)};
     if (auto changed = deps.transitions.change(report.plugin, taken); !changed)
         return refuse(refusal_of("history", changed.error()));
+    deps.roster.change_plugin(report.plugin, [](PluginEntry& changed) { changed.notice.clear(); });
     deps.reports.end_bake(baked, "rolled_back", why);
     if (entry.unwritten.empty()) return "committed";
     return refuse({"io", "history", "to write down that it was taken back", entry.unwritten_because,

@@ -123,9 +123,11 @@ std::shared_ptr<const HostConfig> PluginHost::config() const {
 
 // --- What is asked for. [any-thread] ---
 
-Result<void> PluginHost::start(const HostConfig& config) {
+Result<void> PluginHost::start(const HostConfig& config,
+                               const std::function<bool()>& is_cancelled) {
     configure(config);
-    const SteadyTime until = options_.parts.clock->steady() + limits::kPluginStartPatience;
+    const ReportBook::Patience patience{
+        options_.parts.clock->steady() + limits::kPluginStartPatience, is_cancelled};
     std::vector<std::uint64_t> ids;
     for (const PluginSetup& setup : config.plugins) {
         ReloadRequest request;
@@ -135,7 +137,8 @@ Result<void> PluginHost::start(const HostConfig& config) {
         ids.push_back(enqueue(request));
     }
     for (const std::uint64_t id : ids) {
-        const ReloadReport report = reports_.wait_for(id, until);
+        const ReloadReport report = reports_.wait_for(id, patience);
+        if (is_cancelled()) return fail(ErrorCode::kCancelled, "the start was cancelled");
         if (report.outcome == "running") {
             log_warn("plugin {}: serves what was committed; the configured file is still tried",
                      report.plugin);
@@ -154,7 +157,7 @@ Result<PluginStatus> PluginHost::load(const std::string& name, const std::string
     request.plugin = name;
     request.file = file;
     request.settings = settings;
-    const ReloadReport report = reports_.wait_for(enqueue(request));
+    const ReloadReport report = reports_.wait_for(enqueue(request), {});
     if (report.refusal) return fail(to_error(*report.refusal));
     std::vector<PluginStatus> loaded = list();
     const auto found = std::ranges::find(loaded, report.plugin, &PluginStatus::name);
@@ -291,6 +294,7 @@ void PluginHost::tick() {
     follow_config(*config);
     bake_watch_.look(config->policy);
     transitions_.write_again();
+    reports_.write_again();
     retirement_.advance(config->policy);
     close_windows(config->policy.drain);
     roster_.routing().reclaim();

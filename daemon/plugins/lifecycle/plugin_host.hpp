@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -76,8 +77,9 @@ public:
     // something committed serves. A plugin that the daemon itself has quarantined, or that does not
     // return from its load within probe_timeout, with no committed file to go back to, is left out:
     // an alarm names it and its methods. Errors: the first that cannot be loaded for another
-    // reason.
-    [[nodiscard]] Result<void> start(const HostConfig& config);
+    // reason; kCancelled within 100 ms after `is_cancelled` has become true.
+    [[nodiscard]] Result<void> start(
+        const HostConfig& config, const std::function<bool()>& is_cancelled = [] { return false; });
     // One plugin that is not in the configuration, at once. Errors as start().
     [[nodiscard]] Result<PluginStatus> load(const std::string& name, const std::string& file,
                                             const std::map<std::string, std::string>& settings);

@@ -42,13 +42,15 @@ std::optional<ReloadReport> ReportBook::find(std::uint64_t id) const {
     return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
-ReloadReport ReportBook::wait_for(std::uint64_t id, SteadyTime committed_until) const {
+ReloadReport ReportBook::wait_for(std::uint64_t id, const Patience& patience) const {
     std::unique_lock lock(mutex_);
     for (;;) {
         const ReloadReport* const found = find_locked(id);
         EW_ASSERT(found != nullptr);
         if (found->outcome != "running") return *found;
-        if (found->committed_serves && clock_.steady() >= committed_until) return *found;
+        const bool may_go_on =
+            found->committed_serves && clock_.steady() >= patience.committed_until;
+        if (may_go_on || patience.is_cancelled()) return *found;
         changed_.wait_for(lock, clock_.block_for(std::chrono::milliseconds(100)));
     }
 }
@@ -163,6 +165,7 @@ void ReportBook::record(const ReloadReport& report, const std::string& outcome,
                         const std::string& detail) {
     HistoryEntry entry;
     entry.plugin = report.plugin;
+    entry.at_us = clock_.unix_us();
     entry.trigger = report.request.trigger;
     entry.file = report.file;
     entry.sha256 = report.sha256;
@@ -171,9 +174,24 @@ void ReportBook::record(const ReloadReport& report, const std::string& outcome,
     entry.outcome = outcome;
     entry.code = report.refusal ? report.refusal->code : "";
     entry.detail = report.refusal ? to_text(*report.refusal) : detail;
-    if (auto added = history_.add(std::move(entry)); !added)
-        log_error("plugin {}: history: {}", report.plugin, added.error().message);
+    // In the order in which they happened.
+    if (!unwritten_.empty() || !write_down(entry)) unwritten_.push_back(std::move(entry));
+    if (unwritten_.size() > limits::kPluginReportsMax) unwritten_.pop_front();
     fault_point("plugin.history_written");
+}
+
+bool ReportBook::write_down(const HistoryEntry& entry) {
+    auto added = history_.add(entry);
+    if (added) return true;
+    log_error("plugin {}: history: {}; tried again", entry.plugin, added.error().message);
+    write_again_ = clock_.steady() + std::chrono::seconds(1);
+    return false;
+}
+
+void ReportBook::write_again() {
+    EW_ASSERT_ROLE(kSupervisor);
+    if (clock_.steady() < write_again_) return;
+    while (!unwritten_.empty() && write_down(unwritten_.front())) unwritten_.pop_front();
 }
 
 std::vector<std::uint64_t> ReportBook::drop_automatic(const std::string& plugin) {

@@ -39,10 +39,14 @@ public:
     [[nodiscard]] std::uint64_t add(const ReloadRequest& request, bool waits_for_bake);
     // nullopt: unknown, or too long ago. [any-thread]
     [[nodiscard]] std::optional<ReloadReport> find(std::uint64_t id) const;
-    // Blocks until a request that add() has taken ends or bakes; a start whose committed file
-    // serves, no longer than until `committed_until`. [any-thread]
-    [[nodiscard]] ReloadReport wait_for(std::uint64_t id,
-                                        SteadyTime committed_until = SteadyTime::max()) const;
+    // How long a start is waited for: if a committed file serves, no longer than until
+    // `committed_until`, and never once it is cancelled.
+    struct Patience {
+        SteadyTime committed_until = SteadyTime::max();
+        std::function<bool()> is_cancelled = [] { return false; };  // Asked every 100 ms.
+    };
+    // Blocks until a request that add() has taken ends or bakes, or the patience does. [any-thread]
+    [[nodiscard]] ReloadReport wait_for(std::uint64_t id, const Patience& patience) const;
     // Numbers of reports by outcome and refusal code. [any-thread]
     [[nodiscard]] std::map<std::string, std::uint64_t> counts() const;
     // What an operator has asked for about this plugin and waits or is being loaded, dry runs
@@ -71,6 +75,10 @@ public:
     // Takes out the loads of this plugin that came by themselves and wait. [supervisor-thread]
     [[nodiscard]] std::vector<std::uint64_t> drop_automatic(const std::string& plugin);
 
+    // Adds to plugins.db what could not be written down when it happened, at most once a second.
+    // [supervisor-thread]
+    void write_again();
+
     // Calls `close` with each report whose window is open. [supervisor-thread]
     void visit_windows(const std::function<void(const ReloadReport&, SwapWindow&)>& close);
     [[nodiscard]] bool has_open_window() const;
@@ -78,9 +86,14 @@ public:
 private:
     [[nodiscard]] ReloadReport* find_locked(std::uint64_t id) const;
     void record(const ReloadReport& report, const std::string& outcome, const std::string& detail);
+    [[nodiscard]] bool write_down(const HistoryEntry& entry);
 
     History& history_;
     const Clock& clock_;
+
+    // Supervisor thread only; the oldest goes when there are more than kPluginReportsMax.
+    std::deque<HistoryEntry> unwritten_;
+    SteadyTime write_again_{};
 
     mutable std::mutex mutex_;  // Guards everything below.
     mutable std::condition_variable changed_;

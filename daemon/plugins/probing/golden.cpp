@@ -6,7 +6,9 @@
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "base/permissions.hpp"
 #include "base/text.hpp"
+#include "daemon/model/job.hpp"
 #include "daemon/plugins/probing/limits.hpp"
 #include "protocol/message/wire_error.hpp"
 
@@ -35,6 +37,12 @@ Result<model::Principal> read_caller(const json& object) {
     out.subject = "golden";
     EW_TRY(out.organization_id, caller.text("organization"));
     EW_TRY(out.permissions, caller.texts("permissions"));
+    for (const std::string& permission : out.permissions) {
+        if (std::ranges::find(kPermissions, permission) != kPermissions.end()) continue;
+        return fail(ErrorCode::kInvalidArgument, "caller.permissions: expected " +
+                                                     one_of(kPermissions) + ", found '" +
+                                                     printable(permission) + "'");
+    }
     EW_CHECK(caller.refuse_unknown());
     return out;
 }
@@ -44,6 +52,11 @@ Result<void> read_job(const json& object, GoldenRequest& out) {
     EW_TRY(out.job_id, job.text("id"));
     EW_TRY(out.job.job_type, job.text_or("job_type", "product_export"));
     EW_TRY(out.job.status, job.text("status"));
+    if (!model::parse_job_status(out.job.status)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "job.status: expected a status of docs/wire_protocol.md, found '" +
+                        printable(out.job.status) + "'");
+    }
     EW_TRY(out.job.organization_id, job.text("organization"));
     EW_TRY(out.job.file_url, job.text_or("file_url", ""));
     EW_TRY(out.job.filename, job.text_or("filename", ""));
@@ -61,6 +74,15 @@ Result<void> read_expect(const json* object, GoldenRequest& out) {
                     "expect.error: expected an error code of docs/wire_protocol.md or \"ok\", "
                     "found '" +
                         printable(out.expected) + "'");
+    }
+    if (out.expected == to_string(message::WireCode::kPluginFault)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "expect.error: expected an error that a plugin may answer, found "
+                    "'plugin_fault', which is a broken contract");
+    }
+    if (out.expected != "ok" && !out.expected_keys.empty()) {
+        return fail(ErrorCode::kInvalidArgument,
+                    "expect: expected keys of a result or an error, found both");
     }
     return expect.refuse_unknown();
 }
@@ -123,8 +145,9 @@ Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
         const std::string_view one = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-        const auto parsed = parse_json(
-            one, {.depth_max = limits::kGoldenDepthMax, .values_max = limits::kGoldenFileBytesMax});
+        const auto parsed = parse_json(one, {.depth_max = limits::kGoldenDepthMax,
+                                             .values_max = limits::kGoldenFileBytesMax,
+                                             .names_unique = true});
         if (!parsed) return bad_line(line, printable(parsed.error().message, 200));
         auto request = read_request(*parsed);
         if (!request) return bad_line(line, printable(request.error().message, 300));

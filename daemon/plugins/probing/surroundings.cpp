@@ -1,10 +1,14 @@
 #include "daemon/plugins/probing/surroundings.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
+#include "base/unique_fd.hpp"
 #include "daemon/plugins/probing/child_processes.hpp"
 
 namespace export_worker::plugins {
@@ -53,6 +57,12 @@ Surroundings::Surroundings()
       threads_(count_threads()) {}
 
 Judged<void> Surroundings::check_unchanged(const std::string& step) const {
+    // What is compared below is read from files of /proc.
+    const UniqueFd free(::open("/proc/self", O_PATH | O_CLOEXEC));
+    if (!free) {
+        return failed("a descriptor that is still free " + step, std::strerror(errno),
+                      "close what a call has opened before it returns");
+    }
     const Settings process = read_process_settings();
     EW_CHECK(check_same(process_, process, step));
     if (const auto added = first_addition(process_, process)) return changed(*added, step);

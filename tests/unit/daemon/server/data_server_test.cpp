@@ -618,6 +618,34 @@ TEST_F(DataServerTest, StoppingWaitsForWhatIsUnderWay) {
     EXPECT_EQ(reply["ok"], true);
 }
 
+TEST_F(DataServerByTheMachinesClock, PeersThatHaveNotHeardOfTheEndAreAnswered) {
+    start();
+    std::thread stopping;
+    int sent = 0;
+    int answered = 0;
+    bool heard = false;
+    const auto take = [&] {
+        while (auto bytes = client_->receive()) {
+            const json reply = parse_msgpack(*bytes);
+            heard = heard || reply["ok"] == false;
+            ++answered;
+        }
+    };
+    while (!heard && sent < 1'000'000) {
+        take();
+        if (sent - answered >= 64) continue;
+        send({{"v", 1}, {"method", "sys.ping"}});
+        if (++sent == 1000) stopping = std::thread([&] { EXPECT_EQ(server_->stop(), 0U); });
+    }
+    EXPECT_TRUE(eventually([&] {
+        take();
+        return answered == sent;
+    })) << answered
+        << " of " << sent;
+    stopping.join();
+    EXPECT_TRUE(heard);
+}
+
 TEST_F(DataServerTest, StoppingSaysHowManyWorkersAreStuck) {
     start();
     send_blocking();

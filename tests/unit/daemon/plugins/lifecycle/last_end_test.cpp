@@ -94,6 +94,19 @@ TEST_F(LastEndTest, ADeathDuringAProbeQuarantinesNothing) {
     EXPECT_EQ(crashed_entries(), 3);
 }
 
+TEST_F(LastEndTest, AFileThatDiesAtItsEndIsKeptIfThereIsNoOther) {
+    std::string notice;
+    for (int count = 0; count < 3; ++count) {
+        ASSERT_TRUE(history_->begin_call({"a", "aaa", kEndingPhase}));
+        notice = judge().notices["a"];
+    }
+    EXPECT_NE(notice.find("3 times in a row inside quiesce or destroy of aaa; there is no "
+                          "committed file to go back to: replace it"),
+              std::string::npos)
+        << notice;
+    EXPECT_FALSE(*history_->quarantined("aaa"));
+}
+
 TEST_F(LastEndTest, AnEndWithoutAnyTraceIsLogged) {
     EXPECT_TRUE(judge().died_in.empty());
     EXPECT_FALSE(testing::has_logged("has not stopped in good order"));

@@ -69,6 +69,7 @@ TEST_F(GoldenTest, AnUnknownMemberIsRefused) {
         return refusal(R"({"name":"x","method":"minimal.echo",)" + members + "}");
     };
     EXPECT_EQ(found(R"("expect":{})"), "");
+    EXPECT_NE(found(R"("params":{})").find("expect: missing"), std::string::npos);
     EXPECT_NE(found(R"("expect":{},"callr":{})").find("callr"), std::string::npos);
     EXPECT_NE(found(R"("expect":{"key":["a"]})").find("expect.key"), std::string::npos);
     EXPECT_NE(found(R"("expect":{"error":"no_such_code"})").find("found 'no_such_code'"),
@@ -76,8 +77,28 @@ TEST_F(GoldenTest, AnUnknownMemberIsRefused) {
     EXPECT_NE(found(R"("expect":{},"caller":{"organization":"a","permissions":[],"role":"x"})")
                   .find("caller.role"),
               std::string::npos);
-    EXPECT_NE(found(R"("expect":{},"job":{"id":"j","status":"s","organization":"a","url":"x"})")
-                  .find("job.url"),
+    EXPECT_NE(
+        found(R"("expect":{},"job":{"id":"j","status":"failed","organization":"a","url":"x"})")
+            .find("job.url"),
+        std::string::npos);
+    EXPECT_NE(found(R"("expect":{},"params":{},"params":{"a":1})").find("a member twice"),
+              std::string::npos);
+}
+
+// Nor must one make it check something else.
+TEST_F(GoldenTest, AWordThatNothingKnowsIsRefused) {
+    const auto found = [this](const std::string& members) {
+        return refusal(R"({"name":"x","method":"minimal.echo",)" + members + "}");
+    };
+    EXPECT_NE(found(R"("expect":{},"caller":{"organization":"a","permissions":["product:raed"]})")
+                  .find("caller.permissions: expected product:read, "),
+              std::string::npos);
+    EXPECT_NE(found(R"("expect":{},"job":{"id":"j","status":"complete","organization":"a"})")
+                  .find("job.status: expected a status of docs/wire_protocol.md, found 'complete'"),
+              std::string::npos);
+    EXPECT_NE(found(R"("expect":{"error":"not_found","keys":["a"]})").find("found both"),
+              std::string::npos);
+    EXPECT_NE(found(R"("expect":{"error":"plugin_fault"})").find("a broken contract"),
               std::string::npos);
 }
 

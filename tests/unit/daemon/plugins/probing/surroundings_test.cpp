@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <future>
 #include <thread>
 
 #include "base/unique_fd.hpp"
+#include "tests/unit/support/resource_limit.hpp"
 
 namespace export_worker::plugins {
 namespace {
@@ -33,6 +36,29 @@ TEST(Surroundings, WhatIsOpenIsRefusedAtTheEndOnly) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "probe_failed");
     EXPECT_NE(refused.error().found.find("/dev/null"), std::string::npos);
+}
+
+TEST(Surroundings, MemoryThatStaysLockedIsRefused) {
+    const Surroundings surroundings;
+    std::array<char, 4096> page{};
+    ASSERT_EQ(::mlock(page.data(), page.size()), 0);
+    const auto refused = surroundings.check_nothing_left("after destroy()");
+    ASSERT_EQ(::munlock(page.data(), page.size()), 0);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().expected, "timers and locked memory given back after destroy()");
+}
+
+// What is compared is read from files.
+TEST(Surroundings, ALackOfDescriptorsIsCalledByItsName) {
+    const Surroundings surroundings;
+    const UniqueFd lowest(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    Judged<void> judged;
+    {
+        const testing::ResourceLimit none(RLIMIT_NOFILE, static_cast<rlim_t>(lowest.get()));
+        judged = surroundings.check_unchanged("in handle()");
+    }
+    ASSERT_FALSE(judged);
+    EXPECT_EQ(judged.error().expected, "a descriptor that is still free in handle()");
 }
 
 TEST(Surroundings, AThreadThatIsLeftIsRefused) {
