@@ -41,11 +41,12 @@ bool is_forbidden(std::string_view endpoint) {
 tl::expected<ControlClient, int> ControlClient::open(const Context& context) {
     const auto endpoint = control_endpoint(context);
     if (!endpoint) return tl::unexpected(complain(kExitConfig, endpoint.error().message));
-    if (is_forbidden(*endpoint))
-        return tl::unexpected(
-            complain(kExitUnavailable, "open " + *endpoint +
-                                           ": permission denied; run exportctl as root or as the "
-                                           "daemon's user"));
+    if (is_forbidden(*endpoint)) {
+        const std::string what =
+            "open " + *endpoint +
+            ": permission denied; run exportctl as root or as the daemon's user";
+        return tl::unexpected(complain(kExitUnavailable, what));
+    }
     auto client = transport::Client::open(*endpoint);
     if (!client) return tl::unexpected(complain(kExitConfig, client.error().message));
     if (!client->wait_connected(std::chrono::milliseconds(2000))) {

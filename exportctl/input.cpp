@@ -27,9 +27,10 @@ tl::expected<Input, int> Input::open(const std::string& path) {
     if (known && S_ISREG(info.st_mode)) input.bytes_total_ = info.st_size;
     if (path != "-") {
         input.file_.open(path, std::ios::binary);
-        if (!input.file_)
-            return tl::unexpected(
-                complain(kExitUsage, "open " + path + ": " + std::strerror(errno)));
+        if (!input.file_) {
+            const std::string what = "open " + path + ": " + std::strerror(errno);
+            return tl::unexpected(complain(kExitUsage, what));
+        }
     }
     return input;
 }

@@ -81,6 +81,7 @@ class ExportctlTest(SystemTest):
             (["template", "put", "tt", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
             (["catalog", "import", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
             (["catalog", "import-prices", directory, "--organization", "acme"], 1, f"read {directory}: expected a file, found a directory"),
+            (["catalog", "import", "/proc/self/mem", "--organization", "acme"], 1, "read /proc/self/mem: ended with an error"),
             (["organization", "set", "acme", "--hold", "--release"], 64, "found both"),
         ]
         for arguments, status, text in cases:

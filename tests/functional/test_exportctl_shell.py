@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -12,7 +13,10 @@ import termios
 import time
 import unittest
 
-from functional.harness import BUILD, PATIENCE_S, SOURCE, SystemTest, wait_until
+import msgpack
+import zmq
+
+from functional.harness import BUILD, PATIENCE_S, SOURCE, SystemTest, scratch_directory, wait_until
 from functional.skips import need
 
 CTL = BUILD / "bin" / "exportctl"
@@ -123,6 +127,29 @@ class TerminalTest(SystemTest):
         out, err = running.communicate(timeout=PATIENCE_S)
         self.assertEqual((running.returncode, out), (130, ""))
         self.assertIn('"code":"interrupted"', err)
+
+
+class SilentDaemonTest(unittest.TestCase):
+    def test_ctrl_c_ends_the_waiting_for_an_answer(self):
+        directory = scratch_directory("export-worker-silent-")
+        self.addCleanup(shutil.rmtree, directory)
+        (directory / "run").mkdir()
+        config = directory / "export-worker.ini"
+        config.write_text(f"[daemon]\nstate_dir = {directory}\n")
+        silent = zmq.Context.instance().socket(zmq.ROUTER)
+        self.addCleanup(silent.close, 0)
+        silent.setsockopt(zmq.RCVTIMEO, PATIENCE_S * 1000)
+        silent.bind(f"ipc://{directory}/run/control.sock")
+        running = subprocess.Popen([CTL, "--config", config, "export", "submit", "--organization", "acme", "--wait"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        *envelope, request = silent.recv_multipart()
+        submitted = {"v": 1, "id": msgpack.unpackb(request)["id"], "ok": True, "result": {"job_id": "j1", "status": "pending"}}
+        silent.send_multipart([*envelope, msgpack.packb(submitted)])
+        silent.recv_multipart()  # How the job is.
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE_S)
+        self.assertEqual((out, running.returncode), ("", 130), err)
+        self.assertIn("stopped waiting; job j1 goes on", err)
 
 
 class CompletionTest(unittest.TestCase):
