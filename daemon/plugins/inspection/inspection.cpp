@@ -43,11 +43,22 @@ tl::unexpected<Refusal> lint(std::string expected, std::string found, std::strin
     return refuse({"lint", kStage, std::move(expected), std::move(found), std::move(hint)});
 }
 
+bool is_sanitizer(std::string_view library) {
+    return std::ranges::any_of(
+        std::to_array<std::string_view>(
+            {"libasan.", "libhwasan.", "liblsan.", "libtsan.", "libubsan."}),
+        [&](std::string_view prefix) { return library.starts_with(prefix); });
+}
+
 Judged<void> check_libraries(const ElfFacts& facts, const std::vector<std::string>& allowed) {
     for (const std::string& library : facts.needed) {
         if (std::ranges::find(kSystemLibraries, library) != kSystemLibraries.end() ||
             std::ranges::find(allowed, library) != allowed.end())
             continue;
+        if (is_sanitizer(library)) {
+            return lint("a plugin without a sanitizer's runtime", library,
+                        "build it without -fsanitize; a sanitizer has to be in the program first");
+        }
         return lint("only system libraries under DT_NEEDED", library,
                     "link it statically (two generations would share one copy of " + library +
                         "), or name it in [plugins] allow_needed");

@@ -98,7 +98,9 @@ Result<void> insert_event(Connection& connection, const HistoryEntry& entry) {
     EW_CHECK(connection
                  .statement("INSERT INTO event (plugin, at_us, cause, file, sha256, version, "
                             "generation, outcome, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, "
-                            "?6, ?7, ?8, ?9, ?10)")
+                            "CASE WHEN ?6 <> '' THEN ?6 ELSE coalesce((SELECT version FROM event "
+                            "WHERE sha256 = ?5 AND version <> '' ORDER BY id DESC LIMIT 1), '') "
+                            "END, ?7, ?8, ?9, ?10)")
                  .bind(entry.plugin, entry.at_us, entry.trigger, entry.file, entry.sha256,
                        entry.version, entry.generation, entry.outcome, entry.code, entry.detail)
                  .run());

@@ -98,9 +98,9 @@ public:
     // The configured file counts again at the next start or automatic reload.
     [[nodiscard]] Result<void> unpin(const std::string& plugin);
 
-    // Appends; the id is set here, and the time if it is 0. Entries beyond kPluginHistoryMax of
-    // that plugin go, oldest first; those of commits, which a rollback needs, are counted apart
-    // from the others.
+    // Appends; the id is set here, the time if it is 0, and the version if it is empty and known
+    // for this hash. Entries beyond kPluginHistoryMax of that plugin go, oldest first; those of
+    // commits, which a rollback needs, are counted apart from the others.
     [[nodiscard]] Result<void> add(HistoryEntry entry);
     // Newest first. `plugin` empty: all.
     [[nodiscard]] Result<std::vector<HistoryEntry>> entries(const std::string& plugin,

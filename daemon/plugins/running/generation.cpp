@@ -73,6 +73,17 @@ std::string mapped_build_id(void* handle) {
     return search.build_id;
 }
 
+// A descriptor may be wrong in any way.
+std::string text_or_null(ew_string text) {
+    if (text.size > 0 && text.data == nullptr) return "NULL";
+    return std::string(view_of(text).substr(0, limits::kPluginNameBytesMax));
+}
+
+std::string identity_of(const Manifest& manifest) {
+    return manifest.name + " " + manifest.version + ", ABI " + std::to_string(manifest.abi_major) +
+           "." + std::to_string(manifest.abi_minor);
+}
+
 struct MethodList : ew_description {
     std::vector<PluginMethod> methods;
     std::string problem;
@@ -143,7 +154,7 @@ constexpr std::size_t kDescriptorBytesMin = offsetof(ew_plugin, destroy) + sizeo
 // What a hook said through its writer, for a refusal.
 std::string reason_of(const ResultWriter& writer, const std::string& threw, ew_status status) {
     if (!threw.empty()) return threw;
-    if (writer.has_error) return writer.error.message;
+    if (writer.has_error && !writer.error.message.empty()) return writer.error.message;
     return "status " + std::to_string(status) + " without a reason";
 }
 
@@ -284,15 +295,16 @@ Judged<void> Generation::check_descriptor() {
                        std::to_string(plugin_->struct_bytes),
                        "set struct_bytes = sizeof(ew_plugin)"});
     }
-    if (plugin_->abi_major != manifest_.abi_major || plugin_->abi_minor != manifest_.abi_minor ||
-        view_of(plugin_->name) != manifest_.name ||
-        view_of(plugin_->version) != manifest_.version) {
-        return refuse(
-            {"descriptor", "loading",
-             "a descriptor that agrees with the note (" + manifest_.name + " " + manifest_.version +
-                 ")",
-             printable(view_of(plugin_->name)) + " " + printable(view_of(plugin_->version)),
-             "use one macro for both"});
+    const Manifest described{text_or_null(plugin_->name),
+                             text_or_null(plugin_->version),
+                             plugin_->abi_major,
+                             plugin_->abi_minor,
+                             0,
+                             {}};
+    if (identity_of(described) != identity_of(manifest_)) {
+        return refuse({"descriptor", "loading",
+                       "a descriptor that agrees with the note (" + identity_of(manifest_) + ")",
+                       printable(identity_of(described)), "use one macro for both"});
     }
     for (const auto& [present, name] : {std::pair{plugin_->create != nullptr, "create"},
                                         std::pair{plugin_->describe != nullptr, "describe"},
@@ -338,10 +350,11 @@ Judged<void> Generation::describe() {
     if (status != EW_OK || !list.problem.empty() || list.methods.empty()) {
         const std::string found = !threw.empty()          ? threw
                                   : !list.problem.empty() ? list.problem
-                                  : list.methods.empty()  ? "no method"
-                                                          : "status " + std::to_string(*status);
-        return refuse({"describe_failed", "creating", "describe() to name at least one method",
-                       found, "see docs/plugin_abi.md"});
+                                  : status != EW_OK       ? "status " + std::to_string(*status)
+                                                          : "no method";
+        return refuse({"describe_failed", "creating",
+                       "describe() to name at least one method and to return EW_OK", found,
+                       "see docs/plugin_abi.md"});
     }
     methods_ = std::move(list.methods);
     return {};

@@ -44,6 +44,19 @@ TEST_F(HistoryTest, TheMarkOfABakeSurvivesAndGoesWithTheCommit) {
     EXPECT_EQ(history_->record("p")->baking_sha256, "");
 }
 
+TEST_F(HistoryTest, AnEntryWithoutAVersionHasTheOneThatIsKnown) {
+    HistoryEntry entry;
+    entry.plugin = "p";
+    entry.sha256 = "aaa";
+    entry.version = "1.2.3";
+    ASSERT_TRUE(history_->add(entry));
+    add("aaa", "crashed");
+    add("bbb", "crashed");
+    const auto entries = history_->entries("p", 2);
+    EXPECT_EQ(entries->at(0).version, "");
+    EXPECT_EQ(entries->at(1).version, "1.2.3");
+}
+
 // One death may be an operator's kill -9; what returns in between starts anew.
 TEST_F(HistoryTest, DeathsInsideACallCountUntilItReturns) {
     const PluginCallMark mark{"p", "aaa", kLoadingPhase};
