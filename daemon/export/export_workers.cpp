@@ -7,6 +7,7 @@
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/export/limits.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::exports {
 namespace {
@@ -161,23 +162,47 @@ bool ExportWorkers::clock_is_trusted() {
     return *trusted;
 }
 
-void ExportWorkers::expire() {
-    if (!clock_is_trusted()) return;
-    if (upkeep_.file_retention.count() > 0) {
-        const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
-        fault_point("expiry.marked");
-        if (!expired) {
-            log_warn("expiry: {}", expired.error().message);
-        } else if (*expired > 0) {
-            if (auto dropped = drop_unpublished(parts_); !dropped)
-                log_warn("expiry: {}", dropped.error().message);
-            log_info("{} files were older than {} s and are gone", *expired,
-                     upkeep_.file_retention.count());
+bool ExportWorkers::expire_files() {
+    if (upkeep_.file_retention.count() == 0) return false;
+    const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
+    fault_point("expiry.marked");
+    if (!expired) {
+        log_warn("expiry: {}", expired.error().message);
+        return false;
+    }
+    if (*expired > 0) {
+        if (auto dropped = drop_unpublished(parts_); !dropped) {
+            log_warn("expiry: {}", dropped.error().message);
+            return false;
         }
     }
-    if (upkeep_.job_retention.count() > 0) {
-        const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
-        if (!pruned) log_warn("retention: {}", pruned.error().message);
+    files_expired_ += *expired;
+    if (*expired == limits::kUpkeepBatch) return true;
+    if (files_expired_ > 0)
+        log_info("{} files were older than {} s and are gone", files_expired_,
+                 upkeep_.file_retention.count());
+    files_expired_ = 0;
+    return false;
+}
+
+bool ExportWorkers::prune_jobs() {
+    if (upkeep_.job_retention.count() == 0) return false;
+    const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
+    if (!pruned) log_warn("retention: {}", pruned.error().message);
+    return pruned && *pruned == limits::kUpkeepBatch;
+}
+
+bool ExportWorkers::expire() {
+    if (!clock_is_trusted()) return false;
+    const bool more_files = expire_files();
+    return prune_jobs() || more_files;
+}
+
+void ExportWorkers::enforce_limits() {
+    while (!stopping_.load()) {
+        const auto done = parts_.jobs->enforce_limits();
+        if (!done) log_warn("deadlines: {}", done.error().message);
+        if (!done || *done == 0) return;
     }
 }
 
@@ -201,14 +226,13 @@ void ExportWorkers::run_upkeep() {
         clock.steady() + std::min(upkeep_.sweep_interval, limits::kOrphanSweepFirst);
     SteadyTime next_expiry = clock.steady();
     count_anew();
+    std::chrono::milliseconds pause = limits::kUpkeepInterval;
     for (;;) {
         // Real time, whatever the injected clock says: the subject is this process.
         const auto asleep_since = std::chrono::steady_clock::now();
         {
             std::unique_lock lock(mutex_);
-            if (ending_.wait_for(lock, limits::kUpkeepInterval,
-                                 [this] { return stopping_.load(); }))
-                return;
+            if (ending_.wait_for(lock, pause, [this] { return stopping_.load(); })) return;
         }
         const auto slept = std::chrono::steady_clock::now() - asleep_since;
         if (slept > limits::kUpkeepInterval + limits::kFreezeMin) {
@@ -217,11 +241,14 @@ void ExportWorkers::run_upkeep() {
             count_anew();
         }
         for (Slot& slot : slots_) fence_stalled(slot);
-        if (auto done = parts_.jobs->enforce_limits(); !done)
-            log_warn("deadlines: {}", done.error().message);
+        enforce_limits();
+        pause = limits::kUpkeepInterval;
         if (clock.steady() >= next_expiry) {
-            next_expiry = clock.steady() + limits::kRetentionInterval;
-            expire();
+            const bool more = expire();
+            next_expiry =
+                clock.steady() +
+                (more ? SteadyTime::duration(0) : SteadyTime::duration(limits::kRetentionInterval));
+            if (more) pause = limits::kUpkeepPause;
         }
         if (clock.steady() >= next_sweep) {
             next_sweep = clock.steady() + upkeep_.sweep_interval;

@@ -74,7 +74,11 @@ private:
     void count_anew();
     // False: deleting by age could be deleting by a wrong clock. The log says so once.
     [[nodiscard]] bool clock_is_trusted();
-    void expire();
+    // Each withdraws or forgets one batch of what is too old. True: there is more.
+    [[nodiscard]] bool expire();
+    [[nodiscard]] bool expire_files();
+    [[nodiscard]] bool prune_jobs();
+    void enforce_limits();
     void sweep_now();
 
     const ExportParts parts_;
@@ -89,7 +93,9 @@ private:
     std::string last_failure_;  // Guarded by mutex_.
     std::deque<Slot> slots_;    // One a worker; fixed once started.
     std::vector<std::thread> threads_;
-    bool retention_paused_ = false;  // Of the upkeep thread.
+    // Of the upkeep thread:
+    bool retention_paused_ = false;
+    std::size_t files_expired_ = 0;  // Since there was nothing too old.
 };
 
 }  // namespace export_worker::exports

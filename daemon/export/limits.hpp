@@ -13,6 +13,8 @@ inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
 inline constexpr int kExportFailuresAlarm = 3;  // Attempts in a row, of any jobs: an alarm.
 inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
+// Between two batches of files and jobs that are too old, while there are more.
+inline constexpr std::chrono::milliseconds kUpkeepPause{20};
 // When a sleep takes so much longer, the whole process was frozen.
 inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 inline constexpr std::chrono::seconds kRetentionInterval{60};

@@ -314,7 +314,8 @@ public:
     // caller has proof that the other instances are dead.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
     // Fails what is past its deadline, and external jobs that were silent for longer than they
-    // allow or than kExternalSilenceMax. How many.
+    // allow or than kExternalSilenceMax. At most kUpkeepBatch for each of these reasons; how many:
+    // to be called again until it is 0.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // From now on, external jobs that say how long they may be silent are silent anew: while the
     // daemon was away nobody could report.
@@ -328,10 +329,10 @@ public:
     // nullopt: retention goes on.
     [[nodiscard]] virtual Result<std::optional<RetentionPause>> retention_pause() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
-    // unpublished_files() names them. At most kRetentionBatch; how many.
+    // unpublished_files() names them. At most kUpkeepBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
-    // notices of that age. At most kRetentionBatch; how many.
+    // notices of that age. At most kUpkeepBatch of either; how many of those that were more.
     [[nodiscard]] virtual Result<std::size_t> prune(std::chrono::seconds age) = 0;
     // Files of finished jobs after `after`, by key; at most kFsckPage.
     [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(

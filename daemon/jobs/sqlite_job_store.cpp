@@ -361,8 +361,13 @@ public:
 
     Result<std::size_t> rescue() override {
         const Now at = now();
-        return database_->write(
-            [&](Connection& connection) { return rescue_jobs(connection, instance_id_, at); });
+        std::size_t all = 0;
+        for (std::size_t some = limits::kUpkeepBatch; some == limits::kUpkeepBatch; all += some) {
+            EW_TRY(some, database_->write([&](Connection& connection) {
+                return rescue_jobs(connection, instance_id_, at);
+            }));
+        }
+        return all;
     }
 
     Result<std::size_t> enforce_limits() override {

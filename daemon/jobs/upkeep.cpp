@@ -1,5 +1,6 @@
 #include "daemon/jobs/upkeep.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@ namespace {
 
 using sqlite::Connection;
 using sqlite::Statement;
+
+constexpr auto kBatch = static_cast<std::int64_t>(limits::kUpkeepBatch);
 
 // The first column of all rows.
 template <typename... Values>
@@ -49,8 +52,8 @@ Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, 
            select_texts(
                connection,
                "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
-               "seen_us + silence_us < ?1",
-               now.us));
+               "seen_us + silence_us < ?1 LIMIT ?2",
+               now.us, kBatch));
     for (const std::string& job_id : silent) {
         EW_CHECK(fail_job(connection, job_id,
                           "its worker has not reported for longer than the job allows", actor,
@@ -66,8 +69,7 @@ Result<std::size_t> fail_abandoned(Connection& connection, std::string_view acto
                         "SELECT job_id FROM job WHERE runner = 'external' AND completed_us IS NULL "
                         "AND coalesce(seen_us, due_us) <= ?1 ORDER BY coalesce(seen_us, due_us) "
                         "LIMIT ?2",
-                        now.us - us_of(limits::kExternalSilenceMax),
-                        static_cast<std::int64_t>(limits::kRetentionBatch)));
+                        now.us - us_of(limits::kExternalSilenceMax), kBatch));
     for (const std::string& job_id : abandoned) {
         EW_CHECK(
             fail_job(connection, job_id, "no worker has reported on it for 30 days", actor, now));
@@ -84,8 +86,8 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
         select_texts(
             connection,
             "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND owner "
-            "<> ?1",
-            instance_id));
+            "<> ?1 LIMIT ?2",
+            instance_id, kBatch));
     for (const std::string& job_id : orphaned) {
         // The attempt is given back: the job did not fail, its process died. Too many deaths and it
         // is the job.
@@ -120,8 +122,8 @@ Result<std::size_t> enforce_limits(Connection& connection, std::string_view inst
            select_texts(
                connection,
                "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
-               "'in_progress') AND deadline_us <= ?1",
-               now.us));
+               "'in_progress') AND deadline_us <= ?1 ORDER BY deadline_us LIMIT ?2",
+               now.us, kBatch));
     for (const std::string& job_id : late) {
         EW_TRY(const std::string why, why_late(connection, job_id));
         EW_CHECK(fail_job(connection, job_id, why, instance_id, now));
@@ -172,7 +174,7 @@ Result<std::size_t> expire_files(Connection& connection, std::string_view instan
                connection,
                "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
                "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2",
-               now.wall_us - us_of(age), static_cast<std::int64_t>(limits::kRetentionBatch)));
+               now.wall_us - us_of(age), kBatch));
     for (const std::string& key : keys) {
         EW_CHECK(withdraw_file(connection, key, "expired", instance_id,
                                "older than the daemon keeps files", now));
@@ -188,16 +190,16 @@ Result<std::size_t> prune_jobs(Connection& connection, std::chrono::seconds age,
                             "completed_us IS NOT NULL AND completed_us <= ?1 AND NOT EXISTS "
                             "(SELECT 1 FROM file WHERE file.job_id = job.job_id) ORDER BY "
                             "completed_us LIMIT ?2)")
-                 .bind(before_us, static_cast<std::int64_t>(limits::kRetentionBatch))
+                 .bind(before_us, kBatch)
                  .run());
     const std::int64_t jobs = connection.changes();
     EW_CHECK(connection
                  .statement("DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
                             "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 ORDER "
                             "BY at_us LIMIT ?2)")
-                 .bind(before_us, static_cast<std::int64_t>(limits::kRetentionBatch))
+                 .bind(before_us, kBatch)
                  .run());
-    return static_cast<std::size_t>(jobs);
+    return static_cast<std::size_t>(std::max(jobs, connection.changes()));
 }
 
 }  // namespace export_worker::jobs

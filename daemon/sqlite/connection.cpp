@@ -103,12 +103,13 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
     if (status != SQLITE_OK) return database_error(database, "open " + path);
     sqlite3_extended_result_codes(database, 1);
     sqlite3_busy_timeout(database, limits::kDatabaseBusyTimeoutMs);
-    // What a savepoint needs to be undone stays in memory: a temporary file would take as many
-    // writes as the transaction.
+    // What a savepoint needs to be undone stays in memory up to 64 KiB (SQLite's own bound) and
+    // then goes to a file: in memory alone it is a list, and the cost of a large write grows with
+    // the square of its rows.
     const std::string setup =
         mode == Mode::kReadWrite
             ? "PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; "
-              "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-" +
+              "PRAGMA temp_store=FILE; PRAGMA cache_size=-" +
                   std::to_string(limits::kDatabaseWriterCacheKib) + ";"
             // No checkpoint by a reader, not even when it closes: the writer is the only one.
             : "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;";

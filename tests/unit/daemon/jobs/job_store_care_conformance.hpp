@@ -90,6 +90,18 @@ TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
     EXPECT_EQ(store_->heartbeat(first.lease, {1, 1, "x"}).error().code, ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, DeadlinesEndManyJobsInBatches) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    for (std::size_t count = 0; count < 2 * limits::kUpkeepBatch + 1; ++count)
+        ASSERT_TRUE(store_->create(job));
+    clock_.advance(std::chrono::seconds(61));
+    for (const std::size_t batch : {limits::kUpkeepBatch, limits::kUpkeepBatch, std::size_t{1}})
+        EXPECT_EQ(*store_->enforce_limits(), batch);
+    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(store_->counts()->pending, 0);
+}
+
 TEST_P(JobStoreConformance, AJobThatIsRetriedAfterItsDeadlineHasNoneAnyMore) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
