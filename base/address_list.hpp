@@ -1,5 +1,5 @@
-// Addresses and networks somebody has listed, and whom a request comes from: the peer, or what a
-// listed proxy says of it.
+// Listed addresses and networks, and the client a request comes from: the peer, or the address
+// that a listed proxy names.
 #pragma once
 
 #include <array>

@@ -15,14 +15,14 @@ enum class ErrorCode : std::uint8_t {
     kNotFound,            // Ask for something else.
     kConflict,            // The state has moved on: look again, then decide.
     kUnauthenticated,     // Present valid credentials.
-    kPermissionDenied,    // Ask somebody who may.
+    kPermissionDenied,    // Use credentials that may do this.
     kResourceExhausted,   // Free disk or quota, then try again.
     kUnavailable,         // Try again a little later.
     kDeadlineExceeded,    // Time ran out; the work may have happened.
     kDataLoss,            // Repair: what is on disk cannot be trusted.
     kFailedPrecondition,  // Repair the set-up (permissions, versions, a second daemon).
-    kCancelled,           // Somebody asked for the work to stop.
-    kInternal,            // Our bug or an error nobody expected.
+    kCancelled,           // Cancellation was requested.
+    kInternal,            // Our bug or an unexpected error.
     kQuotaExceeded,       // Use less of what the quota bounds, then try again.
     kRateLimited,         // Slow down, then try again.
 };

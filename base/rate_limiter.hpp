@@ -1,4 +1,4 @@
-// How often somebody may do something: so many times a second, and a burst at once.
+// How often a caller may do something: so many times a second, and a burst at once.
 //
 // The generic cell rate algorithm (ITU-T I.371, annex A, virtual scheduling): per caller one time,
 // when the next request would be due if they came evenly spaced.
@@ -16,7 +16,7 @@ namespace export_worker {
 // [one-owner]
 class RateLimiter {
 public:
-    // `per_second` 0: nobody is limited. `burst` at least 1: so many at once after a pause.
+    // `per_second` 0: no limit. `burst` at least 1: so many at once after a pause.
     RateLimiter(std::uint64_t per_second, std::uint64_t burst);
 
     // nullopt: go ahead. Otherwise how long until the caller may; nothing was counted. `caller`: a

@@ -1,5 +1,6 @@
-// A listening Unix socket, made so that nobody's path is taken over and the file's mode is what was
-// asked for. A crash leaves the socket file behind; the next one to listen there replaces it.
+// A listening Unix socket, made so that the path of another process is never taken over and the
+// file's mode is as given. A crash leaves the socket file behind; the next one to listen there
+// replaces it.
 #pragma once
 
 #include <string>

@@ -35,7 +35,7 @@ struct Credential {
         kNone,
         kAuthorization,  // The field; the cookie does not count then.
         kCookie,         // __Host-stytch_session, else stytch_session.
-        kAmbiguous,      // Two cookies of one name: one of them may be somebody else's.
+        kAmbiguous,      // Two cookies of one name: one of them may belong to another site.
     };
     Kind kind = Kind::kNone;
     std::string_view value;

@@ -28,7 +28,7 @@ struct Config {
     std::optional<transport::CurveClient> curve;  // For those over TCP.
     std::vector<downloads::DownloadRoot> downloads;
     AddressList trusted_proxies;
-    AddressList metrics_from;  // Whose /metrics is answered; empty: nobody's.
+    AddressList metrics_from;  // Clients that may read /metrics; empty: none.
     bool docs = true;          // /docs is answered.
     // Origins ("https://app.example.com") whose pages may read answers and use the session cookie;
     // or "*" alone: any page, without the cookie.

@@ -1,5 +1,5 @@
 // Open connections: how many there are, whose they are, which of them only wait, and what they hold
-// in memory. The trouble of one address is nobody else's.
+// in memory. One address cannot use up the share of the others.
 #pragma once
 
 #include <cstddef>

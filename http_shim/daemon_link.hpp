@@ -24,7 +24,7 @@ public:
     // As DaemonPool::call(); `id` is the one in `message`.
     [[nodiscard]] Awaitable<Result<std::string>> ask(std::string id, std::string message,
                                                      std::chrono::milliseconds timeout);
-    // The same when nobody waits for the answer.
+    // The same without a caller that waits for the answer.
     void tell(std::string id, std::string message, std::chrono::milliseconds timeout);
     [[nodiscard]] std::vector<client::DaemonPool::DaemonState> states() const {
         return pool_.states();

@@ -20,8 +20,8 @@ using export_worker::options::Flag;
 using export_worker::kExitUsage;
 
 constexpr std::array<Flag, 4> kFlags{
-    {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
-     {"check-config", nullptr, "read it, say whether it is good, and leave"},
+    {{"config", "FILE", "the configuration; export-worker.ini(5) explains its keys"},
+     {"check-config", nullptr, "read it, print whether it is good, and exit"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
 

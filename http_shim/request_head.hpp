@@ -45,7 +45,7 @@ struct RequestHead {
 // Whether `host` is one of `hosts` (see Config); an entry without a port stands for every port.
 [[nodiscard]] bool is_accepted_host(std::string_view host, const std::vector<std::string>& hosts);
 
-// A target as the log may have it: values of parameters that nobody knows, signatures, and whatever
+// A target as the log may have it: values of unknown parameters, signatures, and everything that
 // looks like a credential are left out, however they are spelt.
 [[nodiscard]] std::string loggable_target(std::string_view target);
 

@@ -44,7 +44,7 @@ struct Response {
 // What a request is called in logs and traces; every response says so.
 struct ExchangeIds {
     std::string_view request_id;
-    std::string_view traceparent;  // Empty: the request was not acceptable, nobody traces it.
+    std::string_view traceparent;  // Empty: the request was refused by the framing policy.
 };
 
 // Status line and headers, with the empty line. `content_length` counts the body, also when it is

@@ -16,7 +16,7 @@ namespace export_worker::signing {
 // all do, are never moved.
 class CanonicalQuery {
 public:
-    // `out` outlives this object; until finish() nobody else appends to it.
+    // `out` outlives this object; until finish() only this object appends to it.
     explicit CanonicalQuery(std::string& out);
     CanonicalQuery(const CanonicalQuery&) = delete;
     CanonicalQuery& operator=(const CanonicalQuery&) = delete;

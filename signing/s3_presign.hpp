@@ -39,7 +39,7 @@ struct S3PresignRequest {
     std::int64_t unix_s = 0;
     std::int64_t expires_seconds = 0;  // 1 to 604800.
     NamesAndValues query;    // response-content-disposition, versionId, ...: signed like the rest.
-    NamesAndValues headers;  // Beside host. Whoever uses the URL must send the same.
+    NamesAndValues headers;  // Beside host. A client of the URL must send the same.
 };
 
 struct S3Presigned {

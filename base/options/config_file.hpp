@@ -3,7 +3,7 @@
 //   [section]
 //   key = value        # a '#' starts a comment anywhere in a line
 //
-// Every key must be asked for by somebody: a Section remembers which were, and finish() refuses the
+// Every key must be read by the program: a Section remembers which were, and finish() refuses the
 // rest.
 #pragma once
 

@@ -36,17 +36,17 @@ using export_worker::kExitUsage;
 namespace service_manager = export_worker::service_manager;
 
 constexpr std::array<Flag, 11> kFlags{
-    {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
+    {{"config", "FILE", "the configuration; export-worker.ini(5) explains its keys"},
      {"check-config", nullptr,
       "read it, open what it names, say what stands in the way of a start, and leave; as the user "
       "of the daemon"},
-     {"check-syntax", nullptr, "read it, say whether it can be understood, and leave"},
-     {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
+     {"check-syntax", nullptr, "read the file alone, print whether it can be understood, and exit"},
+     {"check-plugin", "FILE", "print whether this plugin would be loaded, and exit"},
      {"quarantine-list", nullptr, "while no daemon runs: print the quarantined plugin files"},
      {"quarantine-lift", "HASH", "while no daemon runs: let it load this plugin file again"},
      {"state-dir", "DIR", "with --quarantine-...: the state directory, instead of --config"},
      {"json", nullptr, "with --check-plugin and --quarantine-...: as one JSON object"},
-     {"probe-plugin", nullptr, "how the daemon tries a plugin in a child process; not for people"},
+     {"probe-plugin", nullptr, "internal: the child process in which the daemon tries a plugin"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
 

@@ -17,7 +17,7 @@ bool is_within(const std::filesystem::path& path, const std::filesystem::path& d
 }
 
 std::string unit_needs(const std::string& root) {
-    return "export-workerd.service needs ReadWritePaths=" + root + " (docs/operations.md)";
+    return "export-workerd.service needs ReadWritePaths=" + root + " (docs/install.md)";
 }
 
 }  // namespace

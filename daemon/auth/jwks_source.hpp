@@ -1,5 +1,5 @@
 // The keys sessions are verified with, kept current in the background: from a file, watched; from a
-// URL, fetched again and again, and early when a token names a key nobody has.
+// URL, fetched again and again, and early when a token names an unknown key.
 //
 // A fetched set replaces the file, when there is one, so that a start needs no network. A crash
 // leaves the old file or the new one. What cannot be read or fetched changes nothing: the keys in

@@ -31,7 +31,8 @@ inline constexpr std::chrono::seconds kSessionLengthMax{366 * 86'400};
 inline constexpr std::size_t kTokensCachedMax = 10'000;
 inline constexpr std::chrono::seconds kJwksRefreshSoonest{10};  // However many unknown kids come.
 inline constexpr std::chrono::milliseconds kSessionAskTimeout{3'000};
-inline constexpr int kSessionAskFailuresMax = 5;  // In a row; then nobody is asked for a while.
+inline constexpr int kSessionAskFailuresMax =
+    5;  // In a row; then the provider gets no requests for a while.
 inline constexpr std::chrono::seconds kSessionAskPause{10};
 // After a 429 the provider is left alone for as long as it says, within these bounds.
 inline constexpr std::chrono::seconds kProviderBackOffMin{1};

@@ -55,7 +55,7 @@ public:
         std::string token;  // The only time it exists outside its holder's hands.
     };
     // A session of `subject`, whose memberships are those of the member table when it is shown.
-    // Errors: kInvalidArgument (subject, length), kNotFound when nobody is called that,
+    // Errors: kInvalidArgument (subject, length), kNotFound for an unknown subject,
     // kResourceExhausted (kSessionsMax).
     [[nodiscard]] Result<CreatedSession> create_session(std::string_view subject,
                                                         std::chrono::seconds length);

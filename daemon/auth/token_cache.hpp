@@ -29,8 +29,8 @@ public:
 
     [[nodiscard]] std::optional<Known> find(const crypto::Sha256Digest& token,
                                             std::int64_t now_unix_s) const;
-    // Raised by every clear(). Whoever finds something out reads it before, so that what was true
-    // under the old keys is not remembered under the new ones.
+    // Raised by every clear(). Read it before a check whose result is remembered, so that what was
+    // true under the old keys is not remembered under the new ones.
     [[nodiscard]] std::uint64_t epoch() const;
     // Nothing happens when the epoch is another one by now.
     void put(const crypto::Sha256Digest& token, Known known, std::int64_t expires_unix_s,

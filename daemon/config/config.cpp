@@ -284,15 +284,15 @@ Result<void> read_auth(const ConfigFile& file, model::AuthSettings& auth) {
     optional_absolute_path(section, "session_secret_file", auth.session_secret_file);
     duration(section, "session_cache_s", auth.session_cache, 1, 3'600);
     if (auth.takes_jwt() && auth.issuer.empty())
-        section.refuse("issuer", "expected whose tokens count; a key set alone does not say so");
+        section.refuse("issuer", "required when jwks_file or jwks_url is set");
     if (auth.takes_jwt() && auth.audience.empty())
-        section.refuse("audience", "expected for whom the tokens must be made");
+        section.refuse("audience", "required when jwks_file or jwks_url is set");
     if (!auth.session_url.empty() && auth.session_user.empty())
-        section.refuse("session_user", "expected what to call oneself at session_url");
+        section.refuse("session_user", "required with session_url (HTTP Basic user name)");
     if (!auth.session_url.empty() && auth.session_secret_file.empty())
-        section.refuse("session_secret_file", "expected the secret for session_url");
+        section.refuse("session_secret_file", "required with session_url (HTTP Basic password)");
     if ((auth.takes_jwt() || !auth.session_url.empty()) && auth.roles_file.empty())
-        section.refuse("roles_file", "expected what the roles of a session may do");
+        section.refuse("roles_file", "required with jwks_file, jwks_url or session_url");
     return section.finish();
 }
 

@@ -36,7 +36,7 @@ void AlarmList::stop() {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
     }
-    stop_wish_.notify_all();
+    stop_requested_.notify_all();
     if (thread_.joinable()) thread_.join();
     const std::lock_guard look(looking_);
     collect_ = nullptr;
@@ -47,7 +47,8 @@ void AlarmList::run() {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            if (stop_wish_.wait_for(lock, limits::kAlarmInterval, [this] { return stopping_; }))
+            if (stop_requested_.wait_for(lock, limits::kAlarmInterval,
+                                         [this] { return stopping_; }))
                 return;
         }
         (void)read();

@@ -46,7 +46,7 @@ private:
     // By name, subject and the cause up to its first figure, which may change. Guarded by looking_.
     std::map<std::array<std::string, 3>, std::int64_t> since_;
     mutable std::mutex mutex_;
-    std::condition_variable stop_wish_;
+    std::condition_variable stop_requested_;
     std::vector<std::string> names_;  // Guarded by mutex_.
     bool stopping_ = false;           // Guarded by mutex_.
     std::thread thread_;              // Last: it uses everything above.

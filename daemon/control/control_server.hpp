@@ -1,4 +1,4 @@
-// The thread behind the control socket. Whoever may open the socket file is an operator.
+// The thread behind the control socket. Every process that may open the socket file is an operator.
 #pragma once
 
 #include <atomic>

@@ -33,7 +33,7 @@ void add_hops(Page& page, const model::Hops& hops) {
         page.family(name, help, Kind::kHistogram);
         page.sample({}, histogram);
     };
-    one("export_worker_request_queue_seconds", "From arrival until somebody starts on the request",
+    one("export_worker_request_queue_seconds", "From arrival until work on the request starts",
         hops.queued);
     one("export_worker_request_handling_seconds", "In a plugin or a method of the daemon's own",
         hops.handled);
@@ -43,7 +43,7 @@ void add_hops(Page& page, const model::Hops& hops) {
 
 void add_plugins(Page& page, plugins::PluginHost& host) {
     const auto plugins = host.list();
-    page.family("export_worker_plugin_info", "What answers now", Kind::kGauge);
+    page.family("export_worker_plugin_info", "Version that answers now", Kind::kGauge);
     for (const auto& plugin : plugins) {
         page.sample(
             {{"plugin", plugin.name}, {"version", plugin.version}, {"build_id", plugin.build_id}},
@@ -103,9 +103,9 @@ void add_stuck_requests(Page& page, const std::vector<plugins::PluginStatus>& pl
 
 void add_alarms(Page& page, const ControlParts& parts) {
     const std::vector<model::Alarm> alarms = parts.alarms.read();
-    page.family("export_worker_alarms", "Things somebody should look at", Kind::kGauge);
+    page.family("export_worker_alarms", "Alarms that are raised now", Kind::kGauge);
     page.sample({}, static_cast<double>(alarms.size()));
-    page.family("export_worker_alarm", "The same, by what is wrong", Kind::kGauge);
+    page.family("export_worker_alarm", "Alarms that are raised now, by name", Kind::kGauge);
     for (const std::string_view name : model::kAlarmNames) {
         page.sample({{"name", std::string(name)}},
                     static_cast<double>(std::ranges::count(alarms, name, &model::Alarm::name)));

@@ -1,4 +1,4 @@
-// Where the credentials of one store come from: files, the environment, or somebody who is asked.
+// Where the credentials of one store come from: files, the environment, or a service.
 //
 // The names of variables, files and fields are those the providers' own tools use; docs/stores says
 // which. Nothing here writes anything. Threads: [one-owner].
@@ -27,7 +27,7 @@ public:
     [[nodiscard]] virtual std::string name() const = 0;
     // Credentials change when one of these files does.
     [[nodiscard]] virtual std::vector<std::string> files() const { return {}; }
-    // Somebody else answers: what fails now may work in a moment.
+    // A service answers: what fails now may work in a moment.
     [[nodiscard]] virtual bool is_remote() const { return false; }
 };
 

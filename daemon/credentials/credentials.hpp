@@ -1,4 +1,4 @@
-// What signs for one store, as whoever hands it out gave it.
+// What signs for one store, as its source returned it.
 #pragma once
 
 #include <cstdint>

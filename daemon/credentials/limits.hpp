@@ -12,7 +12,7 @@ inline constexpr std::chrono::milliseconds kCredentialWatchInterval{500};  // Lo
 inline constexpr std::chrono::seconds kCredentialAhead{300};   // Renewed this long before the end.
 inline constexpr std::chrono::seconds kCredentialRetryMin{1};  // After a failed fetch, doubling.
 inline constexpr std::chrono::seconds kCredentialRetryMax{60};
-// Somebody who hands out the same credentials again is asked again after this long.
+// A source that returned the same credentials again is asked again after this long.
 inline constexpr std::chrono::seconds kCredentialSameAgain{60};
 
 }  // namespace export_worker::limits

@@ -25,15 +25,15 @@ using model::ExportSpec;
 using nlohmann::json;
 
 // Tells the registry that we live, at most every kJobHeartbeatInterval: one call says that, says
-// how far we are, and brings back whether somebody asked to cancel.
-class Heart {
+// how far we are, and returns whether cancellation was requested.
+class Heartbeat {
 public:
-    Heart(const ExportParts& parts, const ClaimedJob& job, std::int64_t total, RunWatch& watch)
+    Heartbeat(const ExportParts& parts, const ClaimedJob& job, std::int64_t total, RunWatch& watch)
         : parts_(parts), job_(job), total_(total), watch_(watch), began_(parts.clock->steady()) {}
 
-    // Errors: kCancelled when somebody asked for it, kUnavailable when the process stops, kConflict
+    // Errors: kCancelled when it was requested, kUnavailable when the process stops, kConflict
     // when the lease is lost, kDeadlineExceeded when the attempt takes too long.
-    Result<void> beat(std::int64_t processed, std::string_view stage) {
+    Result<void> send(std::int64_t processed, std::string_view stage) {
         if (watch_.stopping.load(std::memory_order_relaxed))
             return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const SteadyTime now = parts_.clock->steady();
@@ -96,7 +96,7 @@ struct Attempt {
 };
 
 Result<void> write_all_products(const ExportParts& parts, Attempt& attempt,
-                                format::ProductEncoder& encoder, Heart& heart) {
+                                format::ProductEncoder& encoder, Heartbeat& heartbeat) {
     std::vector<model::Product> batch;
     std::int64_t seen = 0;
     while (!attempt.query.at_end) {
@@ -104,7 +104,7 @@ Result<void> write_all_products(const ExportParts& parts, Attempt& attempt,
         for (model::Product& product : batch) EW_CHECK(encoder.append(product));
         seen += static_cast<std::int64_t>(batch.size());
         fault_point("run.batch");
-        EW_CHECK(heart.beat(seen, "reading"));
+        EW_CHECK(heartbeat.send(seen, "reading"));
     }
     return {};
 }
@@ -121,7 +121,7 @@ void note_missing(Attempt& attempt, const std::string& key) {
 }
 
 Result<void> write_listed_products(const ExportParts& parts, Attempt& attempt,
-                                   format::ProductEncoder& encoder, Heart& heart) {
+                                   format::ProductEncoder& encoder, Heartbeat& heartbeat) {
     std::int64_t seen = 0;
     for (const std::string& key : attempt.spec.product_keys) {
         auto product = parts.catalog->find(attempt.query, key);
@@ -132,7 +132,7 @@ Result<void> write_listed_products(const ExportParts& parts, Attempt& attempt,
         } else {
             return fail(product.error());
         }
-        EW_CHECK(heart.beat(++seen, "reading"));
+        EW_CHECK(heartbeat.send(++seen, "reading"));
     }
     return {};
 }
@@ -208,7 +208,7 @@ jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, 
 }
 
 // What an attempt leaves behind that did not complete.
-struct Remains {
+struct Leftovers {
     std::optional<model::FileKey> key;
     // The final commit was tried and failed. It may have reached the log all the same, to be found
     // after a crash.
@@ -216,18 +216,18 @@ struct Remains {
 };
 
 Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch,
-                     Remains& remains) {
+                     Leftovers& leftovers) {
     fault_point("run.claimed");
     EW_TRY(Attempt attempt, prepare(parts, job));
     const ExportSpec& spec = attempt.spec;
     if (!spec.filter.empty()) attempt.query.filter = &spec.filter;
-    Heart heart(parts, job, attempt.total, watch);
-    EW_CHECK(heart.beat(0, "preparing"));
+    Heartbeat heartbeat(parts, job, attempt.total, watch);
+    EW_CHECK(heartbeat.send(0, "preparing"));
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
     EW_CHECK(parts.jobs->intend_file(job.lease, attempt.key));
-    remains.key = attempt.key;
+    leftovers.key = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
            parts.files->create(
@@ -240,11 +240,11 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
         format::make_encoder({&spec, attempt.columns, compressor.get(), parts.temporary_directory});
     EW_CHECK(encoder->begin());
     if (spec.product_keys.empty()) {
-        EW_CHECK(write_all_products(parts, attempt, *encoder, heart));
+        EW_CHECK(write_all_products(parts, attempt, *encoder, heartbeat));
     } else {
-        EW_CHECK(write_listed_products(parts, attempt, *encoder, heart));
+        EW_CHECK(write_listed_products(parts, attempt, *encoder, heartbeat));
     }
-    EW_CHECK(heart.beat(encoder->report().products, "publishing"));
+    EW_CHECK(heartbeat.send(encoder->report().products, "publishing"));
     EW_CHECK(encoder->finish());
     EW_CHECK(compressor->finish());
     EW_TRY(model::FileReceipt receipt, file->commit());
@@ -254,7 +254,7 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
     fault_point("run.before_completion");
     if (auto done = parts.jobs->complete(job.lease, completion); !done) {
         const ErrorCode code = done.error().code;
-        remains.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
+        leftovers.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
         return done;
     }
     fault_point("run.completed");
@@ -312,9 +312,9 @@ Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
     return parts.jobs->forget_file(key);
 }
 
-void drop_remains(const ExportParts& parts, const ClaimedJob& job, const Remains& remains) {
-    if (!remains.key) return;
-    if (auto dropped = drop_file(parts, *remains.key); !dropped)
+void drop_leftovers(const ExportParts& parts, const ClaimedJob& job, const Leftovers& leftovers) {
+    if (!leftovers.key) return;
+    if (auto dropped = drop_file(parts, *leftovers.key); !dropped)
         log_warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
 }
 
@@ -339,8 +339,8 @@ std::string job_id_of(std::string_view key) {
 
 Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
-    Remains remains;
-    auto done = produce(parts, job, watch, remains);
+    Leftovers leftovers;
+    auto done = produce(parts, job, watch, leftovers);
     if (done) return done;
     const Error& error = done.error();
     log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
@@ -348,9 +348,9 @@ Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatc
     fault_point("run.before_cleanup");
     // The file first, because its space may be what the registry lacks. But one that the log may
     // call published goes only once the registry says durably that it is not.
-    if (!remains.in_doubt) drop_remains(parts, job, remains);
-    if (record_end_at_last(parts, job, error, watch) && remains.in_doubt)
-        drop_remains(parts, job, remains);
+    if (!leftovers.in_doubt) drop_leftovers(parts, job, leftovers);
+    if (record_end_at_last(parts, job, error, watch) && leftovers.in_doubt)
+        drop_leftovers(parts, job, leftovers);
     return done;
 }
 
@@ -360,7 +360,7 @@ Result<void> recover(const ExportParts& parts) {
     if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
     if (parts.files->is_remote()) return {};
     if (auto dropped = drop_unpublished(parts); !dropped)
-        log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
+        log_warn("unpublished files are left to the sweep: {}", dropped.error().message);
     return {};
 }
 

@@ -53,7 +53,7 @@ struct RunWatch {
 
 // At start, before any worker: jobs of the dead process become pending again, and their unpublished
 // files are deleted. Those in a remote store, and what cannot be deleted now, are left to
-// drop_unpublished(): a start waits for nobody. Errors: those of the registry.
+// drop_unpublished(): a start does not wait for a store. Errors: those of the registry.
 [[nodiscard]] Result<void> recover(const ExportParts& parts);
 
 // Deletes the files of attempts that have ended without publishing them; how many. Errors: the
@@ -70,7 +70,7 @@ struct Swept {
     std::size_t kept = 0;         // The rest: published, too young, or not of this registry.
 };
 // Deletes what attempts have left in the store: at once what the registry knows to be unpublished;
-// after `grace` a file that is named like one of a known job and that nobody published. A file of a
+// after `grace` a file that is named like one of a known job and was never published. A file of a
 // job this registry does not know is left alone: another daemon may share the place. Errors: those
 // of registry and store; what has been deleted stays deleted. [worker-thread of export]
 [[nodiscard]] Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace);

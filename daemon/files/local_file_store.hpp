@@ -2,7 +2,7 @@
 //
 // ROOT/ORGANIZATION/JOB.EPOCH.csv, written under the same name with ".part" behind it. open()
 // deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
-// nobody is writing them.
+// no process is writing them.
 #pragma once
 
 #include <cstdint>

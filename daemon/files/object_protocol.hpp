@@ -38,8 +38,8 @@ public:
     [[nodiscard]] virtual Result<void> put(const Upload& upload, std::string_view bytes) = 0;
     // The next part; begins the upload with the first one.
     [[nodiscard]] virtual Result<void> put_part(Upload& upload, std::string_view bytes) = 0;
-    // Makes the object of its parts. When nobody knows whether that has happened, the object itself
-    // is asked: it has `bytes` bytes then.
+    // Makes the object of its parts. When the answer was lost, the object itself
+    // is looked at: it has `bytes` bytes then.
     [[nodiscard]] virtual Result<void> complete(const Upload& upload, std::uint64_t bytes) = 0;
     // Takes the parts away.
     [[nodiscard]] virtual Result<void> abort(const Upload& upload) = 0;

@@ -50,8 +50,8 @@ public:
     // One try. Any status is an answer. Errors: those of HttpClient::send() and of signing;
     // kUnavailable while the daemon stops.
     [[nodiscard]] Result<http::HttpAnswer> send_once(const ObjectRequest& request);
-    // As often as kHttpTriesMax while nobody answers or the answer is "later". The request must be
-    // one that may be carried out twice.
+    // Up to kHttpTriesMax times while there is no answer or the answer is "later". The request must
+    // be one that may be carried out twice.
     [[nodiscard]] Result<http::HttpAnswer> send(const ObjectRequest& request);
     // Waits before try `failures` + 1. Errors: kUnavailable once the daemon stops.
     [[nodiscard]] Result<void> wait(int failures) const;

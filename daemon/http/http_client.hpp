@@ -1,8 +1,8 @@
 // HTTP requests to others: one at a time, bounded in every direction, never following a redirect.
 //
 // A redirect changes the host, and with it what was signed; for metadata services it would be a way
-// out of the machine. A crash leaves a request whose outcome is unknown to everybody here: whoever
-// sends one that changes something asks afterwards.
+// out of the machine. A crash leaves a request with an unknown outcome: the sender of one that
+// changes something asks afterwards.
 #pragma once
 
 #include <atomic>
@@ -25,14 +25,14 @@ struct HttpRequest {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string_view body;  // Borrowed until send() returns.
     std::chrono::milliseconds connect_timeout = limits::kHttpConnectTimeout;
-    // All of it; 0: as long as it moves.
+    // Total time limit; 0: none, only `stall` applies.
     std::chrono::milliseconds timeout{0};
     std::chrono::seconds stall = limits::kHttpStall;  // How long it may stand still.
     std::size_t answer_bytes_max = limits::kHttpAnswerBytesMax;
-    std::string ca_file;  // PEM; whom to believe instead of the system's authorities.
+    std::string ca_file;  // PEM bundle used instead of the system CA store.
     bool direct = false;  // Never over a proxy: for services of this machine.
     // Only to addresses of the public Internet, whatever the name resolves to, and never over a
-    // proxy: for URLs somebody else chose. kFailedPrecondition otherwise.
+    // proxy: for URLs that others chose. kFailedPrecondition otherwise.
     bool public_only = false;
 };
 
@@ -53,7 +53,7 @@ public:
     ~HttpClient();
 
     // Any status is an answer. Errors, all naming scheme and host but never path or query:
-    // kUnavailable when nobody answered (refused, timed out, cut off: the request may have been
+    // kUnavailable without an answer (refused, timed out, cut off: the request may have been
     // carried out), kCancelled once `stopping`, kInvalidArgument for a URL that is none,
     // kResourceExhausted for an answer over its limit, kFailedPrecondition for a certificate nobody
     // vouches for.

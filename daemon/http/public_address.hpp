@@ -1,5 +1,5 @@
-// Is an address part of the public Internet? What is not must not be reached through a URL that
-// somebody outside has chosen.
+// Is an address part of the public Internet? Others must not be reached through a URL that comes
+// from outside.
 #pragma once
 
 struct sockaddr;

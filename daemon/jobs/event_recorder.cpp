@@ -33,7 +33,7 @@ EventRecorder::~EventRecorder() {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
     }
-    stop_wish_.notify_all();
+    stop_requested_.notify_all();
     thread_.join();
 }
 
@@ -54,8 +54,8 @@ void EventRecorder::run() {
     for (bool last = false; !last;) {
         {
             std::unique_lock lock(mutex_);
-            last = stop_wish_.wait_for(lock, limits::kEventsFlushInterval,
-                                       [this] { return stopping_; });
+            last = stop_requested_.wait_for(lock, limits::kEventsFlushInterval,
+                                            [this] { return stopping_; });
         }
         flush();
     }

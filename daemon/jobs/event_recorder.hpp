@@ -47,7 +47,7 @@ private:
     JobStore& store_;
     std::atomic<std::uint64_t> dropped_{0};
     std::mutex mutex_;
-    std::condition_variable stop_wish_;
+    std::condition_variable stop_requested_;
     bool stopping_ = false;    // Guarded by mutex_.
     std::vector<Slot> ring_;   // The same.
     std::size_t used_ = 0;     // The same: slots of ring_ that are taken.

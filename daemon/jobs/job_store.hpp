@@ -3,9 +3,9 @@
 //
 // An interface with one conformance suite (tests/unit/daemon/jobs/job_store_*conformance.hpp),
 // because another database follows. Rules every implementation keeps:
-//  - Whoever holds a Lease writes under its epoch. A write with an older epoch, or on a job that is
+//  - The holder of a Lease writes under its epoch. A write with an older epoch, or on a job that is
 //  no longer in progress, changes nothing and returns kConflict. Time never decides who may write;
-//  it only decides when somebody may raise the epoch.
+//  it only decides when the epoch may be raised.
 //  - Cancelling and completing are two conditional updates of one row: whichever is first wins, and
 //  the other caller is told.
 //  - A file becomes visible in the same transaction that completes its job, and the notice of it is
@@ -277,8 +277,8 @@ public:
     // organizations that have work and are below their limit, the one that had the least for its
     // weight; of its jobs the one of the highest priority that is due longest.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
-    // Life sign and progress. True: somebody asked to cancel. kConflict: the lease is lost; stop at
-    // once.
+    // Records liveness and progress. Returns true if cancellation was requested. kConflict: the
+    // lease is lost; stop at once.
     [[nodiscard]] virtual Result<bool> heartbeat(const model::Lease& lease,
                                                  const Progress& progress) = 0;
     // Before the first byte: the key that is about to exist. kConflict: lease lost.
@@ -300,13 +300,13 @@ public:
     [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
 
     // --- upkeep ---
-    // Intended by an attempt that has ended without publishing, or of a job that expired: whoever
-    // holds the lease of a job that runs keeps its own.
+    // Intended by an attempt that has ended without publishing, or of a job that expired: the
+    // holder of the lease of a running job keeps its own.
     [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
     // The file is gone; forget it. A live one is not forgotten.
     [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
-    // Is `key` of a job this registry knows, and neither published nor intended? Then nobody will
-    // ever ask for it.
+    // Is `key` of a job this registry knows, and neither published nor intended? Then no
+    // job needs it.
     [[nodiscard]] virtual Result<bool> is_orphan(const model::FileKey& key,
                                                  std::string_view job_id) = 0;
     // Every job that was in progress under another instance becomes pending again (failed after
@@ -318,7 +318,7 @@ public:
     // to be called again until it is 0.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // From now on, external jobs that say how long they may be silent are silent anew: while the
-    // daemon was away nobody could report.
+    // daemon was away no worker could report.
     [[nodiscard]] virtual Result<void> restart_silence() = 0;
     // May retention go by the wall clock? Yes when it is at most `tolerance` from the last yes,
     // which it then replaces; the first time it is yes. Otherwise retention is paused until the

@@ -21,7 +21,7 @@ struct AuthSettings {
     std::chrono::seconds clock_tolerance = limits::kClockToleranceDefault;
     // Absolute; certificates (PEM) that vouch for jwks_url and session_url. Empty: the system's.
     std::string ca_file;
-    // Opaque sessions: whom to ask about those that are not in the table; empty: nobody.
+    // Opaque sessions: provider to ask about those that are not in the table; empty: none.
     std::string session_url;
     std::string session_user;         // The project id.
     std::string session_secret_file;  // Absolute.

@@ -33,7 +33,7 @@ inline constexpr std::string_view kExportJobType = "BULK_EXPORT";
 
 enum class JobRunner {
     kDaemon,    // Our own export workers.
-    kExternal,  // Somebody else's, reporting through jobs.report_progress.
+    kExternal,  // A worker of the caller's, reporting through jobs.report_progress.
 };
 
 // Which of an organization's own jobs goes first.

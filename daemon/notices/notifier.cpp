@@ -54,7 +54,7 @@ Result<std::unique_ptr<Notifier>> Notifier::open(
 Notifier::~Notifier() {
     stopping_.store(true);
     { const std::lock_guard lock(mutex_); }
-    stop_wish_.notify_all();
+    stop_requested_.notify_all();
     for (std::thread& thread : threads_) thread.join();
 }
 
@@ -90,8 +90,8 @@ void Notifier::run(Result<void> (Notifier::*look)()) {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            if (stop_wish_.wait_for(lock, limits::kNoticeInterval,
-                                    [this] { return stopping_.load(); }))
+            if (stop_requested_.wait_for(lock, limits::kNoticeInterval,
+                                         [this] { return stopping_.load(); }))
                 return;
         }
         if (auto done = (this->*look)(); !done && !stopping_.load())

@@ -80,7 +80,7 @@ private:
     DeliveryStats stats_;
     http::HttpClient client_{&stopping_};  // The other's.
     mutable std::mutex mutex_;
-    std::condition_variable stop_wish_;
+    std::condition_variable stop_requested_;
     std::map<std::string, Failures> failures_;  // By organization. Guarded by mutex_.
     std::vector<std::thread> threads_;
 };

@@ -8,7 +8,7 @@
 //
 // A reader keeps its snapshot until the next commit begins: as long as nothing changes, a read
 // takes and gives back no lock of the file. While a commit is under way none is kept, because a log
-// that somebody always reads is never reset and grows.
+// that always has a reader is never reset and grows.
 //
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once

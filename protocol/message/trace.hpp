@@ -1,4 +1,4 @@
-// W3C Trace Context: which request of somebody's this one belongs to.
+// W3C Trace Context: the request of a caller that this one belongs to.
 #pragma once
 
 #include <string>

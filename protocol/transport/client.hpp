@@ -21,8 +21,8 @@ namespace export_worker::transport {
 // [one-owner]
 class Client {
 public:
-    // Starts connecting in the background. `curve`: for tcp endpoints, which nobody is asked at
-    // without; null for ipc. Errors: kInvalidArgument (endpoint).
+    // Starts connecting in the background. `curve`: required for tcp endpoints; null for
+    // ipc. Errors: kInvalidArgument (endpoint).
     [[nodiscard]] static Result<Client> open(const std::string& endpoint,
                                              const CurveClient* curve = nullptr);
     Client(Client&&) noexcept;

@@ -1,4 +1,4 @@
-// One PUB socket on a Unix path: whoever connects hears what is said from then on.
+// One PUB socket on a Unix path: a subscriber gets the messages sent after it has connected.
 //
 // A subscriber that reads too slowly misses messages (libzmq drops them at its high-water mark);
 // what it gets is numbered by the caller, so it can tell. A crash leaves the socket file; open()

@@ -3,7 +3,7 @@
 //
 // The listening socket is made here, not by libzmq: libzmq would take over a path another process
 // is listening on, and would leave the file's mode to the umask. A crash leaves the socket file;
-// open() replaces it once it is sure that nobody listens.
+// open() replaces it once it is sure that no process listens.
 #pragma once
 
 #include <array>

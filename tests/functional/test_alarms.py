@@ -82,7 +82,7 @@ class AlarmTest(unittest.TestCase):
     def test_the_page_explains_every_name(self):
         self.start()
         names = re.findall(r'^export_worker_alarm\{name="([a-z_]+)"\} 0$', self.system.ctl("metrics").stdout, re.M)
-        explained = re.findall(r"^\| `(?!name`)([a-z_]+)` \| .* \| .* \|$", (SOURCE / "docs" / "operations.md").read_text().split("**Alarms**")[1].split("**")[0], re.M)
+        explained = re.findall(r"^\| `(?!name`)([a-z_]+)` \| .* \| .* \|$", (SOURCE / "docs" / "operations.md").read_text().split("\n## Alarms\n")[1].split("\n## ")[0], re.M)
         self.assertEqual(sorted(names), sorted(explained))
 
     def test_a_refused_configuration(self):

@@ -2,12 +2,30 @@
 import hashlib
 import hmac
 import json
+import os
 import re
 import subprocess
 import sys
 import unittest
 
 from functional.harness import BUILD, SANITIZED, SOURCE, Process, System, wait_until
+
+
+def anchors(page):
+    """What a link can name after '#': the headings, as GitHub writes them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table_of(metrics):
+    """A page of Prometheus as a table: name, labels, type, help."""
+    rows = ["| metric | labels | type | is |", "|---|---|---|---|"]
+    for name, text in sorted(re.findall(r"(?m)^# HELP (\w+) (.*)$", metrics)):
+        kind = re.search(rf"(?m)^# TYPE {name} (\w+)$", metrics).group(1)
+        samples = re.findall(rf"(?m)^{name}(?:_bucket|_sum|_count)?{{(.*?)}} ", metrics)
+        labels = sorted({label for sample in samples for label in re.findall(r'(\w+)="', sample)} - {"le"})
+        rows.append(f"| `{name}` | {', '.join(f'`{label}`' for label in labels)} | {kind} | {text} |")
+    return "\n".join(rows) + "\n"
 
 
 class DocsTest(unittest.TestCase):
@@ -63,6 +81,38 @@ class DocsTest(unittest.TestCase):
         done = subprocess.run([BUILD / "bin" / "exportctl", "sign", "--explain"], input="\n".join(lines) + "\n", capture_output=True, text=True)
         for line, answer in zip(lines, done.stdout.splitlines(), strict=True):
             self.assertIn("url", json.loads(answer), (line, answer))
+
+    def test_the_wire_page_has_every_member_of_a_job(self):
+        self.system.start()
+        self.system.import_generated(5)
+        table = (SOURCE / "docs" / "wire_protocol.md").read_text().split("\n## The job object\n")[1].split("\n## ")[0]
+        named = {word for cell in re.findall(r"(?m)^\| (`.*?`) \|", table) for word in re.findall(r"`(\w+)`", cell)}
+        short = set(re.findall(r"`(\w+)`", re.search(r"`jobs\.status` has (.*?)\. ", table, re.S).group(1)))
+        job, key, wire = self.system.export()["job_id"], self.system.make_key(), self.system.wire()
+        self.addCleanup(wire.close)
+        self.assertEqual(set(wire.call("jobs.get", {"job_id": job}, key)["result"]), named)
+        self.assertEqual(set(wire.call("jobs.status", {"job_id": job}, key)["result"]), short)
+        # Unknown params: who refuses them.
+        sentence = re.search(r"Unknown params are refused \(`invalid_argument`\) by (.*?), and", (SOURCE / "docs" / "wire_protocol.md").read_text(), re.S).group(1)
+        for method in re.findall(r"`([\w.]+)`", sentence):
+            params = {"jobs.create": {"job_type": "export", "total_items": 1}, "jobs.report_progress": {"job_id": job}}.get(method, {})
+            error = wire.call(method, {**params, "nonsense": 1}, key)["error"]
+            self.assertEqual((error["code"], error.get("field")), ("invalid_argument", "nonsense"), (method, error))
+        self.assertTrue(wire.call("jobs.get", {"job_id": job, "nonsense": 1}, key)["ok"])
+
+    def test_the_metrics_page_has_every_metric(self):
+        """EXPORT_WORKER_WRITE_GOLDEN=1 writes the tables anew."""
+        self.system.start()
+        self.system.import_generated(5)
+        self.system.export()
+        page = SOURCE / "docs" / "metrics.md"
+        text = page.read_text()
+        for title, metrics in (("## Daemon", self.system.ctl("metrics").stdout), ("## Shim", self.system.http("GET", "/metrics").body.decode())):
+            head, rest = text.split(f"\n{title}\n\n")
+            text = f"{head}\n{title}\n\n{table_of(metrics)}\n{rest.split(chr(10) * 2, 1)[1]}"
+        if os.environ.get("EXPORT_WORKER_WRITE_GOLDEN"):
+            page.write_text(text)
+        self.assertEqual(page.read_text(), text, "EXPORT_WORKER_WRITE_GOLDEN=1 writes the tables anew")
 
     def test_the_request_of_the_exports_page_is_accepted(self):
         text = (SOURCE / "docs" / "exports.md").read_text()
@@ -150,10 +200,21 @@ class DocsTest(unittest.TestCase):
         self.assertLessEqual(needed, set(listed))
 
     def test_links_between_pages_lead_somewhere(self):
-        for page in [SOURCE / "README.md", *(SOURCE / "docs").rglob("*.md")]:
-            for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
-                if "://" not in target:
-                    self.assertTrue((page.parent / target).exists(), f"{page.relative_to(SOURCE)}: {target}")
+        for page in [SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", *(SOURCE / "docs").rglob("*.md")]:
+            for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+                if "://" in target:
+                    continue
+                found = page.parent / target if target else page
+                self.assertTrue(found.exists(), f"{page.relative_to(SOURCE)}: {target}")
+                if heading:
+                    self.assertIn(heading, anchors(found), f"{page.relative_to(SOURCE)}: {target}#{heading}")
+
+    def test_a_page_begins_with_its_readers_and_ends_with_what_to_read_next(self):
+        for page in (SOURCE / "docs").rglob("*.md"):
+            title, *blocks = page.read_text().strip().split("\n\n")
+            self.assertRegex(title, r"\A# .+\Z", page)
+            self.assertRegex(blocks[0], r"\AFor [a-z]", f"{page}: expected 'For ', the readers of the page and what it has")
+            self.assertRegex(blocks[-1], r"(?s)\ANext: .*\]\(", f"{page}: expected 'Next: ' and a link to what to read next")
 
 
 if __name__ == "__main__":

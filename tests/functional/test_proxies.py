@@ -1,4 +1,4 @@
-"""The proxy configurations of docs/operations.md, started as they stand there (names, paths and ports aside)."""
+"""The proxy configurations of docs/proxy.md, started as they stand there (names, paths and ports aside)."""
 import json
 import os
 import re
@@ -10,7 +10,7 @@ from functional.harness import BUILD, SOURCE, Process, System, free_port, wait_u
 from functional.skips import full_form, need
 from functional.slow_readers import slow_readers_get_every_byte
 
-PAGE = (SOURCE / "docs" / "operations.md").read_text()
+PAGE = (SOURCE / "docs" / "proxy.md").read_text()
 
 
 def block(language):

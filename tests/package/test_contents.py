@@ -1,4 +1,5 @@
 """What the packages of scripts/package hold: files, modes, conffiles, symbols, maintainer scripts."""
+import json
 import os
 import pathlib
 import re
@@ -79,6 +80,15 @@ class ContentsTest(unittest.TestCase):
         line = re.search(r"\| (install .*) /dev/stdin", text).group(1)
         readme = (self.directory / "export-worker" / "usr/share/doc/export-worker/README.md").read_text()
         self.assertIn(f"| {line} /dev/stdin /etc/export-worker/link_keys", readme)
+
+    def test_the_bill_of_materials_names_what_the_packages_depend_on(self):
+        document, = [json.loads(path.read_text()) for path in PACKAGES.glob("*.spdx.json")]
+        listed = {package["name"] for package in document["packages"]}
+        for name in ("export-worker", "export-worker-httpd"):
+            depends = re.findall(r"\blib[a-z0-9.+-]+", output("dpkg-deb", "--field", deb(name), "Depends"))
+            self.assertTrue(depends)
+            for library in depends:  # Some are virtual: libspdlog1.10-fmt9 is what libspdlog1.10 provides.
+                self.assertTrue(any(library == found or library.startswith(f"{found}-") for found in listed), library)
 
     def test_the_programs_run(self):
         version = output("dpkg-deb", "--field", deb("export-worker"), "Version").strip()

@@ -97,6 +97,12 @@ class WordsTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("another run is under way", done.stderr)
 
+    def test_every_step_is_explained(self):
+        steps = re.search(r"^all_steps=\((.*)\)$", (SOURCE / "scripts/test").read_text(), re.M).group(1).split()
+        table = (SOURCE / "CONTRIBUTING.md").read_text().split("| step | does |")[1].split("\n\n")[0]
+        explained = [word for cell in re.findall(r"(?m)^\| (`.*?`) \|", table) for word in re.findall(r"`(\w+)`", cell)]
+        self.assertEqual(sorted(explained), sorted(steps))
+
     def test_every_peer_can_be_left_out(self):
         listed = re.search(r"^peers=\((.*)\)$", (SOURCE / "scripts/test").read_text(), re.M).group(1).split()
         self.assertEqual(listed, sorted(PEERS))

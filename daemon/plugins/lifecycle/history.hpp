@@ -119,7 +119,7 @@ public:
     // crashed; if there are any, calls of other files do not count.
     [[nodiscard]] Result<std::vector<InterruptedCall>> count_interrupted_calls(
         const std::set<std::string>& crashed = {});
-    // Of such a call, in a row up to now.
+    // How many times in a row, up to now, the daemon has died in this call of this file.
     [[nodiscard]] Result<std::int64_t> deaths(const PluginCallMark& mark);
 
     // Once per process, at its begin, and when it stops in good order.

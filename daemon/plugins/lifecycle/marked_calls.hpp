@@ -45,7 +45,7 @@ private:
     std::vector<PluginCallMark> hung_marks_;
 };
 
-// A generation whose code somebody is still inside cannot be freed: it stays until the process
+// A generation with a thread inside its code cannot be freed: it stays until the process
 // ends.
 void leave_alone(std::unique_ptr<Generation> generation);
 

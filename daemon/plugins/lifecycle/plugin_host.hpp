@@ -63,7 +63,7 @@ public:
     // Starts its threads. What an earlier process left in the staging directory is cleared.
     [[nodiscard]] static Result<std::unique_ptr<PluginHost>> open(const HostOptions& options);
     ~PluginHost();  // stop(); code that hangs stays in memory, with its thread.
-    // Ends its threads and all instances; nobody may be inside one. A bake that goes on is
+    // Ends its threads and all instances; no request may be in one. A bake that goes on is
     // forgotten: the next start looks at the configured file anew. Takes at most
     // kPluginStopTimeout and a little. Returns how many calls into plugins do not return. When that
     // is not 0, they go on to use HostOptions::parts: the caller must end the process without
@@ -105,7 +105,7 @@ public:
     [[nodiscard]] std::optional<std::string> left_out(std::string_view method) const;
     // It is configured, or has been loaded. [any-thread]
     [[nodiscard]] bool knows(const std::string& plugin) const;
-    // What somebody should look at, in words. [any-thread]
+    // What needs an operator, in words. [any-thread]
     [[nodiscard]] std::vector<std::string> alarms() const;
     [[nodiscard]] History& history() { return *history_; }
     // Numbers of reports by outcome and refusal code, since the start. [any-thread]

@@ -10,7 +10,7 @@
 
 namespace export_worker::plugins {
 
-// Reports belong to somebody else and outlive their time here.
+// Borrows the reports, which outlive their time here.
 class ReloadQueue {
 public:
     // Behind all of its rank.

@@ -36,7 +36,7 @@ struct SlotState {
 struct FileLoaded {
     std::string sha256;
     std::string configured_sha256;  // What the configured file holds now.
-    std::string act;    // Of an operator, as PluginRecord::pinned has it; empty: nobody's.
+    std::string act;    // The operator's act, as PluginRecord::pinned has it; empty: none.
     bool bake = false;  // Try it first, if there is one to go back to.
 };
 // What a load means serves already.

@@ -346,7 +346,7 @@ Judged<void> Candidate::check_loaded(const Generation& generation) const {
     for (const PluginMethod& method : generation.methods()) {
         const auto other = order_.methods.find(method.name);
         if (other == order_.methods.end() || other->second == manifest().name) continue;
-        return refuse({"conflict", "loading", "methods nobody else answers",
+        return refuse({"conflict", "loading", "methods that no other plugin answers",
                        method.name + " belongs to plugin " + other->second, "rename the method"});
     }
     return {};

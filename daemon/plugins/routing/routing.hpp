@@ -3,7 +3,7 @@
 // Routes are an immutable snapshot behind one atomic pointer. A worker pins what it uses: it
 // announces the snapshot, checks that it is still the current one, announces the generation it
 // found there, and lets go of the snapshot (hazard pointers: M. Michael, "Hazard Pointers: Safe
-// Memory Reclamation for Lock-Free Objects", IEEE TPDS 15(6), 2004). Nobody waits for anybody: not
+// Memory Reclamation for Lock-Free Objects", IEEE TPDS 15(6), 2004). Neither waits: not
 // the worker for a reload, not the reload for a worker.
 #pragma once
 
@@ -68,7 +68,7 @@ public:
         slot_->fallback_.store(nullptr, std::memory_order_release);
         slot_->generation_.store(nullptr, std::memory_order_release);
     }
-    // Nobody answers the method when generation is nullptr.
+    // No plugin answers the method when generation is nullptr.
     [[nodiscard]] const Route& route() const { return route_; }
 
 private:
@@ -76,7 +76,7 @@ private:
     Route route_;
 };
 
-// Somebody inside a generation.
+// A thread inside a generation.
 struct Holder {
     std::string who;  // "worker 2"
     std::string request_id;
@@ -109,9 +109,9 @@ public:
 
     // From its return on every new pin sees `routes`. [loader-thread]
     void publish(std::unique_ptr<const Routes> routes);
-    // Frees snapshots nobody announces any more. [loader-thread]
+    // Frees snapshots that no worker announces any more. [loader-thread]
     void reclaim();
-    // Whether somebody is in `generation` or may still get there. Call after publishing routes
+    // Whether a thread is in `generation` or may still get there. Call after publishing routes
     // without it; once false, it stays false. [loader-thread]
     [[nodiscard]] bool is_pinned(const Generation& generation) const;
     // Whether a request is still in `generation`, or about to be, that came while it was the one

@@ -36,8 +36,8 @@ public:
     // Ends the idle thread. One in which a thread-local destructor of a plugin does not return
     // within kPluginThreadEndTimeout is left behind, and hung() has it. [one-owner]
     void stop();
-    // From now on nobody waits longer than `timeout` in all: not the run() that goes on, none that
-    // follows. [any-thread]
+    // From now on all calls of run() together, the one under way included, wait at most
+    // `timeout`. [any-thread]
     void hurry(std::chrono::milliseconds timeout);
     // [any-thread]
     [[nodiscard]] std::vector<HungCall> hung() const;

@@ -4,7 +4,7 @@
 //   DIRECTORY/live/NUMBER-HASH.so   one per loaded image; never the same name twice in a process
 //
 // The dynamic loader knows libraries by path and inode, and a file that changes under a running
-// library takes the process down; so what is loaded is a copy nobody else can reach. A crash leaves
+// library takes the process down; so what is loaded is a private copy. A crash leaves
 // live copies and ".part" files, which the next start deletes; artefacts stay, for rolling back.
 #pragma once
 

@@ -22,7 +22,7 @@ Judged<void> check_trust(const struct stat& info, const std::string& path) {
                        "install it as root: install -o root -m 0755"});
     }
     if (is_writable_by_others(info)) {
-        return refuse({"ownership", kStage, "nobody but the owner may write it",
+        return refuse({"ownership", kStage, "a file or directory that only its owner may write",
                        path + " is writable by group or others", "run chmod go-w " + path});
     }
     return {};

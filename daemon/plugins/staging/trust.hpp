@@ -10,7 +10,7 @@ namespace export_worker::plugins {
 
 // Opens `source` once, for reading; all that follows uses the descriptor, never the path again.
 // Refused: a symbolic link, anything but a regular file, and a file or a directory above it, up to
-// the root, that somebody else than root and this user owns or that group or others may write (a
+// the root, that neither root nor this user owns or that group or others may write (a
 // sticky directory such as /tmp is fine: others can add names there, not replace ours). Directories
 // on the way may be symbolic links; where they lead is held to the same rule.
 [[nodiscard]] Judged<UniqueFd> open_trusted(const std::string& source);

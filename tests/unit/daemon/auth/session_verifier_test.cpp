@@ -60,7 +60,7 @@ protected:
             identity_->authenticator.introspect(presented);
         return who(presented);
     }
-    bool must_ask(Presented presented) {
+    bool needs_introspection(Presented presented) {
         return identity_->authenticator.begin_introspection(presented);
     }
 
@@ -249,9 +249,10 @@ TEST_F(SessionsTest, TheProviderIsAskedOnceWhileItsAnswerIsFresh) {
     EXPECT_EQ(who_after_asking({"", "", "their-session-token"}),
               "member-9@acme: job:read product:read");
     EXPECT_EQ(asked, 3);
-    EXPECT_FALSE(must_ask({"Bearer mo_0123456789abcdef_x", "", "their-session-token-2"}));
-    EXPECT_FALSE(must_ask({"Bearer a.b.c", "", ""}));
-    EXPECT_FALSE(must_ask({"", "", ""}));
+    EXPECT_FALSE(
+        needs_introspection({"Bearer mo_0123456789abcdef_x", "", "their-session-token-2"}));
+    EXPECT_FALSE(needs_introspection({"Bearer a.b.c", "", ""}));
+    EXPECT_FALSE(needs_introspection({"", "", ""}));
     EXPECT_EQ(asked, 3);
 }
 
@@ -535,7 +536,7 @@ TEST_F(SessionsTest, AProvidersSessionEndsWithItsTimeHoweverLongAnswersAreKept) 
     clock_.advance(std::chrono::seconds(1));
     EXPECT_EQ(who({"", "", "their-session-token"}),
               "Sessions cannot be checked right now; try again");
-    EXPECT_TRUE(must_ask({"", "", "their-session-token"}));
+    EXPECT_TRUE(needs_introspection({"", "", "their-session-token"}));
 }
 
 TEST(SessionProvider, AnswersThatAreNone) {

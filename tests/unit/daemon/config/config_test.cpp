@@ -134,12 +134,12 @@ TEST(Config, SessionsNeedEverythingThatVerifiesThem) {
     };
     for (const auto& [lines, key, words] :
          std::vector<std::tuple<std::string, const char*, const char*>>{
-             {jwt, "issuer", "whose tokens count"},
-             {jwt, "audience", "for whom the tokens must be made"},
-             {jwt, "roles_file", "what the roles of a session may do"},
-             {asked, "session_user", "what to call oneself at session_url"},
-             {asked, "session_secret_file", "the secret for session_url"},
-             {asked, "roles_file", "what the roles of a session may do"}}) {
+             {jwt, "issuer", "required when jwks_file or jwks_url is set"},
+             {jwt, "audience", "required when jwks_file or jwks_url is set"},
+             {jwt, "roles_file", "required with jwks_file, jwks_url or session_url"},
+             {asked, "session_user", "required with session_url (HTTP Basic user name)"},
+             {asked, "session_secret_file", "required with session_url (HTTP Basic password)"},
+             {asked, "roles_file", "required with jwks_file, jwks_url or session_url"}}) {
         const std::string error = without(lines, key);
         EXPECT_NE(error.find(key), std::string::npos) << key << ": " << error;
         EXPECT_NE(error.find(words), std::string::npos) << key << ": " << error;
