@@ -189,7 +189,7 @@ bool ExportWorkers::prune_jobs() {
     if (upkeep_.job_retention.count() == 0) return false;
     const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
     if (!pruned) log_warn("retention: {}", pruned.error().message);
-    return pruned && *pruned == limits::kUpkeepBatch;
+    return pruned && std::max(pruned->jobs, pruned->notices) == limits::kUpkeepBatch;
 }
 
 bool ExportWorkers::expire() {

@@ -187,6 +187,11 @@ struct RetentionPause {
     std::int64_t found_us = 0;     // What the clock said instead.
 };
 
+struct Pruned {
+    std::size_t jobs = 0;
+    std::size_t notices = 0;
+};
+
 struct JobCounts {
     std::int64_t pending = 0;
     std::int64_t in_progress = 0;
@@ -332,8 +337,8 @@ public:
     // unpublished_files() names them. At most kUpkeepBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
-    // notices of that age. At most kUpkeepBatch of either; how many of those that were more.
-    [[nodiscard]] virtual Result<std::size_t> prune(std::chrono::seconds age) = 0;
+    // notices of that age. At most kUpkeepBatch of each.
+    [[nodiscard]] virtual Result<Pruned> prune(std::chrono::seconds age) = 0;
     // Files of finished jobs after `after`, by key; at most kFsckPage.
     [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(
         const model::FileKey& after) = 0;

@@ -408,7 +408,7 @@ public:
         });
     }
 
-    Result<std::size_t> prune(std::chrono::seconds age) override {
+    Result<Pruned> prune(std::chrono::seconds age) override {
         const Now at = now();
         return database_->write(
             [&](Connection& connection) { return prune_jobs(connection, age, at); });

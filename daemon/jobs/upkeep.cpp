@@ -1,6 +1,5 @@
 #include "daemon/jobs/upkeep.hpp"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -182,7 +181,7 @@ Result<std::size_t> expire_files(Connection& connection, std::string_view instan
     return keys.size();
 }
 
-Result<std::size_t> prune_jobs(Connection& connection, std::chrono::seconds age, const Now& now) {
+Result<Pruned> prune_jobs(Connection& connection, std::chrono::seconds age, const Now& now) {
     const std::int64_t before_us = now.wall_us - us_of(age);
     // Whatever still has a file, published or not, is left until that is gone.
     EW_CHECK(connection
@@ -192,14 +191,16 @@ Result<std::size_t> prune_jobs(Connection& connection, std::chrono::seconds age,
                             "completed_us LIMIT ?2)")
                  .bind(before_us, kBatch)
                  .run());
-    const std::int64_t jobs = connection.changes();
+    Pruned out;
+    out.jobs = static_cast<std::size_t>(connection.changes());
     EW_CHECK(connection
                  .statement("DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
                             "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 ORDER "
                             "BY at_us LIMIT ?2)")
                  .bind(before_us, kBatch)
                  .run());
-    return static_cast<std::size_t>(std::max(jobs, connection.changes()));
+    out.notices = static_cast<std::size_t>(connection.changes());
+    return out;
 }
 
 }  // namespace export_worker::jobs

@@ -20,8 +20,8 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<std::size_t> expire_files(sqlite::Connection& connection,
                                                std::string_view instance_id,
                                                std::chrono::seconds age, const Now& now);
-[[nodiscard]] Result<std::size_t> prune_jobs(sqlite::Connection& connection,
-                                             std::chrono::seconds age, const Now& now);
+[[nodiscard]] Result<Pruned> prune_jobs(sqlite::Connection& connection, std::chrono::seconds age,
+                                        const Now& now);
 [[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection, const model::FileKey& key,
                                          std::string_view event, std::string_view actor,
                                          std::string_view reason, const Now& now);

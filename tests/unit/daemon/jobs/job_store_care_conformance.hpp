@@ -478,7 +478,7 @@ TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
     const auto day = std::chrono::seconds(86'400);
     EXPECT_EQ(*store_->expire_files(day), 0U);
     clock_.advance(day + std::chrono::seconds(1));
-    EXPECT_EQ(*store_->prune(day), 0U);  // Its file is still there.
+    EXPECT_EQ(store_->prune(day)->jobs, 0U);  // Its file is still there.
     EXPECT_EQ(*store_->expire_files(day), 1U);
     EXPECT_EQ(*store_->expire_files(day), 0U);
     model::JobFile file;
@@ -487,9 +487,9 @@ TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
     EXPECT_TRUE(find(id).expired_us);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     ASSERT_EQ(store_->unpublished_files()->size(), 1U);
-    EXPECT_EQ(*store_->prune(day), 0U);
+    EXPECT_EQ(store_->prune(day)->jobs, 0U);
     ASSERT_TRUE(store_->forget_file(completion(job).file.key));
-    EXPECT_EQ(*store_->prune(day), 1U);
+    EXPECT_EQ(store_->prune(day)->jobs, 1U);
     EXPECT_EQ(store_->find(OrganizationScope::every(), id).error().code, ErrorCode::kNotFound);
 }
 
@@ -507,11 +507,11 @@ TEST_P(JobStoreConformance, FilesJobsAndNoticesAreKeptForTheirWholeAge) {
         ASSERT_TRUE(store_->mark_delivery(notice.sequence, JobStore::Delivery::kDone, "200", 0));
     clock_.advance(week - std::chrono::seconds(1));
     EXPECT_EQ(*store_->expire_files(week), 0U);
-    EXPECT_EQ(*store_->prune(week), 0U);
+    EXPECT_EQ(store_->prune(week)->jobs, 0U);
     EXPECT_EQ(find(failed).status, JobStatus::kFailed);
     EXPECT_EQ(store_->notices(OrganizationScope::every(), 0)->items.size(), 2U);
     clock_.advance(std::chrono::seconds(1));
-    EXPECT_EQ(*store_->prune(week), 1U);
+    EXPECT_EQ(store_->prune(week)->jobs, 1U);
     EXPECT_EQ(store_->find(OrganizationScope::every(), failed).error().code, ErrorCode::kNotFound);
     EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->items.empty());
     EXPECT_EQ(*store_->expire_files(week), 1U);
