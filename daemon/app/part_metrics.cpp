@@ -1,10 +1,12 @@
 #include "daemon/app/part_metrics.hpp"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include <array>
 #include <string>
+
+#include "base/disk_space.hpp"
+#include "daemon/app/limits.hpp"
 
 namespace export_worker::app {
 namespace {
@@ -27,10 +29,8 @@ double file_bytes(const std::string& path) {
 void add_disks(Page& page, const MonitoredParts& parts) {
     page.family("export_worker_free_bytes", "Free on the file system of a directory", Kind::kGauge);
     for (const std::string& directory : parts.directories) {
-        struct statvfs disk {};
-        if (::statvfs(directory.c_str(), &disk) != 0) continue;
-        page.sample({{"directory", directory}},
-                    static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
+        if (const auto disk = read_disk_space(directory))
+            page.sample({{"directory", directory}}, static_cast<double>(disk->free_bytes));
     }
     page.family("export_worker_database_bytes", "Of a database's file, and of its log",
                 Kind::kGauge);
