@@ -123,6 +123,7 @@ void ExportWorkers::fence_stalled(Slot& slot) {
         if (!slot.job || silent < upkeep_.stall_limit) return;
         stalled = slot.job;
     }
+    const LogScope scope("", stalled->trace_id);
     const std::string why = "no progress for " + std::to_string(upkeep_.stall_limit.count()) + " s";
     const auto put_back = parts_.jobs->give_up_attempt(
         stalled->lease, why, false, retry_delay(parts_.policy, stalled->attempt).count());

@@ -63,6 +63,7 @@ struct NewJob {
     // The same key again in this organization is the same job when the request is the same, too.
     std::string idempotency_key;  // Empty: none.
     std::string request_sha256;   // Hash of the request, for that.
+    std::string trace_id;         // Of the request, 32 hex digits; empty: it has none.
 };
 
 // For NewJob::request_sha256: what a request asks for, whatever key it carries.
@@ -84,6 +85,7 @@ struct ClaimedJob {
     std::string spec_json;
     int attempt = 0;  // 1 for the first.
     std::int64_t created_us = 0;
+    std::string trace_id;  // The job's.
 };
 
 struct Progress {

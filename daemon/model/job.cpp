@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 
 namespace export_worker::model {
 namespace {
@@ -33,6 +34,12 @@ nlohmann::json to_json(const Notice& notice) {
     if (!out.is_object()) out = nlohmann::json::object();
     out["sequence"] = notice.sequence;
     return out;
+}
+
+std::string trace_id_of(const nlohmann::json& notice) {
+    const auto job = notice.find("job");
+    if (job == notice.end() || !job->is_object()) return "";
+    return text_in(*job, "trace_id").value_or("");
 }
 
 bool is_final(JobStatus status) {

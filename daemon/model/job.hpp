@@ -77,6 +77,7 @@ struct Job {
     std::string metadata_json = "{}";
     std::string error_message;
     std::string triggered_by;
+    std::string trace_id;  // Of the request that made it, 32 hex digits; empty: it had none.
     std::int64_t created_us = 0;
     std::optional<std::int64_t> started_us;
     std::optional<std::int64_t> completed_us;
@@ -107,6 +108,7 @@ struct JobEvent {
     std::string actor;  // Key id, "operator", or the daemon's instance.
     std::string detail;
     std::int64_t count = 1;  // The same again and again is one event.
+    std::string trace_id;    // The job's.
 };
 
 // What the outside is told once a job has ended. `sequence` grows by one; it is never used again.
@@ -123,6 +125,8 @@ struct Notice {
 
 // The notice as subscribers, webhooks and jobs.notices have it: its body, and the sequence.
 [[nodiscard]] nlohmann::json to_json(const Notice& notice);
+// The job's trace id in a notice's JSON; empty: it has none.
+[[nodiscard]] std::string trace_id_of(const nlohmann::json& notice);
 
 // The right to run a job: every write of a worker carries it, and fails once the job has a higher
 // epoch.

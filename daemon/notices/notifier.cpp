@@ -130,7 +130,10 @@ Result<void> Notifier::deliver_due() {
 }
 
 Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
-    const std::string body = dump_json(model::to_json(notice));
+    const json object = model::to_json(notice);
+    const std::string trace_id = model::trace_id_of(object);
+    const LogScope scope("", trace_id);
+    const std::string body = dump_json(object);
     fault_point("notice.before_send");
     const WebhookAnswer answer = send_webhook(client_, webhook.settings, webhook.secret,
                                               clock_.unix_us() / 1'000'000, notice.event_id, body);
@@ -145,10 +148,10 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
                                   ? Delivery::kGivenUp
                                   : Delivery::kRetry;
     ++(taken ? stats_.taken : delivery == Delivery::kGivenUp ? stats_.given_up : stats_.retry);
-    if (!taken) {
-        log_warn("notice {} to the webhook of {}: {}{}", notice.sequence, notice.organization_id,
-                 answer.text, delivery == Delivery::kGivenUp ? "; given up" : "");
-    }
+    log_text(
+        taken ? LogLevel::kInfo : LogLevel::kWarn, "job {}: notice {} to the webhook of {}: {}{}",
+        fmt::make_format_args(notice.job_id, notice.sequence, notice.organization_id, answer.text,
+                              delivery == Delivery::kGivenUp ? "; given up" : ""));
     return jobs_.mark_delivery(notice.sequence, delivery, answer.text,
                                retry_delay_us(notice.attempts));
 }
