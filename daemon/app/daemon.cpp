@@ -252,6 +252,7 @@ MonitoredParts Daemon::Parts::monitored(const config::Config& config) {
     }
     return {config.state_dir,
             std::move(directories),
+            config.exports.file_retention,
             *authenticator,
             *auth_database,
             *sessions,

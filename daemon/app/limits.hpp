@@ -1,11 +1,15 @@
 // Limits of daemon/app. A name ends in unit and bound; the comment says what happens at it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace export_worker::limits {
 
 // Less free space, and less than a twentieth of the file system: an alarm.
 inline constexpr std::uint64_t kDiskFreeBytesMin = 256ULL * 1024 * 1024;
+
+// Organizations whose waiting jobs have a time series each; the rest share one.
+inline constexpr std::size_t kQueuesShownMax = 20;
 
 }  // namespace export_worker::limits

@@ -103,9 +103,9 @@ void add_stuck_requests(Page& page, const std::vector<plugins::PluginStatus>& pl
 
 void add_alarms(Page& page, const ControlParts& parts) {
     const std::vector<model::Alarm> alarms = parts.alarms.read();
-    page.family("export_worker_alarms", "Things somebody should look at", Kind::kGauge);
+    page.family("export_worker_alarms", "Alarms: what an operator should look at", Kind::kGauge);
     page.sample({}, static_cast<double>(alarms.size()));
-    page.family("export_worker_alarm", "The same, by what is wrong", Kind::kGauge);
+    page.family("export_worker_alarm", "Alarms by name", Kind::kGauge);
     for (const std::string_view name : model::kAlarmNames) {
         page.sample({{"name", std::string(name)}},
                     static_cast<double>(std::ranges::count(alarms, name, &model::Alarm::name)));

@@ -1,6 +1,7 @@
 #include "daemon/jobs/claims.hpp"
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -171,6 +172,20 @@ Result<OrganizationState> organization_state(Connection& connection, std::string
     OrganizationState state;
     state.policy.organization_id = id;
     return state;
+}
+
+Result<WaitingJobs> waiting_jobs(Connection& connection, std::size_t queues_max) {
+    WaitingJobs out;
+    Statement rows = connection.statement(
+        "SELECT organization_id, pending, sum(pending) OVER () FROM organization WHERE pending > 0 "
+        "ORDER BY pending DESC, organization_id LIMIT ?1");
+    rows.bind(static_cast<std::int64_t>(queues_max));
+    EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
+        if (out.longest.empty()) out.others = row.integer(2);
+        out.longest.push_back({row.string(0), row.integer(1)});
+        out.others -= row.integer(1);
+    }));
+    return out;
 }
 
 }  // namespace export_worker::jobs

@@ -200,6 +200,16 @@ struct JobCounts {
     std::int64_t notices_pending = 0;  // Not yet delivered.
 };
 
+// Jobs of the daemon that wait, by whose they are.
+struct WaitingJobs {
+    struct Queue {
+        std::string organization_id;
+        std::int64_t pending = 0;
+    };
+    std::vector<Queue> longest;  // The longest first.
+    std::int64_t others = 0;     // Jobs of the organizations that are not among them.
+};
+
 class JobStore {
 public:
     virtual ~JobStore() = default;
@@ -332,6 +342,9 @@ public:
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
+    // How long ago the job of the oldest published file ended, on the wall clock, which may have
+    // been set since; nullopt: there is no file.
+    [[nodiscard]] virtual Result<std::optional<std::chrono::microseconds>> oldest_file_age() = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
     // notices of that age. At most kRetentionBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> prune(std::chrono::seconds age) = 0;
@@ -357,6 +370,8 @@ public:
                                                               std::int64_t after) = 0;
 
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
+    // The `queues_max` longest queues, and the rest together.
+    [[nodiscard]] virtual Result<WaitingJobs> waiting(std::size_t queues_max) = 0;
     // A copy of the registry as it is now, whole and consistent, at `path` (replaced).
     [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
     // Why the last write could not be made durable, in words; empty: it was. [any-thread]

@@ -8,7 +8,7 @@
 namespace export_worker::model {
 namespace {
 
-constexpr std::array<std::string_view, 7> kStatusNames{
+constexpr std::array<std::string_view, kJobStatuses> kStatusNames{
     "pending",         "in_progress", "completed", "completed_with_warnings",
     "partial_success", "failed",      "cancelled"};
 

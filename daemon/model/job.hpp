@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ enum class JobStatus {
     kCancelled,
 };
 
+inline constexpr std::size_t kJobStatuses = static_cast<std::size_t>(JobStatus::kCancelled) + 1;
 // As on the wire: "in_progress".
 [[nodiscard]] std::string_view to_string(JobStatus status);
 [[nodiscard]] std::optional<JobStatus> parse_job_status(std::string_view text);

@@ -1,5 +1,6 @@
 """The numbers of both programs: scraped, well-formed, and what the dashboard asks for exists."""
 import json
+import os
 import re
 import subprocess
 import unittest
@@ -50,6 +51,16 @@ class MetricsTest(SystemTest):
                 if kind == "histogram":
                     self.assertTrue(name.endswith("_seconds"), name)
             self.assertLess(len(page.splitlines()), 1000, "few labels, few series")
+
+    def test_the_page_of_metrics_explains_every_family(self):
+        helped = re.findall(r"(?m)^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$", self.pages())
+        rows = sorted({f"| `{name}` | {kind} | {text} |" for name, text, kind in helped if not name.startswith("exposer_")})
+        page = SOURCE / "docs" / "metrics.md"
+        head, _, tail = page.read_text().partition("|---|---|---|\n")
+        if os.environ.get("EXPORT_WORKER_WRITE_GOLDEN"):
+            page.write_text(head + "|---|---|---|\n" + "\n".join(rows) + "\n\n" + tail.partition("\n\n")[2])
+            return
+        self.assertEqual(tail.partition("\n\n")[0].splitlines(), rows, "EXPORT_WORKER_WRITE_GOLDEN=1 writes the table anew")
 
     def value(self, pattern):
         return float(re.search(rf"(?m)^{pattern} (\S+)", self.pages()).group(1))
