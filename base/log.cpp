@@ -102,6 +102,11 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 using Fields = std::vector<LogField>;
 
+void add_scope(Fields& fields) {
+    if (!t_request_id.empty()) fields.push_back({"request_id", t_request_id});
+    if (!t_trace_id.empty()) fields.push_back({"trace_id", t_trace_id});
+}
+
 std::string members_of(std::string_view message, const Fields& fields) {
     std::string out = "\"message\":" + quoted(message);
     for (const LogField& field : fields) {
@@ -194,14 +199,16 @@ bool logs(LogLevel level) {
 }
 
 void log_text(LogLevel level, fmt::string_view format, fmt::format_args values) {
-    if (logs(level)) write(level, fmt::vformat(format, values), {});
+    if (!logs(level)) return;
+    Fields fields;
+    add_scope(fields);
+    write(level, fmt::vformat(format, values), std::move(fields));
 }
 
 void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
     if (!logs(level)) return;
     Fields all(fields);
-    if (!t_request_id.empty()) all.push_back({"request_id", t_request_id});
-    if (!t_trace_id.empty()) all.push_back({"trace_id", t_trace_id});
+    add_scope(all);
     write(level, message, std::move(all));
 }
 

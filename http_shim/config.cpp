@@ -102,6 +102,8 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     section.choice("log_level", config.log_level, kLevels);
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
+    section.number("access_log_sample", config.access_log_sample, 1,
+                   limits::kHttpAccessLogSampleMax);
     addresses(section, "trusted_proxies", "", config.trusted_proxies);
     addresses(section, "metrics_from", "", config.metrics_from);
     section.boolean("docs", config.docs);

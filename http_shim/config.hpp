@@ -24,6 +24,7 @@ struct Config {
     std::uint32_t request_timeout_ms = 10'000;
     std::string log_level = "info";
     std::string log_format = "text";
+    std::uint64_t access_log_sample = 1;  // One of so many good requests gets a line; 1: each.
     std::vector<std::string> data_endpoints;
     std::optional<transport::CurveClient> curve;  // For those over TCP.
     std::vector<downloads::DownloadRoot> downloads;

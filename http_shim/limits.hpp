@@ -47,6 +47,9 @@ inline constexpr std::size_t kHttpBodiesHeldPerAddressBytesMax = 2 * 1024 * 1024
 inline constexpr std::size_t kHttpAnswersHeldBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kHttpAnswersHeldPerAddressBytesMax = 16 * 1024 * 1024;
 inline constexpr std::size_t kHttpBytesFree = 16 * 1024;  // Of each body and each answer.
+// A request that takes so long always has its line in the access log.
+inline constexpr std::chrono::seconds kHttpSlowMin{1};
+inline constexpr std::uint64_t kHttpAccessLogSampleMax = 1'000'000;
 inline constexpr std::size_t kHttpRateMax = 1'000'000;  // Bound of the configured rates, a second.
 
 }  // namespace export_worker::limits

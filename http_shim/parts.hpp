@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/rate_limiter.hpp"
+#include "http_shim/access_log.hpp"
 #include "http_shim/config.hpp"
 #include "http_shim/connections.hpp"
 #include "http_shim/coroutine.hpp"
@@ -40,6 +41,7 @@ struct SessionParts {
     DaemonLink& daemons;
     Connections& connections;
     ShimMetrics metrics;
+    AccessLog access_log;
     RateLimiter by_address;
     RateLimiter by_credential;
     Timeouts timeouts;

@@ -67,6 +67,10 @@ std::optional<Captured> match_pattern(std::string_view pattern, std::string_view
 
 }  // namespace
 
+bool is_probe(RouteKind kind) {
+    return kind == RouteKind::kLivez || kind == RouteKind::kReadyz || kind == RouteKind::kMetrics;
+}
+
 std::span<const Route> routes() {
     return kRoutes;
 }

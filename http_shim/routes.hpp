@@ -13,6 +13,9 @@ namespace export_worker::http_shim {
 
 enum class RouteKind { kNone, kCall, kDownload, kLivez, kReadyz, kMetrics, kOpenapi, kDocs };
 
+// What probes and scrapers ask for, again and again: /livez, /readyz, /metrics.
+[[nodiscard]] bool is_probe(RouteKind kind);
+
 struct Route {
     Method method;
     std::string_view pattern;  // "{name}" stands for one segment; a last "*" for everything below.

@@ -45,9 +45,8 @@ std::string_view allow_of(std::string_view path) {
     return allow.empty() ? "GET, HEAD, POST, OPTIONS" : allow;
 }
 
-bool is_probe(const Match& match) {
-    const RouteKind kind = match.route == nullptr ? RouteKind::kNone : match.route->kind;
-    return kind == RouteKind::kLivez || kind == RouteKind::kReadyz || kind == RouteKind::kMetrics;
+RouteKind kind_of(const Route* route) {
+    return route == nullptr ? RouteKind::kNone : route->kind;
 }
 
 // Whether the file's last byte is among what was asked for: a download in many pieces has one such.
@@ -202,7 +201,7 @@ Exchange Session::begin_exchange(const RequestHead& head, bool last) const {
 
 std::optional<Response> Session::refuse_before_body(const RequestHead& head, const Match& match,
                                                     const Exchange& exchange) {
-    if (place_.is_reserve() && !is_probe(match))
+    if (place_.is_reserve() && !is_probe(kind_of(match.route)))
         return make_error_response(503, "Too many connections");
     return refuse_early(head, match, exchange, parts_);
 }
@@ -265,7 +264,10 @@ Awaitable<Session::After> Session::refuse_request(Response response, const Reque
 void Session::note(const Route* route, const RequestHead& head, const Exchange& exchange) {
     const auto taken = Clock::now() - exchange.started;
     parts_.metrics.count(route, exchange.status, taken);
-    if (!logs(LogLevel::kInfo)) return;
+    if (!logs(LogLevel::kInfo) ||
+        !parts_.access_log.takes({kind_of(route), exchange.status, exchange.complete, taken},
+                                 parts_.config.access_log_sample))
+        return;
     const std::string target = loggable_target(head.target);
     log_event(
         LogLevel::kInfo, "request",

@@ -56,14 +56,15 @@ void Page::sample(const Labels& labels, double value) {
 void Page::sample(const Labels& labels, const Histogram& histogram) {
     ClientMetric::Histogram& out = families_->add(labels).histogram;
     std::uint64_t count = 0;
-    for (std::size_t index = 0; index < kSecondsBounds.size(); ++index) {
+    const std::span<const double> bounds = histogram.bounds();
+    for (std::size_t index = 0; index < bounds.size(); ++index) {
         count += histogram.bucket(index);
         ClientMetric::Bucket bucket;
         bucket.cumulative_count = count;
-        bucket.upper_bound = kSecondsBounds[index];
+        bucket.upper_bound = bounds[index];
         out.bucket.push_back(bucket);
     }
-    out.sample_count = count + histogram.bucket(kSecondsBounds.size());
+    out.sample_count = count + histogram.bucket(bounds.size());
     out.sample_sum = histogram.sum_seconds();
 }
 

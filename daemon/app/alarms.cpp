@@ -1,13 +1,12 @@
 #include "daemon/app/alarms.hpp"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <set>
 
 #include "base/clock.hpp"
 #include "base/descriptor_use.hpp"
+#include "base/disk_space.hpp"
 #include "daemon/app/limits.hpp"
 
 namespace export_worker::app {
@@ -30,15 +29,14 @@ std::string mib(std::uint64_t bytes) {
 void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& out) {
     std::set<unsigned long> seen;
     for (const std::string& directory : directories) {
-        struct statvfs disk {};
-        if (::statvfs(directory.c_str(), &disk) != 0 || !seen.insert(disk.f_fsid).second) continue;
-        const std::uint64_t free_bytes = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-        const std::uint64_t wanted =
-            std::min(limits::kDiskFreeBytesMin, std::uint64_t{disk.f_blocks} * disk.f_frsize / 20);
-        if (free_bytes < wanted)
-            add(out, "disk", directory, mib(free_bytes) + " are free, expected " + mib(wanted),
+        const auto disk = read_disk_space(directory);
+        if (!disk || !seen.insert(disk->file_system).second) continue;
+        const std::uint64_t wanted = std::min(limits::kDiskFreeBytesMin, disk->total_bytes / 20);
+        if (disk->free_bytes < wanted)
+            add(out, "disk", directory,
+                mib(disk->free_bytes) + " are free, expected " + mib(wanted),
                 "make room; jobs wait and are tried again, links go on");
-        if (disk.f_files > 0 && disk.f_favail == 0)
+        if (!disk->has_inodes)
             add(out, "disk", directory, "no inode is free", "delete files that are not needed");
     }
 }
@@ -100,27 +98,10 @@ void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
             "they are sent again for about a day; inform the operator of the receiver");
 }
 
-// "plugin NAME: what; what to do", or "plugin NAME generation 3: what". The last part says what to
-// do.
-void add_plugin_text(std::vector<Alarm>& out, const char* name, const std::string& text) {
-    constexpr std::string_view kBegin = "plugin ";
-    const std::size_t colon = text.find(": ");
-    const bool named = text.starts_with(kBegin) && colon != std::string::npos;
-    const std::string subject =
-        named ? text.substr(kBegin.size(), colon - kBegin.size()) : std::string();
-    std::string cause = named ? text.substr(colon + 2) : text;
-    std::string remedy = "exportctl plugin history tells what happened; load a better file";
-    if (const std::size_t last = cause.rfind("; "); last != std::string::npos) {
-        remedy = cause.substr(last + 2);
-        cause.erase(last);
-    }
-    add(out, name, subject, std::move(cause), std::move(remedy));
-}
-
 void add_plugins(const MonitoredParts& parts, std::vector<Alarm>& out) {
-    for (const std::string& text : parts.plugins.alarms()) add_plugin_text(out, "plugin", text);
+    for (Alarm& alarm : parts.plugins.alarms()) out.push_back(std::move(alarm));
     for (const server::StuckRequests& stuck : parts.data_server.stuck_requests())
-        add_plugin_text(out, "plugin_stuck", to_alarm(stuck));
+        out.push_back(to_alarm(stuck));
 }
 
 }  // namespace

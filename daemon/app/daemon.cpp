@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/metrics/page.hpp"
 #include "base/process.hpp"
+#include "base/service_manager/notify.hpp"
 #include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/note_download.hpp"
@@ -53,6 +54,13 @@ Result<void> check_state_dir(const std::string& state_dir) {
         if (!checked && checked.error().code != ErrorCode::kNotFound) return checked;
     }
     return {};
+}
+
+// systemd is told by the loop that serves, twice as often as it expects.
+server::Watchdog watchdog() {
+    const auto timeout = service_manager::watchdog_timeout();
+    if (!timeout) return {};
+    return {*timeout / 2, [] { service_manager::notify_alive(); }};
 }
 
 }  // namespace
@@ -201,8 +209,9 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         [this] { return plugins->methods(); },
         [this](std::string_view method) { return plugins->left_out(method); },
         [this] { return alarms.names(); }});
-    data_server = std::make_unique<server::DataServer>(
-        std::move(*data_socket), *dispatcher, system_clock(), config.server_workers, ledger);
+    data_server =
+        std::make_unique<server::DataServer>(std::move(*data_socket), *dispatcher, system_clock(),
+                                             config.server_workers, ledger, watchdog());
     const control::ControlParts control_parts{
         *auth_database,
         *keys,
@@ -245,6 +254,7 @@ MonitoredParts Daemon::Parts::monitored(const config::Config& config) {
     }
     return {config.state_dir,
             std::move(directories),
+            config.exports.file_retention,
             *authenticator,
             *auth_database,
             *sessions,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace export_worker::limits {
@@ -11,5 +12,8 @@ inline constexpr std::uint64_t kDiskFreeBytesMin = 256ULL * 1024 * 1024;
 // From the signal to the end of the process, whatever a plugin does; below TimeoutStopSec of
 // etc/systemd/export-workerd.service.
 inline constexpr std::chrono::seconds kStopTimeout{28};
+
+// Organizations whose waiting jobs have a time series each; the rest share one.
+inline constexpr std::size_t kQueuesShownMax = 20;
 
 }  // namespace export_worker::limits

@@ -1,6 +1,7 @@
 // The parts of the daemon that say of themselves how they are, for alarms and metrics.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@ namespace export_worker::app {
 // All outlive what uses them.
 struct MonitoredParts {
     std::string state_dir;
-    std::vector<std::string> directories;  // Whose file systems need free space.
+    std::vector<std::string> directories;    // Whose file systems need free space.
+    std::chrono::seconds file_retention{0};  // Zero: files are kept for ever.
     const auth::Authenticator& authenticator;
     const sqlite::Database& auth_database;
     const auth::SessionVerifier& sessions;

@@ -1,10 +1,13 @@
 #include "daemon/app/part_metrics.hpp"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+
+#include "base/disk_space.hpp"
+#include "daemon/app/limits.hpp"
 
 namespace export_worker::app {
 namespace {
@@ -27,10 +30,8 @@ double file_bytes(const std::string& path) {
 void add_disks(Page& page, const MonitoredParts& parts) {
     page.family("export_worker_free_bytes", "Free on the file system of a directory", Kind::kGauge);
     for (const std::string& directory : parts.directories) {
-        struct statvfs disk {};
-        if (::statvfs(directory.c_str(), &disk) != 0) continue;
-        page.sample({{"directory", directory}},
-                    static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
+        if (const auto disk = read_disk_space(directory))
+            page.sample({{"directory", directory}}, static_cast<double>(disk->free_bytes));
     }
     page.family("export_worker_database_bytes", "Of a database's file, and of its log",
                 Kind::kGauge);
@@ -59,10 +60,63 @@ void add_exports(Page& page, const exports::ExportWorkers& workers) {
         page.sample({{"outcome", outcome}}, static_cast<double>(count->load()));
     add_one(page, "export_worker_export_seconds_total", "Time that attempts of exports took",
             Kind::kCounter, static_cast<double>(stats.busy_us.load()) / 1e6);
+    page.family("export_worker_export_attempts_failed_total",
+                "The failed attempts by the code of their error; stalled: taken from a worker that "
+                "made no progress, and counted as put_back when its attempt ends",
+                Kind::kCounter);
+    for (std::size_t index = 0; index < exports::kErrorCodes; ++index) {
+        const auto code = static_cast<ErrorCode>(index);
+        if (code == ErrorCode::kConflict || code == ErrorCode::kCancelled) continue;
+        page.sample({{"reason", std::string(to_string(code))}},
+                    static_cast<double>(stats.failed_by.at(index).load()));
+    }
+    page.sample({{"reason", "stalled"}}, static_cast<double>(stats.stalled.load()));
+    page.family("export_worker_export_attempt_seconds", "How long attempts of exports took",
+                Kind::kHistogram);
+    page.sample({}, stats.seconds);
     add_one(page, "export_worker_export_workers", "Workers that run exports", Kind::kGauge,
             static_cast<double>(workers.workers()));
-    add_one(page, "export_worker_export_workers_busy", "Those that run one", Kind::kGauge,
-            static_cast<double>(stats.running.load()));
+    add_one(page, "export_worker_export_workers_busy", "Workers that run an export now",
+            Kind::kGauge, static_cast<double>(stats.running.load()));
+}
+
+// Of a registry that cannot be read there are no numbers; the alarm `database` says so.
+void add_waiting(Page& page, jobs::JobStore& jobs) {
+    page.family(
+        "export_worker_jobs_waiting",
+        "Jobs that wait, of the organizations with the longest queues; (other): of the rest",
+        Kind::kGauge);
+    const auto waiting = jobs.waiting(limits::kQueuesShownMax);
+    if (!waiting) return;
+    for (const jobs::WaitingJobs::Queue& queue : waiting->longest)
+        page.sample({{"organization", queue.organization_id}}, static_cast<double>(queue.pending));
+    // Parentheses: no organization is called that.
+    page.sample({{"organization", "(other)"}}, static_cast<double>(waiting->others));
+}
+
+void add_retention(Page& page, const MonitoredParts& parts) {
+    page.family("export_worker_retention_lag_seconds",
+                "For how long the oldest file should be gone already; left out where files are "
+                "kept for ever",
+                Kind::kGauge);
+    if (parts.export_workers == nullptr || parts.file_retention.count() == 0) return;
+    const auto age = parts.jobs.oldest_file_age();
+    if (!age) return;
+    const auto late = age->value_or(std::chrono::microseconds(0)) - parts.file_retention;
+    page.sample({}, std::max(0.0, std::chrono::duration<double>(late).count()));
+}
+
+void add_ends(Page& page, const notices::EndStats& ends) {
+    page.family("export_worker_jobs_ended_total", "Jobs that ended, by how", Kind::kCounter);
+    for (std::size_t index = 0; index < model::kJobStatuses; ++index) {
+        const auto status = static_cast<model::JobStatus>(index);
+        if (model::is_final(status))
+            page.sample({{"outcome", std::string(model::to_string(status))}},
+                        static_cast<double>(ends.jobs.at(index).load()));
+    }
+    add_one(page, "export_worker_files_withdrawn_total",
+            "Published files that went: expired, or found missing or damaged by fsck",
+            Kind::kCounter, static_cast<double>(ends.files_withdrawn.load()));
 }
 
 void add_identity(Page& page, const MonitoredParts& parts) {
@@ -100,6 +154,9 @@ void add_part_metrics(Page& page, const MonitoredParts& parts) {
     if (parts.export_workers != nullptr) add_exports(page, *parts.export_workers);
     add_identity(page, parts);
     add_notices(page, parts.notifier);
+    add_waiting(page, parts.jobs);
+    add_retention(page, parts);
+    add_ends(page, parts.notifier.ends());
     add_one(page, "export_worker_configuration_good",
             "1: the configuration in use is the one that was read last", Kind::kGauge,
             parts.refused_configuration().empty() ? 1 : 0);

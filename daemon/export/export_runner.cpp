@@ -248,6 +248,7 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
     EW_CHECK(encoder->finish());
     EW_CHECK(compressor->finish());
     EW_TRY(model::FileReceipt receipt, file->commit());
+    log_info("job {}: stored {}, {} bytes", job.lease.job_id, receipt.key, receipt.bytes);
     const format::EncodeReport& report = encoder->report();
     const jobs::Completion completion =
         completion_of(parts, job, attempt, report, std::move(receipt));
@@ -258,7 +259,7 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
         return done;
     }
     fault_point("run.completed");
-    log_info("job {}: {} products, {} rows, {} bytes", job.lease.job_id, report.products,
+    log_info("job {}: published {} products, {} rows, {} bytes", job.lease.job_id, report.products,
              report.rows, completion.file.bytes);
     return {};
 }
@@ -338,6 +339,7 @@ std::string job_id_of(std::string_view key) {
 }
 
 Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
+    const LogScope scope("", job.trace_id);
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     Leftovers leftovers;
     auto done = produce(parts, job, watch, leftovers);

@@ -3,6 +3,7 @@
 #include "base/fault_point.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
 #include "daemon/export/limits.hpp"
@@ -83,7 +84,7 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
 }
 
 Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
-    std::string_view organization_id, const json& request, std::string_view submitted_by) {
+    std::string_view organization_id, const json& request, const Submitter& by) {
     jobs::NewJob job;
     if (deadline_.count() > 0) job.deadline = deadline_;
     json asked = request;
@@ -101,10 +102,13 @@ Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
     job.organization_id = organization_id;
     job.job_type = model::kExportJobType;
     job.spec_json = dump_json(model::to_json(spec));
-    job.submitted_by = submitted_by;
+    job.submitted_by = by.subject;
+    job.trace_id = by.trace_id;
     EW_TRY(auto created, jobs_.begin_create(std::move(job)));
     return [this, wait = std::move(created)]() -> Result<Accepted> {
         EW_TRY(jobs::CreatedJob done, wait());
+        const LogScope scope("", done.job.trace_id);
+        if (!done.existed) log_info("job {}: submitted", done.job.job_id);
         fault_point("submit.created");
         wake_workers_();
         const std::int64_t total = done.job.total_items;

@@ -26,6 +26,10 @@ public:
           deadline_(deadline),
           wake_workers_(std::move(wake_workers)) {}
 
+    struct Submitter {
+        std::string_view subject;   // Who authenticated.
+        std::string_view trace_id;  // Of the request, 32 hex digits; empty: it has none.
+    };
     struct Accepted {
         model::Job job;
         std::int64_t total = 0;  // Products queued; with a filter, at most.
@@ -38,11 +42,11 @@ public:
     // the idempotency key belongs to another request.
     [[nodiscard]] Result<jobs::Pending<Accepted>> begin_submit(std::string_view organization_id,
                                                                const nlohmann::json& request,
-                                                               std::string_view submitted_by);
+                                                               const Submitter& by);
     [[nodiscard]] Result<Accepted> submit(std::string_view organization_id,
                                           const nlohmann::json& request,
                                           std::string_view submitted_by) {
-        EW_TRY(const auto accepted, begin_submit(organization_id, request, submitted_by));
+        EW_TRY(const auto accepted, begin_submit(organization_id, request, {submitted_by, ""}));
         return accepted();
     }
     // Adds or replaces. Errors: kInvalidArgument, naming the field; kConflict: too many.

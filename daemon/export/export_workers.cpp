@@ -95,6 +95,7 @@ void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
     const auto took = parts_.clock->steady() - began;
     stats_.busy_us += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+    stats_.seconds.observe(took);
     const ErrorCode code = attempt ? ErrorCode::kInternal : attempt.error().code;
     const bool put_back =
         code == ErrorCode::kConflict || (code == ErrorCode::kUnavailable && stopping_.load());
@@ -102,6 +103,8 @@ void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
        : code == ErrorCode::kCancelled ? stats_.cancelled
        : put_back                      ? stats_.put_back
                                        : stats_.failed);
+    if (!attempt && !put_back && code != ErrorCode::kCancelled)
+        ++stats_.failed_by.at(static_cast<std::size_t>(code));
     // What a caller asked for, and who took a job away, says nothing about the store.
     if (put_back || code == ErrorCode::kCancelled || code == ErrorCode::kInvalidArgument) return;
     const std::lock_guard lock(mutex_);
@@ -124,6 +127,7 @@ void ExportWorkers::fence_stalled(Slot& slot) {
         if (!slot.job || silent < upkeep_.stall_limit) return;
         stalled = slot.job;
     }
+    const LogScope scope("", stalled->trace_id);
     const std::string why = "no progress for " + std::to_string(upkeep_.stall_limit.count()) + " s";
     const auto put_back = parts_.jobs->give_up_attempt(
         stalled->lease, why, false, retry_delay(parts_.policy, stalled->attempt).count());
@@ -133,7 +137,10 @@ void ExportWorkers::fence_stalled(Slot& slot) {
         log_error("job {}: {}: {}", stalled->lease.job_id, why, put_back.error().message);
         return;
     }
-    if (put_back) log_error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
+    if (put_back) {
+        ++stats_.stalled;
+        log_error("job {}: {}; its worker has lost it", stalled->lease.job_id, why);
+    }
     {
         const std::lock_guard lock(slot.mutex);
         if (slot.job && slot.job->lease == stalled->lease) slot.job.reset();

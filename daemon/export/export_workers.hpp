@@ -1,6 +1,7 @@
 // The threads that run export jobs, and the one that looks after what time does to them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/metrics/histogram.hpp"
 #include "daemon/export/export_runner.hpp"
 #include "daemon/model/limits.hpp"
 
@@ -22,6 +24,8 @@ struct UpkeepPolicy {
     std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // The same.
 };
 
+inline constexpr std::size_t kErrorCodes = static_cast<std::size_t>(ErrorCode::kRateLimited) + 1;
+
 // Since the start. [any-thread]
 struct ExportStats {
     std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.
@@ -30,6 +34,11 @@ struct ExportStats {
     std::atomic<std::uint64_t> put_back{0};  // The daemon stops, or the lease is lost.
     std::atomic<std::uint64_t> busy_us{0};   // What all attempts took, of the steady clock.
     std::atomic<unsigned> running{0};        // Now.
+    // The failed ones by ErrorCode.
+    std::array<std::atomic<std::uint64_t>, kErrorCodes> failed_by{};
+    // Taken from a worker that made no progress; the attempt ends later, as put_back.
+    std::atomic<std::uint64_t> stalled{0};
+    metrics::Histogram seconds{metrics::kLongSecondsBounds};  // What each attempt took.
 };
 
 class ExportWorkers {

@@ -1,6 +1,7 @@
 #include "daemon/jobs/claims.hpp"
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -85,15 +86,12 @@ Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPo
             "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
             "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
             "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) "
-            "RETURNING job_id, epoch, organization_id, spec, attempt, created_us");
+            "RETURNING job_id, epoch, organization_id, spec, attempt, created_us, trace_id");
         row.bind(turn->organization_id, now.us, instance_id, now.wall_us);
         EW_TRY(const bool claimed, row.step());
         if (!claimed) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
-        job = {{row.string(0), row.integer(1)},
-               row.string(2),
-               row.string(3),
-               static_cast<int>(row.integer(4)),
-               row.integer(5)};
+        job = {{row.string(0), row.integer(1)},  row.string(2),  row.string(3),
+               static_cast<int>(row.integer(4)), row.integer(5), row.string(6)};
         EW_TRY(const bool more, row.step());
         (void)more;
     }
@@ -174,6 +172,20 @@ Result<OrganizationState> organization_state(Connection& connection, std::string
     OrganizationState state;
     state.policy.organization_id = id;
     return state;
+}
+
+Result<WaitingJobs> waiting_jobs(Connection& connection, std::size_t queues_max) {
+    WaitingJobs out;
+    Statement rows = connection.statement(
+        "SELECT organization_id, pending, sum(pending) OVER () FROM organization WHERE pending > 0 "
+        "ORDER BY pending DESC, organization_id LIMIT ?1");
+    rows.bind(static_cast<std::int64_t>(queues_max));
+    EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
+        if (out.longest.empty()) out.others = row.integer(2);
+        out.longest.push_back({row.string(0), row.integer(1)});
+        out.others -= row.integer(1);
+    }));
+    return out;
 }
 
 }  // namespace export_worker::jobs

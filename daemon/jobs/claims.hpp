@@ -46,5 +46,7 @@ private:
                                                                   std::string_view after);
 [[nodiscard]] Result<OrganizationState> organization_state(sqlite::Connection& connection,
                                                            std::string_view id);
+[[nodiscard]] Result<WaitingJobs> waiting_jobs(sqlite::Connection& connection,
+                                               std::size_t queues_max);
 
 }  // namespace export_worker::jobs

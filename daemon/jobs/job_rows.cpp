@@ -66,6 +66,7 @@ Job read_job(const Statement& row) {
     job.due_us = row.integer(27);
     job.deadline_us = row.optional_integer(28);
     job.expired_us = row.optional_integer(29);
+    job.trace_id = row.string(30);
     return job;
 }
 
@@ -174,11 +175,13 @@ Result<void> append_first_event(Connection& connection, const NewEvent& event, c
 
 Result<Page<model::JobEvent>> events_after(Connection& connection, const OrganizationScope& scope,
                                            std::string_view job_id, std::int64_t after) {
+    std::string trace_id;
     {
         Statement known = connection.statement(
-            "SELECT 1 FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+            "SELECT trace_id FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
         EW_TRY(const bool found, known.bind(job_id, scope.organization_id()).step());
         if (!found) return not_found();
+        trace_id = known.string(0);
     }
     Page<model::JobEvent> page;
     Statement rows = connection.statement(
@@ -192,7 +195,7 @@ Result<Page<model::JobEvent>> events_after(Connection& connection, const Organiz
         bytes += rows.text(3).size() + rows.text(4).size();
         if (bytes > limits::kJobsPageBytesMax && !page.items.empty()) return page;
         page.items.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
-                              rows.string(4), rows.integer(5)});
+                              rows.string(4), rows.integer(5), trace_id});
     }
 }
 
@@ -228,7 +231,8 @@ Result<void> append_notice(Connection& connection, const Job& job, const char* t
                   {"total_items", job.total_items},
                   {"failed_items", job.failed_items},
                   {"warned_items", job.warned_items},
-                  {"error_message", job.error_message.empty() ? json() : json(job.error_message)}};
+                  {"error_message", job.error_message.empty() ? json() : json(job.error_message)},
+                  {"trace_id", job.trace_id.empty() ? json() : json(job.trace_id)}};
     // Never where the file lies: whoever may have it asks for a link.
     for (const char* name : {"filename", "bytes", "sha256", "rows", "format"}) {
         if (metadata.is_object() && metadata.contains(name) && fits_notice(metadata[name]))

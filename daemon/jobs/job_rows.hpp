@@ -17,7 +17,7 @@
     "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
     "spec, total_items, processed_items, failed_items, warned_items, stage, message, metadata, " \
     "error_message, triggered_by, created_us, started_us, completed_us, attempts_max, crashes, " \
-    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us"
+    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, trace_id"
 
 namespace export_worker::jobs {
 

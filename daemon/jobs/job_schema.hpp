@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 8> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 9> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -218,6 +218,12 @@ UPDATE job SET deadline_length_us = max(deadline_us - created_us, 0) WHERE deadl
 UPDATE job SET deadline_us = due_us + deadline_length_us
     WHERE deadline_length_us IS NOT NULL AND started_us IS NULL AND due_us > created_us AND runner = 'daemon';
 UPDATE job SET deadline_us = NULL WHERE deadline_length_us IS NOT NULL AND held = 1;
+)sql",
+                                                           R"sql(
+-- Of the request that made the job (W3C Trace Context), 32 hex digits; empty: it had none.
+ALTER TABLE job ADD COLUMN trace_id TEXT NOT NULL DEFAULT '';
+-- Which file is the oldest, without a look at each.
+CREATE INDEX file_live ON file (intended_us) WHERE state = 'live';
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -63,6 +63,7 @@ struct NewJob {
     // The same key again in this organization is the same job when the request is the same, too.
     std::string idempotency_key;  // Empty: none.
     std::string request_sha256;   // Hash of the request, for that.
+    std::string trace_id;         // Of the request, 32 hex digits; empty: it has none.
 };
 
 // For NewJob::request_sha256: what a request asks for, whatever key it carries.
@@ -84,6 +85,7 @@ struct ClaimedJob {
     std::string spec_json;
     int attempt = 0;  // 1 for the first.
     std::int64_t created_us = 0;
+    std::string trace_id;  // The job's.
 };
 
 struct Progress {
@@ -201,6 +203,16 @@ struct JobCounts {
     std::int64_t oldest_due_us = 0;    // Since when the longest waiting job could run; 0: none.
     std::int64_t fenced = 0;           // Writes refused because a lease was lost.
     std::int64_t notices_pending = 0;  // Not yet delivered.
+};
+
+// Jobs of the daemon that wait, by whose they are.
+struct WaitingJobs {
+    struct Queue {
+        std::string organization_id;
+        std::int64_t pending = 0;
+    };
+    std::vector<Queue> longest;  // The longest first.
+    std::int64_t others = 0;     // Jobs of the organizations that are not among them.
 };
 
 class JobStore {
@@ -336,6 +348,9 @@ public:
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
     // unpublished_files() names them. At most kUpkeepBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
+    // How long ago the job of the oldest published file ended, on the wall clock, which may have
+    // been set since; nullopt: there is no file.
+    [[nodiscard]] virtual Result<std::optional<std::chrono::microseconds>> oldest_file_age() = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
     // notices of that age. At most kUpkeepBatch of each.
     [[nodiscard]] virtual Result<Pruned> prune(std::chrono::seconds age) = 0;
@@ -361,6 +376,8 @@ public:
                                                               std::int64_t after) = 0;
 
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
+    // The `queues_max` longest queues, and the rest together.
+    [[nodiscard]] virtual Result<WaitingJobs> waiting(std::size_t queues_max) = 0;
     // A copy of the registry as it is now, whole and consistent, at `path` (replaced).
     [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
     // Why the last write could not be made durable, in words; empty: it was. [any-thread]

@@ -476,6 +476,16 @@ public:
             [&](Connection& connection) { return jobs::is_orphan(connection, key, job_id); });
     }
 
+    Result<WaitingJobs> waiting(std::size_t queues_max) override {
+        return database_->read(
+            [&](Connection& connection) { return waiting_jobs(connection, queues_max); });
+    }
+
+    Result<std::optional<std::chrono::microseconds>> oldest_file_age() override {
+        return database_->read(
+            [this](Connection& connection) { return jobs::oldest_file_age(connection, now()); });
+    }
+
     Result<JobCounts> counts() override {
         return database_->read([&](Connection& connection) -> Result<JobCounts> {
             JobCounts out;

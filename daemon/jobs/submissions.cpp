@@ -60,6 +60,7 @@ Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
     job.metadata_json = submitted.metadata_json;
     job.triggered_by =
         submitted.triggered_by.empty() ? submitted.submitted_by : submitted.triggered_by;
+    job.trace_id = submitted.trace_id;
     job.created_us = now.wall_us;
     EW_TRY(job.due_us, due_of(submitted, now));
     if (submitted.deadline) job.deadline_us = job.due_us + us_of(*submitted.deadline);
@@ -89,9 +90,9 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
                        "created_us, priority, attempts_max, deadline_us, silence_us, "
                        "idempotency_key, request_sha256, total_is_estimate, deadline_length_us, "
-                       "content_type, sha256) "
+                       "trace_id, content_type, sha256) "
                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
                        "coalesce(?8 ->> '$.content_type', ''), coalesce(?8 ->> '$.sha256', ''))")
             .bind(job.job_id, job.organization_id, job.job_type,
                   job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
@@ -99,7 +100,7 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                   job.triggered_by, job.created_us, static_cast<int>(job.priority),
                   job.attempts_max, job.deadline_us, length_us(submitted.silence_limit), key,
                   submitted.request_sha256, job.total_is_estimate ? 1 : 0,
-                  length_us(submitted.deadline))
+                  length_us(submitted.deadline), job.trace_id)
             .run());
     if (job.runner == model::JobRunner::kDaemon) {
         EW_CHECK(

@@ -181,6 +181,16 @@ Result<std::size_t> expire_files(Connection& connection, std::string_view instan
     return keys.size();
 }
 
+Result<std::optional<std::chrono::microseconds>> oldest_file_age(Connection& connection,
+                                                                 const Now& now) {
+    Statement row = connection.statement(
+        "SELECT completed_us FROM job WHERE job_id = (SELECT job_id FROM file WHERE state = 'live' "
+        "ORDER BY intended_us LIMIT 1)");
+    EW_TRY(const bool found, row.step());
+    if (!found) return std::optional<std::chrono::microseconds>();
+    return std::optional(std::chrono::microseconds(now.wall_us - row.integer(0)));
+}
+
 Result<Pruned> prune_jobs(Connection& connection, std::chrono::seconds age, const Now& now) {
     const std::int64_t before_us = now.wall_us - us_of(age);
     // Whatever still has a file, published or not, is left until that is gone.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "base/result.hpp"
@@ -20,6 +21,8 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<std::size_t> expire_files(sqlite::Connection& connection,
                                                std::string_view instance_id,
                                                std::chrono::seconds age, const Now& now);
+[[nodiscard]] Result<std::optional<std::chrono::microseconds>> oldest_file_age(
+    sqlite::Connection& connection, const Now& now);
 [[nodiscard]] Result<Pruned> prune_jobs(sqlite::Connection& connection, std::chrono::seconds age,
                                         const Now& now);
 [[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection, const model::FileKey& key,

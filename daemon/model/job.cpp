@@ -3,11 +3,12 @@
 #include <array>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 
 namespace export_worker::model {
 namespace {
 
-constexpr std::array<std::string_view, 7> kStatusNames{
+constexpr std::array<std::string_view, kJobStatuses> kStatusNames{
     "pending",         "in_progress", "completed", "completed_with_warnings",
     "partial_success", "failed",      "cancelled"};
 
@@ -33,6 +34,12 @@ nlohmann::json to_json(const Notice& notice) {
     if (!out.is_object()) out = nlohmann::json::object();
     out["sequence"] = notice.sequence;
     return out;
+}
+
+std::string trace_id_of(const nlohmann::json& notice) {
+    const auto job = notice.find("job");
+    if (job == notice.end() || !job->is_object()) return "";
+    return text_in(*job, "trace_id").value_or("");
 }
 
 bool is_final(JobStatus status) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ enum class JobStatus {
     kCancelled,
 };
 
+inline constexpr std::size_t kJobStatuses = static_cast<std::size_t>(JobStatus::kCancelled) + 1;
 // As on the wire: "in_progress".
 [[nodiscard]] std::string_view to_string(JobStatus status);
 [[nodiscard]] std::optional<JobStatus> parse_job_status(std::string_view text);
@@ -77,6 +79,7 @@ struct Job {
     std::string metadata_json = "{}";
     std::string error_message;
     std::string triggered_by;
+    std::string trace_id;  // Of the request that made it, 32 hex digits; empty: it had none.
     std::int64_t created_us = 0;
     std::optional<std::int64_t> started_us;
     std::optional<std::int64_t> completed_us;
@@ -107,6 +110,7 @@ struct JobEvent {
     std::string actor;  // Key id, "operator", or the daemon's instance.
     std::string detail;
     std::int64_t count = 1;  // The same again and again is one event.
+    std::string trace_id;    // The job's.
 };
 
 // What the outside is told once a job has ended. `sequence` grows by one; it is never used again.
@@ -123,6 +127,8 @@ struct Notice {
 
 // The notice as subscribers, webhooks and jobs.notices have it: its body, and the sequence.
 [[nodiscard]] nlohmann::json to_json(const Notice& notice);
+// The job's trace id in a notice's JSON; empty: it has none.
+[[nodiscard]] std::string trace_id_of(const nlohmann::json& notice);
 
 // The right to run a job: every write of a worker carries it, and fails once the job has a higher
 // epoch.

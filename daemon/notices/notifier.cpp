@@ -1,5 +1,6 @@
 #include "daemon/notices/notifier.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
@@ -102,12 +103,26 @@ void Notifier::run(Result<void> (Notifier::*look)()) {
 Result<void> Notifier::publish_fresh() {
     EW_TRY(const auto fresh, jobs_.unpublished_notices());
     if (fresh.empty()) return {};
+    std::vector<json> objects;
+    objects.reserve(fresh.size());
     for (const model::Notice& notice : fresh) {
-        if (!publisher_) break;
-        const std::string bytes = dump_msgpack(model::to_json(notice));
-        publisher_->publish(notice.organization_id, bytes);
+        objects.push_back(model::to_json(notice));
+        if (publisher_) publisher_->publish(notice.organization_id, dump_msgpack(objects.back()));
     }
-    return jobs_.mark_published(fresh.back().sequence);
+    EW_CHECK(jobs_.mark_published(fresh.back().sequence));
+    for (const json& object : objects) count_end(object);
+    return {};
+}
+
+void Notifier::count_end(const json& notice) {
+    if (text_in(notice, "type") == "job.expired") {
+        ++ends_.files_withdrawn;
+        return;
+    }
+    const auto job = notice.find("job");
+    if (job == notice.end() || !job->is_object()) return;
+    if (const auto status = model::parse_job_status(text_in(*job, "status").value_or("")))
+        ++ends_.jobs.at(static_cast<std::size_t>(*status));
 }
 
 Result<void> Notifier::deliver_due() {
@@ -130,7 +145,10 @@ Result<void> Notifier::deliver_due() {
 }
 
 Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
-    const std::string body = dump_json(model::to_json(notice));
+    const json object = model::to_json(notice);
+    const std::string trace_id = model::trace_id_of(object);
+    const LogScope scope("", trace_id);
+    const std::string body = dump_json(object);
     fault_point("notice.before_send");
     const WebhookAnswer answer = send_webhook(client_, webhook.settings, webhook.secret,
                                               clock_.unix_us() / 1'000'000, notice.event_id, body);
@@ -145,10 +163,10 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
                                   ? Delivery::kGivenUp
                                   : Delivery::kRetry;
     ++(taken ? stats_.taken : delivery == Delivery::kGivenUp ? stats_.given_up : stats_.retry);
-    if (!taken) {
-        log_warn("notice {} to the webhook of {}: {}{}", notice.sequence, notice.organization_id,
-                 answer.text, delivery == Delivery::kGivenUp ? "; given up" : "");
-    }
+    log_text(
+        taken ? LogLevel::kInfo : LogLevel::kWarn, "job {}: notice {} to the webhook of {}: {}{}",
+        fmt::make_format_args(notice.job_id, notice.sequence, notice.organization_id, answer.text,
+                              delivery == Delivery::kGivenUp ? "; given up" : ""));
     return jobs_.mark_delivery(notice.sequence, delivery, answer.text,
                                retry_delay_us(notice.attempts));
 }

@@ -5,6 +5,7 @@
 // `sequence`. A gap in the numbers is a message that was missed; jobs.notices has it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -13,11 +14,13 @@
 #include <string>
 #include <thread>
 #include <vector>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/http/http_client.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/model/job.hpp"
 #include "daemon/model/webhook_settings.hpp"
 #include "protocol/transport/publisher_socket.hpp"
 
@@ -32,6 +35,13 @@ struct DeliveryStats {
     std::atomic<std::uint64_t> taken{0};
     std::atomic<std::uint64_t> retry{0};     // To be sent again.
     std::atomic<std::uint64_t> given_up{0};  // Refused for good, or tried often enough.
+};
+
+// Jobs that ended, and files that went, since the start: counted as their notices are published.
+// What a crash leaves unpublished is counted by the next start. [any-thread]
+struct EndStats {
+    std::array<std::atomic<std::uint64_t>, model::kJobStatuses> jobs{};  // By JobStatus.
+    std::atomic<std::uint64_t> files_withdrawn{0};  // Expired, or found missing or damaged.
 };
 
 class Notifier {
@@ -52,6 +62,7 @@ public:
     // the last answer, in words. [any-thread]
     [[nodiscard]] std::map<std::string, std::string> failing() const;
     [[nodiscard]] const DeliveryStats& stats() const { return stats_; }
+    [[nodiscard]] const EndStats& ends() const { return ends_; }
 
 private:
     struct Webhook {
@@ -71,6 +82,7 @@ private:
     [[nodiscard]] Result<void> deliver(const Webhook& webhook, const model::Notice& notice,
                                        bool& taken);
     void count(const std::string& organization_id, bool taken, const std::string& answer);
+    void count_end(const nlohmann::json& notice);
 
     const Clock& clock_;
     jobs::JobStore& jobs_;
@@ -78,6 +90,7 @@ private:
     std::optional<transport::PublisherSocket> publisher_;  // One thread's.
     std::atomic<bool> stopping_{false};
     DeliveryStats stats_;
+    EndStats ends_;
     http::HttpClient client_{&stopping_};  // The other's.
     mutable std::mutex mutex_;
     std::condition_variable stop_requested_;

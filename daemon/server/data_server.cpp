@@ -1,11 +1,13 @@
 #include "daemon/server/data_server.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <string_view>
 #include <utility>
 
 #include "base/assert.hpp"
 #include "base/crypto/uuid.hpp"
+#include "base/fault_point.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/server/limits.hpp"
@@ -34,12 +36,14 @@ void keep_only_id(Call& call, std::string_view id) {
 }  // namespace
 
 DataServer::DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher,
-                       const Clock& clock, unsigned workers, model::Ledger& ledger)
+                       const Clock& clock, unsigned workers, model::Ledger& ledger,
+                       Watchdog watchdog)
     : dispatcher_(dispatcher),
       clock_(clock),
       socket_(std::move(socket)),
       ledger_(ledger),
       responder_(socket_, clock, ledger),
+      watchdog_(std::move(watchdog)),
       workers_({dispatcher, clock, ledger.hops, wake_}, workers) {
     finished_.reserve(limits::kCallsMax);
     loop_ = std::thread([this] { run_loop(); });
@@ -72,18 +76,27 @@ void DataServer::run_loop() {
         collect_finished();
         const bool is_quiet = receive_requests() == 0 && calls_.occupied() == 0;
         quiet_turns_ = is_quiet ? quiet_turns_ + 1 : 0;
-        if (const SteadyTime now = clock_.steady(); now >= next_scan_) {
+        const SteadyTime now = clock_.steady();
+        if (now >= next_scan_) {
             expire_overdue(now);
             workers_.review(calls_.stalled(now), now);
             answer_refused();
             next_scan_ = now + limits::kDeadlineScanInterval;
         }
+        tell_watchdog(now);
         ledger_.publish();
     }
     workers_.close();
     collect_finished();
     responder_.retry();
     ledger_.publish();
+}
+
+void DataServer::tell_watchdog(SteadyTime now) {
+    if (!watchdog_.notify_alive || now < next_alive_) return;
+    next_alive_ = now + watchdog_.interval;
+    fault_point("loop.alive");
+    watchdog_.notify_alive();
 }
 
 // Peers that have not heard of the end yet still send: they are answered until they have.
@@ -100,7 +113,9 @@ bool DataServer::has_drained() {
 std::chrono::milliseconds DataServer::wait_timeout() const {
     if (responder_.outbox().size() > 0) return limits::kUnsentRetryInterval;
     if (calls_.occupied() > 0 || stopping_.load()) return limits::kDeadlineScanInterval;
-    return limits::kIdleLoopInterval;
+    if (!watchdog_.notify_alive) return limits::kIdleLoopInterval;
+    return std::min(limits::kIdleLoopInterval,
+                    std::chrono::ceil<std::chrono::milliseconds>(watchdog_.interval));
 }
 
 std::size_t DataServer::receive_requests() {

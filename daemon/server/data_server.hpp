@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -27,12 +28,18 @@
 
 namespace export_worker::server {
 
+// Told by the loop that it goes round: one that stands still is silent.
+struct Watchdog {
+    std::chrono::microseconds interval{0};  // At least so often.
+    std::function<void()> notify_alive;     // Empty: nothing is told. [loop-thread]
+};
+
 class DataServer {
 public:
     // Everything outlives the server. Starts the threads: `workers` for the daemon's own methods
-    // and for each plugin. The loop counts in `ledger`.
+    // and for each plugin. The loop counts in `ledger`, and tells `watchdog`.
     DataServer(transport::ServerSocket socket, const Dispatcher& dispatcher, const Clock& clock,
-               unsigned workers, model::Ledger& ledger);
+               unsigned workers, model::Ledger& ledger, Watchdog watchdog = {});
     ~DataServer();  // stop(), after which no worker may be left: see there.
     DataServer(const DataServer&) = delete;
     DataServer& operator=(const DataServer&) = delete;
@@ -57,6 +64,7 @@ public:
 
 private:
     void run_loop();
+    void tell_watchdog(SteadyTime now);
     [[nodiscard]] bool has_drained();
     [[nodiscard]] std::chrono::milliseconds wait_timeout() const;
     // Returns how many messages there were, at most kReceivesPerTurn.
@@ -89,6 +97,8 @@ private:
     SteadyTime next_scan_{};
     std::size_t quiet_turns_ = 0;         // In a row without a message, with nothing in flight.
     std::optional<SteadyTime> talk_end_;  // Set when a stop has answered all that was in flight.
+    const Watchdog watchdog_;
+    SteadyTime next_alive_{};
 
     // Last: their threads use everything above.
     WorkerPool workers_;

@@ -183,7 +183,7 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
     const json params = parse_msgpack(request.params);
     if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
-    return begin(parts_.jobs, principal, params);
+    return begin(parts_.jobs, principal, params, message::trace_id_of(request.trace));
 }
 
 message::WireError Dispatcher::no_such_method(std::string_view method) const {

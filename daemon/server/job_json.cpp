@@ -142,7 +142,8 @@ json to_json(const Job& job) {
             {"total_is_estimate", job.total_is_estimate},
             {"expired_at", time_or_null(job.expired_us)},
             {"metadata", parse_json(job.metadata_json)},
-            {"triggered_by", text_or_null(job.triggered_by)}};
+            {"triggered_by", text_or_null(job.triggered_by)},
+            {"trace_id", text_or_null(job.trace_id)}};
 }
 
 json to_status_json(const Job& job) {
@@ -185,7 +186,8 @@ nlohmann::json to_json(const model::JobEvent& event) {
             {"kind", event.kind},
             {"actor", text_or_null(event.actor)},
             {"detail", text_or_null(event.detail)},
-            {"count", event.count}};
+            {"count", event.count},
+            {"trace_id", text_or_null(event.trace_id)}};
 }
 
 Result<std::int64_t> parse_after(const json& params) {

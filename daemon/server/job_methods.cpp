@@ -55,7 +55,8 @@ using Method = MethodResult(const JobMethodParts& parts, const Principal& princi
                             const json& params);
 // A method that has ended when it returns.
 template <Method* Run>
-Unfinished at_once(const JobMethodParts& parts, const Principal& principal, const json& params) {
+Unfinished at_once(const JobMethodParts& parts, const Principal& principal, const json& params,
+                   std::string_view /*trace_id*/) {
     return ended(Run(parts, principal, params));
 }
 
@@ -88,25 +89,27 @@ Unfinished then(Result<jobs::Pending<T>> begun, MethodResult (*show)(const T&)) 
 }
 
 Unfinished submit_export(const JobMethodParts& parts, const Principal& principal,
-                         const json& params) {
+                         const json& params, std::string_view trace_id) {
     const auto organization = organization_of(principal);
     if (!organization) return ended(refuse(organization.error()));
-    return then(parts.exports.begin_submit(*organization, params, principal.subject),
+    return then(parts.exports.begin_submit(*organization, params, {principal.subject, trace_id}),
                 show_accepted);
 }
 
-Unfinished create_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+Unfinished create_job(const JobMethodParts& parts, const Principal& principal, const json& params,
+                      std::string_view trace_id) {
     const auto organization = organization_of(principal);
     if (!organization) return ended(refuse(organization.error()));
     auto job = parse_new_job(params);
     if (!job) return ended(refuse(job.error()));
     job->organization_id = *organization;
     job->submitted_by = principal.subject;
+    job->trace_id = trace_id;
     return then(parts.jobs.begin_create(std::move(*job)), show_created);
 }
 
 Unfinished report_progress(const JobMethodParts& parts, const Principal& principal,
-                           const json& params) {
+                           const json& params, std::string_view /*trace_id*/) {
     auto job_id = job_id_of(params);
     if (!job_id) return ended(refuse(job_id.error()));
     json body = params;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 #include <nlohmann/json_fwd.hpp>
 
 #include <tl/expected.hpp>
@@ -23,9 +24,10 @@ struct JobMethodParts {
     exports::ExportService& exports;
 };
 
-// Begins a method for a principal that has its permission, with decoded parameters: a map.
+// Begins a method for a principal that has its permission, with decoded parameters: a map. A job
+// that it makes keeps the `trace_id` of the request (32 hex digits; empty: it has none).
 using BeginMethod = Unfinished (*)(const JobMethodParts& parts, const model::Principal& principal,
-                                   const nlohmann::json& params);
+                                   const nlohmann::json& params, std::string_view trace_id);
 
 // Nothing to wait for.
 [[nodiscard]] Unfinished ended(MethodResult result);

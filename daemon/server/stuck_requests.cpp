@@ -18,8 +18,9 @@ const StuckRequests* find(const std::vector<StuckRequests>& list, const StuckReq
 void log_changes(const std::vector<StuckRequests>& before, const std::vector<StuckRequests>& now) {
     for (const StuckRequests& each : now) {
         const StuckRequests* const old = find(before, each);
-        if (old == nullptr || (each.plugin_is_closed && !old->plugin_is_closed))
-            log_error("{}", to_alarm(each));
+        if (old != nullptr && (!each.plugin_is_closed || old->plugin_is_closed)) continue;
+        const model::Alarm alarm = to_alarm(each);
+        log_error("plugin {}: {}; {}", alarm.subject, alarm.cause, alarm.remedy);
     }
     for (const StuckRequests& each : before) {
         if (find(now, each) != nullptr) continue;
@@ -40,18 +41,20 @@ void add_stuck(std::vector<StuckRequests>& list, StuckRequests more) {
     found->count = count;
 }
 
-std::string to_alarm(const StuckRequests& stuck) {
+model::Alarm to_alarm(const StuckRequests& stuck) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(stuck.longest).count();
-    return "plugin " + stuck.plugin + " generation " + std::to_string(stuck.generation) + ": " +
-           std::to_string(stuck.count) +
-           " requests are past their deadline and still inside handle(), the longest for " +
-           std::to_string(seconds) + " s (request " + stuck.request_id + ", worker " +
-           std::to_string(stuck.worker) + "); " +
-           (stuck.plugin_is_closed ? "new requests for the plugin are refused; " : "") +
-           (stuck.is_replaced ? ""
-                              : "replace its code (exportctl plugin rollback " + stuck.plugin +
-                                    ", or reload a repaired file); ") +
-           "restart the daemon when convenient to free the workers";
+    std::string cause =
+        std::to_string(stuck.count) +
+        " requests are past their deadline and still inside handle(), the longest for " +
+        std::to_string(seconds) + " s (request " + stuck.request_id + ", worker " +
+        std::to_string(stuck.worker) + ")";
+    if (stuck.plugin_is_closed) cause += "; new requests for the plugin are refused";
+    std::string remedy = "restart the daemon when convenient to free the workers";
+    if (!stuck.is_replaced)
+        remedy = "replace its code (exportctl plugin rollback " + stuck.plugin +
+                 ", or reload a repaired file); " + remedy;
+    return {"plugin_stuck", stuck.plugin + " generation " + std::to_string(stuck.generation),
+            std::move(cause), std::move(remedy), 0};
 }
 
 void StuckRequestList::set(std::vector<StuckRequests> now) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/model/alarm.hpp"
+
 namespace export_worker::server {
 
 // Those inside one generation of a plugin, each for longer than kWorkerStall.
@@ -24,8 +26,7 @@ struct StuckRequests {
 
 // Adds `more` to the entry of its plugin and generation.
 void add_stuck(std::vector<StuckRequests>& list, StuckRequests more);
-// What is wrong and what to do, in words.
-[[nodiscard]] std::string to_alarm(const StuckRequests& stuck);
+[[nodiscard]] model::Alarm to_alarm(const StuckRequests& stuck);
 
 class StuckRequestList {
 public:

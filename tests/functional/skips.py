@@ -9,6 +9,7 @@ import unittest
 
 # Peer, as `scripts/test --without` takes it: what brings it. `vectors` are read by the unit tests.
 PEERS = {
+    "buildah": "install buildah mmdebstrap",
     "caddy": "install caddy",
     "chromium": "install chromium",
     "clang-format": "install clang-format",

@@ -92,7 +92,8 @@ class ListenersTest(unittest.TestCase):
         self.assertEqual([host for host, _ in ports], ["127.0.0.1", "[::1]"])
         for host, port in ports:
             self.assertEqual(subprocess.run(["curl", "-s", f"http://{host}:{port}/livez"], capture_output=True, text=True).stdout, '{"status":"alive"}')
-        self.assertIn("client=unix", shim.text())
+        self.assertTrue(self.curl(path, "/openapi.json").startswith("{"))
+        wait_until("the line", lambda: "client=unix" in shim.text())
 
     def test_sockets_that_systemd_hands_over(self):
         """As systemd does it: the socket is descriptor 3, and LISTEN_PID is the process itself."""
@@ -115,6 +116,28 @@ class ListenersTest(unittest.TestCase):
         alone = subprocess.run([BUILD / "bin" / "export-httpd", "--config", config], capture_output=True, text=True, timeout=15)
         self.assertEqual(alone.returncode, 78)
         self.assertIn("expected sockets in LISTEN_FDS", alone.stderr)
+
+
+class AccessLogTest(SystemTest):
+    @classmethod
+    def configure(cls, system):
+        system.http_keys = "access_log_sample = 5\n"
+
+    def lines(self, target, status="[0-9]+"):
+        return len(re.findall(rf"(?m) request status={status} method=GET target={target} ", self.system.shim.text()))
+
+    def test_one_line_in_so_many_and_one_for_each_error(self):
+        for _ in range(20):
+            self.assertEqual(self.system.http("GET", "/openapi.json").status, 200)
+            self.assertEqual(self.system.http("GET", "/nope").status, 404)
+            for probe in ("/livez", "/readyz", "/metrics"):
+                self.assertEqual(self.system.http("GET", probe).status, 200)
+        wait_until("the last error", lambda: self.lines("/nope") == 20)
+        self.assertEqual(self.lines("/openapi.json"), 4)
+        for probe in ("/livez", "/readyz", "/metrics"):
+            self.assertEqual(self.lines(probe, 200), 0)
+        self.assertEqual(self.system.http("GET", "/metrics", {"X-Forwarded-For": "198.51.100.50"}).status, 404)
+        wait_until("the refused scrape", lambda: self.lines("/metrics") == 1)
 
 
 class TraceTest(SystemTest):

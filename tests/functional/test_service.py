@@ -52,6 +52,20 @@ class NotifyTest(ServiceTest):
         self.assertEqual(self.system.daemon.stop(), 0)
         self.assertEqual(self.notify.next(), "STOPPING=1")
 
+    def test_the_daemons_loop_answers_the_watchdog_until_it_stands_still(self):
+        self.system.port = 1
+        self.system.start_daemon({"NOTIFY_SOCKET": str(self.notify.path), "WATCHDOG_USEC": "400000"}, faults="loop.alive:pause:5", must_start=False)
+        messages = []
+        while messages.count("WATCHDOG=1") < 4 or "READY=1" not in messages:
+            messages.append(self.notify.next())
+        self.system.paused_at("loop.alive")
+        self.notify.socket.settimeout(1)  # Longer than systemd would wait.
+        self.assertRaises(TimeoutError, self.notify.next)
+        # What systemd does then is laid to no plugin.
+        self.system.daemon.stop(signal.SIGABRT)
+        self.system.start_daemon()
+        self.assertEqual(self.system.alarms(), [])
+
     def test_a_daemon_that_cannot_start_is_never_ready(self):
         self.system.keys.unlink()
         self.system.port = 1

@@ -104,8 +104,7 @@ Result<std::string> judge_history(History& history, const ArtefactStore& artefac
     return "plugins.db is empty, although plugins/artefacts in state_dir has " +
            std::to_string(files) +
            " plugin files: what was committed, pinned and quarantined is not known any more, and "
-           "the configured files serve; stop the daemon and restore plugins.db from a backup, or "
-           "go on";
+           "the configured files serve";
 }
 
 }  // namespace

@@ -25,10 +25,10 @@ bool MarkedCalls::end(Generation& generation, std::chrono::milliseconds timeout,
 
 bool MarkedCalls::run_now(const PluginCallMark& mark, std::chrono::milliseconds timeout,
                           std::function<void()> work) {
-    const std::string what =
-        "plugin " + mark.plugin + ": " + mark.phase + " of " + mark.sha256.substr(0, 16);
-    if (!thread_.run(what, std::move(work), timeout)) {
-        log_error("{} does not return; its thread is left behind", what);
+    const CallName call{mark.plugin, mark.phase + " of " + mark.sha256.substr(0, 16)};
+    if (!thread_.run(call, std::move(work), timeout)) {
+        log_error("plugin {}: {} does not return; its thread is left behind", call.plugin,
+                  call.what);
         hung_marks_.push_back(mark);
         return false;
     }

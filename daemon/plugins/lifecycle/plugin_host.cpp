@@ -102,7 +102,8 @@ unsigned PluginHost::stop() {
         calls_.stop();
     }
     const std::vector<HungCall> hung = calls_.hung();
-    for (const HungCall& call : hung) log_error("{} does not return", call.what);
+    for (const HungCall& each : hung)
+        log_error("plugin {}: {} does not return", each.call.plugin, each.call.what);
     return static_cast<unsigned>(hung.size());
 }
 
@@ -240,13 +241,14 @@ std::optional<std::string> PluginHost::left_out(std::string_view method) const {
     });
 }
 
-std::vector<std::string> PluginHost::alarms() const {
-    std::vector<std::string> out = alarms_of(list());
-    const auto add = [&](const std::vector<std::string>& more) {
+std::vector<model::Alarm> PluginHost::alarms() const {
+    std::vector<model::Alarm> out = alarms_of(list());
+    const auto add = [&](const std::vector<model::Alarm>& more) {
         out.insert(out.end(), more.begin(), more.end());
     };
     add(alarms_of(calls_.hung()));
-    add(lasting_changes());
+    for (const std::string& change : lasting_changes())
+        out.push_back(plugin_alarm("", change, "restart the daemon"));
     if (const auto loading = reports_.load_under_way()) {
         const auto late = late_load_alarm(loading->report.plugin, loading->report.id,
                                           options_.parts.clock->steady() - loading->since,
@@ -254,7 +256,9 @@ std::vector<std::string> PluginHost::alarms() const {
         if (late) out.push_back(*late);
     }
     add(roster_.read([](const RosterState& roster) { return alarms_of(roster); }));
-    if (!history_lost_.empty()) out.push_back(history_lost_);
+    if (!history_lost_.empty())
+        out.push_back(plugin_alarm(
+            "", history_lost_, "stop the daemon and restore plugins.db from a backup, or go on"));
     return out;
 }
 

@@ -105,8 +105,8 @@ public:
     [[nodiscard]] std::optional<std::string> left_out(std::string_view method) const;
     // It is configured, or has been loaded. [any-thread]
     [[nodiscard]] bool knows(const std::string& plugin) const;
-    // What needs an operator, in words. [any-thread]
-    [[nodiscard]] std::vector<std::string> alarms() const;
+    // What needs an operator. [any-thread]
+    [[nodiscard]] std::vector<model::Alarm> alarms() const;
     [[nodiscard]] History& history() { return *history_; }
     // Numbers of reports by outcome and refusal code, since the start. [any-thread]
     [[nodiscard]] std::map<std::string, std::uint64_t> reload_counts() const;

@@ -90,33 +90,35 @@ PluginStatus status_of_plugin(const std::string& name, const PluginEntry& entry,
     return out;
 }
 
-void add_alarms(const PluginStatus& plugin, std::vector<std::string>& out) {
-    if (!plugin.pinned.empty() && !plugin.bake_left) {
-        out.push_back("plugin " + plugin.name + ": pinned to " +
-                      plugin.committed_sha256.substr(0, 16) + " by " + plugin.pinned +
-                      " until the configured file changes; exportctl plugin reload " + plugin.name +
-                      " takes the configured file");
-    }
-    if (plugin.bake_left == std::chrono::milliseconds(0) && plugin.bake_requests_left > 0) {
+constexpr const char* kRestart = "restart the daemon when convenient";
+
+void add_alarms(const PluginStatus& plugin, std::vector<model::Alarm>& out) {
+    if (!plugin.pinned.empty() && !plugin.bake_left)
         out.push_back(
-            "plugin " + plugin.name + ": generation " + std::to_string(plugin.generation) +
-            " bakes on until " + std::to_string(plugin.bake_requests_left) +
-            " more requests have come; end it with: exportctl plugin commit " + plugin.name);
-    }
+            plugin_alarm(plugin.name,
+                         "pinned to " + plugin.committed_sha256.substr(0, 16) + " by " +
+                             plugin.pinned + " until the configured file changes",
+                         "exportctl plugin reload " + plugin.name + " takes the configured file"));
+    if (plugin.bake_left == std::chrono::milliseconds(0) && plugin.bake_requests_left > 0)
+        out.push_back(
+            plugin_alarm(plugin.name,
+                         "generation " + std::to_string(plugin.generation) + " bakes on until " +
+                             std::to_string(plugin.bake_requests_left) + " more requests have come",
+                         "end it with: exportctl plugin commit " + plugin.name));
     for (const GenerationStatus& generation : plugin.generations) {
-        const std::string which =
-            "plugin " + plugin.name + " generation " + std::to_string(generation.number);
+        const std::string which = plugin.name + " generation " + std::to_string(generation.number);
         const bool answers = generation.number == plugin.generation;
         if (answers && generation.shadow.different > 0)
-            out.push_back(which + ": " + to_text(generation.shadow));
+            out.push_back(plugin_alarm(which, to_text(generation.shadow)));
         for (const Holder& holder : generation.holders) {
             if (generation.state != "stuck") continue;
-            out.push_back(which + ": " + holder.who + " is stuck in request " + holder.request_id +
-                          " for " + in_seconds(holder.running) +
-                          "; restart the daemon when convenient");
+            out.push_back(plugin_alarm(which,
+                                       holder.who + " is stuck in request " + holder.request_id +
+                                           " for " + in_seconds(holder.running),
+                                       kRestart));
         }
         if (generation.state == "lingering")
-            out.push_back(which + ": still mapped after it was unloaded");
+            out.push_back(plugin_alarm(which, "still mapped after it was unloaded"));
     }
 }
 
@@ -131,13 +133,20 @@ void add_counters(std::map<std::string, CounterValue>& sums, const Generation& g
     }
 }
 
-std::optional<std::string> late_load_alarm(const std::string& plugin, std::uint64_t report,
-                                           std::chrono::nanoseconds running,
-                                           std::chrono::milliseconds probe_timeout) {
+model::Alarm plugin_alarm(std::string subject, std::string cause, std::string remedy) {
+    if (remedy.empty()) remedy = "exportctl plugin history tells what happened; load a better file";
+    return {"plugin", std::move(subject), std::move(cause), std::move(remedy), 0};
+}
+
+std::optional<model::Alarm> late_load_alarm(const std::string& plugin, std::uint64_t report,
+                                            std::chrono::nanoseconds running,
+                                            std::chrono::milliseconds probe_timeout) {
     // The probe and the calls of a load, each with its time-out, and a disk that is slow.
     if (running <= 2 * probe_timeout + std::chrono::seconds(5)) return std::nullopt;
-    return "plugin " + plugin + ": report " + std::to_string(report) + " has been worked on for " +
-           in_seconds(running) + "; other loads wait for it; restart the daemon when convenient";
+    return plugin_alarm(plugin,
+                        "report " + std::to_string(report) + " has been worked on for " +
+                            in_seconds(running) + "; other loads wait for it",
+                        kRestart);
 }
 
 std::vector<PluginStatus> list_plugins(const RosterState& roster, const RoutingTable& routing,
@@ -149,36 +158,38 @@ std::vector<PluginStatus> list_plugins(const RosterState& roster, const RoutingT
     return out;
 }
 
-std::vector<std::string> alarms_of(const std::vector<PluginStatus>& plugins) {
-    std::vector<std::string> out;
+std::vector<model::Alarm> alarms_of(const std::vector<PluginStatus>& plugins) {
+    std::vector<model::Alarm> out;
     for (const PluginStatus& plugin : plugins) add_alarms(plugin, out);
     return out;
 }
 
-std::vector<std::string> alarms_of(const std::vector<HungCall>& calls) {
-    std::vector<std::string> out;
+std::vector<model::Alarm> alarms_of(const std::vector<HungCall>& calls) {
+    std::vector<model::Alarm> out;
     out.reserve(calls.size());
-    for (const HungCall& call : calls) {
-        out.push_back(call.what + " does not return for " + in_seconds(call.running) +
-                      "; restart the daemon when convenient");
+    for (const HungCall& hung : calls) {
+        out.push_back(plugin_alarm(
+            hung.call.plugin, hung.call.what + " does not return for " + in_seconds(hung.running),
+            kRestart));
     }
     return out;
 }
 
-std::vector<std::string> alarms_of(const RosterState& roster) {
-    std::vector<std::string> out;
+std::vector<model::Alarm> alarms_of(const RosterState& roster) {
+    std::vector<model::Alarm> out;
     for (const auto& [name, entry] : roster.plugins) {
-        if (!entry.notice.empty()) out.push_back("plugin " + name + ": " + entry.notice);
+        if (!entry.notice.empty()) out.push_back(plugin_alarm(name, entry.notice));
         if (entry.unwritten.empty()) continue;
-        out.push_back("plugin " + name +
-                      ": what was decided is not written down yet, and lost if the "
-                      "daemon ends now: " +
-                      entry.unwritten_because);
+        out.push_back(plugin_alarm(name,
+                                   "what was decided is not written down yet, and lost if the "
+                                   "daemon ends now: " +
+                                       entry.unwritten_because,
+                                   "look at the disk under state_dir; writing is tried again by "
+                                   "itself"));
     }
     for (const auto& [name, left_out] : roster.left_out)
-        out.push_back("plugin " + name + ": " + left_out.why);
-    for (const auto& [name, why] : roster.crash_notices)
-        out.push_back("plugin " + name + ": " + why);
+        out.push_back(plugin_alarm(name, left_out.why));
+    for (const auto& [name, why] : roster.crash_notices) out.push_back(plugin_alarm(name, why));
     return out;
 }
 

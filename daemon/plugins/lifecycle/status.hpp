@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/model/alarm.hpp"
 #include "daemon/plugins/lifecycle/policy.hpp"
 #include "daemon/plugins/lifecycle/roster.hpp"
 #include "daemon/plugins/running/generation.hpp"
@@ -60,15 +61,19 @@ void add_counters(std::map<std::string, CounterValue>& sums, const Generation& g
                                                      const RoutingTable& routing,
                                                      const Policy& policy, SteadyTime now);
 
-// What an operator should look at, in words: of what list_plugins() has found, and of what does not
-// run as it should.
-[[nodiscard]] std::vector<std::string> alarms_of(const std::vector<PluginStatus>& plugins);
-[[nodiscard]] std::vector<std::string> alarms_of(const std::vector<HungCall>& calls);
-[[nodiscard]] std::vector<std::string> alarms_of(const RosterState& roster);
+// What an operator should look at: of what list_plugins() has found, and of what does not run as it
+// should.
+[[nodiscard]] std::vector<model::Alarm> alarms_of(const std::vector<PluginStatus>& plugins);
+[[nodiscard]] std::vector<model::Alarm> alarms_of(const std::vector<HungCall>& calls);
+[[nodiscard]] std::vector<model::Alarm> alarms_of(const RosterState& roster);
+// `subject`: the plugin, or one of its generations; empty: all of them. Empty `remedy`: what helps
+// with most.
+[[nodiscard]] model::Alarm plugin_alarm(std::string subject, std::string cause,
+                                        std::string remedy = "");
 // The alarm about a load that takes longer than its parts may together; nothing: it does not. Pure.
-[[nodiscard]] std::optional<std::string> late_load_alarm(const std::string& plugin,
-                                                         std::uint64_t report,
-                                                         std::chrono::nanoseconds running,
-                                                         std::chrono::milliseconds probe_timeout);
+[[nodiscard]] std::optional<model::Alarm> late_load_alarm(const std::string& plugin,
+                                                          std::uint64_t report,
+                                                          std::chrono::nanoseconds running,
+                                                          std::chrono::milliseconds probe_timeout);
 
 }  // namespace export_worker::plugins

@@ -152,8 +152,7 @@ std::vector<std::string> lasting_changes() {
     const Settings now = read_process_settings();
     for (const SettingChange& change : changes) {
         if (has_value(now, change.name, change.from)) continue;  // Somebody has put it back.
-        out.push_back("a plugin has changed this process: " + to_text(change) +
-                      "; restart the daemon");
+        out.push_back("a plugin has changed this process: " + to_text(change));
     }
     return out;
 }

@@ -54,7 +54,8 @@ void PluginThread::stop() {
     const SteadyTime since = clock_.steady();
     if (!worker_->thread.join_within(limits::kPluginThreadEndTimeout)) {
         worker_->idle.store(false);  // For ever.
-        leave_behind("a thread-local destructor after " + last_what_, since);
+        leave_behind({last_call_.plugin, "a thread-local destructor after " + last_call_.what},
+                     since);
     }
     worker_.reset();
 }
@@ -64,9 +65,9 @@ void PluginThread::start() {
     worker_->thread = BoundedThread([worker = worker_] { worker->run(); });
 }
 
-bool PluginThread::run(const std::string& what, std::function<void()> work, milliseconds timeout) {
+bool PluginThread::run(const CallName& call, std::function<void()> work, milliseconds timeout) {
     if (!worker_) start();
-    last_what_ = what;
+    last_call_ = call;
     const SteadyTime since = clock_.steady();
     std::unique_lock lock(worker_->mutex);
     worker_->work = std::move(work);
@@ -77,7 +78,7 @@ bool PluginThread::run(const std::string& what, std::function<void()> work, mill
         const auto left = std::chrono::ceil<milliseconds>(end - clock_.steady());
         if (left.count() <= 0) {
             lock.unlock();
-            leave_behind(what, since);
+            leave_behind(call, since);
             return false;
         }
         // In slices, so that hurry() is heard.
@@ -87,14 +88,14 @@ bool PluginThread::run(const std::string& what, std::function<void()> work, mill
     return true;
 }
 
-void PluginThread::leave_behind(const std::string& what, SteadyTime since) {
+void PluginThread::leave_behind(const CallName& call, SteadyTime since) {
     {
         const std::lock_guard lock(worker_->mutex);
         worker_->ending = true;  // Should the call return after all.
     }
     worker_->thread.leave_behind();
     const std::lock_guard lock(mutex_);
-    left_.push_back({what, since, worker_});
+    left_.push_back({call, since, worker_});
     worker_.reset();
 }
 
@@ -106,7 +107,7 @@ std::vector<HungCall> PluginThread::hung() const {
     std::vector<HungCall> out;
     const std::lock_guard lock(mutex_);
     for (const Left& left : left_) {
-        if (!left.worker->idle.load()) out.push_back({left.what, clock_.steady() - left.since});
+        if (!left.worker->idle.load()) out.push_back({left.call, clock_.steady() - left.since});
     }
     return out;
 }

@@ -16,9 +16,14 @@
 
 namespace export_worker::plugins {
 
+struct CallName {
+    std::string plugin;
+    std::string what;  // "load of 0123456789abcdef"
+};
+
 // A call that did not return in time, and has not returned since.
 struct HungCall {
-    std::string what;
+    CallName call;
     std::chrono::nanoseconds running{0};
 };
 
@@ -30,8 +35,8 @@ public:
     PluginThread& operator=(const PluginThread&) = delete;
 
     // Runs `work` on the thread and waits for it, at most `timeout`. False: it has not returned;
-    // it goes on, and must own or outlive everything it uses. `what` names it. [one-owner]
-    [[nodiscard]] bool run(const std::string& what, std::function<void()> work,
+    // it goes on, and must own or outlive everything it uses. `call` names it. [one-owner]
+    [[nodiscard]] bool run(const CallName& call, std::function<void()> work,
                            std::chrono::milliseconds timeout);
     // Ends the idle thread. One in which a thread-local destructor of a plugin does not return
     // within kPluginThreadEndTimeout is left behind, and hung() has it. [one-owner]
@@ -45,16 +50,16 @@ public:
 private:
     struct Worker;
     struct Left {
-        std::string what;
+        CallName call;
         SteadyTime since;
         std::shared_ptr<const Worker> worker;
     };
     void start();
-    void leave_behind(const std::string& what, SteadyTime since);
+    void leave_behind(const CallName& call, SteadyTime since);
 
     const Clock& clock_;
     std::shared_ptr<Worker> worker_;  // Shared with its thread. [one-owner]
-    std::string last_what_;           // [one-owner]
+    CallName last_call_;              // [one-owner]
     std::atomic<SteadyTime> end_{SteadyTime::max()};
     mutable std::mutex mutex_;
     std::vector<Left> left_;  // Guarded by mutex_.

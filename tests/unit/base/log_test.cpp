@@ -105,6 +105,14 @@ TEST_F(LogTest, AScopeNamesTheRequestUntilItEnds) {
     EXPECT_EQ(lines, "<6>inside request_id=r-1 trace_id=t-1\n<6>outside\n");
 }
 
+TEST_F(LogTest, AScopeNamesTheRequestInTextToo) {
+    const std::string lines = written("journald", [] {
+        const LogScope scope("", "t-1");
+        log_info("{} keys", 3);
+    });
+    EXPECT_EQ(lines, "<6>3 keys trace_id=t-1\n");
+}
+
 TEST_F(LogTest, AnEmptyScopeIsLeftOut) {
     EXPECT_EQ(written("journald",
                       [] {

@@ -54,7 +54,8 @@ TEST_F(ConfigTest, ReadsEveryKey) {
         "hosts = a.example b.example:8080\ndaemons = ipc:///a ipc:///b\n"
         "request_timeout_ms = 100\nlog_level = debug\nlog_format = json\n"
         "trusted_proxies = 10.0.0.0/8 unix\nmetrics_from = ::1\ndocs = off\naddress_rate = 5\n"
-        "address_burst = 6\ncredential_rate = 7\ncredential_burst = 8\naddress_connections = 9\n");
+        "address_burst = 6\ncredential_rate = 7\ncredential_burst = 8\naddress_connections = 9\n"
+        "access_log_sample = 10\n");
     EXPECT_EQ(config.listen.size(), 4U);
     EXPECT_EQ(config.socket_mode, 0600U);
     EXPECT_EQ(config.hosts.size(), 2U);
@@ -70,6 +71,7 @@ TEST_F(ConfigTest, ReadsEveryKey) {
     EXPECT_EQ(config.credential_rate, 7U);
     EXPECT_EQ(config.credential_burst, 8U);
     EXPECT_EQ(config.address_connections_max, 9U);
+    EXPECT_EQ(config.access_log_sample, 10U);
 }
 
 TEST_F(ConfigTest, TheDaemonsOwnKeysDecideWhereItListens) {

@@ -48,6 +48,19 @@ TEST(Page, AHistogramIsCumulative) {
     EXPECT_TRUE(has_line(text, "seconds_count 2")) << text;
 }
 
+TEST(Page, AHistogramHasItsOwnBounds) {
+    Histogram histogram(kLongSecondsBounds);
+    histogram.observe(std::chrono::seconds(45));
+    histogram.observe(std::chrono::hours(7));
+    Page page;
+    page.family("seconds", "Time", Kind::kHistogram);
+    page.sample({}, histogram);
+    const std::string text = page.text();
+    EXPECT_TRUE(has_line(text, R"(seconds_bucket{le="30"} 0)")) << text;
+    EXPECT_TRUE(has_line(text, R"(seconds_bucket{le="21600"} 1)")) << text;
+    EXPECT_TRUE(has_line(text, R"(seconds_bucket{le="+Inf"} 2)")) << text;
+}
+
 TEST(Page, TheProcessSaysWhoItIs) {
     Page page;
     add_process(page, "a-program", "1.2.3");

@@ -90,6 +90,37 @@ TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
               ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, ATraceIdStaysWithItsJobToTheNotice) {
+    NewJob wanted = export_of("acme");
+    wanted.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const std::string id = store_->create(wanted)->job.job_id;
+    EXPECT_EQ(claim().trace_id, wanted.trace_id);
+    EXPECT_EQ(die_and_rescue(), 1U);
+    const ClaimedJob job = claim();
+    EXPECT_EQ(job.trace_id, wanted.trace_id);
+    ASSERT_TRUE(store_->give_up_attempt(job.lease, "no use", true, 0));
+    EXPECT_EQ(store_->retry(OrganizationScope::every(), id, "me")->trace_id, wanted.trace_id);
+    ASSERT_TRUE(finish(claim()));
+    const auto events = store_->events(OrganizationScope::every(), id, 0);
+    EXPECT_TRUE(std::ranges::all_of(events->items, [&](const model::JobEvent& event) {
+        return event.trace_id == wanted.trace_id;
+    }));
+    const auto notices = store_->unpublished_notices();
+    ASSERT_EQ(notices->size(), 2U);  // Failed, then completed.
+    for (const model::Notice& notice : *notices)
+        EXPECT_EQ(model::trace_id_of(model::to_json(notice)), wanted.trace_id);
+}
+
+TEST_P(JobStoreConformance, AJobWithoutATraceSaysSo) {
+    submit();
+    ASSERT_TRUE(finish(claim()));
+    const auto notices = store_->unpublished_notices();
+    ASSERT_EQ(notices->size(), 1U);
+    const nlohmann::json notice = model::to_json(notices->front());
+    EXPECT_TRUE(notice["job"]["trace_id"].is_null());
+    EXPECT_EQ(model::trace_id_of(notice), "");
+}
+
 TEST_P(JobStoreConformance, TwoFinishersOneWins) {
     submit();
     const ClaimedJob job = claim();

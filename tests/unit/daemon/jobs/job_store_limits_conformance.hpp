@@ -152,4 +152,33 @@ TEST_P(JobStoreConformance, AnOperatorResumesRetention) {
     EXPECT_FALSE(*store_->retention_pause());
 }
 
+TEST_P(JobStoreConformance, TheLongestQueuesAreNamedAndTheRestAreCounted) {
+    EXPECT_TRUE(store_->waiting(2)->longest.empty());
+    for (const auto& [organization, count] :
+         std::map<std::string, int>{{"a", 1}, {"b", 3}, {"c", 2}, {"d", 2}}) {
+        for (int index = 0; index < count; ++index) submit(organization);
+    }
+    create_external();  // Waits for a worker of its own.
+    const WaitingJobs waiting = *store_->waiting(2);
+    ASSERT_EQ(waiting.longest.size(), 2U);
+    EXPECT_EQ(waiting.longest[0].organization_id, "b");
+    EXPECT_EQ(waiting.longest[0].pending, 3);
+    EXPECT_EQ(waiting.longest[1].organization_id, "c");
+    EXPECT_EQ(waiting.longest[1].pending, 2);
+    EXPECT_EQ(waiting.others, 3);
+    EXPECT_EQ(store_->waiting(10)->others, 0);
+}
+
+TEST_P(JobStoreConformance, TheOldestFileIsTheOneThatWasPublishedFirst) {
+    EXPECT_FALSE(*store_->oldest_file_age());
+    for (int count = 0; count < 2; ++count) {
+        submit();
+        ASSERT_TRUE(finish(claim()));
+        clock_.advance(std::chrono::days(1));
+    }
+    EXPECT_EQ(**store_->oldest_file_age(), std::chrono::days(2));
+    EXPECT_EQ(*store_->expire_files(std::chrono::days(2)), 1U);
+    EXPECT_EQ(**store_->oldest_file_age(), std::chrono::days(1));
+}
+
 }  // namespace export_worker::jobs

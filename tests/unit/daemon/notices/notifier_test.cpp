@@ -66,6 +66,18 @@ protected:
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
 };
 
+TEST_F(NotifierTest, JobsThatEndedAreCountedByHow) {
+    end_a_job();
+    end_a_job("umbrella");
+    const auto notifier = start({});
+    const auto count_of = [&](model::JobStatus status) {
+        return notifier->ends().jobs.at(static_cast<std::size_t>(status)).load();
+    };
+    EXPECT_TRUE(eventually([&] { return count_of(model::JobStatus::kCancelled) == 2; }));
+    EXPECT_EQ(count_of(model::JobStatus::kCompleted), 0U);
+    EXPECT_EQ(notifier->ends().files_withdrawn.load(), 0U);
+}
+
 TEST_F(NotifierTest, DeliversTheSignedNotice) {
     const HttpServer server(always(200));
     const std::string id = end_a_job();

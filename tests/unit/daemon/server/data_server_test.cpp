@@ -41,11 +41,12 @@ protected:
         ASSERT_TRUE(plugins_->load("", testing::install_plugin(dir_, "misbehaving"), {}));
         auto socket = transport::ServerSocket::open(endpoint_, 0600);
         ASSERT_TRUE(socket) << socket.error().message;
-        server_ =
-            std::make_unique<DataServer>(std::move(*socket), dispatcher_, clock_, workers, ledger_);
+        server_ = std::make_unique<DataServer>(std::move(*socket), dispatcher_, clock_, workers,
+                                               ledger_, watchdog_);
         client_.emplace(std::move(*transport::Client::open(endpoint_)));
         ASSERT_TRUE(client_->wait_connected(milliseconds(5000)));
     }
+    Watchdog watchdog_;  // Of start().
     void send(const json& request) {
         const std::string bytes = dump_msgpack(request);
         ASSERT_TRUE(client_->send(bytes));
@@ -111,6 +112,19 @@ protected:
     std::unique_ptr<DataServer> server_;
     std::optional<transport::Client> client_;
 };
+
+TEST_F(DataServerTest, TheLoopTellsTheWatchdogOnceAnInterval) {
+    std::atomic<int> told{0};
+    watchdog_ = {std::chrono::seconds(10), [&] { ++told; }};
+    start();
+    ASSERT_TRUE(eventually([&] { return told == 1; }));
+    for (int count = 0; count < 5; ++count)
+        EXPECT_EQ(code({{"v", 1}, {"id", "a"}, {"method", "sys.ping"}}), "ok");
+    EXPECT_EQ(told, 1);
+    fake_clock_.advance(std::chrono::seconds(10));
+    EXPECT_TRUE(eventually([&] { return told == 2; }));
+    server_.reset();
+}
 
 TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     start();

@@ -50,8 +50,10 @@ TEST_F(JobMethodsTest, WhoCreatesAJobMaySaySomebodyElseWantedIt) {
     job["triggered_by"] = "operator";
     const json created = call("jobs.create", job);
     EXPECT_EQ(created["triggered_by"], "operator");
+    EXPECT_EQ(created["trace_id"], kTraceId);
     // Who did it is who authenticated.
     const json events = call("jobs.events", {{"job_id", created["job_id"]}})["items"];
+    EXPECT_EQ(events[0]["trace_id"], kTraceId);
     EXPECT_EQ(events[0]["kind"], "submitted");
     EXPECT_EQ(events[0]["actor"], "key-acme");
 }
@@ -65,6 +67,7 @@ TEST_F(JobMethodsTest, SubmitQueuesAnExport) {
     EXPECT_EQ(wakes_, 1);
     const json job = call("jobs.get", {{"job_id", accepted["job_id"]}});
     EXPECT_EQ(job["triggered_by"], "key-acme");
+    EXPECT_EQ(job["trace_id"], kTraceId);
     EXPECT_EQ(call("exports.submit", {{"filter", {{"publish_status", "live"}}}})["message"],
               "Export queued for at most 1 products");
 }
@@ -149,11 +152,11 @@ TEST_F(JobMethodsTest, AnOperatorWithoutAnOrganizationSeesAll) {
     const std::string id = submit("umbrella");
     model::Principal every_organization{"operator", "", {}, true};
     const JobMethodParts parts{*jobs_, exports_};
-    EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(parts, every_organization,
-                                                       json::object())())["total"],
+    EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(parts, every_organization, json::object(),
+                                                       "")())["total"],
               2);
     EXPECT_TRUE(
-        begin_of(message::MethodId::kGetJob)(parts, every_organization, {{"job_id", id}})());
+        begin_of(message::MethodId::kGetJob)(parts, every_organization, {{"job_id", id}}, "")());
     // The same without being an operator: no organization has no name.
     EXPECT_EQ(call("jobs.list", json::object(), "")["total"], 0);
 }

@@ -35,6 +35,9 @@ inline std::vector<message::WireMethod> job_methods() {
 
 class ServerFixture : public ::testing::Test {
 protected:
+    // Of every request that run() sends.
+    static constexpr std::string_view kTraceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+
     static model::Principal principal(const std::string& organization) {
         return {"key-" + organization, organization, {}, false};
     }
@@ -44,7 +47,7 @@ protected:
         const BeginMethod begin = method == nullptr ? nullptr : begin_of(method->id);
         if (begin != nullptr)
             return begin({*jobs_, exports_}, principal(organization),
-                         parse_msgpack(dump_msgpack(params)))();
+                         parse_msgpack(dump_msgpack(params)), kTraceId)();
         ADD_FAILURE() << "no method " << name;
         return json();
     }

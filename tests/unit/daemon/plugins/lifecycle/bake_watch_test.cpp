@@ -85,8 +85,8 @@ TEST_F(BakeWatchTest, AStuckHandlerIsTakenBackParkedForEverAndBlocksNothing) {
         return states() == std::vector<std::string>{"active", "stuck"};
     }));
     const auto alarms = host_->alarms();
-    const bool named = std::ranges::any_of(alarms, [](const std::string& alarm) {
-        return alarm.find("stuck worker is stuck in request r1") != std::string::npos;
+    const bool named = std::ranges::any_of(alarms, [](const model::Alarm& alarm) {
+        return alarm.cause.find("stuck worker is stuck in request r1") != std::string::npos;
     });
     EXPECT_TRUE(named);
     ReloadRequest next;
@@ -143,7 +143,7 @@ TEST_F(BakeWatchTest, ABakeCanDemandRequests) {
     EXPECT_EQ(call(), "ok");
     clock_.advance(milliseconds(300));
     EXPECT_TRUE(eventually([&] { return !host_->alarms().empty(); }));
-    EXPECT_NE(host_->alarms()[0].find("bakes on until 2 more requests"), std::string::npos);
+    EXPECT_NE(host_->alarms()[0].cause.find("bakes on until 2 more requests"), std::string::npos);
     EXPECT_EQ(host_->report(report.id)->outcome, "baking");
     EXPECT_EQ(call(), "ok");
     EXPECT_EQ(call(), "ok");

@@ -177,7 +177,7 @@ TEST_F(OperatorsTest, ASighupAndARestartLeaveARollbackAlone) {
     EXPECT_EQ(act(back).sha256, first);
     EXPECT_EQ(status().pinned, "rollback");
     ASSERT_FALSE(host_->alarms().empty());
-    EXPECT_NE(host_->alarms()[0].find("pinned to " + first.substr(0, 16) + " by rollback"),
+    EXPECT_NE(host_->alarms()[0].cause.find("pinned to " + first.substr(0, 16) + " by rollback"),
               std::string::npos);
     ReloadRequest sighup;
     sighup.trigger = "SIGHUP";
@@ -348,8 +348,8 @@ TEST_F(OperatorsTest, ARollbackThatCannotBeWrittenDownSaysSoUntilItIs) {
     EXPECT_EQ(refused.refusal->code, "io");
     EXPECT_EQ(status().sha256, first);
     ASSERT_FALSE(host_->alarms().empty());
-    EXPECT_NE(host_->alarms()[0].find("pinned to"), std::string::npos);
-    EXPECT_NE(host_->alarms()[1].find("not written down yet"), std::string::npos);
+    EXPECT_NE(host_->alarms()[0].cause.find("pinned to"), std::string::npos);
+    EXPECT_NE(host_->alarms()[1].cause.find("not written down yet"), std::string::npos);
     testing::allow_writes(dir_ / "plugins.db");
     clock_.advance(std::chrono::seconds(1));
     EXPECT_TRUE(eventually([&] { return host_->alarms().size() == 1; }));

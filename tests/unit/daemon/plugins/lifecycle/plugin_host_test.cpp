@@ -265,7 +265,7 @@ TEST_F(PluginHostTest, AnEmptiedHistoryIsAnAlarm) {
     host_ = std::move(*PluginHost::open(testing::host_options(
         dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
     ASSERT_EQ(host_->alarms().size(), 1U);
-    EXPECT_TRUE(host_->alarms()[0].starts_with("plugins.db is empty, although"));
+    EXPECT_TRUE(host_->alarms()[0].cause.starts_with("plugins.db is empty, although"));
 }
 
 }  // namespace

@@ -224,7 +224,7 @@ TEST_F(ReloadTest, AnAutomaticReloadThatIsRefusedIsAnAlarmUntilTheFileIsMended) 
     sighup.trigger = "SIGHUP";
     EXPECT_EQ(act(sighup).outcome, "refused");
     ASSERT_EQ(host_->alarms().size(), 1U);
-    EXPECT_NE(host_->alarms()[0].find("the configured file was refused (SIGHUP)"),
+    EXPECT_NE(host_->alarms()[0].cause.find("the configured file was refused (SIGHUP)"),
               std::string::npos);
     install("broken_nothing");
     EXPECT_EQ(act(sighup).outcome, "unchanged");

@@ -81,7 +81,7 @@ TEST_F(StartTest, AStartWithABadFileFallsBackToTheCommittedOne) {
     start();
     EXPECT_EQ(status().sha256, committed);
     ASSERT_FALSE(host_->alarms().empty());
-    EXPECT_NE(host_->alarms()[0].find("the oracle is silent"), std::string::npos);
+    EXPECT_NE(host_->alarms()[0].cause.find("the oracle is silent"), std::string::npos);
 }
 
 TEST_F(StartTest, AStartWithANewFileBakesAndIsTakenBack) {
@@ -158,7 +158,8 @@ TEST_F(StartTest, APluginThatASighupAddsAndThatIsRefusedIsUnavailable) {
     EXPECT_TRUE(eventually([&] { return host_->left_out("") == "other"; }));
     const auto alarms = host_->alarms();
     ASSERT_EQ(alarms.size(), 1U);
-    EXPECT_TRUE(alarms[0].starts_with("plugin other: not loaded; unavailable methods: all"));
+    EXPECT_EQ(alarms[0].subject, "other");
+    EXPECT_TRUE(alarms[0].cause.starts_with("not loaded; unavailable methods: all"));
     host_->reconfigure(config_, "SIGHUP");
     EXPECT_TRUE(eventually([&] { return host_->alarms().empty(); }));
     EXPECT_EQ(host_->left_out(""), std::nullopt);
@@ -201,7 +202,7 @@ TEST_F(StartTest, AFileWhoseProbeEndsTheDaemonTwiceIsLeftToOperators) {
     start();
     EXPECT_EQ(status().sha256, committed);
     ASSERT_EQ(host_->alarms().size(), 1U);
-    EXPECT_NE(host_->alarms()[0].find("the daemon died 2 times in a row during its probe"),
+    EXPECT_NE(host_->alarms()[0].cause.find("the daemon died 2 times in a row during its probe"),
               std::string::npos);
     EXPECT_FALSE(*host_->history().quarantined(bad));
     const auto entries = host_->history().entries("broken", 10);
@@ -226,8 +227,8 @@ TEST_F(StartTest, AConfiguredFileThatHangsDoesNotHoldUpWhatWasCommitted) {
     EXPECT_EQ(call(), "ok");
     EXPECT_TRUE(eventually([&] {
         clock_.advance(config_.policy.probe_timeout);
-        return std::ranges::any_of(host_->alarms(), [](const std::string& alarm) {
-            return alarm.find("runs the committed") != std::string::npos;
+        return std::ranges::any_of(host_->alarms(), [](const model::Alarm& alarm) {
+            return alarm.cause.find("runs the committed") != std::string::npos;
         });
     }));
 }

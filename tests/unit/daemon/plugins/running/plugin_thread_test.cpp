@@ -19,8 +19,9 @@ protected:
         return [released = released_] { released.wait(); };
     }
     bool run_until_given_up(milliseconds timeout) {
-        auto returned =
-            std::async(std::launch::async, [&] { return thread_.run("a", hang(), timeout); });
+        auto returned = std::async(std::launch::async, [&] {
+            return thread_.run({"p", "a"}, hang(), timeout);
+        });
         EXPECT_TRUE(testing::eventually([&] {
             clock_.advance(milliseconds(100));
             return returned.wait_for(milliseconds(0)) == std::future_status::ready;
@@ -38,9 +39,9 @@ TEST_F(PluginThreadTest, CallsRunOneAfterTheOtherOnOneThread) {
     std::thread::id first;
     std::thread::id second;
     EXPECT_TRUE(thread_.run(
-        "a", [&] { first = std::this_thread::get_id(); }, milliseconds(1)));
+        {"p", "a"}, [&] { first = std::this_thread::get_id(); }, milliseconds(1)));
     EXPECT_TRUE(thread_.run(
-        "b", [&] { second = std::this_thread::get_id(); }, milliseconds(1)));
+        {"p", "b"}, [&] { second = std::this_thread::get_id(); }, milliseconds(1)));
     EXPECT_EQ(first, second);
     EXPECT_NE(first, std::this_thread::get_id());
     EXPECT_TRUE(thread_.hung().empty());
@@ -49,11 +50,11 @@ TEST_F(PluginThreadTest, CallsRunOneAfterTheOtherOnOneThread) {
 TEST_F(PluginThreadTest, ACallThatHangsIsLeftBehindUntilItReturns) {
     EXPECT_FALSE(run_until_given_up(milliseconds(1000)));
     ASSERT_EQ(thread_.hung().size(), 1U);
-    EXPECT_EQ(thread_.hung()[0].what, "a");
+    EXPECT_EQ(thread_.hung()[0].call.what, "a");
     EXPECT_GE(thread_.hung()[0].running, milliseconds(1000));
     bool ran = false;
     EXPECT_TRUE(thread_.run(
-        "b", [&] { ran = true; }, milliseconds(1000)));
+        {"p", "b"}, [&] { ran = true; }, milliseconds(1000)));
     EXPECT_TRUE(ran);
     release_.set_value();
     EXPECT_TRUE(testing::eventually([&] { return thread_.hung().empty(); }));
@@ -78,11 +79,11 @@ thread_local Hanging hanging;
 
 TEST_F(PluginThreadTest, AThreadLocalDestructorThatHangsIsLeftBehindByStop) {
     EXPECT_TRUE(thread_.run(
-        "a", [released = released_] { hanging.release = released; }, milliseconds(1000)));
+        {"p", "a"}, [released = released_] { hanging.release = released; }, milliseconds(1000)));
     EXPECT_TRUE(thread_.hung().empty());
     thread_.stop();
     ASSERT_EQ(thread_.hung().size(), 1U);
-    EXPECT_EQ(thread_.hung()[0].what, "a thread-local destructor after a");
+    EXPECT_EQ(thread_.hung()[0].call.what, "a thread-local destructor after a");
     thread_.stop();
     EXPECT_EQ(thread_.hung().size(), 1U);
     release_.set_value();
@@ -90,7 +91,7 @@ TEST_F(PluginThreadTest, AThreadLocalDestructorThatHangsIsLeftBehindByStop) {
 
 TEST_F(PluginThreadTest, TheMachinesClockEndsTheWait) {
     PluginThread thread(system_clock());
-    EXPECT_FALSE(thread.run("a", hang(), milliseconds(20)));
+    EXPECT_FALSE(thread.run({"p", "a"}, hang(), milliseconds(20)));
     release_.set_value();
     EXPECT_TRUE(testing::eventually([&] { return thread.hung().empty(); }));
 }
