@@ -1,23 +1,18 @@
 #include "daemon/app/check_config.hpp"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
-#include <memory>
 
 #include "base/clock.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
 #include "base/shared_limits.hpp"
+#include "base/socket_address.hpp"
 #include "base/text.hpp"
-#include "base/unique_fd.hpp"
+#include "base/user_name.hpp"
 #include "daemon/app/store_path.hpp"
-#include "daemon/app/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -159,23 +154,9 @@ void Checker::check_plugins() {
     }
 }
 
-// Bound and let go at once.
 void Checker::check_tcp(const std::string& where, const std::string& address) {
-    const std::size_t colon = address.rfind(':');
-    std::string host = address.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    if (host == "*") host = "::";
-    addrinfo hints{};
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (::getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0) return;
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
-    const UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0)
-        complain(where, errno_error("listen on " + address, errno).message +
+    if (const auto bound = try_bind(address); !bound)
+        complain(where, bound.error().message +
                             "; stop what listens there, or name another address of this machine");
 }
 
