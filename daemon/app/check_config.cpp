@@ -34,7 +34,8 @@ namespace fs = std::filesystem;
 
 class Checker {
 public:
-    explicit Checker(const config::Config& config) : config_(config) {}
+    Checker(const config::Config& config, const options::Problems& told)
+        : config_(config), told_(told) {}
     ConfigCheck run() {
         check_state_dir();
         check_databases();
@@ -48,7 +49,10 @@ public:
 private:
     // `where`: the section and the key.
     void complain(const std::string& where, const std::string& what) {
-        out_.complaints.push_back(where + ": " + what);
+        if (!is_told(where)) out_.complaints.push_back(where + ": " + what);
+    }
+    [[nodiscard]] bool is_told(const std::string& where) const {
+        return options::is_told(told_, where);
     }
     void judge(const std::string& where, const Result<void>& checked) {
         if (!checked) complain(where, checked.error().message);
@@ -64,6 +68,7 @@ private:
     void check_ipc(const std::string& where, const std::string& endpoint);
 
     const config::Config& config_;
+    const options::Problems& told_;
     ConfigCheck out_;
 };
 
@@ -130,6 +135,7 @@ void Checker::check_stores() {
     if (advice && !advice->empty()) out_.notes.push_back(*advice);
     for (const model::StoreSettings& store : config_.stores) {
         const std::string where = "[store." + store.name + "]";
+        if (is_told(where)) continue;
         if (store.kind == "local") check_directory(where + " root", store.values.at("root"));
         const auto credentials = credentials::CredentialStore::load({store});
         if (!credentials) {
@@ -173,6 +179,7 @@ void Checker::check_addresses() {
             !clients)
             complain("[daemon] curve_clients_file", clients.error().message);
     }
+    if (is_told("[daemon] state_dir")) return;  // Where they are by default.
     if (FileLock::is_held(config_.state_dir + "/lock")) {
         out_.notes.emplace_back("a daemon runs with this state_dir: addresses were not tried");
         return;
@@ -190,8 +197,8 @@ void Checker::check_addresses() {
 
 }  // namespace
 
-ConfigCheck check_config(const config::Config& config) {
-    return Checker(config).run();
+ConfigCheck check_config(const config::Config& config, const options::Problems& told) {
+    return Checker(config, told).run();
 }
 
 }  // namespace export_worker::app
