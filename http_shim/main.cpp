@@ -1,5 +1,6 @@
 // export-httpd. Exit status: 0 after a signal, 64 wrong command line, 75 a start that may succeed
 // when it is tried again, 78 a start that fails until an operator changes something.
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -30,7 +31,16 @@ int start_failed(const export_worker::Error& error) {
     return export_worker::start_exit_status(error.code);
 }
 
+// Until the listener has a handler: a SIGHUP during the start must not end it.
+void block_hangup() {
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    ::pthread_sigmask(SIG_BLOCK, &hangup, nullptr);
+}
+
 int run(const std::string& config_path, bool only_check) {
+    block_hangup();
     const auto config = export_worker::http_shim::read_config(config_path);
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
