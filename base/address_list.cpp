@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/limits.hpp"
+#include "base/socket_address.hpp"
 #include "base/text.hpp"
 
 namespace export_worker {
@@ -143,15 +144,7 @@ std::string limit_group(const std::string& address) {
 }
 
 bool is_address_and_port(std::string_view text) {
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos) return false;
-    std::string_view host = text.substr(0, colon);
-    const bool in_brackets = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
-    if (in_brackets) host = host.substr(1, host.size() - 2);
-    const auto port = parse_unsigned(text.substr(colon + 1));
-    const bool is_ipv6 = host.find(':') != std::string_view::npos;
-    if (is_ipv6) host = host.substr(0, host.find('%'));  // A zone: "fe80::1%eth0".
-    return is_ipv6 == in_brackets && parse_address(host) && port && *port <= 65535;
+    return parse_socket_address(text).has_value();
 }
 
 }  // namespace export_worker

@@ -32,8 +32,8 @@ public:
     [[nodiscard]] std::size_t size() const { return due_.size(); }
 
 private:
-    const std::chrono::nanoseconds interval_;  // Zero: no limit.
-    const std::chrono::nanoseconds tolerance_;
+    std::chrono::nanoseconds interval_;  // Zero: no limit.
+    std::chrono::nanoseconds tolerance_;
     std::unordered_map<std::uint64_t, SteadyTime> due_;
 };
 

@@ -43,10 +43,7 @@ Result<void> remove_stale_socket(const std::string& path) {
         return fail(ErrorCode::kFailedPrecondition,
                     "listen on " + path + ": the path exists and is no socket");
     }
-    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_un address = address_of(path);
-    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-        has_listener(probe.get())) {
+    if (is_socket_in_use(path)) {
         return fail(
             ErrorCode::kUnavailable,
             "listen on " + path + ": another process is already listening there; stop it first");
@@ -56,6 +53,15 @@ Result<void> remove_stale_socket(const std::string& path) {
 }
 
 }  // namespace
+
+bool is_socket_in_use(const std::string& path) {
+    if (path.size() >= sizeof(sockaddr_un::sun_path)) return false;
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_un address = address_of(path);
+    return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+               0 &&
+           has_listener(probe.get());
+}
 
 Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode) {
     if (path.size() >= sizeof(sockaddr_un::sun_path))

@@ -15,4 +15,7 @@ namespace export_worker {
 // path that is too long, and those of the file system.
 [[nodiscard]] Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode);
 
+// Whether a process listens on the socket at `path`. [any-thread]
+[[nodiscard]] bool is_socket_in_use(const std::string& path);
+
 }  // namespace export_worker

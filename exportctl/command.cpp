@@ -93,11 +93,17 @@ constexpr std::array<Flag, 52> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 48> kCommands{{
+constexpr std::array<Command, 49> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
      run_metrics},
+    {"doctor", "", "", "",
+     "check a running system: configuration, daemon, shim, stores, clock, disks, files, units; one "
+     "line a check: ok, warn or bad, and what to do. Exit status 0: all ok, 1: warnings, 2: bad. "
+     "Run "
+     "it as root",
+     "doctor\n--json doctor", run_doctor},
     {"key create", "", "organization! permission name expires-in", "",
      "make an API key; it is shown once",
      "key create --organization acme --permission product:read,job:read --expires-in 90d",

@@ -6,6 +6,7 @@
 namespace export_worker::exportctl {
 
 int run_status(const Context& context, const options::Arguments& arguments);
+int run_doctor(const Context& context, const options::Arguments& arguments);
 int run_drain(const Context& context, const options::Arguments& arguments);
 int run_key_create(const Context& context, const options::Arguments& arguments);
 int run_key_rotate(const Context& context, const options::Arguments& arguments);

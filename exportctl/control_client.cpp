@@ -38,22 +38,24 @@ bool is_forbidden(std::string_view endpoint) {
 
 }  // namespace
 
+Result<ControlClient> ControlClient::connect(const Context& context) {
+    EW_TRY(const std::string endpoint, control_endpoint(context));
+    if (is_forbidden(endpoint))
+        return fail(ErrorCode::kUnavailable,
+                    "open " + endpoint +
+                        ": permission denied; run exportctl as root or as the daemon's user");
+    EW_TRY(auto client, transport::Client::open(endpoint));
+    if (!client.wait_connected(std::chrono::milliseconds(2000)))
+        return fail(ErrorCode::kUnavailable,
+                    "no daemon answers on " + endpoint + "; is export-workerd running?");
+    return ControlClient(std::move(client));
+}
+
 tl::expected<ControlClient, int> ControlClient::open(const Context& context) {
-    const auto endpoint = control_endpoint(context);
-    if (!endpoint) return tl::unexpected(complain(kExitConfig, endpoint.error().message));
-    if (is_forbidden(*endpoint)) {
-        const std::string what =
-            "open " + *endpoint +
-            ": permission denied; run exportctl as root or as the daemon's user";
-        return tl::unexpected(complain(kExitUnavailable, what));
-    }
-    auto client = transport::Client::open(*endpoint);
-    if (!client) return tl::unexpected(complain(kExitConfig, client.error().message));
-    if (!client->wait_connected(std::chrono::milliseconds(2000))) {
-        return tl::unexpected(complain(kExitUnavailable, "no daemon answers on " + *endpoint +
-                                                             "; is export-workerd running?"));
-    }
-    return ControlClient(std::move(*client));
+    auto client = connect(context);
+    if (client) return std::move(*client);
+    const bool away = client.error().code == ErrorCode::kUnavailable;
+    return tl::unexpected(complain(away ? kExitUnavailable : kExitConfig, client.error().message));
 }
 
 tl::expected<json, message::WireError> ControlClient::call(std::string_view method,

@@ -20,6 +20,9 @@ public:
     // Finds the endpoint in the configuration and connects. Prints what is wrong; the exit code is
     // the error.
     [[nodiscard]] static tl::expected<ControlClient, int> open(const Context& context);
+    // The same without a word. Errors: kUnavailable, no daemon answers or this user may not ask it;
+    // those of reading the configuration.
+    [[nodiscard]] static Result<ControlClient> connect(const Context& context);
 
     // One request, one reply. A call that times out is not repeated: it may have been done.
     [[nodiscard]] tl::expected<nlohmann::json, message::WireError> call(

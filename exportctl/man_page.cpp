@@ -125,8 +125,7 @@ std::string daemon_page(std::string_view program, std::string_view version, std:
         }
     }
     return out + ".SH SIGNALS\n" + entry("SIGTERM, SIGINT", "Finish what is in flight, then end.") +
-           (program == "export-workerd" ? entry("SIGHUP", "Read the configuration again.") : "") +
-           std::string(kSeeAlso);
+           entry("SIGHUP", "Read the configuration again.") + std::string(kSeeAlso);
 }
 
 std::string configuration_page(std::string_view version, std::string_view sample) {

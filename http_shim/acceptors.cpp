@@ -13,6 +13,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/service_manager/listeners.hpp"
+#include "base/socket_address.hpp"
 #include "base/text.hpp"
 #include "base/unix_socket.hpp"
 
@@ -27,18 +28,19 @@ using Protocol = asio::generic::stream_protocol;
 constexpr std::string_view kSystemd = "systemd";
 constexpr std::string_view kUnix = "unix:";
 
+tcp::endpoint endpoint_of(const sockaddr_storage& storage, socklen_t bytes) {
+    tcp::endpoint endpoint;
+    std::memcpy(endpoint.data(), &storage, std::min<std::size_t>(bytes, endpoint.capacity()));
+    return endpoint;
+}
+
 Result<tcp::endpoint> parse_endpoint(const std::string& where) {
-    const std::size_t colon = where.rfind(':');
-    std::string host = where.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    error_code error;
-    const auto address = asio::ip::make_address(host, error);
-    if (error)
+    const auto address = parse_socket_address(where);
+    if (!address)
         return fail(ErrorCode::kInvalidArgument,
-                    "[http] listen: expected an IP address, found '" + printable(host) + "'");
-    const auto port = static_cast<std::uint16_t>(
-        parse_unsigned(std::string_view(where).substr(colon + 1)).value_or(0));
-    return tcp::endpoint(address, port);
+                    "[http] listen: expected ADDRESS:PORT with an IP address, found '" +
+                        printable(where) + "'");
+    return endpoint_of(address->storage, address->size);
 }
 
 struct BoundAddress {
@@ -49,9 +51,7 @@ struct BoundAddress {
     }
     [[nodiscard]] std::optional<tcp::endpoint> tcp_endpoint() const {
         if (storage.ss_family != AF_INET && storage.ss_family != AF_INET6) return std::nullopt;
-        tcp::endpoint endpoint;
-        std::memcpy(endpoint.data(), &storage, std::min<std::size_t>(bytes, endpoint.capacity()));
-        return endpoint;
+        return endpoint_of(storage, bytes);
     }
 };
 

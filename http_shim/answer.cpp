@@ -60,12 +60,15 @@ Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
     co_return make_response(match, reply);
 }
 
-// The names of the alarms in the result of sys.ping, as JSON; empty: there are none.
-std::string alarms_of(const std::string& ping_result) {
+// The names of the alarms in the result of sys.ping, and of the shim's own, as JSON; empty: there
+// are none.
+std::string alarms_of(const std::string& ping_result, const ShimMetrics& metrics) {
     const nlohmann::json result = parse_json(ping_result);
-    const auto alarms = result.find("alarms");
-    const bool is_list = alarms != result.end() && alarms->is_array() && !alarms->empty();
-    return is_list ? dump_json(*alarms) : "";
+    const auto found = result.find("alarms");
+    nlohmann::json alarms =
+        found != result.end() && found->is_array() ? *found : nlohmann::json::array();
+    if (!metrics.configuration_good) alarms.push_back("shim_configuration");
+    return alarms.empty() ? "" : dump_json(alarms);
 }
 
 Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
@@ -83,7 +86,7 @@ Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
         // Daemons with a job registry of their own: not asked while the first one's is there.
         const auto standby = std::ranges::count_if(
             states, [](const auto& daemon) { return daemon.answers && !daemon.in_use; });
-        const std::string alarms = alarms_of(response.body);
+        const std::string alarms = alarms_of(response.body, parts.metrics);
         response.body = R"({"status":"ready")";
         if (standby > 0) response.body += ",\"standby\":" + std::to_string(standby);
         if (!alarms.empty()) response.body += ",\"alarms\":" + alarms;

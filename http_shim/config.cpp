@@ -6,6 +6,7 @@
 #include "base/io.hpp"
 #include "base/limits.hpp"
 #include "base/options/config_file.hpp"
+#include "base/options/config_keys.hpp"
 #include "base/text.hpp"
 #include "http_shim/limits.hpp"
 #include "protocol/message/limits.hpp"
@@ -44,6 +45,18 @@ void read_listen(Section& section, Config& config) {
         section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
 }
 
+// A name or an address, with a port or without one.
+void read_hosts(Section& section, Config& config) {
+    section.words("hosts", config.hosts);
+    for (const std::string& host : config.hosts) {
+        if (host.find_first_of("/?#@*") != std::string::npos)
+            section.refuse("hosts",
+                           "expected names such as api.example.com or api.example.com:8443, "
+                           "found '" +
+                               printable(host) + "'");
+    }
+}
+
 void read_daemons(Section& section, Config& config) {
     section.words("daemons", config.data_endpoints);
     if (config.data_endpoints.size() > limits::kPoolDaemonsMax)
@@ -71,7 +84,15 @@ bool is_origin(std::string_view text) {
            authority.find_first_of("/?#@ ABCDEFGHIJKLMNOPQRSTUVWXYZ*") == std::string_view::npos;
 }
 
-Result<void> read_curve(Section& section, Config& config) {
+Result<transport::CurveClient> open_curve(const std::string& key_file,
+                                          const std::string& server_file) {
+    transport::CurveClient curve;
+    EW_TRY(curve.keys, transport::read_curve_keys(key_file));
+    EW_TRY(curve.server_key, transport::read_curve_public_key(server_file));
+    return curve;
+}
+
+Result<void> read_curve(const ConfigFile& file, Section& section, Config& config) {
     std::string key_file;
     std::string server_file;
     section.text("curve_key_file", key_file);
@@ -83,10 +104,9 @@ Result<void> read_curve(Section& section, Config& config) {
                            (no_key ? "curve_server_key_file" : "curve_key_file"));
     }
     if (key_file.empty() || server_file.empty()) return {};
-    transport::CurveClient curve;
-    EW_TRY(curve.keys, transport::read_curve_keys(key_file));
-    EW_TRY(curve.server_key, transport::read_curve_public_key(server_file));
-    config.curve = std::move(curve);
+    auto curve = open_curve(key_file, server_file);
+    if (!curve) EW_CHECK(file.report(curve.error()));
+    config.curve = curve ? std::move(*curve) : transport::CurveClient();
     return {};
 }
 
@@ -94,8 +114,8 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     Section section = file.section("http");
     read_listen(section, config);
     section.octal_mode("socket_mode", config.socket_mode);
-    section.words("hosts", config.hosts);
-    EW_CHECK(read_curve(section, config));
+    read_hosts(section, config);
+    EW_CHECK(read_curve(file, section, config));
     read_daemons(section, config);
     section.number("request_timeout_ms", config.request_timeout_ms, 100, limits::kDeadlineMaxMs);
     constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
@@ -135,7 +155,13 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
         (void)section.take_rest();  // The daemon's.
         EW_CHECK(section.finish());
         download.name = section.name().substr(std::string_view("store.").size());
-        EW_TRY(download.keys, downloads::LinkKeys::open(key_file));
+        if (key_file.empty()) continue;  // Told already.
+        auto keys = downloads::LinkKeys::open(key_file);
+        if (!keys) {
+            EW_CHECK(file.report(keys.error()));
+            continue;
+        }
+        download.keys = std::move(*keys);
         config.downloads.push_back(std::move(download));
     }
     return {};
@@ -143,10 +169,12 @@ Result<void> read_downloads(const ConfigFile& file, Config& config) {
 
 }  // namespace
 
-Result<Config> read_config(const std::string& path) {
-    EW_TRY(const ConfigFile file, ConfigFile::read(path));
-    EW_CHECK(options::check_known_sections(file));
+Result<Config> read_config(const std::string& path, options::Problems* problems) {
+    EW_TRY(const ConfigFile file, ConfigFile::read(path, problems));
+    EW_CHECK(options::check_known_keys(file));
     Config config;
+    config.path = path;
+    config.values = file.values();
     EW_CHECK(read_http(file, config));
     // The daemon checks its own section; the shim only wants to know where it listens.
     Section daemon = file.section("daemon");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address_list.hpp"
+#include "base/options/config_file.hpp"
 #include "base/result.hpp"
 #include "downloads/download.hpp"
 #include "http_shim/limits.hpp"
@@ -16,6 +17,8 @@
 namespace export_worker::http_shim {
 
 struct Config {
+    std::string path;              // Of the file.
+    options::ConfigValues values;  // As the file has them.
     // "ADDRESS:PORT", "unix:/path" and "systemd" (the sockets systemd has handed over).
     std::vector<std::string> listen{"127.0.0.1:8080"};
     unsigned socket_mode = 0660;  // Of Unix sockets.
@@ -44,7 +47,9 @@ struct Config {
         limits::kHttpConnectionsPerAddressDefault;  // 0: any number.
 };
 
-// Errors: kInvalidArgument, naming file, section and key; those of reading a key file.
-[[nodiscard]] Result<Config> read_config(const std::string& path);
+// Errors: kInvalidArgument, naming file, section and key; those of reading a key file. `problems`:
+// collects what is wrong with values and key files; null: the first is the error.
+[[nodiscard]] Result<Config> read_config(const std::string& path,
+                                         options::Problems* problems = nullptr);
 
 }  // namespace export_worker::http_shim

@@ -30,6 +30,8 @@ public:
     // if none waits, the place is one of kHttpReserveMax for probes. `is_proxy`: it speaks for
     // many, so no bound of one address applies. The place must not outlive this object.
     [[nodiscard]] std::unique_ptr<Place> admit(const std::string& peer, bool is_proxy);
+    // For those that come from now on.
+    void set_per_address_max(std::size_t per_address_max) { per_address_max_ = per_address_max; }
     // False: no connection waits.
     bool close_longest_idle();
 
@@ -51,7 +53,7 @@ private:
         Amounts by_address = {};
     };
 
-    const std::size_t per_address_max_;
+    std::size_t per_address_max_;
     Amounts connections_of_;
     Budget bodies_{limits::kHttpBodiesHeldBytesMax, limits::kHttpBodiesHeldPerAddressBytesMax};
     Budget answers_{limits::kHttpAnswersHeldBytesMax, limits::kHttpAnswersHeldPerAddressBytesMax};

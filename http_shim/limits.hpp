@@ -36,6 +36,8 @@ inline constexpr std::size_t kHttpLingerBytesMax = 64 * 1024 * 1024;
 inline constexpr std::chrono::seconds kHttpSayRefusedInterval{10};  // In the log.
 // How long a start waits for a daemon before it is called ready without one.
 inline constexpr std::chrono::seconds kHttpReadyTimeout{1};
+// For each answer that --check-config waits for: of systemd, a listener, the daemons.
+inline constexpr std::chrono::seconds kHttpCheckTimeout{2};
 inline constexpr std::chrono::seconds kHttpDrainTimeout{10};
 // Of it for the first bytes on connections that were accepted before; then they are closed.
 inline constexpr std::chrono::seconds kHttpFirstRequestDrainTimeout{1};

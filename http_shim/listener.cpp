@@ -19,6 +19,7 @@
 #include "base/service_manager/notify.hpp"
 #include "http_shim/acceptors.hpp"
 #include "http_shim/limits.hpp"
+#include "http_shim/reload.hpp"
 #include "http_shim/session.hpp"
 
 namespace export_worker::http_shim {
@@ -151,14 +152,19 @@ Awaitable<void> keep_alive(asio::io_context& context, std::chrono::microseconds 
     }
 }
 
-// For the daemon it means to read its configuration again.
-Awaitable<void> answer_hangup(asio::io_context& context) {
+Awaitable<void> reload_on_hangup(asio::io_context& context, SessionParts& parts) {
     asio::basic_signal_set<Executor> signals(context, SIGHUP);
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    ::pthread_sigmask(SIG_UNBLOCK, &hangup, nullptr);  // From here on it has a handler.
     error_code error;
-    while (!error) {
+    while (true) {
         co_await signals.async_wait(redirect_error(use_awaitable, error));
-        if (!error)
-            log_warn("SIGHUP: key files are read again by themselves; for anything else restart");
+        if (error || parts.draining) co_return;
+        service_manager::notify_reloading();
+        reload(parts);
+        service_manager::notify_ready();
     }
 }
 
@@ -178,7 +184,7 @@ Result<void> run_http(const Config& config, const std::string& version) {
     for (Acceptor& acceptor : acceptors)
         asio::co_spawn(context, accept_all(acceptor, parts), report_end);
     asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
-    asio::co_spawn(context, answer_hangup(context), report_end);
+    asio::co_spawn(context, reload_on_hangup(context, parts), report_end);
     asio::co_spawn(context, announce(context, parts), report_end);
     if (const auto timeout = service_manager::watchdog_timeout())
         asio::co_spawn(context, keep_alive(context, *timeout / 2), report_end);

@@ -10,6 +10,8 @@ namespace export_worker::http_shim {
 
 // Returns after SIGINT or SIGTERM, once no request is left or kHttpDrainTimeout has passed.
 // Tells systemd when it is ready (as /readyz, or after kHttpReadyTimeout) and when it stops.
+// SIGHUP reads the configuration again (reload.hpp); until then it should be blocked, because it
+// ends the process.
 // Errors: those of open_acceptors() and of the daemons' endpoints.
 [[nodiscard]] Result<void> run_http(const Config& config, const std::string& version);
 

@@ -1,15 +1,20 @@
 // export-httpd. Exit status: 0 after a signal, 64 wrong command line, 75 a start that may succeed
 // when it is tried again, 78 a start that fails until an operator changes something.
+#include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/options/config_file.hpp"
 #include "base/process.hpp"
+#include "http_shim/check_config.hpp"
 #include "http_shim/config.hpp"
 #include "http_shim/listener.hpp"
 
@@ -19,9 +24,13 @@ using export_worker::options::Flag;
 
 using export_worker::kExitUsage;
 
-constexpr std::array<Flag, 4> kFlags{
+constexpr std::array<Flag, 5> kFlags{
     {{"config", "FILE", "the configuration; export-worker.ini(5) explains its keys"},
-     {"check-config", nullptr, "read it, print whether it is good, and exit"},
+     {"check-config", nullptr,
+      "read it, open what it names, say what stands in the way of a start, and exit; as the user "
+      "of export-httpd"},
+     {"check-syntax", nullptr,
+      "read it and its key files, say whether they can be understood, and exit"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
 
@@ -30,15 +39,57 @@ int start_failed(const export_worker::Error& error) {
     return export_worker::start_exit_status(error.code);
 }
 
-int run(const std::string& config_path, bool only_check) {
+// 78 if one of them stays until an operator changes something.
+int report(const std::string& config_path, const export_worker::http_shim::ConfigCheck& check) {
+    int status = 0;
+    for (const std::string& note : check.notes)
+        std::fprintf(stderr, "export-httpd: note: %s\n", note.c_str());
+    for (const std::string& warning : check.warnings)
+        std::fprintf(stderr, "export-httpd: warning: %s\n", warning.c_str());
+    for (const export_worker::Error& complaint : check.complaints) {
+        std::fprintf(stderr, "export-httpd: %s: %s\n", config_path.c_str(),
+                     complaint.message.c_str());
+        status = std::max(status, export_worker::start_exit_status(complaint.code));
+    }
+    if (status == 0) std::printf("%s: good\n", config_path.c_str());
+    return status;
+}
+
+enum class Extent { kSyntax, kCheck };
+
+int check(const std::string& config_path, Extent extent) {
+    export_worker::options::Problems problems;
+    const auto config = export_worker::http_shim::read_config(config_path, &problems);
+    if (!config) problems.push_back(config.error());
+    int status = 0;
+    for (const export_worker::Error& problem : problems)
+        status = std::max(status, start_failed(problem));
+    if (!config || (status != 0 && extent == Extent::kSyntax)) return status;
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
+        return start_failed(log.error());
+    export_worker::http_shim::ConfigCheck found;
+    if (extent == Extent::kCheck) found = export_worker::http_shim::check_config(*config, problems);
+    if (status == 0) return report(config_path, found);
+    // Of a file with mistakes no more than what is surely wrong.
+    export_worker::http_shim::ConfigCheck sure;
+    sure.complaints = std::move(found.complaints);
+    return sure.complaints.empty() ? status : std::max(status, report(config_path, sure));
+}
+
+// Until the listener has a handler: a SIGHUP during the start must not end it.
+void block_hangup() {
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    ::pthread_sigmask(SIG_BLOCK, &hangup, nullptr);
+}
+
+int run(const std::string& config_path) {
+    block_hangup();
     const auto config = export_worker::http_shim::read_config(config_path);
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
-    if (only_check) {
-        std::printf("%s: good\n", config_path.c_str());
-        return 0;
-    }
     export_worker::raise_descriptor_limit();
     export_worker::forbid_core_files();
     if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
@@ -68,7 +119,10 @@ int run_main(int argc, char** argv) {
         std::fprintf(stderr, "export-httpd: expected --config FILE; see --help\n");
         return kExitUsage;
     }
-    return run(arguments->get("config"), arguments->has("check-config"));
+    const std::string config_path = arguments->get("config");
+    if (arguments->has("check-config")) return check(config_path, Extent::kCheck);
+    if (arguments->has("check-syntax")) return check(config_path, Extent::kSyntax);
+    return run(config_path);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/rate_limiter.hpp"
 #include "http_shim/access_log.hpp"
@@ -28,16 +29,17 @@ struct Timeouts {
 // Outlives the connections. [the io thread]
 struct SessionParts {
     // `open` outlives the io_context, too, which ends the connections that are left.
-    SessionParts(const Config& with, DaemonLink& link, Connections& open,
-                 const std::string& version)
-        : config(with),
+    SessionParts(Config with, DaemonLink& link, Connections& open, const std::string& version)
+        : config(std::move(with)),
+          started_with(config.values),
           daemons(link),
           connections(open),
           metrics(version),
-          by_address(with.address_rate, with.address_burst),
-          by_credential(with.credential_rate, with.credential_burst) {}
+          by_address(config.address_rate, config.address_burst),
+          by_credential(config.credential_rate, config.credential_burst) {}
 
-    const Config& config;
+    Config config;  // SIGHUP replaces it: no reference into it lives across a co_await.
+    const options::ConfigValues started_with;
     DaemonLink& daemons;
     Connections& connections;
     ShimMetrics metrics;

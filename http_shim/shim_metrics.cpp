@@ -1,11 +1,14 @@
 #include "http_shim/shim_metrics.hpp"
 
+#include "base/clock.hpp"
+
 namespace export_worker::http_shim {
 
 using metrics::Kind;
 
 ShimMetrics::ShimMetrics(std::string version)
-    : version_(std::move(version)),
+    : configured_unix_s(system_clock().unix_us() / 1'000'000),
+      version_(std::move(version)),
       routes_(routes().size() + 1),
       daemon_seconds_(std::make_unique<metrics::Histogram>()) {}
 
@@ -63,6 +66,12 @@ metrics::Page ShimMetrics::page(const Connections& connections,
     one("export_httpd_downloads_incomplete_total", "Downloads that ended before their last byte",
         Kind::kCounter, downloads_incomplete);
     one("export_httpd_connections", "Open connections", Kind::kGauge, connections.open());
+    one("export_httpd_configuration_good",
+        "1: the configuration in use is the one that was read last", Kind::kGauge,
+        configuration_good ? 1 : 0);
+    one("export_httpd_configured_timestamp_seconds",
+        "When the configuration in use was taken over, in seconds since 1970", Kind::kGauge,
+        static_cast<std::uint64_t>(configured_unix_s));
     const auto each = [&](const char* name, const char* help, Kind kind, auto value) {
         page.family(name, help, kind);
         for (const auto& daemon : daemons)

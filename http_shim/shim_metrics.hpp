@@ -27,6 +27,8 @@ public:
     std::uint64_t rate_limited = 0;
     std::uint64_t download_bytes = 0;
     std::uint64_t downloads_incomplete = 0;
+    bool configuration_good = true;  // The one in use is the one that was read last.
+    std::int64_t configured_unix_s;  // When it was taken over.
 
     [[nodiscard]] metrics::Page page(
         const Connections& connections,

@@ -1,6 +1,6 @@
 #include "base/options/config_file.hpp"
 
-#include <array>
+#include <algorithm>
 #include <sstream>
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
@@ -19,8 +19,7 @@ const std::string* Section::take(std::string_view key) {
 }
 
 void Section::refuse(std::string_view key, std::string_view what) {
-    if (!problem_.empty()) return;
-    problem_ = file_ + ": [" + name_ + "] " + std::string(key) + ": " + std::string(what);
+    bad_.push_back(file_ + ": [" + name_ + "] " + std::string(key) + ": " + std::string(what));
 }
 
 void Section::text(std::string_view key, std::string& target) {
@@ -110,25 +109,37 @@ std::map<std::string, std::string> Section::take_rest() {
     return rest;
 }
 
+bool is_told(const Problems& problems, std::string_view where) {
+    return std::ranges::any_of(problems, [&](const Error& problem) {
+        return problem.message.find(where) != std::string::npos;
+    });
+}
+
 Result<void> Section::finish() {
-    if (!problem_.empty()) return fail(ErrorCode::kInvalidArgument, problem_);
+    std::vector<std::string> found = bad_;
     const std::vector<std::string_view> known(known_.begin(), known_.end());
     for (const auto& entry : values_) {
         if (std::ranges::find(known, entry.first) != known.end()) continue;
         std::string what = file_ + ": [" + name_ + "] unknown key '" + printable(entry.first) + "'";
+        if (problems_ != nullptr && is_told(*problems_, what)) continue;
         if (const auto near = closest(entry.first, known.data(), known.size())) {
             what += "; did you mean '" + std::string(*near) + "'?";
         }
-        return fail(ErrorCode::kInvalidArgument, what);
+        found.push_back(std::move(what));
     }
     // Last: what is missing is often there under a misspelt name.
-    if (!missing_.empty()) return fail(ErrorCode::kInvalidArgument, missing_);
+    if (!missing_.empty()) found.push_back(missing_);
+    if (found.empty()) return {};
+    if (problems_ == nullptr) return fail(ErrorCode::kInvalidArgument, found.front());
+    for (std::string& each : found)
+        problems_->push_back({ErrorCode::kInvalidArgument, std::move(each)});
     return {};
 }
 
-Result<ConfigFile> ConfigFile::read(const std::string& path) {
+Result<ConfigFile> ConfigFile::read(const std::string& path, Problems* problems) {
     EW_TRY(const std::string text, read_trusted_file(path, limits::kConfigFileBytesMax));
     ConfigFile file;
+    file.problems_ = problems;
     file.path_ = path;
     std::istringstream stream(text);
     try {
@@ -159,14 +170,15 @@ Result<ConfigFile> ConfigFile::read(const std::string& path) {
 Section ConfigFile::section(const std::string& name) const {
     const auto found = sections_.find(name);
     return {path_, name,
-            found == sections_.end() ? std::map<std::string, std::string>{} : found->second};
+            found == sections_.end() ? std::map<std::string, std::string>{} : found->second,
+            problems_};
 }
 
 std::vector<Section> ConfigFile::sections(std::string_view prefix) const {
     std::vector<Section> out;
     const std::string start = std::string(prefix) + ".";
     for (const auto& [name, values] : sections_) {
-        if (name.starts_with(start)) out.emplace_back(path_, name, values);
+        if (name.starts_with(start)) out.emplace_back(path_, name, values, problems_);
     }
     return out;
 }
@@ -184,16 +196,17 @@ Result<void> ConfigFile::check_sections(std::span<const std::string_view> plain,
         std::string expected;
         for (const std::string_view one : plain) expected += " [" + std::string(one) + "]";
         for (const std::string_view one : families) expected += " [" + std::string(one) + ".NAME]";
-        return fail(ErrorCode::kInvalidArgument, path_ + ": unknown section [" + printable(name) +
-                                                     "]; expected one of" + expected);
+        EW_CHECK(
+            report({ErrorCode::kInvalidArgument, path_ + ": unknown section [" + printable(name) +
+                                                     "]; expected one of" + expected}));
     }
     return {};
 }
 
-Result<void> check_known_sections(const ConfigFile& file) {
-    constexpr std::array<std::string_view, 5> kPlain{"auth", "daemon", "export", "http", "plugins"};
-    constexpr std::array<std::string_view, 3> kFamilies{"plugin", "store", "webhook"};
-    return file.check_sections(kPlain, kFamilies);
+Result<void> ConfigFile::report(Error problem) const {
+    if (problems_ == nullptr) return fail(std::move(problem));
+    problems_->push_back(std::move(problem));
+    return {};
 }
 
 }  // namespace export_worker::options

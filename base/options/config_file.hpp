@@ -7,6 +7,7 @@
 // rest.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -18,13 +19,26 @@
 
 namespace export_worker::options {
 
-// One [section], read key by key. The first problem is kept and reported by finish(), so a reader
-// is a plain list of calls. A key that is absent leaves its target alone: the default lives in the
+// Values as they are written, by section and key.
+using ConfigValues = std::map<std::string, std::map<std::string, std::string>>;
+
+// What is wrong with a file, for those who want to know all of it.
+using Problems = std::vector<Error>;
+// Whether one of them is about `where`: "[http] listen", or "[store.a]".
+[[nodiscard]] bool is_told(const Problems& problems, std::string_view where);
+
+// One [section], read key by key. Problems are kept and reported by finish(), so a reader is a
+// plain list of calls. A key that is absent leaves its target alone: the default lives in the
 // target.
 class Section {
 public:
-    Section(std::string file, std::string name, std::map<std::string, std::string> values)
-        : file_(std::move(file)), name_(std::move(name)), values_(std::move(values)) {}
+    // `problems`: where finish() puts what is wrong; null: it fails. Outlives the section.
+    Section(std::string file, std::string name, std::map<std::string, std::string> values,
+            Problems* problems = nullptr)
+        : file_(std::move(file)),
+          name_(std::move(name)),
+          values_(std::move(values)),
+          problems_(problems) {}
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] bool has(std::string_view key) const {
@@ -54,7 +68,7 @@ public:
     void refuse(std::string_view key, std::string_view what);
 
     // Errors: kInvalidArgument, the first problem, naming file, section and key; an unknown key
-    // comes with the closest known one.
+    // comes with the closest known one. Problems that are collected are no errors.
     [[nodiscard]] Result<void> finish();
 
 private:
@@ -65,18 +79,28 @@ private:
     std::string file_;
     std::string name_;
     std::map<std::string, std::string> values_;
+    Problems* problems_;
     std::vector<std::string> known_;  // Keys asked for, for the suggestion.
-    std::string problem_;             // The first bad value.
+    std::vector<std::string> bad_;    // Bad values.
     std::string missing_;             // The first required key that is not there.
 };
 
 class ConfigFile {
 public:
     // Errors: kNotFound, kInvalidArgument (syntax, a key outside a section, a key given twice, too
-    // large), kFailedPrecondition for a file that group or others may write.
-    [[nodiscard]] static Result<ConfigFile> read(const std::string& path);
+    // large), kFailedPrecondition for a file that group or others may write. `problems`: collects
+    // what its sections and report() find wrong; null: the first is the error. Outlives the file.
+    [[nodiscard]] static Result<ConfigFile> read(const std::string& path,
+                                                 Problems* problems = nullptr);
 
     [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] const ConfigValues& values() const { return sections_; }
+    // Those that were collected so far.
+    [[nodiscard]] std::size_t problem_count() const {
+        return problems_ == nullptr ? 0 : problems_->size();
+    }
+    // Collects `problem`, or returns it as the error.
+    [[nodiscard]] Result<void> report(Error problem) const;
     // The section, empty when the file has none of that name.
     [[nodiscard]] Section section(const std::string& name) const;
     // The sections named `prefix` + "." + something, sorted; each with its full name.
@@ -88,10 +112,8 @@ public:
 
 private:
     std::string path_;
-    std::map<std::string, std::map<std::string, std::string>> sections_;
+    ConfigValues sections_;
+    Problems* problems_ = nullptr;
 };
-
-// The sections of the file, as every program checks them.
-[[nodiscard]] Result<void> check_known_sections(const ConfigFile& file);
 
 }  // namespace export_worker::options

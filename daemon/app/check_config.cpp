@@ -1,23 +1,18 @@
 #include "daemon/app/check_config.hpp"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
-#include <memory>
 
 #include "base/clock.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
 #include "base/shared_limits.hpp"
+#include "base/socket_address.hpp"
 #include "base/text.hpp"
-#include "base/unique_fd.hpp"
+#include "base/user_name.hpp"
 #include "daemon/app/store_path.hpp"
-#include "daemon/app/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -39,7 +34,8 @@ namespace fs = std::filesystem;
 
 class Checker {
 public:
-    explicit Checker(const config::Config& config) : config_(config) {}
+    Checker(const config::Config& config, const options::Problems& told)
+        : config_(config), told_(told) {}
     ConfigCheck run() {
         check_state_dir();
         check_databases();
@@ -53,7 +49,10 @@ public:
 private:
     // `where`: the section and the key.
     void complain(const std::string& where, const std::string& what) {
-        out_.complaints.push_back(where + ": " + what);
+        if (!is_told(where)) out_.complaints.push_back(where + ": " + what);
+    }
+    [[nodiscard]] bool is_told(const std::string& where) const {
+        return options::is_told(told_, where);
     }
     void judge(const std::string& where, const Result<void>& checked) {
         if (!checked) complain(where, checked.error().message);
@@ -69,6 +68,7 @@ private:
     void check_ipc(const std::string& where, const std::string& endpoint);
 
     const config::Config& config_;
+    const options::Problems& told_;
     ConfigCheck out_;
 };
 
@@ -135,6 +135,7 @@ void Checker::check_stores() {
     if (advice && !advice->empty()) out_.notes.push_back(*advice);
     for (const model::StoreSettings& store : config_.stores) {
         const std::string where = "[store." + store.name + "]";
+        if (is_told(where)) continue;
         if (store.kind == "local") check_directory(where + " root", store.values.at("root"));
         const auto credentials = credentials::CredentialStore::load({store});
         if (!credentials) {
@@ -159,23 +160,9 @@ void Checker::check_plugins() {
     }
 }
 
-// Bound and let go at once.
 void Checker::check_tcp(const std::string& where, const std::string& address) {
-    const std::size_t colon = address.rfind(':');
-    std::string host = address.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    if (host == "*") host = "::";
-    addrinfo hints{};
-    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (::getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0) return;
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
-    const UniqueFd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0)
-        complain(where, errno_error("listen on " + address, errno).message +
+    if (const auto bound = try_bind(address); !bound)
+        complain(where, bound.error().message +
                             "; stop what listens there, or name another address of this machine");
 }
 
@@ -192,6 +179,7 @@ void Checker::check_addresses() {
             !clients)
             complain("[daemon] curve_clients_file", clients.error().message);
     }
+    if (is_told("[daemon] state_dir")) return;  // Where they are by default.
     if (FileLock::is_held(config_.state_dir + "/lock")) {
         out_.notes.emplace_back("a daemon runs with this state_dir: addresses were not tried");
         return;
@@ -209,8 +197,8 @@ void Checker::check_addresses() {
 
 }  // namespace
 
-ConfigCheck check_config(const config::Config& config) {
-    return Checker(config).run();
+ConfigCheck check_config(const config::Config& config, const options::Problems& told) {
+    return Checker(config, told).run();
 }
 
 }  // namespace export_worker::app

@@ -16,7 +16,7 @@ struct ConfigCheck {
 // Opens, as the user of this process, what `config` names: files with what must be in them, stores,
 // plugins, databases, addresses. Changes nothing, and runs no plugin. Credentials that come over a
 // network are asked for. While a daemon holds the state directory, its addresses are in use and are
-// left out.
-[[nodiscard]] ConfigCheck check_config(const config::Config& config);
+// left out. `told`: what read_config() has collected, which is not told again.
+[[nodiscard]] ConfigCheck check_config(const config::Config& config, const options::Problems& told);
 
 }  // namespace export_worker::app

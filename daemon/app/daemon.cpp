@@ -11,6 +11,7 @@
 #include "base/io.hpp"
 #include "base/log.hpp"
 #include "base/metrics/page.hpp"
+#include "base/options/config_keys.hpp"
 #include "base/process.hpp"
 #include "base/service_manager/notify.hpp"
 #include "daemon/app/alarms.hpp"
@@ -61,6 +62,18 @@ server::Watchdog watchdog() {
     const auto timeout = service_manager::watchdog_timeout();
     if (!timeout) return {};
     return {*timeout / 2, [] { service_manager::notify_alive(); }};
+}
+
+void say_what_waits(const config::Config& running, const config::Config& read) {
+    auto keys =
+        options::waiting_for_restart(options::Program::kDaemon, running.values, read.values,
+                                     running.exports.workers > 0 ? running.exports.store : "");
+    // Without [export] store it is the first local store, which may be another one now.
+    if (running.exports.store != read.exports.store &&
+        std::ranges::find(keys, "[export] store") == keys.end())
+        keys.emplace_back("[export] store");
+    for (const std::string& key : keys)
+        log_warn("configuration: {} has changed; that needs a restart", key);
 }
 
 }  // namespace
@@ -332,7 +345,6 @@ Result<void> Daemon::reconfigure(const Result<config::Config>& config) {
 }
 
 Result<void> Daemon::take_over(const config::Config& config) {
-    const config::Config& now = parts_->started_with;
     EW_TRY(auth::RolePolicy roles, read_roles(config));
     auto credentials = parts_->credentials;
     if (config.stores == parts_->stores) {
@@ -349,39 +361,7 @@ Result<void> Daemon::take_over(const config::Config& config) {
         parts_->current_credentials->set(credentials);
         parts_->stores = config.stores;
     }
-    const auto needs_restart = [](bool changed, const char* what) {
-        if (changed) log_warn("configuration: {} has changed; that needs a restart", what);
-    };
-    needs_restart(config.state_dir != now.state_dir, "[daemon] state_dir");
-    needs_restart(config.data_endpoint != now.data_endpoint ||
-                      config.data_socket_mode != now.data_socket_mode ||
-                      config.tcp_endpoint != now.tcp_endpoint ||
-                      config.curve_key_file != now.curve_key_file ||
-                      config.curve_clients_file != now.curve_clients_file ||
-                      config.tcp_connections_max != now.tcp_connections_max,
-                  "the data socket");
-    needs_restart(config.control_endpoint != now.control_endpoint ||
-                      config.control_socket_mode != now.control_socket_mode,
-                  "the control socket");
-    const auto all_but_roles = [](model::AuthSettings of) {
-        of.roles_file.clear();
-        return of;
-    };
-    needs_restart(all_but_roles(config.auth) != all_but_roles(now.auth), "[auth]");
-    needs_restart(config.server_workers != now.server_workers, "[daemon] workers");
-    needs_restart(config.log_format != now.log_format, "[daemon] log_format");
-    needs_restart(config.metrics_listen != now.metrics_listen, "[daemon] metrics_listen");
-    const auto export_store = [](const config::Config& of) {
-        const auto found =
-            std::ranges::find(of.stores, of.exports.store, &model::StoreSettings::name);
-        return found == of.stores.end() ? std::map<std::string, std::string>() : found->values;
-    };
-    needs_restart(config.exports != now.exports, "[export]");
-    needs_restart(config.webhooks != now.webhooks ||
-                      config.notice_endpoint != now.notice_endpoint ||
-                      config.notice_socket_mode != now.notice_socket_mode,
-                  "what notices are sent to");
-    needs_restart(export_store(config) != export_store(now), "the store that exports go to");
+    say_what_waits(parts_->started_with, config);
     parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");
     return {};
 }

@@ -29,10 +29,9 @@ public:
     // destroying the daemon. What is on disk is consistent at any moment. May be
     // called again. [one-owner]
     [[nodiscard]] unsigned stop();
-    // Takes over what can change while it runs: stores with their credentials and link keys,
-    // plugins with their settings, [plugins], the log level. The rest is named in the log as
-    // waiting for a restart. Errors: its own, or it cannot be taken over. Then nothing has
-    // changed, and an alarm says so until one is taken over.
+    // Takes over what can change while it runs (base/options/config_keys.cpp). The other keys that
+    // have changed are named in the log as waiting for a restart. Errors: its own, or it cannot be
+    // taken over. Then nothing has changed, and an alarm says so until one is taken over.
     [[nodiscard]] Result<void> reconfigure(const Result<config::Config>& config);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;

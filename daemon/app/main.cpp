@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +19,7 @@
 #include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/options/config_file.hpp"
 #include "base/service_manager/notify.hpp"
 #include "daemon/app/check_config.hpp"
 #include "daemon/app/check_plugin.hpp"
@@ -140,6 +142,27 @@ int report(const std::string& config_path, const export_worker::app::ConfigCheck
     return 0;
 }
 
+enum class Extent { kSyntax, kCheck };
+
+int check(const std::string& config_path, Extent extent) {
+    export_worker::options::Problems problems;
+    const auto config = export_worker::config::read_config(config_path, &problems);
+    if (!config) problems.push_back(config.error());
+    int status = 0;
+    for (const export_worker::Error& problem : problems)
+        status = std::max(status, start_failed(problem));
+    if (!config || (status != 0 && extent == Extent::kSyntax)) return status;
+    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
+        return start_failed(log.error());
+    export_worker::app::ConfigCheck found;
+    if (extent == Extent::kCheck) found = export_worker::app::check_config(*config, problems);
+    if (status == 0) return report(config_path, found);
+    // Of a file with mistakes no more than what is surely wrong.
+    export_worker::app::ConfigCheck sure;
+    sure.complaints = std::move(found.complaints);
+    return sure.complaints.empty() ? status : std::max(status, report(config_path, sure));
+}
+
 // Until a signal ends it; one that comes during the start ends that.
 int serve(const export_worker::config::Config& config, const std::string& config_path,
           const sigset_t& signals) {
@@ -170,18 +193,12 @@ int serve(const export_worker::config::Config& config, const std::string& config
     return leave(0);
 }
 
-enum class Extent { kSyntax, kCheck, kRun };
-
-int run(const std::string& config_path, Extent extent) {
-    sigset_t signals{};
-    if (extent == Extent::kRun) signals = take_signals();
+int run(const std::string& config_path) {
+    const sigset_t signals = take_signals();  // First: a SIGHUP ends nothing, however early.
     const auto config = export_worker::config::read_config(config_path);
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
-    if (extent == Extent::kSyntax) return report(config_path, {});
-    if (extent == Extent::kCheck)
-        return report(config_path, export_worker::app::check_config(*config));
     return serve(*config, config_path, signals);
 }
 
@@ -231,11 +248,10 @@ int run_main(int argc, char** argv) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;
     }
-    const bool check = arguments->has("check-config");
-    const bool syntax = arguments->has("check-syntax");
-    return run(arguments->get("config"), check    ? Extent::kCheck
-                                         : syntax ? Extent::kSyntax
-                                                  : Extent::kRun);
+    const std::string config_path = arguments->get("config");
+    if (arguments->has("check-config")) return check(config_path, Extent::kCheck);
+    if (arguments->has("check-syntax")) return check(config_path, Extent::kSyntax);
+    return run(config_path);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "daemon/app/user_name.hpp"
+#include "base/user_name.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/audit.hpp"
 #include "daemon/control/plugin_methods.hpp"

@@ -6,6 +6,7 @@
 
 #include "base/address_list.hpp"
 #include "base/options/config_file.hpp"
+#include "base/options/config_keys.hpp"
 #include "base/text.hpp"
 #include "daemon/config/limits.hpp"
 #include "daemon/model/limits.hpp"
@@ -217,6 +218,7 @@ void read_kind(Section& section, model::StoreSettings& store) {
 
 Result<void> read_stores(const ConfigFile& file, Config& config) {
     for (Section& section : file.sections("store")) {
+        const std::size_t problems = file.problem_count();
         model::StoreSettings store;
         store.name = section.name().substr(std::string_view("store.").size());
         constexpr std::array<std::string_view, 5> kKinds{"local", "s3", "gcs", "azure",
@@ -236,18 +238,17 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         read_kind(section, store);
         EW_CHECK(section.finish());
         // What the keys mean together is known where links are signed.
-        if (auto parsed = signing::parse_store(store.name, store.values); !parsed) {
-            return fail(ErrorCode::kInvalidArgument,
-                        file.path() + ": [" + section.name() + "] " + parsed.error().message);
-        }
+        const auto parsed = signing::parse_store(store.name, store.values);
+        if (!parsed && file.problem_count() == problems)
+            EW_CHECK(
+                file.report({ErrorCode::kInvalidArgument, file.path() + ": [" + section.name() +
+                                                              "] " + parsed.error().message}));
         config.stores.push_back(std::move(store));
     }
-    if (config.stores.size() > limits::kStoresMax) {
-        return fail(ErrorCode::kInvalidArgument, file.path() + ": expected at most " +
-                                                     std::to_string(limits::kStoresMax) +
-                                                     " [store.NAME] sections");
-    }
-    return {};
+    if (config.stores.size() <= limits::kStoresMax) return {};
+    return file.report({ErrorCode::kInvalidArgument, file.path() + ": expected at most " +
+                                                         std::to_string(limits::kStoresMax) +
+                                                         " [store.NAME] sections"});
 }
 
 template <typename Duration>
@@ -408,10 +409,11 @@ Result<void> read_reload(const ConfigFile& file, ReloadConfig& reload) {
 
 }  // namespace
 
-Result<Config> read_config(const std::string& path) {
-    EW_TRY(const ConfigFile file, ConfigFile::read(path));
-    EW_CHECK(options::check_known_sections(file));
+Result<Config> read_config(const std::string& path, options::Problems* problems) {
+    EW_TRY(const ConfigFile file, ConfigFile::read(path, problems));
+    EW_CHECK(options::check_known_keys(file));
     Config config;
+    config.values = file.values();
     EW_CHECK(read_daemon(file, config));
     EW_CHECK(read_auth(file, config.auth));
     EW_CHECK(read_stores(file, config));

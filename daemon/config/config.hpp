@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/options/config_file.hpp"
 #include "base/result.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/model/auth_settings.hpp"
@@ -83,10 +84,13 @@ struct Config {
     std::vector<model::StoreSettings> stores;
     std::vector<PluginConfig> plugins;
     ReloadConfig reload;
+    options::ConfigValues values;  // As the file has them.
 };
 
 // Errors: kInvalidArgument (unknown key or section, bad value, contradiction), naming file, section
-// and key; kNotFound when there is no such file.
-[[nodiscard]] Result<Config> read_config(const std::string& path);
+// and key; kNotFound when there is no such file. `problems`: collects what is wrong with values, in
+// whose place the configuration then has its defaults; null: the first is the error.
+[[nodiscard]] Result<Config> read_config(const std::string& path,
+                                         options::Problems* problems = nullptr);
 
 }  // namespace export_worker::config

@@ -1,8 +1,8 @@
 #include "protocol/transport/endpoint.hpp"
 
-#include <arpa/inet.h>
 #include <sys/un.h>
 
+#include "base/socket_address.hpp"
 #include "base/text.hpp"
 
 namespace export_worker::transport {
@@ -36,17 +36,9 @@ Result<std::uint16_t> tcp_port(std::string_view endpoint) {
                         printable(endpoint) + "'");
     };
     if (!is_tcp(endpoint)) return refuse();
-    const std::string_view where = endpoint.substr(std::string_view("tcp://").size());
-    const std::size_t colon = where.rfind(':');
-    if (colon == std::string_view::npos) return refuse();
-    std::string host(where.substr(0, colon));
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    in6_addr address{};
-    const bool known = ::inet_pton(AF_INET, host.c_str(), &address) == 1 ||
-                       ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
-    const auto port = parse_unsigned(where.substr(colon + 1));
-    if (!known || !port || *port == 0 || *port > 65535) return refuse();
-    return static_cast<std::uint16_t>(*port);
+    const auto address = parse_socket_address(endpoint.substr(std::string_view("tcp://").size()));
+    if (!address || address->port() == 0) return refuse();
+    return address->port();
 }
 
 }  // namespace export_worker::transport

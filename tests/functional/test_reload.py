@@ -396,8 +396,15 @@ secret_access_key_file = {self.system.directory}/s3
         config = self.system.config
         config.write_text(config.read_text().replace("[daemon]\n", f"[daemon]\nlog_format = json\nmetrics_listen = 127.0.0.1:{free_port()}\n", 1))
         self.system.daemon.popen.send_signal(signal.SIGHUP)
-        for what in (r"\[export\]", r"\[daemon\] log_format", r"\[daemon\] metrics_listen"):
+        for what in (r"\[export\] workers", r"\[daemon\] log_format", r"\[daemon\] metrics_listen"):
             self.system.daemon.wait_for_log(what + " has changed; that needs a restart")
+
+    def test_only_the_store_of_exports_waits_for_a_restart(self):
+        config = self.system.config
+        config.write_text(config.read_text().replace(f"root = {self.system.exports}", f"root = {self.system.exports}-2\nlink_lifetime_s = 60"))
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+        self.system.daemon.wait_for_log(r"\[store.local\] root has changed; that needs a restart")
+        self.assertNotIn("link_lifetime_s has changed", self.system.daemon.text())
 
     def test_a_new_plugin_is_loaded(self):
         minimal = self.system.install("minimal.so", BUILD / "fixtures" / "minimal_c.so")

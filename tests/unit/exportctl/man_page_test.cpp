@@ -28,7 +28,7 @@ TEST(ManPage, OfADaemonHasWhatItsHelpSays) {
     EXPECT_NE(page.find(".SH SYNOPSIS\n.B export\\-httpd \\-\\-config FILE\n"), std::string::npos);
     EXPECT_NE(page.find(".TP\n\\fB\\-\\-config FILE\\fR\nthe configuration\n"), std::string::npos);
     EXPECT_NE(page.find("it\\(aqs this\n"), std::string::npos);
-    EXPECT_EQ(page.find("SIGHUP"), std::string::npos);
+    EXPECT_NE(page.find("SIGHUP"), std::string::npos);
 }
 
 TEST(ManPage, OfTheConfigurationHasTheSamplesComments) {

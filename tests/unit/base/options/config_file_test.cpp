@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/options/arguments.hpp"
+#include "base/options/config_keys.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::options {
@@ -69,10 +70,30 @@ TEST(ConfigFile, RefusesGarbageRepetitionAndKeysOutsideSections) {
               std::string::npos);
 }
 
+TEST(ConfigFile, CollectsAllProblemsOnceEach) {
+    const TempDir dir;
+    Problems problems;
+    const auto file = ConfigFile::read(
+        dir.write("c.ini", "[daemon]\nworkers = none\nlevel = 99\nworker = 1\n"), &problems);
+    ASSERT_TRUE(file);
+    for (int count = 0; count < 2; ++count) {
+        Section daemon = file->section("daemon");
+        unsigned number = 1;
+        daemon.number("workers", number, 1, 64);
+        daemon.number("level", number, 1, 9);
+        EXPECT_TRUE(daemon.finish());
+        EXPECT_EQ(number, 1U) << "its default";
+        EXPECT_EQ(problems.size(), count == 0 ? 3U : 5U) << "an unknown key is told once";
+    }
+    EXPECT_EQ(file->problem_count(), 5U);
+    EXPECT_TRUE(file->report({ErrorCode::kInvalidArgument, "one more"}));
+    EXPECT_EQ(problems.back().message, "one more");
+}
+
 TEST(ConfigFile, RefusesUnknownSections) {
     const TempDir dir;
     const auto file = ConfigFile::read(dir.write("c.ini", "[deamon]\nworkers=1\n"));
-    const auto checked = check_known_sections(*file);
+    const auto checked = check_known_keys(*file);
     ASSERT_FALSE(checked);
     EXPECT_NE(checked.error().message.find("[deamon]"), std::string::npos);
 }

@@ -1,0 +1,47 @@
+// Every key of the configuration in one table: which program uses it, and whether SIGHUP is enough
+// to change it. scripts/config_keys makes docs/configuration_keys.md from it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/options/config_file.hpp"
+#include "base/result.hpp"
+
+namespace export_worker::options {
+
+enum class Change {
+    kUnused,        // The program does not use it.
+    kLive,          // A SIGHUP takes it over.
+    kLiveForLinks,  // The same, but the store of [export] needs a restart.
+    kRestart,       // Takes a restart.
+};
+
+struct ConfigKey {
+    std::string_view section;  // "store" stands for [store.NAME].
+    std::string_view name;     // "*": any other, for the plugin.
+    Change daemon;
+    Change shim;
+    std::string_view kinds = {};  // Stores that have it, separated by blanks; empty: all.
+};
+
+[[nodiscard]] std::span<const ConfigKey> config_keys();
+
+// Every program refuses the same sections and keys, whichever of them it uses. Errors:
+// kInvalidArgument, a section or key that is not in the table, with the closest one that is; those
+// that `file` collects are no errors.
+[[nodiscard]] Result<void> check_known_keys(const ConfigFile& file);
+
+enum class Program { kDaemon, kShim };
+
+// The keys that differ between the configuration a program runs with and the one it has just read,
+// and that it cannot take over: "[http] listen". `export_store`: the store of [export]; empty:
+// none.
+[[nodiscard]] std::vector<std::string> waiting_for_restart(Program program,
+                                                           const ConfigValues& running,
+                                                           const ConfigValues& read,
+                                                           std::string_view export_store);
+
+}  // namespace export_worker::options
