@@ -1,11 +1,6 @@
 // plugin list, show, load, reload, rollback, commit, unpin, history, quarantine, check.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -14,6 +9,7 @@
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/daemon_program.hpp"
 #include "exportctl/input.hpp"
 #include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
@@ -68,28 +64,6 @@ int act(const Context& context, const char* method, const json& params, bool wai
     }
     const std::string outcome = (*report)["outcome"].get<std::string>();
     return outcome == "refused" || outcome == "rolled_back" ? kExitRefused : kExitOk;
-}
-
-std::filesystem::path own_directory() {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    return error ? std::filesystem::path(".") : self.parent_path();
-}
-
-// Becomes the daemon's program, which holds the code that judges plugins and opens databases.
-int run_daemon_program(const Context& context, const Arguments& arguments,
-                       std::vector<std::string> words) {
-    const std::string daemon =
-        arguments.get("daemon", (own_directory() / "export-workerd").string());
-    words.insert(words.begin(), daemon);
-    if (context.json) words.emplace_back("--json");
-    std::vector<char*> raw;
-    raw.reserve(words.size() + 1);
-    for (std::string& word : words) raw.push_back(word.data());
-    raw.push_back(nullptr);
-    ::execv(daemon.c_str(), raw.data());
-    return complain(kExitUnavailable,
-                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
 }
 
 int quarantine(const Context& context, const Arguments& arguments, std::vector<std::string> offline,

@@ -1,6 +1,7 @@
-// export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
-// wrong command line, 70 after a signal while a plugin was stuck, 75 a start that may succeed when
-// it is tried again, 78 a start that fails until an operator changes something.
+// export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift,
+// --restore), 64 wrong command line, 65 --restore has found problems of exports, 70 after a signal
+// while a plugin was stuck, 75 a start that may succeed when it is tried again, 78 a start that
+// fails until an operator changes something.
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -18,6 +19,7 @@
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/offline_quarantine.hpp"
+#include "daemon/app/restore.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
@@ -29,7 +31,7 @@ using export_worker::kExitSoftware;
 using export_worker::kExitUsage;
 namespace service_manager = export_worker::service_manager;
 
-constexpr std::array<Flag, 11> kFlags{
+constexpr std::array<Flag, 14> kFlags{
     {{"config", "FILE", "the configuration (etc/export-worker.ini explains every key)"},
      {"check-config", nullptr,
       "read it, open what it names, say what stands in the way of a start, and leave; as the user "
@@ -38,8 +40,12 @@ constexpr std::array<Flag, 11> kFlags{
      {"check-plugin", "FILE", "say whether this plugin would be taken, and leave"},
      {"quarantine-list", nullptr, "while no daemon runs: print the quarantined plugin files"},
      {"quarantine-lift", "HASH", "while no daemon runs: let it load this plugin file again"},
+     {"restore", "DIR",
+      "while no daemon runs: put this backup in place of its databases and plugin files"},
+     {"force", nullptr, "with --restore: move what is there aside"},
+     {"no-hashes", nullptr, "with --restore: read no exported file afterwards"},
      {"state-dir", "DIR", "with --quarantine-...: the state directory, instead of --config"},
-     {"json", nullptr, "with --check-plugin and --quarantine-...: as one JSON object"},
+     {"json", nullptr, "with --check-plugin, --restore and --quarantine-...: as one JSON object"},
      {"probe-plugin", nullptr, "how the daemon tries a plugin in a child process; not for people"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
@@ -176,6 +182,12 @@ int run_main(int argc, char** argv) {
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;
+    }
+    if (arguments->has("restore")) {
+        return export_worker::app::run_restore(
+            {arguments->get("config"), arguments->get("restore"), arguments->has("force"),
+             !arguments->has("no-hashes"), arguments->has("json")},
+            EXPORT_WORKER_VERSION);
     }
     const bool check = arguments->has("check-config");
     const bool syntax = arguments->has("check-syntax");

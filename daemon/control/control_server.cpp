@@ -60,6 +60,7 @@ void ControlServer::run() {
         if (!stopping_.load()) wake_.clear();
         parts_.keys.record_uses();
         pending_audits_.write_ended();
+        parts_.backups.expire();
         for (const OperatorRequest& answered : plugin_calls_.take_answered()) finish(answered);
         receive_requests(scratch.slot);
     }

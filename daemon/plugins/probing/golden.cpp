@@ -6,6 +6,7 @@
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/plugins/probing/limits.hpp"
 #include "protocol/message/wire_error.hpp"

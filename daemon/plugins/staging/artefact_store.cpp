@@ -11,9 +11,9 @@
 #include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/plugins/staging/limits.hpp"
 #include "daemon/plugins/staging/trust.hpp"
 
 namespace export_worker::plugins {
