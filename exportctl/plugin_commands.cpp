@@ -13,6 +13,7 @@
 #include "exportctl/input.hpp"
 #include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/plugin_file.hpp"
 #include "exportctl/plugin_output.hpp"
 
 namespace export_worker::exportctl {
@@ -45,10 +46,14 @@ tl::expected<json, message::WireError> follow(ControlClient& client, const json&
     }
 }
 
-// Starts an action and shows what comes of it.
-int act(const Context& context, const char* method, const json& params, bool wait) {
+// Starts an action and shows what comes of it. `file`: a plugin file to send first; empty: none.
+int act(const Context& context, const char* method, json params, bool wait,
+        const std::string& file = "") {
     auto client = ControlClient::open(context);
     if (!client) return client.error();
+    if (!file.empty()) {
+        if (const auto sent = send_plugin_file(*client, file, params); !sent) return sent.error();
+    }
     const auto started = client->call(method, params);
     if (!started) return complain(started.error());
     const auto report = follow(*client, (*started)["report"], wait, context.json);
@@ -110,7 +115,8 @@ int run_plugin_show(const Context& context, const Arguments& arguments) {
 
 int run_plugin_load(const Context& context, const Arguments& arguments) {
     const auto file = absolute_path(arguments.words[0], "plugin load");
-    return file ? act(context, "control.plugin_load", {{"file", *file}}, false) : file.error();
+    if (!file) return file.error();
+    return act(context, "control.plugin_load", json::object(), false, *file);
 }
 
 int run_plugin_reload(const Context& context, const Arguments& arguments) {
@@ -121,12 +127,11 @@ int run_plugin_reload(const Context& context, const Arguments& arguments) {
         file = *given;
     }
     const json params = {{"plugin", arguments.words[0]},
-                         {"file", file},
                          {"dry_run", arguments.has("dry-run")},
                          {"no_bake", arguments.has("no-bake")},
                          {"lift_quarantine", arguments.has("lift-quarantine")},
                          {"allow", split_commas(arguments.get("allow"))}};
-    return act(context, "control.plugin_reload", params, arguments.has("wait"));
+    return act(context, "control.plugin_reload", params, arguments.has("wait"), file);
 }
 
 int run_plugin_rollback(const Context& context, const Arguments& arguments) {

@@ -92,6 +92,7 @@ struct Daemon::Parts {
     std::optional<server::Dispatcher> dispatcher;
     std::unique_ptr<server::DataServer> data_server;
     std::optional<control::BackupStore> backups;
+    std::optional<control::SentFiles> sent_files;
     control::LongTask task;  // Uses everything above.
     std::unique_ptr<control::ControlServer> control_server;
     std::unique_ptr<metrics::MetricsServer> metrics_server;
@@ -225,6 +226,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         config.exports.orphan_grace,
         task,
         *backups,
+        *sent_files,
         [this](std::span<const std::string> roles) { return authenticator->check_roles(roles); }};
     control_server = std::make_unique<control::ControlServer>(std::move(*control_socket),
                                                               control_parts, *dispatcher);
@@ -301,6 +303,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->started_with = config;
     parts->stores = config.stores;
     parts->backups.emplace(config.state_dir + "/backup", system_clock());
+    parts->sent_files.emplace(config.state_dir + "/plugins/artefacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));

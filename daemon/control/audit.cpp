@@ -17,9 +17,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 24> kReads{"control.status",
+constexpr std::array<std::string_view, 26> kReads{"control.status",
                                                   "control.metrics",
                                                   "control.task",
+                                                  "control.plugin_file_owner",
+                                                  "control.plugin_file_append",
                                                   "control.backup_manifest",
                                                   "control.backup_read",
                                                   "control.backup_end",

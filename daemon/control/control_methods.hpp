@@ -1,6 +1,7 @@
 // What only operators may ask: status, metrics, catalog imports, organizations, drain; keys,
 // members and sessions are in identity_methods.hpp, fsck in care_methods.hpp, backups in
-// backup_methods.hpp, plugins in plugin_methods.hpp.
+// backup_methods.hpp, plugins in plugin_methods.hpp and
+// plugin_file_methods.hpp.
 #pragma once
 
 #include <functional>
@@ -19,6 +20,7 @@
 #include "daemon/control/alarm_list.hpp"
 #include "daemon/control/backup_store.hpp"
 #include "daemon/control/long_task.hpp"
+#include "daemon/control/sent_files.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/fsck.hpp"
 #include "daemon/jobs/job_store.hpp"
@@ -54,6 +56,7 @@ struct ControlParts {
     std::chrono::seconds orphan_grace{0};
     LongTask& task;
     BackupStore& backups;
+    SentFiles& sent_files;
     // Errors: kInvalidArgument for roles that do not exist. Null: every role is accepted.
     std::function<Result<void>(std::span<const std::string> roles)> check_roles = {};
 };

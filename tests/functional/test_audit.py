@@ -59,12 +59,13 @@ class AuditTest(SystemTest):
         self.system.ctl("job", "cancel", "no-such-job", check=False)
         self.audit("jobs.cancel", target="no-such-job", outcome="not_found")
         url = "http://127.0.0.1/exports/a?expires=1&filename=x&sig=c2VjcmV0"
-        for words in (("link", url), ("job", "cancel", url), ("member", "set", url, "--organization", "audited", "--role", "Viewer"), ("plugin", "load", "/tmp/" + key)):
+        pasted = self.system.secret(key, "no plugin\n")
+        for words in (("link", url), ("job", "cancel", url), ("member", "set", url, "--organization", "audited", "--role", "Viewer"), ("plugin", "load", pasted)):
             self.system.ctl(*words, check=False)
         self.audit("download_url.get", target="(hidden)")
         self.audit("jobs.cancel", target="(hidden)")
         self.audit("control.plugin_load", target="(hidden)")
-        wait_until("the refusal of the plugin", lambda: "nothing at (hidden)" in self.system.daemon.text())
+        wait_until("the refusal of the plugin", lambda: "plugin (hidden)" in self.system.daemon.text())
         for target in (f"/api/jobs/?job_type=mos_{'b' * 43}", f"/api/jobs/%6do_{key[3:]}"):
             self.system.http("GET", target)
         for secret in ("c2VjcmV0", key[20:], "b" * 43):

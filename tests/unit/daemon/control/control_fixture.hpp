@@ -94,6 +94,7 @@ protected:
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
     BackupStore backups_{dir_ / "backup", clock_};
+    SentFiles sent_files_{dir_ / "plugins/artefacts", clock_};
     LongTask task_;
     ControlParts parts_{*identity_.database,
                         *identity_.keys,
@@ -115,7 +116,8 @@ protected:
                         &export_parts_,
                         std::chrono::seconds(3600),
                         task_,
-                        backups_};
+                        backups_,
+                        sent_files_};
 };
 
 }  // namespace export_worker::control
