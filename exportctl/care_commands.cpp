@@ -1,11 +1,10 @@
-// fsck, backup: long work the daemon does beside its socket.
+// fsck: long work the daemon does beside its socket.
 #include <chrono>
 #include <thread>
 
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
-#include "exportctl/input.hpp"
 #include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/progress.hpp"
@@ -78,22 +77,6 @@ int run_fsck(const Context& context, const Arguments& arguments) {
     return run_task(context, "control.fsck",
                     {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}},
                     "files", show_fsck);
-}
-
-int run_backup(const Context& context, const Arguments& arguments) {
-    const auto directory = absolute_path(arguments.words[0], "backup");
-    if (!directory) return directory.error();
-    return run_task(
-        context, "control.backup", {{"directory", *directory}}, "file",
-        [](const Context& of, const json& result) {
-            if (of.json) {
-                print_json(result);
-            } else {
-                print_line("backup of jobs.db, catalog.db, auth.db and plugins.db written to " +
-                           cell(result["directory"]));
-            }
-            return int{kExitOk};
-        });
 }
 
 }  // namespace export_worker::exportctl

@@ -22,7 +22,7 @@ constexpr std::array<ExitStatus, 8> kExitStatuses{
 
 constexpr std::array<std::string_view, 4> kGlobalFlags{"config", "json", "help", "version"};
 
-constexpr std::array<Flag, 52> kFlags{{
+constexpr std::array<Flag, 53> kFlags{{
     {"config", Kind::kFile, "FILE", "the configuration; EXPORT_WORKER_CONFIG names another default",
      kConfigDefault},
     {"json", Kind::kSwitch, "", "print answers and errors as JSON, for programs"},
@@ -74,6 +74,7 @@ constexpr std::array<Flag, 52> kFlags{{
     {"release", Kind::kSwitch, "", "start its jobs again"},
     {"apply", Kind::kSwitch, "", "repair what was found"},
     {"no-hashes", Kind::kSwitch, "", "compare sizes only, read no file"},
+    {"force", Kind::kSwitch, "", "move what is there aside"},
     {"wait", Kind::kSwitch, "", "wait for the end: of the export, or of the bake"},
     {"status", Kind::kText, "S", "only jobs with this status", "",
      "pending in_progress completed completed_with_warnings partial_success failed cancelled"},
@@ -93,7 +94,7 @@ constexpr std::array<Flag, 52> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 49> kCommands{{
+constexpr std::array<Command, 50> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -221,8 +222,13 @@ constexpr std::array<Command, 49> kCommands{{
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply",
      "fsck\nfsck --apply", run_fsck},
     {"backup", "DIRECTORY", "", "",
-     "copy the daemon's databases while it runs; replaces an older copy there",
-     "backup /var/backups/export-worker", run_backup},
+     "copy the daemon's databases and plugin files while it runs, into a new directory",
+     "backup /var/backups/export-worker-monday", run_backup},
+    {"restore", "DIRECTORY", "force no-hashes daemon", "",
+     "while no daemon runs: put a backup in place of its databases and plugin files, then fsck",
+     "restore /var/backups/export-worker-monday\n"
+     "restore /var/backups/export-worker-monday --force",
+     run_restore},
     {"retention resume", "", "", "",
      "confirm the clock: retention deletes again (docs/operations.md)", "retention resume",
      run_retention_resume},

@@ -51,6 +51,7 @@ int run_organization_set(const Context& context, const options::Arguments& argum
 int run_fsck(const Context& context, const options::Arguments& arguments);
 int run_retention_resume(const Context& context, const options::Arguments& arguments);
 int run_backup(const Context& context, const options::Arguments& arguments);
+int run_restore(const Context& context, const options::Arguments& arguments);
 int run_curve(const Context& context, const options::Arguments& arguments);
 int run_link(const Context& context, const options::Arguments& arguments);
 int run_sign(const Context& context, const options::Arguments& arguments);

@@ -1,11 +1,6 @@
 // plugin list, show, load, reload, rollback, commit, unpin, history, quarantine, check.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -14,9 +9,11 @@
 #include "base/json.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
+#include "exportctl/daemon_program.hpp"
 #include "exportctl/input.hpp"
 #include "exportctl/interrupt.hpp"
 #include "exportctl/output.hpp"
+#include "exportctl/plugin_file.hpp"
 #include "exportctl/plugin_output.hpp"
 
 namespace export_worker::exportctl {
@@ -49,10 +46,14 @@ tl::expected<json, message::WireError> follow(ControlClient& client, const json&
     }
 }
 
-// Starts an action and shows what comes of it.
-int act(const Context& context, const char* method, const json& params, bool wait) {
+// Starts an action and shows what comes of it. `file`: a plugin file to send first; empty: none.
+int act(const Context& context, const char* method, json params, bool wait,
+        const std::string& file = "") {
     auto client = ControlClient::open(context);
     if (!client) return client.error();
+    if (!file.empty()) {
+        if (const auto sent = send_plugin_file(*client, file, params); !sent) return sent.error();
+    }
     const auto started = client->call(method, params);
     if (!started) return complain(started.error());
     const auto report = follow(*client, (*started)["report"], wait, context.json);
@@ -68,28 +69,6 @@ int act(const Context& context, const char* method, const json& params, bool wai
     }
     const std::string outcome = (*report)["outcome"].get<std::string>();
     return outcome == "refused" || outcome == "rolled_back" ? kExitRefused : kExitOk;
-}
-
-std::filesystem::path own_directory() {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    return error ? std::filesystem::path(".") : self.parent_path();
-}
-
-// Becomes the daemon's program, which holds the code that judges plugins and opens databases.
-int run_daemon_program(const Context& context, const Arguments& arguments,
-                       std::vector<std::string> words) {
-    const std::string daemon =
-        arguments.get("daemon", (own_directory() / "export-workerd").string());
-    words.insert(words.begin(), daemon);
-    if (context.json) words.emplace_back("--json");
-    std::vector<char*> raw;
-    raw.reserve(words.size() + 1);
-    for (std::string& word : words) raw.push_back(word.data());
-    raw.push_back(nullptr);
-    ::execv(daemon.c_str(), raw.data());
-    return complain(kExitUnavailable,
-                    "run " + daemon + ": " + std::strerror(errno) + "; name it with --daemon FILE");
 }
 
 int quarantine(const Context& context, const Arguments& arguments, std::vector<std::string> offline,
@@ -136,7 +115,8 @@ int run_plugin_show(const Context& context, const Arguments& arguments) {
 
 int run_plugin_load(const Context& context, const Arguments& arguments) {
     const auto file = absolute_path(arguments.words[0], "plugin load");
-    return file ? act(context, "control.plugin_load", {{"file", *file}}, false) : file.error();
+    if (!file) return file.error();
+    return act(context, "control.plugin_load", json::object(), false, *file);
 }
 
 int run_plugin_reload(const Context& context, const Arguments& arguments) {
@@ -147,12 +127,11 @@ int run_plugin_reload(const Context& context, const Arguments& arguments) {
         file = *given;
     }
     const json params = {{"plugin", arguments.words[0]},
-                         {"file", file},
                          {"dry_run", arguments.has("dry-run")},
                          {"no_bake", arguments.has("no-bake")},
                          {"lift_quarantine", arguments.has("lift-quarantine")},
                          {"allow", split_commas(arguments.get("allow"))}};
-    return act(context, "control.plugin_reload", params, arguments.has("wait"));
+    return act(context, "control.plugin_reload", params, arguments.has("wait"), file);
 }
 
 int run_plugin_rollback(const Context& context, const Arguments& arguments) {

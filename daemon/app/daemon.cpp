@@ -18,6 +18,7 @@
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/note_download.hpp"
 #include "daemon/app/part_metrics.hpp"
+#include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
@@ -104,7 +105,6 @@ struct Daemon::Parts {
     std::unique_ptr<notices::Notifier> notifier;
     std::optional<exports::ExportParts> export_parts;
     std::optional<exports::ExportWorkers> export_workers;
-    control::LongTask task;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
     std::optional<transport::ServerSocket> data_socket;  // Until they serve.
@@ -112,6 +112,9 @@ struct Daemon::Parts {
     std::unique_ptr<plugins::PluginHost> plugins;
     std::optional<server::Dispatcher> dispatcher;
     std::unique_ptr<server::DataServer> data_server;
+    std::optional<control::BackupStore> backups;
+    std::optional<control::SentFiles> sent_files;
+    control::LongTask task;  // Uses everything above.
     std::unique_ptr<control::ControlServer> control_server;
     std::unique_ptr<metrics::MetricsServer> metrics_server;
 
@@ -246,6 +249,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         export_parts ? &*export_parts : nullptr,
         config.exports.orphan_grace,
         task,
+        *backups,
+        *sent_files,
         [this](std::span<const std::string> roles) { return authenticator->check_roles(roles); }};
     control_server = std::make_unique<control::ControlServer>(std::move(*control_socket),
                                                               control_parts, *dispatcher);
@@ -316,9 +321,15 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     forbid_core_files();
     EW_CHECK(check_state_dir(config.state_dir));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
+    EW_TRY(const FinishedRestore restored, finish_restore(config.state_dir, system_clock()));
+    if (restored.was_staged)
+        log_warn("a restore that was interrupted is finished; what was there before is in {}",
+                 restored.before);
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
+    parts->backups.emplace(config.state_dir + "/backup", system_clock());
+    parts->sent_files.emplace(config.state_dir + "/plugins/artefacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));

@@ -1,7 +1,7 @@
-// export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift), 64
-// wrong command line, 70 after a signal if a plugin was in the way of an orderly end, 75 a start
-// that may succeed when it is tried again, 78 a start that fails until an operator changes
-// something.
+// export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift,
+// --restore), 64 wrong command line, 65 --restore has found problems of exports, 70 after a signal
+// if a plugin was in the way of an orderly end, 75 a start that may succeed when it is tried again,
+// 78 a start that fails until an operator changes something.
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -26,6 +26,7 @@
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/limits.hpp"
 #include "daemon/app/offline_quarantine.hpp"
+#include "daemon/app/restore.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
@@ -37,7 +38,7 @@ using export_worker::kExitSoftware;
 using export_worker::kExitUsage;
 namespace service_manager = export_worker::service_manager;
 
-constexpr std::array<Flag, 11> kFlags{
+constexpr std::array<Flag, 14> kFlags{
     {{"config", "FILE", "the configuration; export-worker.ini(5) explains its keys"},
      {"check-config", nullptr,
       "read it, open what it names, say what stands in the way of a start, and leave; as the user "
@@ -46,8 +47,12 @@ constexpr std::array<Flag, 11> kFlags{
      {"check-plugin", "FILE", "print whether this plugin would be loaded, and exit"},
      {"quarantine-list", nullptr, "while no daemon runs: print the quarantined plugin files"},
      {"quarantine-lift", "HASH", "while no daemon runs: let it load this plugin file again"},
+     {"restore", "DIR",
+      "while no daemon runs: put this backup in place of its databases and plugin files"},
+     {"force", nullptr, "with --restore: move what is there aside"},
+     {"no-hashes", nullptr, "with --restore: read no exported file afterwards"},
      {"state-dir", "DIR", "with --quarantine-...: the state directory, instead of --config"},
-     {"json", nullptr, "with --check-plugin and --quarantine-...: as one JSON object"},
+     {"json", nullptr, "with --check-plugin, --restore and --quarantine-...: as one JSON object"},
      {"probe-plugin", nullptr, "internal: the child process in which the daemon tries a plugin"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
@@ -247,6 +252,12 @@ int run_main(int argc, char** argv) {
     if (!arguments->has("config")) {
         std::fprintf(stderr, "export-workerd: expected --config FILE; see --help\n");
         return kExitUsage;
+    }
+    if (arguments->has("restore")) {
+        return export_worker::app::run_restore(
+            {arguments->get("config"), arguments->get("restore"), arguments->has("force"),
+             !arguments->has("no-hashes"), arguments->has("json")},
+            EXPORT_WORKER_VERSION);
     }
     const std::string config_path = arguments->get("config");
     if (arguments->has("check-config")) return check(config_path, Extent::kCheck);

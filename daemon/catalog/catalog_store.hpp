@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -94,7 +95,10 @@ public:
                                              std::string_view name);
 
     // A copy of the file as it is now, whole and consistent, at `path` (replaced).
-    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+    [[nodiscard]] Result<void> backup(const std::string& path,
+                                      const std::function<bool()>& keep_going = {}) {
+        return database_->backup(path, keep_going);
+    }
     // As Database has them.
     [[nodiscard]] std::string problem() const { return database_->problem(); }
     [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }

@@ -17,9 +17,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 21> kReads{"control.status",
+constexpr std::array<std::string_view, 26> kReads{"control.status",
                                                   "control.metrics",
                                                   "control.task",
+                                                  "control.plugin_file_owner",
+                                                  "control.plugin_file_append",
+                                                  "control.backup_manifest",
+                                                  "control.backup_read",
+                                                  "control.backup_end",
                                                   "control.key_list",
                                                   "control.member_list",
                                                   "control.session_list",
@@ -40,7 +45,7 @@ constexpr std::array<std::string_view, 21> kReads{"control.status",
                                                   "sys.methods"};
 // Their replies come before the work is done.
 constexpr std::array<std::string_view, 7> kBeginWork{
-    "control.fsck",          "control.backup",          "control.plugin_load",
+    "control.fsck",          "control.backup_begin",    "control.plugin_load",
     "control.plugin_reload", "control.plugin_rollback", "control.plugin_commit",
     "control.plugin_unpin"};
 // What a request is about: the first of these that it has.
@@ -125,8 +130,8 @@ std::string organization_of(const Audited& audited, const json& params, const js
     return result.is_object() ? text_of(result, "organization") : std::string();
 }
 
-// They change nothing and show no secret; a method that is in no list is written at info. Of an
-// import in many requests, the first stands for all.
+// Those change nothing, or go on with what another line has begun; a method that is in no list is
+// written at info. Of an import in many requests, the first stands for all.
 LogLevel level_of(std::string_view method, const json& params) {
     const auto first_line = params.find("first_line");
     const bool goes_on =

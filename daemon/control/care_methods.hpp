@@ -1,8 +1,8 @@
-// fsck and backup: begun here, run beside the socket, looked at with control.task. And retention,
-// let go on.
+// fsck: begun here, run beside the socket, looked at with control.task. And retention, let go on.
 #pragma once
 
 #include <string_view>
+#include <nlohmann/json_fwd.hpp>
 
 #include "daemon/control/control_methods.hpp"
 
@@ -10,5 +10,7 @@ namespace export_worker::control {
 
 // nullptr when `method` is none of them.
 [[nodiscard]] ControlMethod find_care_method(std::string_view method);
+
+[[nodiscard]] nlohmann::json fsck_json(const exports::FsckReport& report);
 
 }  // namespace export_worker::control

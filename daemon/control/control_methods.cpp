@@ -8,10 +8,12 @@
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/text.hpp"
+#include "daemon/control/backup_methods.hpp"
 #include "daemon/control/care_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/control/metrics.hpp"
+#include "daemon/control/plugin_file_methods.hpp"
 #include "daemon/control/plugin_methods.hpp"
 #include "daemon/control/refuse.hpp"
 #include "daemon/model/limits.hpp"
@@ -209,6 +211,8 @@ ControlMethod find_control_method(std::string_view method) {
         if (row.name == method) return row.run;
     }
     if (const ControlMethod identity = find_identity_method(method)) return identity;
+    if (const ControlMethod backup = find_backup_method(method)) return backup;
+    if (const ControlMethod file = find_plugin_file_method(method)) return file;
     if (const ControlMethod care = find_care_method(method)) return care;
     return find_plugin_method(method);
 }

@@ -1,6 +1,7 @@
 // What only operators may ask: status, metrics, catalog imports, organizations, drain; keys,
-// members and sessions are in identity_methods.hpp, fsck and backup in care_methods.hpp, plugins in
-// plugin_methods.hpp.
+// members and sessions are in identity_methods.hpp, fsck in care_methods.hpp, backups in
+// backup_methods.hpp, plugins in plugin_methods.hpp and
+// plugin_file_methods.hpp.
 #pragma once
 
 #include <functional>
@@ -17,7 +18,9 @@
 #include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/control/alarm_list.hpp"
+#include "daemon/control/backup_store.hpp"
 #include "daemon/control/long_task.hpp"
+#include "daemon/control/sent_files.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/fsck.hpp"
 #include "daemon/jobs/job_store.hpp"
@@ -37,7 +40,7 @@ struct ControlParts {
     server::DataServer& data_server;
     const model::Ledger& ledger;
     const Clock& clock;
-    std::string state_dir;  // Where the databases are; no backup goes there.
+    std::string state_dir;  // Where the databases and plugin files are.
     std::string version;
     std::string data_endpoint;
     std::int64_t started_us = 0;
@@ -52,6 +55,8 @@ struct ControlParts {
     const exports::ExportParts* export_parts = nullptr;
     std::chrono::seconds orphan_grace{0};
     LongTask& task;
+    BackupStore& backups;
+    SentFiles& sent_files;
     // Errors: kInvalidArgument for roles that do not exist. Null: every role is accepted.
     std::function<Result<void>(std::span<const std::string> roles)> check_roles = {};
 };

@@ -6,6 +6,7 @@
 #include "base/thread_role.hpp"
 #include "daemon/control/audit.hpp"
 #include "daemon/control/limits.hpp"
+#include "daemon/control/plugin_file_methods.hpp"
 #include "daemon/control/refuse.hpp"
 #include "protocol/message/reply.hpp"
 
@@ -22,6 +23,11 @@ model::Principal operator_of(const message::Request& request) {
     out.organization_id = request.credentials.organization_id;
     out.is_operator = true;
     return out;
+}
+
+Result<void> check_peer(std::string_view method, const transport::PeerCredentials& peer) {
+    if (find_plugin_file_method(method) == nullptr) return {};
+    return check_sender(peer.uid);
 }
 
 }  // namespace
@@ -60,6 +66,8 @@ void ControlServer::run() {
         if (!stopping_.load()) wake_.clear();
         parts_.keys.record_uses();
         pending_audits_.write_ended();
+        parts_.backups.expire();
+        parts_.sent_files.expire();
         for (const OperatorRequest& answered : plugin_calls_.take_answered()) finish(answered);
         receive_requests(scratch.slot);
     }
@@ -80,6 +88,8 @@ void ControlServer::answer(OperatorRequest& request, plugins::PinSlot& slot) {
     const auto decoded = message::decode_request(request.body);
     if (!decoded) {
         message::encode_error(request.reply, decoded.error().id, decoded.error().error, nullptr);
+    } else if (const auto may = check_peer(decoded->method, request.peer); !may) {
+        message::encode_error(request.reply, decoded->id, refuse(may.error()).value(), nullptr);
     } else if (find_control_method(decoded->method) == nullptr &&
                is_for_plugin(decoded->method, slot)) {
         const auto refused = plugin_calls_.begin(request);

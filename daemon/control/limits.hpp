@@ -22,6 +22,17 @@ inline constexpr unsigned kOperatorCallsMax = 8;
 // At a stop, for those that run; then they are left behind.
 inline constexpr std::chrono::milliseconds kOperatorCallsEndTimeout{1'000};
 
+// A backup that crosses the control socket.
+inline constexpr std::size_t kBackupPieceBytes = 1024 * 1024;  // Of a file, in one reply.
+inline constexpr std::chrono::seconds kBackupIdleMax{60};      // Between two reads; then it ends.
+inline constexpr std::chrono::seconds kBackupTimeMax{3'600};   // Of all of it; then it ends.
+// Must stay free beside the copies that a backup makes; otherwise it is refused.
+inline constexpr std::uint64_t kBackupFreeBytesMin = 16 * 1024 * 1024;
+
+inline constexpr std::size_t kSentFilesMax = 4;  // Plugin files being sent at once.
+inline constexpr std::chrono::seconds kSentFileIdleMax{
+    60};  // Without a piece; then it is given up.
+
 inline constexpr std::size_t kAuditsPendingMax = 64;  // More: the oldest's outcome is "unknown".
 
 }  // namespace export_worker::limits

@@ -1,8 +1,12 @@
 #include "daemon/control/plugin_methods.hpp"
 
+#include <unistd.h>
+
 #include <array>
 
+#include "base/io.hpp"
 #include "base/json.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/control/refuse.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
@@ -122,8 +126,34 @@ json report_json(const plugins::ReloadReport& report) {
 }
 
 Result<json> submit(const ControlParts& parts, const plugins::ReloadRequest& request) {
-    EW_TRY(const auto id, parts.plugins.submit(request));
-    return json{{"report", id}};
+    const auto id = parts.plugins.submit(request);
+    if (id) return json{{"report", *id}};
+    if (!request.sent_path.empty()) (void)::unlink(request.sent_path.c_str());
+    return fail(id.error());
+}
+
+Result<std::string> take_text(const ControlParts& parts, const std::string& id) {
+    EW_TRY(const std::string path, parts.sent_files.take(id));
+    auto text = read_file(path, limits::kGoldenFileBytesMax);
+    (void)::unlink(path.c_str());
+    return text;
+}
+
+// The bytes that were sent are the file; its path, which is that of the operator, says where they
+// came from.
+Result<void> take_sent(const ControlParts& parts, const json& params,
+                       plugins::ReloadRequest& request) {
+    if (!request.file.starts_with('/')) return invalid_argument("file: expected an absolute path");
+    const std::string sent = text_of(params, "sent");
+    if (sent.empty())
+        return invalid_argument(
+            "sent: expected the id of a file that was sent (control.plugin_file_begin), found "
+            "none; use the exportctl of this version");
+    if (const std::string golden = text_of(params, "sent_golden"); !golden.empty()) {
+        EW_TRY(request.sent_golden, take_text(parts, golden));
+    }
+    EW_TRY(request.sent_path, parts.sent_files.take(sent));
+    return {};
 }
 
 // The parameters every action shares.
@@ -145,15 +175,14 @@ plugins::ReloadRequest request_of(Action action, const json& params) {
 }
 
 Result<json> plugin_load(const ControlParts& parts, const json& params) {
-    const auto request = request_of(Action::kLoad, params);
-    if (!request.file.starts_with('/')) return invalid_argument("file: expected an absolute path");
+    auto request = request_of(Action::kLoad, params);
+    EW_CHECK(take_sent(parts, params, request));
     return submit(parts, request);
 }
 
 Result<json> plugin_reload(const ControlParts& parts, const json& params) {
-    const auto request = request_of(Action::kReload, params);
-    if (!request.file.empty() && !request.file.starts_with('/'))
-        return invalid_argument("file: expected an absolute path");
+    auto request = request_of(Action::kReload, params);
+    if (!request.file.empty()) EW_CHECK(take_sent(parts, params, request));
     return submit(parts, request);
 }
 

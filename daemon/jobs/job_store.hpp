@@ -378,8 +378,10 @@ public:
     [[nodiscard]] virtual Result<JobCounts> counts() = 0;
     // The `queues_max` longest queues, and the rest together.
     [[nodiscard]] virtual Result<WaitingJobs> waiting(std::size_t queues_max) = 0;
-    // A copy of the registry as it is now, whole and consistent, at `path` (replaced).
-    [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
+    // A copy of the registry as it is now, whole and consistent, at `path` (replaced). Errors:
+    // kCancelled once `keep_going` returns false (null: to the end).
+    [[nodiscard]] virtual Result<void> backup(const std::string& path,
+                                              const std::function<bool()>& keep_going = {}) = 0;
     // Why the last write could not be made durable, in words; empty: it was. [any-thread]
     [[nodiscard]] virtual std::string problem() const = 0;
     // Commits that failed since the start. [any-thread]

@@ -457,7 +457,9 @@ public:
             [&](Connection& connection) { return notices_after(connection, scope, after); });
     }
 
-    Result<void> backup(const std::string& path) override { return database_->backup(path); }
+    Result<void> backup(const std::string& path, const std::function<bool()>& keep_going) override {
+        return database_->backup(path, keep_going);
+    }
     std::string problem() const override { return database_->problem(); }
     std::uint64_t write_errors() const override { return database_->write_errors(); }
 

@@ -153,7 +153,18 @@ std::int64_t Connection::total_changes() const {
     return sqlite3_total_changes64(database_);
 }
 
-Result<void> Connection::copy_to(const std::string& path) {
+// In a transaction of its own, all steps copy the same state: without one, each write of others
+// would make the copy begin again.
+Result<void> Connection::copy_to(const std::string& path, const std::function<bool()>& keep_going) {
+    const bool begins = !in_transaction();
+    if (begins) EW_CHECK(execute("BEGIN"));
+    auto copied = copy_pages(path, keep_going);
+    if (begins) (void)execute("ROLLBACK");  // It has changed nothing.
+    return copied;
+}
+
+Result<void> Connection::copy_pages(const std::string& path,
+                                    const std::function<bool()>& keep_going) {
     sqlite3* target = nullptr;
     const int opened = sqlite3_open_v2(
         path.c_str(), &target,
@@ -163,9 +174,11 @@ Result<void> Connection::copy_to(const std::string& path) {
     if (opened != SQLITE_OK) return database_error(target, "create " + path);
     sqlite3_backup* backup = sqlite3_backup_init(target, "main", database_, "main");
     if (backup == nullptr) return database_error(target, "copy to " + path);
-    // All pages in one go: a copy in steps starts again whenever somebody writes.
-    const int stepped = sqlite3_backup_step(backup, -1);
+    int stepped = SQLITE_OK;
+    while (stepped == SQLITE_OK && (!keep_going || keep_going()))
+        stepped = sqlite3_backup_step(backup, limits::kDatabaseCopyPages);
     sqlite3_backup_finish(backup);
+    if (stepped == SQLITE_OK) return fail(ErrorCode::kCancelled, "copy to " + path + ": stopped");
     if (stepped != SQLITE_DONE)
         return fail(code_of(stepped), "copy to " + path + ": " + sqlite3_errstr(stepped));
     return {};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,13 +85,18 @@ public:
     [[nodiscard]] bool in_transaction() const;
     // Rows changed since it was opened, by triggers, too.
     [[nodiscard]] std::int64_t total_changes() const;
-    // Copies the whole database, as this connection sees it now, into a new file.
-    [[nodiscard]] Result<void> copy_to(const std::string& path);
+    // Copies the whole database, as this connection sees it now, into a new file. Errors:
+    // kCancelled once `keep_going` returns false, which is asked every kDatabaseCopyPages (null: to
+    // the end).
+    [[nodiscard]] Result<void> copy_to(const std::string& path,
+                                       const std::function<bool()>& keep_going = {});
     // The first column of the first row.
     [[nodiscard]] Result<std::int64_t> query_integer(const std::string& sql);
 
 private:
     explicit Connection(sqlite3* database) : database_(database) {}
+    [[nodiscard]] Result<void> copy_pages(const std::string& path,
+                                          const std::function<bool()>& keep_going);
     sqlite3* database_;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };

@@ -245,12 +245,14 @@ bool Database::run_task(Task& task) {
     return writer_->statement("RELEASE task").run().has_value();
 }
 
-Result<void> Database::backup(const std::string& path) {
+Result<void> Database::backup(const std::string& path, const std::function<bool()>& keep_going) {
     const std::string part = path + ".part";
     if (::unlink(part.c_str()) != 0 && errno != ENOENT)
         return fail(errno_error("delete " + part, errno));
     auto copied = make_private_file(part);
-    if (copied) copied = read([&](Connection& connection) { return connection.copy_to(part); });
+    if (copied) {
+        copied = read([&](Connection& connection) { return connection.copy_to(part, keep_going); });
+    }
     fault_point("backup.before_rename");
     if (copied) copied = publish_file(part, path);
     if (copied) return {};

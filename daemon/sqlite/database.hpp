@@ -121,8 +121,10 @@ public:
     [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
 
     // Copies the file as it is now to `path`, which is replaced once the copy is whole and on disk;
-    // writes go on meanwhile. Errors: as for reads, and those of the file system. [any-thread]
-    [[nodiscard]] Result<void> backup(const std::string& path);
+    // writes go on meanwhile. Errors: as for reads, those of the file system, and kCancelled once
+    // `keep_going`, which is asked now and then, returns false (null: to the end). [any-thread]
+    [[nodiscard]] Result<void> backup(const std::string& path,
+                                      const std::function<bool()>& keep_going = {});
 
 private:
     // Shared with the caller: the writer still touches it while the caller wakes up.

@@ -160,18 +160,20 @@ class FailingDiskTest(unittest.TestCase):
 
     def test_a_failed_backup_leaves_the_older_one_whole(self):
         site = Site(self).start_failing()
-        target = site.directory / "backup"
-        site.ctl("backup", target)
-        before = {path.name: path.read_bytes() for path in target.iterdir()}
+        older, newer = site.directory / "backup", site.directory / "newer"
+        site.ctl("backup", older)
+        before = {path.name: path.read_bytes() for path in older.iterdir() if path.is_file()}
         site.export()
-        site.disk.breaks("pwrite64 ENOSPC */backup/auth.db*")
-        refused = site.ctl("backup", target, check=False)
-        self.assertEqual(refused.returncode, 1, refused.stdout)
-        self.assertEqual({path.name: path.read_bytes() for path in target.iterdir()}, before)
+        site.disk.breaks("pwrite64 ENOSPC */backup/*/auth.db*")
+        for target in (older, newer):
+            refused = site.ctl("backup", target, check=False)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertFalse(newer.exists())
+        self.assertEqual({path.name: path.read_bytes() for path in older.iterdir() if path.is_file()}, before)
         site.disk.works()
-        site.ctl("backup", target)
-        self.assertEqual(sorted(path.name for path in target.iterdir()), sorted(before))
-        self.assertNotEqual((target / "jobs.db").read_bytes(), before["jobs.db"])
+        site.ctl("backup", newer)
+        self.assertEqual(sorted(path.name for path in newer.iterdir()), sorted(path.name for path in older.iterdir()))
+        self.assertNotEqual((newer / "jobs.db").read_bytes(), before["jobs.db"])
 
     def test_a_stopping_daemon_does_not_wait_for_a_broken_registry(self):
         site = Site(self).start_failing(faults="run.before_completion:pause")

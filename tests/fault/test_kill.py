@@ -163,16 +163,17 @@ class NamedPoints(KillCase):
         for fault in faults:
             site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (C9)", fault), faults=fault)
 
-    def test_a_backup_that_dies_leaves_the_old_one(self):
+    def test_a_backup_that_dies_leaves_nothing(self):
         site = self.site(faults="backup.before_rename:kill:2")
         site.submit_export()
         target = site.directory / "backup"
         site.ctl("backup", target, check=False)
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        self.assertFalse(target.exists())
         site.start_daemon()
         site.ctl("backup", target)
-        self.assertEqual(sorted(p.name for p in target.iterdir()), ["auth.db", "catalog.db", "jobs.db", "plugins.db"])
-        for path in target.iterdir():
+        self.assertEqual(sorted(p.name for p in target.iterdir()), ["auth.db", "catalog.db", "jobs.db", "manifest.json", "plugins", "plugins.db"])
+        for path in target.glob("*.db"):
             with contextlib.closing(sqlite3.connect(path)) as database:
                 self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
         site.check("backup.before_rename (C13)", 1)

@@ -59,12 +59,13 @@ class AuditTest(SystemTest):
         self.system.ctl("job", "cancel", "no-such-job", check=False)
         self.audit("jobs.cancel", target="no-such-job", outcome="not_found")
         url = "http://127.0.0.1/exports/a?expires=1&filename=x&sig=c2VjcmV0"
-        for words in (("link", url), ("job", "cancel", url), ("member", "set", url, "--organization", "audited", "--role", "Viewer"), ("plugin", "load", "/tmp/" + key)):
+        pasted = self.system.secret(key, "no plugin\n")
+        for words in (("link", url), ("job", "cancel", url), ("member", "set", url, "--organization", "audited", "--role", "Viewer"), ("plugin", "load", pasted)):
             self.system.ctl(*words, check=False)
         self.audit("download_url.get", target="(hidden)")
         self.audit("jobs.cancel", target="(hidden)")
         self.audit("control.plugin_load", target="(hidden)")
-        wait_until("the refusal of the plugin", lambda: "nothing at (hidden)" in self.system.daemon.text())
+        wait_until("the refusal of the plugin", lambda: "plugin (hidden)" in self.system.daemon.text())
         for target in (f"/api/jobs/?job_type=mos_{'b' * 43}", f"/api/jobs/%6do_{key[3:]}"):
             self.system.http("GET", target)
         for secret in ("c2VjcmV0", key[20:], "b" * 43):
@@ -78,21 +79,31 @@ class AuditTest(SystemTest):
         self.audit("", outcome="bad_request")
         self.assertNotIn(key[20:], self.system.daemon.text())
 
+    def check_both_lines(self, words, method, good):
+        before = len(self.lines("audit", method=method))
+        self.assertEqual(self.system.ctl(*words, check=False).returncode, 0 if good else 1, words)
+        lines = wait_until(f"both lines of {words}", lambda: self.lines("audit", method=method)[before:][1:] and self.lines("audit", method=method)[before:])
+        self.assertEqual(lines[0]["outcome"], "started")
+        self.assertEqual(lines[1]["outcome"] == "ok", good, lines[1])
+        self.assertNotIn(lines[1]["outcome"], ("started", "unknown"))
+        self.assertEqual(lines[0]["target"], lines[1]["target"])
+
     def test_work_that_ends_later_has_its_own_line(self):
         file = self.system.directory / "file"
         file.write_text("no directory, no plugin\n")
         file.chmod(0o600)
-        for words, method, good in ((("backup", self.system.directory / "copies"), "control.backup", True), (("backup", file), "control.backup", False),
+        for words, method, good in ((("backup", self.system.directory / "copies"), "control.backup_begin", True),
                                     (("plugin", "load", file), "control.plugin_load", False),
                                     (("plugin", "reload", "download_url", "--file", file), "control.plugin_reload", False),
                                     (("plugin", "reload", "download_url", "--dry-run"), "control.plugin_reload", True)):
-            before = len(self.lines("audit", method=method))
-            self.assertEqual(self.system.ctl(*words, check=False).returncode, 0 if good else 1, words)
-            lines = wait_until(f"both lines of {words}", lambda: self.lines("audit", method=method)[before:][1:] and self.lines("audit", method=method)[before:])
-            self.assertEqual(lines[0]["outcome"], "started")
-            self.assertEqual(lines[1]["outcome"] == "ok", good, lines[1])
-            self.assertNotIn(lines[1]["outcome"], ("started", "unknown"))
-            self.assertEqual(lines[0]["target"], lines[1]["target"])
+            self.check_both_lines(words, method, good)
+        # A copy that fails: no file, but a directory.
+        artefact = next((self.system.state / "plugins" / "artefacts").glob("*.so"))
+        artefact.rename(artefact.with_suffix(".kept"))
+        artefact.mkdir()
+        self.check_both_lines(("backup", self.system.directory / "more"), "control.backup_begin", False)
+        artefact.rmdir()
+        artefact.with_suffix(".kept").rename(artefact)
 
     def test_the_data_side_names_whom_it_answered(self):
         key = self.system.make_key("named")

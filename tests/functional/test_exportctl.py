@@ -39,7 +39,7 @@ class ExportctlTest(SystemTest):
             (["key", "create", "--organization", "../etc"], 1, "expected 1 to 64"),
             (["key", "revoke", "nope"], 1, "No key has the id"), (["job", "show", "nope"], 1, "Job not found"),
             (["link", "nope"], 1, "Export job not found"), (["export", "submit", "--organization", "acme", "--format", "xls"], 1, "csv, jsonl or xlsx"),
-            (["plugin", "load", "/no/such/plugin.so"], 1, "nothing at /no"), (["plugin", "show", "nope"], 1, "no plugin 'nope'"),
+            (["plugin", "load", "/no/such/plugin.so"], 1, "open /no/such/plugin.so: No such file"), (["plugin", "show", "nope"], 1, "no plugin 'nope'"),
             (["plugin", "reload", "nope"], 1, "no plugin 'nope'"), (["plugin", "rollback", "nope"], 1, "no plugin 'nope'"),
             (["plugin", "quarantine", "lift"], 64, "expected HASH"), (["plugin", "quarantine"], 64, "no verb 'plugin quarantine'"),
             (["plugin", "quarantine", "list", "--state-dir", "/x"], 64, "only with --offline"),

@@ -76,7 +76,8 @@ class PermissionsTest(unittest.TestCase):
             seen.add(path.name)
         for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm", "auth.db", "catalog.db", "plugins.db", "lock", "data.sock", "control.sock", "notices.sock"):
             self.assertIn(name, seen)
-        self.assertEqual({p.name for p in self.backup.iterdir()}, {"jobs.db", "catalog.db", "auth.db", "plugins.db"})
+        self.assertEqual({p.name for p in self.backup.iterdir()}, {"jobs.db", "catalog.db", "auth.db", "plugins.db", "plugins", "manifest.json"})
+        self.assertEqual(stat.S_IMODE(self.backup.stat().st_mode), 0o700)
 
     def test_databases_of_before_are_tightened(self):
         self.use_everything()

@@ -1,4 +1,5 @@
 // What must hold between the limits of different folders. Compiling this file is the test.
+#include "base/limits.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/config/limits.hpp"
 #include "daemon/control/limits.hpp"
@@ -27,6 +28,9 @@ static_assert(kImportBatchBytes + 64 * 1024 < kRequestBytesMax, "an import batch
 static_assert(kProductLineBytesMax <= kImportBatchBytes, "one product line fits a batch");
 static_assert(kExportTemplateBytesMax <= kTemplateFileBytesMax, "a legal template can be put");
 static_assert(kTemplateFileBytesMax < kRequestBytesMax, "a template must fit a message");
+static_assert(kBackupPieceBytes / 3 * 4 + 64 * 1024 < kReplyBytesMax, "a piece as base64 fits");
+static_assert(kPluginPieceBytes / 3 * 4 + 64 * 1024 < kRequestBytesMax, "a piece as base64 fits");
+static_assert(kBackupManifestBytesMax < kReplyBytesMax, "a manifest fits a reply");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kHttpFirstRequestDrainTimeout < kHttpDrainTimeout);
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -147,7 +148,10 @@ public:
     [[nodiscard]] Result<std::vector<Quarantined>> all_quarantined();  // Newest first.
 
     // As Database::backup().
-    [[nodiscard]] Result<void> backup(const std::string& path) { return database_->backup(path); }
+    [[nodiscard]] Result<void> backup(const std::string& path,
+                                      const std::function<bool()>& keep_going = {}) {
+        return database_->backup(path, keep_going);
+    }
     // As Database has them.
     [[nodiscard]] std::string problem() const { return database_->problem(); }
     [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }

@@ -6,9 +6,9 @@
 #include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
-#include "daemon/plugins/staging/limits.hpp"
 
 namespace export_worker::plugins {
 namespace {

@@ -106,6 +106,8 @@ Next begin_reload(const LifecycleDeps& deps, const HostConfig& config, const Rel
     load.order = order_for(request, config, deps.roster.state());
     LoadOrder& order = load.order;
     order.file = request.file.empty() ? order.configured_file : request.file;
+    order.sent_path = request.sent_path;
+    order.sent_golden = request.sent_golden;
     if (order.file.empty()) {
         return refuse({"unknown_plugin", "staging",
                        "a [plugin." + request.plugin + "] section, or --file", "neither",

@@ -25,8 +25,12 @@ struct ReloadRequest {
     std::string trigger = "operator";  // "start", "operator", "SIGHUP", "watch"
     std::string plugin;                // Empty for kLoad: whatever the file says.
     std::string file;                  // Empty: the configured one.
-    std::string to_sha256;             // kRollback: a prefix of a committed hash; empty: the last.
-    bool dry_run = false;              // Everything up to publishing, and no further.
+    // Where the bytes are that an operator sent; `file` is the path they had there. They are
+    // deleted once they are taken in. Empty: `file` itself is read.
+    std::string sent_path;
+    std::optional<std::string> sent_golden;  // The golden requests beside it.
+    std::string to_sha256;  // kRollback: a prefix of a committed hash; empty: the last.
+    bool dry_run = false;   // Everything up to publishing, and no further.
     bool bake = true;
     bool lift_quarantine = false;
     std::map<std::string, std::string> settings;     // kLoad only; others have configured ones.

@@ -35,6 +35,7 @@ public:
 
 private:
     [[nodiscard]] Judged<void> stage();
+    [[nodiscard]] Judged<void> read_golden();
     [[nodiscard]] Judged<void> inspect_bytes();
     [[nodiscard]] bool is_unchanged() const;
     [[nodiscard]] Judged<void> check_quarantine() const;
@@ -107,9 +108,11 @@ Judged<void> Candidate::stage() {
         }
     } else {
         progress_([&](ReloadReport& report) { report.file = order_.file; });
-        EW_TRY(artefact_, parts_.artefacts.take_in(order_.file));
+        const bool is_sent = !order_.sent_path.empty();
+        EW_TRY(artefact_, is_sent ? parts_.artefacts.take_in_sent(order_.sent_path, order_.file)
+                                  : parts_.artefacts.take_in(order_.file));
         configured_sha256_ = sha256();
-        if (!order_.configured_file.empty() && order_.configured_file != order_.file) {
+        if (!order_.configured_file.empty() && (is_sent || order_.configured_file != order_.file)) {
             const auto configured = parts_.artefacts.take_in(order_.configured_file);
             configured_sha256_ = configured ? configured->sha256 : std::string();
         }
@@ -119,12 +122,22 @@ Judged<void> Candidate::stage() {
         }
     }
     progress_([&](ReloadReport& report) { report.sha256 = sha256(); });
-    if (!order_.file.empty()) {
-        EW_TRY(golden_, read_golden_file(order_.golden_file, order_.file, order_.configured_file));
-    }
+    EW_CHECK(read_golden());
     step("staging", "sha256 " + sha256());
     if (order_.refused_because && sha256() == order_.refused_sha256)
         return refuse(*order_.refused_because);
+    return {};
+}
+
+Judged<void> Candidate::read_golden() {
+    if (order_.file.empty()) return {};
+    const bool is_sent = !order_.sent_path.empty();
+    if (is_sent && order_.sent_golden && order_.golden_file.empty()) {
+        golden_ = *order_.sent_golden;
+        return {};
+    }
+    EW_TRY(golden_, read_golden_file(order_.golden_file, is_sent ? "" : order_.file,
+                                     order_.configured_file));
     return {};
 }
 

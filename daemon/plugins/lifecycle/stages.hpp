@@ -43,8 +43,10 @@ struct Serving {
 
 // Everything a load needs to know, taken together at one moment.
 struct LoadOrder {
-    std::string plugin;           // Empty: whatever the file says.
-    std::string file;             // To take in; empty: `kept_sha256` is loaded.
+    std::string plugin;     // Empty: whatever the file says.
+    std::string file;       // To take in; empty: `kept_sha256` is loaded.
+    std::string sent_path;  // As in ReloadRequest, like the next.
+    std::optional<std::string> sent_golden;
     std::string kept_sha256;      // An artefact.
     std::string configured_file;  // Empty: the plugin is not configured.
     std::string golden_file;

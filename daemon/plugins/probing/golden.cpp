@@ -6,6 +6,7 @@
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "base/limits.hpp"
 #include "base/permissions.hpp"
 #include "base/text.hpp"
 #include "daemon/model/job.hpp"

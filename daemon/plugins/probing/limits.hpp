@@ -9,7 +9,6 @@
 namespace export_worker::limits {
 
 inline constexpr std::size_t kGoldenDepthMax = 64;  // Objects and arrays inside each other.
-inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
 inline constexpr std::chrono::milliseconds kProbeTimeout{10'000};
 inline constexpr std::uint64_t kProbeAddressSpaceBytes = std::uint64_t{1} << 30U;
 inline constexpr std::uint64_t kProbeFilesMax = 64;

@@ -11,9 +11,9 @@
 #include "base/fault_point.hpp"
 #include "base/hex.hpp"
 #include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/plugins/staging/limits.hpp"
 #include "daemon/plugins/staging/trust.hpp"
 
 namespace export_worker::plugins {
@@ -96,12 +96,23 @@ Result<ArtefactStore> ArtefactStore::open(const std::string& directory) {
 
 Judged<Artefact> ArtefactStore::take_in(const std::string& source) {
     EW_TRY(const UniqueFd from, open_trusted(source));
+    return take_in_open(from.get(), source);
+}
+
+Judged<Artefact> ArtefactStore::take_in_sent(const std::string& path, const std::string& source) {
+    const PartFile deletes(path);
+    const UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!from) return refuse(refusal_of(kStage, errno_error("open " + path, errno)));
+    return take_in_open(from.get(), source);
+}
+
+Judged<Artefact> ArtefactStore::take_in_open(int from, const std::string& source) {
     const std::string part = artefacts_ + "/taking-in.part";
     const UniqueFd to(
         ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0400));
     PartFile guard(part);
     if (!to) return refuse(refusal_of(kStage, errno_error("create " + part, errno)));
-    EW_TRY(Artefact artefact, copy_hashed(from.get(), to.get(), source, part));
+    EW_TRY(Artefact artefact, copy_hashed(from, to.get(), source, part));
     fault_point("plugin.file_copied");
     if (has(artefact.sha256)) return artefact;
     if (::fsync(to.get()) != 0)

@@ -32,6 +32,9 @@ public:
     // Copies `source` while hashing it. Refused: what open_trusted() refuses, an empty or over-long
     // file, a full disk.
     [[nodiscard]] Judged<Artefact> take_in(const std::string& source);
+    // The same for a file of this process that has what an operator sent, and is deleted. `source`:
+    // where it came from, for messages.
+    [[nodiscard]] Judged<Artefact> take_in_sent(const std::string& path, const std::string& source);
     // One that was taken in before. Refused: none with that hash, or its bytes have changed.
     [[nodiscard]] Judged<Artefact> find(const std::string& sha256) const;
     [[nodiscard]] bool has(const std::string& sha256) const;
@@ -45,6 +48,7 @@ public:
     void keep_only(const std::set<std::string>& wanted) const;
 
 private:
+    [[nodiscard]] Judged<Artefact> take_in_open(int from, const std::string& source);
     explicit ArtefactStore(const std::string& directory)
         : artefacts_(directory + "/artefacts"), live_(directory + "/live") {}
     [[nodiscard]] std::string path_of(const std::string& sha256) const {

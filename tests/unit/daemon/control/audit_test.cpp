@@ -105,7 +105,7 @@ TEST_F(AuditTest, SaysThatAChangeIsInForceThoughNotWritten) {
 }
 
 TEST_F(AuditTest, WorkThatHasBegunIsNoSuccessYet) {
-    EXPECT_EQ(line("control.backup", {}, {{"started", true}})["outcome"], "started");
+    EXPECT_EQ(line("control.backup_begin", {}, {{"id", "b"}})["outcome"], "started");
     EXPECT_EQ(line("control.plugin_load", {}, {{"report", 3}})["outcome"], "started");
     EXPECT_EQ(line("control.key_revoke", {}, {{"id", "k"}})["outcome"], "ok");
 }

@@ -1,7 +1,5 @@
 #include "daemon/control/care_methods.hpp"
 
-#include <map>
-
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -77,65 +75,6 @@ TEST_F(CareMethodsTest, RetentionThatIsPausedIsResumedOnce) {
     EXPECT_EQ(call("control.retention_resume")["was_paused"], false);
 }
 
-TEST_F(CareMethodsTest, BackupCopiesEveryDatabase) {
-    const std::string id = submit();
-    const std::string directory = dir_ / "backup/today";
-    call("control.backup", {{"directory", directory}});
-    const json state = ended_task();
-    EXPECT_EQ(state["result"]["directory"], directory);
-    for (const char* name : {"jobs.db", "catalog.db", "auth.db", "plugins.db"})
-        EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(directory) / name)) << name;
-    const auto copy = jobs::open_sqlite_job_store(directory + "/jobs.db", clock_);
-    ASSERT_TRUE(copy) << copy.error().message;
-    EXPECT_TRUE((*copy)->find(model::OrganizationScope::every(), id));
-}
-
-TEST_F(CareMethodsTest, BackupWantsAnAbsolutePath) {
-    for (const json& directory :
-         std::initializer_list<json>{nullptr, 5, "", "relative", "./here", "\xff/x"}) {
-        EXPECT_TRUE(refusal("control.backup", {{"directory", directory}})
-                        .starts_with("invalid_argument: directory: "))
-            << dump_json(directory);
-    }
-    EXPECT_TRUE(call("control.task").is_null());
-}
-
-TEST_F(CareMethodsTest, BackupRefusesEveryNameOfTheStateDirectory) {
-    namespace fs = std::filesystem;
-    fs::create_directory(dir_ / "run");
-    fs::create_directory_symlink(dir_.path(), dir_ / "link");
-    for (const std::string& directory :
-         {dir_.path(), dir_.path() + "/", dir_ / ".", dir_ / "run/..", dir_ / "link"}) {
-        const std::string text = refusal("control.backup", {{"directory", directory}});
-        EXPECT_NE(text.find("is the state_dir of this daemon"), std::string::npos) << text;
-    }
-    EXPECT_TRUE(call("control.task").is_null());
-}
-
-TEST_F(CareMethodsTest, BackupRefusesDatabasesInUse) {
-    namespace fs = std::filesystem;
-    for (const char* name : {"other/lock", "open/auth.db-wal"}) {
-        fs::create_directory(fs::path(dir_ / name).parent_path());
-        dir_.write(name, "");
-    }
-    fs::create_directory(dir_ / "linked");
-    fs::create_hard_link(dir_ / "jobs.db", dir_ / "linked/jobs.db");
-    for (const char* name : {"other", "open", "linked"}) {
-        EXPECT_TRUE(refusal("control.backup", {{"directory", dir_ / name}})
-                        .starts_with("invalid_argument: directory: "))
-            << name;
-    }
-    EXPECT_TRUE(call("control.task").is_null());
-}
-
-TEST_F(CareMethodsTest, ABackupThatCannotBeWrittenIsAnError) {
-    dir_.write("file", "no directory");
-    call("control.backup", {{"directory", dir_ / "file/below"}});
-    const json state = ended_task();
-    EXPECT_FALSE(state.contains("result"));
-    EXPECT_NE(state["error"]["message"].get<std::string>().find("file"), std::string::npos);
-}
-
 TEST_F(CareMethodsTest, OneTaskAtATime) {
     std::atomic<bool> go_on{false};
     ASSERT_TRUE(task_.start("slow", [&](const auto&, const auto&) -> Result<json> {
@@ -143,42 +82,12 @@ TEST_F(CareMethodsTest, OneTaskAtATime) {
         return json();
     }));
     EXPECT_EQ(refusal("control.fsck"), "conflict: slow still runs; wait until it has ended");
-    EXPECT_TRUE(
-        refusal("control.backup", {{"directory", dir_ / "backup"}}).starts_with("conflict: "));
+    EXPECT_EQ(refusal("control.backup_begin"),
+              "conflict: slow still runs; wait until it has ended");
     go_on = true;
     ended_task();
     call("control.fsck");
     ended_task();
-}
-
-// jobs.db fits, auth.db and what follows do not.
-TEST_F(CareMethodsTest, AFailedBackupLeavesTheOlderOneWhole) {
-    namespace fs = std::filesystem;
-    const std::string directory = dir_ / "backup";
-    call("control.backup", {{"directory", directory}});
-    ASSERT_TRUE(ended_task().contains("result"));
-    const auto contents = [&] {
-        std::map<std::string, std::string> out;
-        for (const auto& entry : fs::directory_iterator(directory))
-            out[entry.path().filename()] = testing::read_text(entry.path());
-        return out;
-    };
-    const auto before = contents();
-    ASSERT_EQ(before.size(), 4U);
-    submit();
-    for (const std::string part : {"auth.db.part", "auth.db.new.part"}) {
-        fs::create_directory(dir_ / "backup/" + part);
-        dir_.write("backup/" + part + "/in", "the way");
-    }
-    call("control.backup", {{"directory", directory}});
-    EXPECT_TRUE(ended_task().contains("error"));
-    for (const char* part : {"/auth.db.part", "/auth.db.new.part"})
-        fs::remove_all(directory + part);
-    EXPECT_EQ(contents(), before);
-    call("control.backup", {{"directory", directory}});
-    ASSERT_TRUE(ended_task().contains("result"));
-    EXPECT_EQ(contents().size(), 4U);
-    EXPECT_NE(contents(), before);
 }
 
 TEST_F(CareMethodsTest, FsckShowsWhatItDidBeforeAnError) {

@@ -93,6 +93,8 @@ protected:
         &clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
+    BackupStore backups_{dir_ / "backup", clock_};
+    SentFiles sent_files_{dir_ / "plugins/artefacts", clock_};
     LongTask task_;
     ControlParts parts_{*identity_.database,
                         *identity_.keys,
@@ -113,7 +115,9 @@ protected:
                         [this] { ++wakes_; },
                         &export_parts_,
                         std::chrono::seconds(3600),
-                        task_};
+                        task_,
+                        backups_,
+                        sent_files_};
 };
 
 }  // namespace export_worker::control

@@ -1,5 +1,8 @@
 #include "daemon/control/plugin_methods.hpp"
 
+#include "base/base64.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -17,10 +20,30 @@ protected:
                     }));
         return report;
     }
+    // The id of a file that was sent.
+    std::string send(const std::string& bytes) {
+        const json id =
+            call("control.plugin_file_begin",
+                 {{"bytes", bytes.size()}, {"sha256", to_hex(crypto::sha256(bytes))}})["id"];
+        call("control.plugin_file_append",
+             {{"id", id}, {"offset", 0}, {"base64", to_base64(bytes)}});
+        return id;
+    }
+    // Parameters that name a plugin of the fixtures, which was sent.
+    json sent(const std::string& fixture) {
+        const std::string path = testing::install_plugin(dir_, fixture);
+        return {{"file", path}, {"sent", send(testing::read_text(path))}};
+    }
     json load(const std::string& fixture, const json& more = json::object()) {
-        json params = {{"file", testing::install_plugin(dir_, fixture)}};
+        json params = sent(fixture);
         params.update(more);
         return report("control.plugin_load", params);
+    }
+    [[nodiscard]] bool has_sent_files() const {
+        for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artefacts")) {
+            if (entry.path().filename().string().starts_with("sent-")) return true;
+        }
+        return false;
     }
 };
 
@@ -36,6 +59,8 @@ TEST_F(PluginMethodsTest, ALoadedPluginIsListed) {
     EXPECT_EQ(items[0]["name"], "minimal");
     EXPECT_EQ(items[0]["version"], "1.2.3");
     EXPECT_EQ(items[0]["sha256"], loaded["sha256"]);
+    EXPECT_EQ(items[0]["file"], dir_ / "minimal_c.so");
+    EXPECT_FALSE(has_sent_files());
     EXPECT_EQ(items[0]["methods"][0]["name"], "minimal.echo");
     EXPECT_EQ(items[0]["generations"][0]["state"], "active");
     EXPECT_EQ(call("control.status")["plugins"], items);
@@ -103,10 +128,41 @@ TEST_F(PluginMethodsTest, LoadAndReloadWantAbsolutePaths) {
     }
 }
 
-TEST_F(PluginMethodsTest, AFileThatIsNotThereIsRefusedInTheReport) {
-    const json refused = report("control.plugin_load", {{"file", dir_ / "none.so"}});
+TEST_F(PluginMethodsTest, APathAloneIsRefused) {
+    const std::string path = testing::install_plugin(dir_, "minimal_c");
+    EXPECT_TRUE(refusal("control.plugin_load", {{"file", path}})
+                    .starts_with("invalid_argument: sent: expected the id of a file"));
+    EXPECT_TRUE(refusal("control.plugin_reload", {{"plugin", "minimal"}, {"file", path}})
+                    .starts_with("invalid_argument: sent: expected the id of a file"));
+    EXPECT_TRUE(refusal("control.plugin_load", {{"file", path}, {"sent", "unknown"}})
+                    .starts_with("not_found: "));
+}
+
+TEST_F(PluginMethodsTest, WhatIsNoPluginIsRefusedInTheReport) {
+    const json refused =
+        report("control.plugin_load", {{"file", "/home/ann/text.so"}, {"sent", send("text")}});
     EXPECT_EQ(refused["outcome"], "refused");
-    EXPECT_TRUE(refused["refusal"].is_object());
+    EXPECT_EQ(refused["refusal"]["code"], "not_elf");
+    EXPECT_EQ(refused["file"], "/home/ann/text.so");
+    EXPECT_FALSE(has_sent_files());
+}
+
+TEST_F(PluginMethodsTest, ARefusedActionKeepsNoFile) {
+    json params = sent("minimal_c");
+    params["plugin"] = "ghost";
+    EXPECT_TRUE(refusal("control.plugin_reload", params).starts_with("not_found: "));
+    EXPECT_FALSE(has_sent_files());
+}
+
+TEST_F(PluginMethodsTest, GoldenRequestsAreSentWithTheFile) {
+    load("minimal_c", {{"no_bake", true}});
+    json params = sent("minimal_cpp");
+    params["plugin"] = "minimal";
+    params["sent_golden"] = send("no golden request\n");
+    const json refused = report("control.plugin_reload", params);
+    EXPECT_EQ(refused["outcome"], "refused");
+    EXPECT_EQ(refused["refusal"]["code"], "probe_failed") << dump_json(refused["refusal"]);
+    EXPECT_FALSE(has_sent_files());
 }
 
 TEST_F(PluginMethodsTest, UnknownPluginsAreNotFound) {
@@ -141,9 +197,9 @@ TEST_F(PluginMethodsTest, AllowedChangesThatAreNoTextsAreLeftOut) {
 
 TEST_F(PluginMethodsTest, ANewerBuildBakesAndIsCommittedAndTakenBack) {
     load("minimal_c", {{"no_bake", true}});
-    const json baking =
-        report("control.plugin_reload",
-               {{"plugin", "minimal"}, {"file", testing::install_plugin(dir_, "minimal_cpp")}});
+    json params = sent("minimal_cpp");
+    params["plugin"] = "minimal";
+    const json baking = report("control.plugin_reload", params);
     EXPECT_EQ(baking["outcome"], "baking") << dump_json(baking["refusal"]);
     EXPECT_TRUE(baking["window"].is_object());
     EXPECT_TRUE(call("control.plugin_list")["items"][0]["bake_left_ms"].is_number());

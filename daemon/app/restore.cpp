@@ -1,0 +1,192 @@
+#include "daemon/app/restore.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "base/file_lock.hpp"
+#include "base/io.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/app/restore_state.hpp"
+#include "daemon/app/upload_store.hpp"
+#include "daemon/app/user_name.hpp"
+#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/config/config.hpp"
+#include "daemon/control/care_methods.hpp"
+#include "daemon/export/fsck.hpp"
+#include "daemon/jobs/sqlite_job_store.hpp"
+
+namespace export_worker::app {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kExitRefused = 1;
+constexpr int kExitBadData = 65;
+constexpr int kExitConfig = 78;
+
+struct Owner {
+    uid_t uid;
+    gid_t gid;
+};
+
+Result<Owner> owner_of(const std::string& state_dir) {
+    struct stat info {};
+    if (::stat(state_dir.c_str(), &info) != 0)
+        return fail(errno_error("stat " + state_dir, errno).code,
+                    errno_error("stat " + state_dir, errno).message +
+                        "; make it for the daemon's user first: install -d -m 0750 -o USER -g "
+                        "GROUP " +
+                        state_dir);
+    EW_CHECK(check_trusted_file(state_dir));
+    if (::geteuid() == 0 || ::geteuid() == info.st_uid) return Owner{info.st_uid, info.st_gid};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir + ": expected one of the user that runs this (" + user_name(::geteuid()) +
+                    "), found one of " + user_name(info.st_uid) + "; run this as root or as " +
+                    user_name(info.st_uid));
+}
+
+// For good: what is written from here on belongs to the owner, and nothing of it is done as root.
+Result<void> become(const Owner& owner) {
+    if (::geteuid() == owner.uid) return {};
+    const passwd* const user = ::getpwuid(owner.uid);
+    const int groups =
+        user == nullptr ? ::setgroups(1, &owner.gid) : ::initgroups(user->pw_name, owner.gid);
+    if (groups == 0 && ::setresgid(owner.gid, owner.gid, owner.gid) == 0 &&
+        ::setresuid(owner.uid, owner.uid, owner.uid) == 0)
+        return {};
+    return fail(errno_error("become " + user_name(owner.uid), errno));
+}
+
+std::string join(const std::vector<std::string>& words) {
+    std::string out;
+    for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+    return out;
+}
+
+Result<void> check_free(const std::string& state_dir, bool force) {
+    const std::vector<std::string> used = state_in_use(state_dir);
+    if (used.empty() || force) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir + ": expected no databases and plugin files, found " + join(used) +
+                    "; --force moves them into a directory beside the new ones");
+}
+
+Result<exports::FsckReport> check_exports(const config::Config& config, const std::string& version,
+                                          bool hashes) {
+    EW_TRY(const std::shared_ptr<credentials::CredentialStore> credentials,
+           credentials::CredentialStore::load(config.stores));
+    const CurrentCredentials current(credentials);
+    const std::atomic<bool> stopping{false};
+    EW_TRY(const auto jobs,
+           jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
+    EW_TRY(const auto catalog,
+           catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+    EW_TRY(const auto files, open_export_store(config, current, stopping));
+    const exports::ExportParts parts{
+        &system_clock(), jobs.get(), catalog.get(), files.get(), config.state_dir + "/tmp",
+        version,         {}};
+    exports::FsckOptions options;
+    options.hashes = hashes;
+    options.orphan_grace = config.exports.orphan_grace;
+    return exports::check_exports(parts, options, stopping, [](const exports::FsckReport&) {});
+}
+
+void print_fsck(const exports::FsckReport& report) {
+    for (const exports::FsckFinding& finding : report.findings)
+        std::printf("%s  %s  %s\n", finding.problem.c_str(), escape_controls(finding.key).c_str(),
+                    escape_controls(finding.detail).c_str());
+    std::printf("fsck: %lld files checked, %lld bytes read, %lld problems%s\n",
+                static_cast<long long>(report.files), static_cast<long long>(report.hashed_bytes),
+                static_cast<long long>(report.problems),
+                report.problems == 0
+                    ? ""
+                    : "; nothing was changed: start the daemon, then exportctl fsck --apply");
+}
+
+void print(const RestoreCommand& command, const std::string& state_dir,
+           const BackupManifest& manifest, const FinishedRestore& done) {
+    std::printf("restored %zu files of %s (version %s, made %s) into %s\n", manifest.files.size(),
+                escape_controls(command.backup).c_str(), escape_controls(manifest.version).c_str(),
+                escape_controls(manifest.created_at).c_str(), state_dir.c_str());
+    if (!done.before.empty()) std::printf("what was there before is in %s\n", done.before.c_str());
+}
+
+int complain(const RestoreCommand& command, const std::string& what, int status) {
+    if (command.as_json) {
+        const char* const code = status == kExitConfig ? "bad_configuration" : "refused";
+        const json error = {{"code", code}, {"message", what}, {"status", status}};
+        std::fprintf(stderr, "%s\n", escape_controls(dump_json({{"error", error}})).c_str());
+    } else {
+        std::fprintf(stderr, "export-workerd: restore: %s\n", escape_controls(what).c_str());
+    }
+    return status;
+}
+
+struct Restored {
+    FileLock lock;
+    BackupManifest manifest;
+    FinishedRestore done;
+};
+
+Result<Restored> restore(const RestoreCommand& command, const std::string& state_dir) {
+    EW_TRY(const Owner owner, owner_of(state_dir));
+    EW_TRY(const OpenBackup backup, OpenBackup::open(command.backup, owner.uid));
+    EW_CHECK(become(owner));
+    EW_TRY(FileLock lock, FileLock::acquire(state_dir + "/lock"));
+    EW_TRY(const FinishedRestore earlier, finish_restore(state_dir, system_clock()));
+    if (earlier.was_staged)
+        log_warn("a restore that was interrupted is finished; what was there before it: {}",
+                 earlier.before);
+    EW_CHECK(check_free(state_dir, command.force));
+    EW_CHECK(stage_restore(backup, state_dir));
+    EW_TRY(FinishedRestore done, finish_restore(state_dir, system_clock()));
+    return Restored{std::move(lock), backup.manifest(), std::move(done)};
+}
+
+int show(const RestoreCommand& command, const config::Config& config, const Restored& restored,
+         const std::optional<Result<exports::FsckReport>>& fsck) {
+    const bool has_report = fsck && *fsck;
+    if (command.as_json) {
+        json out = parse_json(encode_backup_manifest(restored.manifest));
+        out["state_dir"] = config.state_dir;
+        out["before"] = restored.done.before.empty() ? json() : json(restored.done.before);
+        out["fsck"] = has_report ? control::fsck_json(**fsck) : json();
+        std::printf("%s\n", dump_json(out).c_str());
+    } else {
+        print(command, config.state_dir, restored.manifest, restored.done);
+        if (has_report) print_fsck(**fsck);
+        if (!fsck) std::printf("fsck: not run: [export] workers = 0\n");
+    }
+    if (fsck && !*fsck)
+        return complain(command,
+                        "the state is restored, but fsck failed: " + fsck->error().message +
+                            "; run exportctl fsck once the daemon runs",
+                        kExitRefused);
+    return has_report && (*fsck)->problems > 0 ? kExitBadData : 0;
+}
+
+}  // namespace
+
+int run_restore(const RestoreCommand& command, const std::string& version) {
+    const auto config = config::read_config(command.config_path);
+    if (!config) return complain(command, config.error().message, kExitConfig);
+    if (auto log = init_log("warn", config->log_format); !log)
+        return complain(command, log.error().message, kExitConfig);
+    const auto restored = restore(command, config->state_dir);
+    if (!restored) return complain(command, restored.error().message, kExitRefused);
+    std::optional<Result<exports::FsckReport>> fsck;
+    if (config->exports.workers > 0) fsck = check_exports(*config, version, command.hashes);
+    return show(command, *config, *restored, fsck);
+}
+
+}  // namespace export_worker::app
