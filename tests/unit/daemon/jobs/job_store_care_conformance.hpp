@@ -410,7 +410,7 @@ TEST_P(JobStoreConformance, AnExternalJobThatNobodyReportsOnEndsAndIsForgotten) 
     EXPECT_EQ(find(reported).status, JobStatus::kInProgress);
     clock_.advance(limits::kExternalSilenceMax);
     EXPECT_EQ(*store_->enforce_limits(), 1U);
-    EXPECT_EQ(*store_->prune(limits::kExternalSilenceMax), 1U);
+    EXPECT_EQ(store_->prune(limits::kExternalSilenceMax)->jobs, 1U);
     EXPECT_EQ(store_->find(OrganizationScope::every(), never_started).error().code,
               ErrorCode::kNotFound);
 }
