@@ -15,7 +15,7 @@
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
-#include "daemon/app/user_name.hpp"
+#include "base/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
