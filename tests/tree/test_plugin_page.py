@@ -24,12 +24,13 @@ def source(path):
 def constants():
     """Every integer of the headers of limits that plugins meet, by name; a duration as the number that it is written with."""
     found = {}
-    headers = [*sorted((SOURCE / "daemon" / "plugins").rglob("limits.hpp")), SOURCE / "protocol/message/limits.hpp", SOURCE / "base/shared_limits.hpp"]
+    headers = [*sorted((SOURCE / "daemon" / "plugins").rglob("limits.hpp")), SOURCE / "protocol/message/limits.hpp", SOURCE / "base/shared_limits.hpp",
+               SOURCE / "base/limits.hpp"]
     for header in headers:
         for name, value in re.findall(r"inline constexpr [\w:]+ (k\w+)(?: =)? ?([^;]+);", header.read_text()):
             value = re.sub(r"std::uint64_t\{(\d+)\}|(?<=\d)'(?=\d)|(?<=\d)U\b|[{}]", r"\1", value)
             if re.fullmatch(r"[\d\s*+<()]+", value):
-                found[name] = eval(value)  # Digits and operators only.
+                found[name] = eval(value.strip())  # Digits and operators only.
     return found
 
 

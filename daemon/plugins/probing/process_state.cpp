@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <locale.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +24,7 @@
 #include <locale>
 #include <memory>
 #include <new>
+#include <span>
 #include <string_view>
 
 #include "base/text.hpp"
@@ -74,7 +77,9 @@ std::string proc_text(const char* path) {
     return out;
 }
 
-// Of the calling thread in /proc: "NAME:" and its value; empty: not there.
+// Of this process in /proc: "NAME:" and its value; empty: not there. Nothing here reads a file of a
+// thread (/proc/thread-self, /proc/self/task): where a thread has such files, the kernel takes them
+// away at its end, and a process that is reaped at that moment can spin in the kernel for seconds.
 std::string status_field(std::string_view status, std::string_view name) {
     std::size_t begin = status.find("\n" + std::string(name) + ":");
     if (begin == std::string_view::npos) return {};
@@ -85,15 +90,62 @@ std::string status_field(std::string_view status, std::string_view name) {
     return std::string(value);
 }
 
-struct StatusField {
-    const char* field;
-    const char* name;
-};
+void add_status(Settings& out, const char* field, const char* name) {
+    out.push_back({name, status_field(proc_text("/proc/self/status"), field)});
+}
 
-void add_status(Settings& out, const auto& fields) {
-    const std::string status = proc_text("/proc/thread-self/status");
-    for (const StatusField& each : fields)
-        out.push_back({each.name, status_field(status, each.field)});
+void add_ids(Settings& out) {
+    std::array<uid_t, 3> uids{};
+    std::array<gid_t, 3> gids{};
+    std::array<gid_t, NGROUPS_MAX> groups{};
+    const auto text = [](const auto& numbers) {
+        std::string joined;
+        for (const auto number : numbers)
+            joined += (joined.empty() ? "" : " ") + std::to_string(number);
+        return joined;
+    };
+    if (::getresuid(&uids[0], &uids[1], &uids[2]) == 0) out.push_back({"user ids", text(uids)});
+    if (::getresgid(&gids[0], &gids[1], &gids[2]) == 0) out.push_back({"group ids", text(gids)});
+    // With an id that does not exist they change nothing and return the present one.
+    out.push_back({"file system ids", text(std::array{::setfsuid(static_cast<uid_t>(-1)),
+                                                      ::setfsgid(static_cast<gid_t>(-1))})});
+    const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+    if (count >= 0)
+        out.push_back({"supplementary groups",
+                       text(std::span(groups.data(), static_cast<std::size_t>(count)))});
+}
+
+// "0-3,6".
+std::string affinity_text() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return unreadable();
+    std::string out;
+    for (std::size_t first = 0; first < CPU_SETSIZE; ++first) {
+        if (!CPU_ISSET(first, &set)) continue;
+        std::size_t last = first;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set)) ++last;
+        out += (out.empty() ? "" : ",") + std::to_string(first) +
+               (last > first ? "-" + std::to_string(last) : "");
+        first = last;
+    }
+    return out;
+}
+
+void add_capabilities(Settings& out) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) return;
+    const auto text = [&](std::uint32_t __user_cap_data_struct::*set) {
+        return hex_text(std::uint64_t{sets[1].*set} << 32U | sets[0].*set);
+    };
+    out.push_back({"effective capabilities", text(&__user_cap_data_struct::effective)});
+    out.push_back({"permitted capabilities", text(&__user_cap_data_struct::permitted)});
+    std::uint64_t bounding = 0;
+    for (unsigned number = 0; number < 64; ++number) {
+        if (::prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1) bounding |= std::uint64_t{1} << number;
+    }
+    out.push_back({"bounding capabilities", hex_text(bounding)});
 }
 
 std::string signal_name(int number) {
@@ -256,10 +308,8 @@ Settings read_process_settings() {
     add_limits(out);  // First: with fewer open files the rest is unreadable.
     out.push_back({"working directory", link_target("/proc/self/cwd")});
     out.push_back({"root directory", link_target("/proc/self/root")});
-    add_status(out, std::to_array<StatusField>({{"Umask", "umask"},
-                                                {"Uid", "user ids"},
-                                                {"Gid", "group ids"},
-                                                {"Groups", "supplementary groups"}}));
+    add_status(out, "Umask", "umask");
+    add_ids(out);
     out.push_back({"process group", std::to_string(::getpgrp())});
     out.push_back({"session", std::to_string(::getsid(0))});
     const char* const locale = ::setlocale(LC_ALL, nullptr);
@@ -294,13 +344,16 @@ Settings read_thread_settings() {
     add_control(out, PR_GET_PDEATHSIG, "parent death signal");
     add_returned_control(out, PR_GET_TIMERSLACK, "timer slack");
     add_returned_control(out, PR_GET_SECUREBITS, "securebits");
-    add_status(out, std::to_array<StatusField>({{"Cpus_allowed_list", "CPU affinity"},
-                                                {"NoNewPrivs", "no_new_privs"},
-                                                {"Seccomp", "seccomp mode"},
-                                                {"CapEff", "effective capabilities"},
-                                                {"CapPrm", "permitted capabilities"},
-                                                {"CapBnd", "bounding capabilities"}}));
+    add_returned_control(out, PR_GET_NO_NEW_PRIVS, "no_new_privs");
+    add_returned_control(out, PR_GET_SECCOMP, "seccomp mode");
+    out.push_back({"CPU affinity", affinity_text()});
+    add_capabilities(out);
     return out;
+}
+
+std::size_t count_threads() {
+    const auto threads = parse_unsigned(status_field(proc_text("/proc/self/status"), "Threads"));
+    return threads ? static_cast<std::size_t>(*threads) : 0;
 }
 
 Settings read_descriptors() {
@@ -329,7 +382,7 @@ Settings read_loans() {
     std::size_t count = 0;
     for (std::size_t at = 0; (at = timers.find(kFirstLine, at)) != std::string::npos; ++at) ++count;
     Settings out{{"number of POSIX timers", std::to_string(count)}};
-    add_status(out, std::to_array<StatusField>({{"VmLck", "locked memory"}}));
+    add_status(out, "VmLck", "locked memory");
     return out;
 }
 

@@ -4,6 +4,7 @@
 // Reading changes nothing. What the kernel does not tell is left out of both readings.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ using Settings = std::vector<Setting>;
 [[nodiscard]] Settings read_stdio();
 // What may be in use while a plugin lives, and must be given back: POSIX timers, locked memory.
 [[nodiscard]] Settings read_loans();
+
+// Of this process. 0: unknown. [any-thread]
+[[nodiscard]] std::size_t count_threads();
 
 struct SettingChange {
     std::string name;

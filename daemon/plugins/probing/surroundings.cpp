@@ -1,6 +1,5 @@
 #include "daemon/plugins/probing/surroundings.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <cerrno>
@@ -21,15 +20,6 @@ tl::unexpected<Refusal> failed(std::string expected, std::string found, std::str
 
 tl::unexpected<Refusal> changed(const SettingChange& change, const std::string& step) {
     return failed("no change of process-wide state " + step, to_text(change), change.hint);
-}
-
-std::size_t count_threads() {
-    DIR* const open = ::opendir("/proc/self/task");
-    if (open == nullptr) return 0;
-    std::size_t count = 0;
-    while (::readdir(open) != nullptr) ++count;
-    ::closedir(open);
-    return count;
 }
 
 // A thread that was told to end takes a moment to do so.
