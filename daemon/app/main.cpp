@@ -30,6 +30,10 @@
 #include "daemon/app/store_path.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 
+#if defined(EXPORT_WORKER_COVERAGE)
+extern "C" void __gcov_dump();
+#endif
+
 namespace {
 
 using export_worker::options::Flag;
@@ -115,6 +119,14 @@ void reload(export_worker::app::Daemon& daemon, const std::string& config_path) 
     service_manager::notify_ready();
 }
 
+// Without handlers of exit().
+[[noreturn]] void end_process(int status) {
+#if defined(EXPORT_WORKER_COVERAGE)
+    __gcov_dump();
+#endif
+    std::_Exit(status);
+}
+
 // Does not return when a plugin is stuck: its thread uses the daemon's memory, and there is no way
 // to end it alone. So nothing is destroyed, no handler of exit() runs, and the log is complete:
 // every line is flushed as it is written.
@@ -122,7 +134,7 @@ void stop(std::unique_ptr<export_worker::app::Daemon> daemon) {
     if (const unsigned stuck_workers = daemon->stop(); stuck_workers > 0) {
         export_worker::log_error("{} threads are stuck in a plugin; leaving without them",
                                  stuck_workers);
-        std::_Exit(kExitSoftware);
+        end_process(kExitSoftware);
     }
     daemon.reset();
     export_worker::log_info("stopped");
@@ -131,8 +143,8 @@ void stop(std::unique_ptr<export_worker::app::Daemon> daemon) {
 // The images of plugins stay mapped; their static destructors have no part in an orderly end. Nor
 // have the streams of the C library: the daemon writes to none, and a plugin may have locked one.
 int leave(int status) {
-#if !defined(EXPORT_WORKER_SANITIZED) && !defined(EXPORT_WORKER_COVERAGE)
-    std::_Exit(status);
+#if !defined(EXPORT_WORKER_SANITIZED)  // Which looks for leaks in exit().
+    end_process(status);
 #endif
     return status;
 }
