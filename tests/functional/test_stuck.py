@@ -195,10 +195,13 @@ class StopTest(unittest.TestCase):
         self.assertTrue(wire.call("broken.do", HANGS)["ok"])
         system.daemon.popen.send_signal(signal.SIGHUP)
         system.daemon.wait_for_log("SIGHUP: reading")
-        # A sanitizer looks for leaks in exit(), which waits for the streams until the end is forced.
-        self.assertEqual(system.daemon.stop(), 70 if SANITIZED else 0)
-        self.assertIn("stopped", system.daemon.text())
-        self.assertEqual("no orderly end in time" in system.daemon.text(), bool(SANITIZED))
+        if SANITIZED:  # A sanitizer has work to do in exit(), which waits for the streams for ever.
+            system.daemon.popen.send_signal(signal.SIGTERM)
+            system.daemon.wait_for_log("stopped")
+            system.daemon.stop(9)
+        else:
+            self.assertEqual(system.daemon.stop(), 0)
+            self.assertIn("stopped", system.daemon.text())
 
     def test_a_signal_ends_a_start_that_waits_for_a_plugin_and_condemns_nobody(self):
         for defect in ("broken_create_hangs", "daemon_create_hangs"):  # In the probe, and in the daemon.
