@@ -28,6 +28,20 @@ Result<void> check_empty(const std::string& path) {
                     "; name another directory");
 }
 
+// The daemon empties and replaces what is below its state directory.
+Result<void> check_outside_of_state(const std::string& path) {
+    std::error_code error;
+    for (fs::path each = fs::weakly_canonical(path, error); !error && each.has_relative_path();
+         each = each.parent_path()) {
+        std::error_code ignored;
+        if (!fs::exists(each / "jobs.db", ignored) || !fs::exists(each / "lock", ignored)) continue;
+        return fail(ErrorCode::kConflict,
+                    path + ": expected a directory outside of a daemon's state_dir, found one in " +
+                        each.string() + "; name another directory");
+    }
+    return {};
+}
+
 // An empty one that is there becomes private.
 Result<void> take(const std::string& path) {
     EW_CHECK(check_empty(path));
@@ -44,6 +58,7 @@ Result<void> take(const std::string& path) {
 }  // namespace
 
 Result<BackupDirectory> BackupDirectory::create(const std::string& path) {
+    EW_CHECK(check_outside_of_state(path));
     std::error_code ignored;
     const bool is_there = fs::exists(path, ignored);
     EW_CHECK(is_there ? take(path) : make_directories(path, 0700));

@@ -1,5 +1,8 @@
 #include "http_shim/reload.hpp"
 
+#include <sys/stat.h>
+
+#include <string>
 #include <utility>
 
 #include "base/clock.hpp"
@@ -20,8 +23,24 @@ void take_over_rates(const Config& next, SessionParts& parts) {
     parts.connections.set_per_address_max(next.address_connections_max);
 }
 
+// Links that work now would end with 410 or 503.
+Result<void> check_roots(const Config& next) {
+    for (const downloads::DownloadRoot& download : next.downloads) {
+        const std::string where = "[store." + download.name + "] root: ";
+        if (!download.root.starts_with('/'))
+            return fail(ErrorCode::kInvalidArgument,
+                        where + "expected an absolute path, found " + download.root);
+        struct stat info {};
+        if (::stat(download.root.c_str(), &info) == 0 && !S_ISDIR(info.st_mode))
+            return fail(ErrorCode::kFailedPrecondition,
+                        where + "expected a directory, found a file: " + download.root);
+    }
+    return {};
+}
+
 Result<void> take_over(Result<Config> next, SessionParts& parts) {
     if (!next) return fail(std::move(next).error());
+    EW_CHECK(check_roots(*next));
     EW_CHECK(set_log_level(next->log_level));
     for (const std::string& key : options::waiting_for_restart(
              options::Program::kShim, parts.started_with, next->values, ""))

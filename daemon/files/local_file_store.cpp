@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -155,7 +156,12 @@ Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& k
                                                          bool with_hash) {
     EW_TRY(const std::string path, path_of(key));
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd && errno == ENOENT) return std::optional<FileFacts>();
+    if (!fd && errno == ENOENT) {
+        // Of a store that is not mounted every file looks lost.
+        if (::access(root_.c_str(), F_OK) == 0) return std::optional<FileFacts>();
+        return fail(ErrorCode::kUnavailable,
+                    "open " + root_ + ": " + std::strerror(errno) + "; mount it, or put it back");
+    }
     if (!fd && errno == ELOOP) return not_a_file(path, "a symbolic link");
     if (!fd) return fail(errno_error("open " + path, errno));
     struct stat info {};

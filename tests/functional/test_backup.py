@@ -74,7 +74,8 @@ class BackupTest(BackupCase):
         self.system.ctl("backup", self.target)
         before = {path: path.stat().st_ino for path in self.target.rglob("*")}
         self.refused("found a backup; name another directory", "backup", self.target)
-        self.refused("expected a new or empty directory", "backup", self.system.state)
+        for inside in ("", "tmp/x", "restore/new"):
+            self.refused("expected a directory outside of a daemon's state_dir", "backup", self.system.state / inside)
         self.refused("Not a directory", "backup", self.system.config / "below")
         self.assertEqual({path: path.stat().st_ino for path in self.target.rglob("*")}, before)
         self.assertEqual(self.copies(), [])

@@ -170,7 +170,10 @@ class RunningTest(SystemTest):
         self.assertNotIn("needs a restart", log)
 
     def test_a_bad_file_changes_nothing_and_says_so(self):
-        for keys, extra, reason in (("docs = perhaps\n", "", r"\[http\] docs: expected on or off"),
+        store = f"[store.other]\nkind = local\nbase_url = http://h\nkey_file = {self.system.keys}\nroot = "
+        for keys, extra, reason in (("", f"{store}{self.system.keys}\n", "root: expected a directory, found a file"),
+                                    ("", f"{store}relative/path\n", "root: expected an absolute path, found relative/path"),
+                                    ("docs = perhaps\n", "", r"\[http\] docs: expected on or off"),
                                     ("hosts = other.example.com\nnonsense = 1\n", "", "unknown key 'nonsense'"),
                                     ("hosts = other.example.com\n", "[store.other]\nkind = local\nroot = /r\nbase_url = http://h\nkey_file = /no/keys\n", "/no/keys")):
             self.assertRegex(self.hup(keys, extra), "SIGHUP: nothing has changed: .*" + reason)

@@ -113,6 +113,18 @@ TEST(LocalFileStore, RefusesKeysThatLeaveTheRoot) {
     EXPECT_FALSE(LocalFileStore::open("relative"));
 }
 
+// What is not mounted is not lost: fsck would withdraw every file.
+TEST(LocalFileStore, AStoreWithoutItsRootSaysNothingAboutItsFiles) {
+    const TempDir dir;
+    const auto store = open_store(dir / "x");
+    EXPECT_FALSE(store->inspect("a/1", true)->has_value());
+    std::filesystem::remove_all(dir / "x");
+    const auto inspected = store->inspect("a/1", true);
+    ASSERT_FALSE(inspected);
+    EXPECT_EQ(inspected.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(inspected.error().message.find("mount it"), std::string::npos);
+}
+
 TEST(LocalFileStore, RemoveSaysWhetherThereWasOne) {
     const TempDir dir;
     const auto store = open_store(dir / "x");
