@@ -26,7 +26,7 @@ bool has_file(const std::string& status) {
 void show_job(const json& job) {
     std::vector<std::pair<std::string, std::string>> fields;
     for (const char* name : {"job_id", "job_type", "status", "stage", "created_at", "started_at",
-                             "completed_at", "error_message"}) {
+                             "completed_at", "error_message", "trace_id"}) {
         if (!job[name].is_null()) fields.emplace_back(name, cell(job[name]));
     }
     fields.emplace_back("items", cell(job["processed_items"]) + " of " + cell(job["total_items"]) +

@@ -95,7 +95,7 @@ void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
             "set the clock if it is wrong, otherwise exportctl retention resume");
     for (const auto& [organization_id, answer] : parts.notifier.failing())
         add(out, "webhook", organization_id, "it does not take notices, last answer: " + answer,
-            "they are sent again for about a day; inform the operator of the receiver");
+            "each is sent 15 times within 14 hours; inform the operator of the receiver");
 }
 
 void add_plugins(const MonitoredParts& parts, std::vector<Alarm>& out) {
