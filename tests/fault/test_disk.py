@@ -295,16 +295,18 @@ class ReadOnlyTest(unittest.TestCase):
         self.assertIn("3 problems, 1 repaired", applied.stdout)
         self.assertEqual([os.path.lexists(path) for path in paths], [True, True, False, True])
 
-    def test_fsck_prints_what_it_did_before_it_ended(self):
+    def test_fsck_withdraws_nothing_of_a_store_that_is_away_and_prints_how_far_it_came(self):
         self.start_daemon()
         self.site.import_generated(100)
-        path = pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://"))
-        path.unlink()
+        job = self.site.export()
         self.site.exports.rename(self.site.directory / "away")
         ended = self.site.ctl("fsck", "--apply", check=False)
         self.assertEqual(ended.returncode, 1, ended.stdout)
-        self.assertIn("done: ", ended.stdout)
-        self.assertIn("No such file or directory", ended.stderr)
+        self.assertIn("1 files checked, 0 bytes read, 0 problems, 0 repaired", ended.stdout)
+        self.assertIn("No such file or directory; mount it", ended.stderr)
+        (self.site.directory / "away").rename(self.site.exports)
+        self.assertEqual(self.site.ctl_json("job", "show", job["job_id"])["metadata"]["file_url"], job["metadata"]["file_url"])
+        self.assertIn("0 problems", self.site.ctl("fsck").stdout)
 
     def test_a_read_only_export_directory_is_seen_at_the_start(self):
         self.site.exports.mkdir()
