@@ -88,6 +88,8 @@ void DataServer::run_loop() {
     }
     workers_.close();
     collect_finished();
+    // Whoever still waits is told; a worker that comes back later finds its call answered.
+    expire_overdue(SteadyTime::max());
     responder_.retry();
     ledger_.publish();
 }

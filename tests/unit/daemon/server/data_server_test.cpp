@@ -674,6 +674,7 @@ TEST_F(DataServerTest, StoppingSaysHowManyWorkersAreStuck) {
     }));
     stopping.join();
     EXPECT_EQ(server_->occupied(), 1U) << "its worker still uses the server";
+    EXPECT_EQ(receive()["error"]["code"], "deadline_exceeded") << "its caller waits no longer";
     release();
     EXPECT_TRUE(eventually([&] { return server_->stop() == 0; })) << "it has come back";
 }
