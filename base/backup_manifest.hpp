@@ -27,7 +27,7 @@ struct BackupFile {
 };
 
 struct BackupManifest {
-    std::string version;            // Of the daemon that made it.
+    std::string version;            // The daemon that made the backup.
     std::string created_at;         // UTC, as to_iso8601() writes it.
     std::vector<BackupFile> files;  // Each database once, and at most kBackupFilesMax.
     [[nodiscard]] std::int64_t bytes() const;

@@ -2,20 +2,26 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
+
+#include "base/result.hpp"
 
 namespace export_worker {
 
 struct DiskSpace {
     std::uint64_t free_bytes = 0;  // For users other than root.
     std::uint64_t total_bytes = 0;
-    bool has_inodes = true;         // False: the next file cannot be made.
-    unsigned long file_system = 0;  // The same for all paths on one.
+    std::uint64_t free_inodes = 0;   // The same.
+    std::uint64_t total_inodes = 0;  // 0: the file system does not count them.
+    unsigned long file_system = 0;   // The same for all paths on one.
+
+    // False: the next file cannot be made.
+    [[nodiscard]] bool has_inodes() const { return total_inodes == 0 || free_inodes > 0; }
+    // Fewer free bytes are an alarm: kDiskFreeBytesMin, or a twentieth of a small file system.
+    [[nodiscard]] std::uint64_t wanted_bytes() const;
 };
 
-// nullopt: the path is not there, or the file system does not answer with numbers. Blocks as long
-// as the file system does. [any-thread]
-[[nodiscard]] std::optional<DiskSpace> read_disk_space(const std::string& path);
+// Errors: those of statvfs(). Blocks as long as the file system does. [any-thread]
+[[nodiscard]] Result<DiskSpace> read_disk_space(const std::string& path);
 
 }  // namespace export_worker

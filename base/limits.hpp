@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -12,15 +13,17 @@ inline constexpr std::size_t kHttpTrustedProxiesMax = 64;
 inline constexpr std::size_t kRateEntriesMax =
     100'000;  // Callers remembered; then all are forgotten.
 
-// Of a program that is run to see what it says; the rest is dropped.
+// Less free space, and less than a twentieth of the file system: an alarm, and bad for doctor.
+inline constexpr std::uint64_t kDiskFreeBytesMin = 256ULL * 1024 * 1024;
+// Output of a program that is run for what it says; what is beyond is dropped.
 inline constexpr std::size_t kCommandOutputBytesMax = 64 * 1024;
 inline constexpr std::size_t kHttpProbeBytesMax =
-    1024 * 1024;                                       // Of an answer; the rest is dropped.
+    1024 * 1024;  // Answer of an address that is asked; what is beyond is dropped.
 inline constexpr std::size_t kBackupFilesMax = 1'000;  // More: no backup is made.
 inline constexpr std::size_t kBackupManifestBytesMax = 256 * 1024;
 inline constexpr std::size_t kPluginFileBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
 inline constexpr std::size_t kPluginPieceBytes =
-    512 * 1024;  // Of a file that is sent, in one request.
+    512 * 1024;  // Part of a plugin file in one request.
 
 }  // namespace export_worker::limits

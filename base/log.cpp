@@ -84,7 +84,7 @@ protected:
         while (!left.empty()) {
             const ssize_t put = ::write(STDERR_FILENO, left.data(), left.size());
             if (put < 0 && errno == EINTR) continue;
-            if (put < 0) return;  // There is nobody left to tell.
+            if (put < 0) return;  // stderr is closed or broken; the line is lost.
             left.remove_prefix(static_cast<std::size_t>(put));
         }
     }

@@ -14,7 +14,7 @@ namespace export_worker {
 
 struct SocketAddress {
     sockaddr_storage storage{};
-    socklen_t size = 0;  // Of what is used of `storage`.
+    socklen_t size = 0;  // Bytes of `storage` in use.
 
     [[nodiscard]] const sockaddr* data() const {
         return reinterpret_cast<const sockaddr*>(&storage);

@@ -1,6 +1,5 @@
 // The checks that look at this machine: clock, disks, files.
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +9,10 @@
 #include <optional>
 #include <set>
 
+#include "base/backup_manifest.hpp"
 #include "base/clock.hpp"
 #include "base/command.hpp"
+#include "base/disk_space.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -25,7 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 4> kDatabases{"jobs.db", "catalog.db", "auth.db", "plugins.db"};
 constexpr std::int64_t kMicroseconds = 1'000'000;
 
 std::optional<struct stat> look_at(const std::string& path) {
@@ -42,9 +42,9 @@ std::string mode_text(mode_t mode) {
 // The databases with their logs.
 std::vector<std::string> database_files(const Installation& installation) {
     std::vector<std::string> out;
-    for (const char* name : kDatabases) {
+    for (const std::string_view name : kBackupDatabases) {
         for (const char* ending : {"", "-wal", "-shm"}) {
-            const std::string path = installation.state_dir + "/" + name + ending;
+            const std::string path = installation.state_dir + "/" + std::string(name) + ending;
             if (look_at(path)) out.push_back(path);
         }
     }
@@ -89,21 +89,19 @@ std::string percent_text(std::uint64_t part, std::uint64_t whole) {
     return std::to_string(whole == 0 ? 100 : part * 100 / whole) + " %";
 }
 
-Finding judge_disk(const std::string& directory, const struct statvfs& disk) {
-    const std::uint64_t total = std::uint64_t{disk.f_blocks} * disk.f_frsize;
-    const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+Finding judge_disk(const std::string& directory, const DiskSpace& disk) {
+    const std::uint64_t total = disk.total_bytes;
+    const std::uint64_t free = disk.free_bytes;
     constexpr std::uint64_t kMebibyte = 1024 * 1024;
     Finding out{"disk", directory, Health::kOk,
                 std::to_string(free / kMebibyte) + " of " + std::to_string(total / kMebibyte) +
                     " MiB are free"};
-    const bool counts_inodes = disk.f_files > 0;
-    if (counts_inodes)
-        out.detail += ", " + percent_text(disk.f_favail, disk.f_files) + " of the inodes";
-    const bool bad = free < std::min(limits::kDoctorFreeBytesMin, total / 20) ||
-                     (counts_inodes && disk.f_favail == 0);
+    if (disk.total_inodes > 0)
+        out.detail += ", " + percent_text(disk.free_inodes, disk.total_inodes) + " of the inodes";
+    const bool bad = free < disk.wanted_bytes() || !disk.has_inodes();
     const std::uint64_t percent = limits::kDoctorFreePercentMin;
     const bool low = free / percent < total / 100 && free * 100 < total * percent;
-    const bool few = counts_inodes && disk.f_favail * 100 < disk.f_files * percent;
+    const bool few = disk.free_inodes * 100 < disk.total_inodes * percent;
     if (!bad && !low && !few) return out;
     out.health = bad ? Health::kBad : Health::kWarn;
     out.remedy = "make room, or shorten file_retention_s and job_retention_s";
@@ -219,13 +217,12 @@ Findings check_disks(const Patient& patient) {
     std::set<unsigned long> seen;  // Once a file system, by the first of its directories.
     Findings out;
     for (const std::string& directory : directories) {
-        struct statvfs disk {};
-        if (::statvfs(directory.c_str(), &disk) != 0) {
-            if (errno != ENOENT)
-                out.push_back({"disk", directory, Health::kBad,
-                               errno_error("look at " + directory, errno).message});
-        } else if (seen.insert(disk.f_fsid).second) {
-            out.push_back(judge_disk(directory, disk));
+        const auto disk = read_disk_space(directory);
+        if (!disk && disk.error().code == ErrorCode::kNotFound) continue;
+        if (!disk) {
+            out.push_back({"disk", directory, Health::kBad, disk.error().message});
+        } else if (seen.insert(disk->file_system).second) {
+            out.push_back(judge_disk(directory, *disk));
         }
     }
     return out;

@@ -22,7 +22,6 @@ inline constexpr std::chrono::seconds kDoctorAskTimeout{5};
 inline constexpr std::chrono::seconds kDoctorProgramTimeout{20};
 // Free room and inodes below which `doctor` warns; it calls bad what is an alarm of the daemon.
 inline constexpr std::uint64_t kDoctorFreePercentMin = 10;
-inline constexpr std::uint64_t kDoctorFreeBytesMin = 256 * 1024 * 1024;
 // How far ahead of the clock the times of files may be.
 inline constexpr std::chrono::seconds kDoctorClockTolerance{60};
 

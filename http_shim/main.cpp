@@ -12,6 +12,7 @@
 #include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/options/check_command.hpp"
 #include "base/options/config_file.hpp"
 #include "base/process.hpp"
 #include "http_shim/check_config.hpp"
@@ -20,6 +21,7 @@
 
 namespace {
 
+using export_worker::options::CheckExtent;
 using export_worker::options::Flag;
 
 using export_worker::kExitUsage;
@@ -55,25 +57,13 @@ int report(const std::string& config_path, const export_worker::http_shim::Confi
     return status;
 }
 
-enum class Extent { kSyntax, kCheck };
-
-int check(const std::string& config_path, Extent extent) {
-    export_worker::options::Problems problems;
-    const auto config = export_worker::http_shim::read_config(config_path, &problems);
-    if (!config) problems.push_back(config.error());
-    int status = 0;
-    for (const export_worker::Error& problem : problems)
-        status = std::max(status, start_failed(problem));
-    if (!config || (status != 0 && extent == Extent::kSyntax)) return status;
-    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
-        return start_failed(log.error());
-    export_worker::http_shim::ConfigCheck found;
-    if (extent == Extent::kCheck) found = export_worker::http_shim::check_config(*config, problems);
-    if (status == 0) return report(config_path, found);
-    // Of a file with mistakes no more than what is surely wrong.
-    export_worker::http_shim::ConfigCheck sure;
-    sure.complaints = std::move(found.complaints);
-    return sure.complaints.empty() ? status : std::max(status, report(config_path, sure));
+int check(const std::string& config_path, CheckExtent extent) {
+    using Config = export_worker::http_shim::Config;
+    using Found = export_worker::http_shim::ConfigCheck;
+    return export_worker::options::run_check<Config, Found>(
+        config_path, extent,
+        {export_worker::http_shim::read_config, export_worker::http_shim::check_config,
+         start_failed, report});
 }
 
 // Until the listener has a handler: a SIGHUP during the start must not end it.
@@ -120,8 +110,8 @@ int run_main(int argc, char** argv) {
         return kExitUsage;
     }
     const std::string config_path = arguments->get("config");
-    if (arguments->has("check-config")) return check(config_path, Extent::kCheck);
-    if (arguments->has("check-syntax")) return check(config_path, Extent::kSyntax);
+    if (arguments->has("check-config")) return check(config_path, CheckExtent::kConfig);
+    if (arguments->has("check-syntax")) return check(config_path, CheckExtent::kSyntax);
     return run(config_path);
 }
 

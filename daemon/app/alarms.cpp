@@ -31,12 +31,11 @@ void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& 
     for (const std::string& directory : directories) {
         const auto disk = read_disk_space(directory);
         if (!disk || !seen.insert(disk->file_system).second) continue;
-        const std::uint64_t wanted = std::min(limits::kDiskFreeBytesMin, disk->total_bytes / 20);
-        if (disk->free_bytes < wanted)
+        if (disk->free_bytes < disk->wanted_bytes())
             add(out, "disk", directory,
-                mib(disk->free_bytes) + " are free, expected " + mib(wanted),
+                mib(disk->free_bytes) + " are free, expected " + mib(disk->wanted_bytes()),
                 "make room; jobs wait and are tried again, links go on");
-        if (!disk->has_inodes)
+        if (!disk->has_inodes())
             add(out, "disk", directory, "no inode is free", "delete files that are not needed");
     }
 }

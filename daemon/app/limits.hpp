@@ -7,8 +7,6 @@
 
 namespace export_worker::limits {
 
-// Less free space, and less than a twentieth of the file system: an alarm.
-inline constexpr std::uint64_t kDiskFreeBytesMin = 256ULL * 1024 * 1024;
 // From the signal to the end of the process, whatever a plugin does; below TimeoutStopSec of
 // etc/systemd/export-workerd.service.
 inline constexpr std::chrono::seconds kStopTimeout{28};

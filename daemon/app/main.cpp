@@ -19,6 +19,7 @@
 #include "base/exit_status.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
+#include "base/options/check_command.hpp"
 #include "base/options/config_file.hpp"
 #include "base/service_manager/notify.hpp"
 #include "daemon/app/check_config.hpp"
@@ -36,6 +37,7 @@ extern "C" void __gcov_dump();
 
 namespace {
 
+using export_worker::options::CheckExtent;
 using export_worker::options::Flag;
 
 using export_worker::kExitSoftware;
@@ -70,7 +72,7 @@ void leave_at_once(int /*signal_number*/) {
     constexpr std::string_view kLine =
         "export-workerd: no orderly end in time, a plugin may keep a lock of the C library; "
         "leaving as after a crash\n";
-    pollfd output{STDERR_FILENO, POLLOUT, 0};  // Nobody may read it any more.
+    pollfd output{STDERR_FILENO, POLLOUT, 0};  // A full pipe must not hold up the end.
     if (::poll(&output, 1, 0) == 1) (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
     ::_exit(kExitSoftware);
 }
@@ -159,25 +161,13 @@ int report(const std::string& config_path, const export_worker::app::ConfigCheck
     return 0;
 }
 
-enum class Extent { kSyntax, kCheck };
-
-int check(const std::string& config_path, Extent extent) {
-    export_worker::options::Problems problems;
-    const auto config = export_worker::config::read_config(config_path, &problems);
-    if (!config) problems.push_back(config.error());
-    int status = 0;
-    for (const export_worker::Error& problem : problems)
-        status = std::max(status, start_failed(problem));
-    if (!config || (status != 0 && extent == Extent::kSyntax)) return status;
-    if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
-        return start_failed(log.error());
-    export_worker::app::ConfigCheck found;
-    if (extent == Extent::kCheck) found = export_worker::app::check_config(*config, problems);
-    if (status == 0) return report(config_path, found);
-    // Of a file with mistakes no more than what is surely wrong.
-    export_worker::app::ConfigCheck sure;
-    sure.complaints = std::move(found.complaints);
-    return sure.complaints.empty() ? status : std::max(status, report(config_path, sure));
+int check(const std::string& config_path, CheckExtent extent) {
+    using Config = export_worker::config::Config;
+    using Found = export_worker::app::ConfigCheck;
+    return export_worker::options::run_check<Config, Found>(
+        config_path, extent,
+        {export_worker::config::read_config, export_worker::app::check_config, start_failed,
+         report});
 }
 
 // Until a signal ends it; one that comes during the start ends that.
@@ -272,8 +262,8 @@ int run_main(int argc, char** argv) {
             EXPORT_WORKER_VERSION);
     }
     const std::string config_path = arguments->get("config");
-    if (arguments->has("check-config")) return check(config_path, Extent::kCheck);
-    if (arguments->has("check-syntax")) return check(config_path, Extent::kSyntax);
+    if (arguments->has("check-config")) return check(config_path, CheckExtent::kConfig);
+    if (arguments->has("check-syntax")) return check(config_path, CheckExtent::kSyntax);
     return run(config_path);
 }
 

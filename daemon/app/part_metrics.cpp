@@ -80,7 +80,7 @@ void add_exports(Page& page, const exports::ExportWorkers& workers) {
             Kind::kGauge, static_cast<double>(stats.running.load()));
 }
 
-// Of a registry that cannot be read there are no numbers; the alarm `database` says so.
+// Nothing when the registry cannot be read; the alarm `database` says so.
 void add_waiting(Page& page, jobs::JobStore& jobs) {
     page.family(
         "export_worker_jobs_waiting",

@@ -58,7 +58,7 @@ Result<void> check_private(const struct stat& info, const std::string& path, uid
     if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         return fail(ErrorCode::kFailedPrecondition,
                     path + ": expected no rights for group and others; run chmod go= " + path +
-                        " if nobody else has written it");
+                        " if only that user has written to it");
     return {};
 }
 

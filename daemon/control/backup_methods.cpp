@@ -1,12 +1,10 @@
 #include "daemon/control/backup_methods.hpp"
 
-#include <sys/statvfs.h>
-
 #include <array>
-#include <cerrno>
 #include <filesystem>
 
 #include "base/base64.hpp"
+#include "base/disk_space.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/limits.hpp"
@@ -91,15 +89,12 @@ Result<void> check_room(const std::string& state_dir) {
             if (!error) bytes += size;
         }
     }
-    struct statvfs disk {};
-    if (::statvfs(state_dir.c_str(), &disk) != 0)
-        return fail(errno_error("look at the free space of " + state_dir, errno));
-    const std::uintmax_t free = disk.f_bavail * disk.f_frsize;
-    if (free >= bytes) return {};
+    EW_TRY(const DiskSpace disk, read_disk_space(state_dir));
+    if (disk.free_bytes >= bytes) return {};
     return fail(ErrorCode::kResourceExhausted,
                 "backup: expected " + std::to_string(bytes) + " bytes free in " + state_dir +
                     " for copies of the databases while they are fetched, found " +
-                    std::to_string(free) + "; free space and try again");
+                    std::to_string(disk.free_bytes) + "; free space and try again");
 }
 
 Result<json> run_backup(const Copying& of) {
@@ -147,22 +142,15 @@ Result<json> backup_end(const ControlParts& parts, const json& params) {
     return json{{"ended", true}};
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 4> kMethods{{{"control.backup_begin", backup_begin},
-                                       {"control.backup_manifest", backup_manifest},
-                                       {"control.backup_read", backup_read},
-                                       {"control.backup_end", backup_end}}};
+constexpr std::array<ControlRow, 4> kMethods{{{"control.backup_begin", backup_begin},
+                                              {"control.backup_manifest", backup_manifest},
+                                              {"control.backup_read", backup_read},
+                                              {"control.backup_end", backup_end}}};
 
 }  // namespace
 
 ControlMethod find_backup_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
-    return nullptr;
+    return find_in(kMethods, method);
 }
 
 }  // namespace export_worker::control

@@ -145,7 +145,7 @@ void BackupStore::end(const std::string& id) {
     delete_copies(id);
 }
 
-// Whoever still makes copies finds its directory gone, and calls end() itself.
+// A thread that still makes copies finds its directory gone, and calls end() itself.
 void BackupStore::delete_copies(const std::string& id) const {
     const bool is_id =
         !id.empty() && id.find_first_not_of("0123456789abcdef-") == std::string::npos;

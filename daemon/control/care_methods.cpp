@@ -48,13 +48,9 @@ Result<json> retention_resume(const ControlParts& parts, const json&) {
     return json{{"was_paused", was_paused}};
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 3> kMethods{{{"control.fsck", fsck},
-                                       {"control.retention_resume", retention_resume},
-                                       {"control.task", task}}};
+constexpr std::array<ControlRow, 3> kMethods{{{"control.fsck", fsck},
+                                              {"control.retention_resume", retention_resume},
+                                              {"control.task", task}}};
 
 }  // namespace
 
@@ -74,10 +70,7 @@ json fsck_json(const exports::FsckReport& report) {
 }
 
 ControlMethod find_care_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
-    return nullptr;
+    return find_in(kMethods, method);
 }
 
 }  // namespace export_worker::control

@@ -190,11 +190,7 @@ Result<json> drain(const ControlParts& parts, const json&) {
     return json{{"draining", true}};
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 8> kMethods{
+constexpr std::array<ControlRow, 8> kMethods{
     {{"control.status", status},
      {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
      {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
@@ -206,10 +202,13 @@ constexpr std::array<Row, 8> kMethods{
 
 }  // namespace
 
+ControlMethod find_in(std::span<const ControlRow> rows, std::string_view method) {
+    const auto found = std::ranges::find(rows, method, &ControlRow::name);
+    return found == rows.end() ? nullptr : found->run;
+}
+
 ControlMethod find_control_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
+    if (const ControlMethod own = find_in(kMethods, method)) return own;
     if (const ControlMethod identity = find_identity_method(method)) return identity;
     if (const ControlMethod backup = find_backup_method(method)) return backup;
     if (const ControlMethod file = find_plugin_file_method(method)) return file;

@@ -64,6 +64,12 @@ struct ControlParts {
 // Its errors go to the caller through refuse() (refuse.hpp).
 using ControlMethod = Result<nlohmann::json> (*)(const ControlParts& parts,
                                                  const nlohmann::json& params);
+struct ControlRow {
+    std::string_view name;
+    ControlMethod run;
+};
+// nullptr when none of the rows has that name.
+[[nodiscard]] ControlMethod find_in(std::span<const ControlRow> rows, std::string_view method);
 // nullptr when `method` is no control method.
 [[nodiscard]] ControlMethod find_control_method(std::string_view method);
 

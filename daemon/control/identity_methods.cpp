@@ -135,27 +135,20 @@ Result<json> session_revoke(const ControlParts& parts, const json& params) {
     return json{{"id", id}, {"revoked", true}};
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 9> kMethods{{{"control.key_create", key_create},
-                                       {"control.key_rotate", key_rotate},
-                                       {"control.key_list", key_list},
-                                       {"control.key_revoke", key_revoke},
-                                       {"control.member_set", member_set},
-                                       {"control.member_list", member_list},
-                                       {"control.session_create", session_create},
-                                       {"control.session_list", session_list},
-                                       {"control.session_revoke", session_revoke}}};
+constexpr std::array<ControlRow, 9> kMethods{{{"control.key_create", key_create},
+                                              {"control.key_rotate", key_rotate},
+                                              {"control.key_list", key_list},
+                                              {"control.key_revoke", key_revoke},
+                                              {"control.member_set", member_set},
+                                              {"control.member_list", member_list},
+                                              {"control.session_create", session_create},
+                                              {"control.session_list", session_list},
+                                              {"control.session_revoke", session_revoke}}};
 
 }  // namespace
 
 ControlMethod find_identity_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
-    return nullptr;
+    return find_in(kMethods, method);
 }
 
 }  // namespace export_worker::control

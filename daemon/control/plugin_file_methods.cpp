@@ -38,21 +38,14 @@ Result<json> plugin_file_append(const ControlParts& parts, const json& params) {
     return json{{"bytes", bytes->size()}};
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 3> kMethods{{{"control.plugin_file_owner", plugin_file_owner},
-                                       {"control.plugin_file_begin", plugin_file_begin},
-                                       {"control.plugin_file_append", plugin_file_append}}};
+constexpr std::array<ControlRow, 3> kMethods{{{"control.plugin_file_owner", plugin_file_owner},
+                                              {"control.plugin_file_begin", plugin_file_begin},
+                                              {"control.plugin_file_append", plugin_file_append}}};
 
 }  // namespace
 
 ControlMethod find_plugin_file_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
-    return nullptr;
+    return find_in(kMethods, method);
 }
 
 Result<void> check_sender(std::int64_t uid) {

@@ -260,11 +260,7 @@ Result<json> plugin_quarantine_lift(const ControlParts& parts, const json& param
     return quarantined_json(file);
 }
 
-struct Row {
-    std::string_view name;
-    ControlMethod run;
-};
-constexpr std::array<Row, 10> kMethods{
+constexpr std::array<ControlRow, 10> kMethods{
     {{"control.plugin_list", plugin_list},
      {"control.plugin_load", plugin_load},
      {"control.plugin_reload", plugin_reload},
@@ -279,10 +275,7 @@ constexpr std::array<Row, 10> kMethods{
 }  // namespace
 
 ControlMethod find_plugin_method(std::string_view method) {
-    for (const Row& row : kMethods) {
-        if (row.name == method) return row.run;
-    }
-    return nullptr;
+    return find_in(kMethods, method);
 }
 
 json plugins_json(const ControlParts& parts) {

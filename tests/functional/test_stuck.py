@@ -13,6 +13,16 @@ HANGS = {"a": 1}  # broken.do with these parameters does not return until the fi
 STUCK = "are past their deadline and still inside handle()"
 
 
+def with_broken(test, plugin, keys="", policy=""):
+    """A system without a shim, not started, whose plugin 'broken' is this file; its path comes with it."""
+    system = System()
+    test.addCleanup(system.close)
+    system.port = 1
+    path = system.install("broken.so", BUILD / "fixtures" / f"{plugin}.so")
+    system.extra = f"[plugin.broken]\nfile = {path}\n{keys}[plugins]\nbake_s = 0\n{policy}"
+    return system
+
+
 class AwayTest(unittest.TestCase):
     def test_links_of_a_plugin_that_is_not_loaded_can_be_asked_for_again(self):
         system = System()
@@ -150,11 +160,7 @@ class StuckTest(unittest.TestCase):
 
 class HungLoadsTest(unittest.TestCase):
     def test_after_eight_loads_that_hang_nothing_is_loaded_and_what_serves_goes_on(self):
-        system = System()
-        self.addCleanup(system.close)
-        system.port = 1  # No shim here.
-        broken = system.install("broken.so", BUILD / "fixtures" / "broken_nothing.so")
-        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nprobe_timeout_s = {3 if SANITIZED else 1}\nbake_s = 0\ngenerations_max = 64\n"
+        system = with_broken(self, "broken_nothing", policy=f"probe_timeout_s = {3 if SANITIZED else 1}\ngenerations_max = 64\n")
         system.start_daemon()
         hangs = system.install("hangs.so", BUILD / "fixtures" / "daemon_create_hangs.so")
         for number in range(9):
@@ -170,11 +176,7 @@ class HungLoadsTest(unittest.TestCase):
 
 class StopTest(unittest.TestCase):
     def test_a_stop_with_stuck_requests_takes_as_long_as_the_page_says(self):
-        system = System()
-        self.addCleanup(system.close)
-        system.port = 1  # No shim here.
-        broken = system.install("broken.so", BUILD / "fixtures" / "daemon_handle_hangs.so")
-        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nbake_s = 0\n"
+        system = with_broken(self, "daemon_handle_hangs")
         system.start_daemon()
         wire = system.wire()
         self.addCleanup(wire.close)
@@ -184,11 +186,7 @@ class StopTest(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 10.5)
 
     def test_a_plugin_that_keeps_the_locks_of_the_streams_holds_up_neither_the_log_nor_the_end(self):
-        system = System()
-        self.addCleanup(system.close)
-        system.port = 1  # No shim here.
-        broken = system.install("broken.so", BUILD / "fixtures" / "daemon_keeps_streams.so")
-        system.extra = f"[plugin.broken]\nfile = {broken}\nallow_imports = flockfile\n[plugins]\nbake_s = 0\n"
+        system = with_broken(self, "daemon_keeps_streams", keys="allow_imports = flockfile\n")
         system.start_daemon()
         wire = system.wire()
         self.addCleanup(wire.close)
@@ -206,15 +204,11 @@ class StopTest(unittest.TestCase):
     def test_a_signal_ends_a_start_that_waits_for_a_plugin_and_condemns_nobody(self):
         for defect in ("broken_create_hangs", "daemon_create_hangs"):  # In the probe, and in the daemon.
             with self.subTest(defect):
-                self.stop_during_starts(BUILD / "fixtures" / f"{defect}.so")
+                self.stop_during_starts(defect)
 
     def stop_during_starts(self, plugin):
-        system = System()
-        self.addCleanup(system.close)
-        system.port = 1  # No shim here.
+        system = with_broken(self, plugin, policy="probe_timeout_s = 60\n")
         begun = system.directory / "begun"
-        broken = system.install("broken.so", plugin)
-        system.extra = f"[plugin.broken]\nfile = {broken}\n[plugins]\nprobe_timeout_s = 60\nbake_s = 0\n"
         for _ in range(3):
             system.start_daemon(env={"BROKEN_BEGUN": str(begun)}, must_start=False)
             wait_until("the load", begun.exists)

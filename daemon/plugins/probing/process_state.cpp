@@ -24,7 +24,6 @@
 #include <locale>
 #include <memory>
 #include <new>
-#include <span>
 #include <string_view>
 
 #include "base/text.hpp"
@@ -97,7 +96,7 @@ void add_status(Settings& out, const char* field, const char* name) {
 void add_ids(Settings& out) {
     std::array<uid_t, 3> uids{};
     std::array<gid_t, 3> gids{};
-    std::array<gid_t, NGROUPS_MAX> groups{};
+    std::vector<gid_t> groups(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
     const auto text = [](const auto& numbers) {
         std::string joined;
         for (const auto number : numbers)
@@ -109,10 +108,8 @@ void add_ids(Settings& out) {
     // With an id that does not exist they change nothing and return the present one.
     out.push_back({"file system ids", text(std::array{::setfsuid(static_cast<uid_t>(-1)),
                                                       ::setfsgid(static_cast<gid_t>(-1))})});
-    const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
-    if (count >= 0)
-        out.push_back({"supplementary groups",
-                       text(std::span(groups.data(), static_cast<std::size_t>(count)))});
+    if (::getgroups(static_cast<int>(groups.size()), groups.data()) >= 0)
+        out.push_back({"supplementary groups", text(groups)});
 }
 
 // "0-3,6".
