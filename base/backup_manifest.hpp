@@ -17,10 +17,10 @@ inline constexpr const char* kBackupManifestFile = "manifest.json";
 inline constexpr std::array<std::string_view, 4> kBackupDatabases{"jobs.db", "catalog.db",
                                                                   "auth.db", "plugins.db"};
 // Where plugin files are, named by their hash: in a backup as in a state directory.
-inline constexpr std::string_view kBackupPluginsDirectory = "plugins/artefacts";
+inline constexpr std::string_view kBackupPluginsDirectory = "plugins/artifacts";
 
 struct BackupFile {
-    std::string name;  // A database, or "plugins/artefacts/SHA256.so".
+    std::string name;  // A database, or "plugins/artifacts/SHA256.so".
     std::int64_t bytes = 0;
     std::string sha256;  // 64 hex digits, lower case.
     bool operator==(const BackupFile&) const = default;

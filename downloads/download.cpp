@@ -24,7 +24,7 @@ namespace {
 // The form of RFC 850.
 constexpr const char* kTwoDigitYear = "%A, %d-%b-%y %H:%M:%S GMT";
 
-Download refuse(int status, std::string_view detail) {
+Download error_response(int status, std::string_view detail) {
     Download out;
     out.status = status;
     out.detail = detail;
@@ -70,10 +70,10 @@ std::string etag_of(const struct stat& info, std::string_view sha256) {
 }
 
 std::string http_date(std::time_t at) {
-    std::tm parts{};
-    gmtime_r(&at, &parts);
+    std::tm deps{};
+    gmtime_r(&at, &deps);
     char text[40];
-    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
+    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &deps)};
 }
 
 struct Range {
@@ -133,14 +133,14 @@ bool names_etag(std::string_view header, std::string_view etag, bool weak) {
 }
 
 // A year of two digits is never more than 50 years ahead (RFC 9110, 5.6.7).
-std::time_t in_nearest_century(std::tm parts, std::time_t now) {
+std::time_t in_nearest_century(std::tm deps, std::time_t now) {
     std::tm today{};
     ::gmtime_r(&now, &today);
-    parts.tm_year += (today.tm_year / 100 - parts.tm_year / 100) * 100;
+    deps.tm_year += (today.tm_year / 100 - deps.tm_year / 100) * 100;
     std::tm latest = today;
     latest.tm_year += 50;
-    if (::timegm(&parts) > ::timegm(&latest)) parts.tm_year -= 100;
-    return ::timegm(&parts);
+    if (::timegm(&deps) > ::timegm(&latest)) deps.tm_year -= 100;
+    return ::timegm(&deps);
 }
 
 // The three forms of RFC 9110, 5.6.7; nullopt for anything else: the condition is ignored then
@@ -148,13 +148,13 @@ std::time_t in_nearest_century(std::tm parts, std::time_t now) {
 std::optional<std::time_t> parse_http_date(std::string_view text, std::time_t now) {
     const std::string copy(text);
     for (const char* form : {"%a, %d %b %Y %H:%M:%S GMT", kTwoDigitYear, "%a %b %e %H:%M:%S %Y"}) {
-        std::tm parts{};
-        const char* const end = ::strptime(copy.c_str(), form, &parts);
+        std::tm deps{};
+        const char* const end = ::strptime(copy.c_str(), form, &deps);
         if (end == nullptr || *end != '\0') continue;
-        std::tm normal = parts;  // timegm() makes March of the 30th of February.
+        std::tm normal = deps;  // timegm() makes March of the 30th of February.
         ::timegm(&normal);
-        if (normal.tm_mday != parts.tm_mday) return std::nullopt;
-        return form == kTwoDigitYear ? in_nearest_century(parts, now) : ::timegm(&parts);
+        if (normal.tm_mday != deps.tm_mday) return std::nullopt;
+        return form == kTwoDigitYear ? in_nearest_century(deps, now) : ::timegm(&deps);
     }
     return std::nullopt;
 }
@@ -212,7 +212,7 @@ Result<signing::VerifiedLocalLink> verify(std::string_view target,
 Download open_download(const DownloadRequest& request, const std::vector<DownloadRoot>& roots,
                        std::int64_t now_unix_s) {
     const auto link = verify(request.target, roots, now_unix_s);
-    if (!link) return refuse(403, link.error().message);
+    if (!link) return error_response(403, link.error().message);
 
     Download out;
     out.file = open_beneath(roots[link->store_index].root, link->path);
@@ -220,10 +220,10 @@ Download open_download(const DownloadRequest& request, const std::vector<Downloa
     if (!out.file && !is_gone(errno)) {
         log_error("download of {} from store {}: {}", link->path, roots[link->store_index].name,
                   std::strerror(errno));
-        return refuse(503, "Service temporarily unavailable");
+        return error_response(503, "Service temporarily unavailable");
     }
     if (!out.file || ::fstat(out.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-        return refuse(410, "Export file is no longer available");
+        return error_response(410, "Export file is no longer available");
     }
     const auto size = static_cast<std::uint64_t>(info.st_size);
     const std::string etag = etag_of(info, link->sha256);
@@ -249,7 +249,7 @@ Download open_download(const DownloadRequest& request, const std::vector<Downloa
                              ? parse_range(request.range, size, range)
                              : RangeOutcome::kWhole;
     if (outcome == RangeOutcome::kUnsatisfiable) {
-        Download refused = refuse(416, "Range Not Satisfiable");
+        Download refused = error_response(416, "Range Not Satisfiable");
         refused.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));
         return refused;
     }

@@ -20,10 +20,6 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 // Of a request for any provider.
 JsonFields fields_of(const json& object) {
     JsonFields out(object);
@@ -60,7 +56,7 @@ Result<std::string_view> method_of(JsonFields& fields) {
 Result<std::int64_t> moment(JsonFields& fields, const char* name, bool required) {
     const json* const value = fields.find(name);
     if (value == nullptr && !required) return 0;
-    if (value == nullptr) return refuse(std::string(name) + ": missing");
+    if (value == nullptr) return invalid_argument(std::string(name) + ": missing");
     if (value->is_number_integer()) return integer_from(*value, name);
     if (value->is_string()) return time_s_from(*value, name);
     return unexpected_value(name, "seconds since 1970 or YYYY-MM-DDThh:mm:ssZ", *value);
@@ -119,7 +115,7 @@ Result<signing::Endpoint> gcs_endpoint(JsonFields& fields) {
     EW_TRY(const std::string bound, fields.text_or("bucket_bound_hostname", ""));
     EW_TRY(const std::string universe, fields.text_or("universe_domain", "googleapis.com"));
     const bool is_bound = style == signing::GcsStyle::kBucketBound;
-    if (is_bound && bound.empty()) return refuse("bucket_bound_hostname: missing");
+    if (is_bound && bound.empty()) return invalid_argument("bucket_bound_hostname: missing");
     return signing::gcs_bucket_endpoint(
         (http ? "http://" : "https://") + (is_bound ? bound : "storage." + universe), bucket,
         style);
@@ -172,7 +168,7 @@ Result<AzureTexts> read_texts(JsonFields& fields, std::initializer_list<const ch
 
 Result<std::string> decode_key(const char* name, std::string_view base64) {
     auto key = from_base64(base64);
-    if (!key || key->empty()) return refuse(std::string(name) + ": expected base64");
+    if (!key || key->empty()) return invalid_argument(std::string(name) + ": expected base64");
     return std::move(*key);
 }
 
@@ -302,7 +298,7 @@ Result<json> sign_local(const json& object, bool explain) {
 
 Result<json> sign(std::string_view line, bool explain) {
     const json object = parse_json(line);
-    if (!object.is_object()) return refuse("expected one JSON object a line");
+    if (!object.is_object()) return invalid_argument("expected one JSON object a line");
     constexpr std::array<std::string_view, 5> kProviders{"s3", "gcs", "azure", "cloudfront",
                                                          "local"};
     constexpr std::array<decltype(&sign_s3), 5> kSigners{sign_s3, sign_gcs, sign_azure,

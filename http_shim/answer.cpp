@@ -27,27 +27,27 @@ std::uint64_t hash_of(std::string_view text) {
 }
 
 std::optional<Response> refuse_rate(const RequestHead& head, const Exchange& exchange,
-                                    SessionParts& parts) {
+                                    SessionDeps& deps) {
     const auto now = Clock::now();
     std::optional<std::chrono::nanoseconds> wait;
     // A proxy on this machine that is not in trusted_proxies speaks for everybody.
-    if (parts.config.address_rate > 0 && !is_local(exchange.client))
-        wait = parts.by_address.take(hash_of(limit_group(exchange.client)), now);
-    if (!wait && parts.config.credential_rate > 0) {
+    if (deps.config.address_rate > 0 && !is_local(exchange.client))
+        wait = deps.by_address.take(hash_of(limit_group(exchange.client)), now);
+    if (!wait && deps.config.credential_rate > 0) {
         const std::string_view credential = credential_of(head).value;
-        if (!credential.empty()) wait = parts.by_credential.take(hash_of(credential), now);
+        if (!credential.empty()) wait = deps.by_credential.take(hash_of(credential), now);
     }
     if (!wait) return std::nullopt;
-    ++parts.metrics.rate_limited;
+    ++deps.metrics.rate_limited;
     return make_later_response(429, "Too many requests", *wait);
 }
 
 Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
                                 const std::string& body, const Exchange& exchange,
-                                SessionParts& parts, std::uint32_t deadline_ms) {
+                                SessionDeps& deps, std::uint32_t deadline_ms) {
     std::string id;
     id.reserve(exchange.request_id.size() + 21);
-    id.append(exchange.request_id).append(".").append(std::to_string(++parts.calls));
+    id.append(exchange.request_id).append(".").append(std::to_string(++deps.calls));
     auto message =
         make_message(match, head, body, {id, exchange.traceparent, deadline_ms, exchange.client});
     if (!message) co_return message.error();
@@ -55,8 +55,8 @@ Awaitable<Response> call_daemon(const Match& match, const RequestHead& head,
     // The daemon's own deadline answer should win against ours.
     const std::chrono::milliseconds timeout(deadline_ms + 250);
     const Result<std::string> reply =
-        co_await parts.daemons.ask(std::move(id), std::move(*message), timeout);
-    parts.metrics.count_daemon_call(Clock::now() - sent);
+        co_await deps.daemons.ask(std::move(id), std::move(*message), timeout);
+    deps.metrics.count_daemon_call(Clock::now() - sent);
     co_return make_response(match, reply);
 }
 
@@ -71,22 +71,22 @@ std::string alarms_of(const std::string& ping_result, const ShimMetrics& metrics
     return alarms.empty() ? "" : dump_json(alarms);
 }
 
-Awaitable<Response> ready(const Exchange& exchange, SessionParts& parts) {
+Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
     static const Route ping{Method::kGet, "/readyz", RouteKind::kCall,
                             &message::method_row(message::MethodId::kPing)};
     const Match match{&ping, {}, {}};
-    if (parts.draining) co_return make_error_response(503, "The shim is shutting down");
-    const auto states = parts.daemons.states();
+    if (deps.draining) co_return make_error_response(503, "The shim is shutting down");
+    const auto states = deps.daemons.states();
     if (std::ranges::none_of(states, client::is_ready))
         co_return make_error_response(503, client::why_not_ready(states));
     const RequestHead head;
     const std::string body;
-    Response response = co_await call_daemon(match, head, body, exchange, parts, 1000);
+    Response response = co_await call_daemon(match, head, body, exchange, deps, 1000);
     if (response.status == 200) {
         // Daemons with a job registry of their own: not asked while the first one's is there.
         const auto standby = std::ranges::count_if(
             states, [](const auto& daemon) { return daemon.answers && !daemon.in_use; });
-        const std::string alarms = alarms_of(response.body, parts.metrics);
+        const std::string alarms = alarms_of(response.body, deps.metrics);
         response.body = R"({"status":"ready")";
         if (standby > 0) response.body += ",\"standby\":" + std::to_string(standby);
         if (!alarms.empty()) response.body += ",\"alarms\":" + alarms;
@@ -123,9 +123,9 @@ Response not_found(const Match& match, const RequestHead& head) {
 
 // Nobody else is asked.
 Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
-                                const std::string& peer, SessionParts& parts) {
+                                const std::string& peer, SessionDeps& deps) {
     if (head.method == Method::kOptions) {
-        if (auto preflight = answer_preflight(head, match, parts.config)) co_return *preflight;
+        if (auto preflight = answer_preflight(head, match, deps.config)) co_return *preflight;
         if (head.target == "*") co_return allow("GET, HEAD, POST, OPTIONS");
         if (!match.allow.empty()) co_return allow(match.allow);
     }
@@ -135,13 +135,12 @@ Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
         case RouteKind::kLivez: response.body = R"({"status":"alive"})"; co_return response;
         case RouteKind::kOpenapi: response.document = kOpenapiJson; co_return response;
         case RouteKind::kDocs:
-            if (parts.config.docs) co_return make_docs_response(kDocsHtml);
+            if (deps.config.docs) co_return make_docs_response(kDocsHtml);
             break;
         case RouteKind::kMetrics:
-            if (may_see_metrics(head, peer, parts.config)) {
+            if (may_see_metrics(head, peer, deps.config)) {
                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                response.body =
-                    parts.metrics.page(parts.connections, parts.daemons.states()).text();
+                response.body = deps.metrics.page(deps.connections, deps.daemons.states()).text();
                 co_return response;
             }
             break;
@@ -156,9 +155,9 @@ Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
 }  // namespace
 
 std::optional<Response> refuse_early(const RequestHead& head, const Match& match,
-                                     const Exchange& exchange, SessionParts& parts) {
-    if (auto refused = refuse_cross_site(head, parts.config)) return refused;
-    if (auto refused = refuse_rate(head, exchange, parts)) return refused;
+                                     const Exchange& exchange, SessionDeps& deps) {
+    if (auto refused = refuse_cross_site(head, deps.config)) return refused;
+    if (auto refused = refuse_rate(head, exchange, deps)) return refused;
     if (!head.has_body) return std::nullopt;
     if (match.route == nullptr || match.route->kind != RouteKind::kCall)
         return head.content_length > 0 ? std::optional(not_found(match, head)) : std::nullopt;
@@ -167,13 +166,12 @@ std::optional<Response> refuse_early(const RequestHead& head, const Match& match
 }
 
 Awaitable<Response> respond(const Match& match, const RequestHead& head, const std::string& body,
-                            const std::string& peer, const Exchange& exchange,
-                            SessionParts& parts) {
+                            const std::string& peer, const Exchange& exchange, SessionDeps& deps) {
     const RouteKind kind = match.route == nullptr ? RouteKind::kNone : match.route->kind;
     if (kind == RouteKind::kCall)
-        return call_daemon(match, head, body, exchange, parts, parts.config.request_timeout_ms);
-    if (kind == RouteKind::kReadyz) return ready(exchange, parts);
-    return answer_here(match, head, peer, parts);
+        return call_daemon(match, head, body, exchange, deps, deps.config.request_timeout_ms);
+    if (kind == RouteKind::kReadyz) return ready(exchange, deps);
+    return answer_here(match, head, peer, deps);
 }
 
 }  // namespace export_worker::http_shim

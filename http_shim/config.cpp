@@ -22,7 +22,7 @@ using options::Section;
 void addresses(Section& section, std::string_view key, std::string text, AddressList& target) {
     section.text(key, text);
     auto parsed = AddressList::parse(text);
-    if (!parsed) return section.refuse(key, parsed.error().message);
+    if (!parsed) return section.add_error(key, parsed.error().message);
     target = std::move(*parsed);
 }
 
@@ -36,13 +36,14 @@ void read_listen(Section& section, Config& config) {
     section.words("listen", config.listen);
     for (const std::string& each : config.listen) {
         if (each != "systemd" && !is_unix_listener(each) && !is_address_and_port(each))
-            section.refuse("listen",
-                           "expected ADDRESS:PORT with an IP address, unix:/PATH or systemd, "
-                           "found '" +
-                               printable(each) + "'");
+            section.add_error("listen",
+                              "expected ADDRESS:PORT with an IP address, unix:/PATH or systemd, "
+                              "found '" +
+                                  printable(each) + "'");
     }
     if (config.listen.size() > limits::kHttpListenersMax)
-        section.refuse("listen", "expected at most " + std::to_string(limits::kHttpListenersMax));
+        section.add_error("listen",
+                          "expected at most " + std::to_string(limits::kHttpListenersMax));
 }
 
 // A name or an address, with a port or without one.
@@ -50,26 +51,27 @@ void read_hosts(Section& section, Config& config) {
     section.words("hosts", config.hosts);
     for (const std::string& host : config.hosts) {
         if (host.find_first_of("/?#@*") != std::string::npos)
-            section.refuse("hosts",
-                           "expected names such as api.example.com or api.example.com:8443, "
-                           "found '" +
-                               printable(host) + "'");
+            section.add_error("hosts",
+                              "expected names such as api.example.com or api.example.com:8443, "
+                              "found '" +
+                                  printable(host) + "'");
     }
 }
 
 void read_daemons(Section& section, Config& config) {
     section.words("daemons", config.data_endpoints);
     if (config.data_endpoints.size() > limits::kPoolDaemonsMax)
-        section.refuse("daemons", "expected at most " + std::to_string(limits::kPoolDaemonsMax));
+        section.add_error("daemons", "expected at most " + std::to_string(limits::kPoolDaemonsMax));
     for (const std::string& each : config.data_endpoints) {
         const bool is_tcp = transport::is_tcp(each);
         if (is_tcp ? !transport::tcp_port(each) : !transport::ipc_path(each))
-            section.refuse("daemons",
-                           "expected ipc:///PATH or tcp://ADDRESS:PORT with an IP address, found "
-                           "'" +
-                               printable(each) + "'");
+            section.add_error(
+                "daemons",
+                "expected ipc:///PATH or tcp://ADDRESS:PORT with an IP address, found "
+                "'" +
+                    printable(each) + "'");
         if (is_tcp && !config.curve)
-            section.refuse(
+            section.add_error(
                 "curve_key_file",
                 "missing; expected it and curve_server_key_file for '" + printable(each) + "'");
     }
@@ -99,9 +101,9 @@ Result<void> read_curve(const ConfigFile& file, Section& section, Config& config
     section.text("curve_server_key_file", server_file);
     if (key_file.empty() != server_file.empty()) {
         const bool no_key = key_file.empty();
-        section.refuse(no_key ? "curve_key_file" : "curve_server_key_file",
-                       std::string("missing; required with ") +
-                           (no_key ? "curve_server_key_file" : "curve_key_file"));
+        section.add_error(no_key ? "curve_key_file" : "curve_server_key_file",
+                          std::string("missing; required with ") +
+                              (no_key ? "curve_server_key_file" : "curve_key_file"));
     }
     if (key_file.empty() || server_file.empty()) return {};
     auto curve = open_curve(key_file, server_file);
@@ -130,9 +132,10 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     section.words("cors_origins", config.cors_origins);
     for (const std::string& origin : config.cors_origins) {
         if (!is_origin(origin) && !(origin == "*" && config.cors_origins.size() == 1))
-            section.refuse("cors_origins",
-                           "expected origins such as https://app.example.com, or * alone, found '" +
-                               printable(origin) + "'");
+            section.add_error(
+                "cors_origins",
+                "expected origins such as https://app.example.com, or * alone, found '" +
+                    printable(origin) + "'");
     }
     section.number("address_rate", config.address_rate, 0, limits::kHttpRateMax);
     section.number("address_burst", config.address_burst, 1, limits::kHttpRateMax);
@@ -183,7 +186,7 @@ Result<Config> read_config(const std::string& path, options::Problems* problems)
     std::string endpoint = "ipc://" + state_dir + "/run/data.sock";
     daemon.text("data_endpoint", endpoint);
     if (const auto socket = transport::ipc_path(endpoint); !socket)
-        daemon.refuse("data_endpoint", socket.error().message);
+        daemon.add_error("data_endpoint", socket.error().message);
     (void)daemon.take_rest();
     EW_CHECK(daemon.finish());
     if (config.data_endpoints.empty()) config.data_endpoints.push_back(endpoint);

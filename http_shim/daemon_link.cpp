@@ -24,7 +24,7 @@ DaemonLink::~DaemonLink() {
 void DaemonLink::watch(Descriptor& descriptor) {
     descriptor.async_wait(Descriptor::wait_read, [this, &descriptor](const error_code& error) {
         if (error) return;
-        pool_.turn();
+        pool_.poll();
         watch(descriptor);
     });
 }
@@ -33,7 +33,7 @@ void DaemonLink::tick() {
     timer_.expires_after(limits::kPoolScanInterval);
     timer_.async_wait([this](const error_code& error) {
         if (error) return;
-        pool_.turn();
+        pool_.poll();
         tick();
     });
 }
@@ -45,7 +45,7 @@ void DaemonLink::call(std::string id, std::string message, std::chrono::millisec
     turn_posted_ = true;  // One for all that this round of events sends.
     asio::post(context_, [this] {
         turn_posted_ = false;
-        pool_.turn();
+        pool_.poll();
     });
 }
 

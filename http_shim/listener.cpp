@@ -69,7 +69,7 @@ private:
     Clock::time_point next_{};
 };
 
-Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
+Awaitable<void> accept_all(Acceptor& acceptor, SessionDeps& deps) {
     Timer pause(acceptor.get_executor());
     RefusalLog refusals;
     while (acceptor.is_open()) {
@@ -82,23 +82,23 @@ Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
         if (error) {
             // Out of descriptors: make room, and wait for it instead of spinning.
             log_warn("not accepting: {}", error.message());
-            parts.connections.close_longest_idle();
+            deps.connections.close_longest_idle();
             pause.expires_after(std::chrono::milliseconds(50));
             co_await pause.async_wait(redirect_error(use_awaitable, error));
             continue;
         }
         std::string peer = name_of(endpoint);
-        const bool is_proxy = is_local(peer) || parts.config.trusted_proxies.contains(peer);
-        auto place = parts.connections.admit(peer, is_proxy);
+        const bool is_proxy = is_local(peer) || deps.config.trusted_proxies.contains(peer);
+        auto place = deps.connections.admit(peer, is_proxy);
         if (!place) {
-            refusals.say(parts.connections, peer);
+            refusals.say(deps.connections, peer);
             continue;  // The socket is closed.
         }
         const int on = 1;
         if (peer != "unix")
             ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         asio::co_spawn(acceptor.get_executor(),
-                       serve(std::move(socket), std::move(peer), std::move(place), parts),
+                       serve(std::move(socket), std::move(peer), std::move(place), deps),
                        report_end);
     }
 }
@@ -106,20 +106,20 @@ Awaitable<void> accept_all(Acceptor& acceptor, SessionParts& parts) {
 // Stops accepting, lets what is in flight finish, first requests on new connections too, then
 // leaves.
 Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& acceptors,
-                                SessionParts& parts) {
+                                SessionDeps& deps) {
     asio::basic_signal_set<Executor> signals(context, SIGINT, SIGTERM);
     error_code error;
     co_await signals.async_wait(redirect_error(use_awaitable, error));
-    log_info("stopping: {} connections", parts.connections.open());
-    parts.draining = true;
+    log_info("stopping: {} connections", deps.connections.open());
+    deps.draining = true;
     service_manager::notify_stopping();
     for (Acceptor& acceptor : acceptors) acceptor.close(error);
     Timer tick(context);
     const auto begin = Clock::now();
     const auto in_flight = [&] {
         const auto waited = Clock::now() - begin;
-        return (parts.connections.busy() > 0 && waited < limits::kHttpDrainTimeout) ||
-               (parts.connections.fresh() > 0 && waited < limits::kHttpFirstRequestDrainTimeout);
+        return (deps.connections.busy() > 0 && waited < limits::kHttpDrainTimeout) ||
+               (deps.connections.fresh() > 0 && waited < limits::kHttpFirstRequestDrainTimeout);
     };
     while (in_flight()) {
         tick.expires_after(std::chrono::milliseconds(10));
@@ -130,15 +130,15 @@ Awaitable<void> drain_on_signal(asio::io_context& context, std::list<Acceptor>& 
 
 // Ready is what /readyz calls ready. After a while it is said without a daemon, too: the shim
 // answers then, with 503, and its start does not fail with the daemon's.
-Awaitable<void> announce(asio::io_context& context, const SessionParts& parts) {
+Awaitable<void> announce(asio::io_context& context, const SessionDeps& deps) {
     Timer tick(context);
     error_code error;
     const auto end = Clock::now() + limits::kHttpReadyTimeout;
-    while (std::ranges::none_of(parts.daemons.states(), client::is_ready) && Clock::now() < end) {
+    while (std::ranges::none_of(deps.daemons.states(), client::is_ready) && Clock::now() < end) {
         tick.expires_after(std::chrono::milliseconds(10));
         co_await tick.async_wait(redirect_error(use_awaitable, error));
     }
-    if (!parts.draining) service_manager::notify_ready();
+    if (!deps.draining) service_manager::notify_ready();
 }
 
 // From the loop itself: a loop that stands still is started anew.
@@ -152,7 +152,7 @@ Awaitable<void> keep_alive(asio::io_context& context, std::chrono::microseconds 
     }
 }
 
-Awaitable<void> reload_on_hangup(asio::io_context& context, SessionParts& parts) {
+Awaitable<void> reload_on_hangup(asio::io_context& context, SessionDeps& deps) {
     asio::basic_signal_set<Executor> signals(context, SIGHUP);
     sigset_t hangup;
     sigemptyset(&hangup);
@@ -161,9 +161,9 @@ Awaitable<void> reload_on_hangup(asio::io_context& context, SessionParts& parts)
     error_code error;
     while (true) {
         co_await signals.async_wait(redirect_error(use_awaitable, error));
-        if (error || parts.draining) co_return;
+        if (error || deps.draining) co_return;
         service_manager::notify_reloading();
-        reload(parts);
+        reload(deps);
         service_manager::notify_ready();
     }
 }
@@ -179,13 +179,13 @@ Result<void> run_http(const Config& config, const std::string& version) {
         const std::unique_ptr<client::DaemonPool> daemons,
         client::DaemonPool::open(config.data_endpoints, config.curve ? &*config.curve : nullptr));
     DaemonLink link(context, *daemons);
-    SessionParts parts(config, link, connections, version);
+    SessionDeps deps(config, link, connections, version);
     EW_TRY(std::list<Acceptor> acceptors, open_acceptors(config, context));
     for (Acceptor& acceptor : acceptors)
-        asio::co_spawn(context, accept_all(acceptor, parts), report_end);
-    asio::co_spawn(context, drain_on_signal(context, acceptors, parts), report_end);
-    asio::co_spawn(context, reload_on_hangup(context, parts), report_end);
-    asio::co_spawn(context, announce(context, parts), report_end);
+        asio::co_spawn(context, accept_all(acceptor, deps), report_end);
+    asio::co_spawn(context, drain_on_signal(context, acceptors, deps), report_end);
+    asio::co_spawn(context, reload_on_hangup(context, deps), report_end);
+    asio::co_spawn(context, announce(context, deps), report_end);
     if (const auto timeout = service_manager::watchdog_timeout())
         asio::co_spawn(context, keep_alive(context, *timeout / 2), report_end);
     context.run();

@@ -19,7 +19,7 @@ namespace {
 namespace http = boost::beast::http;
 using Parser = http::request_parser<http::empty_body>;
 
-tl::unexpected<HeadRefusal> refuse(int status, std::string detail) {
+tl::unexpected<HeadRefusal> head_refusal(int status, std::string detail) {
     return tl::unexpected(HeadRefusal{status, std::move(detail)});
 }
 std::string_view view_of(boost::beast::string_view text) {
@@ -45,8 +45,8 @@ tl::expected<void, HeadRefusal> check_method(const Parser::value_type& request, 
         case http::verb::head: head.method = Method::kHead; return {};
         case http::verb::post: head.method = Method::kPost; return {};
         case http::verb::options: head.method = Method::kOptions; return {};
-        case http::verb::unknown: return refuse(501, "Method not implemented");
-        default: return refuse(405, "Method Not Allowed");
+        case http::verb::unknown: return head_refusal(501, "Method not implemented");
+        default: return head_refusal(405, "Method Not Allowed");
     }
 }
 
@@ -72,12 +72,14 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
     }
     if (!target.starts_with('/')) {
         const auto path_of = without_authority(target, head.header("host"));
-        if (!path_of) return refuse(400, "Bad request: expected a path, or http:// with the Host");
+        if (!path_of)
+            return head_refusal(400, "Bad request: expected a path, or http:// with the Host");
         return check_target(path_of->empty() ? "/" : *path_of, head);
     }
     if (const auto good = signing::check_request_target(target); !good) {
-        if (good.error().code == ErrorCode::kResourceExhausted) return refuse(414, "URI Too Long");
-        return refuse(400, "Bad request: " + good.error().message);
+        if (good.error().code == ErrorCode::kResourceExhausted)
+            return head_refusal(414, "URI Too Long");
+        return head_refusal(400, "Bad request: " + good.error().message);
     }
     const std::size_t mark = std::min(target.find('?'), target.size());
     const std::string_view path = target.substr(0, mark);
@@ -89,12 +91,12 @@ tl::expected<void, HeadRefusal> check_target(std::string_view target, RequestHea
 
 tl::expected<void, HeadRefusal> check_length(std::string_view value, RequestHead& head) {
     const auto length = parse_unsigned(value);
-    if (!length) return refuse(400, "Bad request: Content-Length: expected digits");
+    if (!length) return head_refusal(400, "Bad request: Content-Length: expected digits");
     if (head.method != Method::kPost && *length > 0)
-        return refuse(400, "Bad request: a body on a method without one");
+        return head_refusal(400, "Bad request: a body on a method without one");
     if (*length > limits::kHttpBodyBytesMax) {
-        return refuse(413, "Request body: expected at most " +
-                               std::to_string(limits::kHttpBodyBytesMax) + " bytes");
+        return head_refusal(413, "Request body: expected at most " +
+                                     std::to_string(limits::kHttpBodyBytesMax) + " bytes");
     }
     head.content_length = *length;
     head.has_body = true;
@@ -106,13 +108,13 @@ tl::expected<void, HeadRefusal> check_host(const Parser::value_type& request,
                                            const RequestHead& head) {
     // HTTP/1.0 has no Host; load balancers still ask for their probes in it.
     const bool named = head.headers.contains("host");
-    if (!named && request.version() != 10) return refuse(400, "Bad request: no Host");
+    if (!named && request.version() != 10) return head_refusal(400, "Bad request: no Host");
     constexpr std::string_view kHostBytes =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:[]";
     if (head.header("host").find_first_not_of(kHostBytes) != std::string_view::npos)
-        return refuse(400, "Bad request: Host: expected a name or an address");
+        return head_refusal(400, "Bad request: Host: expected a name or an address");
     if (is_for_probes(head.path) || is_accepted_host(head.header("host"), hosts)) return {};
-    return refuse(421, "Misdirected Request: this host is not served here");
+    return head_refusal(421, "Misdirected Request: this host is not served here");
 }
 
 tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, RequestHead& head) {
@@ -139,11 +141,11 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, 
     std::size_t count = 0;
     for (const auto& field : request) {
         if (++count > limits::kHttpHeaderFieldsMax)
-            return refuse(431, "Request Header Fields Too Large");
+            return head_refusal(431, "Request Header Fields Too Large");
         const std::string name = lower_case(view_of(field.name_string()));
         const std::string_view value = view_of(field.value());
         if (name == "transfer-encoding")
-            return refuse(411, "Length Required: send Content-Length, not Transfer-Encoding");
+            return head_refusal(411, "Length Required: send Content-Length, not Transfer-Encoding");
         if (name == "x-forwarded-for" || name == "forwarded") {
             // A list, which may be spread over several fields.
             std::string& list = head.headers[name];
@@ -151,13 +153,13 @@ tl::expected<void, HeadRefusal> check_fields(const Parser::value_type& request, 
         }
         if (std::ranges::find(kSingle, name) == kSingle.end()) continue;
         if (!head.headers.emplace(name, value).second)
-            return refuse(400, "Bad request: " + name + " given twice");
+            return head_refusal(400, "Bad request: " + name + " given twice");
     }
     if (head.headers.contains("content-length")) {
         if (auto good = check_length(head.header("content-length"), head); !good) return good;
     }
     if (const std::string_view expect = head.header("expect"); !expect.empty()) {
-        if (lower_case(expect) != "100-continue") return refuse(417, "Expectation Failed");
+        if (lower_case(expect) != "100-continue") return head_refusal(417, "Expectation Failed");
         head.expects_continue = true;
     }
     return {};
@@ -243,7 +245,7 @@ bool may_become_head(std::string_view bytes, std::size_t from) {
 
 tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes,
                                                           const std::vector<std::string>& hosts) {
-    if (has_folded_line(bytes)) return refuse(400, "Bad request: a folded header line");
+    if (has_folded_line(bytes)) return head_refusal(400, "Bad request: a folded header line");
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(limits::kHttpHeaderBytesMax));
     parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // check_length() has the bound,
@@ -251,7 +253,7 @@ tl::expected<RequestHead, HeadRefusal> parse_request_head(std::string_view bytes
     boost::beast::error_code error;
     parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
     if (error || !parser.is_header_done())
-        return refuse(400, "Bad request: not an HTTP/1.1 request");
+        return head_refusal(400, "Bad request: not an HTTP/1.1 request");
     const Parser::value_type& request = parser.get();
     RequestHead head;
     if (auto good = check_head(request, hosts, head); !good)

@@ -58,13 +58,13 @@ bool reaches_end(const downloads::Download& download) {
 
 class Session {
 public:
-    Session(Stream socket, std::string peer, Connections::Place& place, SessionParts& parts)
-        : channel_(std::move(socket), parts.config.trusted_proxies.contains(peer)
-                                          ? parts.timeouts.write_to_proxy
-                                          : parts.timeouts.write),
+    Session(Stream socket, std::string peer, Connections::Place& place, SessionDeps& deps)
+        : channel_(std::move(socket), deps.config.trusted_proxies.contains(peer)
+                                          ? deps.timeouts.write_to_proxy
+                                          : deps.timeouts.write),
           peer_(std::move(peer)),
           place_(place),
-          parts_(parts) {
+          deps_(deps) {
         place_.on_close([this] { channel_.close(); });
     }
 
@@ -98,7 +98,7 @@ private:
     Channel channel_;
     const std::string peer_;
     Connections::Place& place_;
-    SessionParts& parts_;
+    SessionDeps& deps_;
     std::string buffer_;  // Read but not consumed.
 };
 
@@ -106,7 +106,7 @@ private:
 // refused.
 Awaitable<bool> Session::read_head(std::string& head) {
     const bool waits = buffer_.empty() && !place_.is_reserve();
-    channel_.set_deadline(waits ? parts_.timeouts.idle : parts_.timeouts.head);
+    channel_.set_deadline(waits ? deps_.timeouts.idle : deps_.timeouts.head);
     std::size_t searched = 0;
     bool tolerant = true;
     for (;;) {
@@ -142,17 +142,17 @@ Awaitable<bool> Session::read_head(std::string& head) {
         place_.begin_request();
         // From the first byte; most heads are whole with it.
         if (first && buffer_.find("\r\n\r\n") == std::string::npos)
-            channel_.set_deadline(parts_.timeouts.head);
+            channel_.set_deadline(deps_.timeouts.head);
     }
 }
 
 Awaitable<Session::Body> Session::read_body(const RequestHead& head, Connections::Held& held,
                                             std::string& body) {
-    channel_.set_deadline(parts_.timeouts.body);
+    channel_.set_deadline(deps_.timeouts.body);
     if (head.expects_continue && buffer_.empty() && head.content_length > 0) {
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         if (!co_await channel_.write(kContinue)) co_return Body::kGone;
-        channel_.set_deadline(parts_.timeouts.body);
+        channel_.set_deadline(deps_.timeouts.body);
     }
     const auto wanted = static_cast<std::size_t>(head.content_length);
     body = buffer_.substr(0, wanted);
@@ -174,7 +174,7 @@ Awaitable<void> Session::run() {
         std::string bytes;
         if (!co_await read_head(bytes)) co_return;
         place_.begin_request();
-        auto head = parse_request_head(bytes, parts_.config.hosts);
+        auto head = parse_request_head(bytes, deps_.config.hosts);
         if (!head) {
             co_await refuse_head(head.error());
             co_return;
@@ -192,9 +192,9 @@ Exchange Session::begin_exchange(const RequestHead& head, bool last) const {
     exchange.request_id = request_id_of(head);
     exchange.traceparent = message::make_traceparent(head.header("traceparent"));
     exchange.client =
-        client_address(peer_, head.header("x-forwarded-for"), parts_.config.trusted_proxies);
+        client_address(peer_, head.header("x-forwarded-for"), deps_.config.trusted_proxies);
     exchange.is_proxy =
-        is_local(exchange.client) || parts_.config.trusted_proxies.contains(exchange.client);
+        is_local(exchange.client) || deps_.config.trusted_proxies.contains(exchange.client);
     exchange.keep_alive = head.keep_alive && !last;
     return exchange;
 }
@@ -203,7 +203,7 @@ std::optional<Response> Session::refuse_before_body(const RequestHead& head, con
                                                     const Exchange& exchange) {
     if (place_.is_reserve() && !is_probe(kind_of(match.route)))
         return make_error_response(503, "Too many connections");
-    return refuse_early(head, match, exchange, parts_);
+    return refuse_early(head, match, exchange, deps_);
 }
 
 Awaitable<Session::After> Session::serve_one(const RequestHead& head, bool last) {
@@ -211,7 +211,7 @@ Awaitable<Session::After> Session::serve_one(const RequestHead& head, bool last)
     const Match match = match_route(head.method, head.path);
     if (auto refused = refuse_before_body(head, match, exchange))
         co_return co_await refuse_request(std::move(*refused), head, match, exchange);
-    Connections::Held held(parts_.connections, Connections::Held::Kind::kBody, holder_of(exchange));
+    Connections::Held held(deps_.connections, Connections::Held::Kind::kBody, holder_of(exchange));
     std::string body;
     if (head.has_body) {
         const Body read = co_await read_body(head, held, body);
@@ -232,7 +232,7 @@ Awaitable<Session::After> Session::serve_one(const RequestHead& head, bool last)
         if (head.method == Method::kPost && !has_room_for_answer(exchange))
             response = make_error_response(503, kTooManyAnswers);
         else
-            response = co_await respond(match, head, body, peer_, exchange, parts_);
+            response = co_await respond(match, head, body, peer_, exchange, deps_);
         body = std::string();
         held.give_back();
         written = co_await write_response(response, head, exchange);
@@ -263,10 +263,10 @@ Awaitable<Session::After> Session::refuse_request(Response response, const Reque
 // The access log and the metrics.
 void Session::note(const Route* route, const RequestHead& head, const Exchange& exchange) {
     const auto taken = Clock::now() - exchange.started;
-    parts_.metrics.count(route, exchange.status, taken);
+    deps_.metrics.count(route, exchange.status, taken);
     if (!logs(LogLevel::kInfo) ||
-        !parts_.access_log.takes({kind_of(route), exchange.status, exchange.complete, taken},
-                                 parts_.config.access_log_sample))
+        !deps_.access_log.takes({kind_of(route), exchange.status, exchange.complete, taken},
+                                deps_.config.access_log_sample))
         return;
     const std::string target = loggable_target(head.target);
     log_event(
@@ -285,21 +285,21 @@ void Session::note(const Route* route, const RequestHead& head, const Exchange& 
 std::string Session::begin_response(Response& response, std::uint64_t content_length,
                                     const RequestHead& head, Exchange& exchange) {
     exchange.status = response.status;
-    exchange.keep_alive = exchange.keep_alive && !parts_.draining;
-    add_cors_headers(head, parts_.config, response.headers);
+    exchange.keep_alive = exchange.keep_alive && !deps_.draining;
+    add_cors_headers(head, deps_.config, response.headers);
     return encode_head(response, content_length, exchange.keep_alive,
                        {exchange.request_id, exchange.traceparent});
 }
 
 bool Session::has_room_for_answer(const Exchange& exchange) {
-    return Connections::Held(parts_.connections, Connections::Held::Kind::kAnswer,
+    return Connections::Held(deps_.connections, Connections::Held::Kind::kAnswer,
                              holder_of(exchange))
         .share_has_room();
 }
 
 Awaitable<bool> Session::write_response(Response& response, const RequestHead& head,
                                         Exchange& exchange) {
-    Connections::Held held(parts_.connections, Connections::Held::Kind::kAnswer,
+    Connections::Held held(deps_.connections, Connections::Held::Kind::kAnswer,
                            holder_of(exchange));
     if (head.method == Method::kPost)
         held.add_anyway(response.body.size());
@@ -330,7 +330,7 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& excha
                                              head.header("if-unmodified-since"),
                                              is_head};
     const downloads::Download download = downloads::open_download(
-        request, parts_.config.downloads, system_clock().unix_us() / 1'000'000);
+        request, deps_.config.downloads, system_clock().unix_us() / 1'000'000);
     Response response;
     if (!download.detail.empty()) response = make_error_response(download.status, download.detail);
     response.status = download.status;
@@ -343,8 +343,8 @@ Awaitable<bool> Session::write_download(const RequestHead& head, Exchange& excha
     if (is_head) co_return true;
     const bool sent = co_await channel_.send_file(download.file.get(), download.offset,
                                                   download.bytes, &exchange.bytes);
-    parts_.metrics.download_bytes += exchange.bytes;
-    if (!sent) ++parts_.metrics.downloads_incomplete;
+    deps_.metrics.download_bytes += exchange.bytes;
+    if (!sent) ++deps_.metrics.downloads_incomplete;
     if (sent && reaches_end(download)) report_download(head);
     co_return sent;
 }
@@ -357,16 +357,16 @@ void Session::report_download(const RequestHead& head) {
     message::Request request;
     request.id = id;
     request.method = message::method_row(message::MethodId::kReportDownload).name;
-    request.deadline_ms = parts_.config.request_timeout_ms;
+    request.deadline_ms = deps_.config.request_timeout_ms;
     request.params = params;
-    parts_.daemons.tell(id, message::encode_request(request),
-                        std::chrono::milliseconds(parts_.config.request_timeout_ms));
+    deps_.daemons.tell(id, message::encode_request(request),
+                       std::chrono::milliseconds(deps_.config.request_timeout_ms));
 }
 
 Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
     Response response = make_error_response(refusal.status, refusal.detail);
     if (refusal.status == 405) response.headers.emplace_back("Allow", allow_of(refusal.path));
-    ++parts_.metrics.refused_heads;
+    ++deps_.metrics.refused_heads;
     Exchange exchange;
     exchange.request_id = crypto::make_uuid7(system_clock().unix_us());
     log_event(LogLevel::kInfo, "refused",
@@ -384,8 +384,8 @@ Awaitable<void> Session::refuse_head(const HeadRefusal& refusal) {
 }  // namespace
 
 Awaitable<void> serve(Stream socket, std::string peer, std::unique_ptr<Connections::Place> place,
-                      SessionParts& parts) {
-    Session session(std::move(socket), std::move(peer), *place, parts);
+                      SessionDeps& deps) {
+    Session session(std::move(socket), std::move(peer), *place, deps);
     co_await session.run();
 }
 

@@ -6,12 +6,12 @@
 #include <string>
 
 #include "http_shim/coroutine.hpp"
-#include "http_shim/parts.hpp"
+#include "http_shim/deps.hpp"
 
 namespace export_worker::http_shim {
 
 // Serves `socket` until either side ends it. `peer`: an address, or "unix". [the io thread]
 [[nodiscard]] Awaitable<void> serve(Stream socket, std::string peer,
-                                    std::unique_ptr<Connections::Place> place, SessionParts& parts);
+                                    std::unique_ptr<Connections::Place> place, SessionDeps& deps);
 
 }  // namespace export_worker::http_shim

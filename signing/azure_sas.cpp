@@ -16,10 +16,6 @@ namespace {
 // The service's own order of permissions; another one is a signature mismatch there.
 constexpr std::string_view kPermissions = "racwdxyltmeopi";
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 bool is_date(std::string_view text) {
     if (text.size() != 10) return false;
     for (std::size_t index = 0; index < text.size(); ++index) {
@@ -32,14 +28,14 @@ bool is_date(std::string_view text) {
 Result<void> check_version(const AzureSasRequest& request) {
     const std::string_view version = request.version;
     if (!is_date(version) || version < kAzureVersionOldest || version > kAzureVersionNewest) {
-        return refuse("version: expected a service version from " +
-                      std::string(kAzureVersionOldest) + " to " + std::string(kAzureVersionNewest) +
-                      ", found '" + printable(version) + "'");
+        return invalid_argument(
+            "version: expected a service version from " + std::string(kAzureVersionOldest) +
+            " to " + std::string(kAzureVersionNewest) + ", found '" + printable(version) + "'");
     }
     const auto needs = [&](bool given, const char* what, std::string_view since) -> Result<void> {
         if (!given || version >= since) return {};
-        return refuse("version: " + std::string(what) + " needs " + std::string(since) +
-                      " or later, found '" + std::string(version) + "'");
+        return invalid_argument("version: " + std::string(what) + " needs " + std::string(since) +
+                                " or later, found '" + std::string(version) + "'");
     };
     EW_CHECK(needs(!request.snapshot.empty() || !request.version_id.empty(),
                    "a snapshot or version", "2018-11-09"));
@@ -54,16 +50,16 @@ Result<void> check_version(const AzureSasRequest& request) {
 Result<void> check_resource(const AzureSasRequest& request) {
     constexpr std::array<std::string_view, 4> kResources{"b", "bs", "bv", "c"};
     if (std::ranges::find(kResources, request.resource) == kResources.end())
-        return refuse("resource: expected b, bs, bv or c, found '" + printable(request.resource) +
-                      "'");
-    if (request.account.empty()) return refuse("account: missing");
+        return invalid_argument("resource: expected b, bs, bv or c, found '" +
+                                printable(request.resource) + "'");
+    if (request.account.empty()) return invalid_argument("account: missing");
     if (request.container.empty() || request.container.find('/') != std::string_view::npos)
-        return refuse("container: expected a name without slashes, found '" +
-                      printable(request.container) + "'");
+        return invalid_argument("container: expected a name without slashes, found '" +
+                                printable(request.container) + "'");
     if (request.resource == "bs" && request.snapshot.empty())
-        return refuse("snapshot: missing; resource bs is one");
+        return invalid_argument("snapshot: missing; resource bs is one");
     if (request.resource == "bv" && request.version_id.empty())
-        return refuse("version_id: missing; resource bv is one");
+        return invalid_argument("version_id: missing; resource bv is one");
     if (request.resource == "c" || request.blob.empty()) return {};
     return check_object_key(request.blob);
 }
@@ -73,23 +69,25 @@ Result<void> check_grant(const AzureSasRequest& request) {
     for (const char letter : request.permissions) {
         const std::size_t found = kPermissions.find(letter, at);
         if (found == std::string_view::npos) {
-            return refuse("permissions: expected letters of '" + std::string(kPermissions) +
-                          "' in this order, found '" + printable(request.permissions) + "'");
+            return invalid_argument("permissions: expected letters of '" +
+                                    std::string(kPermissions) + "' in this order, found '" +
+                                    printable(request.permissions) + "'");
         }
         at = found + 1;
     }
     if (!request.protocol.empty() && request.protocol != "https" &&
         request.protocol != "https,http") {
-        return refuse("protocol: expected https or https,http, found '" +
-                      printable(request.protocol) + "'");
+        return invalid_argument("protocol: expected https or https,http, found '" +
+                                printable(request.protocol) + "'");
     }
     if (request.identifier.empty()) {
         if (request.expiry.empty())
-            return refuse("expiry: missing; only a stored policy (identifier) can take its place");
+            return invalid_argument(
+                "expiry: missing; only a stored policy (identifier) can take its place");
         return {};
     }
     if (request.delegation_key != nullptr)
-        return refuse("identifier: a user delegation SAS cannot name a stored policy");
+        return invalid_argument("identifier: a user delegation SAS cannot name a stored policy");
     return {};
 }
 
@@ -107,9 +105,10 @@ Result<void> check_lines(const AzureSasRequest& request, const std::string& to_s
           request.preauthorized_agent_object_id, request.correlation_id,
           request.delegated_user_object_id}) {
         if (field.find_first_of("\r\n") != std::string_view::npos)
-            return refuse("expected fields without line breaks, found '" + printable(field) + "'");
+            return invalid_argument("expected fields without line breaks, found '" +
+                                    printable(field) + "'");
     }
-    return refuse("expected fields without line breaks");
+    return invalid_argument("expected fields without line breaks");
 }
 
 class Lines {

@@ -12,10 +12,6 @@ namespace {
 using crypto::PrivateKey;
 using crypto::SignatureDigest;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 // Characters a URL may hold as they are, and the '%' of an encoded one (RFC 3986). What JSON would
 // need escaped is not among them.
 bool is_url_character(char c) {
@@ -27,13 +23,15 @@ bool is_url_character(char c) {
 Result<void> check_url(std::string_view name, std::string_view url) {
     const std::string field(name);
     if (!url.starts_with("https://") && !url.starts_with("http://"))
-        return refuse(field + ": expected http:// or https://, found '" + printable(url) + "'");
+        return invalid_argument(field + ": expected http:// or https://, found '" + printable(url) +
+                                "'");
     if (!std::ranges::all_of(url, is_url_character)) {
-        return refuse(field + ": expected a percent-encoded URL, found '" + printable(url) +
-                      "'; encode blanks, quotes, braces, backslashes and everything beyond ASCII");
+        return invalid_argument(
+            field + ": expected a percent-encoded URL, found '" + printable(url) +
+            "'; encode blanks, quotes, braces, backslashes and everything beyond ASCII");
     }
     if (url.find('#') != std::string_view::npos)
-        return refuse(field + ": expected no fragment, found '" + printable(url) + "'");
+        return invalid_argument(field + ": expected no fragment, found '" + printable(url) + "'");
     return {};
 }
 
@@ -47,7 +45,8 @@ Result<void> check_own_parameters(std::string_view url) {
         const std::string_view parameter = url.substr(begin, end - begin);
         const std::string_view name = parameter.substr(0, parameter.find('='));
         if (std::ranges::find(kReserved, name) != kReserved.end())
-            return refuse("url: the parameter '" + std::string(name) + "' is CloudFront's own");
+            return invalid_argument("url: the parameter '" + std::string(name) +
+                                    "' is CloudFront's own");
         begin = end + 1;
     }
     return {};
@@ -76,25 +75,26 @@ Result<void> check(const CloudFrontRequest& request, const PrivateKey& key) {
     if (request.key_pair_id.empty() || !std::ranges::all_of(request.key_pair_id, [](char c) {
             return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         }))
-        return refuse("key_pair_id: expected letters and digits, found '" +
-                      printable(request.key_pair_id) + "'");
+        return invalid_argument("key_pair_id: expected letters and digits, found '" +
+                                printable(request.key_pair_id) + "'");
     if (key.kind() == PrivateKey::Kind::kEcP256 && request.digest == SignatureDigest::kSha1)
-        return refuse("hash: expected SHA256 with an EC key, found SHA1");
+        return invalid_argument("hash: expected SHA256 with an EC key, found SHA1");
     const bool parts = !request.resource.empty() || request.starts_unix_s != 0 ||
                        !request.ip.empty() || !request.policy_json.empty();
     if (!request.custom && parts)
-        return refuse("policy: a canned policy has an end only; use custom for the rest");
+        return invalid_argument("policy: a canned policy has an end only; use custom for the rest");
     if (!request.policy_json.empty()) return {};
     if (!request.resource.empty()) EW_CHECK(check_url("resource", request.resource));
     if (request.expires_unix_s < 1)
-        return refuse("expires_at: expected seconds since 1970, found " +
-                      std::to_string(request.expires_unix_s));
+        return invalid_argument("expires_at: expected seconds since 1970, found " +
+                                std::to_string(request.expires_unix_s));
     if (request.starts_unix_s < 0 || request.starts_unix_s >= request.expires_unix_s)
-        return refuse("starts_at: expected a time before expires_at, found " +
-                      std::to_string(request.starts_unix_s));
+        return invalid_argument("starts_at: expected a time before expires_at, found " +
+                                std::to_string(request.starts_unix_s));
     if (!request.ip.empty() && !is_ipv4_range(request.ip))
-        return refuse("ip: expected an IPv4 address or range such as 192.0.2.0/24, found '" +
-                      printable(request.ip) + "'");
+        return invalid_argument(
+            "ip: expected an IPv4 address or range such as 192.0.2.0/24, found '" +
+            printable(request.ip) + "'");
     return {};
 }
 

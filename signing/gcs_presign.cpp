@@ -10,10 +10,6 @@
 namespace export_worker::signing {
 namespace {
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 std::span<const std::uint8_t> as_span(std::string_view bytes) {
     return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
@@ -30,11 +26,11 @@ template <typename Sign>
 Result<GcsPresigned> presign(const GcsPresignRequest& request, const SigV4Dialect& dialect,
                              Sign sign) {
     if (request.expires_seconds < 1 || request.expires_seconds > limits::kLinkLifetimeSecondsMax) {
-        return refuse("expires_in: expected 1 to " +
-                      std::to_string(limits::kLinkLifetimeSecondsMax) + " seconds, found " +
-                      std::to_string(request.expires_seconds));
+        return invalid_argument("expires_in: expected 1 to " +
+                                std::to_string(limits::kLinkLifetimeSecondsMax) +
+                                " seconds, found " + std::to_string(request.expires_seconds));
     }
-    if (request.access_id.empty()) return refuse("client_email: missing");
+    if (request.access_id.empty()) return invalid_argument("client_email: missing");
     if (!request.object.empty()) EW_CHECK(check_object_key(request.object));
     const std::string path = path_of(request);
     SigV4Request canonical;
@@ -81,7 +77,7 @@ Result<Endpoint> gcs_bucket_endpoint(std::string_view endpoint, std::string_view
                    c == '_';
         });
     if (!well_formed) {
-        return refuse(
+        return invalid_argument(
             "bucket: expected 3 to 222 lower-case letters, digits, dots, dashes and underscores, "
             "found '" +
             printable(bucket) + "'");
@@ -92,14 +88,15 @@ Result<Endpoint> gcs_bucket_endpoint(std::string_view endpoint, std::string_view
         return out;
     }
     if (is_address(out.host))
-        return refuse("style: virtual needs a host name, found the address '" + out.host + "'");
+        return invalid_argument("style: virtual needs a host name, found the address '" + out.host +
+                                "'");
     out.host = std::string(bucket) + "." + out.host;
     return out;
 }
 
 Result<GcsPresigned> presign_gcs(const GcsPresignRequest& request, const crypto::PrivateKey& key) {
     if (key.kind() != crypto::PrivateKey::Kind::kRsa)
-        return refuse("private_key_pem: expected an RSA key, found an EC key");
+        return invalid_argument("private_key_pem: expected an RSA key, found an EC key");
     return presign(request, kGoogleRsa,
                    [&, signature = std::string()](std::string_view text) mutable {
                        signature = key.sign(crypto::SignatureDigest::kSha256, text);

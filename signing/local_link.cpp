@@ -25,10 +25,6 @@ constexpr const char* kBackslash =
     "request target: found a backslash or an encoded slash or backslash in the path";
 constexpr const char* kDotSegment = "request target: found a '.' or '..' segment in the path";
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 bool is_key_id(std::string_view id) {
     return !id.empty() && id.size() <= 32 && std::ranges::all_of(id, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -180,16 +176,17 @@ bool has_dot_segment_when_decoded(std::string_view path) {
 
 Result<void> check_request(const LocalLinkRequest& request) {
     if (!is_local_base_url(request.base_url))
-        return refuse("base_url: expected http(s)://host without a slash at the end");
+        return invalid_argument("base_url: expected http(s)://host without a slash at the end");
     if (!is_safe_relative_path(request.path))
-        return refuse("path: expected a relative path without '.' or '..' segments");
+        return invalid_argument("path: expected a relative path without '.' or '..' segments");
     if (!is_key_id(request.key_id))
-        return refuse("key_id: expected 1 to 32 letters, digits, dashes");
-    if (request.secret.size() < kSecretBytesMin) return refuse("key: expected at least 16 bytes");
+        return invalid_argument("key_id: expected 1 to 32 letters, digits, dashes");
+    if (request.secret.size() < kSecretBytesMin)
+        return invalid_argument("key: expected at least 16 bytes");
     if (request.store.empty() && !(request.content_type.empty() && request.sha256_hex.empty()))
-        return refuse("store: missing; content_type and sha256 need it");
+        return invalid_argument("store: missing; content_type and sha256 need it");
     if (!request.content_type.empty() && !is_content_type(request.content_type))
-        return refuse("content_type: expected TYPE/SUBTYPE, perhaps with parameters");
+        return invalid_argument("content_type: expected TYPE/SUBTYPE, perhaps with parameters");
     return {};
 }
 
@@ -204,7 +201,7 @@ Result<LinkValues> values_of(const LocalLinkRequest& request) {
     if (request.sha256_hex.empty()) return out;
     const auto digest = from_hex(request.sha256_hex);
     if (!digest || digest->size() != kSha256Bytes)
-        return refuse("sha256: expected 64 hexadecimal digits");
+        return invalid_argument("sha256: expected 64 hexadecimal digits");
     append_base64url(out.sha256, *digest);
     return out;
 }
@@ -236,21 +233,22 @@ Result<void> check_request_target(std::string_view target) {
                         std::to_string(limits::kRequestTargetBytesMax) + " bytes, found " +
                         std::to_string(target.size()));
     }
-    if (!target.starts_with('/')) return refuse("request target: expected an origin-form target");
+    if (!target.starts_with('/'))
+        return invalid_argument("request target: expected an origin-form target");
     const bool printable_ascii =
         std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
     if (!printable_ascii || target.find('#') != std::string_view::npos)
-        return refuse("request target: expected printable ASCII without a fragment");
+        return invalid_argument("request target: expected printable ASCII without a fragment");
     const std::string_view path = target.substr(0, target.find('?'));
-    if (path.find('\\') != std::string_view::npos) return refuse(kBackslash);
+    if (path.find('\\') != std::string_view::npos) return invalid_argument(kBackslash);
     if (target.find('%') == std::string_view::npos)
-        return has_dot_segment(path) ? refuse(kDotSegment) : Result<void>{};
+        return has_dot_segment(path) ? invalid_argument(kDotSegment) : Result<void>{};
     for (const std::string_view encoded : {"%2f", "%2F", "%5c", "%5C"}) {
-        if (path.find(encoded) != std::string_view::npos) return refuse(kBackslash);
+        if (path.find(encoded) != std::string_view::npos) return invalid_argument(kBackslash);
     }
     if (!percent_decode(target))
-        return refuse("request target: expected two hex digits behind every '%'");
-    return has_dot_segment_when_decoded(path) ? refuse(kDotSegment) : Result<void>{};
+        return invalid_argument("request target: expected two hex digits behind every '%'");
+    return has_dot_segment_when_decoded(path) ? invalid_argument(kDotSegment) : Result<void>{};
 }
 
 bool is_local_base_url(std::string_view text) {
@@ -281,7 +279,7 @@ Result<LocalLink> sign_local_link(const LocalLinkRequest& request) {
     out.string_to_sign = string_to_sign(values);
     const std::string target = target_of(values, signature_of(values, request.secret));
     if (const auto served = check_request_target(target); !served)
-        return refuse("no link can work: " + served.error().message);
+        return invalid_argument("no link can work: " + served.error().message);
     out.url.reserve(request.base_url.size() + target.size());
     out.url += request.base_url;
     out.url += target;
@@ -331,22 +329,23 @@ Result<std::vector<LocalLinkKey>> parse_local_link_keys(std::string_view text) {
         const std::string where = "line " + std::to_string(number) + ": ";
         const std::size_t blank = line.find(' ');
         if (blank == std::string_view::npos || !is_key_id(line.substr(0, blank))) {
-            return refuse(where + "expected 'KEY_ID HEX_SECRET'");
+            return invalid_argument(where + "expected 'KEY_ID HEX_SECRET'");
         }
         auto secret = from_hex(line.substr(line.find_first_not_of(' ', blank)));
         if (!secret || secret->size() < kSecretBytesMin) {
-            return refuse(where + "expected at least 32 hex digits behind the key id");
+            return invalid_argument(where + "expected at least 32 hex digits behind the key id");
         }
         const std::string id(line.substr(0, blank));
         if (std::ranges::find(keys, id, &LocalLinkKey::id) != keys.end()) {
-            return refuse(where + "key id '" + id +
-                          "' is used twice; give the new key an id of its own and keep the old "
-                          "key until its links have expired");
+            return invalid_argument(
+                where + "key id '" + id +
+                "' is used twice; give the new key an id of its own and keep the old "
+                "key until its links have expired");
         }
         keys.push_back({id, std::move(*secret)});
     }
     if (keys.empty())
-        return refuse(
+        return invalid_argument(
             "no key found; write one line 'KEY_ID HEX_SECRET', for example from openssl rand -hex "
             "32");
     return keys;

@@ -10,10 +10,6 @@
 namespace export_worker::signing {
 namespace {
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 bool is_label_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
 }
@@ -24,15 +20,16 @@ Result<void> check_bucket(std::string_view bucket) {
             return is_label_character(c) || c == '.' || c == '_';
         });
     if (well_formed) return {};
-    return refuse("bucket: expected 3 to 63 letters, digits, dots, dashes, found '" +
-                  printable(bucket) + "'");
+    return invalid_argument("bucket: expected 3 to 63 letters, digits, dots, dashes, found '" +
+                            printable(bucket) + "'");
 }
 
 Result<void> check_region(std::string_view region) {
     if (!region.empty() && region.size() <= 64 && std::ranges::all_of(region, is_label_character))
         return {};
-    return refuse("region: expected letters, digits and dashes, such as eu-central-1, found '" +
-                  printable(region) + "'");
+    return invalid_argument(
+        "region: expected letters, digits and dashes, such as eu-central-1, found '" +
+        printable(region) + "'");
 }
 
 std::string aws_endpoint(std::string_view region) {
@@ -56,20 +53,20 @@ Result<Endpoint> s3_bucket_endpoint(std::string_view endpoint, std::string_view 
         return out;
     }
     if (is_address(out.host))
-        return refuse("addressing: virtual needs a host name, found the address '" + out.host +
-                      "'; use addressing = path");
+        return invalid_argument("addressing: virtual needs a host name, found the address '" +
+                                out.host + "'; use addressing = path");
     out.host = to_lower(bucket) + "." + out.host;
     return out;
 }
 
 Result<S3Presigned> presign_s3(const S3PresignRequest& request, const SigV4Key& key) {
     if (request.expires_seconds < 1 || request.expires_seconds > limits::kLinkLifetimeSecondsMax) {
-        return refuse("expires_in: expected 1 to " +
-                      std::to_string(limits::kLinkLifetimeSecondsMax) + " seconds, found " +
-                      std::to_string(request.expires_seconds));
+        return invalid_argument("expires_in: expected 1 to " +
+                                std::to_string(limits::kLinkLifetimeSecondsMax) +
+                                " seconds, found " + std::to_string(request.expires_seconds));
     }
     EW_CHECK(check_region(request.region));
-    if (request.access_key_id.empty()) return refuse("access_key_id: missing");
+    if (request.access_key_id.empty()) return invalid_argument("access_key_id: missing");
     if (!request.key.empty()) EW_CHECK(check_object_key(request.key));
 
     S3Presigned out;

@@ -18,10 +18,6 @@ namespace {
 
 using Values = std::map<std::string, std::string>;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 std::string value_of(const Values& values, const char* key, std::string_view otherwise = "") {
     const auto found = values.find(key);
     return found == values.end() ? std::string(otherwise) : found->second;
@@ -32,9 +28,9 @@ Result<std::int64_t> seconds_of(const Values& values, const char* key, std::int6
     if (text.empty()) return otherwise;
     const auto number = parse_unsigned(text);
     if (!number || *number > static_cast<std::uint64_t>(limits::kLinkLifetimeSecondsMax)) {
-        return refuse(std::string(key) + ": expected 0 to " +
-                      std::to_string(limits::kLinkLifetimeSecondsMax) + " seconds, found '" +
-                      printable(text) + "'");
+        return invalid_argument(std::string(key) + ": expected 0 to " +
+                                std::to_string(limits::kLinkLifetimeSecondsMax) +
+                                " seconds, found '" + printable(text) + "'");
     }
     return static_cast<std::int64_t>(*number);
 }
@@ -50,8 +46,8 @@ Result<std::size_t> choice_of(const Values& values, const char* key,
         if (!expected.empty()) expected += ", ";
         expected += name;
     }
-    return refuse(std::string(key) + ": expected one of " + expected + "; found '" +
-                  printable(text) + "'");
+    return invalid_argument(std::string(key) + ": expected one of " + expected + "; found '" +
+                            printable(text) + "'");
 }
 
 // The host is where case does not matter: "https://HOST" of "https://HOST/bucket/".
@@ -76,8 +72,9 @@ Result<void> read_prefix(const Values& values, std::string_view scheme, Store& s
     const std::size_t slash = rest.find('/');
     if (slash == 0 || slash == std::string_view::npos || !rest.ends_with('/') ||
         has_dot_segment(rest)) {
-        return refuse("prefix: expected " + std::string(scheme) + "NAME/ or " +
-                      std::string(scheme) + "NAME/PATH/, found '" + printable(prefix) + "'");
+        return invalid_argument("prefix: expected " + std::string(scheme) + "NAME/ or " +
+                                std::string(scheme) + "NAME/PATH/, found '" + printable(prefix) +
+                                "'");
     }
     store.bucket = rest.substr(0, slash);
     store.key_prefix = rest.substr(slash + 1);
@@ -133,7 +130,8 @@ Result<void> read_gcs(const Values& values, Store& store) {
     const std::string seen = value_of(values, "public_endpoint", own);
     const auto wanted = static_cast<GcsStyle>(style);
     if (wanted == GcsStyle::kBucketBound && value_of(values, "public_endpoint").empty())
-        return refuse("public_endpoint: missing; style = bucket_bound needs the bucket's own host");
+        return invalid_argument(
+            "public_endpoint: missing; style = bucket_bound needs the bucket's own host");
     // The bucket's own host is for readers; the daemon's requests name the bucket.
     EW_TRY(store.endpoint, gcs_bucket_endpoint(own, store.bucket,
                                                wanted == GcsStyle::kVirtual ? GcsStyle::kVirtual
@@ -150,7 +148,7 @@ Result<void> read_gcs(const Values& values, Store& store) {
 Result<void> read_azure(const Values& values, Store& store) {
     EW_CHECK(read_prefix(values, "az://", store));
     store.account = value_of(values, "account");
-    if (store.account.empty()) return refuse("account: missing");
+    if (store.account.empty()) return invalid_argument("account: missing");
     const std::string own =
         value_of(values, "endpoint", "https://" + store.account + ".blob.core.windows.net");
     const std::string seen = value_of(values, "public_endpoint", own);
@@ -180,8 +178,9 @@ Result<void> read_cloudfront(const Values& values, Store& store) {
     if (const std::string prefix = value_of(values, "prefix"); !prefix.empty()) {
         const bool web = prefix.starts_with("https://") || prefix.starts_with("http://");
         if (!prefix.ends_with('/') || prefix.find("://") == std::string::npos)
-            return refuse("prefix: expected SCHEME://.../ with a slash at the end, found '" +
-                          printable(prefix) + "'");
+            return invalid_argument(
+                "prefix: expected SCHEME://.../ with a slash at the end, found '" +
+                printable(prefix) + "'");
         store.forms.push_back(web ? web_form(prefix) : FileUrlForm{prefix, 0, false});
     }
     EW_TRY(const std::size_t hash, choice_of(values, "hash", {"SHA256", "SHA1"}));
@@ -198,13 +197,13 @@ Result<void> read_times(const Values& values, Store& store) {
     EW_TRY(const std::size_t policy,
            choice_of(values, "expiry_policy", {"clamp", "refuse", "refresh-first"}));
     store.expiry_policy = static_cast<ExpiryPolicy>(policy);
-    if (store.link_lifetime_s < 1) return refuse("link_lifetime_s: expected at least 1");
+    if (store.link_lifetime_s < 1) return invalid_argument("link_lifetime_s: expected at least 1");
     const std::int64_t whole = store.link_lifetime_s + store.link_window_s + store.link_backdate_s;
     if (whole > limits::kLinkLifetimeSecondsMax) {
-        return refuse("link_lifetime_s: expected at most " +
-                      std::to_string(limits::kLinkLifetimeSecondsMax) +
-                      " seconds together with link_window_s and link_backdate_s, found " +
-                      std::to_string(whole));
+        return invalid_argument("link_lifetime_s: expected at most " +
+                                std::to_string(limits::kLinkLifetimeSecondsMax) +
+                                " seconds together with link_window_s and link_backdate_s, found " +
+                                std::to_string(whole));
     }
     return {};
 }
@@ -229,12 +228,12 @@ Result<std::optional<std::string>> key_in(const Store& store, const FileUrlForm&
     std::optional<std::string> key(rest);
     if (form.encoded) {
         if (rest.find_first_of("?#") != std::string_view::npos) {
-            return refuse(
+            return invalid_argument(
                 "file_url: expected the location of an object, found a query or fragment "
                 "behind it; encode a '?' or '#' of its key as %3F or %23");
         }
         key = percent_decode(rest);
-        if (!key) return refuse("file_url: expected two hex digits behind every '%'");
+        if (!key) return invalid_argument("file_url: expected two hex digits behind every '%'");
     }
     if (!key->starts_with(store.key_prefix)) key.reset();
     return key;
@@ -247,7 +246,7 @@ Result<void> check_organization(const Store& store, std::string_view key,
     const bool own = !organization_id.empty() && below.size() > organization_id.size() + 1 &&
                      below.starts_with(organization_id) && below[organization_id.size()] == '/';
     if (own) return {};
-    return refuse("file_url: it is not below the organization's own prefix");
+    return invalid_argument("file_url: it is not below the organization's own prefix");
 }
 
 }  // namespace
@@ -273,8 +272,9 @@ Result<Store> parse_store(const std::string& name, const Values& values) {
 Result<StoreLocation> locate(const std::vector<Store>& stores, std::string_view file_url,
                              std::string_view organization_id) {
     if (file_url.size() > limits::kFileUrlBytesMax)
-        return refuse("file_url: expected at most " + std::to_string(limits::kFileUrlBytesMax) +
-                      " bytes, found " + std::to_string(file_url.size()));
+        return invalid_argument("file_url: expected at most " +
+                                std::to_string(limits::kFileUrlBytesMax) + " bytes, found " +
+                                std::to_string(file_url.size()));
     StoreLocation out;
     std::size_t longest = 0;
     for (const Store& store : stores) {

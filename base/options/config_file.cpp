@@ -18,7 +18,7 @@ const std::string* Section::take(std::string_view key) {
     return found == values_.end() ? nullptr : &found->second;
 }
 
-void Section::refuse(std::string_view key, std::string_view what) {
+void Section::add_error(std::string_view key, std::string_view what) {
     bad_.push_back(file_ + ": [" + name_ + "] " + std::string(key) + ": " + std::string(what));
 }
 
@@ -40,8 +40,8 @@ bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint6
     if (found == nullptr) return false;
     const auto parsed = parse_unsigned(*found);
     if (!parsed || *parsed < min || *parsed > max) {
-        refuse(key, "expected a number from " + std::to_string(min) + " to " + std::to_string(max) +
-                        ", found '" + printable(*found) + "'");
+        add_error(key, "expected a number from " + std::to_string(min) + " to " +
+                           std::to_string(max) + ", found '" + printable(*found) + "'");
         return false;
     }
     value = *parsed;
@@ -58,8 +58,8 @@ void Section::octal_mode(std::string_view key, unsigned& target) {
         value = value * 8 + static_cast<unsigned>(digit - '0');
     }
     if (value > 0777)
-        return refuse(key,
-                      "expected an octal file mode such as 0660, found '" + printable(mode) + "'");
+        return add_error(
+            key, "expected an octal file mode such as 0660, found '" + printable(mode) + "'");
     target = value;
 }
 
@@ -71,7 +71,7 @@ void Section::boolean(std::string_view key, bool& target) {
     } else if (*value == "off" || *value == "false" || *value == "no") {
         target = false;
     } else {
-        refuse(key, "expected on or off, found '" + printable(*value) + "'");
+        add_error(key, "expected on or off, found '" + printable(*value) + "'");
     }
 }
 
@@ -87,7 +87,7 @@ void Section::choice(std::string_view key, std::string& target,
         }
         list += (list.empty() ? "" : ", ") + std::string(choice);
     }
-    refuse(key, "expected one of " + list + ", found '" + printable(*value) + "'");
+    add_error(key, "expected one of " + list + ", found '" + printable(*value) + "'");
 }
 
 void Section::words(std::string_view key, std::vector<std::string>& target) {

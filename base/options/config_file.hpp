@@ -65,7 +65,7 @@ public:
     // Hands over every remaining key, known or not: for sections another party reads.
     [[nodiscard]] std::map<std::string, std::string> take_rest();
     // Records a problem found by the caller: "section.key: expected ..., found ...".
-    void refuse(std::string_view key, std::string_view what);
+    void add_error(std::string_view key, std::string_view what);
 
     // Errors: kInvalidArgument, the first problem, naming file, section and key; an unknown key
     // comes with the closest known one. Problems that are collected are no errors.

@@ -51,17 +51,17 @@ void add_descriptors(std::vector<Alarm>& out) {
         "connections");
 }
 
-void add_databases(const MonitoredParts& parts, std::vector<Alarm>& out) {
+void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     for (const std::string& problem :
-         {parts.jobs.problem(), parts.catalog.problem(), parts.auth_database.problem(),
-          parts.plugins.history().problem()}) {
+         {deps.jobs.problem(), deps.catalog.problem(), deps.auth_database.problem(),
+          deps.plugins.history().problem()}) {
         add(out, "database", problem.substr(0, problem.find(':')), problem,
             "look at the disk under state_dir; the next write that succeeds ends this alarm");
     }
 }
 
-void add_credentials(const MonitoredParts& parts, std::vector<Alarm>& out) {
-    for (const credentials::CredentialState& state : parts.credential_states()) {
+void add_credentials(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    for (const credentials::CredentialState& state : deps.credential_states()) {
         std::string cause = state.error;
         if (!state.usable)
             cause = "links cannot be signed" + (cause.empty() ? "" : ": " + cause);
@@ -72,19 +72,19 @@ void add_credentials(const MonitoredParts& parts, std::vector<Alarm>& out) {
     }
 }
 
-void add_identity(const MonitoredParts& parts, std::vector<Alarm>& out) {
-    add(out, "session_keys", "", parts.sessions.keys_problem(),
+void add_identity(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    add(out, "session_keys", "", deps.sessions.keys_problem(),
         "sessions signed with newer keys are refused until it can be read again");
-    add(out, "session_provider", "", parts.sessions.provider_problem(),
+    add(out, "session_provider", "", deps.sessions.provider_problem(),
         "sessions it has not vouched for lately are refused; API keys go on");
 }
 
-void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
-    if (parts.export_workers != nullptr)
-        add(out, "exports", "", parts.export_workers->problem(),
+void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    if (deps.export_workers != nullptr)
+        add(out, "exports", "", deps.export_workers->problem(),
             "look at the store of [export] and at the disk under state_dir; jobs are tried again "
             "by themselves");
-    const auto pause = parts.jobs.retention_pause();
+    const auto pause = deps.jobs.retention_pause();
     if (!pause)
         add(out, "database", "jobs", pause.error().message, "look at the disk under state_dir");
     if (pause && *pause)
@@ -92,29 +92,29 @@ void add_work(const MonitoredParts& parts, std::vector<Alarm>& out) {
             "retention is paused: the clock says " + to_iso8601((*pause)->found_us) +
                 ", and the daemon last ran at " + to_iso8601((*pause)->last_run_us),
             "set the clock if it is wrong, otherwise exportctl retention resume");
-    for (const auto& [organization_id, answer] : parts.notifier.failing())
+    for (const auto& [organization_id, answer] : deps.notifier.failing())
         add(out, "webhook", organization_id, "it does not take notices, last answer: " + answer,
             "each is sent 15 times within 14 hours; inform the operator of the receiver");
 }
 
-void add_plugins(const MonitoredParts& parts, std::vector<Alarm>& out) {
-    for (Alarm& alarm : parts.plugins.alarms()) out.push_back(std::move(alarm));
-    for (const server::StuckRequests& stuck : parts.data_server.stuck_requests())
+void add_plugins(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    for (Alarm& alarm : deps.plugins.alarms()) out.push_back(std::move(alarm));
+    for (const server::StuckRequests& stuck : deps.data_server.stuck_requests())
         out.push_back(to_alarm(stuck));
 }
 
 }  // namespace
 
-std::vector<Alarm> collect_alarms(const MonitoredParts& parts) {
+std::vector<Alarm> collect_alarms(const MonitoredDeps& deps) {
     std::vector<Alarm> out;
-    add_disks(parts.directories, out);
+    add_disks(deps.directories, out);
     add_descriptors(out);
-    add_databases(parts, out);
-    add_credentials(parts, out);
-    add_identity(parts, out);
-    add_work(parts, out);
-    add_plugins(parts, out);
-    add(out, "configuration", "", parts.refused_configuration(),
+    add_databases(deps, out);
+    add_credentials(deps, out);
+    add_identity(deps, out);
+    add_work(deps, out);
+    add_plugins(deps, out);
+    add(out, "configuration", "", deps.refused_configuration(),
         "correct it and send SIGHUP again; until then the one before is in use");
     return out;
 }

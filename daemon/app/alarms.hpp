@@ -3,12 +3,12 @@
 
 #include <vector>
 
-#include "daemon/app/monitored_parts.hpp"
+#include "daemon/app/monitored_deps.hpp"
 #include "daemon/model/alarm.hpp"
 
 namespace export_worker::app {
 
 // since_unix_us is 0 in all. Waits for the job registry, which it reads once. [any-thread]
-[[nodiscard]] std::vector<model::Alarm> collect_alarms(const MonitoredParts& parts);
+[[nodiscard]] std::vector<model::Alarm> collect_alarms(const MonitoredDeps& deps);
 
 }  // namespace export_worker::app

@@ -12,14 +12,14 @@
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/probing/limits.hpp"
 #include "daemon/plugins/probing/probe.hpp"
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 namespace export_worker::app {
 namespace {
 
 using nlohmann::json;
-using plugins::Judged;
 using plugins::refusal_of;
+using plugins::Verdict;
 
 // A directory of our own that goes away with everything in it.
 class ScratchDirectory {
@@ -52,8 +52,8 @@ struct Verdict {
 };
 
 // The configuration the candidate would get in the daemon.
-Judged<void> configure(const std::string& config_path, const std::string& file,
-                       plugins::ProbeRequest& request) {
+Verdict<void> configure(const std::string& config_path, const std::string& file,
+                        plugins::ProbeRequest& request) {
     const auto read = config::read_config(config_path);
     if (!read) return plugins::refuse(refusal_of("configuration", read.error()));
     auto credentials = credentials::CredentialStore::load(read->stores);
@@ -71,13 +71,13 @@ Judged<void> configure(const std::string& config_path, const std::string& file,
     return {};
 }
 
-Judged<void> examine(const std::string& file, const std::string& config_path, Verdict& verdict) {
+Verdict<void> examine(const std::string& file, const std::string& config_path, Verdict& verdict) {
     const ScratchDirectory scratch;
-    auto store = plugins::ArtefactStore::open(scratch.path());
+    auto store = plugins::ArtifactStore::open(scratch.path());
     if (!store) return plugins::refuse(refusal_of("staging", store.error()));
-    EW_TRY(const plugins::Artefact artefact, store->take_in(file));
-    verdict.sha256 = artefact.sha256;
-    verdict.steps.emplace_back("staging", "sha256 " + artefact.sha256);
+    EW_TRY(const plugins::Artifact artifact, store->take_in(file));
+    verdict.sha256 = artifact.sha256;
+    verdict.steps.emplace_back("staging", "sha256 " + artifact.sha256);
     std::vector<std::string> allow_needed;
     plugins::AllowedImports allow_imports;
     if (!config_path.empty()) {
@@ -87,7 +87,7 @@ Judged<void> examine(const std::string& file, const std::string& config_path, Ve
         allow_imports = allowed_imports_of(*read);
     }
     EW_TRY(const plugins::Inspected inspected,
-           plugins::inspect(artefact.bytes, allow_needed, allow_imports));
+           plugins::inspect(artifact.bytes, allow_needed, allow_imports));
     const plugins::Manifest& manifest = inspected.manifest;
     verdict.name = manifest.name;
     verdict.version = manifest.version;
@@ -96,8 +96,8 @@ Judged<void> examine(const std::string& file, const std::string& config_path, Ve
                                                  std::to_string(manifest.abi_minor) +
                                                  ", build-id " + manifest.build_id);
     plugins::ProbeRequest request;
-    EW_TRY(request.file, store->make_live_copy(artefact));
-    request.sha256 = artefact.sha256;
+    EW_TRY(request.file, store->make_live_copy(artifact));
+    request.sha256 = artifact.sha256;
     request.manifest = manifest;
     request.create = !config_path.empty();
     request.timeout = limits::kProbeTimeout;
@@ -116,7 +116,7 @@ Judged<void> examine(const std::string& file, const std::string& config_path, Ve
     return {};
 }
 
-void print(const Verdict& verdict, const Judged<void>& judged) {
+void print(const Verdict& verdict, const Verdict<void>& judged) {
     for (const auto& [step, what] : verdict.steps)
         std::printf("%-11s ok  %s\n", step.c_str(), what.c_str());
     if (!judged) {
@@ -134,7 +134,7 @@ void print(const Verdict& verdict, const Judged<void>& judged) {
     std::printf("ACCEPTED\n");
 }
 
-void print_json(const Verdict& verdict, const Judged<void>& judged) {
+void print_json(const Verdict& verdict, const Verdict<void>& judged) {
     json out = {{"accepted", judged.has_value()}, {"name", verdict.name},
                 {"version", verdict.version},     {"sha256", verdict.sha256},
                 {"methods", verdict.methods},     {"pinned_by", verdict.pinned_by}};

@@ -16,8 +16,8 @@
 #include "base/service_manager/notify.hpp"
 #include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
-#include "daemon/app/note_download.hpp"
 #include "daemon/app/part_metrics.hpp"
+#include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/auth/auth_database.hpp"
@@ -47,11 +47,21 @@ Result<auth::RolePolicy> read_roles(const config::Config& config) {
     return auth::RolePolicy::read(config.auth.roles_file);
 }
 
+// Before version 0.2 the directory of the kept plugin files was spelt another way.
+Result<void> rename_old_artifacts(const std::string& state_dir) {
+    const std::string old = state_dir + "/plugins/artefacts";
+    const std::string now = state_dir + "/plugins/artifacts";
+    if (::rename(old.c_str(), now.c_str()) != 0 && errno != ENOENT)
+        return fail(errno_error("rename " + old + " to " + now, errno));
+    return {};
+}
+
 // Where others may write, they may put their own socket, plugin or file in place of ours.
 Result<void> check_state_dir(const std::string& state_dir) {
     EW_CHECK(make_directories(state_dir, 0750));
     EW_CHECK(check_trusted_file(state_dir));
-    for (const char* name : {"/run", "/tmp", "/plugins", "/plugins/artefacts", "/plugins/live"}) {
+    EW_CHECK(rename_old_artifacts(state_dir));
+    for (const char* name : {"/run", "/tmp", "/plugins", "/plugins/artifacts", "/plugins/live"}) {
         auto checked = check_trusted_file(state_dir + name);
         if (!checked && checked.error().code != ErrorCode::kNotFound) return checked;
     }
@@ -103,7 +113,7 @@ struct Daemon::Parts {
     std::unique_ptr<files::FileStore> files;
     std::optional<jobs::EventRecorder> events;
     std::unique_ptr<notices::Notifier> notifier;
-    std::optional<exports::ExportParts> export_parts;
+    std::optional<exports::ExportDeps> export_deps;
     std::optional<exports::ExportWorkers> export_workers;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
@@ -128,7 +138,7 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> load_plugins(const config::Config& config,
                                             const std::function<bool()>& is_cancelled);
     [[nodiscard]] Result<void> serve(const config::Config& config, const std::string& version);
-    [[nodiscard]] MonitoredParts monitored(const config::Config& config);
+    [[nodiscard]] MonitoredDeps monitored(const config::Config& config);
 };
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
@@ -157,18 +167,18 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
     const config::ExportConfig& of = config.exports;
     if (of.workers > 0) {
         EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
-        const exports::ExportParts& parts = export_parts.emplace(
-            exports::ExportParts{&system_clock(),
-                                 jobs.get(),
-                                 catalog.get(),
-                                 files.get(),
-                                 config.state_dir + "/tmp",
-                                 version,
-                                 {of.retry_base, of.retry_max, of.attempt_limit}});
+        const exports::ExportDeps& parts = export_deps.emplace(
+            exports::ExportDeps{&system_clock(),
+                                jobs.get(),
+                                catalog.get(),
+                                files.get(),
+                                config.state_dir + "/tmp",
+                                version,
+                                {of.retry_base, of.retry_max, of.attempt_limit}});
         EW_CHECK(exports::recover(parts));
         export_workers.emplace(
-            parts, exports::UpkeepPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
-                                         of.file_retention, of.job_retention});
+            parts, exports::HousekeepingPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
+                                               of.file_retention, of.job_retention});
     }
     export_service.emplace(*jobs, *catalog, config.exports.deadline, [this] {
         if (export_workers) export_workers->wake();
@@ -215,12 +225,12 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config,
 }
 
 Result<void> Daemon::Parts::serve(const config::Config& config, const std::string& version) {
-    dispatcher.emplace(server::DispatcherParts{
+    dispatcher.emplace(server::DispatcherDeps{
         *authenticator,
         plugins->routing(),
         {*jobs, *export_service},
         [this](std::string_view target) {
-            return note_download(*current_credentials, *events, target);
+            return record_download(*current_credentials, *events, target);
         },
         [this] { return plugins->methods(); },
         [this](std::string_view method) { return plugins->left_out(method); },
@@ -228,7 +238,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
     data_server =
         std::make_unique<server::DataServer>(std::move(*data_socket), *dispatcher, system_clock(),
                                              config.server_workers, ledger, watchdog());
-    const control::ControlParts control_parts{
+    const control::ControlDeps control_parts{
         *auth_database,
         *keys,
         *members,
@@ -246,7 +256,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         alarms,
         [parts = monitored(config)](metrics::Page& page) { add_part_metrics(page, parts); },
         [this] { export_service->wake(); },
-        export_parts ? &*export_parts : nullptr,
+        export_deps ? &*export_deps : nullptr,
         config.exports.orphan_grace,
         task,
         *backups,
@@ -265,7 +275,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
     return {};
 }
 
-MonitoredParts Daemon::Parts::monitored(const config::Config& config) {
+MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     std::vector<std::string> directories{config.state_dir};
     for (const model::StoreSettings& store : config.stores) {
         if (store.kind == "local") directories.push_back(store.values.at("root"));
@@ -329,7 +339,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->started_with = config;
     parts->stores = config.stores;
     parts->backups.emplace(config.state_dir + "/backup", system_clock());
-    parts->sent_files.emplace(config.state_dir + "/plugins/artefacts", system_clock());
+    parts->sent_files.emplace(config.state_dir + "/plugins/artifacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
     EW_CHECK(parts->open_exports(config, version));

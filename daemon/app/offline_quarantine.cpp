@@ -16,8 +16,8 @@
 #include "base/user_name.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/audit.hpp"
+#include "daemon/control/params.hpp"
 #include "daemon/control/plugin_methods.hpp"
-#include "daemon/control/refuse.hpp"
 #include "daemon/plugins/lifecycle/quarantine.hpp"
 #include "protocol/message/reply.hpp"
 

@@ -27,23 +27,23 @@ double file_bytes(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0 ? static_cast<double>(status.st_size) : 0;
 }
 
-void add_disks(Page& page, const MonitoredParts& parts) {
+void add_disks(Page& page, const MonitoredDeps& deps) {
     page.family("export_worker_free_bytes", "Free on the file system of a directory", Kind::kGauge);
-    for (const std::string& directory : parts.directories) {
+    for (const std::string& directory : deps.directories) {
         if (const auto disk = read_disk_space(directory))
             page.sample({{"directory", directory}}, static_cast<double>(disk->free_bytes));
     }
     page.family("export_worker_database_bytes", "Of a database's file, and of its log",
                 Kind::kGauge);
     for (const char* name : kDatabases) {
-        const std::string path = parts.state_dir + "/" + name + ".db";
+        const std::string path = deps.state_dir + "/" + name + ".db";
         page.sample({{"database", name}, {"file", "data"}}, file_bytes(path));
         page.sample({{"database", name}, {"file", "log"}}, file_bytes(path + "-wal"));
     }
     page.family("export_worker_database_write_errors_total", "Commits that failed", Kind::kCounter);
     const std::array<std::uint64_t, kDatabases.size()> errors{
-        parts.jobs.write_errors(), parts.catalog.write_errors(), parts.auth_database.write_errors(),
-        parts.plugins.history().write_errors()};
+        deps.jobs.write_errors(), deps.catalog.write_errors(), deps.auth_database.write_errors(),
+        deps.plugins.history().write_errors()};
     for (std::size_t index = 0; index < kDatabases.size(); ++index)
         page.sample({{"database", kDatabases[index]}}, static_cast<double>(errors[index]));
 }
@@ -94,15 +94,15 @@ void add_waiting(Page& page, jobs::JobStore& jobs) {
     page.sample({{"organization", "(other)"}}, static_cast<double>(waiting->others));
 }
 
-void add_retention(Page& page, const MonitoredParts& parts) {
+void add_retention(Page& page, const MonitoredDeps& deps) {
     page.family("export_worker_retention_lag_seconds",
                 "For how long the oldest file should be gone already; left out where files are "
                 "kept for ever",
                 Kind::kGauge);
-    if (parts.export_workers == nullptr || parts.file_retention.count() == 0) return;
-    const auto age = parts.jobs.oldest_file_age();
+    if (deps.export_workers == nullptr || deps.file_retention.count() == 0) return;
+    const auto age = deps.jobs.oldest_file_age();
     if (!age) return;
-    const auto late = age->value_or(std::chrono::microseconds(0)) - parts.file_retention;
+    const auto late = age->value_or(std::chrono::microseconds(0)) - deps.file_retention;
     page.sample({}, std::max(0.0, std::chrono::duration<double>(late).count()));
 }
 
@@ -119,8 +119,8 @@ void add_ends(Page& page, const notices::EndStats& ends) {
             Kind::kCounter, static_cast<double>(ends.files_withdrawn.load()));
 }
 
-void add_identity(Page& page, const MonitoredParts& parts) {
-    const auth::RefusalCounts& refused = parts.authenticator.refused();
+void add_identity(Page& page, const MonitoredDeps& deps) {
+    const auth::RefusalCounts& refused = deps.authenticator.refused();
     page.family("export_worker_credentials_refused_total", "Requests refused before any work",
                 Kind::kCounter);
     for (const auto& [reason, count] :
@@ -133,7 +133,7 @@ void add_identity(Page& page, const MonitoredParts& parts) {
                 "When the set of session keys was last seen to be current, in seconds since 1970; "
                 "left out without such sessions",
                 Kind::kGauge);
-    if (const std::int64_t at_us = parts.sessions.keys_seen_us(); at_us != 0)
+    if (const std::int64_t at_us = deps.sessions.keys_seen_us(); at_us != 0)
         page.sample({}, static_cast<double>(at_us) / 1e6);
 }
 
@@ -149,20 +149,20 @@ void add_notices(Page& page, const notices::Notifier& notifier) {
 
 }  // namespace
 
-void add_part_metrics(Page& page, const MonitoredParts& parts) {
-    add_disks(page, parts);
-    if (parts.export_workers != nullptr) add_exports(page, *parts.export_workers);
-    add_identity(page, parts);
-    add_notices(page, parts.notifier);
-    add_waiting(page, parts.jobs);
-    add_retention(page, parts);
-    add_ends(page, parts.notifier.ends());
+void add_part_metrics(Page& page, const MonitoredDeps& deps) {
+    add_disks(page, deps);
+    if (deps.export_workers != nullptr) add_exports(page, *deps.export_workers);
+    add_identity(page, deps);
+    add_notices(page, deps.notifier);
+    add_waiting(page, deps.jobs);
+    add_retention(page, deps);
+    add_ends(page, deps.notifier.ends());
     add_one(page, "export_worker_configuration_good",
             "1: the configuration in use is the one that was read last", Kind::kGauge,
-            parts.refused_configuration().empty() ? 1 : 0);
+            deps.refused_configuration().empty() ? 1 : 0);
     add_one(page, "export_worker_configured_timestamp_seconds",
             "When the configuration in use was taken over, in seconds since 1970", Kind::kGauge,
-            static_cast<double>(parts.configured_us()) / 1e6);
+            static_cast<double>(deps.configured_us()) / 1e6);
 }
 
 }  // namespace export_worker::app

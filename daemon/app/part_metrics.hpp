@@ -2,11 +2,11 @@
 #pragma once
 
 #include "base/metrics/page.hpp"
-#include "daemon/app/monitored_parts.hpp"
+#include "daemon/app/monitored_deps.hpp"
 
 namespace export_worker::app {
 
 // [any-thread]
-void add_part_metrics(metrics::Page& page, const MonitoredParts& parts);
+void add_part_metrics(metrics::Page& page, const MonitoredDeps& deps);
 
 }  // namespace export_worker::app

@@ -21,7 +21,7 @@
 #include "daemon/app/upload_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/config/config.hpp"
-#include "daemon/control/care_methods.hpp"
+#include "daemon/control/maintenance_methods.hpp"
 #include "daemon/export/fsck.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 
@@ -92,19 +92,19 @@ Result<exports::FsckReport> check_exports(const config::Config& config, const st
     EW_TRY(const auto catalog,
            catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     EW_TRY(const auto files, open_export_store(config, current, stopping));
-    const exports::ExportParts parts{
+    const exports::ExportDeps deps{
         &system_clock(), jobs.get(), catalog.get(), files.get(), config.state_dir + "/tmp",
         version,         {}};
     exports::FsckOptions options;
     options.hashes = hashes;
     options.orphan_grace = config.exports.orphan_grace;
-    return exports::check_exports(parts, options, stopping, [](const exports::FsckReport&) {});
+    return exports::check_exports(deps, options, stopping, [](const exports::FsckReport&) {});
 }
 
 void print_fsck(const exports::FsckReport& report) {
-    for (const exports::FsckFinding& finding : report.findings)
-        std::printf("%s  %s  %s\n", finding.problem.c_str(), escape_controls(finding.key).c_str(),
-                    escape_controls(finding.detail).c_str());
+    for (const exports::FsckProblem& problem : report.problems)
+        std::printf("%s  %s  %s\n", problem.problem.c_str(), escape_controls(problem.key).c_str(),
+                    escape_controls(problem.detail).c_str());
     std::printf("fsck: %lld files checked, %lld bytes read, %lld problems%s\n",
                 static_cast<long long>(report.files), static_cast<long long>(report.hashed_bytes),
                 static_cast<long long>(report.problems),

@@ -29,15 +29,15 @@ Result<std::unique_ptr<files::FileStore>> open_export_store(const config::Config
         std::ranges::find(config.stores, config.exports.store, &model::StoreSettings::name);
     EW_ASSERT(settings != config.stores.end());  // read_config() refuses a name that none has.
     if (settings->kind == "local") return open_local(*settings);
-    files::ObjectStoreParts parts;
-    EW_TRY(parts.store, signing::parse_store(settings->name, settings->values));
-    parts.part_bytes = settings->part_bytes;
-    parts.clock = &system_clock();
-    parts.stopping = &stopping;
-    auto keys = std::make_shared<UploadKeys>(parts.store, credentials, system_clock());
-    parts.signing_key = [keys] { return keys->now(); };
+    files::ObjectStoreDeps deps;
+    EW_TRY(deps.store, signing::parse_store(settings->name, settings->values));
+    deps.part_bytes = settings->part_bytes;
+    deps.clock = &system_clock();
+    deps.stopping = &stopping;
+    auto keys = std::make_shared<UploadKeys>(deps.store, credentials, system_clock());
+    deps.signing_key = [keys] { return keys->now(); };
     return std::unique_ptr<files::FileStore>(
-        std::make_unique<files::ObjectFileStore>(std::move(parts)));
+        std::make_unique<files::ObjectFileStore>(std::move(deps)));
 }
 
 }  // namespace export_worker::app

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(const std::string& what) {
+tl::unexpected<Error> bad_key_set(const std::string& what) {
     return fail(ErrorCode::kInvalidArgument, "jwks: " + what);
 }
 
@@ -28,7 +28,8 @@ bool is_wanted(const json& key) {
 Result<crypto::PublicKey> key_of(const json& key) {
     const auto n = from_base64url(text_in(key, "n").value_or(""));
     const auto e = from_base64url(text_in(key, "e").value_or(""));
-    if (!n || !e || n->empty() || e->empty()) return refuse("n, e: expected base64url numbers");
+    if (!n || !e || n->empty() || e->empty())
+        return bad_key_set("n, e: expected base64url numbers");
     return crypto::PublicKey::rsa(*n, *e);
 }
 
@@ -37,23 +38,24 @@ Result<crypto::PublicKey> key_of(const json& key) {
 Result<Jwks> Jwks::parse(std::string_view text) {
     const std::optional<json> set = parse_object(text);
     if (!set || !set->contains("keys") || !(*set)["keys"].is_array())
-        return refuse("expected an object with an array 'keys'");
+        return bad_key_set("expected an object with an array 'keys'");
     Jwks out;
     for (const json& key : (*set)["keys"]) {
-        if (!key.is_object()) return refuse("keys: expected objects");
+        if (!key.is_object()) return bad_key_set("keys: expected objects");
         if (!is_wanted(key)) continue;
         const std::optional<std::string> kid = text_in(key, "kid");
         if (!kid || kid->empty() || kid->size() > limits::kJwtKidBytesMax)
-            return refuse("kid: expected 1 to " + std::to_string(limits::kJwtKidBytesMax) +
-                          " bytes of text");
+            return bad_key_set("kid: expected 1 to " + std::to_string(limits::kJwtKidBytesMax) +
+                               " bytes of text");
         auto made = key_of(key);
-        if (!made) return refuse("key '" + printable(*kid) + "': " + made.error().message);
+        if (!made) return bad_key_set("key '" + printable(*kid) + "': " + made.error().message);
         if (!out.keys_.emplace(*kid, std::move(*made)).second)
-            return refuse("kid '" + printable(*kid) + "' given twice");
+            return bad_key_set("kid '" + printable(*kid) + "' given twice");
         if (out.keys_.size() > limits::kJwksKeysMax)
-            return refuse("expected at most " + std::to_string(limits::kJwksKeysMax) + " keys");
+            return bad_key_set("expected at most " + std::to_string(limits::kJwksKeysMax) +
+                               " keys");
     }
-    if (out.keys_.empty()) return refuse("expected at least one RSA key for RS256 signatures");
+    if (out.keys_.empty()) return bad_key_set("expected at least one RSA key for RS256 signatures");
     return out;
 }
 

@@ -18,7 +18,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/auth/jwks.hpp"
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 #include "daemon/model/auth_settings.hpp"
 
 namespace export_worker::auth {

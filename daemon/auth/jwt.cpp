@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string reason) {
+tl::unexpected<Error> unauthenticated(std::string reason) {
     return fail(ErrorCode::kUnauthenticated, "jwt: " + std::move(reason));
 }
 
@@ -45,13 +45,14 @@ std::optional<json> decode_object(std::string_view part) {
 
 // The kid, from a header that says exactly what we expect.
 Result<std::string> kid_of(const json& header) {
-    if (text_in(header, "alg") != "RS256") return refuse("alg: expected RS256");
+    if (text_in(header, "alg") != "RS256") return unauthenticated("alg: expected RS256");
     const std::string type = text_in(header, "typ").value_or("JWT");
-    if (type != "JWT" && type != "jwt") return refuse("typ: expected JWT");
+    if (type != "JWT" && type != "jwt") return unauthenticated("typ: expected JWT");
     // An extension we do not know and must not ignore (RFC 7515, 4.1.11).
-    if (header.contains("crit")) return refuse("crit: expected none");
+    if (header.contains("crit")) return unauthenticated("crit: expected none");
     const std::optional<std::string> kid = text_in(header, "kid");
-    if (!kid || kid->size() > limits::kJwtKidBytesMax) return refuse("kid: expected a text");
+    if (!kid || kid->size() > limits::kJwtKidBytesMax)
+        return unauthenticated("kid: expected a text");
     return *kid;
 }
 
@@ -73,14 +74,14 @@ bool names(const json& claims, const char* claim, const std::string& wanted) {
 
 Result<std::int64_t> check_claims(const json& claims, const JwtRules& rules, std::int64_t now) {
     const std::int64_t tolerance = rules.tolerance.count();
-    if (text_in(claims, "iss") != rules.issuer) return refuse("iss: another issuer");
-    if (!names(claims, "aud", rules.audience)) return refuse("aud: another audience");
+    if (text_in(claims, "iss") != rules.issuer) return unauthenticated("iss: another issuer");
+    if (!names(claims, "aud", rules.audience)) return unauthenticated("aud: another audience");
     const auto expires = time_in(claims, "exp");
-    if (!expires) return refuse("exp: expected a time");
-    if (now >= *expires + tolerance) return refuse("expired");
+    if (!expires) return unauthenticated("exp: expected a time");
+    if (now >= *expires + tolerance) return unauthenticated("expired");
     const auto not_before = time_in(claims, "nbf");
-    if (claims.contains("nbf") && !not_before) return refuse("nbf: expected a time");
-    if (not_before && now < *not_before - tolerance) return refuse("not valid yet");
+    if (claims.contains("nbf") && !not_before) return unauthenticated("nbf: expected a time");
+    if (not_before && now < *not_before - tolerance) return unauthenticated("not valid yet");
     return *expires + tolerance;
 }
 
@@ -103,19 +104,20 @@ bool looks_like_jwt(std::string_view token) {
 
 Result<Identity> verify_jwt(std::string_view token, const Jwks& keys, const JwtRules& rules,
                             std::int64_t now_unix_s) {
-    if (token.size() > limits::kCredentialBytesMax) return refuse("too long");
+    if (token.size() > limits::kCredentialBytesMax) return unauthenticated("too long");
     const std::optional<Parts> parts = split(token);
-    if (!parts) return refuse("expected three parts");
+    if (!parts) return unauthenticated("expected three parts");
     const std::optional<json> header = decode_object(parts->header);
-    if (!header) return refuse("header: expected an object in base64url");
+    if (!header) return unauthenticated("header: expected an object in base64url");
     EW_TRY(const std::string kid, kid_of(*header));
     const crypto::PublicKey* key = keys.find(kid);
     if (key == nullptr)
         return fail(ErrorCode::kNotFound, "jwt: no key has the kid '" + printable(kid) + "'");
     const auto signature = from_base64url(parts->signature);
-    if (!signature || !key->verify(parts->signed_part, *signature)) return refuse("bad signature");
+    if (!signature || !key->verify(parts->signed_part, *signature))
+        return unauthenticated("bad signature");
     const std::optional<json> claims = decode_object(parts->payload);
-    if (!claims) return refuse("payload: expected an object in base64url");
+    if (!claims) return unauthenticated("payload: expected an object in base64url");
     EW_TRY(const std::int64_t expires, check_claims(*claims, rules, now_unix_s));
     EW_TRY(Identity identity, identity_of(*claims));
     identity.expires_unix_s = expires;
@@ -125,22 +127,23 @@ Result<Identity> verify_jwt(std::string_view token, const Jwks& keys, const JwtR
 Result<Identity> identity_of(const json& claims) {
     Identity out;
     const auto subject = text_in(claims, "sub");
-    if (!is_usable_text(subject, limits::kSubjectBytesMax)) return refuse("sub: expected a text");
+    if (!is_usable_text(subject, limits::kSubjectBytesMax))
+        return unauthenticated("sub: expected a text");
     out.subject = *subject;
     constexpr const char* kOrganization = "https://stytch.com/organization";
     constexpr const char* kSession = "https://stytch.com/session";
     if (claims.contains(kOrganization)) {
         auto one = membership_of(object_in(claims, kOrganization), object_in(claims, kSession));
-        if (!one) return refuse("organization: expected an organization_id");
+        if (!one) return unauthenticated("organization: expected an organization_id");
         out.memberships.push_back(std::move(*one));
     }
     const auto several = claims.find("organizations");
     if (several == claims.end()) return out;
     if (!several->is_array() || several->size() > limits::kMembershipsMax)
-        return refuse("organizations: expected an array");
+        return unauthenticated("organizations: expected an array");
     for (const json& each : *several) {
         auto one = each.is_object() ? membership_of(each, each) : std::nullopt;
-        if (!one) return refuse("organizations: expected objects with an organization_id");
+        if (!one) return unauthenticated("organizations: expected objects with an organization_id");
         out.memberships.push_back(std::move(*one));
     }
     return out;

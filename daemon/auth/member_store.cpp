@@ -25,10 +25,6 @@ constexpr std::size_t kSessionIdDigits = 16;
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::string_view kTokenPrefix = "mos_";  // Tokens made before it existed have none.
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 bool is_subject(std::string_view text) {
     return !text.empty() && text.size() <= limits::kSubjectBytesMax && is_valid_utf8(text) &&
            !has_control_characters(text);
@@ -36,18 +32,19 @@ bool is_subject(std::string_view text) {
 
 Result<void> check(const Member& member) {
     if (!is_subject(member.subject))
-        return refuse("subject: expected 1 to " + std::to_string(limits::kSubjectBytesMax) +
-                      " bytes of text");
+        return invalid_argument("subject: expected 1 to " +
+                                std::to_string(limits::kSubjectBytesMax) + " bytes of text");
     if (!is_organization_id(member.organization_id))
-        return refuse("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
-                      printable(member.organization_id) + "'");
+        return invalid_argument("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                                printable(member.organization_id) + "'");
     for (const std::string& role : member.roles) {
         if (!is_organization_id(role))
-            return refuse("role: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" + printable(role) +
-                          "'");
+            return invalid_argument("role: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                                    printable(role) + "'");
     }
     if (member.roles.size() > limits::kMemberRolesMax)
-        return refuse("roles: expected at most " + std::to_string(limits::kMemberRolesMax));
+        return invalid_argument("roles: expected at most " +
+                                std::to_string(limits::kMemberRolesMax));
     return {};
 }
 
@@ -177,10 +174,10 @@ Result<Page<Member>> MemberStore::list(std::string_view organization_id, const P
 
 Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view subject,
                                                                 std::chrono::seconds length) {
-    if (!is_subject(subject)) return refuse("subject: expected text");
+    if (!is_subject(subject)) return invalid_argument("subject: expected text");
     if (length.count() <= 0 || length > limits::kSessionLengthMax)
-        return refuse("expires_in_seconds: expected 1 to " +
-                      std::to_string(limits::kSessionLengthMax.count()));
+        return invalid_argument("expires_in_seconds: expected 1 to " +
+                                std::to_string(limits::kSessionLengthMax.count()));
     if (of(subject).empty())
         return fail(ErrorCode::kNotFound, "No member has the subject '" + printable(subject) + "'");
     std::array<std::uint8_t, kTokenBytes> random{};

@@ -44,7 +44,7 @@ Result<RolePolicy> RolePolicy::read(const std::string& path) {
         std::vector<std::string> permissions;
         section.words("permissions", permissions);
         if (auto good = check_permissions(permissions); !good)
-            section.refuse("permissions", good.error().message);
+            section.add_error("permissions", good.error().message);
         EW_CHECK(section.finish());
         out.roles_.emplace(section.name().substr(kFamily.size() + 1), std::move(permissions));
     }

@@ -38,7 +38,7 @@ Result<std::unique_ptr<SessionProvider>> SessionProvider::open(const model::Auth
                             "Basic " + to_base64(settings.session_user + ":" + secret), clock));
 }
 
-Result<std::optional<Identity>> SessionProvider::ask(std::string_view token) {
+Result<std::optional<Identity>> SessionProvider::introspect(std::string_view token) {
     if (is_paused())
         return fail(ErrorCode::kUnavailable, "session provider: not asked for a while");
     const auto answer = send(token);

@@ -19,7 +19,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/auth/identity.hpp"
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 #include "daemon/model/auth_settings.hpp"
 
 namespace export_worker::auth {
@@ -34,8 +34,8 @@ public:
     // Whose token it is; nullopt: unknown or expired. Blocks for at most kSessionAskTimeout.
     // Errors: kUnavailable when the provider did not answer, its answer makes no sense, or it is
     // paused.
-    [[nodiscard]] Result<std::optional<Identity>> ask(std::string_view token);
-    // The provider is being left alone: ask() would fail at once.
+    [[nodiscard]] Result<std::optional<Identity>> introspect(std::string_view token);
+    // The provider is being left alone: introspect() would fail at once.
     [[nodiscard]] bool is_paused() const;
     // Why sessions may be refused, in words; empty: it answers. [any-thread]
     [[nodiscard]] std::string problem() const;

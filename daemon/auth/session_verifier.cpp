@@ -119,7 +119,7 @@ void SessionVerifier::introspect(SessionToken& token) {
     // Fresh: another request has asked the same meanwhile.
     if (!may_ask(token.text()) || is_fresh(token.sha256())) return;
     const crypto::Sha256Digest& digest = token.sha256();
-    auto answer = provider_->ask(token.text());
+    auto answer = provider_->introspect(token.text());
     if (!answer) return;
     const std::int64_t cached_until = now_s(clock_) + settings_.session_cache.count();
     if (*answer) {

@@ -24,36 +24,37 @@ using options::Section;
 void absolute_path(Section& section, std::string_view key, std::string& target) {
     section.required_text(key, target);
     if (!target.empty() && !target.starts_with('/')) {
-        section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
+        section.add_error(key, "expected an absolute path, found '" + printable(target) + "'");
     }
 }
 
 void optional_absolute_path(Section& section, std::string_view key, std::string& target) {
     section.text(key, target);
     if (!target.empty() && !target.starts_with('/'))
-        section.refuse(key, "expected an absolute path, found '" + printable(target) + "'");
+        section.add_error(key, "expected an absolute path, found '" + printable(target) + "'");
 }
 
 void ipc_endpoint(Section& section, std::string_view key, std::string& target) {
     section.text(key, target);
     if (target.empty()) return;
     if (const auto path = transport::ipc_path(target); !path)
-        section.refuse(key, path.error().message);
+        section.add_error(key, path.error().message);
 }
 
 void tcp_endpoint(Section& section, std::string& target) {
     section.text("tcp_endpoint", target);
     if (target.empty()) return;
     if (const auto port = transport::tcp_port(target); !port)
-        section.refuse("tcp_endpoint", port.error().message);
+        section.add_error("tcp_endpoint", port.error().message);
 }
 
 void metrics_address(Section& section, std::string& target) {
     section.text("metrics_listen", target);
     if (!target.empty() && !is_address_and_port(target))
-        section.refuse("metrics_listen",
-                       "expected ADDRESS:PORT with an IP address, such as 127.0.0.1:9464, found '" +
-                           printable(target) + "'");
+        section.add_error(
+            "metrics_listen",
+            "expected ADDRESS:PORT with an IP address, such as 127.0.0.1:9464, found '" +
+                printable(target) + "'");
 }
 
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
@@ -71,7 +72,7 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     section.number("tcp_connections", config.tcp_connections_max, 1, limits::kTcpConnectionsMax);
     if (!config.tcp_endpoint.empty() &&
         (config.curve_key_file.empty() || config.curve_clients_file.empty()))
-        section.refuse(
+        section.add_error(
             "tcp_endpoint",
             "expected curve_key_file and curve_clients_file with it: over TCP only those "
             "who hold a key may connect");
@@ -114,7 +115,8 @@ void credential_file(Section& section, model::StoreSettings& store, const char* 
     credential_text(section, store, key, required);
     const auto found = store.credentials.find(key);
     if (found != store.credentials.end() && !found->second.starts_with('/'))
-        section.refuse(key, "expected an absolute path, found '" + printable(found->second) + "'");
+        section.add_error(key,
+                          "expected an absolute path, found '" + printable(found->second) + "'");
 }
 
 template <std::size_t count>
@@ -132,9 +134,9 @@ void read_local_store(Section& section, model::StoreSettings& store) {
     shared_text(section, store, "base_url", true);
     const std::string& base_url = store.values["base_url"];
     if (!base_url.empty() && !signing::is_local_base_url(base_url))
-        section.refuse("base_url",
-                       "expected http://HOST or https://HOST without a slash at the end, found '" +
-                           printable(base_url) + "'");
+        section.add_error(
+            "base_url", "expected http://HOST or https://HOST without a slash at the end, found '" +
+                            printable(base_url) + "'");
     store.credentials_source = "key_file";
     credential_file(section, store, "key_file", true);
 }
@@ -225,7 +227,7 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
                                                          "cloudfront"};
         section.choice("kind", store.kind, kKinds);
         if (store.kind.empty() && !section.has("kind"))
-            section.refuse("kind", "missing; expected local, s3, gcs, azure or cloudfront");
+            section.add_error("kind", "missing; expected local, s3, gcs, azure or cloudfront");
         store.values["kind"] = store.kind;
         std::uint64_t lifetime_s = limits::kLinkLifetimeSecondsDefault;
         section.number("link_lifetime_s", lifetime_s, 1, limits::kLinkLifetimeSecondsMax);
@@ -266,7 +268,7 @@ void secure_url(Section& section, std::string_view key, std::string& target) {
                        target.starts_with("http://localhost:") ||
                        target.starts_with("http://[::1]:");
     if (!target.empty() && !target.starts_with("https://") && !local)
-        section.refuse(key, "expected an https URL, found '" + printable(target) + "'");
+        section.add_error(key, "expected an https URL, found '" + printable(target) + "'");
 }
 
 Result<void> read_auth(const ConfigFile& file, model::AuthSettings& auth) {
@@ -285,15 +287,15 @@ Result<void> read_auth(const ConfigFile& file, model::AuthSettings& auth) {
     optional_absolute_path(section, "session_secret_file", auth.session_secret_file);
     duration(section, "session_cache_s", auth.session_cache, 1, 3'600);
     if (auth.takes_jwt() && auth.issuer.empty())
-        section.refuse("issuer", "required when jwks_file or jwks_url is set");
+        section.add_error("issuer", "required when jwks_file or jwks_url is set");
     if (auth.takes_jwt() && auth.audience.empty())
-        section.refuse("audience", "required when jwks_file or jwks_url is set");
+        section.add_error("audience", "required when jwks_file or jwks_url is set");
     if (!auth.session_url.empty() && auth.session_user.empty())
-        section.refuse("session_user", "required with session_url (HTTP Basic user name)");
+        section.add_error("session_user", "required with session_url (HTTP Basic user name)");
     if (!auth.session_url.empty() && auth.session_secret_file.empty())
-        section.refuse("session_secret_file", "required with session_url (HTTP Basic password)");
+        section.add_error("session_secret_file", "required with session_url (HTTP Basic password)");
     if ((auth.takes_jwt() || !auth.session_url.empty()) && auth.roles_file.empty())
-        section.refuse("roles_file", "required with jwks_file, jwks_url or session_url");
+        section.add_error("roles_file", "required with jwks_file, jwks_url or session_url");
     return section.finish();
 }
 
@@ -307,13 +309,13 @@ void read_export_store(Section& section, Config& config) {
     if (found != config.stores.end() && found->kind != "cloudfront") {
         out.store = found->name;
     } else if (out.workers > 0) {
-        section.refuse("store",
-                       out.store.empty()
-                           ? "exports need a place to go: name a [store.NAME], add one with "
-                             "kind = local, or set workers = 0"
-                           : "expected the name of a [store.NAME] with kind = local, s3, gcs or "
-                             "azure, found '" +
-                                 printable(out.store) + "'");
+        section.add_error("store",
+                          out.store.empty()
+                              ? "exports need a place to go: name a [store.NAME], add one with "
+                                "kind = local, or set workers = 0"
+                              : "expected the name of a [store.NAME] with kind = local, s3, gcs or "
+                                "azure, found '" +
+                                    printable(out.store) + "'");
     }
 }
 
@@ -346,13 +348,13 @@ Result<void> read_webhooks(const ConfigFile& file, Config& config) {
         model::WebhookSettings webhook;
         webhook.organization_id = section.name().substr(std::string_view("webhook.").size());
         if (!is_organization_id(webhook.organization_id))
-            section.refuse("url", "expected [webhook.ORGANIZATION], found '" +
-                                      printable(section.name()) + "'");
+            section.add_error("url", "expected [webhook.ORGANIZATION], found '" +
+                                         printable(section.name()) + "'");
         section.required_text("url", webhook.url);
         if (!webhook.url.empty() && !webhook.url.starts_with("https://") &&
             !webhook.url.starts_with("http://"))
-            section.refuse("url",
-                           "expected an http or https URL, found '" + printable(webhook.url) + "'");
+            section.add_error(
+                "url", "expected an http or https URL, found '" + printable(webhook.url) + "'");
         absolute_path(section, "secret_file", webhook.secret_file);
         section.boolean("allow_private", webhook.allow_private);
         EW_CHECK(section.finish());
@@ -376,8 +378,8 @@ Result<void> read_plugins(const ConfigFile& file, Config& config) {
         absolute_path(section, "file", plugin.file);
         section.text("golden_file", plugin.golden_file);
         if (!plugin.golden_file.empty() && !plugin.golden_file.starts_with('/')) {
-            section.refuse("golden_file", "expected an absolute path, found '" +
-                                              printable(plugin.golden_file) + "'");
+            section.add_error("golden_file", "expected an absolute path, found '" +
+                                                 printable(plugin.golden_file) + "'");
         }
         word_list(section, "allow_imports", plugin.allow_imports);
         plugin.values = section.take_rest();

@@ -9,7 +9,7 @@
 #include "base/redact.hpp"
 #include "base/text.hpp"
 #include "daemon/control/limits.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 #include "protocol/message/reply.hpp"
 
 namespace export_worker::control {

@@ -9,7 +9,7 @@
 #include "base/json_fields.hpp"
 #include "base/limits.hpp"
 #include "daemon/control/limits.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 namespace export_worker::control {
 namespace {
@@ -21,7 +21,7 @@ using KeepGoing = std::function<bool()>;
 
 // One backup while its copies are made. The parts outlive it.
 struct Copying {
-    const ControlParts& parts;
+    const ControlDeps& deps;
     std::string id;
     KeepGoing keep_going;
     std::function<void(json)> progress;
@@ -30,32 +30,31 @@ struct Copying {
         const std::string& name,
         const std::function<Result<void>(const std::string&)>& copy) const {
         progress({{"file", name}});
-        return parts.backups.add(id, name, copy, keep_going);
+        return deps.backups.add(id, name, copy, keep_going);
     }
 };
 
 // Jobs before products: a job never refers to a product that is not there, and the other way round
 // nothing refers at all.
 Result<void> add_databases(const Copying& of) {
-    const ControlParts& parts = of.parts;
+    const ControlDeps& deps = of.deps;
     EW_CHECK(
-        of.add("jobs.db", [&](const auto& to) { return parts.jobs.backup(to, of.keep_going); }));
+        of.add("jobs.db", [&](const auto& to) { return deps.jobs.backup(to, of.keep_going); }));
     EW_CHECK(of.add("catalog.db",
-                    [&](const auto& to) { return parts.catalog.backup(to, of.keep_going); }));
+                    [&](const auto& to) { return deps.catalog.backup(to, of.keep_going); }));
     EW_CHECK(of.add("auth.db",
-                    [&](const auto& to) { return parts.auth_database.backup(to, of.keep_going); }));
-    return of.add("plugins.db", [&](const auto& to) {
-        return parts.plugins.history().backup(to, of.keep_going);
-    });
+                    [&](const auto& to) { return deps.auth_database.backup(to, of.keep_going); }));
+    return of.add("plugins.db",
+                  [&](const auto& to) { return deps.plugins.history().backup(to, of.keep_going); });
 }
 
 // What a start or a rollback may load. The files never change, so another name for each is a copy.
 Result<void> add_plugin_files(const Copying& of) {
-    EW_TRY(const auto hashes, of.parts.plugins.history().worth_keeping());
+    EW_TRY(const auto hashes, of.deps.plugins.history().worth_keeping());
     for (const std::string& sha256 : hashes) {
         std::string name(kBackupPluginsDirectory);
         name.append("/").append(sha256).append(".so");
-        const std::string from = of.parts.state_dir + "/" + name;
+        const std::string from = of.deps.state_dir + "/" + name;
         if (std::error_code ignored; !fs::exists(from, ignored)) continue;
         EW_CHECK(of.add(name, [&](const std::string& to) -> Result<void> {
             std::error_code error;
@@ -71,7 +70,7 @@ Result<void> add_plugin_files(const Copying& of) {
 Result<BackupManifest> make_copies(const Copying& of) {
     EW_CHECK(add_databases(of));
     EW_CHECK(add_plugin_files(of));
-    EW_TRY(BackupManifest manifest, of.parts.backups.complete(of.id, of.parts.version));
+    EW_TRY(BackupManifest manifest, of.deps.backups.complete(of.id, of.deps.version));
     if (manifest.files.size() > limits::kBackupFilesMax)
         return fail(ErrorCode::kResourceExhausted,
                     "backup: expected at most " + std::to_string(limits::kBackupFilesMax) +
@@ -100,7 +99,7 @@ Result<void> check_room(const std::string& state_dir) {
 Result<json> run_backup(const Copying& of) {
     auto manifest = make_copies(of);
     if (manifest) return json{{"files", manifest->files.size()}, {"bytes", manifest->bytes()}};
-    of.parts.backups.end(of.id);
+    of.deps.backups.end(of.id);
     if (manifest.error().code != ErrorCode::kCancelled) return fail(std::move(manifest.error()));
     return fail(ErrorCode::kCancelled,
                 "backup: ended before all was copied: its exportctl or the daemon was stopped, or "
@@ -108,37 +107,36 @@ Result<json> run_backup(const Copying& of) {
                     std::to_string(limits::kBackupTimeMax.count()) + " s");
 }
 
-Result<json> backup_begin(const ControlParts& parts, const json&) {
-    EW_CHECK(check_room(parts.state_dir));
-    EW_TRY(const std::string id, parts.backups.begin());
-    const auto begun = parts.task.start("backup", [parts, id](
-                                                      const std::atomic<bool>& stopping,
-                                                      const std::function<void(json)>& progress) {
+Result<json> backup_begin(const ControlDeps& deps, const json&) {
+    EW_CHECK(check_room(deps.state_dir));
+    EW_TRY(const std::string id, deps.backups.begin());
+    const auto begun = deps.task.start("backup", [deps, id](
+                                                     const std::atomic<bool>& stopping,
+                                                     const std::function<void(json)>& progress) {
         return run_backup(
-            {parts, id, [&] { return !stopping.load() && parts.backups.is_wanted(id); }, progress});
+            {deps, id, [&] { return !stopping.load() && deps.backups.is_wanted(id); }, progress});
     });
-    if (!begun) parts.backups.end(id);
+    if (!begun) deps.backups.end(id);
     EW_CHECK(begun);
     return json{{"id", id}};
 }
 
-Result<json> backup_manifest(const ControlParts& parts, const json& params) {
-    EW_TRY(const BackupManifest manifest, parts.backups.manifest(text_of(params, "id")));
+Result<json> backup_manifest(const ControlDeps& deps, const json& params) {
+    EW_TRY(const BackupManifest manifest, deps.backups.manifest(text_of(params, "id")));
     return json{{"manifest", parse_json(encode_backup_manifest(manifest))}};
 }
 
-Result<json> backup_read(const ControlParts& parts, const json& params) {
+Result<json> backup_read(const ControlDeps& deps, const json& params) {
     JsonFields fields(params);
     EW_TRY(const std::string id, fields.text("id"));
     EW_TRY(const std::string name, fields.text("name"));
     EW_TRY(const std::int64_t offset, fields.integer("offset", {0, INT64_MAX}));
-    EW_TRY(const std::string piece,
-           parts.backups.read(id, name, offset, limits::kBackupPieceBytes));
+    EW_TRY(const std::string piece, deps.backups.read(id, name, offset, limits::kBackupPieceBytes));
     return json{{"base64", to_base64(piece)}};
 }
 
-Result<json> backup_end(const ControlParts& parts, const json& params) {
-    parts.backups.end(text_of(params, "id"));
+Result<json> backup_end(const ControlDeps& deps, const json& params) {
+    deps.backups.end(text_of(params, "id"));
     return json{{"ended", true}};
 }
 

@@ -9,13 +9,13 @@
 #include "base/json_fields.hpp"
 #include "base/text.hpp"
 #include "daemon/control/backup_methods.hpp"
-#include "daemon/control/care_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
 #include "daemon/control/limits.hpp"
+#include "daemon/control/maintenance_methods.hpp"
 #include "daemon/control/metrics.hpp"
+#include "daemon/control/params.hpp"
 #include "daemon/control/plugin_file_methods.hpp"
 #include "daemon/control/plugin_methods.hpp"
-#include "daemon/control/refuse.hpp"
 #include "daemon/model/limits.hpp"
 
 namespace export_worker::control {
@@ -23,9 +23,9 @@ namespace {
 
 using nlohmann::json;
 
-json stores_json(const ControlParts& parts) {
+json stores_json(const ControlDeps& deps) {
     json out = json::array();
-    for (const credentials::CredentialState& state : parts.credential_states()) {
+    for (const credentials::CredentialState& state : deps.credential_states()) {
         const auto time = [](std::int64_t unix_us) {
             return unix_us == 0 ? json() : json(to_iso8601(unix_us));
         };
@@ -51,18 +51,18 @@ json alarms_json(const std::vector<model::Alarm>& alarms) {
     return out;
 }
 
-Result<json> status(const ControlParts& parts, const json&) {
-    EW_TRY(const auto counts, parts.jobs.counts());
-    const model::LedgerCounts ledger = parts.ledger.read();
-    return json{{"version", parts.version},
+Result<json> status(const ControlDeps& deps, const json&) {
+    EW_TRY(const auto counts, deps.jobs.counts());
+    const model::LedgerCounts ledger = deps.ledger.read();
+    return json{{"version", deps.version},
                 {"pid", ::getpid()},
-                {"started_at", to_iso8601(parts.started_us)},
-                {"uptime_seconds", (parts.clock.unix_us() - parts.started_us) / 1'000'000},
-                {"data_endpoint", parts.data_endpoint},
-                {"draining", parts.data_server.draining()},
+                {"started_at", to_iso8601(deps.started_us)},
+                {"uptime_seconds", (deps.clock.unix_us() - deps.started_us) / 1'000'000},
+                {"data_endpoint", deps.data_endpoint},
+                {"draining", deps.data_server.draining()},
                 {"requests", ledger_json(ledger)},
-                {"stalled_workers", parts.data_server.stalled_workers()},
-                {"alarms", alarms_json(parts.alarms.read())},
+                {"stalled_workers", deps.data_server.stalled_workers()},
+                {"alarms", alarms_json(deps.alarms.read())},
                 {"jobs",
                  {{"pending", counts.pending},
                   {"in_progress", counts.in_progress},
@@ -73,8 +73,8 @@ Result<json> status(const ControlParts& parts, const json&) {
                    counts.oldest_due_us == 0 ? json() : json(to_iso8601(counts.oldest_due_us))},
                   {"notices_pending", counts.notices_pending},
                   {"writes_fenced", counts.fenced}}},
-                {"stores", stores_json(parts)},
-                {"plugins", plugins_json(parts)}};
+                {"stores", stores_json(deps)},
+                {"plugins", plugins_json(deps)}};
 }
 
 Result<std::string> organization_of(const json& params) {
@@ -86,12 +86,12 @@ Result<std::string> organization_of(const json& params) {
 
 template <Result<catalog::ImportReport> (catalog::CatalogStore::*Import)(
     std::string_view, std::string_view, std::int64_t)>
-Result<json> import_lines(const ControlParts& parts, const json& params) {
+Result<json> import_lines(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string organization, organization_of(params));
     JsonFields fields(params);
     EW_TRY(const std::string lines, fields.text("lines"));
     EW_TRY(const std::int64_t first_line, fields.integer("first_line", {0, INT64_MAX}));
-    EW_TRY(const auto report, (parts.catalog.*Import)(organization, lines, first_line));
+    EW_TRY(const auto report, (deps.catalog.*Import)(organization, lines, first_line));
     json errors = json::array();
     for (const auto& error : report.errors)
         errors.push_back({{"line", error.line}, {"message", error.message}});
@@ -120,9 +120,9 @@ json organization_json(const jobs::OrganizationState& state) {
             {"requests_per_second_max", number_or_null(policy.requests_per_second_max)}};
 }
 
-Result<json> organization_list(const ControlParts& parts, const json& params) {
+Result<json> organization_list(const ControlDeps& deps, const json& params) {
     EW_TRY(const auto rows_max, rows_max_of(params));
-    EW_TRY(auto page, parts.jobs.organizations(text_of(params, "after")));
+    EW_TRY(auto page, deps.jobs.organizations(text_of(params, "after")));
     if (page.items.size() > rows_max) {
         page.items.resize(rows_max);
         page.more = true;
@@ -133,9 +133,9 @@ Result<json> organization_list(const ControlParts& parts, const json& params) {
                 {"next", page.more ? json(page.items.back().policy.organization_id) : json()}};
 }
 
-Result<json> organization_show(const ControlParts& parts, const json& params) {
+Result<json> organization_show(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string id, organization_of(params));
-    EW_TRY(const auto state, parts.jobs.organization(id));
+    EW_TRY(const auto state, deps.jobs.organization(id));
     return organization_json(state);
 }
 
@@ -171,22 +171,22 @@ Result<void> read_organization(const json& params, jobs::OrganizationPolicy& pol
     return {};
 }
 
-Result<json> organization_set(const ControlParts& parts, const json& params) {
+Result<json> organization_set(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string id, organization_of(params));
-    EW_TRY(auto state, parts.jobs.organization(id));
+    EW_TRY(auto state, deps.jobs.organization(id));
     EW_CHECK(read_organization(params, state.policy));
-    EW_CHECK(parts.jobs.set_organization(state.policy));
-    parts.wake_workers();
+    EW_CHECK(deps.jobs.set_organization(state.policy));
+    deps.wake_workers();
     return organization_json(state);
 }
 
-Result<json> metrics_text(const ControlParts& parts, const json&) {
-    EW_TRY(const auto page, metrics_page(parts));
+Result<json> metrics_text(const ControlDeps& deps, const json&) {
+    EW_TRY(const auto page, metrics_page(deps));
     return json{{"text", page.text()}};
 }
 
-Result<json> drain(const ControlParts& parts, const json&) {
-    parts.data_server.drain();
+Result<json> drain(const ControlDeps& deps, const json&) {
+    deps.data_server.drain();
     return json{{"draining", true}};
 }
 
@@ -212,7 +212,7 @@ ControlMethod find_control_method(std::string_view method) {
     if (const ControlMethod identity = find_identity_method(method)) return identity;
     if (const ControlMethod backup = find_backup_method(method)) return backup;
     if (const ControlMethod file = find_plugin_file_method(method)) return file;
-    if (const ControlMethod care = find_care_method(method)) return care;
+    if (const ControlMethod care = find_maintenance_method(method)) return care;
     return find_plugin_method(method);
 }
 

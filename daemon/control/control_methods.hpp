@@ -1,5 +1,5 @@
 // What only operators may ask: status, metrics, catalog imports, organizations, drain; keys,
-// members and sessions are in identity_methods.hpp, fsck in care_methods.hpp, backups in
+// members and sessions are in identity_methods.hpp, fsck in maintenance_methods.hpp, backups in
 // backup_methods.hpp, plugins in plugin_methods.hpp and
 // plugin_file_methods.hpp.
 #pragma once
@@ -30,7 +30,7 @@
 namespace export_worker::control {
 
 // All outlive the control server.
-struct ControlParts {
+struct ControlDeps {
     sqlite::Database& auth_database;  // What is behind the next two.
     auth::KeyStore& keys;
     auth::MemberStore& members;
@@ -52,7 +52,7 @@ struct ControlParts {
     // A job may be due.
     std::function<void()> wake_workers;
     // What fsck looks at; null where this daemon runs no exports.
-    const exports::ExportParts* export_parts = nullptr;
+    const exports::ExportDeps* export_deps = nullptr;
     std::chrono::seconds orphan_grace{0};
     LongTask& task;
     BackupStore& backups;
@@ -61,8 +61,8 @@ struct ControlParts {
     std::function<Result<void>(std::span<const std::string> roles)> check_roles = {};
 };
 
-// Its errors go to the caller through refuse() (refuse.hpp).
-using ControlMethod = Result<nlohmann::json> (*)(const ControlParts& parts,
+// Its errors go to the caller through wire_error() (params.hpp).
+using ControlMethod = Result<nlohmann::json> (*)(const ControlDeps& deps,
                                                  const nlohmann::json& params);
 struct ControlRow {
     std::string_view name;

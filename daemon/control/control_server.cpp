@@ -6,8 +6,8 @@
 #include "base/thread_role.hpp"
 #include "daemon/control/audit.hpp"
 #include "daemon/control/limits.hpp"
+#include "daemon/control/params.hpp"
 #include "daemon/control/plugin_file_methods.hpp"
-#include "daemon/control/refuse.hpp"
 #include "protocol/message/reply.hpp"
 
 namespace export_worker::control {
@@ -32,14 +32,14 @@ Result<void> check_peer(std::string_view method, const transport::PeerCredential
 
 }  // namespace
 
-ControlServer::ControlServer(transport::ServerSocket socket, const ControlParts& parts,
+ControlServer::ControlServer(transport::ServerSocket socket, const ControlDeps& deps,
                              const server::Dispatcher& dispatcher)
     : socket_(std::move(socket)),
-      parts_(parts),
+      deps_(deps),
       dispatcher_(dispatcher),
       plugin_calls_([this](const message::Request& request, SteadyTime deadline,
                            std::string& reply) { run_plugin(request, deadline, reply); },
-                    parts.clock, wake_),
+                    deps.clock, wake_),
       thread_([this] { run(); }) {}
 
 ControlServer::~ControlServer() {
@@ -64,10 +64,10 @@ void ControlServer::run() {
     while (!stopping_.load()) {
         socket_.wait(plugin_calls_.wait_timeout(std::chrono::milliseconds(1000)), wake_.fd());
         if (!stopping_.load()) wake_.clear();
-        parts_.keys.record_uses();
+        deps_.keys.record_uses();
         pending_audits_.write_ended();
-        parts_.backups.expire();
-        parts_.sent_files.expire();
+        deps_.backups.expire();
+        deps_.sent_files.expire();
         for (const OperatorRequest& answered : plugin_calls_.take_answered()) finish(answered);
         receive_requests(scratch.slot);
     }
@@ -79,7 +79,7 @@ void ControlServer::receive_requests(plugins::PinSlot& slot) {
         const auto outcome = socket_.receive(request.envelope, request.body, &request.peer);
         if (outcome == ReceiveOutcome::kNothing) return;
         if (outcome != ReceiveOutcome::kRequest) continue;
-        request.began = parts_.clock.steady();
+        request.began = deps_.clock.steady();
         answer(request, slot);
     }
 }
@@ -89,7 +89,7 @@ void ControlServer::answer(OperatorRequest& request, plugins::PinSlot& slot) {
     if (!decoded) {
         message::encode_error(request.reply, decoded.error().id, decoded.error().error, nullptr);
     } else if (const auto may = check_peer(decoded->method, request.peer); !may) {
-        message::encode_error(request.reply, decoded->id, refuse(may.error()).value(), nullptr);
+        message::encode_error(request.reply, decoded->id, wire_error(may.error()).value(), nullptr);
     } else if (find_control_method(decoded->method) == nullptr &&
                is_for_plugin(decoded->method, slot)) {
         const auto refused = plugin_calls_.begin(request);
@@ -104,7 +104,7 @@ void ControlServer::answer(OperatorRequest& request, plugins::PinSlot& slot) {
 void ControlServer::finish(const OperatorRequest& request) {
     const auto decoded = message::decode_request(request.body);
     write_audit_line({request.peer, decoded ? &*decoded : nullptr, request.reply,
-                      parts_.clock.steady() - request.began},
+                      deps_.clock.steady() - request.began},
                      decoded ? parse_msgpack(decoded->params) : json::object());
     pending_audits_.add(request.body, request.peer, request.reply, request.began);
     pending_audits_.write_ended();
@@ -121,9 +121,10 @@ bool ControlServer::is_for_plugin(std::string_view method, plugins::PinSlot& slo
 void ControlServer::run_method(const message::Request& request, std::string& reply) {
     const ControlMethod method = find_control_method(request.method);
     if (method == nullptr) return run_own(request, reply);
-    const auto result = method(parts_, parse_msgpack(request.params));
+    const auto result = method(deps_, parse_msgpack(request.params));
     if (!result)
-        return message::encode_error(reply, request.id, refuse(result.error()).value(), nullptr);
+        return message::encode_error(reply, request.id, wire_error(result.error()).value(),
+                                     nullptr);
     const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
         auto error = message::make_error(message::WireCode::kTooLarge,
@@ -144,7 +145,7 @@ void ControlServer::run_plugin(const message::Request& request, SteadyTime deadl
     const model::Principal principal = operator_of(request);
     server::WorkerScratch scratch = dispatcher_.make_scratch("operator");
     (void)dispatcher_.dispatch(
-        request, parts_.clock.steady(),
+        request, deps_.clock.steady(),
         std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count(),
         &principal, scratch, reply);
 }

@@ -16,7 +16,7 @@ namespace export_worker::control {
 class ControlServer {
 public:
     // Everything outlives the server. Starts its thread.
-    ControlServer(transport::ServerSocket socket, const ControlParts& parts,
+    ControlServer(transport::ServerSocket socket, const ControlDeps& deps,
                   const server::Dispatcher& dispatcher);
     ~ControlServer();  // stop(), after which no call may be left: see there.
     // Finishes the request at hand, and waits at most kOperatorCallsEndTimeout for plugins. Returns
@@ -41,9 +41,9 @@ private:
     void finish(const OperatorRequest& request);
 
     transport::ServerSocket socket_;  // The thread's.
-    const ControlParts parts_;
+    const ControlDeps deps_;
     const server::Dispatcher& dispatcher_;
-    PendingAudits pending_audits_{parts_};  // The thread's.
+    PendingAudits pending_audits_{deps_};  // The thread's.
     std::atomic<bool> stopping_{false};
     WakeEvent wake_;
     OperatorCalls plugin_calls_;  // The thread's; stop() is for the owner, once that has ended.

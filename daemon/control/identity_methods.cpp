@@ -5,7 +5,7 @@
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 namespace export_worker::control {
 namespace {
@@ -61,37 +61,37 @@ JsonFields fields_of(const json& params) {
     return JsonFields(params, "", JsonFields::Null::kRefused);
 }
 
-Result<json> key_create(const ControlParts& parts, const json& params) {
+Result<json> key_create(const ControlDeps& deps, const json& params) {
     EW_TRY(const auto permissions, fields_of(params).texts("permissions"));
     EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
-    return created(parts.keys.create(text_of(params, "organization"), text_of(params, "name"),
-                                     permissions, length));
+    return created(deps.keys.create(text_of(params, "organization"), text_of(params, "name"),
+                                    permissions, length));
 }
 
-Result<json> key_rotate(const ControlParts& parts, const json& params) {
+Result<json> key_rotate(const ControlDeps& deps, const json& params) {
     EW_TRY(const auto overlap, seconds_of(params, "overlap_seconds"));
     EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
-    return created(parts.keys.rotate(text_of(params, "id"),
-                                     overlap.value_or(std::chrono::seconds(0)), length));
+    return created(
+        deps.keys.rotate(text_of(params, "id"), overlap.value_or(std::chrono::seconds(0)), length));
 }
 
-Result<json> key_list(const ControlParts& parts, const json& params) {
+Result<json> key_list(const ControlDeps& deps, const json& params) {
     const std::string after = text_of(params, "after");
     EW_TRY(const auto rows_max, rows_max_of(params));
-    return listed(parts.keys.list(text_of(params, "organization"), {after, rows_max}), key_json);
+    return listed(deps.keys.list(text_of(params, "organization"), {after, rows_max}), key_json);
 }
 
-Result<json> key_revoke(const ControlParts& parts, const json& params) {
-    EW_TRY(const auto revoked, parts.keys.revoke(text_of(params, "id")));
+Result<json> key_revoke(const ControlDeps& deps, const json& params) {
+    EW_TRY(const auto revoked, deps.keys.revoke(text_of(params, "id")));
     return json{{"id", revoked.id}, {"organization", revoked.organization_id}, {"revoked", true}};
 }
 
 // Absent roles stay as they are; a member who was deactivated stays so until "active" says
 // otherwise.
-Result<json> member_set(const ControlParts& parts, const json& params) {
+Result<json> member_set(const ControlDeps& deps, const json& params) {
     const std::string subject = text_of(params, "subject");
     const std::string organization = text_of(params, "organization");
-    const auto known = parts.members.find(subject, organization);
+    const auto known = deps.members.find(subject, organization);
     auth::Member member = known.value_or(auth::Member{subject, organization, {}, true});
     // Whoever is only known from tokens can be shut out, but needs roles to be let in.
     JsonFields fields = fields_of(params);
@@ -101,37 +101,37 @@ Result<json> member_set(const ControlParts& parts, const json& params) {
         return invalid_argument("roles: expected them for a member who is not in the table yet");
     if (has_roles) {
         EW_TRY(member.roles, fields.texts("roles"));
-        if (parts.check_roles) EW_CHECK(parts.check_roles(member.roles));
+        if (deps.check_roles) EW_CHECK(deps.check_roles(member.roles));
     }
-    EW_CHECK(parts.members.put(member));
+    EW_CHECK(deps.members.put(member));
     return member_json(member);
 }
 
-Result<json> member_list(const ControlParts& parts, const json& params) {
+Result<json> member_list(const ControlDeps& deps, const json& params) {
     const std::string after = text_of(params, "after");
     EW_TRY(const auto rows_max, rows_max_of(params));
-    return listed(parts.members.list(text_of(params, "organization"), {after, rows_max}),
+    return listed(deps.members.list(text_of(params, "organization"), {after, rows_max}),
                   member_json);
 }
 
-Result<json> session_create(const ControlParts& parts, const json& params) {
+Result<json> session_create(const ControlDeps& deps, const json& params) {
     EW_TRY(const auto length, seconds_of(params, "expires_in_seconds"));
     if (!length) return invalid_argument("expires_in_seconds: expected a number of seconds");
-    EW_TRY(auto made, parts.members.create_session(text_of(params, "subject"), *length));
+    EW_TRY(auto made, deps.members.create_session(text_of(params, "subject"), *length));
     json out = session_json(made.session);
     out["token"] = made.token;
     return out;
 }
 
-Result<json> session_list(const ControlParts& parts, const json& params) {
+Result<json> session_list(const ControlDeps& deps, const json& params) {
     const std::string after = text_of(params, "after");
     EW_TRY(const auto rows_max, rows_max_of(params));
-    return listed(parts.members.list_sessions({after, rows_max}), session_json);
+    return listed(deps.members.list_sessions({after, rows_max}), session_json);
 }
 
-Result<json> session_revoke(const ControlParts& parts, const json& params) {
+Result<json> session_revoke(const ControlDeps& deps, const json& params) {
     const std::string id = text_of(params, "id");
-    EW_CHECK(parts.members.revoke_session(id));
+    EW_CHECK(deps.members.revoke_session(id));
     return json{{"id", id}, {"revoked", true}};
 }
 

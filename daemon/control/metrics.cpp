@@ -101,8 +101,8 @@ void add_stuck_requests(Page& page, const std::vector<plugins::PluginStatus>& pl
     }
 }
 
-void add_alarms(Page& page, const ControlParts& parts) {
-    const std::vector<model::Alarm> alarms = parts.alarms.read();
+void add_alarms(Page& page, const ControlDeps& deps) {
+    const std::vector<model::Alarm> alarms = deps.alarms.read();
     page.family("export_worker_alarms", "Alarms that are raised now", Kind::kGauge);
     page.sample({}, static_cast<double>(alarms.size()));
     page.family("export_worker_alarm", "Alarms that are raised now, by name", Kind::kGauge);
@@ -114,14 +114,14 @@ void add_alarms(Page& page, const ControlParts& parts) {
 
 }  // namespace
 
-Result<Page> metrics_page(const ControlParts& parts) {
-    EW_TRY(const jobs::JobCounts counts, parts.jobs.counts());
+Result<Page> metrics_page(const ControlDeps& deps) {
+    EW_TRY(const jobs::JobCounts counts, deps.jobs.counts());
     Page page;
-    add_requests(page, parts.ledger.read());
-    add_hops(page, parts.ledger.hops);
+    add_requests(page, deps.ledger.read());
+    add_hops(page, deps.ledger.hops);
     page.family("export_worker_workers_stalled", "Workers inside one request for over a second",
                 Kind::kGauge);
-    page.sample({}, parts.data_server.stalled_workers());
+    page.sample({}, deps.data_server.stalled_workers());
     page.family("export_worker_jobs", "Jobs by status", Kind::kGauge);
     page.sample({{"status", "pending"}}, static_cast<double>(counts.pending));
     page.sample({{"status", "in_progress"}}, static_cast<double>(counts.in_progress));
@@ -132,13 +132,13 @@ Result<Page> metrics_page(const ControlParts& parts) {
                 "How long the longest waiting job could have run already", Kind::kGauge);
     page.sample({}, counts.oldest_due_us == 0
                         ? 0
-                        : static_cast<double>(parts.clock.unix_us() - counts.oldest_due_us) / 1e6);
+                        : static_cast<double>(deps.clock.unix_us() - counts.oldest_due_us) / 1e6);
     page.family("export_worker_job_writes_fenced_total",
                 "Writes refused because the worker had lost its job", Kind::kCounter);
     page.sample({}, static_cast<double>(counts.fenced));
     page.family("export_worker_notices_pending", "Notices not delivered yet", Kind::kGauge);
     page.sample({}, static_cast<double>(counts.notices_pending));
-    const auto stores = parts.credential_states();
+    const auto stores = deps.credential_states();
     page.family("export_worker_store_credentials_usable", "1: links to the store can be signed now",
                 Kind::kGauge);
     for (const auto& store : stores) page.sample({{"store", store.store}}, store.usable ? 1 : 0);
@@ -150,11 +150,11 @@ Result<Page> metrics_page(const ControlParts& parts) {
         if (store.expires_unix_us != 0)
             page.sample({{"store", store.store}}, static_cast<double>(store.expires_unix_us) / 1e6);
     }
-    add_plugins(page, parts.plugins);
-    add_stuck_requests(page, parts.plugins.list(), parts.data_server.stuck_requests());
-    add_alarms(page, parts);
-    parts.add_metrics(page);
-    metrics::add_process(page, "export-workerd", parts.version);
+    add_plugins(page, deps.plugins);
+    add_stuck_requests(page, deps.plugins.list(), deps.data_server.stuck_requests());
+    add_alarms(page, deps);
+    deps.add_metrics(page);
+    metrics::add_process(page, "export-workerd", deps.version);
     return page;
 }
 

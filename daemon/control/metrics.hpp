@@ -8,6 +8,6 @@
 namespace export_worker::control {
 
 // Errors: those of the job store. [any-thread]
-[[nodiscard]] Result<metrics::Page> metrics_page(const ControlParts& parts);
+[[nodiscard]] Result<metrics::Page> metrics_page(const ControlDeps& deps);
 
 }  // namespace export_worker::control

@@ -11,8 +11,8 @@ namespace {
 constexpr std::string_view kUnknown = "unknown";
 
 // Empty while it runs.
-std::string outcome_of(const ControlParts& parts, std::uint64_t report_id) {
-    const auto report = parts.plugins.report(report_id);
+std::string outcome_of(const ControlDeps& deps, std::uint64_t report_id) {
+    const auto report = deps.plugins.report(report_id);
     if (!report) return std::string(kUnknown);
     if (report->outcome == "running") return {};
     if (report->refusal) return std::string(report->refusal->code);
@@ -21,7 +21,7 @@ std::string outcome_of(const ControlParts& parts, std::uint64_t report_id) {
 
 }  // namespace
 
-PendingAudits::PendingAudits(const ControlParts& parts) : parts_(parts) {}
+PendingAudits::PendingAudits(const ControlDeps& deps) : deps_(deps) {}
 
 PendingAudits::~PendingAudits() {
     write_ended();
@@ -46,13 +46,13 @@ void PendingAudits::add(std::string_view body, const transport::PeerCredentials&
 }
 
 void PendingAudits::write_ended() {
-    for (const std::string& outcome : parts_.task.take_outcomes()) {
+    for (const std::string& outcome : deps_.task.take_outcomes()) {
         if (tasks_.empty()) continue;
         write(tasks_.front(), outcome);
         tasks_.pop_front();
     }
     std::erase_if(reports_, [&](const Pending& pending) {
-        const std::string outcome = outcome_of(parts_, pending.report_id);
+        const std::string outcome = outcome_of(deps_, pending.report_id);
         if (!outcome.empty()) write(pending, outcome);
         return !outcome.empty();
     });
@@ -62,7 +62,7 @@ void PendingAudits::write(const Pending& pending, std::string_view outcome) cons
     const auto request = message::decode_request(pending.body);
     if (!request) return;
     write_audit_line(
-        {pending.peer, &*request, pending.reply, parts_.clock.steady() - pending.began, outcome},
+        {pending.peer, &*request, pending.reply, deps_.clock.steady() - pending.began, outcome},
         parse_msgpack(request->params));
 }
 

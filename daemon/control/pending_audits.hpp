@@ -17,8 +17,8 @@ namespace export_worker::control {
 // Threads: [one-owner].
 class PendingAudits {
 public:
-    // `parts` outlive it.
-    explicit PendingAudits(const ControlParts& parts);
+    // `deps` outlive it.
+    explicit PendingAudits(const ControlDeps& deps);
     ~PendingAudits();  // Writes the line of each; "unknown" is the outcome of what still runs.
     PendingAudits(const PendingAudits&) = delete;
     PendingAudits& operator=(const PendingAudits&) = delete;
@@ -40,7 +40,7 @@ private:
     };
     void write(const Pending& pending, std::string_view outcome) const;
 
-    const ControlParts& parts_;
+    const ControlDeps& deps_;
     std::deque<Pending> tasks_;    // Oldest first, as LongTask ends them.
     std::deque<Pending> reports_;  // Of the plugin host.
 };

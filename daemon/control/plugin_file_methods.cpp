@@ -7,34 +7,34 @@
 #include "base/base64.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 namespace export_worker::control {
 namespace {
 
 using nlohmann::json;
 
-Result<json> plugin_file_begin(const ControlParts& parts, const json& params) {
+Result<json> plugin_file_begin(const ControlDeps& deps, const json& params) {
     JsonFields fields(params);
     EW_TRY(const std::int64_t bytes, fields.integer("bytes", {0, INT64_MAX}));
     EW_TRY(const std::string sha256, fields.text("sha256", {64, 64}));
-    EW_TRY(const std::string id, parts.sent_files.begin(bytes, sha256));
+    EW_TRY(const std::string id, deps.sent_files.begin(bytes, sha256));
     return json{{"id", id}};
 }
 
 // Whose files are as good as root's.
-Result<json> plugin_file_owner(const ControlParts&, const json&) {
+Result<json> plugin_file_owner(const ControlDeps&, const json&) {
     return json{{"daemon_uid", ::geteuid()}};
 }
 
-Result<json> plugin_file_append(const ControlParts& parts, const json& params) {
+Result<json> plugin_file_append(const ControlDeps& deps, const json& params) {
     JsonFields fields(params);
     EW_TRY(const std::string id, fields.text("id"));
     EW_TRY(const std::int64_t offset, fields.integer("offset", {0, INT64_MAX}));
     EW_TRY(const std::string base64, fields.text("base64"));
     const auto bytes = from_base64(base64);
     if (!bytes) return invalid_argument("base64: expected base64 with padding");
-    EW_CHECK(parts.sent_files.append(id, offset, *bytes));
+    EW_CHECK(deps.sent_files.append(id, offset, *bytes));
     return json{{"bytes", bytes->size()}};
 }
 

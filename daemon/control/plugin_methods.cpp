@@ -8,7 +8,7 @@
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 #include "daemon/plugins/lifecycle/limits.hpp"
 #include "daemon/plugins/lifecycle/quarantine.hpp"
 
@@ -125,15 +125,15 @@ json report_json(const plugins::ReloadReport& report) {
             {"window", report.window ? window_json(*report.window) : json()}};
 }
 
-Result<json> submit(const ControlParts& parts, const plugins::ReloadRequest& request) {
-    const auto id = parts.plugins.submit(request);
+Result<json> submit(const ControlDeps& deps, const plugins::ReloadRequest& request) {
+    const auto id = deps.plugins.submit(request);
     if (id) return json{{"report", *id}};
     if (!request.sent_path.empty()) (void)::unlink(request.sent_path.c_str());
     return fail(id.error());
 }
 
-Result<std::string> take_text(const ControlParts& parts, const std::string& id) {
-    EW_TRY(const std::string path, parts.sent_files.take(id));
+Result<std::string> take_text(const ControlDeps& deps, const std::string& id) {
+    EW_TRY(const std::string path, deps.sent_files.take(id));
     auto text = read_file(path, limits::kGoldenFileBytesMax);
     (void)::unlink(path.c_str());
     return text;
@@ -141,7 +141,7 @@ Result<std::string> take_text(const ControlParts& parts, const std::string& id) 
 
 // The bytes that were sent are the file; its path, which is that of the operator, says where they
 // came from.
-Result<void> take_sent(const ControlParts& parts, const json& params,
+Result<void> take_sent(const ControlDeps& deps, const json& params,
                        plugins::ReloadRequest& request) {
     if (!request.file.starts_with('/')) return invalid_argument("file: expected an absolute path");
     const std::string sent = text_of(params, "sent");
@@ -150,9 +150,9 @@ Result<void> take_sent(const ControlParts& parts, const json& params,
             "sent: expected the id of a file that was sent (control.plugin_file_begin), found "
             "none; use the exportctl of this version");
     if (const std::string golden = text_of(params, "sent_golden"); !golden.empty()) {
-        EW_TRY(request.sent_golden, take_text(parts, golden));
+        EW_TRY(request.sent_golden, take_text(deps, golden));
     }
-    EW_TRY(request.sent_path, parts.sent_files.take(sent));
+    EW_TRY(request.sent_path, deps.sent_files.take(sent));
     return {};
 }
 
@@ -174,41 +174,41 @@ plugins::ReloadRequest request_of(Action action, const json& params) {
     return out;
 }
 
-Result<json> plugin_load(const ControlParts& parts, const json& params) {
+Result<json> plugin_load(const ControlDeps& deps, const json& params) {
     auto request = request_of(Action::kLoad, params);
-    EW_CHECK(take_sent(parts, params, request));
-    return submit(parts, request);
+    EW_CHECK(take_sent(deps, params, request));
+    return submit(deps, request);
 }
 
-Result<json> plugin_reload(const ControlParts& parts, const json& params) {
+Result<json> plugin_reload(const ControlDeps& deps, const json& params) {
     auto request = request_of(Action::kReload, params);
-    if (!request.file.empty()) EW_CHECK(take_sent(parts, params, request));
-    return submit(parts, request);
+    if (!request.file.empty()) EW_CHECK(take_sent(deps, params, request));
+    return submit(deps, request);
 }
 
-Result<json> plugin_rollback(const ControlParts& parts, const json& params) {
+Result<json> plugin_rollback(const ControlDeps& deps, const json& params) {
     if (params.contains("to") && text_of(params, "to").empty())
         return invalid_argument("to: expected the first digits of a committed SHA-256");
-    return submit(parts, request_of(Action::kRollback, params));
+    return submit(deps, request_of(Action::kRollback, params));
 }
 
-Result<json> plugin_commit(const ControlParts& parts, const json& params) {
-    return submit(parts, request_of(Action::kCommit, params));
+Result<json> plugin_commit(const ControlDeps& deps, const json& params) {
+    return submit(deps, request_of(Action::kCommit, params));
 }
 
-Result<json> plugin_unpin(const ControlParts& parts, const json& params) {
-    return submit(parts, request_of(Action::kUnpin, params));
+Result<json> plugin_unpin(const ControlDeps& deps, const json& params) {
+    return submit(deps, request_of(Action::kUnpin, params));
 }
 
-Result<json> plugin_list(const ControlParts& parts, const json&) {
-    return json{{"items", plugins_json(parts)}};
+Result<json> plugin_list(const ControlDeps& deps, const json&) {
+    return json{{"items", plugins_json(deps)}};
 }
 
-Result<json> plugin_report(const ControlParts& parts, const json& params) {
+Result<json> plugin_report(const ControlDeps& deps, const json& params) {
     const auto id = params.find("report");
     if (id == params.end() || !id->is_number_unsigned())
         return invalid_argument("report: expected the number a reload has answered with");
-    const auto report = parts.plugins.report(id->get<std::uint64_t>());
+    const auto report = deps.plugins.report(id->get<std::uint64_t>());
     if (!report) {
         return fail(ErrorCode::kNotFound,
                     "no such report any more; control.plugin_history keeps the outcome");
@@ -217,22 +217,22 @@ Result<json> plugin_report(const ControlParts& parts, const json& params) {
 }
 
 // The newest kPluginHistoryMax: what fits into an answer.
-Result<json> quarantined_items(const ControlParts& parts) {
-    EW_TRY(auto files, parts.plugins.history().all_quarantined());
+Result<json> quarantined_items(const ControlDeps& deps) {
+    EW_TRY(auto files, deps.plugins.history().all_quarantined());
     if (files.size() > limits::kPluginHistoryMax) files.resize(limits::kPluginHistoryMax);
     json items = json::array();
     for (const auto& file : files) items.push_back(quarantined_json(file));
     return items;
 }
 
-Result<json> plugin_history(const ControlParts& parts, const json& params) {
+Result<json> plugin_history(const ControlDeps& deps, const json& params) {
     const std::string plugin = text_of(params, "plugin");
-    EW_TRY(const auto entries, parts.plugins.history().entries(plugin, limits::kPluginHistoryMax));
-    if (!plugin.empty() && entries.empty() && !parts.plugins.knows(plugin)) {
+    EW_TRY(const auto entries, deps.plugins.history().entries(plugin, limits::kPluginHistoryMax));
+    if (!plugin.empty() && entries.empty() && !deps.plugins.knows(plugin)) {
         return fail(ErrorCode::kNotFound,
                     "no plugin '" + printable(plugin) + "'; exportctl plugin list names them");
     }
-    EW_TRY(json quarantined, quarantined_items(parts));
+    EW_TRY(json quarantined, quarantined_items(deps));
     json items = json::array();
     for (const auto& entry : entries) {
         items.push_back({{"at", to_iso8601(entry.at_us)},
@@ -249,14 +249,14 @@ Result<json> plugin_history(const ControlParts& parts, const json& params) {
     return json{{"items", std::move(items)}, {"quarantined", std::move(quarantined)}};
 }
 
-Result<json> plugin_quarantine_list(const ControlParts& parts, const json&) {
-    EW_TRY(json items, quarantined_items(parts));
+Result<json> plugin_quarantine_list(const ControlDeps& deps, const json&) {
+    EW_TRY(json items, quarantined_items(deps));
     return json{{"items", std::move(items)}};
 }
 
-Result<json> plugin_quarantine_lift(const ControlParts& parts, const json& params) {
+Result<json> plugin_quarantine_lift(const ControlDeps& deps, const json& params) {
     EW_TRY(const plugins::Quarantined file,
-           plugins::lift_quarantine(parts.plugins.history(), text_of(params, "sha256"), "online"));
+           plugins::lift_quarantine(deps.plugins.history(), text_of(params, "sha256"), "online"));
     return quarantined_json(file);
 }
 
@@ -278,9 +278,9 @@ ControlMethod find_plugin_method(std::string_view method) {
     return find_in(kMethods, method);
 }
 
-json plugins_json(const ControlParts& parts) {
+json plugins_json(const ControlDeps& deps) {
     json out = json::array();
-    for (const auto& plugin : parts.plugins.list()) out.push_back(plugin_json(plugin));
+    for (const auto& plugin : deps.plugins.list()) out.push_back(plugin_json(plugin));
     return out;
 }
 

@@ -15,7 +15,7 @@ namespace export_worker::control {
 // _quarantine_lift; nullptr for others.
 [[nodiscard]] ControlMethod find_plugin_method(std::string_view method);
 
-[[nodiscard]] nlohmann::json plugins_json(const ControlParts& parts);
+[[nodiscard]] nlohmann::json plugins_json(const ControlDeps& deps);
 [[nodiscard]] nlohmann::json quarantined_json(const plugins::Quarantined& file);
 [[nodiscard]] nlohmann::json ledger_json(const model::LedgerCounts& counts);
 

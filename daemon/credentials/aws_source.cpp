@@ -10,8 +10,8 @@
 #include "daemon/credentials/credential_source.hpp"
 #include "daemon/credentials/limits.hpp"
 #include "daemon/credentials/parse.hpp"
-#include "daemon/http/http_client.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/http_client.hpp"
+#include "daemon/http_client/xml_document.hpp"
 #include "signing/endpoint.hpp"
 #include "signing/percent_encoding.hpp"
 

@@ -14,10 +14,6 @@ namespace {
 
 using model::StoreSettings;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 // A file or two, read with one function.
 class FileSource : public CredentialSource {
 public:
@@ -126,7 +122,7 @@ Result<std::string> read_one_line_secret(const std::string& path) {
     std::string secret = without_line_end(std::move(text));
     while (secret.ends_with(' ')) secret.pop_back();
     if (secret.empty() || has_control_characters(secret))
-        return refuse(path + ": expected one line with the secret");
+        return invalid_argument(path + ": expected one line with the secret");
     return secret;
 }
 

@@ -8,16 +8,13 @@
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/text.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 namespace export_worker::credentials {
 namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
 tl::unexpected<Error> bad(std::string what) {
     return fail(ErrorCode::kUnavailable, std::move(what));
 }
@@ -126,24 +123,25 @@ Result<Credentials> parse_assumed_role(std::string_view xml_text, const Clock& c
 
 Result<Credentials> parse_service_account(std::string_view json_text) {
     const json object = parse_json(json_text);
-    if (!object.is_object()) return refuse("expected a JSON object");
+    if (!object.is_object()) return invalid_argument("expected a JSON object");
     // Federated and authorized-user files hold nothing that could sign.
     if (const std::string type = text_of(object, "type"); type != "service_account") {
-        return refuse("expected a service account key (type service_account), found type '" +
-                      printable(type) + "'; only a private key can sign links offline");
+        return invalid_argument(
+            "expected a service account key (type service_account), found type '" +
+            printable(type) + "'; only a private key can sign links offline");
     }
     Credentials out;
     out.key_id = text_of(object, "client_email");
     out.secret = text_of(object, "private_key");
-    if (out.key_id.empty()) return refuse("client_email: missing");
+    if (out.key_id.empty()) return invalid_argument("client_email: missing");
     if (auto key = crypto::PrivateKey::parse(out.secret); !key)
-        return refuse("private_key: " + key.error().message);
+        return invalid_argument("private_key: " + key.error().message);
     return out;
 }
 
 Result<Credentials> parse_account_key(std::string_view key, std::string_view account) {
     const auto bytes = from_base64(key);
-    if (!bytes || bytes->empty()) return refuse("expected an account key in base64");
+    if (!bytes || bytes->empty()) return invalid_argument("expected an account key in base64");
     Credentials out;
     out.key_id = account;
     out.secret = key;
@@ -159,10 +157,10 @@ Result<Credentials> parse_connection_string(std::string_view text, std::string_v
         if (part == "AccountKey") key = value;
         if (part == "AccountName") name = value;
     }
-    if (key.empty()) return refuse("expected AccountKey=... in it");
+    if (key.empty()) return invalid_argument("expected AccountKey=... in it");
     if (name != account) {
-        return refuse("expected AccountName=" + std::string(account) +
-                      ", the store's account, found '" + printable(name) + "'");
+        return invalid_argument("expected AccountName=" + std::string(account) +
+                                ", the store's account, found '" + printable(name) + "'");
     }
     return parse_account_key(key, account);
 }

@@ -28,31 +28,30 @@ using nlohmann::json;
 // how far we are, and returns whether cancellation was requested.
 class Heartbeat {
 public:
-    Heartbeat(const ExportParts& parts, const ClaimedJob& job, std::int64_t total, RunWatch& watch)
-        : parts_(parts), job_(job), total_(total), watch_(watch), began_(parts.clock->steady()) {}
+    Heartbeat(const ExportDeps& deps, const ClaimedJob& job, std::int64_t total, RunWatch& watch)
+        : deps_(deps), job_(job), total_(total), watch_(watch), began_(deps.clock->steady()) {}
 
     // Errors: kCancelled when it was requested, kUnavailable when the process stops, kConflict
     // when the lease is lost, kDeadlineExceeded when the attempt takes too long.
     Result<void> send(std::int64_t processed, std::string_view stage) {
         if (watch_.stopping.load(std::memory_order_relaxed))
             return fail(ErrorCode::kUnavailable, "the daemon is stopping");
-        const SteadyTime now = parts_.clock->steady();
+        const SteadyTime now = deps_.clock->steady();
         watch_.progressed_at.store(now, std::memory_order_relaxed);
-        if (now - began_ > parts_.policy.attempt_limit)
+        if (now - began_ > deps_.policy.attempt_limit)
             return fail(ErrorCode::kDeadlineExceeded,
                         "the attempt took longer than the " +
-                            std::to_string(parts_.policy.attempt_limit.count()) +
-                            " s one may take");
+                            std::to_string(deps_.policy.attempt_limit.count()) + " s one may take");
         if (last_ && stage == stage_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
         stage_ = stage;
-        EW_TRY(const bool cancel, parts_.jobs->heartbeat(job_.lease, {processed, total_, stage}));
+        EW_TRY(const bool cancel, deps_.jobs->heartbeat(job_.lease, {processed, total_, stage}));
         if (cancel) return fail(ErrorCode::kCancelled, "cancelled");
         return {};
     }
 
 private:
-    const ExportParts& parts_;
+    const ExportDeps& deps_;
     const ClaimedJob& job_;
     const std::int64_t total_;
     RunWatch& watch_;
@@ -95,12 +94,12 @@ struct Attempt {
     std::int64_t missing_count = 0;
 };
 
-Result<void> write_all_products(const ExportParts& parts, Attempt& attempt,
+Result<void> write_all_products(const ExportDeps& deps, Attempt& attempt,
                                 format::ProductEncoder& encoder, Heartbeat& heartbeat) {
     std::vector<model::Product> batch;
     std::int64_t seen = 0;
     while (!attempt.query.at_end) {
-        EW_CHECK(parts.catalog->read_batch(attempt.query, batch));
+        EW_CHECK(deps.catalog->read_batch(attempt.query, batch));
         for (model::Product& product : batch) EW_CHECK(encoder.append(product));
         seen += static_cast<std::int64_t>(batch.size());
         fault_point("run.batch");
@@ -109,7 +108,7 @@ Result<void> write_all_products(const ExportParts& parts, Attempt& attempt,
     return {};
 }
 
-void note_missing(Attempt& attempt, const std::string& key) {
+void record_missing(Attempt& attempt, const std::string& key) {
     ++attempt.missing_count;
     if (attempt.missing.size() >= limits::kExportNotesMax) return;
     model::JobEntry entry;
@@ -120,15 +119,15 @@ void note_missing(Attempt& attempt, const std::string& key) {
     attempt.missing.push_back(std::move(entry));
 }
 
-Result<void> write_listed_products(const ExportParts& parts, Attempt& attempt,
+Result<void> write_listed_products(const ExportDeps& deps, Attempt& attempt,
                                    format::ProductEncoder& encoder, Heartbeat& heartbeat) {
     std::int64_t seen = 0;
     for (const std::string& key : attempt.spec.product_keys) {
-        auto product = parts.catalog->find(attempt.query, key);
+        auto product = deps.catalog->find(attempt.query, key);
         if (product) {
             EW_CHECK(encoder.append(*product));
         } else if (product.error().code == ErrorCode::kNotFound) {
-            note_missing(attempt, key);
+            record_missing(attempt, key);
         } else {
             return fail(product.error());
         }
@@ -137,19 +136,19 @@ Result<void> write_listed_products(const ExportParts& parts, Attempt& attempt,
     return {};
 }
 
-Result<Attempt> prepare(const ExportParts& parts, const ClaimedJob& job) {
+Result<Attempt> prepare(const ExportDeps& deps, const ClaimedJob& job) {
     Attempt attempt;
     EW_TRY(attempt.spec, read_spec(job));
     const bool whole = attempt.spec.variants == model::VariantMode::kNested;
     if (!whole) {
         EW_TRY(const std::vector<std::string> paths,
-               parts.catalog->property_paths(job.organization_id));
+               deps.catalog->property_paths(job.organization_id));
         EW_TRY(attempt.columns, format::resolve_columns(attempt.spec, paths));
     }
-    EW_TRY(attempt.total, parts.catalog->count(job.organization_id));
+    EW_TRY(attempt.total, deps.catalog->count(job.organization_id));
     if (!attempt.spec.product_keys.empty())
         attempt.total = static_cast<std::int64_t>(attempt.spec.product_keys.size());
-    attempt.as_of_us = parts.clock->unix_us();
+    attempt.as_of_us = deps.clock->unix_us();
     attempt.query.organization_id = job.organization_id;
     attempt.query.with_prices = format::wants_prices(attempt.columns);
     attempt.query.prices_at_us = attempt.as_of_us;
@@ -159,7 +158,7 @@ Result<Attempt> prepare(const ExportParts& parts, const ClaimedJob& job) {
 }
 
 // What a reader of the job can check the file against.
-json manifest(const ExportParts& parts, const Attempt& attempt, const format::EncodeReport& report,
+json manifest(const ExportDeps& deps, const Attempt& attempt, const format::EncodeReport& report,
               const model::FileReceipt& receipt) {
     const ExportSpec& spec = attempt.spec;
     json out = {{"format", model::to_string(spec.format)},
@@ -171,7 +170,7 @@ json manifest(const ExportParts& parts, const Attempt& attempt, const format::En
                 {"bytes", receipt.bytes},
                 {"sha256", receipt.sha256},
                 {"as_of", to_iso8601(attempt.as_of_us)},
-                {"tool", "export-worker " + parts.version}};
+                {"tool", "export-worker " + deps.version}};
     if (!attempt.columns.empty()) {
         out["columns"] = attempt.columns.size();
         out["columns_sha256"] = format::columns_hash(attempt.columns);
@@ -191,7 +190,7 @@ json manifest(const ExportParts& parts, const Attempt& attempt, const format::En
     return out;
 }
 
-jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, Attempt& attempt,
+jobs::Completion completion_of(const ExportDeps& deps, const ClaimedJob& job, Attempt& attempt,
                                const format::EncodeReport& report, model::FileReceipt receipt) {
     jobs::Completion out;
     out.filename =
@@ -202,7 +201,7 @@ jobs::Completion completion_of(const ExportParts& parts, const ClaimedJob& job, 
     out.errors = std::move(attempt.missing);
     out.errors.insert(out.errors.end(), report.errors.begin(), report.errors.end());
     out.warnings = report.warnings;
-    out.metadata_json = dump_json(manifest(parts, attempt, report, receipt));
+    out.metadata_json = dump_json(manifest(deps, attempt, report, receipt));
     out.file = std::move(receipt);
     return out;
 }
@@ -215,34 +214,34 @@ struct Leftovers {
     bool in_doubt = false;
 };
 
-Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch,
+Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& watch,
                      Leftovers& leftovers) {
     fault_point("run.claimed");
-    EW_TRY(Attempt attempt, prepare(parts, job));
+    EW_TRY(Attempt attempt, prepare(deps, job));
     const ExportSpec& spec = attempt.spec;
     if (!spec.filter.empty()) attempt.query.filter = &spec.filter;
-    Heartbeat heartbeat(parts, job, attempt.total, watch);
+    Heartbeat heartbeat(deps, job, attempt.total, watch);
     EW_CHECK(heartbeat.send(0, "preparing"));
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
-    EW_CHECK(parts.jobs->intend_file(job.lease, attempt.key));
+    EW_CHECK(deps.jobs->intend_file(job.lease, attempt.key));
     leftovers.key = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
-           parts.files->create(
+           deps.files->create(
                {attempt.key, std::string(model::media_type(spec)),
                 static_cast<std::uint64_t>(attempt.total) * limits::kUploadRowBytesEstimate}));
     FileSink sink(*file);
     EW_TRY(const std::unique_ptr<format::Compressor> compressor,
            format::make_compressor(spec.compression, sink));
     const auto encoder =
-        format::make_encoder({&spec, attempt.columns, compressor.get(), parts.temporary_directory});
+        format::make_encoder({&spec, attempt.columns, compressor.get(), deps.temporary_directory});
     EW_CHECK(encoder->begin());
     if (spec.product_keys.empty()) {
-        EW_CHECK(write_all_products(parts, attempt, *encoder, heartbeat));
+        EW_CHECK(write_all_products(deps, attempt, *encoder, heartbeat));
     } else {
-        EW_CHECK(write_listed_products(parts, attempt, *encoder, heartbeat));
+        EW_CHECK(write_listed_products(deps, attempt, *encoder, heartbeat));
     }
     EW_CHECK(heartbeat.send(encoder->report().products, "publishing"));
     EW_CHECK(encoder->finish());
@@ -251,9 +250,9 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
     log_info("job {}: stored {}, {} bytes", job.lease.job_id, receipt.key, receipt.bytes);
     const format::EncodeReport& report = encoder->report();
     const jobs::Completion completion =
-        completion_of(parts, job, attempt, report, std::move(receipt));
+        completion_of(deps, job, attempt, report, std::move(receipt));
     fault_point("run.before_completion");
-    if (auto done = parts.jobs->complete(job.lease, completion); !done) {
+    if (auto done = deps.jobs->complete(job.lease, completion); !done) {
         const ErrorCode code = done.error().code;
         leftovers.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
         return done;
@@ -265,31 +264,31 @@ Result<void> produce(const ExportParts& parts, const ClaimedJob& job, RunWatch& 
 }
 
 // Says what became of an attempt that did not publish.
-Result<void> record_end(const ExportParts& parts, const ClaimedJob& job, const Error& error,
+Result<void> record_end(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
                         bool stopping) {
     // Interrupted is not failed: the attempt is given back.
-    if (stopping && error.code == ErrorCode::kUnavailable) return parts.jobs->release(job.lease);
+    if (stopping && error.code == ErrorCode::kUnavailable) return deps.jobs->release(job.lease);
     switch (error.code) {
-        case ErrorCode::kCancelled: return parts.jobs->cancelled(job.lease);
+        case ErrorCode::kCancelled: return deps.jobs->cancelled(job.lease);
         case ErrorCode::kConflict: return {};  // The lease is lost: somebody else says how it ends.
         default: break;
     }
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
-    return parts.jobs->give_up_attempt(job.lease, error.message, permanent,
-                                       retry_delay(parts.policy, job.attempt).count());
+    return deps.jobs->give_up_attempt(job.lease, error.message, permanent,
+                                      retry_delay(deps.policy, job.attempt).count());
 }
 
 // Nobody else would: a job whose end is not recorded stays in progress. False: the process stops
 // first, and the next one takes the job back.
-bool record_end_at_last(const ExportParts& parts, const ClaimedJob& job, const Error& error,
+bool record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
                         const RunWatch& watch) {
     for (;;) {
-        const auto recorded = record_end(parts, job, error, watch.stopping.load());
+        const auto recorded = record_end(deps, job, error, watch.stopping.load());
         if (recorded || recorded.error().code == ErrorCode::kConflict) return true;
         log_error("job {}: its end could not be recorded: {}", job.lease.job_id,
                   recorded.error().message);
-        const SteadyTime next = parts.clock->steady() + limits::kJobRecordInterval;
-        while (parts.clock->steady() < next) {
+        const SteadyTime next = deps.clock->steady() + limits::kJobRecordInterval;
+        while (deps.clock->steady() < next) {
             if (watch.stopping.load()) return false;
             std::this_thread::sleep_for(limits::kJobRecordInterval / 20);
         }
@@ -306,16 +305,16 @@ Result<void> empty_directory(const std::string& path) {
     return {};
 }
 
-Result<void> drop_file(const ExportParts& parts, const model::FileKey& key) {
-    EW_TRY(const bool existed, parts.files->remove(key));
+Result<void> drop_file(const ExportDeps& deps, const model::FileKey& key) {
+    EW_TRY(const bool existed, deps.files->remove(key));
     fault_point("drop.removed");
     if (existed) log_info("deleted the unpublished file {}", key);
-    return parts.jobs->forget_file(key);
+    return deps.jobs->forget_file(key);
 }
 
-void drop_leftovers(const ExportParts& parts, const ClaimedJob& job, const Leftovers& leftovers) {
+void drop_leftovers(const ExportDeps& deps, const ClaimedJob& job, const Leftovers& leftovers) {
     if (!leftovers.key) return;
-    if (auto dropped = drop_file(parts, *leftovers.key); !dropped)
+    if (auto dropped = drop_file(deps, *leftovers.key); !dropped)
         log_warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
 }
 
@@ -338,11 +337,11 @@ std::string job_id_of(std::string_view key) {
     return std::string(name.substr(0, first));
 }
 
-Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatch& watch) {
+Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch& watch) {
     const LogScope scope("", job.trace_id);
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     Leftovers leftovers;
-    auto done = produce(parts, job, watch, leftovers);
+    auto done = produce(deps, job, watch, leftovers);
     if (done) return done;
     const Error& error = done.error();
     log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
@@ -350,43 +349,43 @@ Result<void> run_export(const ExportParts& parts, const ClaimedJob& job, RunWatc
     fault_point("run.before_cleanup");
     // The file first, because its space may be what the registry lacks. But one that the log may
     // call published goes only once the registry says durably that it is not.
-    if (!leftovers.in_doubt) drop_leftovers(parts, job, leftovers);
-    if (record_end_at_last(parts, job, error, watch) && leftovers.in_doubt)
-        drop_leftovers(parts, job, leftovers);
+    if (!leftovers.in_doubt) drop_leftovers(deps, job, leftovers);
+    if (record_end_at_last(deps, job, error, watch) && leftovers.in_doubt)
+        drop_leftovers(deps, job, leftovers);
     return done;
 }
 
-Result<void> recover(const ExportParts& parts) {
-    EW_CHECK(empty_directory(parts.temporary_directory));
-    EW_TRY(const std::size_t rescued, parts.jobs->rescue());
+Result<void> recover(const ExportDeps& deps) {
+    EW_CHECK(empty_directory(deps.temporary_directory));
+    EW_TRY(const std::size_t rescued, deps.jobs->rescue());
     if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
-    if (parts.files->is_remote()) return {};
-    if (auto dropped = drop_unpublished(parts); !dropped)
+    if (deps.files->is_remote()) return {};
+    if (auto dropped = drop_unpublished(deps); !dropped)
         log_warn("unpublished files are left to the sweep: {}", dropped.error().message);
     return {};
 }
 
-Result<std::size_t> drop_unpublished(const ExportParts& parts) {
-    EW_TRY(const auto unpublished, parts.jobs->unpublished_files());
-    for (const jobs::UnpublishedFile& file : unpublished) EW_CHECK(drop_file(parts, file.key));
+Result<std::size_t> drop_unpublished(const ExportDeps& deps) {
+    EW_TRY(const auto unpublished, deps.jobs->unpublished_files());
+    for (const jobs::UnpublishedFile& file : unpublished) EW_CHECK(drop_file(deps, file.key));
     return unpublished.size();
 }
 
-Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace) {
+Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
     Swept out;
-    EW_TRY(out.unpublished, drop_unpublished(parts));
-    const std::int64_t old_unix_s = parts.clock->unix_us() / 1'000'000 - grace.count();
-    EW_CHECK(parts.files->list([&](const files::ListedFile& file) -> Result<void> {
+    EW_TRY(out.unpublished, drop_unpublished(deps));
+    const std::int64_t old_unix_s = deps.clock->unix_us() / 1'000'000 - grace.count();
+    EW_CHECK(deps.files->list([&](const files::ListedFile& file) -> Result<void> {
         const std::string job_id = job_id_of(file.key);
         bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
         if (orphan) {
-            EW_TRY(orphan, parts.jobs->is_orphan(file.key, job_id));
+            EW_TRY(orphan, deps.jobs->is_orphan(file.key, job_id));
         }
         if (!orphan) {
             ++out.kept;
             return {};
         }
-        EW_CHECK(parts.files->remove(file.key));
+        EW_CHECK(deps.files->remove(file.key));
         log_warn("deleted {}: no job points to it", file.key);
         ++out.orphans;
         return {};

@@ -25,7 +25,7 @@ struct RunPolicy {
 };
 
 // What a run needs; all outlive it.
-struct ExportParts {
+struct ExportDeps {
     const Clock* clock = nullptr;
     jobs::JobStore* jobs = nullptr;
     catalog::CatalogStore* catalog = nullptr;
@@ -45,7 +45,7 @@ struct RunWatch {
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
 // early, with the attempt given back, once `watch.stopping` is true. Errors: why the attempt did
 // not complete; it is recorded already. [worker-thread of export]
-[[nodiscard]] Result<void> run_export(const ExportParts& parts, const jobs::ClaimedJob& job,
+[[nodiscard]] Result<void> run_export(const ExportDeps& deps, const jobs::ClaimedJob& job,
                                       RunWatch& watch);
 
 // Before the next attempt: full jitter between retry_base and retry_max (base/backoff.hpp).
@@ -54,12 +54,12 @@ struct RunWatch {
 // At start, before any worker: jobs of the dead process become pending again, and their unpublished
 // files are deleted. Those in a remote store, and what cannot be deleted now, are left to
 // drop_unpublished(): a start does not wait for a store. Errors: those of the registry.
-[[nodiscard]] Result<void> recover(const ExportParts& parts);
+[[nodiscard]] Result<void> recover(const ExportDeps& deps);
 
 // Deletes the files of attempts that have ended without publishing them; how many. Errors: the
 // first of registry or store, after which the rest is left for the next time. [worker-thread of
 // export]
-[[nodiscard]] Result<std::size_t> drop_unpublished(const ExportParts& parts);
+[[nodiscard]] Result<std::size_t> drop_unpublished(const ExportDeps& deps);
 
 // "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
 [[nodiscard]] std::string job_id_of(std::string_view key);
@@ -73,6 +73,6 @@ struct Swept {
 // after `grace` a file that is named like one of a known job and was never published. A file of a
 // job this registry does not know is left alone: another daemon may share the place. Errors: those
 // of registry and store; what has been deleted stays deleted. [worker-thread of export]
-[[nodiscard]] Result<Swept> sweep(const ExportParts& parts, std::chrono::seconds grace);
+[[nodiscard]] Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace);
 
 }  // namespace export_worker::exports

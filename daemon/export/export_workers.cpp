@@ -12,7 +12,7 @@
 namespace export_worker::exports {
 namespace {
 
-std::chrono::seconds retention_tolerance(const UpkeepPolicy& policy) {
+std::chrono::seconds retention_tolerance(const HousekeepingPolicy& policy) {
     auto half = limits::kRetentionToleranceMax;
     for (const auto retention : {policy.file_retention, policy.job_retention}) {
         if (retention.count() > 0) half = std::min(half, retention / 2);
@@ -25,7 +25,7 @@ std::chrono::seconds retention_tolerance(const UpkeepPolicy& policy) {
 void ExportWorkers::start(unsigned count) {
     for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
     for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
-    threads_.emplace_back([this] { run_upkeep(); });
+    threads_.emplace_back([this] { run_housekeeping(); });
 }
 
 void ExportWorkers::wake() {
@@ -59,7 +59,7 @@ void ExportWorkers::run(Slot& slot) {
             const std::lock_guard lock(mutex_);
             seen_wakes = wakes_;
         }
-        auto job = parts_.jobs->claim();
+        auto job = deps_.jobs->claim();
         if (job && job->has_value()) {
             run_one(slot, **job);
             continue;
@@ -74,14 +74,14 @@ void ExportWorkers::run(Slot& slot) {
 }
 
 void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
-    slot.watch.progressed_at.store(parts_.clock->steady());
+    slot.watch.progressed_at.store(deps_.clock->steady());
     {
         const std::lock_guard lock(slot.mutex);
         slot.job = job;
     }
-    const SteadyTime began = parts_.clock->steady();
+    const SteadyTime began = deps_.clock->steady();
     ++stats_.running;
-    count(run_export(parts_, job, slot.watch), began);
+    count(run_export(deps_, job, slot.watch), began);
     --stats_.running;
     {
         const std::lock_guard lock(slot.mutex);
@@ -92,7 +92,7 @@ void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
 }
 
 void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
-    const auto took = parts_.clock->steady() - began;
+    const auto took = deps_.clock->steady() - began;
     stats_.busy_us += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(took).count());
     stats_.seconds.observe(took);
@@ -123,14 +123,15 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     std::optional<jobs::ClaimedJob> stalled;
     {
         const std::lock_guard lock(slot.mutex);
-        const auto silent = parts_.clock->steady() - slot.watch.progressed_at.load();
-        if (!slot.job || silent < upkeep_.stall_limit) return;
+        const auto silent = deps_.clock->steady() - slot.watch.progressed_at.load();
+        if (!slot.job || silent < housekeeping_.stall_limit) return;
         stalled = slot.job;
     }
     const LogScope scope("", stalled->trace_id);
-    const std::string why = "no progress for " + std::to_string(upkeep_.stall_limit.count()) + " s";
-    const auto put_back = parts_.jobs->give_up_attempt(
-        stalled->lease, why, false, retry_delay(parts_.policy, stalled->attempt).count());
+    const std::string why =
+        "no progress for " + std::to_string(housekeeping_.stall_limit.count()) + " s";
+    const auto put_back = deps_.jobs->give_up_attempt(
+        stalled->lease, why, false, retry_delay(deps_.policy, stalled->attempt).count());
     // kConflict: it has ended by itself in the meantime. After any other error the next look tries
     // again.
     if (!put_back && put_back.error().code != ErrorCode::kConflict) {
@@ -149,13 +150,13 @@ void ExportWorkers::fence_stalled(Slot& slot) {
 }
 
 void ExportWorkers::count_anew() {
-    for (Slot& slot : slots_) slot.watch.progressed_at.store(parts_.clock->steady());
-    if (auto done = parts_.jobs->restart_silence(); !done)
+    for (Slot& slot : slots_) slot.watch.progressed_at.store(deps_.clock->steady());
+    if (auto done = deps_.jobs->restart_silence(); !done)
         log_warn("silence of jobs: {}", done.error().message);
 }
 
 bool ExportWorkers::clock_is_trusted() {
-    const auto trusted = parts_.jobs->check_retention_clock(retention_tolerance(upkeep_));
+    const auto trusted = deps_.jobs->check_retention_clock(retention_tolerance(housekeeping_));
     if (!trusted) {
         log_warn("retention: {}", trusted.error().message);
         return false;
@@ -170,33 +171,33 @@ bool ExportWorkers::clock_is_trusted() {
 }
 
 bool ExportWorkers::expire_files() {
-    if (upkeep_.file_retention.count() == 0) return false;
-    const auto expired = parts_.jobs->expire_files(upkeep_.file_retention);
+    if (housekeeping_.file_retention.count() == 0) return false;
+    const auto expired = deps_.jobs->expire_files(housekeeping_.file_retention);
     fault_point("expiry.marked");
     if (!expired) {
         log_warn("expiry: {}", expired.error().message);
         return false;
     }
     if (*expired > 0) {
-        if (auto dropped = drop_unpublished(parts_); !dropped) {
+        if (auto dropped = drop_unpublished(deps_); !dropped) {
             log_warn("expiry: {}", dropped.error().message);
             return false;
         }
     }
     files_expired_ += *expired;
-    if (*expired == limits::kUpkeepBatch) return true;
+    if (*expired == limits::kHousekeepingBatch) return true;
     if (files_expired_ > 0)
         log_info("{} files were older than {} s and are gone", files_expired_,
-                 upkeep_.file_retention.count());
+                 housekeeping_.file_retention.count());
     files_expired_ = 0;
     return false;
 }
 
 bool ExportWorkers::prune_jobs() {
-    if (upkeep_.job_retention.count() == 0) return false;
-    const auto pruned = parts_.jobs->prune(upkeep_.job_retention);
+    if (housekeeping_.job_retention.count() == 0) return false;
+    const auto pruned = deps_.jobs->prune(housekeeping_.job_retention);
     if (!pruned) log_warn("retention: {}", pruned.error().message);
-    return pruned && std::max(pruned->jobs, pruned->notices) == limits::kUpkeepBatch;
+    return pruned && std::max(pruned->jobs, pruned->notices) == limits::kHousekeepingBatch;
 }
 
 bool ExportWorkers::expire() {
@@ -207,14 +208,14 @@ bool ExportWorkers::expire() {
 
 void ExportWorkers::enforce_limits() {
     while (!stopping_.load()) {
-        const auto done = parts_.jobs->enforce_limits();
+        const auto done = deps_.jobs->enforce_limits();
         if (!done) log_warn("deadlines: {}", done.error().message);
         if (!done || *done == 0) return;
     }
 }
 
 void ExportWorkers::sweep_now() {
-    const auto swept = sweep(parts_, upkeep_.orphan_grace);
+    const auto swept = sweep(deps_, housekeeping_.orphan_grace);
     if (!swept) {
         if (!stopping_.load()) log_warn("sweep: {}", swept.error().message);
     } else if (swept->unpublished + swept->orphans > 0) {
@@ -223,17 +224,17 @@ void ExportWorkers::sweep_now() {
     }
 }
 
-void ExportWorkers::run_upkeep() {
-    name_this_thread("upkeep");
+void ExportWorkers::run_housekeeping() {
+    name_this_thread("housekeeping");
     set_thread_role(ThreadRole::kExport);
-    if (auto dropped = drop_unpublished(parts_); !dropped && !stopping_.load())
+    if (auto dropped = drop_unpublished(deps_); !dropped && !stopping_.load())
         log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
-    const Clock& clock = *parts_.clock;
+    const Clock& clock = *deps_.clock;
     SteadyTime next_sweep =
-        clock.steady() + std::min(upkeep_.sweep_interval, limits::kOrphanSweepFirst);
+        clock.steady() + std::min(housekeeping_.sweep_interval, limits::kOrphanSweepFirst);
     SteadyTime next_expiry = clock.steady();
     count_anew();
-    std::chrono::milliseconds pause = limits::kUpkeepInterval;
+    std::chrono::milliseconds pause = limits::kHousekeepingInterval;
     for (;;) {
         // Real time, whatever the injected clock says: the subject is this process.
         const auto asleep_since = std::chrono::steady_clock::now();
@@ -242,23 +243,23 @@ void ExportWorkers::run_upkeep() {
             if (ending_.wait_for(lock, pause, [this] { return stopping_.load(); })) return;
         }
         const auto slept = std::chrono::steady_clock::now() - asleep_since;
-        if (slept > limits::kUpkeepInterval + limits::kFreezeMin) {
+        if (slept > limits::kHousekeepingInterval + limits::kFreezeMin) {
             log_warn("the process was frozen for {} s: silence and stalls of jobs count anew",
                      std::chrono::duration_cast<std::chrono::seconds>(slept).count());
             count_anew();
         }
         for (Slot& slot : slots_) fence_stalled(slot);
         enforce_limits();
-        pause = limits::kUpkeepInterval;
+        pause = limits::kHousekeepingInterval;
         if (clock.steady() >= next_expiry) {
             const bool more = expire();
             next_expiry =
                 clock.steady() +
                 (more ? SteadyTime::duration(0) : SteadyTime::duration(limits::kRetentionInterval));
-            if (more) pause = limits::kUpkeepPause;
+            if (more) pause = limits::kHousekeepingPause;
         }
         if (clock.steady() >= next_sweep) {
-            next_sweep = clock.steady() + upkeep_.sweep_interval;
+            next_sweep = clock.steady() + housekeeping_.sweep_interval;
             sweep_now();
         }
     }

@@ -16,7 +16,7 @@
 
 namespace export_worker::exports {
 
-struct UpkeepPolicy {
+struct HousekeepingPolicy {
     std::chrono::seconds stall_limit = limits::kJobStallLimitDefault;
     std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
     std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
@@ -43,9 +43,9 @@ struct ExportStats {
 
 class ExportWorkers {
 public:
-    // `parts` outlive this object. Starts nothing yet.
-    ExportWorkers(const ExportParts& parts, const UpkeepPolicy& upkeep)
-        : parts_(parts), upkeep_(upkeep) {}
+    // `deps` outlive this object. Starts nothing yet.
+    ExportWorkers(const ExportDeps& deps, const HousekeepingPolicy& housekeeping)
+        : deps_(deps), housekeeping_(housekeeping) {}
     ~ExportWorkers() { stop(); }
     ExportWorkers(const ExportWorkers&) = delete;
     ExportWorkers& operator=(const ExportWorkers&) = delete;
@@ -76,7 +76,7 @@ private:
     void run(Slot& slot);
     void run_one(Slot& slot, const jobs::ClaimedJob& job);
     void count(const Result<void>& attempt, SteadyTime began);
-    void run_upkeep();
+    void run_housekeeping();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
     // After a freeze: stalls of exports and silence of workers are measured from now on.
@@ -90,8 +90,8 @@ private:
     void enforce_limits();
     void sweep_now();
 
-    const ExportParts parts_;
-    const UpkeepPolicy upkeep_;
+    const ExportDeps deps_;
+    const HousekeepingPolicy housekeeping_;
     ExportStats stats_;
     std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
@@ -102,7 +102,7 @@ private:
     std::string last_failure_;  // Guarded by mutex_.
     std::deque<Slot> slots_;    // One a worker; fixed once started.
     std::vector<std::thread> threads_;
-    // Of the upkeep thread:
+    // Of the housekeeping thread:
     bool retention_paused_ = false;
     std::size_t files_expired_ = 0;  // Since there was nothing too old.
 };

@@ -7,9 +7,9 @@ namespace {
 
 class Fsck {
 public:
-    Fsck(const ExportParts& parts, const FsckOptions& options, const std::atomic<bool>& stopping,
+    Fsck(const ExportDeps& deps, const FsckOptions& options, const std::atomic<bool>& stopping,
          const std::function<void(const FsckReport&)>& progress)
-        : parts_(parts), options_(options), stopping_(stopping), progress_(progress) {}
+        : deps_(deps), options_(options), stopping_(stopping), progress_(progress) {}
 
     Result<FsckReport> run() {
         const auto done = check_everything();
@@ -28,7 +28,7 @@ private:
     Result<void> check_published() {
         model::FileKey after;
         for (;;) {
-            EW_TRY(const auto page, parts_.jobs->published_files(after));
+            EW_TRY(const auto page, deps_.jobs->published_files(after));
             if (page.empty()) return {};
             for (const jobs::PublishedFile& file : page) {
                 EW_CHECK(go_on());
@@ -41,8 +41,8 @@ private:
 
     Result<void> check_file(const jobs::PublishedFile& file) {
         ++report_.files;
-        const auto inspected = parts_.files->inspect(file.key, options_.hashes);
-        if (!inspected) return note_unreadable(file.key, file.job_id, inspected.error());
+        const auto inspected = deps_.files->inspect(file.key, options_.hashes);
+        if (!inspected) return record_unreadable(file.key, file.job_id, inspected.error());
         const auto& facts = *inspected;
         std::string problem;
         std::string detail;
@@ -60,19 +60,14 @@ private:
         if (facts && !facts->sha256.empty())
             report_.hashed_bytes += static_cast<std::int64_t>(facts->bytes);
         if (problem.empty()) return {};
-        FsckFinding finding{problem,
-                            file.key,
-                            file.job_id,
-                            detail,
-                            "withdraw it: no link is minted any more, and the file is deleted",
-                            false};
-        if (options_.apply) EW_CHECK(parts_.jobs->withdraw_file(file.key, problem + ": " + detail));
-        return repair(std::move(finding));
+        if (options_.apply) EW_CHECK(deps_.jobs->withdraw_file(file.key, problem + ": " + detail));
+        return repair({problem, file.key, file.job_id, detail,
+                       "withdraw it: no link is minted any more, and the file is deleted", false});
     }
 
     // A store that does not answer says nothing about this file.
-    Result<void> note_unreadable(const model::FileKey& key, const std::string& job_id,
-                                 const Error& why) {
+    Result<void> record_unreadable(const model::FileKey& key, const std::string& job_id,
+                                   const Error& why) {
         if (why.code == ErrorCode::kUnavailable) return fail(why);
         note({"unreadable", key, job_id, why.message,
               "none: make it readable, or move it away and run fsck again", false});
@@ -80,28 +75,28 @@ private:
     }
 
     Result<void> check_unpublished() {
-        EW_TRY(const auto files, parts_.jobs->unpublished_files());
+        EW_TRY(const auto files, deps_.jobs->unpublished_files());
         for (const jobs::UnpublishedFile& file : files) {
             EW_CHECK(go_on());
-            FsckFinding finding{"unpublished",     file.key,
+            FsckProblem problem{"unpublished",     file.key,
                                 file.lease.job_id, "an attempt has ended without publishing it",
                                 "delete it",       false};
-            EW_CHECK(repair(std::move(finding)));
+            EW_CHECK(repair(std::move(problem)));
         }
         return {};
     }
 
     Result<void> check_orphans() {
         const std::int64_t old_unix_s =
-            parts_.clock->unix_us() / 1'000'000 - options_.orphan_grace.count();
+            deps_.clock->unix_us() / 1'000'000 - options_.orphan_grace.count();
         Result<void> checked;
-        auto listed = parts_.files->list([&](const files::ListedFile& file) {
+        auto listed = deps_.files->list([&](const files::ListedFile& file) {
             checked = check_listed(file, old_unix_s);
             return checked;
         });
         EW_CHECK(checked);
         if (!listed && listed.error().code == ErrorCode::kFailedPrecondition)
-            return note_unreadable("", "", listed.error());
+            return record_unreadable("", "", listed.error());
         return listed;
     }
 
@@ -110,7 +105,7 @@ private:
         const std::string job_id = job_id_of(file.key);
         bool orphan = false;
         if (!job_id.empty()) {
-            EW_TRY(orphan, parts_.jobs->is_orphan(file.key, job_id));
+            EW_TRY(orphan, deps_.jobs->is_orphan(file.key, job_id));
         }
         if (!orphan) {
             EW_TRY(const bool known, is_known(job_id));
@@ -123,7 +118,7 @@ private:
 
     Result<bool> is_known(const std::string& job_id) {
         if (job_id.empty()) return false;
-        const auto job = parts_.jobs->find(model::OrganizationScope::every(), job_id);
+        const auto job = deps_.jobs->find(model::OrganizationScope::every(), job_id);
         if (job) return true;
         if (job.error().code == ErrorCode::kNotFound) return false;
         return fail(job.error());
@@ -131,18 +126,18 @@ private:
 
     // Deletes the file when that was asked for. What was done is noted even if the registry fails
     // after it.
-    Result<void> repair(FsckFinding finding) {
+    Result<void> repair(FsckProblem problem) {
         Result<void> forgotten;
         if (options_.apply) {
-            const auto removed = parts_.files->remove(finding.key);
-            finding.repaired = removed.has_value();
+            const auto removed = deps_.files->remove(problem.key);
+            problem.repaired = removed.has_value();
             if (removed) {
-                forgotten = parts_.jobs->forget_file(finding.key);
+                forgotten = deps_.jobs->forget_file(problem.key);
             } else {
-                finding.detail += "; not deleted: " + removed.error().message;
+                problem.detail += "; not deleted: " + removed.error().message;
             }
         }
-        note(std::move(finding));
+        note(std::move(problem));
         return forgotten;
     }
 
@@ -151,14 +146,14 @@ private:
         return {};
     }
 
-    void note(FsckFinding finding) {
+    void note(FsckProblem problem) {
         ++report_.problems;
-        report_.repaired += finding.repaired ? 1 : 0;
-        if (report_.findings.size() < limits::kFsckFindingsMax)
-            report_.findings.push_back(std::move(finding));
+        report_.repaired += problem.repaired ? 1 : 0;
+        if (report_.problems.size() < limits::kFsckProblemsMax)
+            report_.problems.push_back(std::move(problem));
     }
 
-    const ExportParts& parts_;
+    const ExportDeps& deps_;
     const FsckOptions& options_;
     const std::atomic<bool>& stopping_;
     const std::function<void(const FsckReport&)>& progress_;
@@ -167,10 +162,10 @@ private:
 
 }  // namespace
 
-Result<FsckReport> check_exports(const ExportParts& parts, const FsckOptions& options,
+Result<FsckReport> check_exports(const ExportDeps& deps, const FsckOptions& options,
                                  const std::atomic<bool>& stopping,
                                  const std::function<void(const FsckReport&)>& progress) {
-    return Fsck(parts, options, stopping, progress).run();
+    return Fsck(deps, options, stopping, progress).run();
 }
 
 }  // namespace export_worker::exports

@@ -14,7 +14,7 @@
 
 namespace export_worker::exports {
 
-struct FsckFinding {
+struct FsckProblem {
     // missing: a job's file is not there. damaged: not what was published. unreadable: left alone.
     // unpublished: of an attempt that ended. orphan: of a known job, and nothing points to it.
     std::string problem;
@@ -37,13 +37,13 @@ struct FsckReport {
     std::int64_t foreign = 0;  // Files of no job this registry knows: left alone.
     std::int64_t problems = 0;
     std::int64_t repaired = 0;
-    std::vector<FsckFinding> findings;  // The first kFsckFindingsMax.
+    std::vector<FsckProblem> problems;  // The first kFsckProblemsMax.
 };
 
 // `progress` is called now and then, and at the end, before an error too. Ends with kUnavailable
 // once `stopping`. Errors: registry, store as a whole. [any-thread], beside running workers.
 [[nodiscard]] Result<FsckReport> check_exports(
-    const ExportParts& parts, const FsckOptions& options, const std::atomic<bool>& stopping,
+    const ExportDeps& deps, const FsckOptions& options, const std::atomic<bool>& stopping,
     const std::function<void(const FsckReport&)>& progress);
 
 }  // namespace export_worker::exports

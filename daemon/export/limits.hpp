@@ -6,15 +6,15 @@
 
 namespace export_worker::limits {
 
-inline constexpr std::size_t kFsckFindingsMax = 1'000;  // Shown; all are counted.
+inline constexpr std::size_t kFsckProblemsMax = 1'000;  // Shown; all are counted.
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.
 inline constexpr std::chrono::milliseconds kJobRecordInterval{1'000};
 inline constexpr int kExportFailuresAlarm = 3;  // Attempts in a row, of any jobs: an alarm.
-inline constexpr std::chrono::milliseconds kUpkeepInterval{1'000};
+inline constexpr std::chrono::milliseconds kHousekeepingInterval{1'000};
 // Between two batches of files and jobs that are too old, while there are more.
-inline constexpr std::chrono::milliseconds kUpkeepPause{20};
+inline constexpr std::chrono::milliseconds kHousekeepingPause{20};
 // When a sleep takes so much longer, the whole process was frozen.
 inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 inline constexpr std::chrono::seconds kRetentionInterval{60};

@@ -6,7 +6,7 @@
 #include "base/base64.hpp"
 #include "daemon/files/limits.hpp"
 #include "daemon/files/object_protocol.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 namespace export_worker::files {
 namespace {
@@ -23,7 +23,7 @@ std::string block_id(std::size_t index) {
 
 class AzureProtocol final : public ObjectProtocol {
 public:
-    explicit AzureProtocol(const ObjectStoreParts& parts) : requests_(parts) {}
+    explicit AzureProtocol(const ObjectStoreDeps& deps) : requests_(deps) {}
 
     std::size_t parts_max() const override { return limits::kUploadBlocksMax; }
 
@@ -38,20 +38,20 @@ public:
     }
 
     Result<void> put_part(Upload& upload, std::string_view bytes) override {
-        std::string id = block_id(upload.parts.size());
+        std::string id = block_id(upload.deps.size());
         ObjectRequest request = write_request(upload.key);
         request.query = {{"comp", "block"}, {"blockid", id}};
         request.body = bytes;
         add_content_md5(request, bytes);
         EW_TRY(const HttpAnswer answer, requests_.send(request));
         if (answer.status != 201) return fail(error_of(answer, "upload a block"));
-        upload.parts.push_back(std::move(id));
+        upload.deps.push_back(std::move(id));
         return {};
     }
 
     Result<void> complete(const Upload& upload, std::uint64_t bytes) override {
         std::string body = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
-        for (const std::string& id : upload.parts) body += "<Latest>" + id + "</Latest>";
+        for (const std::string& id : upload.deps) body += "<Latest>" + id + "</Latest>";
         body += "</BlockList>";
         ObjectRequest request = write_request(upload.key);
         request.query = {{"comp", "blocklist"}};
@@ -114,8 +114,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ObjectProtocol> make_azure_protocol(const ObjectStoreParts& parts) {
-    return std::make_unique<AzureProtocol>(parts);
+std::unique_ptr<ObjectProtocol> make_azure_protocol(const ObjectStoreDeps& deps) {
+    return std::make_unique<AzureProtocol>(deps);
 }
 
 }  // namespace export_worker::files

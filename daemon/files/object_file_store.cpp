@@ -12,18 +12,18 @@
 namespace export_worker::files {
 namespace {
 
-std::unique_ptr<ObjectProtocol> make_protocol(const ObjectStoreParts& parts) {
-    return parts.store.kind == signing::StoreKind::kAzure ? make_azure_protocol(parts)
-                                                          : make_xml_protocol(parts);
+std::unique_ptr<ObjectProtocol> make_protocol(const ObjectStoreDeps& deps) {
+    return deps.store.kind == signing::StoreKind::kAzure ? make_azure_protocol(deps)
+                                                         : make_xml_protocol(deps);
 }
 
 class ObjectPendingFile final : public PendingFile {
 public:
-    ObjectPendingFile(const ObjectStoreParts& parts, const NewFile& file, std::string key)
-        : parts_(parts), protocol_(make_protocol(parts)), file_key_(file.key) {
+    ObjectPendingFile(const ObjectStoreDeps& deps, const NewFile& file, std::string key)
+        : deps_(deps), protocol_(make_protocol(deps)), file_key_(file.key) {
         upload_.key = std::move(key);
         upload_.content_type = file.content_type;
-        part_bytes_ = part_bytes_for(file.bytes_estimate, parts.part_bytes, protocol_->parts_max());
+        part_bytes_ = part_bytes_for(file.bytes_estimate, deps.part_bytes, protocol_->parts_max());
         buffer_.reserve(part_bytes_);  // Pages that are never touched cost nothing.
     }
     ~ObjectPendingFile() override {
@@ -46,20 +46,20 @@ public:
     }
 
     Result<model::FileReceipt> commit() override {
-        if (upload_.parts.empty()) {
+        if (upload_.deps.empty()) {
             EW_CHECK(protocol_->put(upload_, buffer_));
         } else {
             EW_CHECK(put_part());
             EW_CHECK(protocol_->complete(upload_, bytes_));
         }
         done_ = true;
-        return model::FileReceipt{file_key_, signing::file_url_of(parts_.store, upload_.key),
-                                  bytes_, to_hex(digest_.finish())};
+        return model::FileReceipt{file_key_, signing::file_url_of(deps_.store, upload_.key), bytes_,
+                                  to_hex(digest_.finish())};
     }
 
 private:
     Result<void> put_part() {
-        if (upload_.parts.size() >= protocol_->parts_max()) {
+        if (upload_.deps.size() >= protocol_->parts_max()) {
             return fail(ErrorCode::kResourceExhausted,
                         "upload: expected at most " + std::to_string(protocol_->parts_max()) +
                             " parts of " + std::to_string(part_bytes_) +
@@ -70,7 +70,7 @@ private:
         return {};
     }
 
-    const ObjectStoreParts& parts_;
+    const ObjectStoreDeps& deps_;
     const std::unique_ptr<ObjectProtocol> protocol_;
     const model::FileKey file_key_;
     Upload upload_;
@@ -93,7 +93,7 @@ std::size_t part_bytes_for(std::uint64_t bytes_estimate, std::size_t wanted,
 }
 
 Result<std::string> ObjectFileStore::object_key(const model::FileKey& key) const {
-    std::string out = parts_.store.key_prefix + key;
+    std::string out = deps_.store.key_prefix + key;
     if (key.starts_with('/'))
         return fail(ErrorCode::kInvalidArgument, "file key: a slash in front");
     EW_CHECK(signing::check_object_key(out));
@@ -102,26 +102,26 @@ Result<std::string> ObjectFileStore::object_key(const model::FileKey& key) const
 
 Result<std::unique_ptr<PendingFile>> ObjectFileStore::create(const NewFile& file) {
     EW_TRY(std::string key, object_key(file.key));
-    return std::make_unique<ObjectPendingFile>(parts_, file, std::move(key));
+    return std::make_unique<ObjectPendingFile>(deps_, file, std::move(key));
 }
 
 Result<bool> ObjectFileStore::remove(const model::FileKey& key) {
     EW_TRY(const std::string object, object_key(key));
-    return make_protocol(parts_)->remove(object);
+    return make_protocol(deps_)->remove(object);
 }
 
 // Its hash would mean to fetch all of it.
 Result<std::optional<FileFacts>> ObjectFileStore::inspect(const model::FileKey& key, bool) {
     EW_TRY(const std::string object, object_key(key));
-    ObjectRequests requests(parts_);
+    ObjectRequests requests(deps_);
     EW_TRY(const auto bytes, size_of(requests, object));
     if (!bytes) return std::optional<FileFacts>();
     return std::optional(FileFacts{*bytes, ""});
 }
 
 Result<void> ObjectFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
-    const std::string& prefix = parts_.store.key_prefix;
-    return make_protocol(parts_)->list(prefix, [&](const ListedFile& file) -> Result<void> {
+    const std::string& prefix = deps_.store.key_prefix;
+    return make_protocol(deps_)->list(prefix, [&](const ListedFile& file) -> Result<void> {
         if (!file.key.starts_with(prefix)) return {};
         return visit({file.key.substr(prefix.size()), file.modified_unix_s});
     });

@@ -14,19 +14,19 @@ namespace export_worker::files {
 
 class ObjectFileStore final : public FileStore {
 public:
-    explicit ObjectFileStore(ObjectStoreParts parts) : parts_(std::move(parts)) {}
+    explicit ObjectFileStore(ObjectStoreDeps deps) : deps_(std::move(deps)) {}
 
     Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
     Result<bool> remove(const model::FileKey& key) override;
     Result<std::optional<FileFacts>> inspect(const model::FileKey& key, bool with_hash) override;
     Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
     bool is_remote() const override { return true; }
-    std::string where() const override { return parts_.store.location + parts_.store.key_prefix; }
+    std::string where() const override { return deps_.store.location + deps_.store.key_prefix; }
 
 private:
     [[nodiscard]] Result<std::string> object_key(const model::FileKey& key) const;
 
-    const ObjectStoreParts parts_;
+    const ObjectStoreDeps deps_;
 };
 
 // The size of a part for a file of about `bytes_estimate` bytes: `wanted`, or as much more as it

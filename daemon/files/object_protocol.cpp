@@ -7,7 +7,7 @@
 #include "base/crypto/md5.hpp"
 #include "base/text.hpp"
 #include "daemon/files/limits.hpp"
-#include "daemon/http/backoff.hpp"
+#include "daemon/http_client/backoff.hpp"
 
 namespace export_worker::files {
 

@@ -23,8 +23,8 @@ namespace export_worker::files {
 struct Upload {
     std::string key;
     std::string content_type;
-    std::string id;                  // Empty until the first part.
-    std::vector<std::string> parts;  // Proof of each, in order.
+    std::string id;                 // Empty until the first part.
+    std::vector<std::string> deps;  // Proof of each, in order.
 };
 
 // Threads: [one-owner]. Errors of all functions: kUnavailable when the store did not answer or
@@ -50,9 +50,9 @@ public:
         const std::string& prefix, const std::function<Result<void>(const ListedFile&)>& visit) = 0;
 };
 
-// `parts` outlives the protocol. For kinds that can be written to.
-[[nodiscard]] std::unique_ptr<ObjectProtocol> make_xml_protocol(const ObjectStoreParts& parts);
-[[nodiscard]] std::unique_ptr<ObjectProtocol> make_azure_protocol(const ObjectStoreParts& parts);
+// `deps` outlives the protocol. For kinds that can be written to.
+[[nodiscard]] std::unique_ptr<ObjectProtocol> make_xml_protocol(const ObjectStoreDeps& deps);
+[[nodiscard]] std::unique_ptr<ObjectProtocol> make_azure_protocol(const ObjectStoreDeps& deps);
 
 // --- for the protocols ---
 

@@ -2,8 +2,8 @@
 
 #include "base/text.hpp"
 #include "daemon/files/limits.hpp"
-#include "daemon/http/backoff.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/backoff.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 namespace export_worker::files {
 namespace {
@@ -21,9 +21,9 @@ signing::NamesAndValues views_of(const std::vector<std::pair<std::string, std::s
 }  // namespace
 
 Result<http::HttpAnswer> ObjectRequests::send_once(const ObjectRequest& request) {
-    const signing::Store& store = parts_.store;
-    EW_TRY(const signing::SigningKey key, parts_.signing_key());
-    const std::int64_t now_unix_s = parts_.clock->unix_us() / 1'000'000;
+    const signing::Store& store = deps_.store;
+    EW_TRY(const signing::SigningKey key, deps_.signing_key());
+    const std::int64_t now_unix_s = deps_.clock->unix_us() / 1'000'000;
     signing::StoreLinkRequest link;
     link.method = request.method;
     link.endpoint = &store.endpoint;
@@ -46,7 +46,7 @@ Result<http::HttpAnswer> ObjectRequests::send_once(const ObjectRequest& request)
 }
 
 Result<void> ObjectRequests::wait(int failures) const {
-    if (!http::wait_backoff(failures, *parts_.clock, parts_.stopping)) return stopping();
+    if (!http::wait_backoff(failures, *deps_.clock, deps_.stopping)) return stopping();
     return {};
 }
 

@@ -13,15 +13,15 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "daemon/http/http_client.hpp"
-#include "daemon/http/limits.hpp"
+#include "daemon/http_client/http_client.hpp"
+#include "daemon/http_client/limits.hpp"
 #include "signing/store.hpp"
 #include "signing/store_link.hpp"
 
 namespace export_worker::files {
 
 // What an object store is reached with. Everything outlives the store.
-struct ObjectStoreParts {
+struct ObjectStoreDeps {
     signing::Store store;
     std::size_t part_bytes = 0;
     const Clock* clock = nullptr;
@@ -43,9 +43,8 @@ struct ObjectRequest {
 // Threads: [one-owner].
 class ObjectRequests {
 public:
-    // `parts` outlives this object.
-    explicit ObjectRequests(const ObjectStoreParts& parts)
-        : parts_(parts), client_(parts.stopping) {}
+    // `deps` outlives this object.
+    explicit ObjectRequests(const ObjectStoreDeps& deps) : deps_(deps), client_(deps.stopping) {}
 
     // One try. Any status is an answer. Errors: those of HttpClient::send() and of signing;
     // kUnavailable while the daemon stops.
@@ -57,7 +56,7 @@ public:
     [[nodiscard]] Result<void> wait(int failures) const;
 
 private:
-    const ObjectStoreParts& parts_;
+    const ObjectStoreDeps& deps_;
     http::HttpClient client_;
 };
 

@@ -5,7 +5,7 @@
 
 #include "daemon/files/limits.hpp"
 #include "daemon/files/object_protocol.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 namespace export_worker::files {
 namespace {
@@ -43,7 +43,7 @@ Result<XmlElement> document_of(const HttpAnswer& answer, std::string_view tried)
 
 class XmlProtocol final : public ObjectProtocol {
 public:
-    explicit XmlProtocol(const ObjectStoreParts& parts) : requests_(parts) {}
+    explicit XmlProtocol(const ObjectStoreDeps& deps) : requests_(deps) {}
 
     std::size_t parts_max() const override { return limits::kUploadPartsMax; }
 
@@ -64,22 +64,22 @@ public:
         ObjectRequest request;
         request.method = "PUT";
         request.key = upload.key;
-        request.query = {{"partNumber", std::to_string(upload.parts.size() + 1)},
+        request.query = {{"partNumber", std::to_string(upload.deps.size() + 1)},
                          {"uploadId", upload.id}};
         request.body = bytes;
         add_content_md5(request, bytes);
         EW_TRY(const HttpAnswer answer, requests_.send(request));
         const std::string_view tag = answer.header("etag");
         if (answer.status != 200 || tag.empty()) return fail(error_of(answer, "upload a part"));
-        upload.parts.emplace_back(tag);
+        upload.deps.emplace_back(tag);
         return {};
     }
 
     Result<void> complete(const Upload& upload, std::uint64_t bytes) override {
         std::string body = "<CompleteMultipartUpload>";
-        for (std::size_t index = 0; index < upload.parts.size(); ++index) {
+        for (std::size_t index = 0; index < upload.deps.size(); ++index) {
             body += "<Part><PartNumber>" + std::to_string(index + 1) + "</PartNumber><ETag>" +
-                    escaped(upload.parts[index]) + "</ETag></Part>";
+                    escaped(upload.deps[index]) + "</ETag></Part>";
         }
         body += "</CompleteMultipartUpload>";
         ObjectRequest request;
@@ -173,8 +173,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ObjectProtocol> make_xml_protocol(const ObjectStoreParts& parts) {
-    return std::make_unique<XmlProtocol>(parts);
+std::unique_ptr<ObjectProtocol> make_xml_protocol(const ObjectStoreDeps& deps) {
+    return std::make_unique<XmlProtocol>(deps);
 }
 
 }  // namespace export_worker::files

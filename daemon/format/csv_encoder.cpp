@@ -11,9 +11,9 @@ using model::CsvProfile;
 
 class CsvEncoder final : public RowEncoder {
 public:
-    explicit CsvEncoder(EncoderParts parts)
-        : RowEncoder(std::move(parts)),
-          profile_(parts_.spec->profile),
+    explicit CsvEncoder(EncoderDeps deps)
+        : RowEncoder(std::move(deps)),
+          profile_(deps_.spec->profile),
           delimiter_(profile_ == CsvProfile::kExcelEu ? ';'
                      : profile_ == CsvProfile::kTsv   ? '\t'
                                                       : ',') {
@@ -24,8 +24,8 @@ public:
         if (profile_ == CsvProfile::kExcel || profile_ == CsvProfile::kExcelEu)
             bytes_ += "\xef\xbb\xbf";
         const std::size_t first = bytes_.size();
-        for (const Column& column : parts_.columns) {
-            if (&column != &parts_.columns.front()) bytes_ += delimiter_;
+        for (const Column& column : deps_.columns) {
+            if (&column != &deps_.columns.front()) bytes_ += delimiter_;
             append_csv_cell(bytes_, header_of(column), delimiter_);
         }
         end_line(first);
@@ -37,8 +37,8 @@ public:
 protected:
     Result<void> append_row(const Row& row) override {
         const std::size_t first = bytes_.size();
-        for (const Column& column : parts_.columns) {
-            if (&column != &parts_.columns.front()) bytes_ += delimiter_;
+        for (const Column& column : deps_.columns) {
+            if (&column != &deps_.columns.front()) bytes_ += delimiter_;
             EW_TRY(const Cell value, cell(column, row));
             if (value.kind == Cell::Kind::kNumber && profile_ == CsvProfile::kExcelEu) {
                 append_decimal_comma(value.text);
@@ -69,8 +69,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ProductEncoder> make_csv_encoder(EncoderParts parts) {
-    return std::make_unique<CsvEncoder>(std::move(parts));
+std::unique_ptr<ProductEncoder> make_csv_encoder(EncoderDeps deps) {
+    return std::make_unique<CsvEncoder>(std::move(deps));
 }
 
 }  // namespace export_worker::format

@@ -6,9 +6,9 @@ namespace {
 
 class JsonlEncoder final : public RowEncoder {
 public:
-    explicit JsonlEncoder(EncoderParts parts) : RowEncoder(std::move(parts)) {
+    explicit JsonlEncoder(EncoderDeps deps) : RowEncoder(std::move(deps)) {
         bytes_.reserve(limits::kFileWriteBufferBytes + 64 * 1024);
-        for (const Column& column : parts_.columns) {
+        for (const Column& column : deps_.columns) {
             std::string key;
             append_json_text(key, column.asked.header);
             keys_.push_back(std::move(key));
@@ -27,11 +27,11 @@ protected:
 
     Result<void> append_row(const Row& row) override {
         bytes_ += '{';
-        for (std::size_t index = 0; index < parts_.columns.size(); ++index) {
+        for (std::size_t index = 0; index < deps_.columns.size(); ++index) {
             if (index > 0) bytes_ += ',';
             bytes_ += keys_[index];
             bytes_ += ':';
-            EW_TRY(const Cell value, cell(parts_.columns[index], row));
+            EW_TRY(const Cell value, cell(deps_.columns[index], row));
             if (value.kind == Cell::Kind::kEmpty) {
                 bytes_ += "null";
             } else if (!value.raw.empty()) {
@@ -51,8 +51,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ProductEncoder> make_jsonl_encoder(EncoderParts parts) {
-    return std::make_unique<JsonlEncoder>(std::move(parts));
+std::unique_ptr<ProductEncoder> make_jsonl_encoder(EncoderDeps deps) {
+    return std::make_unique<JsonlEncoder>(std::move(deps));
 }
 
 }  // namespace export_worker::format

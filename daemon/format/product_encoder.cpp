@@ -6,13 +6,13 @@
 
 namespace export_worker::format {
 
-std::unique_ptr<ProductEncoder> make_encoder(EncoderParts parts) {
-    switch (parts.spec->format) {
-        case model::ExportFormat::kJsonl: return make_jsonl_encoder(std::move(parts));
-        case model::ExportFormat::kXlsx: return make_xlsx_encoder(std::move(parts));
+std::unique_ptr<ProductEncoder> make_encoder(EncoderDeps deps) {
+    switch (deps.spec->format) {
+        case model::ExportFormat::kJsonl: return make_jsonl_encoder(std::move(deps));
+        case model::ExportFormat::kXlsx: return make_xlsx_encoder(std::move(deps));
         case model::ExportFormat::kCsv: break;
     }
-    return make_csv_encoder(std::move(parts));
+    return make_csv_encoder(std::move(deps));
 }
 
 std::string columns_hash(const std::vector<Column>& columns) {

@@ -47,15 +47,15 @@ public:
     [[nodiscard]] virtual const EncodeReport& report() const = 0;
 };
 
-struct EncoderParts {
+struct EncoderDeps {
     const model::ExportSpec* spec = nullptr;
     std::vector<Column> columns;  // Of resolve_columns(); not looked at for nested JSONL.
     ByteSink* sink = nullptr;
     std::string temporary_directory;  // For a workbook.
 };
 
-// What `parts` point to outlives the encoder.
-[[nodiscard]] std::unique_ptr<ProductEncoder> make_encoder(EncoderParts parts);
+// What `deps` point to outlives the encoder.
+[[nodiscard]] std::unique_ptr<ProductEncoder> make_encoder(EncoderDeps deps);
 
 // SHA-256 of the columns, their order, headers and formats: two files with the same hash have the
 // same columns.

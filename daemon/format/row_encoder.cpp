@@ -22,18 +22,18 @@ std::size_t slot_of(std::vector<std::string>& paths, const std::string& path) {
 
 }  // namespace
 
-RowEncoder::RowEncoder(EncoderParts parts) : parts_(std::move(parts)) {
+RowEncoder::RowEncoder(EncoderDeps deps) : deps_(std::move(deps)) {
     std::vector<std::string> paths;
-    for (Column& column : parts_.columns) {
+    for (Column& column : deps_.columns) {
         if (column.source == ColumnSource::kProperty) column.slot = slot_of(paths, column.path);
     }
-    for (const auto& term : parts_.spec->filter.properties)
+    for (const auto& term : deps_.spec->filter.properties)
         terms_.push_back({slot_of(paths, term.path), term.value});
     reader_.emplace(paths);
 }
 
 Result<void> RowEncoder::append(model::Product& product) {
-    const model::ExportSpec& spec = *parts_.spec;
+    const model::ExportSpec& spec = *deps_.spec;
     const bool nested = spec.variants == VariantMode::kNested;
     // A whole product is written as it is stored: nothing in it needs to be looked at.
     if (nested && spec.filter.labels.empty() && terms_.empty()) {
@@ -68,7 +68,7 @@ Result<void> RowEncoder::append(model::Product& product) {
 Result<void> RowEncoder::append_rows(const model::Product& product) {
     const Row whole{&product, &*reader_, nullptr, true};
     const auto& variants = reader_->variants();
-    if (parts_.spec->variants == VariantMode::kParentChild) {
+    if (deps_.spec->variants == VariantMode::kParentChild) {
         const bool kept = keeps(whole) || std::ranges::any_of(variants, [&](const auto& variant) {
                               return keeps({&product, &*reader_, &variant, true});
                           });
@@ -113,8 +113,8 @@ Result<Cell> RowEncoder::cell(const Column& column, const Row& row) {
              "'" + printable(out.text) + "' is not of the column's format; written as it is");
     }
     const bool text = out.kind == Cell::Kind::kText || out.kind == Cell::Kind::kJson;
-    if (!text || parts_.spec->formulas == FormulaPolicy::kOff || !is_formula(out.text)) return out;
-    if (parts_.spec->formulas == FormulaPolicy::kReject) {
+    if (!text || deps_.spec->formulas == FormulaPolicy::kOff || !is_formula(out.text)) return out;
+    if (deps_.spec->formulas == FormulaPolicy::kReject) {
         return fail(ErrorCode::kInvalidArgument,
                     "formulas: column '" + printable(column.asked.header) + "' of product '" +
                         printable(row.product->key) + "' begins like a formula: '" +
@@ -129,7 +129,7 @@ Result<Cell> RowEncoder::cell(const Column& column, const Row& row) {
 
 std::string RowEncoder::header_of(const Column& column) {
     const bool guard =
-        parts_.spec->formulas != FormulaPolicy::kOff && is_formula(column.asked.header);
+        deps_.spec->formulas != FormulaPolicy::kOff && is_formula(column.asked.header);
     return (guard ? "'" : "") + column.asked.header;
 }
 
@@ -157,7 +157,7 @@ void RowEncoder::skip(const model::Product& product, const Error& error) {
 
 Result<void> RowEncoder::flush(std::string& bytes, bool all) {
     if (bytes.empty() || (!all && bytes.size() < limits::kFileWriteBufferBytes)) return {};
-    EW_CHECK(parts_.sink->write(bytes));
+    EW_CHECK(deps_.sink->write(bytes));
     bytes.clear();
     return {};
 }

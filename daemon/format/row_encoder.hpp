@@ -14,7 +14,7 @@ namespace export_worker::format {
 
 class RowEncoder : public ProductEncoder {
 public:
-    explicit RowEncoder(EncoderParts parts);
+    explicit RowEncoder(EncoderDeps deps);
     Result<void> append(model::Product& product) final;
     const EncodeReport& report() const final { return report_; }
 
@@ -32,7 +32,7 @@ protected:
     // Hands what is in `bytes` to the sink once it is a buffer's worth.
     [[nodiscard]] Result<void> flush(std::string& bytes, bool all);
 
-    EncoderParts parts_;
+    EncoderDeps deps_;
     EncodeReport report_;
 
 private:
@@ -50,8 +50,8 @@ private:
     std::string guarded_;
 };
 
-[[nodiscard]] std::unique_ptr<ProductEncoder> make_csv_encoder(EncoderParts parts);
-[[nodiscard]] std::unique_ptr<ProductEncoder> make_jsonl_encoder(EncoderParts parts);
-[[nodiscard]] std::unique_ptr<ProductEncoder> make_xlsx_encoder(EncoderParts parts);
+[[nodiscard]] std::unique_ptr<ProductEncoder> make_csv_encoder(EncoderDeps deps);
+[[nodiscard]] std::unique_ptr<ProductEncoder> make_jsonl_encoder(EncoderDeps deps);
+[[nodiscard]] std::unique_ptr<ProductEncoder> make_xlsx_encoder(EncoderDeps deps);
 
 }  // namespace export_worker::format

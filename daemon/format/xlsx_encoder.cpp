@@ -83,16 +83,16 @@ public:
     }
 
     Result<void> begin() override {
-        path_ = parts_.temporary_directory + "/workbook-XXXXXX";
+        path_ = deps_.temporary_directory + "/workbook-XXXXXX";
         const UniqueFd made(::mkostemp(path_.data(), O_CLOEXEC));
         if (!made) {
             const int why = errno;
             path_.clear();
-            return fail(errno_error("create a file in " + parts_.temporary_directory, why));
+            return fail(errno_error("create a file in " + deps_.temporary_directory, why));
         }
         lxw_workbook_options options{};
         options.constant_memory = LXW_TRUE;
-        options.tmpdir = parts_.temporary_directory.data();
+        options.tmpdir = deps_.temporary_directory.data();
         workbook_ = workbook_new_opt(path_.c_str(), &options);
         if (workbook_ == nullptr)
             return fail(ErrorCode::kResourceExhausted, "a workbook: out of memory");
@@ -121,8 +121,8 @@ public:
 protected:
     Result<void> append_row(const Row& row) override {
         if (row_ >= limits::kXlsxRowsMax || sheet_is_full()) EW_CHECK(add_sheet());
-        for (std::size_t index = 0; index < parts_.columns.size(); ++index) {
-            EW_TRY(const Cell value, cell(parts_.columns[index], row));
+        for (std::size_t index = 0; index < deps_.columns.size(); ++index) {
+            EW_TRY(const Cell value, cell(deps_.columns[index], row));
             EW_CHECK(write_cell(row, index, value));
         }
         ++row_;
@@ -138,10 +138,10 @@ private:
         errno = 0;
         sheet_ = workbook_add_worksheet(workbook_, name.c_str());
         if (sheet_ == nullptr)
-            return fail(errno_error("add a sheet in " + parts_.temporary_directory, errno));
+            return fail(errno_error("add a sheet in " + deps_.temporary_directory, errno));
         worksheet_freeze_panes(sheet_, 1, 0);
-        for (std::size_t index = 0; index < parts_.columns.size(); ++index) {
-            const std::string header = header_of(parts_.columns[index]);
+        for (std::size_t index = 0; index < deps_.columns.size(); ++index) {
+            const std::string header = header_of(deps_.columns[index]);
             const double width = std::clamp(static_cast<double>(utf16_units(header)) + 2.0,
                                             kColumnWidthMin, kColumnWidthMax);
             const auto column = static_cast<lxw_col_t>(index);
@@ -166,7 +166,7 @@ private:
     Result<void> check_sheet() {
         errno = 0;
         if (std::fflush(sheet_->optimize_tmpfile) != 0 || std::ferror(sheet_->optimize_tmpfile))
-            return fail(errno_error("write a sheet in " + parts_.temporary_directory,
+            return fail(errno_error("write a sheet in " + deps_.temporary_directory,
                                     errno == 0 ? EIO : errno));
         return {};
     }
@@ -219,7 +219,7 @@ private:
             text_ = utf16_prefix(text, limits::kXlsxCellUnitsMax - kTruncatedMark.size());
             text_ += kTruncatedMark;
             ++report_.truncated_cells;
-            warn(row, parts_.columns[index], "truncated",
+            warn(row, deps_.columns[index], "truncated",
                  "longer than the " + std::to_string(limits::kXlsxCellUnitsMax) +
                      " characters a cell can hold; the end is marked");
         }
@@ -241,7 +241,7 @@ private:
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return fail(errno_error("read " + path_, errno));
             if (got == 0) return {};
-            EW_CHECK(parts_.sink->write(
+            EW_CHECK(deps_.sink->write(
                 std::string_view(bytes).substr(0, static_cast<std::size_t>(got))));
         }
     }
@@ -257,8 +257,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ProductEncoder> make_xlsx_encoder(EncoderParts parts) {
-    return std::make_unique<XlsxEncoder>(std::move(parts));
+std::unique_ptr<ProductEncoder> make_xlsx_encoder(EncoderDeps deps) {
+    return std::make_unique<XlsxEncoder>(std::move(deps));
 }
 
 }  // namespace export_worker::format

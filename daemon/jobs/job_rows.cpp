@@ -251,8 +251,8 @@ Result<void> append_notice(Connection& connection, const Job& job, const char* t
         .run();
 }
 
-Result<void> note_end(Connection& connection, const Job& job, std::string_view actor,
-                      const Now& now) {
+Result<void> record_end(Connection& connection, const Job& job, std::string_view actor,
+                        const Now& now) {
     const bool failed = job.status == JobStatus::kFailed;
     const bool cancelled = job.status == JobStatus::kCancelled;
     EW_CHECK(append_event(connection,
@@ -269,10 +269,10 @@ Result<void> note_end(Connection& connection, const Job& job, std::string_view a
                          now);
 }
 
-Result<void> note_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
-                         const Now& now) {
+Result<void> record_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
+                           const Now& now) {
     EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
-    return note_end(connection, job, actor, now);
+    return record_end(connection, job, actor, now);
 }
 
 }  // namespace export_worker::jobs

@@ -70,10 +70,10 @@ struct Now {
                                         const Now& now);
 // Of a job that has just ended: the event, and the notice for the outside. Call it in the
 // transaction that ends the job.
-[[nodiscard]] Result<void> note_end(sqlite::Connection& connection, const model::Job& job,
-                                    std::string_view actor, const Now& now);
-[[nodiscard]] Result<void> note_end_of(sqlite::Connection& connection, std::string_view job_id,
-                                       std::string_view actor, const Now& now);
+[[nodiscard]] Result<void> record_end(sqlite::Connection& connection, const model::Job& job,
+                                      std::string_view actor, const Now& now);
+[[nodiscard]] Result<void> record_end_of(sqlite::Connection& connection, std::string_view job_id,
+                                         std::string_view actor, const Now& now);
 // The same for any type of notice.
 [[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
                                          const char* type, const Now& now);

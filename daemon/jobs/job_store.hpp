@@ -316,7 +316,7 @@ public:
     // The worker has stopped and cleaned up after a cancel request.
     [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
 
-    // --- upkeep ---
+    // --- housekeeping ---
     // Intended by an attempt that has ended without publishing, or of a job that expired: the
     // holder of the lease of a running job keeps its own.
     [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
@@ -331,8 +331,8 @@ public:
     // caller has proof that the other instances are dead.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
     // Fails what is past its deadline, and external jobs that were silent for longer than they
-    // allow or than kExternalSilenceMax. At most kUpkeepBatch for each of these reasons; how many:
-    // to be called again until it is 0.
+    // allow or than kExternalSilenceMax. At most kHousekeepingBatch for each of these reasons; how
+    // many: to be called again until it is 0.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // From now on, external jobs that say how long they may be silent are silent anew: while the
     // daemon was away no worker could report.
@@ -346,13 +346,13 @@ public:
     // nullopt: retention goes on.
     [[nodiscard]] virtual Result<std::optional<RetentionPause>> retention_pause() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
-    // unpublished_files() names them. At most kUpkeepBatch; how many.
+    // unpublished_files() names them. At most kHousekeepingBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
     // How long ago the job of the oldest published file ended, on the wall clock, which may have
     // been set since; nullopt: there is no file.
     [[nodiscard]] virtual Result<std::optional<std::chrono::microseconds>> oldest_file_age() = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
-    // notices of that age. At most kUpkeepBatch of each.
+    // notices of that age. At most kHousekeepingBatch of each.
     [[nodiscard]] virtual Result<Pruned> prune(std::chrono::seconds age) = 0;
     // Files of finished jobs after `after`, by key; at most kFsckPage.
     [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(

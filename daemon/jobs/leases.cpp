@@ -15,11 +15,11 @@ using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
 
-Result<void> note_end_if_final(Connection& connection, const std::string& job_id,
-                               std::string_view actor, const Now& now) {
+Result<void> record_end_if_final(Connection& connection, const std::string& job_id,
+                                 std::string_view actor, const Now& now) {
     EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
     if (!model::is_final(job.status)) return {};
-    return note_end(connection, job, actor, now);
+    return record_end(connection, job, actor, now);
 }
 
 // The final commit found the job otherwise than it expected.
@@ -101,7 +101,7 @@ Result<void> complete(Connection& connection, const Lease& lease, const Completi
                  .run());
     if (connection.changes() == 0)
         return fail(ErrorCode::kInternal, "the file was never announced");
-    return note_end_of(connection, lease.job_id, actor, now);
+    return record_end_of(connection, lease.job_id, actor, now);
 }
 
 Result<void> give_up_attempt(Connection& connection, const Lease& lease, std::string_view error,
@@ -121,7 +121,7 @@ Result<void> give_up_attempt(Connection& connection, const Lease& lease, std::st
     if (connection.changes() == 0) return lease_lost(lease);
     EW_CHECK(append_event(connection, {lease.job_id, "attempt_failed", std::string(actor), text, 1},
                           now));
-    return note_end_if_final(connection, lease.job_id, actor, now);
+    return record_end_if_final(connection, lease.job_id, actor, now);
 }
 
 Result<void> release(Connection& connection, const Lease& lease, std::string_view actor,
@@ -138,7 +138,7 @@ Result<void> release(Connection& connection, const Lease& lease, std::string_vie
     if (connection.changes() == 0) return lease_lost(lease);
     EW_CHECK(
         append_event(connection, {lease.job_id, "interrupted", std::string(actor), "", 1}, now));
-    return note_end_if_final(connection, lease.job_id, actor, now);
+    return record_end_if_final(connection, lease.job_id, actor, now);
 }
 
 Result<void> cancelled(Connection& connection, const Lease& lease, std::string_view actor,
@@ -150,7 +150,7 @@ Result<void> cancelled(Connection& connection, const Lease& lease, std::string_v
                  .bind(lease.job_id, lease.epoch, now.wall_us)
                  .run());
     if (connection.changes() == 0) return lease_lost(lease);
-    return note_end_of(connection, lease.job_id, actor, now);
+    return record_end_of(connection, lease.job_id, actor, now);
 }
 
 }  // namespace export_worker::jobs

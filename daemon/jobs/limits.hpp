@@ -21,8 +21,9 @@ inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
 // Text of one page of jobs, events or notices; a page that reaches it ends early, never without a
 // row.
 inline constexpr std::size_t kJobsPageBytesMax = 1024 * 1024;
-// Jobs, files or notices that one write of upkeep changes; requests get their turn between two.
-inline constexpr std::size_t kUpkeepBatch = 200;
+// Jobs, files or notices that one write of housekeeping changes; requests get their turn between
+// two.
+inline constexpr std::size_t kHousekeepingBatch = 200;
 inline constexpr std::size_t kNoticesPage = 200;
 inline constexpr std::size_t kFsckPage = 500;
 inline constexpr std::size_t kOrganizationsPage = 500;

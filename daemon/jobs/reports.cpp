@@ -56,7 +56,7 @@ Result<void> apply_report(Connection& connection, const Job& job, const Progress
                        report.mark_failed.value_or(job.error_message), failed, warned,
                        started ? 1 : 0, at.wall_us, finished ? 1 : 0, at.us)
                  .run());
-    if (finished) return note_end_of(connection, job.job_id, actor, at);
+    if (finished) return record_end_of(connection, job.job_id, actor, at);
     if (job.status == JobStatus::kPending && status == JobStatus::kInProgress)
         return append_event(connection, {job.job_id, "started", std::string(actor), "", 1}, at);
     return {};

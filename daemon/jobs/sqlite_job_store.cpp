@@ -11,6 +11,7 @@
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/claims.hpp"
+#include "daemon/jobs/housekeeping.hpp"
 #include "daemon/jobs/job_files.hpp"
 #include "daemon/jobs/job_rows.hpp"
 #include "daemon/jobs/job_schema.hpp"
@@ -21,7 +22,6 @@
 #include "daemon/jobs/reports.hpp"
 #include "daemon/jobs/retention_clock.hpp"
 #include "daemon/jobs/submissions.hpp"
-#include "daemon/jobs/upkeep.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/sqlite/database.hpp"
 #include "daemon/sqlite/rows.hpp"
@@ -185,7 +185,7 @@ public:
                 EW_CHECK(append_event(
                     connection, {job.job_id, "cancel_requested", std::string(actor), "", 1}, at));
             } else {
-                EW_CHECK(note_end_of(connection, job_id, actor, at));
+                EW_CHECK(record_end_of(connection, job_id, actor, at));
             }
             return load(connection, scope, job_id);
         });
@@ -362,7 +362,8 @@ public:
     Result<std::size_t> rescue() override {
         const Now at = now();
         std::size_t all = 0;
-        for (std::size_t some = limits::kUpkeepBatch; some == limits::kUpkeepBatch; all += some) {
+        for (std::size_t some = limits::kHousekeepingBatch; some == limits::kHousekeepingBatch;
+             all += some) {
             EW_TRY(some, database_->write([&](Connection& connection) {
                 return rescue_jobs(connection, instance_id_, at);
             }));

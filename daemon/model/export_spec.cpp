@@ -27,10 +27,6 @@ constexpr std::array<std::string_view, 6> kCellFormats{"auto", "text",   "number
 
 constexpr auto kNullRefused = JsonFields::Null::kRefused;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 constexpr TextBounds kKeyBytes{1, limits::kProductKeyBytesMax};
 
 // One text, or a list of them.
@@ -53,8 +49,8 @@ Result<void> read_cell_format(const std::string& text, ExportColumn& column) {
     }
     const auto found = std::ranges::find(kCellFormats, name);
     if (found == kCellFormats.end()) {
-        return refuse("columns.format: expected " + one_of(kCellFormats) +
-                      " (number:2 for two decimals), found '" + printable(text) + "'");
+        return invalid_argument("columns.format: expected " + one_of(kCellFormats) +
+                                " (number:2 for two decimals), found '" + printable(text) + "'");
     }
     column.format = static_cast<CellFormat>(found - kCellFormats.begin());
     return {};
@@ -93,9 +89,9 @@ Result<void> read_properties(JsonFields& fields, ExportFilter& filter) {
     EW_TRY(const json* const properties, fields.object("properties"));
     if (properties == nullptr) return {};
     if (properties->empty() || properties->size() > limits::kExportFilterTermsMax) {
-        return refuse("filter.properties: expected an object of 1 to " +
-                      std::to_string(limits::kExportFilterTermsMax) + " properties, found " +
-                      std::to_string(properties->size()));
+        return invalid_argument("filter.properties: expected an object of 1 to " +
+                                std::to_string(limits::kExportFilterTermsMax) +
+                                " properties, found " + std::to_string(properties->size()));
     }
     for (const auto& item : properties->items()) {
         const json& value = item.value();
@@ -112,7 +108,8 @@ Result<ExportFilter> read_filter(JsonFields& spec) {
     ExportFilter out;
     EW_TRY(const json* const value, spec.object("filter"));
     if (value == nullptr) return out;
-    if (value->empty()) return refuse("filter: expected an object with terms, found none");
+    if (value->empty())
+        return invalid_argument("filter: expected an object with terms, found none");
     JsonFields fields(*value, "filter.", kNullRefused);
     EW_TRY(out.product_types, one_or_more(fields, "product_type"));
     EW_TRY(out.publish_statuses, one_or_more(fields, "publish_status"));
@@ -145,28 +142,28 @@ Result<ExportSpec> read_fields(JsonFields& fields) {
 Result<void> check_together(const json& object, ExportSpec& spec) {
     const bool csv = spec.format == ExportFormat::kCsv;
     if (!csv && object.contains("profile"))
-        return refuse("profile: only for format csv, found format " +
-                      std::string(to_string(spec.format)));
+        return invalid_argument("profile: only for format csv, found format " +
+                                std::string(to_string(spec.format)));
     if (spec.format == ExportFormat::kXlsx && spec.compression != Compression::kNone)
-        return refuse("compression: an xlsx file is compressed as it is; expected none");
+        return invalid_argument("compression: an xlsx file is compressed as it is; expected none");
     if (!spec.product_keys.empty() && !spec.filter.empty())
-        return refuse("filter: expected either product_keys or filter");
+        return invalid_argument("filter: expected either product_keys or filter");
     if (!object.contains("variants") && spec.format == ExportFormat::kJsonl && spec.columns.empty())
         spec.variants = VariantMode::kNested;
     if (spec.variants == VariantMode::kNested && spec.format != ExportFormat::kJsonl)
-        return refuse(
+        return invalid_argument(
             "variants: nested is for format jsonl; expected row_per_variant or "
             "parent_child");
     if (spec.variants == VariantMode::kNested && !spec.columns.empty())
-        return refuse(
+        return invalid_argument(
             "variants: nested writes whole products; leave columns out, or expect "
             "row_per_variant or parent_child");
     if (!object.contains("formulas") &&
         (spec.profile == CsvProfile::kExcel || spec.profile == CsvProfile::kExcelEu))
         spec.formulas = FormulaPolicy::kGuard;
     if (!csv && spec.formulas != FormulaPolicy::kOff)
-        return refuse("formulas: only for format csv; " + std::string(to_string(spec.format)) +
-                      " keeps text as text");
+        return invalid_argument("formulas: only for format csv; " +
+                                std::string(to_string(spec.format)) + " keeps text as text");
     return {};
 }
 
@@ -254,13 +251,13 @@ json to_json(const ExportSpec& spec) {
 
 Result<void> check_export_template(const json& object) {
     if (!object.is_object() || object.empty())
-        return refuse("template: expected an object with at least one field");
+        return invalid_argument("template: expected an object with at least one field");
     for (const auto& item : object.items()) {
         constexpr std::array<std::string_view, 6> kFields{"format",   "profile",  "compression",
                                                           "variants", "formulas", "columns"};
         if (std::ranges::find(kFields, item.key()) == kFields.end())
-            return refuse("template: unknown field '" + printable(item.key()) + "'; expected " +
-                          one_of(kFields));
+            return invalid_argument("template: unknown field '" + printable(item.key()) +
+                                    "'; expected " + one_of(kFields));
     }
     EW_CHECK(parse_export_spec(object));
     return {};

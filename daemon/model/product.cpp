@@ -16,10 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 // Refuses paths that no column can name: every path repeats the names of the objects around it, and
 // a long name around many others would take thousands of times the bytes of the line.
 Result<void> collect_paths(const json& object, const std::string& prefix,
@@ -27,9 +23,10 @@ Result<void> collect_paths(const json& object, const std::string& prefix,
     for (const auto& item : object.items()) {
         const std::string path = prefix.empty() ? item.key() : prefix + "." + item.key();
         if (path.size() > limits::kProductKeyBytesMax) {
-            return refuse("properties: expected names of at most " +
-                          std::to_string(limits::kProductKeyBytesMax) +
-                          " bytes, joined with dots, found " + std::to_string(path.size()));
+            return invalid_argument("properties: expected names of at most " +
+                                    std::to_string(limits::kProductKeyBytesMax) +
+                                    " bytes, joined with dots, found " +
+                                    std::to_string(path.size()));
         }
         if (item.value().is_object() && !item.value().empty()) {
             EW_CHECK(collect_paths(item.value(), path, out));
@@ -56,7 +53,7 @@ constexpr std::array<std::string_view, 3> kPublishStatuses{"draft", "live", "cha
 // "shirt", or the reference object other tools export: {"key": "shirt", ...}.
 Result<std::string> product_type_of(JsonFields& fields) {
     const json* const value = fields.find("productType");
-    if (value == nullptr) return refuse("productType: missing");
+    if (value == nullptr) return invalid_argument("productType: missing");
     if (auto key = text_in(*value, "key")) return std::move(*key);
     if (!value->is_string())
         return unexpected_value("productType", "text or an object with a key", *value);
@@ -120,7 +117,7 @@ Result<void> check_variants(JsonFields& product) {
     }
     std::ranges::sort(keys);
     if (std::ranges::adjacent_find(keys) != keys.end())
-        return refuse("variants.key: the same key twice");
+        return invalid_argument("variants.key: the same key twice");
     return {};
 }
 
@@ -143,14 +140,15 @@ Result<Product> read_product(const json& object) {
 
 Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
     if (line.size() > limits::kProductLineBytesMax) {
-        return refuse("expected at most " + std::to_string(limits::kProductLineBytesMax) +
-                      " bytes, found " + std::to_string(line.size()));
+        return invalid_argument("expected at most " + std::to_string(limits::kProductLineBytesMax) +
+                                " bytes, found " + std::to_string(line.size()));
     }
     const json object = parse_json(line);
-    if (object.is_discarded()) return refuse("expected one JSON object in UTF-8");
-    if (!object.is_object()) return refuse("expected a JSON object");
+    if (object.is_discarded()) return invalid_argument("expected one JSON object in UTF-8");
+    if (!object.is_object()) return invalid_argument("expected a JSON object");
     if (is_deeper(object, limits::kProductDepthMax)) {
-        return refuse("expected nesting of at most " + std::to_string(limits::kProductDepthMax));
+        return invalid_argument("expected nesting of at most " +
+                                std::to_string(limits::kProductDepthMax));
     }
     EW_TRY(Product product, read_product(object));
     EW_TRY(const PropertyPaths found, paths_of(object));
@@ -169,10 +167,10 @@ bool is_currency(std::string_view text) {
 
 Result<Price> parse_price(std::string_view line) {
     if (line.size() > limits::kPriceLineBytesMax)
-        return refuse("expected at most " + std::to_string(limits::kPriceLineBytesMax) +
-                      " bytes, found " + std::to_string(line.size()));
+        return invalid_argument("expected at most " + std::to_string(limits::kPriceLineBytesMax) +
+                                " bytes, found " + std::to_string(line.size()));
     const json object = parse_json(line);
-    if (!object.is_object()) return refuse("expected one JSON object in UTF-8");
+    if (!object.is_object()) return invalid_argument("expected one JSON object in UTF-8");
     JsonFields fields(object);
     Price price;
     EW_TRY(price.product_key, fields.text("product_key", kPriceText));
@@ -182,13 +180,14 @@ Result<Price> parse_price(std::string_view line) {
     EW_TRY(const std::size_t type, fields.word_or("price_type", kPriceTypes, std::size_t{0}));
     price.price_type = kPriceTypes[type];
     if (!is_currency(price.currency))
-        return refuse("currency: expected three letters such as EUR, found '" +
-                      printable(price.currency) + "'");
+        return invalid_argument("currency: expected three letters such as EUR, found '" +
+                                printable(price.currency) + "'");
     NumberText number;
     json::sax_parse(line.begin(), line.end(), &number);
     if (!is_amount(number.amount))
-        return refuse("amount: expected a decimal number of at least 0 such as 12.50, found '" +
-                      printable(number.amount) + "'");
+        return invalid_argument(
+            "amount: expected a decimal number of at least 0 such as 12.50, found '" +
+            printable(number.amount) + "'");
     price.amount = std::move(number.amount);
     EW_TRY(const auto from_us, fields.optional_time_us("effective_from"));
     EW_TRY(const auto to_us, fields.optional_time_us("effective_to"));

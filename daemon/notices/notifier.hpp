@@ -18,7 +18,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/job.hpp"
 #include "daemon/model/webhook_settings.hpp"

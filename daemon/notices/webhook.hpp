@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 #include "daemon/model/webhook_settings.hpp"
 
 namespace export_worker::notices {

@@ -22,7 +22,7 @@ struct Refusal {
 };
 
 template <typename T>
-using Judged = tl::expected<T, Refusal>;
+using Verdict = tl::expected<T, Refusal>;
 
 [[nodiscard]] inline tl::unexpected<Refusal> refuse(Refusal refusal) {
     return tl::unexpected<Refusal>(std::move(refusal));

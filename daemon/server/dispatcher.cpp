@@ -36,7 +36,7 @@ void log_caller(const message::Request& request, const model::Principal& princip
                {"trace_id", message::trace_id_of(request.trace)}});
 }
 
-tl::unexpected<message::WireError> refuse(WireCode code, std::string message) {
+tl::unexpected<message::WireError> wire_error(WireCode code, std::string message) {
     return tl::unexpected(message::make_error(code, std::move(message)));
 }
 
@@ -66,7 +66,7 @@ bool Dispatcher::dispatch(const message::Request& request, SteadyTime started,
                           std::string& reply) const {
     {
         const plugins::Pin pin =
-            parts_.routing.pin(request.method, request.id, started, scratch.slot);
+            deps_.routing.pin(request.method, request.id, started, scratch.slot);
         if (pin.route().generation != nullptr) {
             return run_plugin(pin.route(), request, started, deadline_steady_ns, operator_principal,
                               scratch, reply);
@@ -79,7 +79,7 @@ void Dispatcher::find_provider(std::string_view method, plugins::PinSlot& slot,
                                Provider& provider) const {
     provider.plugin.clear();
     provider.generation = 0;
-    parts_.routing.look_up(method, slot, [&provider](const plugins::Route& route) {
+    deps_.routing.look_up(method, slot, [&provider](const plugins::Route& route) {
         provider.plugin = route.generation->manifest().name;
         provider.generation = route.generation->number();
     });
@@ -87,13 +87,13 @@ void Dispatcher::find_provider(std::string_view method, plugins::PinSlot& slot,
 
 bool Dispatcher::must_identify(message::Request& request) const {
     auth::Presented presented = presented_by(request);
-    const bool must = parts_.authenticator.begin_introspection(presented);
+    const bool must = deps_.authenticator.begin_introspection(presented);
     request.credentials.token_sha256 = presented.token_sha256;
     return must;
 }
 
 void Dispatcher::identify(const message::Request& request) const {
-    parts_.authenticator.introspect(presented_by(request));
+    deps_.authenticator.introspect(presented_by(request));
 }
 
 Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
@@ -166,32 +166,33 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     model::Principal principal;
     if (operator_principal != nullptr) {
         principal = *operator_principal;
-    } else if (auto known = parts_.authenticator.authenticate(presented_by(request), principal);
+    } else if (auto known = deps_.authenticator.authenticate(presented_by(request), principal);
                !known) {
         return ended(tl::unexpected(message::from_error(known.error())));
     }
     log_caller(request, principal);
     if (operator_principal == nullptr) {
-        if (const auto admitted = parts_.jobs.jobs.admit_request(principal.organization_id);
+        if (const auto admitted = deps_.jobs.jobs.admit_request(principal.organization_id);
             !admitted)
             return ended(tl::unexpected(message::from_error(admitted.error())));
     }
     if (!principal.may(method->permission)) {
-        return ended(refuse(WireCode::kPermissionDenied,
-                            "Missing required permission: " + std::string(method->permission)));
+        return ended(wire_error(WireCode::kPermissionDenied,
+                                "Missing required permission: " + std::string(method->permission)));
     }
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
     const json params = parse_msgpack(request.params);
-    if (!params.is_object()) return ended(refuse(WireCode::kBadRequest, "params: expected a map"));
-    return begin(parts_.jobs, principal, params, message::trace_id_of(request.trace));
+    if (!params.is_object())
+        return ended(wire_error(WireCode::kBadRequest, "params: expected a map"));
+    return begin(deps_.jobs, principal, params, message::trace_id_of(request.trace));
 }
 
 message::WireError Dispatcher::no_such_method(std::string_view method) const {
     std::optional<std::string> plugin;
-    if (parts_.left_out) plugin = parts_.left_out(method);
+    if (deps_.left_out) plugin = deps_.left_out(method);
     // A method of the table is some plugin's: perhaps that of the one whose methods are unknown.
-    if (parts_.left_out && !plugin && message::find_method(method) != nullptr)
-        plugin = parts_.left_out("");
+    if (deps_.left_out && !plugin && message::find_method(method) != nullptr)
+        plugin = deps_.left_out("");
     if (!plugin) {
         return message::make_error(
             WireCode::kUnknownMethod,
@@ -208,10 +209,10 @@ message::WireError Dispatcher::no_such_method(std::string_view method) const {
 
 MethodResult Dispatcher::run_public(message::MethodId id, const message::Request& request) const {
     if (id == message::MethodId::kPing) {
-        const auto& names = parts_.alarm_names;
+        const auto& names = deps_.alarm_names;
         return json{{"pong", true},
                     {"many_per_message", true},
-                    {"registry", parts_.jobs.jobs.registry_id()},
+                    {"registry", deps_.jobs.jobs.registry_id()},
                     {"alarms", names ? names() : std::vector<std::string>()}};
     }
     if (id == message::MethodId::kReportDownload) return report_download(request);
@@ -225,9 +226,9 @@ MethodResult Dispatcher::report_download(const message::Request& request) const 
     const json params = parse_msgpack(request.params);
     const auto target = params.is_object() ? params.find("target") : params.end();
     if (!params.is_object() || target == params.end() || !target->is_string())
-        return refuse(WireCode::kInvalidArgument, "target: expected the link's path and query");
-    if (!parts_.note_download || !parts_.note_download(target->get_ref<const std::string&>()))
-        return refuse(WireCode::kPermissionDenied, "target: expected a link signed here");
+        return wire_error(WireCode::kInvalidArgument, "target: expected the link's path and query");
+    if (!deps_.record_download || !deps_.record_download(target->get_ref<const std::string&>()))
+        return wire_error(WireCode::kPermissionDenied, "target: expected a link signed here");
     return json{{"noted", true}};
 }
 
@@ -239,7 +240,7 @@ MethodResult Dispatcher::list_methods() const {
         if (!method.permission.empty()) row["permission"] = method.permission;
         out.push_back(std::move(row));
     }
-    for (const auto& [method, plugin] : parts_.plugin_methods())
+    for (const auto& [method, plugin] : deps_.plugin_methods())
         out.push_back({{"name", method}, {"provider", plugin}});
     return json{{"methods", std::move(out)}};
 }

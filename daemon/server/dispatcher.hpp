@@ -47,12 +47,12 @@ struct Provider {
 };
 
 // The parts of the daemon a request can reach. All outlive the dispatcher.
-struct DispatcherParts {
+struct DispatcherDeps {
     const auth::Authenticator& authenticator;
     plugins::RoutingTable& routing;
-    JobMethodParts jobs;
+    JobMethodDeps jobs;
     // Notes a download through a link: the link's signature is the proof. False: it has none.
-    std::function<bool(std::string_view target)> note_download;
+    std::function<bool(std::string_view target)> record_download;
     // The methods that plugins answer now, each with its plugin's name.
     std::function<std::map<std::string, std::string>()> plugin_methods;
     // PluginHost::left_out(). May be empty.
@@ -64,10 +64,10 @@ struct DispatcherParts {
 // [any-thread], each with its own scratch.
 class Dispatcher {
 public:
-    explicit Dispatcher(const DispatcherParts& parts) : parts_(parts) {}
+    explicit Dispatcher(const DispatcherDeps& deps) : deps_(deps) {}
 
     [[nodiscard]] WorkerScratch make_scratch(const std::string& holder) const {
-        return WorkerScratch(parts_.routing, holder);
+        return WorkerScratch(deps_.routing, holder);
     }
 
     // Replaces `provider` with what answers `method` now.
@@ -112,7 +112,7 @@ private:
     [[nodiscard]] MethodResult report_download(const message::Request& request) const;
     [[nodiscard]] MethodResult list_methods() const;
 
-    const DispatcherParts parts_;
+    const DispatcherDeps deps_;
 };
 
 }  // namespace export_worker::server

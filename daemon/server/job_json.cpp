@@ -22,10 +22,6 @@ using model::Job;
 using model::JobEntry;
 using nlohmann::json;
 
-tl::unexpected<Error> refuse(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
-}
-
 json time_or_null(const std::optional<std::int64_t>& at_us) {
     return at_us ? json(to_iso8601(*at_us)) : json();
 }
@@ -84,8 +80,9 @@ Result<std::string> object_text(JsonFields& fields, const char* name, std::size_
     if (value == nullptr) return std::string();
     std::string out = dump_json(*value);
     if (out.size() > bytes_max)
-        return refuse(fields.full_name(name) + ": expected at most " + std::to_string(bytes_max) +
-                      " bytes of JSON, found " + std::to_string(out.size()));
+        return invalid_argument(fields.full_name(name) + ": expected at most " +
+                                std::to_string(bytes_max) + " bytes of JSON, found " +
+                                std::to_string(out.size()));
     return out;
 }
 
@@ -174,7 +171,8 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
     EW_TRY(const std::optional<std::string> key,
            fields.optional_text("idempotency_key", {1, limits::kIdempotencyKeyBytesMax, false}));
     EW_CHECK(fields.refuse_unknown());
-    if (key && !is_idempotency_key(*key)) return refuse("idempotency_key: expected UTF-8");
+    if (key && !is_idempotency_key(*key))
+        return invalid_argument("idempotency_key: expected UTF-8");
     job.idempotency_key = key.value_or("");
     job.request_sha256 = jobs::hash_of_request(body);
     return job;
@@ -229,7 +227,7 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     if (status.empty()) return filter;
     filter.status = model::parse_job_status(status);
     if (!filter.status)
-        return refuse("status: expected a job status, found '" + printable(status) + "'");
+        return invalid_argument("status: expected a job status, found '" + printable(status) + "'");
     return filter;
 }
 

@@ -19,7 +19,7 @@ using model::OrganizationScope;
 using model::Principal;
 using nlohmann::json;
 
-tl::unexpected<message::WireError> refuse(const Error& error) {
+tl::unexpected<message::WireError> wire_error(const Error& error) {
     if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss ||
         error.code == ErrorCode::kResourceExhausted ||
         error.code == ErrorCode::kFailedPrecondition) {
@@ -51,13 +51,13 @@ Result<std::string> organization_of(const Principal& principal) {
     return principal.organization_id;
 }
 
-using Method = MethodResult(const JobMethodParts& parts, const Principal& principal,
+using Method = MethodResult(const JobMethodDeps& deps, const Principal& principal,
                             const json& params);
 // A method that has ended when it returns.
 template <Method* Run>
-Unfinished at_once(const JobMethodParts& parts, const Principal& principal, const json& params,
+Unfinished at_once(const JobMethodDeps& deps, const Principal& principal, const json& params,
                    std::string_view /*trace_id*/) {
-    return ended(Run(parts, principal, params));
+    return ended(Run(deps, principal, params));
 }
 
 MethodResult show_accepted(const exports::ExportService::Accepted& accepted) {
@@ -80,62 +80,61 @@ MethodResult show_job(const Job& job) {
 // Waits for `begun`, then shows what came of it.
 template <typename T>
 Unfinished then(Result<jobs::Pending<T>> begun, MethodResult (*show)(const T&)) {
-    if (!begun) return ended(refuse(begun.error()));
+    if (!begun) return ended(wire_error(begun.error()));
     return [wait = std::move(*begun), show]() -> MethodResult {
         const Result<T> done = wait();
-        if (!done) return refuse(done.error());
+        if (!done) return wire_error(done.error());
         return show(*done);
     };
 }
 
-Unfinished submit_export(const JobMethodParts& parts, const Principal& principal,
-                         const json& params, std::string_view trace_id) {
+Unfinished submit_export(const JobMethodDeps& deps, const Principal& principal, const json& params,
+                         std::string_view trace_id) {
     const auto organization = organization_of(principal);
-    if (!organization) return ended(refuse(organization.error()));
-    return then(parts.exports.begin_submit(*organization, params, {principal.subject, trace_id}),
+    if (!organization) return ended(wire_error(organization.error()));
+    return then(deps.exports.begin_submit(*organization, params, {principal.subject, trace_id}),
                 show_accepted);
 }
 
-Unfinished create_job(const JobMethodParts& parts, const Principal& principal, const json& params,
+Unfinished create_job(const JobMethodDeps& deps, const Principal& principal, const json& params,
                       std::string_view trace_id) {
     const auto organization = organization_of(principal);
-    if (!organization) return ended(refuse(organization.error()));
+    if (!organization) return ended(wire_error(organization.error()));
     auto job = parse_new_job(params);
-    if (!job) return ended(refuse(job.error()));
+    if (!job) return ended(wire_error(job.error()));
     job->organization_id = *organization;
     job->submitted_by = principal.subject;
     job->trace_id = trace_id;
-    return then(parts.jobs.begin_create(std::move(*job)), show_created);
+    return then(deps.jobs.begin_create(std::move(*job)), show_created);
 }
 
-Unfinished report_progress(const JobMethodParts& parts, const Principal& principal,
+Unfinished report_progress(const JobMethodDeps& deps, const Principal& principal,
                            const json& params, std::string_view /*trace_id*/) {
     auto job_id = job_id_of(params);
-    if (!job_id) return ended(refuse(job_id.error()));
+    if (!job_id) return ended(wire_error(job_id.error()));
     json body = params;
     body.erase("job_id");
     auto report = parse_report(body);
-    if (!report) return ended(refuse(report.error()));
-    return then(parts.jobs.begin_report(scope_of(principal), std::move(*job_id), std::move(*report),
-                                        principal.subject),
+    if (!report) return ended(wire_error(report.error()));
+    return then(deps.jobs.begin_report(scope_of(principal), std::move(*job_id), std::move(*report),
+                                       principal.subject),
                 show_job);
 }
 
 template <json (*Show)(const Job&)>
-MethodResult get_job(const JobMethodParts& parts, const Principal& principal, const json& params) {
+MethodResult get_job(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto job_id = job_id_of(params);
-    if (!job_id) return refuse(job_id.error());
-    const auto job = parts.jobs.find(scope_of(principal), *job_id);
-    if (!job) return refuse(job.error());
+    if (!job_id) return wire_error(job_id.error());
+    const auto job = deps.jobs.find(scope_of(principal), *job_id);
+    if (!job) return wire_error(job.error());
     return Show(*job);
 }
 
-MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
-                       const json& params) {
+MethodResult list_jobs(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto filter = parse_filter(params);
-    if (!filter) return refuse(filter.error());
-    const auto page = parts.jobs.list(scope_of(principal), *filter);
-    if (!page) return refuse(page.error());
+    if (!filter) return wire_error(filter.error());
+    const auto page = deps.jobs.list(scope_of(principal), *filter);
+    if (!page) return wire_error(page.error());
     json items = json::array();
     for (const Job& job : page->jobs) {
         items.push_back(to_json(job));
@@ -150,26 +149,25 @@ MethodResult list_jobs(const JobMethodParts& parts, const Principal& principal,
                 {"next", more ? json(end) : json()}};
 }
 
-MethodResult job_events(const JobMethodParts& parts, const Principal& principal,
-                        const json& params) {
+MethodResult job_events(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto job_id = job_id_of(params);
-    if (!job_id) return refuse(job_id.error());
+    if (!job_id) return wire_error(job_id.error());
     const auto after = parse_after(params);
-    if (!after) return refuse(after.error());
-    const auto events = parts.jobs.events(scope_of(principal), *job_id, *after);
-    if (!events) return refuse(events.error());
+    if (!after) return wire_error(after.error());
+    const auto events = deps.jobs.events(scope_of(principal), *job_id, *after);
+    if (!events) return wire_error(events.error());
     json items = json::array();
     for (const model::JobEvent& event : events->items) items.push_back(to_json(event));
     return json{{"items", std::move(items)},
                 {"next", events->more ? json(events->items.back().number) : json()}};
 }
 
-MethodResult list_notices(const JobMethodParts& parts, const Principal& principal,
+MethodResult list_notices(const JobMethodDeps& deps, const Principal& principal,
                           const json& params) {
     const auto after = parse_after(params);
-    if (!after) return refuse(after.error());
-    const auto notices = parts.jobs.notices(scope_of(principal), *after);
-    if (!notices) return refuse(notices.error());
+    if (!after) return wire_error(after.error());
+    const auto notices = deps.jobs.notices(scope_of(principal), *after);
+    if (!notices) return wire_error(notices.error());
     json items = json::array();
     for (const model::Notice& notice : notices->items) items.push_back(model::to_json(notice));
     return json{{"items", std::move(items)},
@@ -178,13 +176,12 @@ MethodResult list_notices(const JobMethodParts& parts, const Principal& principa
 
 template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view,
                                                 std::string_view)>
-MethodResult change_job(const JobMethodParts& parts, const Principal& principal,
-                        const json& params) {
+MethodResult change_job(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto job_id = job_id_of(params);
-    if (!job_id) return refuse(job_id.error());
-    const auto job = (parts.jobs.*Change)(scope_of(principal), *job_id, principal.subject);
-    if (!job) return refuse(job.error());
-    parts.exports.wake();
+    if (!job_id) return wire_error(job_id.error());
+    const auto job = (deps.jobs.*Change)(scope_of(principal), *job_id, principal.subject);
+    if (!job) return wire_error(job.error());
+    deps.exports.wake();
     return to_json(*job);
 }
 
@@ -198,46 +195,46 @@ std::string name_of(const json& params) {
     return text_in(params, "name").value_or("");
 }
 
-MethodResult put_template(const JobMethodParts& parts, const Principal& principal,
+MethodResult put_template(const JobMethodDeps& deps, const Principal& principal,
                           const json& params) {
     const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
+    if (!organization) return wire_error(organization.error());
     const std::string name = name_of(params);
     const auto put =
-        parts.exports.put_template(*organization, name, params.value("template", json()));
-    if (!put) return refuse(put.error());
-    const auto entry = parts.exports.find_template(*organization, name);
-    if (!entry) return refuse(entry.error());
+        deps.exports.put_template(*organization, name, params.value("template", json()));
+    if (!put) return wire_error(put.error());
+    const auto entry = deps.exports.find_template(*organization, name);
+    if (!entry) return wire_error(entry.error());
     return template_json(*entry);
 }
 
-MethodResult get_template(const JobMethodParts& parts, const Principal& principal,
+MethodResult get_template(const JobMethodDeps& deps, const Principal& principal,
                           const json& params) {
     const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
-    const auto entry = parts.exports.find_template(*organization, name_of(params));
-    if (!entry) return refuse(entry.error());
+    if (!organization) return wire_error(organization.error());
+    const auto entry = deps.exports.find_template(*organization, name_of(params));
+    if (!entry) return wire_error(entry.error());
     return template_json(*entry);
 }
 
-MethodResult list_templates(const JobMethodParts& parts, const Principal& principal, const json&) {
+MethodResult list_templates(const JobMethodDeps& deps, const Principal& principal, const json&) {
     const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
-    const auto entries = parts.exports.templates(*organization);
-    if (!entries) return refuse(entries.error());
+    if (!organization) return wire_error(organization.error());
+    const auto entries = deps.exports.templates(*organization);
+    if (!entries) return wire_error(entries.error());
     json items = json::array();
     for (const auto& entry : *entries)
         items.push_back({{"name", entry.name}, {"updated_at", to_iso8601(entry.updated_us)}});
     return json{{"items", std::move(items)}};
 }
 
-MethodResult drop_template(const JobMethodParts& parts, const Principal& principal,
+MethodResult drop_template(const JobMethodDeps& deps, const Principal& principal,
                            const json& params) {
     const auto organization = organization_of(principal);
-    if (!organization) return refuse(organization.error());
+    if (!organization) return wire_error(organization.error());
     const std::string name = name_of(params);
-    if (auto dropped = parts.exports.drop_template(*organization, name); !dropped)
-        return refuse(dropped.error());
+    if (auto dropped = deps.exports.drop_template(*organization, name); !dropped)
+        return wire_error(dropped.error());
     return json{{"name", name}, {"dropped", true}};
 }
 

@@ -19,14 +19,14 @@ using MethodResult = tl::expected<nlohmann::json, message::WireError>;
 // A method that was begun: waits until what it writes is durable. To be called once.
 using Unfinished = std::function<MethodResult()>;
 
-struct JobMethodParts {
+struct JobMethodDeps {
     jobs::JobStore& jobs;
     exports::ExportService& exports;
 };
 
 // Begins a method for a principal that has its permission, with decoded parameters: a map. A job
 // that it makes keeps the `trace_id` of the request (32 hex digits; empty: it has none).
-using BeginMethod = Unfinished (*)(const JobMethodParts& parts, const model::Principal& principal,
+using BeginMethod = Unfinished (*)(const JobMethodDeps& deps, const model::Principal& principal,
                                    const nlohmann::json& params, std::string_view trace_id);
 
 // Nothing to wait for.

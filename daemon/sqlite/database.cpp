@@ -203,7 +203,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         fault_point("database.after_commit");
         if (!committed) (void)writer_->execute("ROLLBACK");
     }
-    note_commit(committed);
+    record_commit(committed);
     for (const std::shared_ptr<Task>& task : group) {
         if (!committed) task->commit_error = committed.error();
         {
@@ -215,7 +215,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
     if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
 }
 
-void Database::note_commit(const Result<void>& committed) {
+void Database::record_commit(const Result<void>& committed) {
     if (!committed) ++write_errors_;
     if (committed && problem_.empty()) return;
     const std::lock_guard lock(problem_mutex_);

@@ -149,7 +149,7 @@ private:
                                                 Failure failure);
     [[nodiscard]] static Result<void> wait_for(Task& task);
     void run_writer();
-    void note_commit(const Result<void>& committed);
+    void record_commit(const Result<void>& committed);
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
     // False: the transaction is lost.
     [[nodiscard]] bool run_task(Task& task);

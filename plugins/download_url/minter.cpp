@@ -16,11 +16,11 @@ using message::WireCode;
 using signing::Store;
 using signing::StoreKind;
 
-void refuse(ew_writer& writer, std::uint32_t code, std::string_view message) {
+void write_error(ew_writer& writer, std::uint32_t code, std::string_view message) {
     writer.set_error(&writer, code, abi_string(message), EW_EXECUTED_NO, abi_string({}));
 }
-void refuse(ew_writer& writer, WireCode code, std::string_view message) {
-    refuse(writer, static_cast<std::uint32_t>(code), message);
+void write_error(ew_writer& writer, WireCode code, std::string_view message) {
+    write_error(writer, static_cast<std::uint32_t>(code), message);
 }
 
 // These have a file; a partial success has one that lacks some products (docs/decisions/0011).
@@ -86,12 +86,12 @@ bool Minter::find_job(const ew_request& request, std::string_view permission,
     const ew_status status =
         services_.jobs->find(services_.host, &request, abi_string(job_id), &writer, &found);
     if (status == EW_NOT_FOUND || (status == EW_OK && found.is_export == 0)) {
-        refuse(writer, WireCode::kNotFound, "Export job not found");
+        write_error(writer, WireCode::kNotFound, "Export job not found");
         return false;
     }
     if (status != EW_OK) return false;
     if (!has_file(view_of(found.status))) {
-        refuse(
+        write_error(
             writer, WireCode::kConflict,
             "Export job is " + std::string(view_of(found.status)) + "; it has no file to download");
         return false;
@@ -99,7 +99,7 @@ bool Minter::find_job(const ew_request& request, std::string_view permission,
     job = {view_of(found.file_url), view_of(found.filename), view_of(found.organization_id),
            view_of(found.content_type), view_of(found.sha256)};
     if (!job.file_url.empty()) return true;
-    refuse(writer, WireCode::kGone, "Export file is no longer available");
+    write_error(writer, WireCode::kGone, "Export file is no longer available");
     return false;
 }
 
@@ -173,7 +173,7 @@ tl::expected<void, Minter::Refusal> Minter::sign(const ew_request* request, Mint
 
 void Minter::mint(const ew_request& request, ew_writer& writer) {
     const auto params = message::decode_download_url_params(view_of(request.params));
-    if (!params) return refuse(writer, WireCode::kInvalidArgument, params.error().message);
+    if (!params) return write_error(writer, WireCode::kInvalidArgument, params.error().message);
     const bool explain = view_of(request.method) == message::kExplainMethod;
     Job job;
     const std::string_view permission =
@@ -187,7 +187,7 @@ void Minter::mint(const ew_request& request, ew_writer& writer) {
                 "job " + printable(params->job_id) + ": " + decided.error().message;
             services_.log->write(services_.host, EW_LOG_WARN, abi_string(text));
         }
-        return refuse(writer, decided.error().code, decided.error().message);
+        return write_error(writer, decided.error().code, decided.error().message);
     }
     message::DownloadUrlResult result;
     result.download_url = decided->link.url;

@@ -96,7 +96,7 @@ std::vector<DaemonPool::DaemonState> DaemonPool::states() const {
     return out;
 }
 
-void DaemonPool::turn() {
+void DaemonPool::poll() {
     send_queued();
     if (const Clock::time_point now = Clock::now(); now >= next_scan_) {
         next_scan_ = now + limits::kPoolScanInterval;

@@ -1,6 +1,6 @@
 // Connections to the daemons: many requests in flight, each answered exactly once.
 //
-// It has no thread: its owner, who has an event loop, waits and calls turn(). A request goes to the
+// It has no thread: its owner, who has an event loop, waits and calls poll(). A request goes to the
 // daemon with the fewest in flight among those that are connected, answer pings and do not drain.
 // Those that one round of events has for a daemon travel in one message. A
 // second daemon is tried only when the first has said that it ran nothing ("executed": "no"); when
@@ -59,13 +59,13 @@ public:
 
     // Fails at once with kUnavailable when no daemon is in use.
     // `id` is the one in `message`, unique among the calls in flight. `done` runs once, from here,
-    // from turn() or from the destructor. The next turn() sends it: it must follow soon.
+    // from poll() or from the destructor. The next poll() sends it: it must follow soon.
     void call(std::string id, std::string message, std::chrono::milliseconds timeout, Done done);
 
     // Sends, takes the replies that are here, notices who has gone, ends what is overdue, pings. To
     // be called when one of descriptors() becomes readable (edge-triggered), after call(), and
     // every kPoolScanInterval in any case.
-    void turn();
+    void poll();
     [[nodiscard]] std::vector<int> descriptors() const;
 
     // As of the last turn.

@@ -157,7 +157,8 @@ private:
     std::string complaint_;
 };
 
-tl::unexpected<DecodeFailure> refuse(WireCode code, std::string message, std::string_view id = {}) {
+tl::unexpected<DecodeFailure> decode_failure(WireCode code, std::string message,
+                                             std::string_view id = {}) {
     return tl::unexpected<DecodeFailure>(DecodeFailure{make_error(code, std::move(message)), id});
 }
 
@@ -171,9 +172,10 @@ std::string version_problem(const RequestVisitor& visitor) {
 
 tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
     if (bytes.size() > limits::kRequestBytesMax) {
-        return refuse(WireCode::kTooLarge, "request: expected at most " +
-                                               std::to_string(limits::kRequestBytesMax) +
-                                               " bytes, found " + std::to_string(bytes.size()));
+        return decode_failure(WireCode::kTooLarge, "request: expected at most " +
+                                                       std::to_string(limits::kRequestBytesMax) +
+                                                       " bytes, found " +
+                                                       std::to_string(bytes.size()));
     }
     RequestVisitor visitor(bytes);
     if (!visit_whole(bytes, visitor)) {
@@ -181,23 +183,24 @@ tl::expected<Request, DecodeFailure> decode_request(std::string_view bytes) {
         const std::string_view id = find_top_level_text(bytes, "id").value_or(std::string_view());
         const bool good = id.size() <= limits::kRequestIdBytesMax && !has_control_characters(id) &&
                           is_valid_utf8(id);
-        return refuse(WireCode::kBadRequest,
-                      "request: expected one msgpack map, found " + visitor.problem(),
-                      good ? id : std::string_view());
+        return decode_failure(WireCode::kBadRequest,
+                              "request: expected one msgpack map, found " + visitor.problem(),
+                              good ? id : std::string_view());
     }
-    if (!visitor.is_map) return refuse(WireCode::kBadRequest, "request: expected a msgpack map");
+    if (!visitor.is_map)
+        return decode_failure(WireCode::kBadRequest, "request: expected a msgpack map");
     visitor.finish();
     const Request& request = visitor.request;
     const std::string_view id =
         has_control_characters(request.id) ? std::string_view() : request.id;
     if (visitor.version != kVersion)
-        return refuse(WireCode::kBadRequest, version_problem(visitor), id);
+        return decode_failure(WireCode::kBadRequest, version_problem(visitor), id);
     if (!visitor.complaint_text().empty())
-        return refuse(WireCode::kBadRequest, visitor.complaint_text(), id);
+        return decode_failure(WireCode::kBadRequest, visitor.complaint_text(), id);
     if (request.method.empty())
-        return refuse(WireCode::kBadRequest, "method: missing or empty", id);
+        return decode_failure(WireCode::kBadRequest, "method: missing or empty", id);
     if (has_control_characters(request.id))
-        return refuse(WireCode::kBadRequest, "id: control characters");
+        return decode_failure(WireCode::kBadRequest, "id: control characters");
     return request;
 }
 

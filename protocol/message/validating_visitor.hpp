@@ -38,21 +38,21 @@ public:
     }
     bool visit_float32(float value) { return visit_float64(static_cast<double>(value)); }
     bool visit_float64(double value) {
-        if (!std::isfinite(value)) return refuse("a number that is infinite, or none");
+        if (!std::isfinite(value)) return fail("a number that is infinite, or none");
         return scalar() && (self().on_other(depth()), true);
     }
     bool visit_str(const char* data, std::uint32_t size) {
         const std::string_view text(data, size);
         if (!count_node()) return false;
-        if (!is_valid_utf8(text)) return refuse("text that is not UTF-8");
+        if (!is_valid_utf8(text)) return fail("text that is not UTF-8");
         if (in_key_) return take_key(text);
         self().on_text(depth(), text);
         return true;
     }
     bool visit_bin(const char*, std::uint32_t) {
-        return refuse("a value of type bin; protocol version 1 uses str");
+        return fail("a value of type bin; protocol version 1 uses str");
     }
-    bool visit_ext(const char*, std::uint32_t) { return refuse("a value of type ext"); }
+    bool visit_ext(const char*, std::uint32_t) { return fail("a value of type ext"); }
     bool start_array(std::uint32_t count) {
         return enter(count, 1) && (self().on_other(depth()), push(false));
     }
@@ -72,13 +72,13 @@ public:
         const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(levels_.back());
         std::sort(begin, keys_.end());
         if (std::adjacent_find(begin, keys_.end()) != keys_.end())
-            return refuse("a key twice in one map");
+            return fail("a key twice in one map");
         return pop();
     }
-    void parse_error(std::size_t, std::size_t) { refuse("bytes that are not msgpack"); }
-    void insufficient_bytes(std::size_t, std::size_t) { refuse("a truncated message"); }
+    void parse_error(std::size_t, std::size_t) { fail("bytes that are not msgpack"); }
+    void insufficient_bytes(std::size_t, std::size_t) { fail("a truncated message"); }
 
-    bool refuse(std::string_view what) {
+    bool fail(std::string_view what) {
         if (problem_.empty()) problem_ = what;
         return false;
     }
@@ -89,21 +89,21 @@ private:
 
     bool count_node() {
         if (++nodes_ > limits::kMessageNodesMax) {
-            return refuse("more than " + std::to_string(limits::kMessageNodesMax) + " nodes");
+            return fail("more than " + std::to_string(limits::kMessageNodesMax) + " nodes");
         }
         return true;
     }
     bool scalar() {
-        if (in_key_) return refuse("a map key that is not a string");
+        if (in_key_) return fail("a map key that is not a string");
         return count_node();
     }
     bool enter(std::uint32_t count, std::size_t nodes_each) {
-        if (in_key_) return refuse("a map key that is not a string");
+        if (in_key_) return fail("a map key that is not a string");
         // A node takes at least one byte: a header that announces more is refused before anybody
         // reserves.
-        if (count * nodes_each > bytes_left_) return refuse("a container longer than the message");
+        if (count * nodes_each > bytes_left_) return fail("a container longer than the message");
         if (depth() >= limits::kMessageDepthMax) {
-            return refuse("nesting deeper than " + std::to_string(limits::kMessageDepthMax));
+            return fail("nesting deeper than " + std::to_string(limits::kMessageDepthMax));
         }
         return count_node();
     }
@@ -118,8 +118,8 @@ private:
     }
     bool take_key(std::string_view key) {
         if (key.size() > limits::kMessageKeyBytesMax) {
-            return refuse("a map key longer than " + std::to_string(limits::kMessageKeyBytesMax) +
-                          " bytes");
+            return fail("a map key longer than " + std::to_string(limits::kMessageKeyBytesMax) +
+                        " bytes");
         }
         keys_.push_back(key);
         self().on_key(depth(), key);
@@ -140,10 +140,10 @@ template <typename Visitor>
 bool visit_whole(std::string_view bytes, Visitor& visitor) {
     std::size_t used = 0;
     if (!msgpack::parse(bytes.data(), bytes.size(), used, visitor))
-        return visitor.refuse("bytes that are not msgpack");
+        return visitor.fail("bytes that are not msgpack");
     if (used != bytes.size()) {
-        return visitor.refuse(std::to_string(bytes.size() - used) +
-                              " trailing bytes after the object");
+        return visitor.fail(std::to_string(bytes.size() - used) +
+                            " trailing bytes after the object");
     }
     return true;
 }

@@ -23,7 +23,7 @@ LOAD = ["plugin.file_copied", "plugin.staged", "plugin.inspected", "plugin.live_
         "plugin.load_marked", "plugin.call_returned", "plugin.loaded"]
 LOAD_AGAIN = [f"{step}:2" for step in LOAD[1:]]
 SERVE = ["plugin.published", "plugin.commit_written"]
-CLOSE = ["plugin.artefacts_forgotten", "plugin.history_written"]
+CLOSE = ["plugin.artifacts_forgotten", "plugin.history_written"]
 END = ["plugin.end_marked", "plugin.call_returned", "plugin.ended"]
 END_AFTER_LOAD = ["plugin.end_marked", "plugin.call_returned:2", "plugin.ended"]
 BEFORE = "database.before_commit"  # Before anything is written.

@@ -102,7 +102,7 @@ class RaceTest(unittest.TestCase):
         system.paused_at("run.batch")
         for seconds in (3600, -3600, 0) if FULL else (3600, -3600):
             clock.jump(seconds)
-            # A job whose deadline is a second away: when it has failed, the upkeep has looked at stalls and deadlines after the
+            # A job whose deadline is a second away: when it has failed, the housekeeping has looked at stalls and deadlines after the
             # jump, and a wrong one would have struck.
             witness = system.wire()
             other = witness.call("jobs.create", {"job_type": "crawl", "total_items": 1, "deadline_s": 1}, key)["result"]["job_id"]

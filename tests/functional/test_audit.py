@@ -98,12 +98,12 @@ class AuditTest(SystemTest):
                                     (("plugin", "reload", "download_url", "--dry-run"), "control.plugin_reload", True)):
             self.check_both_lines(words, method, good)
         # A copy that fails: no file, but a directory.
-        artefact = next((self.system.state / "plugins" / "artefacts").glob("*.so"))
-        artefact.rename(artefact.with_suffix(".kept"))
-        artefact.mkdir()
+        artifact = next((self.system.state / "plugins" / "artifacts").glob("*.so"))
+        artifact.rename(artifact.with_suffix(".kept"))
+        artifact.mkdir()
         self.check_both_lines(("backup", self.system.directory / "more"), "control.backup_begin", False)
-        artefact.rmdir()
-        artefact.with_suffix(".kept").rename(artefact)
+        artifact.rmdir()
+        artifact.with_suffix(".kept").rename(artifact)
 
     def test_the_data_side_names_whom_it_answered(self):
         key = self.system.make_key("named")

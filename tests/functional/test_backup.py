@@ -60,7 +60,7 @@ class BackupTest(BackupCase):
         names = [file["name"] for file in manifest["files"]]
         self.assertEqual(sorted(names)[:4], DATABASES)
         plugin = hashlib.sha256(self.system.plugin.read_bytes()).hexdigest()
-        self.assertEqual(names[4:], [f"plugins/artefacts/{plugin}.so"])
+        self.assertEqual(names[4:], [f"plugins/artifacts/{plugin}.so"])
         for file in manifest["files"]:
             content = (self.target / file["name"]).read_bytes()
             self.assertEqual((len(content), hashlib.sha256(content).hexdigest()), (file["bytes"], file["sha256"]))
@@ -208,7 +208,7 @@ class RestoreTest(BackupCase):
         self.assertEqual(len(before), 1)
         self.assertIn(str(before[0]), restored.stdout)
         self.assertEqual(sorted(path.name for path in before[0].glob("*.db")), DATABASES)
-        self.assertTrue((before[0] / "plugins" / "artefacts").is_dir())
+        self.assertTrue((before[0] / "plugins" / "artifacts").is_dir())
         self.system.start_daemon()
         wait_until("the shim sees the daemon", lambda: self.system.http("GET", "/readyz").status == 200)
         self.assertIn(done["job_id"], self.jobs())

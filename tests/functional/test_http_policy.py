@@ -420,7 +420,7 @@ class Load:
     def __init__(self, system, job, key, threads=4):
         self.system, self.job, self.key = system, job, key
         self.statuses, self.broken, self.bad = {}, 0, []
-        self.stop_wish = threading.Event()
+        self.stop_requested = threading.Event()
         self.lock = threading.Lock()
         self.begun = [0] * threads  # Requests of each thread, the one under way among them.
         self.threads = [threading.Thread(target=self.run, args=(index,)) for index in range(threads)]
@@ -428,14 +428,14 @@ class Load:
             thread.start()
 
     def run(self, index):
-        while not self.stop_wish.is_set():
+        while not self.stop_requested.is_set():
             self.begun[index] += 1
             try:
                 answer = self.system.mint(self.job, self.key)
             except OSError:
                 with self.lock:
                     self.broken += 1
-                self.stop_wish.wait(0.01)
+                self.stop_requested.wait(0.01)
                 continue
             except Exception as error:  # http.client's own, for a connection that ends in the middle.
                 with self.lock:
@@ -462,7 +462,7 @@ class Load:
         wait_until("the end of what is under way", lambda: all(now > before for now, before in zip(self.begun, begun)))
 
     def end(self):
-        self.stop_wish.set()
+        self.stop_requested.set()
         for thread in self.threads:
             thread.join()
 

@@ -298,7 +298,7 @@ class TrustTest(ReloadTest):
         self.assertFalse((hidden / "new.so").exists())
         entry = json.loads(self.ctl("--json", "plugin", "history", "download_url").stdout)["items"][0]
         self.assertEqual((entry["file"], entry["sha256"]), (str(hidden / "new.so"), hashlib.sha256(B.read_bytes()).hexdigest()))
-        self.assertEqual(list((self.system.state / "plugins" / "artefacts").glob("*.part")), [])
+        self.assertEqual(list((self.system.state / "plugins" / "artifacts").glob("*.part")), [])
         # It stands against the configured file, as one that was named by a path did.
         self.assertEqual(self.plugin()["pinned"], "reload --file")
         self.assertIn("COMMITTED", self.ctl("plugin", "reload", "download_url", "--no-bake").stdout)

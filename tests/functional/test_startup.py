@@ -255,7 +255,7 @@ class StartupTest(unittest.TestCase):
             self.system.state.chmod(mode)
             self.refused(str(self.system.state), "group or others may write it", f"chmod go-w {self.system.state}")
         self.system.state.chmod(0o750)
-        directories = [self.system.state / name for name in ("run", "tmp", "plugins", "plugins/artefacts", "plugins/live")]
+        directories = [self.system.state / name for name in ("run", "tmp", "plugins", "plugins/artifacts", "plugins/live")]
         for directory in (*directories, self.system.exports):
             with self.subTest(directory=directory):
                 directory.mkdir()
@@ -263,6 +263,14 @@ class StartupTest(unittest.TestCase):
                 self.refused("group or others may write it", f"chmod go-w {directory}\n")
                 directory.chmod(0o750)
         self.system.start_daemon()
+
+    def test_kept_plugin_files_of_version_0_1(self):
+        old, now = (self.system.state / "plugins" / name for name in ("artefacts", "artifacts"))
+        old.mkdir(parents=True, mode=0o750)
+        (old / "kept.so").write_bytes(b"x")
+        self.system.start_daemon()
+        self.assertFalse(old.exists())
+        self.assertTrue((now / "kept.so").exists())
 
     def test_bad_plugin_files(self):
         good = self.system.plugin

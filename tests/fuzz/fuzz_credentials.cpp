@@ -5,7 +5,7 @@
 
 #include "base/clock.hpp"
 #include "daemon/credentials/parse.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 using namespace export_worker;
 

@@ -43,7 +43,7 @@ tl::unexpected<Refusal> damaged(const std::string& what) {
                    "build it again; do not strip the section headers"});
 }
 
-Judged<Elf64_Ehdr> check_header(std::string_view bytes) {
+Verdict<Elf64_Ehdr> check_header(std::string_view bytes) {
     if (bytes.size() < SELFMAG || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) {
         return refuse({"not_elf", kStage, "an ELF shared object",
                        "a file that does not start with the ELF magic",
@@ -71,7 +71,7 @@ Judged<Elf64_Ehdr> check_header(std::string_view bytes) {
 using Segments = std::vector<Elf64_Phdr>;
 
 // Also finds out whether the file is whole.
-Judged<Segments> read_segments(std::string_view bytes, const Elf64_Ehdr& header) {
+Verdict<Segments> read_segments(std::string_view bytes, const Elf64_Ehdr& header) {
     // Else 65,535 segments could be announced that are all the same bytes.
     if (header.e_phentsize != sizeof(Elf64_Phdr))
         return damaged("program headers of " + std::to_string(header.e_phentsize) + " bytes");
@@ -115,8 +115,8 @@ struct DynamicTables {
     std::uint64_t symbols_address = 0;
 };
 
-Judged<DynamicTables> read_dynamic(std::string_view bytes, const Segments& segments,
-                                   ElfFacts& facts) {
+Verdict<DynamicTables> read_dynamic(std::string_view bytes, const Segments& segments,
+                                    ElfFacts& facts) {
     const auto dynamic = std::ranges::find(segments, Elf64_Word{PT_DYNAMIC}, &Elf64_Phdr::p_type);
     if (dynamic == segments.end()) return damaged("no dynamic section");
     const std::string_view raw = bytes.substr(dynamic->p_offset, dynamic->p_filesz);
@@ -150,8 +150,8 @@ Judged<DynamicTables> read_dynamic(std::string_view bytes, const Segments& segme
 }
 
 // The loader needs no count of dynamic symbols, so only the section headers have it.
-Judged<void> read_symbols(std::string_view bytes, const Elf64_Ehdr& header,
-                          const DynamicTables& tables, ElfFacts& facts) {
+Verdict<void> read_symbols(std::string_view bytes, const Elf64_Ehdr& header,
+                           const DynamicTables& tables, ElfFacts& facts) {
     for (std::uint64_t index = 0; index < header.e_shnum; ++index) {
         const auto section =
             read_at<Elf64_Shdr>(bytes, header.e_shoff + index * header.e_shentsize);
@@ -200,7 +200,7 @@ std::string find_build_id(std::string_view notes) {
     return to_hex({reinterpret_cast<const std::uint8_t*>(id.data()), id.size()});
 }
 
-Judged<ElfFacts> read_elf(std::string_view bytes) {
+Verdict<ElfFacts> read_elf(std::string_view bytes) {
     EW_TRY(const Elf64_Ehdr header, check_header(bytes));
     EW_TRY(const Segments segments, read_segments(bytes, header));
     ElfFacts facts;

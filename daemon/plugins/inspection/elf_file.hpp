@@ -26,7 +26,7 @@ struct ElfFacts {
 
 // Refused: not ELF, another architecture or word size, not a shared object, truncated, or without
 // the tables every linker writes.
-[[nodiscard]] Judged<ElfFacts> read_elf(std::string_view file_bytes);
+[[nodiscard]] Verdict<ElfFacts> read_elf(std::string_view file_bytes);
 
 // The descriptor of the note with this owner and type; an empty view when there is none. For files
 // and for mapped images alike.

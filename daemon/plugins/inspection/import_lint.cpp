@@ -119,7 +119,7 @@ std::string_view forbidden_import(std::string_view name) {
     return found == forbidden().end() ? std::string_view() : found->second;
 }
 
-Judged<void> check_imports(const ElfFacts& facts, const std::vector<std::string>& allowed) {
+Verdict<void> check_imports(const ElfFacts& facts, const std::vector<std::string>& allowed) {
     for (const std::string& name : facts.imports) {
         const std::string_view why = forbidden_import(name);
         if (why.empty() || contains(allowed, name)) continue;

@@ -18,7 +18,7 @@ namespace export_worker::plugins {
 
 // Refused (lint): a forbidden import that `allowed` does not name. setlocale passes with a
 // libstdc++ that is linked statically, whose std::locale::global() imports it. [any-thread]
-[[nodiscard]] Judged<void> check_imports(const ElfFacts& facts,
-                                         const std::vector<std::string>& allowed);
+[[nodiscard]] Verdict<void> check_imports(const ElfFacts& facts,
+                                          const std::vector<std::string>& allowed);
 
 }  // namespace export_worker::plugins

@@ -50,7 +50,7 @@ bool is_sanitizer(std::string_view library) {
         [&](std::string_view prefix) { return library.starts_with(prefix); });
 }
 
-Judged<void> check_libraries(const ElfFacts& facts, const std::vector<std::string>& allowed) {
+Verdict<void> check_libraries(const ElfFacts& facts, const std::vector<std::string>& allowed) {
     for (const std::string& library : facts.needed) {
         if (std::ranges::find(kSystemLibraries, library) != kSystemLibraries.end() ||
             std::ranges::find(allowed, library) != allowed.end())
@@ -71,7 +71,7 @@ Judged<void> check_libraries(const ElfFacts& facts, const std::vector<std::strin
     return {};
 }
 
-Judged<void> check_image(const ElfFacts& facts) {
+Verdict<void> check_image(const ElfFacts& facts) {
     if (!facts.unique.empty()) {
         return lint("no unique symbols",
                     std::to_string(facts.unique.size()) + ", among them " + facts.unique.front(),
@@ -95,7 +95,7 @@ Judged<void> check_image(const ElfFacts& facts) {
     return {};
 }
 
-Judged<void> check_entry(const ElfFacts& facts) {
+Verdict<void> check_entry(const ElfFacts& facts) {
     if (std::ranges::find(facts.exports, EW_PLUGIN_ENTRY_NAME) == facts.exports.end()) {
         return lint("the exported function " EW_PLUGIN_ENTRY_NAME, "none",
                     "mark it EW_EXPORT and declare it extern \"C\"");
@@ -116,7 +116,7 @@ std::optional<std::string> field_text(const char* field, std::size_t bytes) {
 constexpr std::size_t kNoteBytesMin =
     offsetof(ew_note_descriptor, version) + sizeof(ew_note_descriptor::version);
 
-Judged<Manifest> read_manifest(std::string_view descriptor) {
+Verdict<Manifest> read_manifest(std::string_view descriptor) {
     ew_note_descriptor raw{};
     std::memcpy(&raw, descriptor.data(), std::min(descriptor.size(), sizeof raw));
     const auto bytes = std::min<std::size_t>(descriptor.size(), raw.struct_bytes);
@@ -134,7 +134,7 @@ Judged<Manifest> read_manifest(std::string_view descriptor) {
     return Manifest{*name, *version, raw.abi_major, raw.abi_minor, raw.host_minor_min, {}};
 }
 
-Judged<Manifest> check_manifest(std::string_view notes) {
+Verdict<Manifest> check_manifest(std::string_view notes) {
     const std::string_view descriptor = find_note(notes, EW_NOTE_OWNER, EW_NOTE_TYPE);
     if (descriptor.empty()) {
         return refuse({"not_our_plugin", kStage, "an ELF note of owner " EW_NOTE_OWNER,
@@ -163,9 +163,9 @@ Judged<Manifest> check_manifest(std::string_view notes) {
 
 }  // namespace
 
-Judged<Inspected> inspect(std::string_view file_bytes,
-                          const std::vector<std::string>& allowed_needed,
-                          const AllowedImports& allowed_imports) {
+Verdict<Inspected> inspect(std::string_view file_bytes,
+                           const std::vector<std::string>& allowed_needed,
+                           const AllowedImports& allowed_imports) {
     EW_TRY(const ElfFacts facts, read_elf(file_bytes));
     Inspected out;
     EW_TRY(out.manifest, check_manifest(facts.notes));

@@ -36,8 +36,8 @@ using AllowedImports = std::map<std::string, std::vector<std::string>, std::less
 // beyond the system's and `allowed_needed`, its own library search path, unique symbols, static
 // TLS, an executable stack, text relocations, imports forbidden by import_lint.hpp and not among
 // `allowed_imports`.
-[[nodiscard]] Judged<Inspected> inspect(std::string_view file_bytes,
-                                        const std::vector<std::string>& allowed_needed = {},
-                                        const AllowedImports& allowed_imports = {});
+[[nodiscard]] Verdict<Inspected> inspect(std::string_view file_bytes,
+                                         const std::vector<std::string>& allowed_needed = {},
+                                         const AllowedImports& allowed_imports = {});
 
 }  // namespace export_worker::plugins

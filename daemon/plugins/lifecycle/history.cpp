@@ -210,7 +210,7 @@ Result<std::vector<std::string>> History::committed(const std::string& plugin) {
         Statement rows = connection.statement(
             "SELECT sha256 FROM event WHERE plugin = ?1 AND outcome = 'committed' GROUP BY sha256 "
             "ORDER BY max(id) DESC LIMIT ?2");
-        rows.bind(plugin, static_cast<std::int64_t>(limits::kPluginArtefactsKept));
+        rows.bind(plugin, static_cast<std::int64_t>(limits::kPluginArtifactsKept));
         return sqlite::read_all(rows, sqlite::first_text);
     });
 }
@@ -221,7 +221,7 @@ Result<std::set<std::string>> History::worth_keeping() {
             "SELECT sha256 FROM (SELECT sha256, row_number() OVER (PARTITION BY plugin ORDER BY "
             "max(id) DESC) AS place FROM event WHERE outcome = 'committed' GROUP BY plugin, "
             "sha256) WHERE place <= ?1 UNION SELECT committed_sha256 FROM plugin");
-        rows.bind(static_cast<std::int64_t>(limits::kPluginArtefactsKept));
+        rows.bind(static_cast<std::int64_t>(limits::kPluginArtifactsKept));
         EW_TRY(const std::vector<std::string> hashes, sqlite::read_all(rows, sqlite::first_text));
         return std::set<std::string>(hashes.begin(), hashes.end());
     });

@@ -38,7 +38,7 @@ void log_first_death(const PluginCallMark& mark) {
 }
 
 // For an alarm; empty: none.
-Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
+Result<std::string> judge_call(History& history, const ArtifactStore& artifacts,
                                const InterruptedCall& call) {
     const PluginCallMark& mark = call.mark;
     const std::string hash = mark.sha256.substr(0, 16);
@@ -52,7 +52,7 @@ Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
     // The load that it is refused for says so (stages.cpp).
     if (mark.phase == kProbingPhase) return std::string();
     EW_TRY(const std::vector<std::string> others,
-           usable_committed(history, artefacts, mark.plugin, mark.sha256));
+           usable_committed(history, artifacts, mark.plugin, mark.sha256));
     // It has served until then; without it nothing would.
     if (mark.phase == kEndingPhase && others.empty()) {
         log_error("plugin {}: {} of {}; there is no other committed file", mark.plugin, why, hash);
@@ -65,7 +65,7 @@ Result<std::string> judge_call(History& history, const ArtefactStore& artefacts,
 }
 
 // For an alarm; empty: the start that quarantines it has its own.
-Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts,
+Result<std::string> judge_crash(History& history, const ArtifactStore& artifacts,
                                 const CrashedFile& crashed) {
     const std::string where =
         crashed.in_handle ? "inside handle()" : "in its code outside handle()";
@@ -75,7 +75,7 @@ Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts
     if (record.baking_sha256 == crashed.sha256) return std::string();
     EW_TRY(const std::int64_t crashes, history.count_crash(crashed.sha256));
     EW_TRY(const std::vector<std::string> earlier,
-           usable_committed(history, artefacts, crashed.plugin, crashed.sha256));
+           usable_committed(history, artifacts, crashed.plugin, crashed.sha256));
     const std::string count = std::to_string(crashes) + " times within " +
                               std::to_string(limits::kPluginCrashWindow.count()) + " min " + where;
     std::string notice = crashed.sha256.substr(0, 16) + " has ended the daemon " + count;
@@ -95,13 +95,13 @@ Result<std::string> judge_crash(History& history, const ArtefactStore& artefacts
 }
 
 // For an alarm; empty: there is none.
-Result<std::string> judge_history(History& history, const ArtefactStore& artefacts,
+Result<std::string> judge_history(History& history, const ArtifactStore& artifacts,
                                   const LastRun& run) {
-    const std::size_t files = artefacts.matching("").size();
+    const std::size_t files = artifacts.matching("").size();
     if (!run.is_first || files == 0) return std::string();
     EW_TRY(const std::vector<HistoryEntry> entries, history.entries("", 1));
     if (!entries.empty()) return std::string();
-    return "plugins.db is empty, although plugins/artefacts in state_dir has " +
+    return "plugins.db is empty, although plugins/artifacts in state_dir has " +
            std::to_string(files) +
            " plugin files: what was committed, pinned and quarantined is not known any more, and "
            "the configured files serve";
@@ -109,11 +109,11 @@ Result<std::string> judge_history(History& history, const ArtefactStore& artefac
 
 }  // namespace
 
-Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
+Result<LastEnd> judge_last_end(History& history, const ArtifactStore& artifacts,
                                const std::string& crashes_path) {
     LastEnd out;
     EW_TRY(const LastRun run, history.begin_run());
-    EW_TRY(out.history_lost, judge_history(history, artefacts, run));
+    EW_TRY(out.history_lost, judge_history(history, artifacts, run));
     EW_TRY(const std::vector<CrashedFile> crashes, take_crashes(crashes_path));
     // Several threads may have crashed in one file before the process was gone.
     std::map<std::string, CrashedFile> crashed_in;
@@ -132,7 +132,7 @@ Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
             continue;
         }
         out.died_in.insert(call.mark.sha256);
-        EW_TRY(const std::string notice, judge_call(history, artefacts, call));
+        EW_TRY(const std::string notice, judge_call(history, artifacts, call));
         if (!notice.empty()) out.notices[call.mark.plugin] = notice;
         // The crash of such a call is the death that was counted.
         const bool is_same = call.mark.phase != kProbingPhase;
@@ -142,7 +142,7 @@ Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
     }
     for (const auto& [sha256, crashed] : crashed_in) {
         out.died_in.insert(sha256);
-        EW_TRY(const std::string notice, judge_crash(history, artefacts, crashed));
+        EW_TRY(const std::string notice, judge_crash(history, artifacts, crashed));
         if (!notice.empty()) out.notices[crashed.plugin] = notice;
     }
     if (run.unfinished > 0 && out.died_in.empty()) {
@@ -154,7 +154,7 @@ Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
     return out;
 }
 
-Result<std::vector<std::string>> usable_committed(History& history, const ArtefactStore& artefacts,
+Result<std::vector<std::string>> usable_committed(History& history, const ArtifactStore& artifacts,
                                                   const std::string& plugin,
                                                   const std::string& but_sha256) {
     EW_TRY(const PluginRecord record, history.record(plugin));
@@ -163,7 +163,7 @@ Result<std::vector<std::string>> usable_committed(History& history, const Artefa
     candidates.insert(candidates.end(), committed.begin(), committed.end());
     std::vector<std::string> out;
     for (const std::string& sha256 : candidates) {
-        if (sha256.empty() || sha256 == but_sha256 || !artefacts.has(sha256)) continue;
+        if (sha256.empty() || sha256 == but_sha256 || !artifacts.has(sha256)) continue;
         EW_TRY(const auto quarantined, history.quarantined(sha256));
         if (!quarantined) out.push_back(sha256);
     }

@@ -16,7 +16,7 @@
 
 #include "base/result.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 namespace export_worker::plugins {
 
@@ -29,13 +29,13 @@ struct LastEnd {
 
 // Counts, logs and quarantines. Once per process, before any plugin is loaded. `crashes_path` is
 // what CrashRecorder wrote. Errors: those of the history and of the file system.
-[[nodiscard]] Result<LastEnd> judge_last_end(History& history, const ArtefactStore& artefacts,
+[[nodiscard]] Result<LastEnd> judge_last_end(History& history, const ArtifactStore& artifacts,
                                              const std::string& crashes_path);
 
 // Committed files of the plugin that can be loaded, the newest first: kept, not quarantined, not
 // `but_sha256`.
 [[nodiscard]] Result<std::vector<std::string>> usable_committed(History& history,
-                                                                const ArtefactStore& artefacts,
+                                                                const ArtifactStore& artifacts,
                                                                 const std::string& plugin,
                                                                 const std::string& but_sha256);
 

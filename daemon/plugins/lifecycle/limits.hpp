@@ -11,7 +11,7 @@ namespace export_worker::limits {
 inline constexpr std::size_t kPluginMappedBytesMax = 256 * 1024 * 1024;  // Files of mapped images.
 inline constexpr std::size_t kPluginReportsMax = 64;    // Reload reports kept in memory.
 inline constexpr std::size_t kPluginHistoryMax = 500;   // Entries kept on disk per plugin.
-inline constexpr std::size_t kPluginArtefactsKept = 8;  // Committed files kept for rolling back.
+inline constexpr std::size_t kPluginArtifactsKept = 8;  // Committed files kept for rolling back.
 // Of a hash that an operator names; with fewer it may mean a file that was not meant.
 inline constexpr std::size_t kPluginHashDigitsMin = 8;
 inline constexpr std::chrono::milliseconds kWatchSettle{300};  // A file that is still changing.

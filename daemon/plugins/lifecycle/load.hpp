@@ -36,7 +36,7 @@ struct Load {
 };
 
 // What a request comes to: a load, whose result says more, or its outcome (ReloadReport::outcome).
-using Next = Judged<std::variant<Load, std::string>>;
+using Next = Verdict<std::variant<Load, std::string>>;
 
 // What requests are carried out on. All outlive it. [supervisor-thread]
 struct LifecycleDeps {
@@ -44,7 +44,7 @@ struct LifecycleDeps {
     Transitions& transitions;
     ReportBook& reports;
     History& history;
-    const ArtefactStore& artefacts;
+    const ArtifactStore& artifacts;
     const Clock& clock;
     const model::Ledger* ledger;           // nullptr: reports have no window.
     const std::set<std::string>& died_in;  // As LastEnd has it.

@@ -85,7 +85,7 @@ Next roll_back_to_warm(const LifecycleDeps& deps, const HostConfig& config,
 }
 
 // The hash of the one committed file a rollback means.
-Judged<std::string> committed_target(const LifecycleDeps& deps, const ReloadReport& report) {
+Verdict<std::string> committed_target(const LifecycleDeps& deps, const ReloadReport& report) {
     const std::string& to = report.request.to_sha256;
     const auto committed = deps.history.committed(report.plugin);
     if (!committed) return refuse(refusal_of("history", committed.error()));
@@ -93,7 +93,7 @@ Judged<std::string> committed_target(const LifecycleDeps& deps, const ReloadRepo
     std::vector<std::string> matches;
     for (const std::string& sha256 : *committed) {
         const bool is_meant = sha256.starts_with(to) && (sha256 != serving || !to.empty());
-        if (is_meant && deps.artefacts.has(sha256)) matches.push_back(sha256);
+        if (is_meant && deps.artifacts.has(sha256)) matches.push_back(sha256);
     }
     if (to.empty() && matches.size() > 1) matches.resize(1);  // The newest.
     if (matches.size() == 1) return matches.front();
@@ -102,7 +102,7 @@ Judged<std::string> committed_target(const LifecycleDeps& deps, const ReloadRepo
                    std::to_string(matches.size()) + " of them",
                    "exportctl plugin history " + report.plugin +
                        " lists hashes; kept are the last " +
-                       std::to_string(limits::kPluginArtefactsKept)});
+                       std::to_string(limits::kPluginArtifactsKept)});
 }
 
 }  // namespace

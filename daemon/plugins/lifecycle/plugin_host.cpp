@@ -42,41 +42,41 @@ Result<T> named(Result<T> result, const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<PluginHost>> PluginHost::open(const HostOptions& options) {
-    EW_TRY(ArtefactStore artefacts, ArtefactStore::open(options.state_directory + "/plugins"));
+    EW_TRY(ArtifactStore artifacts, ArtifactStore::open(options.state_directory + "/plugins"));
     const std::string history_path = options.state_directory + "/plugins.db";
     const std::string crashes_path = options.state_directory + "/plugins/crashes";
     EW_TRY(
         std::unique_ptr<History> history,
-        named(History::open(history_path, *options.parts.clock, options.durability), history_path));
+        named(History::open(history_path, *options.deps.clock, options.durability), history_path));
     EW_TRY(LastEnd last_end,
-           named(judge_last_end(*history, artefacts, crashes_path), history_path));
+           named(judge_last_end(*history, artifacts, crashes_path), history_path));
     if (!last_end.history_lost.empty()) log_error("{}", last_end.history_lost);
     EW_TRY(std::unique_ptr<CrashRecorder> crash_recorder, CrashRecorder::open(crashes_path));
-    return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artefacts),
+    return std::unique_ptr<PluginHost>(new PluginHost(options, std::move(artifacts),
                                                       std::move(history), std::move(last_end),
                                                       std::move(crash_recorder)));
 }
 
-PluginHost::PluginHost(const HostOptions& options, ArtefactStore artefacts,
+PluginHost::PluginHost(const HostOptions& options, ArtifactStore artifacts,
                        std::unique_ptr<History> history, LastEnd last_end,
                        std::unique_ptr<CrashRecorder> crash_recorder)
     : options_(options),
-      artefacts_(std::move(artefacts)),
+      artifacts_(std::move(artifacts)),
       history_(std::move(history)),
       died_in_(std::move(last_end.died_in)),
       history_lost_(std::move(last_end.history_lost)),
       crash_recorder_(std::move(crash_recorder)),
-      roster_(*options_.parts.clock, std::move(last_end.notices)),
-      reports_(*history_, *options_.parts.clock),
-      transitions_(roster_, *history_, *options_.parts.clock),
-      bake_watch_(roster_, transitions_, reports_, *options_.parts.clock),
-      deps_{roster_,    transitions_,          reports_,        *history_,
-            artefacts_, *options_.parts.clock, options_.ledger, died_in_},
-      calls_(*history_, *options_.parts.clock),
+      roster_(*options_.deps.clock, std::move(last_end.notices)),
+      reports_(*history_, *options_.deps.clock),
+      transitions_(roster_, *history_, *options_.deps.clock),
+      bake_watch_(roster_, transitions_, reports_, *options_.deps.clock),
+      deps_{roster_,    transitions_,         reports_,        *history_,
+            artifacts_, *options_.deps.clock, options_.ledger, died_in_},
+      calls_(*history_, *options_.deps.clock),
       loads_(wake_),
-      retirement_(roster_, loader_, calls_, artefacts_, *options_.parts.clock, wake_) {
+      retirement_(roster_, loader_, calls_, artifacts_, *options_.deps.clock, wake_) {
     HostConfig config;
-    config.credentials = options.parts.credentials;
+    config.credentials = options.deps.credentials;
     configure(config);
     supervisor_ = std::thread([this] { run_supervisor(); });
 }
@@ -128,7 +128,7 @@ Result<void> PluginHost::start(const HostConfig& config,
                                const std::function<bool()>& is_cancelled) {
     configure(config);
     const ReportBook::Patience patience{
-        options_.parts.clock->steady() + limits::kPluginStartPatience, is_cancelled};
+        options_.deps.clock->steady() + limits::kPluginStartPatience, is_cancelled};
     std::vector<std::uint64_t> ids;
     for (const PluginSetup& setup : config.plugins) {
         ReloadRequest request;
@@ -223,7 +223,7 @@ std::vector<PluginStatus> PluginHost::list() const {
     const auto config = this->config();
     return roster_.read([&](const RosterState& roster) {
         return list_plugins(roster, roster_.routing(), config->policy,
-                            options_.parts.clock->steady());
+                            options_.deps.clock->steady());
     });
 }
 
@@ -251,7 +251,7 @@ std::vector<model::Alarm> PluginHost::alarms() const {
         out.push_back(plugin_alarm("", change, "restart the daemon"));
     if (const auto loading = reports_.load_under_way()) {
         const auto late = late_load_alarm(loading->report.plugin, loading->report.id,
-                                          options_.parts.clock->steady() - loading->since,
+                                          options_.deps.clock->steady() - loading->since,
                                           config()->policy.probe_timeout);
         if (late) out.push_back(*late);
     }
@@ -269,7 +269,7 @@ void PluginHost::run_supervisor() {
     set_thread_role(ThreadRole::kSupervisor);
     while (!stopping_.load()) {
         std::array<pollfd, 2> wanted{{{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
-        const milliseconds wait = options_.parts.clock->block_for(poll_timeout());
+        const milliseconds wait = options_.deps.clock->block_for(poll_timeout());
         (void)::poll(wanted.data(), wanted.size(), static_cast<int>(wait.count()));
         wake_.clear();
         if (stopping_.load()) return;
@@ -317,7 +317,7 @@ void PluginHost::follow_config(const HostConfig& config) {
         }
         watch_.set_files(files);
     }
-    for (const std::string& file : watch_.changed(options_.parts.clock->steady())) {
+    for (const std::string& file : watch_.changed(options_.deps.clock->steady())) {
         for (const PluginSetup& setup : config.plugins) {
             if (setup.file != file) continue;
             ReloadRequest request;
@@ -331,7 +331,7 @@ void PluginHost::follow_config(const HostConfig& config) {
 // A window is open as long as requests are in the generation that answered before, and not stuck.
 void PluginHost::close_windows(milliseconds drain) {
     const RosterState& roster = roster_.state();
-    const SteadyTime now = options_.parts.clock->steady();
+    const SteadyTime now = options_.deps.clock->steady();
     reports_.visit_windows([&](const ReloadReport& report, SwapWindow& window) {
         const Generation* const old = find_replaced(roster, report.plugin, report.from_generation);
         window.took = std::chrono::duration_cast<std::chrono::microseconds>(now - window.opened);
@@ -413,10 +413,10 @@ void PluginHost::proceed(std::uint64_t report, Next next) {
     }
     if (loading_ && loading_->report == report) {
         loading_.reset();
-        forget_old_artefacts();
+        forget_old_artifacts();
     }
     reports_.complete(
-        report, next ? Judged<std::string>(std::get<std::string>(*next)) : refuse(next.error()));
+        report, next ? Verdict<std::string>(std::get<std::string>(*next)) : refuse(next.error()));
 }
 
 // All committed files serve before a configured one is tried, which may take its time.
@@ -443,21 +443,21 @@ void PluginHost::post(Load load) {
         };
         loads_.put(run_stages(
             order,
-            {artefacts_, *history_, calls_, options_.parts, options_.probe_program, stopping_},
+            {artifacts_, *history_, calls_, options_.deps, options_.probe_program, stopping_},
             progress));
     });
 }
 
 // Only while no load is under way: the file that is being loaded is worth keeping, too.
-void PluginHost::forget_old_artefacts() {
+void PluginHost::forget_old_artifacts() {
     auto wanted = history_->worth_keeping();
     if (!wanted) return;
     for (const auto& [name, entry] : roster_.state().plugins) {
         if (entry.active) wanted->insert(entry.active->generation->sha256());
         if (entry.previous) wanted->insert(entry.previous->generation->sha256());
     }
-    artefacts_.keep_only(*wanted);
-    fault_point("plugin.artefacts_forgotten");
+    artifacts_.keep_only(*wanted);
+    fault_point("plugin.artifacts_forgotten");
 }
 
 }  // namespace export_worker::plugins

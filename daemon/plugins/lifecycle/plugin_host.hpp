@@ -7,7 +7,7 @@
 //   requests -> report_book -> start | reload | operators -> load -> loader (stages)
 //            -> transitions (slot.hpp) -> roster (routes) -> bake_watch, retirement -> status
 //
-// A crash leaves live copies (deleted at the next start), artefacts and plugins.db; what they mean
+// A crash leaves live copies (deleted at the next start), artifacts and plugins.db; what they mean
 // is in history.hpp.
 #pragma once
 
@@ -46,14 +46,14 @@
 #include "daemon/plugins/lifecycle/watch.hpp"
 #include "daemon/plugins/routing/routing.hpp"
 #include "daemon/plugins/running/crash_record.hpp"
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 namespace export_worker::plugins {
 
 struct HostOptions {
     std::string state_directory;                   // plugins/ and plugins.db are made in it.
     std::string probe_program = "/proc/self/exe";  // An export-workerd.
-    HostParts parts;                        // Its credentials are replaced by the configuration's.
+    HostDeps deps;                          // Its credentials are replaced by the configuration's.
     const model::Ledger* ledger = nullptr;  // Outlives the host; nullptr: reports have no window.
     sqlite::Durability durability = sqlite::Durability::kSynced;  // Of plugins.db.
 };
@@ -66,7 +66,7 @@ public:
     // Ends its threads and all instances; no request may be in one. A bake that goes on is
     // forgotten: the next start looks at the configured file anew. Takes at most
     // kPluginStopTimeout and a little. Returns how many calls into plugins do not return. When that
-    // is not 0, they go on to use HostOptions::parts: the caller must end the process without
+    // is not 0, they go on to use HostOptions::deps: the caller must end the process without
     // destroying those. May be called again. [one-owner]
     unsigned stop();
     PluginHost(const PluginHost&) = delete;
@@ -117,7 +117,7 @@ public:
 private:
     using LoadEnd = tl::expected<LoadResult, LoadFailure>;
 
-    PluginHost(const HostOptions& options, ArtefactStore artefacts,
+    PluginHost(const HostOptions& options, ArtifactStore artifacts,
                std::unique_ptr<History> history, LastEnd last_end,
                std::unique_ptr<CrashRecorder> crash_recorder);
     void configure(const HostConfig& config);
@@ -138,10 +138,10 @@ private:
     void proceed(std::uint64_t report, Next next);
     void post_or_put_off(Load load);
     void post(Load load);
-    void forget_old_artefacts();
+    void forget_old_artifacts();
 
     const HostOptions options_;
-    ArtefactStore artefacts_;  // The loader changes it, while a load is under way.
+    ArtifactStore artifacts_;  // The loader changes it, while a load is under way.
     const std::unique_ptr<History> history_;
     const std::set<std::string> died_in_;  // As LastEnd has it, like the next.
     const std::string history_lost_;

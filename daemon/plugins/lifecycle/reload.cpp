@@ -38,8 +38,8 @@ void open_window(const LifecycleDeps& deps, const Load& load, const LoadResult& 
     });
 }
 
-Judged<std::string> publish(const LifecycleDeps& deps, const Policy& policy, const Load& load,
-                            LoadResult& result) {
+Verdict<std::string> publish(const LifecycleDeps& deps, const Policy& policy, const Load& load,
+                             LoadResult& result) {
     const std::string& name = result.plugin;
     const Manifest manifest = result.loaded->generation->manifest();
     const std::uint64_t number = result.loaded->generation->number();

@@ -94,7 +94,7 @@ std::optional<ReloadReport> ReportBook::take(const Condition& may_begin,
     return *taken;
 }
 
-void ReportBook::complete(std::uint64_t id, const Judged<std::string>& done) {
+void ReportBook::complete(std::uint64_t id, const Verdict<std::string>& done) {
     EW_ASSERT_ROLE(kSupervisor);
     if (!done) update(id, [&](ReloadReport& report) { report.refusal = done.error(); });
     const ReloadReport report = *find(id);

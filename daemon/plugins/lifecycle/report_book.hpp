@@ -62,7 +62,7 @@ public:
     [[nodiscard]] std::optional<ReloadReport> take(const Condition& may_begin,
                                                    const Condition& needs_load);
     // The report has this outcome, or refusal, now; plugins.db has it, too. [supervisor-thread]
-    void complete(std::uint64_t id, const Judged<std::string>& done);
+    void complete(std::uint64_t id, const Verdict<std::string>& done);
     // The bake of that report is over: "committed" or "rolled_back". [supervisor-thread]
     void end_bake(std::uint64_t id, const std::string& outcome, const std::string& detail);
     // The same without an entry: the request that has ended it has its own. [supervisor-thread]

@@ -78,7 +78,7 @@ void Retirement::post_end(const std::string& plugin, const RetiredGeneration& re
         const bool gone = ended && unmap && !generation->is_mapped();
         if (gone) {
             forget_image(generation->path());
-            artefacts_.drop_live_copy(generation->path());
+            artifacts_.drop_live_copy(generation->path());
         }
         ended_.put({plugin, generation->number(), ended, unmap, gone});
     });

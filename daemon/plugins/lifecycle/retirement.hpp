@@ -10,19 +10,19 @@
 #include "daemon/plugins/lifecycle/marked_calls.hpp"
 #include "daemon/plugins/lifecycle/policy.hpp"
 #include "daemon/plugins/lifecycle/roster.hpp"
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 namespace export_worker::plugins {
 
 class Retirement {
 public:
     // All outlive it. What has ended on `loader` signals `wake`.
-    Retirement(Roster& roster, Loader& loader, MarkedCalls& calls, ArtefactStore& artefacts,
+    Retirement(Roster& roster, Loader& loader, MarkedCalls& calls, ArtifactStore& artifacts,
                const Clock& clock, const WakeEvent& wake)
         : roster_(roster),
           loader_(loader),
           calls_(calls),
-          artefacts_(artefacts),
+          artifacts_(artifacts),
           clock_(clock),
           ended_(wake) {}
 
@@ -53,7 +53,7 @@ private:
     Roster& roster_;
     Loader& loader_;
     MarkedCalls& calls_;
-    ArtefactStore& artefacts_;
+    ArtifactStore& artifacts_;
     const Clock& clock_;
     Mailbox<Ended> ended_;
 };

@@ -24,40 +24,40 @@ std::string join(const std::vector<std::string>& words) {
 // One load on its way through the stages.
 class Candidate {
 public:
-    Candidate(const LoadOrder& order, const StageParts& parts, const Progress& progress)
-        : order_(order), parts_(parts), progress_(progress), since_(parts.host.clock->steady()) {}
+    Candidate(const LoadOrder& order, const StageDeps& deps, const Progress& progress)
+        : order_(order), deps_(deps), progress_(progress), since_(deps.host.clock->steady()) {}
 
-    [[nodiscard]] Judged<LoadResult> run();
+    [[nodiscard]] Verdict<LoadResult> run();
     [[nodiscard]] LoadFailure failure(Refusal refusal) const {
         return {std::move(refusal), manifest().name.empty() ? order_.plugin : manifest().name,
-                artefact_.sha256, may_be_mapped_};
+                artifact_.sha256, may_be_mapped_};
     }
 
 private:
-    [[nodiscard]] Judged<void> stage();
-    [[nodiscard]] Judged<void> read_golden();
-    [[nodiscard]] Judged<void> inspect_bytes();
+    [[nodiscard]] Verdict<void> stage();
+    [[nodiscard]] Verdict<void> read_golden();
+    [[nodiscard]] Verdict<void> inspect_bytes();
     [[nodiscard]] bool is_unchanged() const;
-    [[nodiscard]] Judged<void> check_quarantine() const;
-    [[nodiscard]] Judged<void> check_probes() const;
-    [[nodiscard]] Judged<void> try_in_child(const std::string& live_copy);
-    [[nodiscard]] Judged<ProbeReport> probe_marked(const ProbeRequest& request);
-    [[nodiscard]] Judged<void> compare() const;
-    [[nodiscard]] Judged<void> check_budget() const;
-    [[nodiscard]] Judged<Loaded> load(const std::string& live_copy);
-    [[nodiscard]] Judged<std::unique_ptr<Generation>> load_marked(Generation::Setup setup);
-    [[nodiscard]] Judged<void> check_loaded(const Generation& generation) const;
+    [[nodiscard]] Verdict<void> check_quarantine() const;
+    [[nodiscard]] Verdict<void> check_probes() const;
+    [[nodiscard]] Verdict<void> try_in_child(const std::string& live_copy);
+    [[nodiscard]] Verdict<ProbeReport> probe_marked(const ProbeRequest& request);
+    [[nodiscard]] Verdict<void> compare() const;
+    [[nodiscard]] Verdict<void> check_budget() const;
+    [[nodiscard]] Verdict<Loaded> load(const std::string& live_copy);
+    [[nodiscard]] Verdict<std::unique_ptr<Generation>> load_marked(Generation::Setup setup);
+    [[nodiscard]] Verdict<void> check_loaded(const Generation& generation) const;
     void put_away(std::unique_ptr<Generation> generation);
     void quarantine(const Refusal& refusal) const;
     void step(const std::string& name, const std::string& detail);
     [[nodiscard]] const Manifest& manifest() const { return inspected_.manifest; }
-    [[nodiscard]] const std::string& sha256() const { return artefact_.sha256; }
+    [[nodiscard]] const std::string& sha256() const { return artifact_.sha256; }
 
     const LoadOrder& order_;
-    const StageParts& parts_;
+    const StageDeps& deps_;
     const Progress& progress_;
     SteadyTime since_;  // When the stage began.
-    Artefact artefact_;
+    Artifact artifact_;
     std::string configured_sha256_;
     std::string golden_;
     Inspected inspected_;
@@ -67,13 +67,13 @@ private:
 };
 
 void Candidate::step(const std::string& name, const std::string& detail) {
-    const SteadyTime now = parts_.host.clock->steady();
+    const SteadyTime now = deps_.host.clock->steady();
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - since_);
     since_ = now;
     progress_([&](ReloadReport& report) { report.steps.push_back({name, detail, took.count()}); });
 }
 
-Judged<LoadResult> Candidate::run() {
+Verdict<LoadResult> Candidate::run() {
     EW_CHECK(stage());
     fault_point("plugin.staged");
     EW_CHECK(inspect_bytes());
@@ -82,15 +82,15 @@ Judged<LoadResult> Candidate::run() {
     if (out.unchanged) return out;
     EW_CHECK(check_quarantine());
     EW_CHECK(check_probes());
-    EW_TRY(const std::string live_copy, parts_.artefacts.make_live_copy(artefact_));
+    EW_TRY(const std::string live_copy, deps_.artifacts.make_live_copy(artifact_));
     fault_point("plugin.live_copy_made");
-    const auto judged = [&]() -> Judged<void> {
+    const auto judged = [&]() -> Verdict<void> {
         EW_CHECK(try_in_child(live_copy));
         fault_point("plugin.probe_ended");
         EW_CHECK(compare());
         return check_budget();
     }();
-    if (!judged || order_.dry_run) parts_.artefacts.drop_live_copy(live_copy);
+    if (!judged || order_.dry_run) deps_.artifacts.drop_live_copy(live_copy);
     EW_CHECK(judged);
     if (order_.dry_run) return out;
     EW_TRY(out.loaded, load(live_copy));
@@ -99,26 +99,26 @@ Judged<LoadResult> Candidate::run() {
 
 // Which file it is: the start after this one must be able to tell whether the configured one has
 // changed, even when it is not the one to be loaded.
-Judged<void> Candidate::stage() {
+Verdict<void> Candidate::stage() {
     if (order_.file.empty()) {
-        EW_TRY(artefact_, parts_.artefacts.find(order_.kept_sha256));
+        EW_TRY(artifact_, deps_.artifacts.find(order_.kept_sha256));
         if (!order_.configured_file.empty()) {
-            const auto configured = parts_.artefacts.take_in(order_.configured_file);
+            const auto configured = deps_.artifacts.take_in(order_.configured_file);
             if (configured) configured_sha256_ = configured->sha256;
         }
     } else {
         progress_([&](ReloadReport& report) { report.file = order_.file; });
         const bool is_sent = !order_.sent_path.empty();
-        EW_TRY(artefact_, is_sent ? parts_.artefacts.take_in_sent(order_.sent_path, order_.file)
-                                  : parts_.artefacts.take_in(order_.file));
+        EW_TRY(artifact_, is_sent ? deps_.artifacts.take_in_sent(order_.sent_path, order_.file)
+                                  : deps_.artifacts.take_in(order_.file));
         configured_sha256_ = sha256();
         if (!order_.configured_file.empty() && (is_sent || order_.configured_file != order_.file)) {
-            const auto configured = parts_.artefacts.take_in(order_.configured_file);
+            const auto configured = deps_.artifacts.take_in(order_.configured_file);
             configured_sha256_ = configured ? configured->sha256 : std::string();
         }
         const std::string target = target_of(order_.kept, order_.origin, sha256());
         if (order_.file == order_.configured_file && target != sha256()) {
-            EW_TRY(artefact_, parts_.artefacts.find(target));
+            EW_TRY(artifact_, deps_.artifacts.find(target));
         }
     }
     progress_([&](ReloadReport& report) { report.sha256 = sha256(); });
@@ -129,7 +129,7 @@ Judged<void> Candidate::stage() {
     return {};
 }
 
-Judged<void> Candidate::read_golden() {
+Verdict<void> Candidate::read_golden() {
     if (order_.file.empty()) return {};
     const bool is_sent = !order_.sent_path.empty();
     if (is_sent && order_.sent_golden && order_.golden_file.empty()) {
@@ -141,9 +141,9 @@ Judged<void> Candidate::read_golden() {
     return {};
 }
 
-Judged<void> Candidate::inspect_bytes() {
+Verdict<void> Candidate::inspect_bytes() {
     EW_TRY(inspected_,
-           inspect(artefact_.bytes, order_.policy.allow_needed, order_.policy.allow_imports));
+           inspect(artifact_.bytes, order_.policy.allow_needed, order_.policy.allow_imports));
     progress_([&](ReloadReport& report) {
         if (order_.plugin.empty()) report.plugin = manifest().name;
         report.version = manifest().version;
@@ -180,15 +180,15 @@ bool Candidate::is_unchanged() const {
     return serving.sha256 == sha256() && serving.settings == order_.settings && same_credentials;
 }
 
-Judged<void> Candidate::check_quarantine() const {
-    const auto found = parts_.history.quarantined(sha256());
+Verdict<void> Candidate::check_quarantine() const {
+    const auto found = deps_.history.quarantined(sha256());
     if (!found) return refuse(refusal_of("history", found.error()));
     if (!*found) return {};
     const Quarantined& bad = **found;
     const bool has_more_time = bad.probe_timeout_ms > 0 &&
                                order_.policy.probe_timeout > milliseconds(bad.probe_timeout_ms);
     if (order_.lift_quarantine || has_more_time) {
-        if (auto lifted = parts_.history.lift_quarantine(sha256()); !lifted)
+        if (auto lifted = deps_.history.lift_quarantine(sha256()); !lifted)
             return refuse(refusal_of("history", lifted.error()));
         return {};
     }
@@ -202,9 +202,9 @@ Judged<void> Candidate::check_quarantine() const {
 }
 
 // A file in whose probes the daemon has died is probed for an operator alone.
-Judged<void> Candidate::check_probes() const {
+Verdict<void> Candidate::check_probes() const {
     if (order_.origin == Origin::kOperator) return {};
-    const auto deaths = parts_.history.deaths({manifest().name, sha256(), kProbingPhase});
+    const auto deaths = deps_.history.deaths({manifest().name, sha256(), kProbingPhase});
     if (!deaths) return refuse(refusal_of("history", deaths.error()));
     if (*deaths < limits::kPluginDeathsMax) return {};
     return refuse(
@@ -223,12 +223,12 @@ void Candidate::quarantine(const Refusal& refusal) const {
     // It has served here: a machine that is busy now is not its fault.
     if (slow && sha256() == order_.kept.committed_sha256) return;
     const milliseconds timeout = slow ? order_.policy.probe_timeout : milliseconds(0);
-    if (auto kept = parts_.history.quarantine(manifest().name, sha256(), to_text(refusal), timeout);
+    if (auto kept = deps_.history.quarantine(manifest().name, sha256(), to_text(refusal), timeout);
         !kept)
         log_error("plugin {}: {}", manifest().name, kept.error().message);
 }
 
-Judged<void> Candidate::try_in_child(const std::string& live_copy) {
+Verdict<void> Candidate::try_in_child(const std::string& live_copy) {
     ProbeRequest request;
     request.file = live_copy;
     request.sha256 = sha256();
@@ -252,18 +252,18 @@ Judged<void> Candidate::try_in_child(const std::string& live_copy) {
 }
 
 // What is probed has the daemon's user and can kill the daemon.
-Judged<ProbeReport> Candidate::probe_marked(const ProbeRequest& request) {
+Verdict<ProbeReport> Candidate::probe_marked(const ProbeRequest& request) {
     const PluginCallMark mark{manifest().name, sha256(), kProbingPhase};
-    if (auto marked = parts_.history.begin_call(mark); !marked)
+    if (auto marked = deps_.history.begin_call(mark); !marked)
         return refuse(refusal_of("history", marked.error()));
     fault_point("plugin.probe_marked");
-    auto probed = probe(parts_.probe_program, request, *parts_.host.clock, &parts_.stopping);
-    if (auto ended = parts_.history.end_call(mark); !ended)
+    auto probed = probe(deps_.probe_program, request, *deps_.host.clock, &deps_.stopping);
+    if (auto ended = deps_.history.end_call(mark); !ended)
         log_error("plugin {}: {}", mark.plugin, ended.error().message);
     return probed;
 }
 
-Judged<void> Candidate::compare() const {
+Verdict<void> Candidate::compare() const {
     if (!order_.serving) return {};
     const ContractDiff diff = compare_contracts(order_.serving->methods, probed_.methods);
     progress_([&](ReloadReport& report) { report.contract = diff; });
@@ -271,8 +271,8 @@ Judged<void> Candidate::compare() const {
     return check_contract(diff, order_.allowed_contract_changes);
 }
 
-Judged<void> Candidate::check_budget() const {
-    const std::size_t bytes = order_.image_bytes + artefact_.bytes.size();
+Verdict<void> Candidate::check_budget() const {
+    const std::size_t bytes = order_.image_bytes + artifact_.bytes.size();
     if (order_.images < order_.policy.generations_max && bytes <= limits::kPluginMappedBytesMax)
         return {};
     return refuse({"budget", "budget",
@@ -283,15 +283,15 @@ Judged<void> Candidate::check_budget() const {
                    "generations_max allows more"});
 }
 
-Judged<Loaded> Candidate::load(const std::string& live_copy) {
+Verdict<Loaded> Candidate::load(const std::string& live_copy) {
     Generation::Setup setup;
     setup.path = live_copy;
     setup.sha256 = sha256();
     setup.manifest = manifest();
     setup.number = order_.number;
     setup.config = order_.settings;
-    setup.parts = parts_.host;
-    setup.parts.credentials = order_.credentials;
+    setup.deps = deps_.host;
+    setup.deps.credentials = order_.credentials;
     setup.reason = order_.reason;
     setup.on_fault = order_.on_fault;
     setup.shadow_requests = order_.shadow_requests;
@@ -301,7 +301,7 @@ Judged<Loaded> Candidate::load(const std::string& live_copy) {
         // One that does not return may still map it.
         may_be_mapped_ =
             generation.error().code == "load_timeout" || Generation::is_file_mapped(live_copy);
-        if (!may_be_mapped_) parts_.artefacts.drop_live_copy(live_copy);
+        if (!may_be_mapped_) deps_.artifacts.drop_live_copy(live_copy);
         return refuse(generation.error());
     }
     if (auto good = check_loaded(**generation); !good) {
@@ -314,7 +314,7 @@ Judged<Loaded> Candidate::load(const std::string& live_copy) {
                   order_.settings,
                   order_.credentials,
                   pinned_by_,
-                  artefact_.bytes.size()};
+                  artifact_.bytes.size()};
 }
 
 void watch_code(const Generation& generation) {
@@ -325,9 +325,9 @@ void watch_code(const Generation& generation) {
 }
 
 // No code of the plugin runs here before the mark is on disk.
-Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup setup) {
+Verdict<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup setup) {
     const PluginCallMark mark{manifest().name, sha256(), kLoadingPhase};
-    if (parts_.calls.hung().size() >= limits::kPluginCallsHungMax) {
+    if (deps_.calls.hung().size() >= limits::kPluginCallsHungMax) {
         return refuse({"budget", "loading",
                        "fewer than " + std::to_string(limits::kPluginCallsHungMax) +
                            " calls into plugins that do not return",
@@ -335,12 +335,12 @@ Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup set
     }
     std::vector<std::string> methods;
     for (const PluginMethod& method : probed_.methods) methods.push_back(method.name);
-    if (auto kept = parts_.history.set_methods(mark.plugin, join(methods)); !kept)
+    if (auto kept = deps_.history.set_methods(mark.plugin, join(methods)); !kept)
         return refuse(refusal_of("history", kept.error()));
     // Shared with a call that does not return.
     const auto owned = std::make_shared<Generation::Setup>(std::move(setup));
-    const auto loaded = std::make_shared<std::optional<Judged<std::unique_ptr<Generation>>>>();
-    const auto returned = parts_.calls.run(mark, order_.policy.probe_timeout, [owned, loaded] {
+    const auto loaded = std::make_shared<std::optional<Verdict<std::unique_ptr<Generation>>>>();
+    const auto returned = deps_.calls.run(mark, order_.policy.probe_timeout, [owned, loaded] {
         const auto& result = loaded->emplace(load_guarded(std::move(*owned)));
         // Under the mark: a thread that create() has started may crash at once.
         if (result) watch_code(**result);
@@ -354,7 +354,7 @@ Judged<std::unique_ptr<Generation>> Candidate::load_marked(Generation::Setup set
                    "make it faster or raise probe_timeout_s; restart the daemon when convenient"});
 }
 
-Judged<void> Candidate::check_loaded(const Generation& generation) const {
+Verdict<void> Candidate::check_loaded(const Generation& generation) const {
     EW_CHECK(check_same_methods(probed_.methods, generation.methods()));
     for (const PluginMethod& method : generation.methods()) {
         const auto other = order_.methods.find(method.name);
@@ -369,18 +369,18 @@ Judged<void> Candidate::check_loaded(const Generation& generation) const {
 void Candidate::put_away(std::unique_ptr<Generation> generation) {
     const bool may_unmap = pinned_by_.empty();
     may_be_mapped_ = true;
-    if (!parts_.calls.end(*generation, order_.policy.probe_timeout, may_unmap))
+    if (!deps_.calls.end(*generation, order_.policy.probe_timeout, may_unmap))
         return leave_alone(std::move(generation));
     may_be_mapped_ = !may_unmap || generation->is_mapped();
     if (!may_be_mapped_) forget_image(generation->path());
-    if (!may_be_mapped_) parts_.artefacts.drop_live_copy(generation->path());
+    if (!may_be_mapped_) deps_.artifacts.drop_live_copy(generation->path());
 }
 
 }  // namespace
 
-tl::expected<LoadResult, LoadFailure> run_stages(const LoadOrder& order, const StageParts& parts,
+tl::expected<LoadResult, LoadFailure> run_stages(const LoadOrder& order, const StageDeps& deps,
                                                  const Progress& progress) {
-    Candidate candidate(order, parts, progress);
+    Candidate candidate(order, deps, progress);
     auto result = candidate.run();
     if (!result) return tl::unexpected(candidate.failure(std::move(result.error())));
     return std::move(*result);

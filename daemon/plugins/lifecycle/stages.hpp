@@ -18,7 +18,7 @@
 #include "daemon/plugins/lifecycle/reload_report.hpp"
 #include "daemon/plugins/probing/probe.hpp"
 #include "daemon/plugins/running/generation.hpp"
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 namespace export_worker::plugins {
 
@@ -47,7 +47,7 @@ struct LoadOrder {
     std::string file;       // To take in; empty: `kept_sha256` is loaded.
     std::string sent_path;  // As in ReloadRequest, like the next.
     std::optional<std::string> sent_golden;
-    std::string kept_sha256;      // An artefact.
+    std::string kept_sha256;      // An artifact.
     std::string configured_file;  // Empty: the plugin is not configured.
     std::string golden_file;
     std::map<std::string, std::string> settings;
@@ -86,11 +86,11 @@ struct LoadResult {
 using Progress = std::function<void(const std::function<void(ReloadReport&)>& change)>;
 
 // What stages use. All outlive them.
-struct StageParts {
-    ArtefactStore& artefacts;
+struct StageDeps {
+    ArtifactStore& artifacts;
     History& history;
     MarkedCalls& calls;
-    const HostParts& host;
+    const HostDeps& host;
     const std::string& probe_program;
     const std::atomic<bool>& stopping;
 };
@@ -104,7 +104,7 @@ struct LoadFailure {
 
 // All stages. [loader-thread]; blocks as long as the probe and the load may take.
 [[nodiscard]] tl::expected<LoadResult, LoadFailure> run_stages(const LoadOrder& order,
-                                                               const StageParts& parts,
+                                                               const StageDeps& deps,
                                                                const Progress& progress);
 
 }  // namespace export_worker::plugins

@@ -58,7 +58,7 @@ Next begin_start(const LifecycleDeps& deps, const HostConfig& config, const Relo
     if (auto judged = judge_bake(deps, report.plugin, *record); !judged)
         return leave_out(deps, config, report.plugin, refusal_of("history", judged.error()));
     fault_point("plugin.start_begun");
-    auto usable = usable_committed(deps.history, deps.artefacts, report.plugin, "");
+    auto usable = usable_committed(deps.history, deps.artifacts, report.plugin, "");
     if (!usable)
         return leave_out(deps, config, report.plugin, refusal_of("history", usable.error()));
     Load load;

@@ -43,7 +43,7 @@ ContractDiff compare_contracts(const std::vector<PluginMethod>& active,
     return out;
 }
 
-Judged<void> check_contract(const ContractDiff& diff, const std::set<std::string>& allowed) {
+Verdict<void> check_contract(const ContractDiff& diff, const std::set<std::string>& allowed) {
     for (const std::string& method : diff.removed) {
         if (allowed.contains(method)) continue;
         return refuse({"contract", "contract", "every method of the running generation",
@@ -58,8 +58,8 @@ Judged<void> check_contract(const ContractDiff& diff, const std::set<std::string
     return {};
 }
 
-Judged<void> check_same_methods(const std::vector<PluginMethod>& probed,
-                                const std::vector<PluginMethod>& loaded) {
+Verdict<void> check_same_methods(const std::vector<PluginMethod>& probed,
+                                 const std::vector<PluginMethod>& loaded) {
     const std::string found = first_difference(probed, loaded);
     if (found.empty()) return {};
     return refuse({"describe_failed", "loading", "the methods that describe() named in the probe",

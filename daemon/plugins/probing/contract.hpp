@@ -19,12 +19,12 @@ struct ContractDiff {
                                              const std::vector<PluginMethod>& candidate);
 
 // Refused: something removed or narrowed that `allowed` does not name.
-[[nodiscard]] Judged<void> check_contract(const ContractDiff& diff,
-                                          const std::set<std::string>& allowed);
+[[nodiscard]] Verdict<void> check_contract(const ContractDiff& diff,
+                                           const std::set<std::string>& allowed);
 
 // Refused (describe_failed): describe() of the loaded plugin named other methods, or promised
 // otherwise about one, than the probe was told: a plugin that knows that it is probed.
-[[nodiscard]] Judged<void> check_same_methods(const std::vector<PluginMethod>& probed,
-                                              const std::vector<PluginMethod>& loaded);
+[[nodiscard]] Verdict<void> check_same_methods(const std::vector<PluginMethod>& probed,
+                                               const std::vector<PluginMethod>& loaded);
 
 }  // namespace export_worker::plugins

@@ -117,8 +117,8 @@ std::string names_of(const Generation& generation) {
 
 }  // namespace
 
-Judged<std::string> read_golden_file(const std::string& named, const std::string& candidate,
-                                     const std::string& configured) {
+Verdict<std::string> read_golden_file(const std::string& named, const std::string& candidate,
+                                      const std::string& configured) {
     std::vector<std::string> places;
     if (!named.empty()) {
         places.push_back(named);
@@ -138,8 +138,8 @@ Judged<std::string> read_golden_file(const std::string& named, const std::string
     return std::string();
 }
 
-Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
-                                                   std::string_view text) {
+Verdict<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
+                                                    std::string_view text) {
     std::vector<GoldenRequest> out;
     for (std::size_t line = 1; !text.empty(); ++line) {
         const std::size_t end = std::min(text.find('\n'), text.size());
@@ -175,7 +175,7 @@ Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
     return out;
 }
 
-Judged<void> run_golden(Generation& generation, const GoldenRequest& request, PluginCall& call) {
+Verdict<void> run_golden(Generation& generation, const GoldenRequest& request, PluginCall& call) {
     message::Request wire;
     wire.id = "golden";
     wire.method = request.method;
@@ -185,7 +185,7 @@ Judged<void> run_golden(Generation& generation, const GoldenRequest& request, Pl
     call.preset_principal = request.caller ? &*request.caller : nullptr;
     call.golden_job_id = request.job_id;
     call.golden_job = request.job;
-    const SteadyTime now = generation.services().parts.clock->steady();
+    const SteadyTime now = generation.services().deps.clock->steady();
     const auto deadline = (now + std::chrono::seconds(10)).time_since_epoch();
     generation.handle(
         wire, now, std::chrono::duration_cast<std::chrono::nanoseconds>(deadline).count(), 0, call);

@@ -32,15 +32,15 @@ struct GoldenRequest {
 // The text of the golden requests for `candidate`: `named` when it is not empty, else the file
 // beside the candidate, else the one beside `configured` (may be empty), else none. Refused:
 // unreadable.
-[[nodiscard]] Judged<std::string> read_golden_file(const std::string& named,
-                                                   const std::string& candidate,
-                                                   const std::string& configured);
+[[nodiscard]] Verdict<std::string> read_golden_file(const std::string& named,
+                                                    const std::string& candidate,
+                                                    const std::string& configured);
 
 // The requests of `text`, then the anonymous ones. Refused: a line that cannot be read.
-[[nodiscard]] Judged<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
-                                                                 std::string_view text);
+[[nodiscard]] Verdict<std::vector<GoldenRequest>> golden_requests(const Generation& generation,
+                                                                  std::string_view text);
 // Refused: a fault, or another answer than expected. `call` is scratch space.
-[[nodiscard]] Judged<void> run_golden(Generation& generation, const GoldenRequest& request,
-                                      PluginCall& call);
+[[nodiscard]] Verdict<void> run_golden(Generation& generation, const GoldenRequest& request,
+                                       PluginCall& call);
 
 }  // namespace export_worker::plugins

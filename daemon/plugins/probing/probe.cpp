@@ -63,8 +63,8 @@ tl::unexpected<Refusal> system_failed(const std::string& what, int error) {
 }
 
 // The process, in a group of its own, with default signals and none of our descriptors.
-Judged<pid_t> spawn(const std::string& program, const Pipe& input, const Pipe& report,
-                    const Pipe& output) {
+Verdict<pid_t> spawn(const std::string& program, const Pipe& input, const Pipe& report,
+                     const Pipe& output) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     ::posix_spawn_file_actions_init(&actions);
@@ -222,8 +222,8 @@ tl::unexpected<Refusal> report_spoiled(const std::string& found) {
 }
 
 // What the child said counts only if it also ended as a probe ends: a candidate can write, too.
-Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collected, int status,
-                          bool cancelled) {
+Verdict<ProbeReport> judge(const ProbeRequest& request, const Collected& collected, int status,
+                           bool cancelled) {
     ProbeEnd end = decode_probe_lines(collected.report);
     const std::string step = end.last_step.empty() ? "starting" : end.last_step;
     if (collected.is_too_large()) {
@@ -272,8 +272,8 @@ Judged<ProbeReport> judge(const ProbeRequest& request, const Collected& collecte
 
 }  // namespace
 
-Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
-                          const Clock& clock, const std::atomic<bool>* cancelled) {
+Verdict<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
+                           const Clock& clock, const std::atomic<bool>* cancelled) {
     const SteadyTime started = clock.steady();
     auto input = make_input();
     auto report = make_pipe();

@@ -48,9 +48,9 @@ struct ProbeReport {
 // whatever a load in this process would refuse. [loader-thread]; blocks until the child has ended,
 // at most `timeout` of `clock` and kProbeEndTimeout; then every process that the candidate started
 // is killed, detached ones too.
-[[nodiscard]] Judged<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
-                                        const Clock& clock,
-                                        const std::atomic<bool>* cancelled = nullptr);
+[[nodiscard]] Verdict<ProbeReport> probe(const std::string& program, const ProbeRequest& request,
+                                         const Clock& clock,
+                                         const std::atomic<bool>* cancelled = nullptr);
 
 // What the child does: reads the request from stdin, reports on descriptor 3. Returns the exit
 // status, if at all (probe_keeper.hpp).

@@ -69,7 +69,7 @@ public:
         changed_.notify_all();
         thread_.join();
     }
-    Judged<void> run_here(std::function<Judged<void>()> work) {
+    Verdict<void> run_here(std::function<Verdict<void>()> work) {
         std::unique_lock lock(mutex_);
         work_ = std::move(work);
         changed_.notify_all();
@@ -90,8 +90,8 @@ private:
     }
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::function<Judged<void>()> work_;
-    Judged<void> outcome_;
+    std::function<Verdict<void>()> work_;
+    Verdict<void> outcome_;
     bool ending_ = false;
     std::thread thread_;  // Last: it uses everything above.
 };
@@ -121,8 +121,8 @@ std::int64_t heap_bytes() {
 }
 
 // The same requests again and again: memory that still grows then grows with every request.
-Judged<std::int64_t> measure_growth(Generation& generation,
-                                    const std::vector<GoldenRequest>& requests, SteadyTime end) {
+Verdict<std::int64_t> measure_growth(Generation& generation,
+                                     const std::vector<GoldenRequest>& requests, SteadyTime end) {
     constexpr int kWarmUp = 64;
     constexpr int kRoundsMin = 32;  // Fewer prove nothing: the plugin is too slow to be measured.
     constexpr std::int64_t kNoise = 16;  // Bytes per request: caches still filling.
@@ -149,7 +149,7 @@ Judged<std::int64_t> measure_growth(Generation& generation,
     return kept;
 }
 
-Judged<ProbeReport> examine(const ProbeRequest& request) {
+Verdict<ProbeReport> examine(const ProbeRequest& request) {
     const SteadyTime started = system_clock().steady();
     ProbeReport report;
     Worker worker;
@@ -163,8 +163,8 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
     setup.manifest = request.manifest;
     setup.number = 1;
     setup.config = request.config;
-    setup.parts.clock = &system_clock();
-    setup.parts.credentials = request.credentials;
+    setup.deps.clock = &system_clock();
+    setup.deps.credentials = request.credentials;
     setup.reason = EW_CREATE_PROBE;
     EW_TRY(const std::unique_ptr<Generation> generation, Generation::map(std::move(setup)));
     if (::getpid() != self)
@@ -186,7 +186,7 @@ Judged<ProbeReport> examine(const ProbeRequest& request) {
         EW_TRY(const std::vector<GoldenRequest> golden,
                golden_requests(*generation, request.golden));
         report.golden_requests = golden.size();
-        EW_CHECK(worker.run_here([&]() -> Judged<void> {
+        EW_CHECK(worker.run_here([&]() -> Verdict<void> {
             const Settings of_worker = read_thread_settings();
             PluginCall call;
             for (const GoldenRequest& each : golden) EW_CHECK(run_golden(*generation, each, call));

@@ -49,7 +49,7 @@ json refusal_json(const Refusal& refusal) {
             {"hint", refusal.hint}};
 }
 
-Judged<ProbeReport> verdict_of(const json& end) {
+Verdict<ProbeReport> verdict_of(const json& end) {
     if (end.contains("refusal")) {
         const json& refusal = end["refusal"];
         return refuse({refusal.value("code", ""), refusal.value("stage", ""),
@@ -116,7 +116,7 @@ std::string encode_probe_step(std::string_view step) {
     return line_of({{"step", step}});
 }
 
-std::string encode_probe_end(const Judged<ProbeReport>& verdict) {
+std::string encode_probe_end(const Verdict<ProbeReport>& verdict) {
     if (!verdict) return line_of({{"refusal", refusal_json(verdict.error())}});
     json methods = json::array();
     for (const PluginMethod& method : verdict->methods) {

@@ -20,12 +20,12 @@ inline constexpr int kProbeNotBegun = 71;  // EX_OSERR
 
 // Lines of the child: a step begins, or the end with a verdict.
 [[nodiscard]] std::string encode_probe_step(std::string_view step);
-[[nodiscard]] std::string encode_probe_end(const Judged<ProbeReport>& verdict);
+[[nodiscard]] std::string encode_probe_end(const Verdict<ProbeReport>& verdict);
 
 struct ProbeEnd {
     std::string last_step;  // The step that had begun last.
     bool ended = false;     // The end came, with:
-    Judged<ProbeReport> verdict;
+    Verdict<ProbeReport> verdict;
 };
 // All lines, as far as they came.
 [[nodiscard]] ProbeEnd decode_probe_lines(std::string_view text);

@@ -129,7 +129,7 @@ void remember(const SettingChange& change) {
 }
 
 // A shortage in the middle of a load would look like what the plugin has done.
-Judged<void> check_descriptors() {
+Verdict<void> check_descriptors() {
     std::array<UniqueFd, limits::kLoadDescriptors> spare;
     for (UniqueFd& each : spare) {
         each.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -157,7 +157,7 @@ std::vector<std::string> lasting_changes() {
     return out;
 }
 
-Judged<std::unique_ptr<Generation>> load_guarded(Generation::Setup setup) {
+Verdict<std::unique_ptr<Generation>> load_guarded(Generation::Setup setup) {
     EW_CHECK(check_descriptors());
     const ProcessGuard guard;
     const bool unmap_if_refused = setup.unmap_if_refused;

@@ -17,7 +17,7 @@ namespace export_worker::plugins {
 // floating-point mode and stdio are put back first, and children are killed; the refusal says
 // whether all is as it was. Refused (io): fewer than kLoadDescriptors descriptors are free. Other
 // descriptors are not compared: other threads open and close them meanwhile. [loader-thread]
-[[nodiscard]] Judged<std::unique_ptr<Generation>> load_guarded(Generation::Setup setup);
+[[nodiscard]] Verdict<std::unique_ptr<Generation>> load_guarded(Generation::Setup setup);
 
 // What loads have changed in this process that could not be put back, as it is now, for alarms: a
 // hard limit, an environment variable. [any-thread]

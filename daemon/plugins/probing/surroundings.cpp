@@ -34,7 +34,7 @@ std::size_t settled_threads(std::size_t wanted) {
 
 }  // namespace
 
-Judged<void> check_same(const Settings& before, const Settings& after, const std::string& step) {
+Verdict<void> check_same(const Settings& before, const Settings& after, const std::string& step) {
     if (const auto change = first_change(before, after)) return changed(*change, step);
     return {};
 }
@@ -46,7 +46,7 @@ Surroundings::Surroundings()
       loans_(read_loans()),
       threads_(count_threads()) {}
 
-Judged<void> Surroundings::check_unchanged(const std::string& step) const {
+Verdict<void> Surroundings::check_unchanged(const std::string& step) const {
     // What is compared below is read from files of /proc.
     const UniqueFd free(::open("/proc/self", O_PATH | O_CLOEXEC));
     if (!free) {
@@ -60,7 +60,7 @@ Judged<void> Surroundings::check_unchanged(const std::string& step) const {
     return check_same(descriptors_, read_descriptors(), step);
 }
 
-Judged<void> Surroundings::check_nothing_left(const std::string& when) const {
+Verdict<void> Surroundings::check_nothing_left(const std::string& when) const {
     if (const std::size_t threads = settled_threads(threads_); threads > threads_) {
         return failed("no thread of the plugin " + when,
                       std::to_string(threads - threads_) + " more than before",

@@ -13,8 +13,8 @@
 namespace export_worker::plugins {
 
 // Refused: a setting differs or is missing. `step`: "in create()".
-[[nodiscard]] Judged<void> check_same(const Settings& before, const Settings& after,
-                                      const std::string& step);
+[[nodiscard]] Verdict<void> check_same(const Settings& before, const Settings& after,
+                                       const std::string& step);
 
 // Threads: [one-owner]; both checks are for the thread that made it.
 class Surroundings {
@@ -23,10 +23,10 @@ public:
 
     // Refused: a setting of the process or of this thread differs, a descriptor of the host is
     // closed or another one. `step`: "in create()".
-    [[nodiscard]] Judged<void> check_unchanged(const std::string& step) const;
+    [[nodiscard]] Verdict<void> check_unchanged(const std::string& step) const;
     // Refused: a thread (after up to a second in which it may end), a descriptor, a process, a
     // POSIX timer or locked memory is left. `when`: "after destroy()".
-    [[nodiscard]] Judged<void> check_nothing_left(const std::string& when) const;
+    [[nodiscard]] Verdict<void> check_nothing_left(const std::string& when) const;
 
 private:
     Settings process_;

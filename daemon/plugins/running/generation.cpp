@@ -182,7 +182,7 @@ Generation::Generation(Setup& setup)
       config_(std::move(setup.config)),
       reason_(setup.reason),
       on_fault_(std::move(setup.on_fault)),
-      services_(manifest_.name, setup.parts),
+      services_(manifest_.name, setup.deps),
       shadow_(setup.shadow_requests) {}
 
 Generation::~Generation() {
@@ -225,20 +225,20 @@ bool Generation::is_file_mapped(const std::string& path) {
     return found;
 }
 
-Judged<std::unique_ptr<Generation>> Generation::map(Setup setup) {
+Verdict<std::unique_ptr<Generation>> Generation::map(Setup setup) {
     std::unique_ptr<Generation> generation(new Generation(setup));
     EW_CHECK(generation->map_image());
     EW_CHECK(generation->check_descriptor());
     return generation;
 }
 
-Judged<void> Generation::begin_instance() {
+Verdict<void> Generation::begin_instance() {
     EW_CHECK(create());
     EW_CHECK(describe());
     return self_test();
 }
 
-Judged<std::unique_ptr<Generation>> Generation::load(Setup setup) {
+Verdict<std::unique_ptr<Generation>> Generation::load(Setup setup) {
     const bool unmap_if_refused = setup.unmap_if_refused;
     EW_TRY(std::unique_ptr<Generation> generation, map(std::move(setup)));
     auto begun = generation->begin_instance();
@@ -248,7 +248,7 @@ Judged<std::unique_ptr<Generation>> Generation::load(Setup setup) {
     return refuse(std::move(begun.error()));
 }
 
-Judged<void> Generation::map_image() {
+Verdict<void> Generation::map_image() {
     const FpState before;
     // NOW: a missing symbol shows here, not in the middle of a request. LOCAL: no other image sees
     // its symbols.
@@ -275,7 +275,7 @@ Judged<void> Generation::map_image() {
     return {};
 }
 
-Judged<void> Generation::check_descriptor() {
+Verdict<void> Generation::check_descriptor() {
     const auto entry = reinterpret_cast<ew_plugin_entry>(::dlsym(image_, EW_PLUGIN_ENTRY_NAME));
     if (entry == nullptr) {
         return refuse({"descriptor", "loading", "the exported function " EW_PLUGIN_ENTRY_NAME,
@@ -317,7 +317,7 @@ Judged<void> Generation::check_descriptor() {
     return {};
 }
 
-Judged<void> Generation::create() {
+Verdict<void> Generation::create() {
     std::vector<ew_config_entry> entries;
     for (const auto& [key, value] : config_)
         entries.push_back({abi_string(key), abi_string(value)});
@@ -341,7 +341,7 @@ Judged<void> Generation::create() {
     return {};
 }
 
-Judged<void> Generation::describe() {
+Verdict<void> Generation::describe() {
     MethodList list{{sizeof(ew_description), 0, add_method}, {}, {}};
     std::string threw;
     const PluginScope scope(
@@ -360,7 +360,7 @@ Judged<void> Generation::describe() {
     return {};
 }
 
-Judged<void> Generation::self_test() {
+Verdict<void> Generation::self_test() {
     if (plugin_->self_test == nullptr) return {};
     ResultWriter error;
     std::string threw;
@@ -386,7 +386,7 @@ SteadyTime Generation::handle(const message::Request& request, SteadyTime starte
     const bool failed =
         call.writer.has_error && (call.writer.error.code == message::WireCode::kPluginFault ||
                                   call.writer.error.code == message::WireCode::kInternal);
-    const SteadyTime ended = services_.parts.clock->steady();
+    const SteadyTime ended = services_.deps.clock->steady();
     if (call.is_copy) return ended;
     traffic_.count(thread_number, ended - started, failed);
     if (failed && on_fault_) on_fault_();

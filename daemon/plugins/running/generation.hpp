@@ -34,12 +34,12 @@ struct PluginMethod {
 class Generation {
 public:
     struct Setup {
-        std::string path;  // A live copy; see ArtefactStore.
+        std::string path;  // A live copy; see ArtifactStore.
         std::string sha256;
         Manifest manifest;
         std::uint64_t number = 0;
         std::map<std::string, std::string> config;
-        HostParts parts;
+        HostDeps deps;
         std::uint32_t reason = EW_CREATE_START;
         std::function<void()> on_fault;  // [worker-thread]; may be empty.
         bool unmap_if_refused = false;   // load(): see its certificate.
@@ -48,13 +48,13 @@ public:
 
     // The steps of a load, in this order; the first that fails ends it. [loader-thread]
     // Maps the file, compares the mapped image with it, checks the descriptor.
-    [[nodiscard]] static Judged<std::unique_ptr<Generation>> map(Setup setup);
-    [[nodiscard]] Judged<void> create();
-    [[nodiscard]] Judged<void> describe();
-    [[nodiscard]] Judged<void> self_test();
+    [[nodiscard]] static Verdict<std::unique_ptr<Generation>> map(Setup setup);
+    [[nodiscard]] Verdict<void> create();
+    [[nodiscard]] Verdict<void> describe();
+    [[nodiscard]] Verdict<void> self_test();
     // All of them. A plugin that refuses after it was mapped is ended again, and unmapped if Setup
     // says so.
-    [[nodiscard]] static Judged<std::unique_ptr<Generation>> load(Setup setup);
+    [[nodiscard]] static Verdict<std::unique_ptr<Generation>> load(Setup setup);
 
     ~Generation();  // end_instance(); the image stays mapped.
     Generation(const Generation&) = delete;
@@ -71,7 +71,7 @@ public:
 
     // Runs one request; exactly one outcome is in `call.writer` afterwards: a result, or has_error
     // with an error. An exception or a broken contract becomes plugin_fault. `thread_number` tells
-    // threads apart for counting. `started` is now, by the clock of HostParts; returns the time at
+    // threads apart for counting. `started` is now, by the clock of HostDeps; returns the time at
     // the end, so that a caller need not read the clock again. [worker-thread], reentrant
     SteadyTime handle(const message::Request& request, SteadyTime started,
                       std::int64_t deadline_steady_ns, std::size_t thread_number, PluginCall& call);
@@ -90,9 +90,9 @@ public:
 
 private:
     explicit Generation(Setup& setup);
-    [[nodiscard]] Judged<void> map_image();
-    [[nodiscard]] Judged<void> check_descriptor();
-    [[nodiscard]] Judged<void> begin_instance();
+    [[nodiscard]] Verdict<void> map_image();
+    [[nodiscard]] Verdict<void> check_descriptor();
+    [[nodiscard]] Verdict<void> begin_instance();
     void run(const message::Request& request, std::int64_t deadline_steady_ns, PluginCall& call);
     void fault(PluginCall& call, std::string_view what);
 

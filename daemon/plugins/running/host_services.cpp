@@ -68,12 +68,12 @@ void log_write(const ew_host* host, std::uint32_t level, ew_string message) noex
 }
 
 std::int64_t clock_unix_us(const ew_host* host) noexcept {
-    return is_host("clock/1 unix_us()", host) ? services_of(host).parts.clock->unix_us() : 0;
+    return is_host("clock/1 unix_us()", host) ? services_of(host).deps.clock->unix_us() : 0;
 }
 
 std::int64_t clock_steady_ns(const ew_host* host) noexcept {
     if (!is_host("clock/1 steady_ns()", host)) return 0;
-    const auto since = services_of(host).parts.clock->steady().time_since_epoch();
+    const auto since = services_of(host).deps.clock->steady().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
 }
 
@@ -123,12 +123,12 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
     if (call.identified) return {};
     if (call.preset_principal != nullptr) {
         call.principal = *call.preset_principal;
-    } else if (services.parts.authenticator == nullptr) {
+    } else if (services.deps.authenticator == nullptr) {
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
     } else {
-        EW_CHECK(services.parts.authenticator->authenticate(call.presented, call.principal));
-        if (services.parts.jobs != nullptr)
-            EW_CHECK(services.parts.jobs->admit_request(call.principal.organization_id));
+        EW_CHECK(services.deps.authenticator->authenticate(call.presented, call.principal));
+        if (services.deps.jobs != nullptr)
+            EW_CHECK(services.deps.jobs->admit_request(call.principal.organization_id));
     }
     call.identified = true;
     return {};
@@ -170,8 +170,8 @@ ew_status authorize_require(const ew_host* host, const ew_request* request, ew_s
 
 Result<void> find_file(const HostServices& services, PluginCall& call,
                        const model::OrganizationScope& scope, std::string_view job_id) {
-    if (services.parts.jobs != nullptr)
-        return services.parts.jobs->find_file(scope, job_id, call.job);
+    if (services.deps.jobs != nullptr)
+        return services.deps.jobs->find_file(scope, job_id, call.job);
     const bool known = call.golden_job_id == job_id &&
                        call.golden_job.organization_id == call.principal.organization_id;
     if (!known) return fail(ErrorCode::kNotFound, "no such job among the golden requests");
@@ -233,7 +233,7 @@ bool is_on_loader(const char* function) {
 ew_status give_credentials(const ew_host* host, PluginCall* call, std::string_view store,
                            ew_credentials* out) {
     const HostServices& services = services_of(host);
-    const auto& credentials = services.parts.credentials;
+    const auto& credentials = services.deps.credentials;
     if (!credentials) return EW_NOT_FOUND;
     auto& kept = call != nullptr ? call->credentials : services.loader_credentials;
     if (!kept || kept->sequence != credentials->sequence()) kept = credentials->snapshot();
@@ -292,7 +292,7 @@ void audit_record(const ew_host* host, const ew_request* request, ew_string job_
     const PluginCall* const call = call_of(kFunction, request);
     if (call == nullptr || !is_authorized(kFunction, *call) || !is_kind(kFunction, view_of(kind)))
         return;
-    jobs::EventRecorder* const events = services_of(host).parts.events;
+    jobs::EventRecorder* const events = services_of(host).deps.events;
     if (events == nullptr || call->is_copy) return;
     events->record(view_of(job_id), view_of(kind), call->principal.subject);
 }
@@ -323,10 +323,10 @@ const void* find_extension(const ew_host* host, ew_string name) noexcept {
 
 }  // namespace
 
-HostServices::HostServices(std::string name, const HostParts& host_parts)
+HostServices::HostServices(std::string name, const HostDeps& host_parts)
     : ew_host{sizeof(ew_host), EW_ABI_MINOR, find_extension},
       plugin_name(std::move(name)),
-      parts(host_parts) {
+      deps(host_parts) {
     add_live_host(*this);
 }
 

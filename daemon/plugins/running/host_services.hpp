@@ -21,7 +21,7 @@ namespace export_worker::plugins {
 
 // The parts of the daemon behind the services. All outlive every plugin. In a probe there is no
 // authenticator and no job store: callers and jobs come with the golden requests.
-struct HostParts {
+struct HostDeps {
     const Clock* clock = nullptr;  // Never null where requests are handled.
     const auth::Authenticator* authenticator = nullptr;
     jobs::JobStore* jobs = nullptr;
@@ -41,7 +41,7 @@ struct CounterValue {
 // plugin, so the object never moves. [any-thread] after construction.
 class HostServices : public ew_host {
 public:
-    HostServices(std::string plugin_name, const HostParts& parts);
+    HostServices(std::string plugin_name, const HostDeps& deps);
     ~HostServices();
     HostServices(const HostServices&) = delete;
     HostServices& operator=(const HostServices&) = delete;
@@ -53,7 +53,7 @@ public:
 
     // --- for the C functions in the .cpp ---
     const std::string plugin_name;
-    const HostParts parts;
+    const HostDeps deps;
     struct Counter {
         std::string name;
         std::string help;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kStage = "staging";
 
-Judged<void> check_trust(const struct stat& info, const std::string& path) {
+Verdict<void> check_trust(const struct stat& info, const std::string& path) {
     if (info.st_uid != 0 && info.st_uid != ::geteuid()) {
         return refuse({"ownership", kStage,
                        "a file and directories owned by root or the daemon's user",
@@ -29,7 +29,7 @@ Judged<void> check_trust(const struct stat& info, const std::string& path) {
 }
 
 // Opens the directory component by component without following anything, checking each.
-Judged<UniqueFd> open_resolved_directory(const std::filesystem::path& directory) {
+Verdict<UniqueFd> open_resolved_directory(const std::filesystem::path& directory) {
     UniqueFd at(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     std::filesystem::path so_far = "/";
     for (const auto& part : directory.relative_path()) {
@@ -46,7 +46,7 @@ Judged<UniqueFd> open_resolved_directory(const std::filesystem::path& directory)
 }
 
 // Every directory as the operator wrote it: a link among them is as safe as the one it lies in.
-Judged<void> check_as_written(const std::filesystem::path& directory) {
+Verdict<void> check_as_written(const std::filesystem::path& directory) {
     for (std::filesystem::path at = directory;; at = at.parent_path()) {
         struct stat info {};
         if (::stat(at.c_str(), &info) != 0) {
@@ -63,7 +63,7 @@ Judged<void> check_as_written(const std::filesystem::path& directory) {
 
 }  // namespace
 
-Judged<UniqueFd> open_trusted(const std::string& source) {
+Verdict<UniqueFd> open_trusted(const std::string& source) {
     const std::filesystem::path path(source);
     if (!path.is_absolute() || !path.has_filename()) {
         return refuse({"io", kStage, "the absolute path of a file", "'" + source + "'",

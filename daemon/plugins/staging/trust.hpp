@@ -13,6 +13,6 @@ namespace export_worker::plugins {
 // the root, that neither root nor this user owns or that group or others may write (a
 // sticky directory such as /tmp is fine: others can add names there, not replace ours). Directories
 // on the way may be symbolic links; where they lead is held to the same rule.
-[[nodiscard]] Judged<UniqueFd> open_trusted(const std::string& source);
+[[nodiscard]] Verdict<UniqueFd> open_trusted(const std::string& source);
 
 }  // namespace export_worker::plugins

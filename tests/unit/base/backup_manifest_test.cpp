@@ -17,7 +17,7 @@ BackupManifest manifest() {
     BackupManifest out{"0.2.0", "2026-11-27T12:00:00Z", {}};
     for (const std::string_view database : kBackupDatabases)
         out.files.push_back({std::string(database), 4096, kHash});
-    out.files.push_back({"plugins/artefacts/" + kHash + ".so", 100, kHash});
+    out.files.push_back({"plugins/artifacts/" + kHash + ".so", 100, kHash});
     return out;
 }
 
@@ -39,9 +39,9 @@ TEST(BackupManifest, IsReadAsItWasWritten) {
 TEST(BackupManifest, NamesStayInsideTheDirectory) {
     for (const std::string& name :
          {std::string("../jobs.db"), std::string("/etc/passwd"), std::string("jobs.db/"),
-          std::string("plugins/artefacts/.so"), std::string("plugins/artefacts/../../x.so"),
-          "plugins/artefacts/" + std::string(64, 'A') + ".so", "plugins/artefacts/" + kHash,
-          "plugins/artefactsX" + kHash + ".so", std::string(kBackupManifestFile)}) {
+          std::string("plugins/artifacts/.so"), std::string("plugins/artifacts/../../x.so"),
+          "plugins/artifacts/" + std::string(64, 'A') + ".so", "plugins/artifacts/" + kHash,
+          "plugins/artifactsX" + kHash + ".so", std::string(kBackupManifestFile)}) {
         EXPECT_NE(refusal([&](json& value) { value["files"][4]["name"] = name; }), "taken") << name;
     }
 }

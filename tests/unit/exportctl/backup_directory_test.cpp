@@ -25,7 +25,7 @@ protected:
         BackupManifest manifest{"1.2.3", "2026-11-27T12:00:00Z", {}};
         for (const std::string& name :
              {std::string("jobs.db"), std::string("catalog.db"), std::string("auth.db"),
-              std::string("plugins.db"), "plugins/artefacts/" + std::string(64, 'a') + ".so"}) {
+              std::string("plugins.db"), "plugins/artifacts/" + std::string(64, 'a') + ".so"}) {
             manifest.files.push_back(file_of(name, "bytes of " + name));
             EW_CHECK(directory.begin_file(manifest.files.back()));
             EW_CHECK(directory.append("bytes of "));

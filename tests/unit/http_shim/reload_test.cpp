@@ -20,7 +20,7 @@ protected:
     std::unique_ptr<client::DaemonPool> pool_ =
         std::move(*client::DaemonPool::open({"ipc://" + dir_.path() + "/nobody.sock"}));
     DaemonLink link_{context_, *pool_};
-    SessionParts parts_{
+    SessionDeps deps_{
         *read_config(write("hosts = a.example\ncredential_rate = 1\ncredential_burst = 1\n")),
         link_, connections_, "test"};
 };
@@ -29,14 +29,14 @@ TEST_F(ShimReloadTest, TakesOverWhatCanChange) {
     write(
         "hosts = b.example\ntrusted_proxies = unix\nmetrics_from = ::1\ndocs = off\n"
         "request_timeout_ms = 100\ncors_origins = https://c.example\naddress_connections = 2\n");
-    reload(parts_);
-    EXPECT_EQ(parts_.config.hosts, std::vector<std::string>({"b.example"}));
-    EXPECT_TRUE(parts_.config.trusted_proxies.contains("unix"));
-    EXPECT_TRUE(parts_.config.metrics_from.contains("::1"));
-    EXPECT_FALSE(parts_.config.docs);
-    EXPECT_EQ(parts_.config.request_timeout_ms, 100U);
-    EXPECT_EQ(parts_.config.cors_origins.size(), 1U);
-    EXPECT_TRUE(parts_.metrics.configuration_good);
+    reload(deps_);
+    EXPECT_EQ(deps_.config.hosts, std::vector<std::string>({"b.example"}));
+    EXPECT_TRUE(deps_.config.trusted_proxies.contains("unix"));
+    EXPECT_TRUE(deps_.config.metrics_from.contains("::1"));
+    EXPECT_FALSE(deps_.config.docs);
+    EXPECT_EQ(deps_.config.request_timeout_ms, 100U);
+    EXPECT_EQ(deps_.config.cors_origins.size(), 1U);
+    EXPECT_TRUE(deps_.metrics.configuration_good);
     const auto first = connections_.admit("192.0.2.1", false);
     EXPECT_TRUE(connections_.admit("192.0.2.1", false)) << "the second of two";
 }
@@ -46,24 +46,24 @@ TEST_F(ShimReloadTest, AFileThatCannotBeUsedChangesNothing) {
          {"hosts = b.example\ndocs = perhaps\n", "hosts = b.example\nhostss = c\n",
           "hosts = b.example\n[store.a]\nkind = local\nroot = /r\nkey_file = /no\n"}) {
         write(bad);
-        reload(parts_);
-        EXPECT_EQ(parts_.config.hosts, std::vector<std::string>({"a.example"})) << bad;
-        EXPECT_FALSE(parts_.metrics.configuration_good) << bad;
+        reload(deps_);
+        EXPECT_EQ(deps_.config.hosts, std::vector<std::string>({"a.example"})) << bad;
+        EXPECT_FALSE(deps_.metrics.configuration_good) << bad;
     }
     write("hosts = b.example\n");
-    reload(parts_);
-    EXPECT_TRUE(parts_.metrics.configuration_good);
+    reload(deps_);
+    EXPECT_TRUE(deps_.metrics.configuration_good);
 }
 
 TEST_F(ShimReloadTest, ALimiterForgetsItsCallersOnlyWhenItsRateChanges) {
     const auto now = Clock::now();
-    EXPECT_FALSE(parts_.by_credential.take(caller(), now));
+    EXPECT_FALSE(deps_.by_credential.take(caller(), now));
     write("credential_rate = 1\ncredential_burst = 1\naddress_rate = 3\n");
-    reload(parts_);
-    EXPECT_TRUE(parts_.by_credential.take(caller(), now)) << "still one a second";
+    reload(deps_);
+    EXPECT_TRUE(deps_.by_credential.take(caller(), now)) << "still one a second";
     write("credential_rate = 1\ncredential_burst = 5\naddress_rate = 3\n");
-    reload(parts_);
-    EXPECT_FALSE(parts_.by_credential.take(caller(), now));
+    reload(deps_);
+    EXPECT_FALSE(deps_.by_credential.take(caller(), now));
 }
 
 }  // namespace

@@ -61,12 +61,12 @@ protected:
     }
     Awaitable<void> serve_and_tell(Stream socket, std::string peer, bool& ended) {
         auto place = connections_.admit(peer, false);
-        co_await serve(std::move(socket), std::move(peer), std::move(place), *parts_);
+        co_await serve(std::move(socket), std::move(peer), std::move(place), *deps_);
         ended = true;
     }
     void configure(const Config& config) {
         config_ = config;
-        parts_.emplace(config_, link_, connections_, "test");
+        deps_.emplace(config_, link_, connections_, "test");
     }
     static std::size_t answers(std::string_view text) {
         std::size_t count = 0;
@@ -84,7 +84,7 @@ protected:
         std::move(*client::DaemonPool::open({"ipc://" + dir_.path() + "/nobody.sock"}));
     DaemonLink link_{context_, *pool_};
     Config config_;
-    std::optional<SessionParts> parts_{std::in_place, config_, link_, connections_, "test"};
+    std::optional<SessionDeps> deps_{std::in_place, config_, link_, connections_, "test"};
 };
 
 TEST_F(SessionTest, AnswersOneAfterTheOther) {
@@ -110,9 +110,9 @@ TEST_F(SessionTest, AConnectionEndsAfterAThousandRequests) {
 TEST_F(SessionTest, WhatIsPipelinedBehindTheLastRequestResetsNothing) {
     std::string many;
     for (int count = 0; count < 1'300; ++count) many += kLivez;
-    parts_->draining = true;
+    deps_->draining = true;
     EXPECT_EQ(end_after(many), 0) << "behind an answer while the shim drains";
-    parts_->draining = false;
+    deps_->draining = false;
     EXPECT_EQ(end_after(many), 0) << "behind the thousandth request";
     const std::string last = "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     EXPECT_EQ(end_after(last + many), 0) << "behind a last request";
@@ -176,9 +176,9 @@ TEST_F(SessionTest, APostWhoseAnswerHasNoRoomIsNotHandedOn) {
     ASSERT_TRUE(answers.add(limits::kHttpBytesFree + limits::kHttpAnswersHeldPerAddressBytesMax));
     const std::string out = exchange(post(2, "{}", kKey), peer);
     EXPECT_NE(out.find("Too many answers wait"), std::string::npos) << out;
-    EXPECT_EQ(parts_->calls, 0U);
+    EXPECT_EQ(deps_->calls, 0U);
     EXPECT_NE(exchange(post(2, "{}", kKey), kProxy).find("Service temporarily"), std::string::npos);
-    EXPECT_EQ(parts_->calls, 1U);
+    EXPECT_EQ(deps_->calls, 1U);
 }
 
 // Nothing is read for somebody who shows no credential, or one that cannot be any.
@@ -232,7 +232,7 @@ TEST_F(SessionTest, AnotherSitesPageCannotAct) {
 
 // A scan with a browser's TLS, or a script's line ends, is told at once, not after a time-out.
 TEST_F(SessionTest, WhatCannotBecomeAHeadIsAnsweredAtOnce) {
-    parts_->timeouts.head = std::chrono::hours(1);
+    deps_->timeouts.head = std::chrono::hours(1);
     for (const std::string& bytes :
          {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9),
           std::string("GET / HTTP/1.1\nHost: h\n\n"), std::string("GET / HTTP/1.1\r\nHost: h\n\n")})
@@ -333,8 +333,8 @@ TEST_F(SessionTest, AtTheLimitOnlyProbesAreAnswered) {
 TEST_F(SessionTest, WhatIsRefusedIsCounted) {
     exchange("nonsense\r\n\r\n");
     exchange("GET /docs HTTP/1.1\r\n\r\n");
-    EXPECT_EQ(parts_->metrics.refused_heads, 2U);
-    EXPECT_EQ(parts_->metrics.rate_limited, 0U);
+    EXPECT_EQ(deps_->metrics.refused_heads, 2U);
+    EXPECT_EQ(deps_->metrics.rate_limited, 0U);
     Config config;
     config.address_rate = 1;
     config.address_burst = 1;
@@ -344,11 +344,11 @@ TEST_F(SessionTest, WhatIsRefusedIsCounted) {
     EXPECT_TRUE(later.starts_with("HTTP/1.1 429 ")) << later;
     EXPECT_NE(later.find("\r\nRetry-After: 1\r\n"), std::string::npos) << later;
     EXPECT_TRUE(exchange(kLivez, "192.0.2.2").starts_with("HTTP/1.1 200 "));
-    EXPECT_EQ(parts_->metrics.rate_limited, 1U);
+    EXPECT_EQ(deps_->metrics.rate_limited, 1U);
 }
 
 TEST_F(SessionTest, WhileTheShimDrainsEveryAnswerClosesItsConnection) {
-    parts_->draining = true;
+    deps_->draining = true;
     const std::string out = exchange(std::string(kLivez) + std::string(kLivez));
     EXPECT_EQ(answers(out), 1U);
     EXPECT_NE(out.find("\r\nConnection: close\r\n"), std::string::npos);
@@ -359,7 +359,7 @@ TEST_F(SessionTest, AListedProxyMayPauseLongerThanAReader) {
     Config config;
     config.trusted_proxies = *AddressList::parse("192.0.2.1");
     configure(config);
-    parts_->timeouts.write = std::chrono::milliseconds(40);
+    deps_->timeouts.write = std::chrono::milliseconds(40);
     std::string many;
     for (int count = 0; count < 100; ++count)
         many += "GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n";

@@ -21,11 +21,11 @@ inline std::string install_plugin(const TempDir& dir, const std::string& name) {
     return path;
 }
 
-inline plugins::HostOptions host_options(const TempDir& dir, const plugins::HostParts& parts) {
+inline plugins::HostOptions host_options(const TempDir& dir, const plugins::HostDeps& deps) {
     plugins::HostOptions out;
     out.state_directory = dir.path();
     out.probe_program = probe_program();
-    out.parts = parts;
+    out.deps = deps;
     out.durability = sqlite::Durability::kUnsyncedForTest;
     return out;
 }

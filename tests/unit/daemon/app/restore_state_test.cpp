@@ -25,7 +25,7 @@ protected:
     void SetUp() override {
         fs::create_directory(state_);
         fs::create_directories(backup_ + "/" + std::string(kBackupPluginsDirectory));
-        for (const char* name : {"", "/plugins", "/plugins/artefacts"})
+        for (const char* name : {"", "/plugins", "/plugins/artifacts"})
             fs::permissions(backup_ + name, fs::perms(0700));
         ASSERT_TRUE(jobs::open_sqlite_job_store(backup_ + "/jobs.db", clock_));
         ASSERT_TRUE(catalog::CatalogStore::open(backup_ + "/catalog.db", clock_));
@@ -65,7 +65,7 @@ protected:
     testing::FakeClock clock_;
     const std::string state_ = dir_ / "state";
     const std::string backup_ = dir_ / "backup";
-    const std::string plugin_ = "plugins/artefacts/" + std::string(64, 'a') + ".so";
+    const std::string plugin_ = "plugins/artifacts/" + std::string(64, 'a') + ".so";
 };
 
 TEST_F(RestoreStateTest, ABackupGoesIntoAnEmptyState) {
@@ -126,7 +126,7 @@ TEST_F(RestoreStateTest, CopiesThatWereNotCheckedCountForNothing) {
 TEST_F(RestoreStateTest, OnlyAPrivateBackupIsOpened) {
     for (const std::string& name :
          {std::string(""), std::string("/auth.db"), std::string("/manifest.json"),
-          std::string("/plugins"), std::string("/plugins/artefacts"), "/" + plugin_}) {
+          std::string("/plugins"), std::string("/plugins/artifacts"), "/" + plugin_}) {
         const std::string path = backup_ + name;
         const fs::perms before = fs::status(path).permissions();
         fs::permissions(path, before | fs::perms(0040));

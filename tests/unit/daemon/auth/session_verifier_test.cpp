@@ -324,19 +324,19 @@ TEST_F(SessionsTest, AProviderThatFailsIsAProblemUntilItAnswers) {
     const auto provider = std::move(*SessionProvider::open(settings_, clock_));
     for (int count = 0; count < limits::kSessionAskFailuresMax; ++count) {
         EXPECT_EQ(provider->problem(), "");
-        EXPECT_FALSE(provider->ask("session-token"));
+        EXPECT_FALSE(provider->introspect("session-token"));
     }
     EXPECT_NE(provider->problem().find("has failed 5 times in a row"), std::string::npos);
-    const auto paused = provider->ask("session-token");
+    const auto paused = provider->introspect("session-token");
     ASSERT_FALSE(paused);
     EXPECT_EQ(paused.error().message, "session provider: not asked for a while");
     clock_.advance(limits::kSessionAskPause);
     EXPECT_NE(provider->problem(), "") << "nobody has asked since";
     status = 404;
-    EXPECT_TRUE(provider->ask("session-token"));
+    EXPECT_TRUE(provider->introspect("session-token"));
     EXPECT_EQ(provider->problem(), "");
     status = 429;
-    EXPECT_FALSE(provider->ask("session-token"));
+    EXPECT_FALSE(provider->introspect("session-token"));
     EXPECT_NE(provider->problem().find("status 429"), std::string::npos);
 }
 

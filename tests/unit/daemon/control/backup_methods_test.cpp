@@ -52,16 +52,16 @@ TEST_F(BackupMethodsTest, HasEveryDatabase) {
 
 TEST_F(BackupMethodsTest, HasThePluginFilesThatAStartMayLoad) {
     const std::string wanted(64, 'b');
-    fs::create_directories(dir_ / "plugins/artefacts");
+    fs::create_directories(dir_ / "plugins/artifacts");
     for (const char digit : {'a', 'b'})
-        dir_.write("plugins/artefacts/" + std::string(64, digit) + ".so", "elf");
+        dir_.write("plugins/artifacts/" + std::string(64, digit) + ".so", "elf");
     ASSERT_TRUE(plugins_->history().commit("minimal", wanted, wanted));
     const std::string id = begin();
     std::set<std::string> names;
     for (const BackupFile& file : manifest(id).files) names.insert(file.name);
-    EXPECT_TRUE(names.contains("plugins/artefacts/" + wanted + ".so"));
+    EXPECT_TRUE(names.contains("plugins/artifacts/" + wanted + ".so"));
     EXPECT_EQ(names.size(), kBackupDatabases.size() + 1);
-    EXPECT_EQ(read(id, "plugins/artefacts/" + wanted + ".so"), "elf");
+    EXPECT_EQ(read(id, "plugins/artifacts/" + wanted + ".so"), "elf");
 }
 
 TEST_F(BackupMethodsTest, OneAtATime) {
@@ -88,7 +88,7 @@ TEST_F(BackupMethodsTest, ATaskThatRunsLeavesNoCopies) {
 TEST_F(BackupMethodsTest, AFailedCopyIsAnErrorAndLeavesNothing) {
     const std::string hash(64, 'b');
     ASSERT_TRUE(plugins_->history().commit("minimal", hash, hash));
-    fs::create_directories(dir_ / "plugins/artefacts/" + hash + ".so");  // No file.
+    fs::create_directories(dir_ / "plugins/artifacts/" + hash + ".so");  // No file.
     const std::string id = call("control.backup_begin")["id"];
     const json state = ended_task();
     ASSERT_TRUE(state.contains("error"));

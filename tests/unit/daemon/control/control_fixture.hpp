@@ -9,7 +9,7 @@
 
 #include "base/json.hpp"
 #include "daemon/control/control_methods.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite_job_store.hpp"
 #include "tests/unit/support/eventually.hpp"
@@ -26,8 +26,8 @@ protected:
     server::MethodResult run(std::string_view name, const json& params) {
         const ControlMethod method = find_control_method(name);
         EXPECT_NE(method, nullptr) << name;
-        auto result = method(parts_, parse_msgpack(dump_msgpack(params)));
-        if (!result) return refuse(result.error());
+        auto result = method(deps_, parse_msgpack(dump_msgpack(params)));
+        if (!result) return wire_error(result.error());
         return std::move(*result);
     }
     // The result of a method that must succeed.
@@ -89,35 +89,35 @@ protected:
     server::DataServer data_server_{
         std::move(*transport::ServerSocket::open("ipc://" + dir_.path() + "/data.sock", 0600)),
         dispatcher_, system_clock(), 1, ledger_};
-    exports::ExportParts export_parts_{
+    exports::ExportDeps export_deps_{
         &clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
     BackupStore backups_{dir_ / "backup", clock_};
-    SentFiles sent_files_{dir_ / "plugins/artefacts", clock_};
+    SentFiles sent_files_{dir_ / "plugins/artifacts", clock_};
     LongTask task_;
-    ControlParts parts_{*identity_.database,
-                        *identity_.keys,
-                        *identity_.members,
-                        *catalog_,
-                        *jobs_,
-                        *plugins_,
-                        data_server_,
-                        ledger_,
-                        clock_,
-                        dir_.path(),
-                        "1.2.3",
-                        "ipc:///data.sock",
-                        clock_.unix_us(),
-                        [this] { return credentials_; },
-                        alarms_,
-                        [](metrics::Page&) {},
-                        [this] { ++wakes_; },
-                        &export_parts_,
-                        std::chrono::seconds(3600),
-                        task_,
-                        backups_,
-                        sent_files_};
+    ControlDeps deps_{*identity_.database,
+                      *identity_.keys,
+                      *identity_.members,
+                      *catalog_,
+                      *jobs_,
+                      *plugins_,
+                      data_server_,
+                      ledger_,
+                      clock_,
+                      dir_.path(),
+                      "1.2.3",
+                      "ipc:///data.sock",
+                      clock_.unix_us(),
+                      [this] { return credentials_; },
+                      alarms_,
+                      [](metrics::Page&) {},
+                      [this] { ++wakes_; },
+                      &export_deps_,
+                      std::chrono::seconds(3600),
+                      task_,
+                      backups_,
+                      sent_files_};
 };
 
 }  // namespace export_worker::control

@@ -40,7 +40,7 @@ protected:
         return report("control.plugin_load", params);
     }
     [[nodiscard]] bool has_sent_files() const {
-        for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artefacts")) {
+        for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artifacts")) {
             if (entry.path().filename().string().starts_with("sent-")) return true;
         }
         return false;

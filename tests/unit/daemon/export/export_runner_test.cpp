@@ -50,7 +50,7 @@ protected:
     model::Job run(const std::string& id) {
         const auto job = jobs_->claim();
         EXPECT_TRUE(job && job->has_value());
-        (void)run_export(parts_, **job, watch_);
+        (void)run_export(deps_, **job, watch_);
         return find(id);
     }
     model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
@@ -70,15 +70,14 @@ protected:
         dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportParts parts_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp",
-                       "test",  {}};
+    ExportDeps deps_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
     // The jobs run once more, as after a death: another instance owns them then.
     void reopen_jobs() {
-        parts_.jobs = nullptr;
+        deps_.jobs = nullptr;
         jobs_.reset();
         jobs_ = std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_, policy_,
                                                        sqlite::Durability::kUnsyncedForTest));
-        parts_.jobs = jobs_.get();
+        deps_.jobs = jobs_.get();
     }
     std::atomic<bool> stopping_{false};
     RunWatch watch_{stopping_};
@@ -136,7 +135,7 @@ TEST_F(ExportRunnerTest, ACancelledRunLeavesNoFile) {
     const auto id = submit({{"format", "jsonl"}});
     const auto job = jobs_->claim();
     ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id, "me"));
-    (void)run_export(parts_, **job, watch_);
+    (void)run_export(deps_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
     EXPECT_EQ(files(), 0U);
 }
@@ -156,10 +155,10 @@ TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
     reopen_jobs();
     ASSERT_TRUE(jobs_->rescue());
     const auto current = jobs_->claim();
-    (void)run_export(parts_, **zombie, watch_);
+    (void)run_export(deps_, **zombie, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kInProgress);
     EXPECT_EQ(files(), 0U);
-    (void)run_export(parts_, **current, watch_);
+    (void)run_export(deps_, **current, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
 }
@@ -175,7 +174,7 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     }
     EXPECT_EQ(files(), 1U);
     reopen_jobs();
-    ASSERT_TRUE(recover(parts_));
+    ASSERT_TRUE(recover(deps_));
     EXPECT_EQ(files(), 0U);
     EXPECT_TRUE(jobs_->unpublished_files()->empty());
     EXPECT_EQ(find(id).status, JobStatus::kPending);
@@ -197,14 +196,14 @@ TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
     put("acme/notes.txt");
     EXPECT_EQ(files(), 4U);
     clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
-    const auto young = sweep(parts_, std::chrono::seconds(3600));
+    const auto young = sweep(deps_, std::chrono::seconds(3600));
     ASSERT_TRUE(young);
     EXPECT_EQ(young->orphans, 0U);
     EXPECT_EQ(young->kept, 4U);
     clock_.advance(std::chrono::seconds(3590));  // The files are a moment old themselves.
-    EXPECT_EQ(sweep(parts_, std::chrono::seconds(3600))->orphans, 0U);
+    EXPECT_EQ(sweep(deps_, std::chrono::seconds(3600))->orphans, 0U);
     clock_.advance(std::chrono::seconds(11));
-    const auto old = sweep(parts_, std::chrono::seconds(3600));
+    const auto old = sweep(deps_, std::chrono::seconds(3600));
     ASSERT_TRUE(old);
     EXPECT_EQ(old->orphans, 1U);
     EXPECT_EQ(old->kept, 3U);
@@ -215,9 +214,9 @@ TEST_F(ExportRunnerTest, SweepLeavesAloneWhatIsBeingWritten) {
     submit({{"format", "csv"}});
     const auto job = jobs_->claim();
     ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/running.csv"));
-    EXPECT_EQ(sweep(parts_, std::chrono::seconds(0))->unpublished, 0U);
+    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 0U);
     ASSERT_TRUE(jobs_->release((*job)->lease));
-    EXPECT_EQ(sweep(parts_, std::chrono::seconds(0))->unpublished, 1U);
+    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 1U);
     EXPECT_TRUE(jobs_->unpublished_files()->empty());
 }
 
@@ -253,7 +252,7 @@ TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
     testing::damage_table(dir_ / "catalog.db", "product");
     catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_,
                                                       sqlite::Durability::kUnsyncedForTest));
-    parts_.catalog = catalog_.get();
+    deps_.catalog = catalog_.get();
     const model::Job job = run(id);
     EXPECT_EQ(job.status, JobStatus::kPending);  // It is tried again.
     EXPECT_NE(job.error_message.find("malformed"), std::string::npos) << job.error_message;
@@ -261,7 +260,7 @@ TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
 }
 
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
-    ExportWorkers workers(parts_, {});
+    ExportWorkers workers(deps_, {});
     workers.start(2);
     std::vector<std::string> ids;
     for (int index = 0; index < 6; ++index) {
@@ -279,7 +278,7 @@ TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
     ASSERT_EQ(run(id).status, JobStatus::kCompleted);
     ASSERT_TRUE(*jobs_->check_retention_clock(std::chrono::seconds(1)));
     clock_.jump(std::chrono::days(40));
-    ExportWorkers workers(parts_, {});
+    ExportWorkers workers(deps_, {});
     workers.start(1);
     ASSERT_TRUE(testing::eventually([&] { return jobs_->retention_pause()->has_value(); }));
     EXPECT_EQ(files(), 1U);
@@ -319,17 +318,18 @@ private:
 
 TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
     StuckStore stuck(*files_);
-    parts_.files = &stuck;
-    UpkeepPolicy upkeep;
-    upkeep.stall_limit = std::chrono::seconds(60);
-    ExportWorkers workers(parts_, upkeep);
+    deps_.files = &stuck;
+    HousekeepingPolicy housekeeping;
+    housekeeping.stall_limit = std::chrono::seconds(60);
+    ExportWorkers workers(deps_, housekeeping);
     workers.start(1);
     const auto id = submit({{"format", "csv"}});
     workers.wake();
     stuck.entered.wait();
     testing::refuse_writes(dir_ / "jobs.db", "job");
     EXPECT_TRUE(testing::eventually([&] {
-        // Again and again: upkeep counts from its own beginning, which may be later than this.
+        // Again and again: housekeeping counts from its own beginning, which may be later than
+        // this.
         clock_.advance(std::chrono::seconds(61));
         return testing::has_logged("job " + id + ": no progress for 60 s: ");
     }));
@@ -342,7 +342,7 @@ TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
 }
 
 TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {
-    parts_.policy.attempt_limit = std::chrono::seconds(0);
+    deps_.policy.attempt_limit = std::chrono::seconds(0);
     const auto id = submit({{"format", "csv"}});
     const auto job = jobs_->claim();
     clock_.advance(std::chrono::seconds(1));
@@ -355,8 +355,8 @@ TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {
         }
         testing::FakeClock& clock;
     } moving(clock_);
-    parts_.clock = &moving;
-    (void)run_export(parts_, **job, watch_);
+    deps_.clock = &moving;
+    (void)run_export(deps_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kPending);
     EXPECT_NE(find(id).error_message.find("the attempt took longer"), std::string::npos);
     EXPECT_EQ(files(), 0U);
@@ -407,7 +407,7 @@ TEST_F(ExportRunnerTest, OldFilesGo) {
     EXPECT_EQ(files(), 1U);
     clock_.advance(std::chrono::hours(24 * 8));
     EXPECT_EQ(*jobs_->expire_files(limits::kFileRetentionDefault), 1U);
-    EXPECT_EQ(*drop_unpublished(parts_), 1U);
+    EXPECT_EQ(*drop_unpublished(deps_), 1U);
     EXPECT_EQ(files(), 0U);
     EXPECT_TRUE(jobs_->unpublished_files()->empty());
 }

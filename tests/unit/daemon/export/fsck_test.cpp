@@ -54,7 +54,7 @@ protected:
         std::ofstream(path(key), std::ios::binary) << text;
     }
     Result<FsckReport> try_check() {
-        return check_exports(parts_, options_, stopping_, [this](const FsckReport&) { ++calls_; });
+        return check_exports(deps_, options_, stopping_, [this](const FsckReport&) { ++calls_; });
     }
     FsckReport check(bool apply = false) {
         options_.apply = apply;
@@ -74,7 +74,7 @@ protected:
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportParts parts_{&clock_, jobs_.get(), nullptr, files_.get(), dir_ / "tmp", "test", {}};
+    ExportDeps deps_{&clock_, jobs_.get(), nullptr, files_.get(), dir_ / "tmp", "test", {}};
     FsckOptions options_;
     std::atomic<bool> stopping_{false};
     int calls_ = 0;
@@ -95,11 +95,11 @@ TEST_F(FsckTest, AMissingFileIsFoundAndLeftAlone) {
     const auto [id, key] = publish();
     std::filesystem::remove(path(key));
     const FsckReport report = check();
-    ASSERT_EQ(report.findings.size(), 1U);
-    EXPECT_EQ(report.findings[0].problem, "missing");
-    EXPECT_EQ(report.findings[0].key, key);
-    EXPECT_EQ(report.findings[0].job_id, id);
-    EXPECT_FALSE(report.findings[0].repaired);
+    ASSERT_EQ(report.problems.size(), 1U);
+    EXPECT_EQ(report.problems[0].problem, "missing");
+    EXPECT_EQ(report.problems[0].key, key);
+    EXPECT_EQ(report.problems[0].job_id, id);
+    EXPECT_FALSE(report.problems[0].repaired);
     EXPECT_EQ(report.repaired, 0);
     model::JobFile file;
     ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
@@ -123,18 +123,18 @@ TEST_F(FsckTest, AnotherSizeIsDamage) {
     overwrite(key, "key");
     options_.hashes = false;
     const FsckReport report = check();
-    ASSERT_EQ(report.findings.size(), 1U);
-    EXPECT_EQ(report.findings[0].problem, "damaged");
-    EXPECT_EQ(report.findings[0].detail, "expected 5 bytes, found 3");
+    ASSERT_EQ(report.problems.size(), 1U);
+    EXPECT_EQ(report.problems[0].problem, "damaged");
+    EXPECT_EQ(report.problems[0].detail, "expected 5 bytes, found 3");
 }
 
 TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesIt) {
     const auto [id, key] = publish();
     overwrite(key, "KEY\r\n");
     const FsckReport report = check(true);
-    ASSERT_EQ(report.findings.size(), 1U);
-    EXPECT_EQ(report.findings[0].problem, "damaged");
-    EXPECT_NE(report.findings[0].detail.find("SHA-256"), std::string::npos);
+    ASSERT_EQ(report.problems.size(), 1U);
+    EXPECT_EQ(report.problems[0].problem, "damaged");
+    EXPECT_NE(report.problems[0].detail.find("SHA-256"), std::string::npos);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
 }
 
@@ -152,7 +152,7 @@ TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
     overwrite(key, "half");
     EXPECT_EQ(check().problems, 0);  // It is being written.
     ASSERT_TRUE(jobs_->release(lease));
-    EXPECT_EQ(check().findings.at(0).problem, "unpublished");
+    EXPECT_EQ(check().problems.at(0).problem, "unpublished");
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
     EXPECT_EQ(check().problems, 0);
@@ -165,7 +165,7 @@ TEST_F(FsckTest, AnOrphanIsFoundOnceItsGraceIsOver) {
     clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
     EXPECT_EQ(check().problems, 0);
     make_old();
-    EXPECT_EQ(check().findings.at(0).problem, "orphan");
+    EXPECT_EQ(check().problems.at(0).problem, "orphan");
     EXPECT_TRUE(std::filesystem::exists(path(orphan)));
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(orphan)));
@@ -187,12 +187,12 @@ TEST_F(FsckTest, FilesOfOthersAreCountedAndLeftAlone) {
 
 TEST_F(FsckTest, AllProblemsAreCountedAndTheFirstShown) {
     const std::string id = publish().job_id;
-    for (std::size_t epoch = 2; epoch < limits::kFsckFindingsMax + 7; ++epoch)
+    for (std::size_t epoch = 2; epoch < limits::kFsckProblemsMax + 7; ++epoch)
         overwrite("acme/" + id + "." + std::to_string(epoch) + ".csv", "");
     make_old();
     const FsckReport report = check();
-    EXPECT_EQ(report.problems, static_cast<std::int64_t>(limits::kFsckFindingsMax) + 5);
-    EXPECT_EQ(report.findings.size(), limits::kFsckFindingsMax);
+    EXPECT_EQ(report.problems, static_cast<std::int64_t>(limits::kFsckProblemsMax) + 5);
+    EXPECT_EQ(report.problems.size(), limits::kFsckProblemsMax);
 }
 
 TEST_F(FsckTest, AStoppingDaemonEndsIt) {
@@ -233,10 +233,10 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
         const auto report = try_check();
         ASSERT_TRUE(report) << report.error().message;
         std::map<std::string, std::string> details;
-        for (const FsckFinding& finding : report->findings) {
-            if (finding.problem != "unreadable") continue;
-            EXPECT_FALSE(finding.repaired);
-            details[finding.key] = finding.detail;
+        for (const FsckProblem& problem : report->problems) {
+            if (problem.problem != "unreadable") continue;
+            EXPECT_FALSE(problem.repaired);
+            details[problem.key] = problem.detail;
         }
         EXPECT_EQ(details.size(), 2U);
         EXPECT_TRUE(details[link].ends_with("expected a regular file, found a symbolic link"));
@@ -257,10 +257,10 @@ TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
     overwrite(orphan, "late");
     make_old();
     const FsckReport report = check(true);
-    ASSERT_EQ(report.findings.size(), 2U);
-    EXPECT_FALSE(report.findings[0].repaired);
-    EXPECT_NE(report.findings[0].detail.find("not deleted: "), std::string::npos);
-    EXPECT_TRUE(report.findings[1].repaired);
+    ASSERT_EQ(report.problems.size(), 2U);
+    EXPECT_FALSE(report.problems[0].repaired);
+    EXPECT_NE(report.problems[0].detail.find("not deleted: "), std::string::npos);
+    EXPECT_TRUE(report.problems[1].repaired);
     EXPECT_FALSE(std::filesystem::exists(path(orphan)));
 }
 
@@ -271,7 +271,7 @@ TEST_F(FsckTest, AnErrorComesAfterWhatWasDone) {
     dir_.write("exports", "a file where the directory was");
     std::int64_t problems = 0;
     const auto report = check_exports(
-        parts_, options_, stopping_, [&](const FsckReport& so_far) { problems = so_far.problems; });
+        deps_, options_, stopping_, [&](const FsckReport& so_far) { problems = so_far.problems; });
     EXPECT_FALSE(report);
     EXPECT_EQ(problems, 1);
 }

@@ -142,8 +142,8 @@ private:
 
 class ObjectFileStoreTest : public ::testing::Test {
 protected:
-    ObjectStoreParts parts(const std::string& prefix = "s3://bucket/exports/") {
-        ObjectStoreParts out;
+    ObjectStoreDeps deps(const std::string& prefix = "s3://bucket/exports/") {
+        ObjectStoreDeps out;
         out.store = *signing::parse_store("b", {{"kind", "s3"},
                                                 {"prefix", prefix},
                                                 {"region", "us-east-1"},
@@ -182,7 +182,7 @@ protected:
     HttpServer server_{std::ref(bucket_)};
     std::atomic<bool> stopping_{false};
     const testing::SkippingClock clock_{};  // Nothing waits before it tries again.
-    ObjectFileStore store_{parts()};
+    ObjectFileStore store_{deps()};
 };
 
 TEST_F(ObjectFileStoreTest, ASmallFileIsOneRequest) {
@@ -214,14 +214,14 @@ TEST_F(ObjectFileStoreTest, ALargeFileGoesUpInPartsOfOneSize) {
 // The last part too, which is shorter than the others.
 TEST_F(ObjectFileStoreTest, EveryPartHasAHashThatTheStoreChecks) {
     ASSERT_TRUE(write("acme/j.1.csv", text(2 * kPart + 17)));
-    std::size_t parts = 0;
+    std::size_t deps = 0;
     for (const Request& request : server_.requests()) {
         if (parameter(request, "partNumber") == "-") continue;
-        ++parts;
+        ++deps;
         ASSERT_TRUE(request.headers.contains("content-md5")) << request.target;
         EXPECT_EQ(request.headers.at("content-md5"), md5_of(request.body));
     }
-    EXPECT_EQ(parts, 3U);
+    EXPECT_EQ(deps, 3U);
 }
 
 TEST_F(ObjectFileStoreTest, APartWithoutATagIsNotUploaded) {
@@ -404,7 +404,7 @@ TEST_F(ObjectFileStoreTest, EveryStepThatFailsIsNamed) {
 }
 
 TEST_F(ObjectFileStoreTest, AnAzureContainerThatCannotBeListedIsAnError) {
-    ObjectStoreParts azure = parts();
+    ObjectStoreDeps azure = deps();
     azure.store = *signing::parse_store("z", {{"kind", "azure"},
                                               {"prefix", "az://exports/"},
                                               {"account", "acct"},
@@ -496,7 +496,7 @@ bool verifies(const Request& request, const crypto::PrivateKey& key) {
 TEST_F(ObjectFileStoreTest, GoogleTakesTheSameRequestsUnderItsOwnSignature) {
     const auto key = crypto::PrivateKey::parse(testing::kRsaKey);
     bucket_.authorized = [&](const Request& request) { return verifies(request, *key); };
-    ObjectStoreParts google = parts();
+    ObjectStoreDeps google = deps();
     google.store = *signing::parse_store(
         "g", {{"kind", "gcs"}, {"prefix", "gs://bucket/exports/"}, {"endpoint", server_.url()}});
     google.signing_key = [store = google.store] {

@@ -5,9 +5,9 @@
 #include "base/in_memory_error.hpp"
 #include "daemon/jobs/job_schema.hpp"
 #include "daemon/sqlite/database.hpp"
-#include "tests/unit/daemon/jobs/job_store_care_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
 namespace export_worker::jobs {

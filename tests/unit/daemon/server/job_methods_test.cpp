@@ -151,12 +151,12 @@ TEST_F(JobMethodsTest, AnOperatorWithoutAnOrganizationSeesAll) {
     submit("acme");
     const std::string id = submit("umbrella");
     model::Principal every_organization{"operator", "", {}, true};
-    const JobMethodParts parts{*jobs_, exports_};
-    EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(parts, every_organization, json::object(),
+    const JobMethodDeps deps{*jobs_, exports_};
+    EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(deps, every_organization, json::object(),
                                                        "")())["total"],
               2);
     EXPECT_TRUE(
-        begin_of(message::MethodId::kGetJob)(parts, every_organization, {{"job_id", id}}, "")());
+        begin_of(message::MethodId::kGetJob)(deps, every_organization, {{"job_id", id}}, "")());
     // The same without being an operator: no organization has no name.
     EXPECT_EQ(call("jobs.list", json::object(), "")["total"], 0);
 }

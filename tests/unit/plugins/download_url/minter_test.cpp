@@ -19,11 +19,11 @@ const Config kAzure{
 // What the self-test says with this secret of store a.
 std::string complaint(const std::string& secret) {
     const testing::FakeClock clock;
-    plugins::HostParts parts;
-    parts.clock = &clock;
-    parts.credentials = std::make_shared<const credentials::CredentialStore>(
+    plugins::HostDeps deps;
+    deps.clock = &clock;
+    deps.credentials = std::make_shared<const credentials::CredentialStore>(
         credentials::CredentialSet::ByStore{{"a", {1, "acct", secret, "", 0}}});
-    const plugins::HostServices host("download_url", parts);
+    const plugins::HostServices host("download_url", deps);
     const plugins::PluginScope scope({.step = plugins::PluginStep::kSelfTest, .host = &host});
     Services services;
     services.host = &host;

@@ -128,7 +128,7 @@ protected:
         std::vector<pollfd> fds;
         for (const int fd : pool_->descriptors()) fds.push_back({fd, POLLIN, 0});
         for (;;) {
-            pool_->turn();
+            pool_->poll();
             if (is()) return true;
             if (std::chrono::steady_clock::now() >= end) return false;
             (void)::poll(fds.data(), fds.size(), 20);

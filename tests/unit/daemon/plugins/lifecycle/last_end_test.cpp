@@ -16,7 +16,7 @@ namespace {
 class LastEndTest : public ::testing::Test {
 protected:
     LastEnd judge() {
-        auto judged = judge_last_end(*history_, artefacts_, dir_ / "crashes");
+        auto judged = judge_last_end(*history_, artifacts_, dir_ / "crashes");
         EXPECT_TRUE(judged) << judged.error().message;
         return judged ? *judged : LastEnd{};
     }
@@ -35,7 +35,7 @@ protected:
     testing::FakeClock clock_;
     std::unique_ptr<History> history_ = std::move(
         *History::open(dir_ / "plugins.db", clock_, sqlite::Durability::kUnsyncedForTest));
-    ArtefactStore artefacts_ = std::move(*ArtefactStore::open(dir_ / "plugins"));
+    ArtifactStore artifacts_ = std::move(*ArtifactStore::open(dir_ / "plugins"));
     std::string lines_;
 };
 
@@ -117,13 +117,13 @@ TEST_F(LastEndTest, AnEndWithoutAnyTraceIsLogged) {
 }
 
 TEST_F(LastEndTest, PluginFilesWithoutAnyHistoryAreAnAlarm) {
-    dir_.write("plugins/artefacts/" + std::string(64, 'a') + ".so", "x");
+    dir_.write("plugins/artifacts/" + std::string(64, 'a') + ".so", "x");
     EXPECT_NE(judge().history_lost.find("has 1 plugin files"), std::string::npos);
     EXPECT_EQ(judge().history_lost, "");
 }
 
 TEST_F(LastEndTest, AnOlderHistoryIsNotTakenAsLost) {
-    dir_.write("plugins/artefacts/" + std::string(64, 'a') + ".so", "x");
+    dir_.write("plugins/artifacts/" + std::string(64, 'a') + ".so", "x");
     ASSERT_TRUE(history_->add({0, "a", 0, "start", "", "aaa", "", 1, "committed", "", ""}));
     EXPECT_EQ(judge().history_lost, "");
 }

@@ -118,7 +118,7 @@ TEST_F(ReloadTest, KeepsTheFilesItMayGoBackToAndNoOthers) {
     dry.dry_run = true;
     EXPECT_EQ(act(dry).outcome, "would_publish");
     std::set<std::string> kept;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artefacts"))
+    for (const auto& entry : std::filesystem::directory_iterator(dir_ / "plugins/artifacts"))
         kept.insert(entry.path().stem().string());
     EXPECT_EQ(kept, committed);
 }

@@ -17,20 +17,20 @@ TEST_F(StartTest, AfterACrashWhileBakingTheCommittedFileStarts) {
     start();
     const std::string committed = status().sha256;
     install("broken_longer_descriptor");
-    const auto artefact = act({});
-    ASSERT_EQ(artefact.outcome, "committed");
+    const auto artifact = act({});
+    ASSERT_EQ(artifact.outcome, "committed");
     // What a killed daemon leaves behind.
     ASSERT_TRUE(host_->history().commit("broken", committed, committed));
-    ASSERT_TRUE(host_->history().set_baking("broken", artefact.sha256));
+    ASSERT_TRUE(host_->history().set_baking("broken", artifact.sha256));
     host_.reset();
     {
         auto history = std::move(
             *History::open(dir_ / "plugins.db", clock_, sqlite::Durability::kUnsyncedForTest));
-        ASSERT_TRUE(history->set_baking("broken", artefact.sha256));
+        ASSERT_TRUE(history->set_baking("broken", artifact.sha256));
     }
     start();
     EXPECT_EQ(status().sha256, committed);
-    EXPECT_TRUE(*host_->history().quarantined(artefact.sha256));
+    EXPECT_TRUE(*host_->history().quarantined(artifact.sha256));
     EXPECT_FALSE(host_->alarms().empty());
     EXPECT_EQ(call(), "ok");
 }

@@ -15,7 +15,7 @@ protected:
         Generation::Setup setup;
         setup.path = testing::install_plugin(dir_, "minimal_c");
         setup.manifest = inspect(testing::read_text(setup.path))->manifest;
-        setup.parts.clock = &system_clock();
+        setup.deps.clock = &system_clock();
         generation_ = std::move(*Generation::load(std::move(setup)));
     }
     std::string refusal(const std::string& text) {

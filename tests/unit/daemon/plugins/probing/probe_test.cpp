@@ -116,7 +116,7 @@ TEST(Probe, ACancellationEndsAChildThatHangs) {
 }
 
 // two_faced.cpp in the child, which inherits the environment.
-Judged<ProbeReport> probe_act(const std::string& act, std::chrono::milliseconds timeout) {
+Verdict<ProbeReport> probe_act(const std::string& act, std::chrono::milliseconds timeout) {
     const testing::TempDir dir;
     ProbeRequest request;
     request.file = testing::install_plugin(dir, "two_faced");

@@ -24,7 +24,7 @@ namespace export_worker::plugins {
 namespace {
 
 // two_faced.cpp, here and not in a probe.
-Judged<std::unique_ptr<Generation>> load_act(const testing::TempDir& dir, const std::string& act) {
+Verdict<std::unique_ptr<Generation>> load_act(const testing::TempDir& dir, const std::string& act) {
     Generation::Setup setup;
     setup.path = testing::install_plugin(dir, "two_faced");
     const AllowedImports allowed{
@@ -33,7 +33,7 @@ Judged<std::unique_ptr<Generation>> load_act(const testing::TempDir& dir, const 
           "setlocale", "setpriority", "setrlimit", "setsid", "signal", "umask"}}};
     setup.manifest = inspect(testing::read_text(setup.path), {}, allowed).value().manifest;
     setup.number = 1;
-    setup.parts.clock = &system_clock();
+    setup.deps.clock = &system_clock();
     ::setenv("BROKEN_WHERE", "daemon", 1);
     ::setenv("BROKEN_STEP", "create", 1);
     ::setenv("BROKEN_ACT", act.c_str(), 1);

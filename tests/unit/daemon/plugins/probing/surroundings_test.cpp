@@ -54,7 +54,7 @@ TEST(Surroundings, MemoryThatStaysLockedIsRefused) {
 TEST(Surroundings, ALackOfDescriptorsIsCalledByItsName) {
     const Surroundings surroundings;
     const UniqueFd lowest(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    Judged<void> judged;
+    Verdict<void> judged;
     {
         const testing::ResourceLimit none(RLIMIT_NOFILE, static_cast<rlim_t>(lowest.get()));
         judged = surroundings.check_unchanged("in handle()");

@@ -15,8 +15,8 @@ protected:
         Generation::Setup out;
         out.path = testing::install_plugin(dir_, fixture);
         out.manifest = inspect(testing::read_text(out.path))->manifest;
-        out.parts.clock = &clock_;
-        out.parts.credentials = std::make_shared<const credentials::CredentialStore>(
+        out.deps.clock = &clock_;
+        out.deps.credentials = std::make_shared<const credentials::CredentialStore>(
             credentials::CredentialSet::ByStore{{"a", {1, "key", "secret", "token", 7}}});
         return out;
     }

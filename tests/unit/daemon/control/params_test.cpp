@@ -1,4 +1,4 @@
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ TEST(Refuse, OperatorsSeeTheWholeText) {
                                    std::pair(ErrorCode::kFailedPrecondition, WireCode::kInternal),
                                    std::pair(ErrorCode::kResourceExhausted, WireCode::kOverloaded),
                                    std::pair(ErrorCode::kNotFound, WireCode::kNotFound)}) {
-        const auto refused = refuse(Error{from, "open /srv/jobs.db: no space"});
+        const auto refused = wire_error(Error{from, "open /srv/jobs.db: no space"});
         EXPECT_EQ(refused.value().code, to);
         EXPECT_EQ(refused.value().message, "open /srv/jobs.db: no space");
     }
@@ -25,13 +25,13 @@ TEST(Refuse, OperatorsSeeTheWholeText) {
 TEST(Refuse, NoTextShowsAKeyOrAToken) {
     for (const std::string secret : {"mo_0123456789abcdef_01", "mos_abcdefghijklmnopqrstuvwx"}) {
         const auto refused =
-            refuse(invalid_argument("name: expected another, found '" + secret + "'").value());
+            wire_error(invalid_argument("name: expected another, found '" + secret + "'").value());
         EXPECT_EQ(refused.value().message.find(secret.substr(4)), std::string::npos);
     }
 }
 
 TEST(Refuse, AnInvalidArgumentNamesItsField) {
-    const auto refused = refuse(invalid_argument("file: no").value());
+    const auto refused = wire_error(invalid_argument("file: no").value());
     EXPECT_EQ(refused.value().code, WireCode::kInvalidArgument);
     EXPECT_EQ(refused.value().message, "file: no");
     EXPECT_EQ(refused.value().field, "file");

@@ -9,7 +9,7 @@
 namespace export_worker::control {
 
 // nullptr when `method` is none of them.
-[[nodiscard]] ControlMethod find_care_method(std::string_view method);
+[[nodiscard]] ControlMethod find_maintenance_method(std::string_view method);
 
 [[nodiscard]] nlohmann::json fsck_json(const exports::FsckReport& report);
 

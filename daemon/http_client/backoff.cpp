@@ -1,10 +1,10 @@
-#include "daemon/http/backoff.hpp"
+#include "daemon/http_client/backoff.hpp"
 
 #include <algorithm>
 #include <thread>
 
 #include "base/backoff.hpp"
-#include "daemon/http/limits.hpp"
+#include "daemon/http_client/limits.hpp"
 
 namespace export_worker::http {
 

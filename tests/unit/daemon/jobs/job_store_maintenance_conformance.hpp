@@ -93,10 +93,11 @@ TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
 TEST_P(JobStoreConformance, DeadlinesEndManyJobsInBatches) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
-    for (std::size_t count = 0; count < 2 * limits::kUpkeepBatch + 1; ++count)
+    for (std::size_t count = 0; count < 2 * limits::kHousekeepingBatch + 1; ++count)
         ASSERT_TRUE(store_->create(job));
     clock_.advance(std::chrono::seconds(61));
-    for (const std::size_t batch : {limits::kUpkeepBatch, limits::kUpkeepBatch, std::size_t{1}})
+    for (const std::size_t batch :
+         {limits::kHousekeepingBatch, limits::kHousekeepingBatch, std::size_t{1}})
         EXPECT_EQ(*store_->enforce_limits(), batch);
     EXPECT_EQ(*store_->enforce_limits(), 0U);
     EXPECT_EQ(store_->counts()->pending, 0);

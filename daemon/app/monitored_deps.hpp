@@ -20,7 +20,7 @@
 namespace export_worker::app {
 
 // All outlive what uses them.
-struct MonitoredParts {
+struct MonitoredDeps {
     std::string state_dir;
     std::vector<std::string> directories;    // Whose file systems need free space.
     std::chrono::seconds file_retention{0};  // Zero: files are kept for ever.

@@ -1,4 +1,4 @@
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 #include "base/in_memory_error.hpp"
 #include "base/json.hpp"
@@ -8,7 +8,7 @@
 
 namespace export_worker::control {
 
-tl::unexpected<message::WireError> refuse(const Error& error) {
+tl::unexpected<message::WireError> wire_error(const Error& error) {
     message::WireError out = message::from_error(error);
     if (is_in_memory_error(error)) out.executed = message::Executed::kYes;
     // Some name what they found, which may be a key or a token that was pasted.
@@ -18,10 +18,6 @@ tl::unexpected<message::WireError> refuse(const Error& error) {
               "shown here"
             : error.message;
     return tl::unexpected(std::move(out));
-}
-
-tl::unexpected<Error> invalid_argument(std::string what) {
-    return fail(ErrorCode::kInvalidArgument, std::move(what));
 }
 
 std::string text_of(const nlohmann::json& params, const char* name) {

@@ -1,4 +1,4 @@
-#include "daemon/http/public_address.hpp"
+#include "daemon/http_client/public_address.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "daemon/app/note_download.hpp"
+#include "daemon/app/record_download.hpp"
 
 #include <deque>
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace export_worker::app {
 
-bool note_download(const CurrentCredentials& credentials, jobs::EventRecorder& events,
-                   std::string_view target) {
+bool record_download(const CurrentCredentials& credentials, jobs::EventRecorder& events,
+                     std::string_view target) {
     const auto set = credentials.get()->snapshot();
     std::deque<signing::LocalLinkKey> keys;  // A deque: the stores point into it.
     std::vector<signing::LocalLinkStore> stores;

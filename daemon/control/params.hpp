@@ -14,8 +14,7 @@ namespace export_worker::control {
 
 // Operators see the whole text, paths included: it is what they need. A text that contains what
 // looks like a key or a token is replaced.
-[[nodiscard]] tl::unexpected<message::WireError> refuse(const Error& error);
-[[nodiscard]] tl::unexpected<Error> invalid_argument(std::string what);
+[[nodiscard]] tl::unexpected<message::WireError> wire_error(const Error& error);
 
 // A text parameter; empty when it is absent or no text.
 [[nodiscard]] std::string text_of(const nlohmann::json& params, const char* name);

@@ -27,9 +27,9 @@ struct Timeouts {
 };
 
 // Outlives the connections. [the io thread]
-struct SessionParts {
+struct SessionDeps {
     // `open` outlives the io_context, too, which ends the connections that are left.
-    SessionParts(Config with, DaemonLink& link, Connections& open, const std::string& version)
+    SessionDeps(Config with, DaemonLink& link, Connections& open, const std::string& version)
         : config(std::move(with)),
           started_with(config.values),
           daemons(link),

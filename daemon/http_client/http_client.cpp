@@ -1,4 +1,4 @@
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 
 #include <curl/curl.h>
 #include <sys/socket.h>
@@ -8,8 +8,8 @@
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
-#include "daemon/http/limits.hpp"
-#include "daemon/http/public_address.hpp"
+#include "daemon/http_client/limits.hpp"
+#include "daemon/http_client/public_address.hpp"
 
 namespace export_worker::http {
 namespace {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "daemon/http/limits.hpp"
+#include "daemon/http_client/limits.hpp"
 
 namespace export_worker::http {
 

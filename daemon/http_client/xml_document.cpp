@@ -1,4 +1,4 @@
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/xml_document.hpp"
 
 #include <pugixml.hpp>
 

@@ -1,4 +1,4 @@
-#include "daemon/control/care_methods.hpp"
+#include "daemon/control/maintenance_methods.hpp"
 
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
@@ -34,7 +34,7 @@ TEST_F(CareMethodsTest, FsckReportsAndRepairs) {
     EXPECT_EQ(state["name"], "fsck");
     EXPECT_EQ(state["result"]["problems"], 1);
     EXPECT_EQ(state["result"]["repaired"], 0);
-    EXPECT_EQ(state["result"]["findings"][0]["problem"], "missing");
+    EXPECT_EQ(state["result"]["problems"][0]["problem"], "missing");
     call("control.fsck", {{"apply", true}});
     EXPECT_EQ(ended_task()["result"]["repaired"], 1);
     call("control.fsck");
@@ -58,9 +58,9 @@ TEST_F(CareMethodsTest, HashesCanBeLeftOut) {
 }
 
 TEST_F(CareMethodsTest, FsckNeedsExports) {
-    ControlParts parts = parts_;
-    parts.export_parts = nullptr;
-    const auto refused = find_care_method("control.fsck")(parts, json::object());
+    ControlDeps deps = deps_;
+    deps.export_deps = nullptr;
+    const auto refused = find_maintenance_method("control.fsck")(deps, json::object());
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
 }
@@ -97,7 +97,7 @@ TEST_F(CareMethodsTest, FsckShowsWhatItDidBeforeAnError) {
     call("control.fsck");
     const json state = ended_task();
     EXPECT_TRUE(state.contains("error"));
-    EXPECT_EQ(state["progress"]["findings"][0]["problem"], "unreadable");
+    EXPECT_EQ(state["progress"]["problems"][0]["problem"], "unreadable");
 }
 
 }  // namespace

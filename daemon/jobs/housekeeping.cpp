@@ -1,4 +1,4 @@
-#include "daemon/jobs/upkeep.hpp"
+#include "daemon/jobs/housekeeping.hpp"
 
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@ namespace {
 using sqlite::Connection;
 using sqlite::Statement;
 
-constexpr auto kBatch = static_cast<std::int64_t>(limits::kUpkeepBatch);
+constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
 
 // The first column of all rows.
 template <typename... Values>
@@ -30,7 +30,7 @@ Result<void> fail_job(Connection& connection, std::string_view job_id, std::stri
                             "error_message = ?3 WHERE job_id = ?1")
                  .bind(job_id, now.wall_us, why)
                  .run());
-    return note_end_of(connection, job_id, actor, now);
+    return record_end_of(connection, job_id, actor, now);
 }
 
 Result<std::string> why_late(Connection& connection, std::string_view job_id) {
@@ -106,7 +106,7 @@ Result<std::size_t> rescue_jobs(Connection& connection, std::string_view instanc
         EW_TRY(const model::Job job,
                load_row(connection, model::OrganizationScope::every(), job_id));
         if (model::is_final(job.status)) {
-            EW_CHECK(note_end(connection, job, instance_id, now));
+            EW_CHECK(record_end(connection, job, instance_id, now));
         } else {
             EW_CHECK(append_event(connection, {job_id, "rescued", std::string(instance_id), "", 1},
                                   now));

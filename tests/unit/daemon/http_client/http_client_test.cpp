@@ -1,12 +1,12 @@
-#include "daemon/http/http_client.hpp"
+#include "daemon/http_client/http_client.hpp"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "daemon/http/backoff.hpp"
-#include "daemon/http/limits.hpp"
-#include "daemon/http/xml_document.hpp"
+#include "daemon/http_client/backoff.hpp"
+#include "daemon/http_client/limits.hpp"
+#include "daemon/http_client/xml_document.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
 

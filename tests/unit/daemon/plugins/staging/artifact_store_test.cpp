@@ -1,4 +1,4 @@
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,15 +13,15 @@
 namespace export_worker::plugins {
 namespace {
 
-class ArtefactStoreTest : public ::testing::Test {
+class ArtifactStoreTest : public ::testing::Test {
 protected:
     const testing::TempDir dir_;
-    const std::string kept_ = dir_ / "plugins/artefacts";
-    ArtefactStore store_ = std::move(*ArtefactStore::open(dir_ / "plugins"));
+    const std::string kept_ = dir_ / "plugins/artifacts";
+    ArtifactStore store_ = std::move(*ArtifactStore::open(dir_ / "plugins"));
 };
 
 // A crash after the reload must not find half a file under the hash of the whole one.
-TEST_F(ArtefactStoreTest, SyncsAFileBeforeItHasItsNameAndTheDirectoryAfterwards) {
+TEST_F(ArtifactStoreTest, SyncsAFileBeforeItHasItsNameAndTheDirectoryAfterwards) {
     const std::string source = dir_.write("p.so", "the plugin");
     const testing::Syncs syncs;
     const auto taken = store_.take_in(source);
@@ -31,7 +31,7 @@ TEST_F(ArtefactStoreTest, SyncsAFileBeforeItHasItsNameAndTheDirectoryAfterwards)
     EXPECT_EQ(testing::read_text(kept_ + "/" + taken->sha256 + ".so"), "the plugin");
 }
 
-TEST_F(ArtefactStoreTest, AKeptFileThatTheDiskHasChangedIsRefused) {
+TEST_F(ArtifactStoreTest, AKeptFileThatTheDiskHasChangedIsRefused) {
     const auto taken = store_.take_in(dir_.write("p.so", "the plugin"));
     ASSERT_TRUE(taken);
     EXPECT_EQ(store_.find(taken->sha256)->bytes, "the plugin");
@@ -44,7 +44,7 @@ TEST_F(ArtefactStoreTest, AKeptFileThatTheDiskHasChangedIsRefused) {
     EXPECT_EQ(changed.error().found, "bytes with hash " + to_hex(crypto::sha256("the plugim")));
 }
 
-TEST_F(ArtefactStoreTest, AFileOverTheBoundIsRefusedAndLeavesNothing) {
+TEST_F(ArtifactStoreTest, AFileOverTheBoundIsRefusedAndLeavesNothing) {
     const std::string source = dir_.write("p.so", "");
     std::filesystem::resize_file(source, 64 * 1024 * 1024 + 1);
     const auto refused = store_.take_in(source);
@@ -53,7 +53,7 @@ TEST_F(ArtefactStoreTest, AFileOverTheBoundIsRefusedAndLeavesNothing) {
     EXPECT_TRUE(std::filesystem::is_empty(kept_));
 }
 
-TEST_F(ArtefactStoreTest, ACopyThatDoesNotFitLeavesNothing) {
+TEST_F(ArtifactStoreTest, ACopyThatDoesNotFitLeavesNothing) {
     const auto taken = store_.take_in(dir_.write("p.so", std::string(20'000, 'p')));
     ASSERT_TRUE(taken);
     {
@@ -67,9 +67,9 @@ TEST_F(ArtefactStoreTest, ACopyThatDoesNotFitLeavesNothing) {
     EXPECT_TRUE(std::filesystem::is_empty(dir_ / "plugins/live"));
 }
 
-TEST_F(ArtefactStoreTest, WhatCannotBeSweptIsNamed) {
+TEST_F(ArtifactStoreTest, WhatCannotBeSweptIsNamed) {
     std::filesystem::create_directories(dir_ / "plugins/live/directory");
-    const auto refused = ArtefactStore::open(dir_ / "plugins");
+    const auto refused = ArtifactStore::open(dir_ / "plugins");
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("delete " + (dir_ / "plugins/live/directory")),
               std::string::npos)

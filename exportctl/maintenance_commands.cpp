@@ -42,7 +42,7 @@ int run_task(const Context& context, const char* method, const json& params, con
                         "stopped waiting; the daemon goes on with it, and its log says how it "
                         "ends");
     if (state.contains("error")) {
-        if (state["progress"].contains("findings")) (void)end(context, state["progress"]);
+        if (state["progress"].contains("problems")) (void)end(context, state["progress"]);
         return complain(kExitRefused, state["error"]["message"].get<std::string>());
     }
     return end(context, state["result"]);
@@ -53,10 +53,10 @@ int show_fsck(const Context& context, const json& report) {
         print_json(report);
     } else {
         std::vector<std::vector<std::string>> rows;
-        for (const json& finding : report["findings"]) {
+        for (const json& problem : report["problems"]) {
             rows.push_back(
-                {cell(finding["problem"]), cell(finding["key"]), cell(finding["detail"]),
-                 (finding["repaired"] == true ? "done: " : "") + cell(finding["repair"])});
+                {cell(problem["problem"]), cell(problem["key"]), cell(problem["detail"]),
+                 (problem["repaired"] == true ? "done: " : "") + cell(problem["repair"])});
         }
         if (!rows.empty()) print_table({"PROBLEM", "FILE", "WHAT IS WRONG", "REPAIR"}, rows);
         print_line(cell(report["files"]) + " files checked, " + cell(report["hashed_bytes"]) +

@@ -1,9 +1,9 @@
-#include "daemon/control/care_methods.hpp"
+#include "daemon/control/maintenance_methods.hpp"
 
 #include <array>
 
 #include "base/json.hpp"
-#include "daemon/control/refuse.hpp"
+#include "daemon/control/params.hpp"
 
 namespace export_worker::control {
 namespace {
@@ -15,17 +15,17 @@ Result<json> started(const Result<void>& begun) {
     return json{{"started", true}};
 }
 
-Result<json> fsck(const ControlParts& parts, const json& params) {
-    if (!parts.export_parts)
+Result<json> fsck(const ControlDeps& deps, const json& params) {
+    if (!deps.export_deps)
         return invalid_argument("fsck: this daemon runs no exports ([export] workers = 0)");
     exports::FsckOptions options;
     options.apply = flag_of(params, "apply");
     options.hashes = !flag_of(params, "no_hashes");
-    options.orphan_grace = parts.orphan_grace;
-    return started(parts.task.start(
+    options.orphan_grace = deps.orphan_grace;
+    return started(deps.task.start(
         "fsck",
-        [of = *parts.export_parts, options](const std::atomic<bool>& stopping,
-                                            const auto& progress) -> Result<json> {
+        [of = *deps.export_deps, options](const std::atomic<bool>& stopping,
+                                          const auto& progress) -> Result<json> {
             exports::FsckReport last;
             const auto report = exports::check_exports(
                 of, options, stopping, [&](const exports::FsckReport& so_far) {
@@ -39,12 +39,12 @@ Result<json> fsck(const ControlParts& parts, const json& params) {
         }));
 }
 
-Result<json> task(const ControlParts& parts, const json&) {
-    return parts.task.state();
+Result<json> task(const ControlDeps& deps, const json&) {
+    return deps.task.state();
 }
 
-Result<json> retention_resume(const ControlParts& parts, const json&) {
-    EW_TRY(const bool was_paused, parts.jobs.resume_retention());
+Result<json> retention_resume(const ControlDeps& deps, const json&) {
+    EW_TRY(const bool was_paused, deps.jobs.resume_retention());
     return json{{"was_paused", was_paused}};
 }
 
@@ -55,21 +55,21 @@ constexpr std::array<ControlRow, 3> kMethods{{{"control.fsck", fsck},
 }  // namespace
 
 json fsck_json(const exports::FsckReport& report) {
-    json findings = json::array();
-    for (const exports::FsckFinding& finding : report.findings) {
-        findings.push_back({{"problem", finding.problem},
-                            {"key", finding.key},
-                            {"job_id", finding.job_id},
-                            {"detail", finding.detail},
-                            {"repair", finding.repair},
-                            {"repaired", finding.repaired}});
+    json problems = json::array();
+    for (const exports::FsckProblem& problem : report.problems) {
+        problems.push_back({{"problem", problem.problem},
+                            {"key", problem.key},
+                            {"job_id", problem.job_id},
+                            {"detail", problem.detail},
+                            {"repair", problem.repair},
+                            {"repaired", problem.repaired}});
     }
     return {{"files", report.files},       {"hashed_bytes", report.hashed_bytes},
             {"foreign", report.foreign},   {"problems", report.problems},
-            {"repaired", report.repaired}, {"findings", std::move(findings)}};
+            {"repaired", report.repaired}, {"problems", std::move(problems)}};
 }
 
-ControlMethod find_care_method(std::string_view method) {
+ControlMethod find_maintenance_method(std::string_view method) {
     return find_in(kMethods, method);
 }
 

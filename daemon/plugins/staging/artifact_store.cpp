@@ -1,4 +1,4 @@
-#include "daemon/plugins/staging/artefact_store.hpp"
+#include "daemon/plugins/staging/artifact_store.hpp"
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
@@ -48,9 +48,9 @@ Result<void> delete_all(const std::string& directory, bool only_parts) {
 }
 
 // Reads to the end of `from`, hashing and writing what it reads as it goes.
-Judged<Artefact> copy_hashed(int from, int to, const std::string& source,
-                             const std::string& target) {
-    Artefact out;
+Verdict<Artifact> copy_hashed(int from, int to, const std::string& source,
+                              const std::string& target) {
+    Artifact out;
     crypto::Sha256 digest;
     std::string chunk(1 << 16, '\0');
     for (;;) {
@@ -77,13 +77,13 @@ Judged<Artefact> copy_hashed(int from, int to, const std::string& source,
 
 }  // namespace
 
-Result<ArtefactStore> ArtefactStore::open(const std::string& directory) {
-    ArtefactStore store(directory);
+Result<ArtifactStore> ArtifactStore::open(const std::string& directory) {
+    ArtifactStore store(directory);
     EW_CHECK(make_directories(directory, 0700));
-    EW_CHECK(make_directories(store.artefacts_, 0700));
+    EW_CHECK(make_directories(store.artifacts_, 0700));
     EW_CHECK(make_directories(store.live_, 0700));
     EW_CHECK(delete_all(store.live_, false));
-    EW_CHECK(delete_all(store.artefacts_, true));
+    EW_CHECK(delete_all(store.artifacts_, true));
     struct statvfs mount {};
     if (::statvfs(store.live_.c_str(), &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0) {
         return fail(ErrorCode::kFailedPrecondition,
@@ -94,42 +94,42 @@ Result<ArtefactStore> ArtefactStore::open(const std::string& directory) {
     return store;
 }
 
-Judged<Artefact> ArtefactStore::take_in(const std::string& source) {
+Verdict<Artifact> ArtifactStore::take_in(const std::string& source) {
     EW_TRY(const UniqueFd from, open_trusted(source));
     return take_in_open(from.get(), source);
 }
 
-Judged<Artefact> ArtefactStore::take_in_sent(const std::string& path, const std::string& source) {
+Verdict<Artifact> ArtifactStore::take_in_sent(const std::string& path, const std::string& source) {
     const PartFile deletes(path);
     const UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!from) return refuse(refusal_of(kStage, errno_error("open " + path, errno)));
     return take_in_open(from.get(), source);
 }
 
-Judged<Artefact> ArtefactStore::take_in_open(int from, const std::string& source) {
-    const std::string part = artefacts_ + "/taking-in.part";
+Verdict<Artifact> ArtifactStore::take_in_open(int from, const std::string& source) {
+    const std::string part = artifacts_ + "/taking-in.part";
     const UniqueFd to(
         ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0400));
     PartFile guard(part);
     if (!to) return refuse(refusal_of(kStage, errno_error("create " + part, errno)));
-    EW_TRY(Artefact artefact, copy_hashed(from, to.get(), source, part));
+    EW_TRY(Artifact artifact, copy_hashed(from, to.get(), source, part));
     fault_point("plugin.file_copied");
-    if (has(artefact.sha256)) return artefact;
+    if (has(artifact.sha256)) return artifact;
     if (::fsync(to.get()) != 0)
         return refuse(refusal_of(kStage, errno_error("sync " + part, errno)));
-    if (::rename(part.c_str(), path_of(artefact.sha256).c_str()) != 0)
+    if (::rename(part.c_str(), path_of(artifact.sha256).c_str()) != 0)
         return refuse(refusal_of(kStage, errno_error("rename " + part, errno)));
     guard.keep();
-    if (auto synced = sync_directory(artefacts_); !synced)
+    if (auto synced = sync_directory(artifacts_); !synced)
         return refuse(refusal_of(kStage, synced.error()));
-    return artefact;
+    return artifact;
 }
 
-bool ArtefactStore::has(const std::string& sha256) const {
+bool ArtifactStore::has(const std::string& sha256) const {
     return ::access(path_of(sha256).c_str(), R_OK) == 0;
 }
 
-Judged<Artefact> ArtefactStore::find(const std::string& sha256) const {
+Verdict<Artifact> ArtifactStore::find(const std::string& sha256) const {
     auto bytes = read_file(path_of(sha256), limits::kPluginFileBytesMax);
     if (!bytes) return refuse(refusal_of(kStage, bytes.error()));
     const std::string found = to_hex(crypto::sha256(*bytes));
@@ -138,39 +138,39 @@ Judged<Artefact> ArtefactStore::find(const std::string& sha256) const {
                        "bytes with hash " + found,
                        "the disk has changed it: reload from the original file"});
     }
-    return Artefact{sha256, std::move(*bytes)};
+    return Artifact{sha256, std::move(*bytes)};
 }
 
-std::set<std::string> ArtefactStore::matching(const std::string& prefix) const {
+std::set<std::string> ArtifactStore::matching(const std::string& prefix) const {
     std::set<std::string> out;
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(artefacts_, error)) {
+    for (const auto& entry : std::filesystem::directory_iterator(artifacts_, error)) {
         const std::string name = entry.path().stem().string();
         if (name.size() == 64 && name.starts_with(prefix)) out.insert(name);
     }
     return out;
 }
 
-Judged<std::string> ArtefactStore::make_live_copy(const Artefact& artefact) {
+Verdict<std::string> ArtifactStore::make_live_copy(const Artifact& artifact) {
     const std::string path = live_ + "/" + std::to_string(::getpid()) + "-" +
-                             std::to_string(++copies_) + "-" + artefact.sha256.substr(0, 16) +
+                             std::to_string(++copies_) + "-" + artifact.sha256.substr(0, 16) +
                              ".so";
     const UniqueFd to(
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0500));
     if (!to) return refuse(refusal_of(kStage, errno_error("create " + path, errno)));
-    if (auto written = write_all(to.get(), artefact.bytes, path); !written) {
+    if (auto written = write_all(to.get(), artifact.bytes, path); !written) {
         (void)::unlink(path.c_str());
         return refuse(refusal_of(kStage, written.error()));
     }
     return path;
 }
 
-void ArtefactStore::drop_live_copy(const std::string& path) const {
+void ArtifactStore::drop_live_copy(const std::string& path) const {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         log_warn("plugins: {}", errno_error("delete " + path, errno).message);
 }
 
-void ArtefactStore::keep_only(const std::set<std::string>& wanted) const {
+void ArtifactStore::keep_only(const std::set<std::string>& wanted) const {
     for (const std::string& sha256 : matching("")) {
         if (!wanted.contains(sha256) && ::unlink(path_of(sha256).c_str()) != 0)
             log_warn("plugins: {}", errno_error("delete " + path_of(sha256), errno).message);

@@ -1,4 +1,4 @@
-// Limits of daemon/http. A name ends in unit and bound; the comment says what happens at it.
+// Limits of daemon/http_client. A name ends in unit and bound; the comment says what happens at it.
 #pragma once
 
 #include <chrono>
