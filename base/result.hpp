@@ -17,12 +17,10 @@ using Result = tl::expected<T, Error>;
 [[nodiscard]] inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
     return tl::unexpected<Error>(Error{code, std::move(message)});
 }
-[[nodiscard]] inline tl::unexpected<Error> invalid_argument(std::string message) {
-    return fail(ErrorCode::kInvalidArgument, std::move(message));
-}
 [[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
     return tl::unexpected<Error>(std::move(error));
 }
+[[nodiscard]] tl::unexpected<Error> invalid_argument(std::string message);
 
 }  // namespace export_worker
 

@@ -41,7 +41,7 @@ public:
         ask();
         Findings out;
         for (const Check& check : kChecks) {
-            for (Finding& problem : run_bounded(check)) out.push_back(std::move(problem));
+            for (Finding& finding : run_bounded(check)) out.push_back(std::move(finding));
         }
         return out;
     }
@@ -96,29 +96,29 @@ const char* word_of(Health health) {
     return "bad";
 }
 
-std::string line_of(const Finding& problem) {
-    std::string out = word_of(problem.health);
+std::string line_of(const Finding& finding) {
+    std::string out = word_of(finding.health);
     out.resize(6, ' ');
-    out += problem.check + (problem.subject.empty() ? "" : " " + problem.subject) + ": " +
-           problem.detail;
-    return problem.remedy.empty() ? out : out + "; " + problem.remedy;
+    out += finding.check + (finding.subject.empty() ? "" : " " + finding.subject) + ": " +
+           finding.detail;
+    return finding.remedy.empty() ? out : out + "; " + finding.remedy;
 }
 
-json json_of(const Findings& problems, Health worst) {
+json json_of(const Findings& findings, Health worst) {
     json items = json::array();
-    for (const Finding& problem : problems) {
-        items.push_back({{"check", problem.check},
-                         {"subject", problem.subject},
-                         {"health", word_of(problem.health)},
-                         {"detail", problem.detail},
-                         {"remedy", problem.remedy}});
+    for (const Finding& finding : findings) {
+        items.push_back({{"check", finding.check},
+                         {"subject", finding.subject},
+                         {"health", word_of(finding.health)},
+                         {"detail", finding.detail},
+                         {"remedy", finding.remedy}});
     }
     return {{"health", word_of(worst)}, {"items", std::move(items)}};
 }
 
-void show(const Context& context, const Findings& problems, Health worst) {
-    if (context.json) return print_json(json_of(problems, worst));
-    for (const Finding& problem : problems) print_line(line_of(problem));
+void show(const Context& context, const Findings& findings, Health worst) {
+    if (context.json) return print_json(json_of(findings, worst));
+    for (const Finding& finding : findings) print_line(line_of(finding));
 }
 
 }  // namespace
@@ -127,10 +127,10 @@ int run_doctor(const Context& context, const options::Arguments&) {
     auto installation = read_installation(context.config_path);
     if (!installation) return complain(kExitConfig, installation.error().message);
     Doctor doctor({context, std::move(*installation)});
-    const Findings problems = doctor.run();
+    const Findings findings = doctor.run();
     Health worst = Health::kOk;
-    for (const Finding& problem : problems) worst = std::max(worst, problem.health);
-    show(context, problems, worst);
+    for (const Finding& finding : findings) worst = std::max(worst, finding.health);
+    show(context, findings, worst);
     const int status = static_cast<int>(worst);
     // No destructor may run under the thread that was left.
     if (doctor.left_behind()) std::_Exit(options::flush_output() ? status : int{kExitOutput});

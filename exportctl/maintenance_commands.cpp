@@ -42,7 +42,7 @@ int run_task(const Context& context, const char* method, const json& params, con
                         "stopped waiting; the daemon goes on with it, and its log says how it "
                         "ends");
     if (state.contains("error")) {
-        if (state["progress"].contains("problems")) (void)end(context, state["progress"]);
+        if (state["progress"].contains("listed")) (void)end(context, state["progress"]);
         return complain(kExitRefused, state["error"]["message"].get<std::string>());
     }
     return end(context, state["result"]);
@@ -53,7 +53,7 @@ int show_fsck(const Context& context, const json& report) {
         print_json(report);
     } else {
         std::vector<std::vector<std::string>> rows;
-        for (const json& problem : report["problems"]) {
+        for (const json& problem : report["listed"]) {
             rows.push_back(
                 {cell(problem["problem"]), cell(problem["key"]), cell(problem["detail"]),
                  (problem["repaired"] == true ? "done: " : "") + cell(problem["repair"])});

@@ -42,7 +42,7 @@ private:
     std::string path_;
 };
 
-struct Verdict {
+struct CheckedPlugin {
     std::vector<std::pair<std::string, std::string>> steps;
     std::string name;
     std::string version;
@@ -71,13 +71,14 @@ Verdict<void> configure(const std::string& config_path, const std::string& file,
     return {};
 }
 
-Verdict<void> examine(const std::string& file, const std::string& config_path, Verdict& verdict) {
+Verdict<void> examine(const std::string& file, const std::string& config_path,
+                      CheckedPlugin& plugin) {
     const ScratchDirectory scratch;
     auto store = plugins::ArtifactStore::open(scratch.path());
     if (!store) return plugins::refuse(refusal_of("staging", store.error()));
     EW_TRY(const plugins::Artifact artifact, store->take_in(file));
-    verdict.sha256 = artifact.sha256;
-    verdict.steps.emplace_back("staging", "sha256 " + artifact.sha256);
+    plugin.sha256 = artifact.sha256;
+    plugin.steps.emplace_back("staging", "sha256 " + artifact.sha256);
     std::vector<std::string> allow_needed;
     plugins::AllowedImports allow_imports;
     if (!config_path.empty()) {
@@ -89,12 +90,12 @@ Verdict<void> examine(const std::string& file, const std::string& config_path, V
     EW_TRY(const plugins::Inspected inspected,
            plugins::inspect(artifact.bytes, allow_needed, allow_imports));
     const plugins::Manifest& manifest = inspected.manifest;
-    verdict.name = manifest.name;
-    verdict.version = manifest.version;
-    verdict.steps.emplace_back("inspection", manifest.name + " " + manifest.version + ", ABI " +
-                                                 std::to_string(manifest.abi_major) + "." +
-                                                 std::to_string(manifest.abi_minor) +
-                                                 ", build-id " + manifest.build_id);
+    plugin.name = manifest.name;
+    plugin.version = manifest.version;
+    plugin.steps.emplace_back("inspection", manifest.name + " " + manifest.version + ", ABI " +
+                                                std::to_string(manifest.abi_major) + "." +
+                                                std::to_string(manifest.abi_minor) + ", build-id " +
+                                                manifest.build_id);
     plugins::ProbeRequest request;
     EW_TRY(request.file, store->make_live_copy(artifact));
     request.sha256 = artifact.sha256;
@@ -104,11 +105,11 @@ Verdict<void> examine(const std::string& file, const std::string& config_path, V
     if (request.create) EW_CHECK(configure(config_path, file, request));
     EW_TRY(const plugins::ProbeReport probed,
            plugins::probe("/proc/self/exe", request, system_clock()));
-    for (const auto& method : probed.methods) verdict.methods.push_back(method.name);
-    verdict.pinned_by = inspected.pinned_by;
-    verdict.pinned_by.insert(verdict.pinned_by.end(), probed.pinned_by.begin(),
-                             probed.pinned_by.end());
-    verdict.steps.emplace_back(
+    for (const auto& method : probed.methods) plugin.methods.push_back(method.name);
+    plugin.pinned_by = inspected.pinned_by;
+    plugin.pinned_by.insert(plugin.pinned_by.end(), probed.pinned_by.begin(),
+                            probed.pinned_by.end());
+    plugin.steps.emplace_back(
         "probe", request.create
                      ? std::to_string(probed.golden_requests) + " golden requests, " +
                            std::to_string(probed.took_ms) + " ms"
@@ -116,30 +117,30 @@ Verdict<void> examine(const std::string& file, const std::string& config_path, V
     return {};
 }
 
-void print(const Verdict& verdict, const Verdict<void>& judged) {
-    for (const auto& [step, what] : verdict.steps)
+void print(const CheckedPlugin& plugin, const Verdict<void>& verdict) {
+    for (const auto& [step, what] : plugin.steps)
         std::printf("%-11s ok  %s\n", step.c_str(), what.c_str());
-    if (!judged) {
-        std::printf("REFUSED: %s\n", plugins::to_text(judged.error()).c_str());
+    if (!verdict) {
+        std::printf("REFUSED: %s\n", plugins::to_text(verdict.error()).c_str());
         return;
     }
     std::string methods;
-    for (const std::string& method : verdict.methods)
+    for (const std::string& method : plugin.methods)
         methods += (methods.empty() ? "" : ", ") + method;
     if (!methods.empty()) std::printf("%-11s     %s\n", "answers", methods.c_str());
-    for (const std::string& reason : verdict.pinned_by)
+    for (const std::string& reason : plugin.pinned_by)
         std::printf("%-11s     stays mapped when it is replaced: %s\n", "unloading",
                     reason.c_str());
-    if (verdict.pinned_by.empty()) std::printf("%-11s     can be unmapped\n", "unloading");
+    if (plugin.pinned_by.empty()) std::printf("%-11s     can be unmapped\n", "unloading");
     std::printf("ACCEPTED\n");
 }
 
-void print_json(const Verdict& verdict, const Verdict<void>& judged) {
-    json out = {{"accepted", judged.has_value()}, {"name", verdict.name},
-                {"version", verdict.version},     {"sha256", verdict.sha256},
-                {"methods", verdict.methods},     {"pinned_by", verdict.pinned_by}};
-    if (!judged) {
-        const plugins::Refusal& refusal = judged.error();
+void print_json(const CheckedPlugin& plugin, const Verdict<void>& verdict) {
+    json out = {{"accepted", verdict.has_value()}, {"name", plugin.name},
+                {"version", plugin.version},       {"sha256", plugin.sha256},
+                {"methods", plugin.methods},       {"pinned_by", plugin.pinned_by}};
+    if (!verdict) {
+        const plugins::Refusal& refusal = verdict.error();
         out["refusal"] = {{"code", refusal.code},
                           {"stage", refusal.stage},
                           {"expected", refusal.expected},
@@ -153,7 +154,7 @@ void print_json(const Verdict& verdict, const Verdict<void>& judged) {
 
 int check_plugin(const std::string& file, const std::string& config_path, bool as_json) {
     signal(SIGPIPE, SIG_IGN);  // A candidate that dies early must not take this process along.
-    Verdict verdict;
+    CheckedPlugin plugin;
     std::error_code error;
     const auto path = std::filesystem::absolute(file, error).lexically_normal();
     if (error) {
@@ -161,13 +162,13 @@ int check_plugin(const std::string& file, const std::string& config_path, bool a
                      error.message().c_str());
         return 1;
     }
-    const auto judged = examine(path.string(), config_path, verdict);
+    const auto verdict = examine(path.string(), config_path, plugin);
     if (as_json) {
-        print_json(verdict, judged);
+        print_json(plugin, verdict);
     } else {
-        print(verdict, judged);
+        print(plugin, verdict);
     }
-    return judged ? 0 : 1;
+    return verdict ? 0 : 1;
 }
 
 }  // namespace export_worker::app

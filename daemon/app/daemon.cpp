@@ -218,7 +218,7 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config,
                                          const std::function<bool()>& is_cancelled) {
     plugins::HostOptions options;
     options.state_directory = config.state_dir;
-    options.parts = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
+    options.deps = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugins::PluginHost::open(options));
     return plugins->start(host_config_of(config, credentials), is_cancelled);

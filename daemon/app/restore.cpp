@@ -102,7 +102,7 @@ Result<exports::FsckReport> check_exports(const config::Config& config, const st
 }
 
 void print_fsck(const exports::FsckReport& report) {
-    for (const exports::FsckProblem& problem : report.problems)
+    for (const exports::FsckProblem& problem : report.listed)
         std::printf("%s  %s  %s\n", problem.problem.c_str(), escape_controls(problem.key).c_str(),
                     escape_controls(problem.detail).c_str());
     std::printf("fsck: %lld files checked, %lld bytes read, %lld problems%s\n",

@@ -55,18 +55,18 @@ constexpr std::array<ControlRow, 3> kMethods{{{"control.fsck", fsck},
 }  // namespace
 
 json fsck_json(const exports::FsckReport& report) {
-    json problems = json::array();
-    for (const exports::FsckProblem& problem : report.problems) {
-        problems.push_back({{"problem", problem.problem},
-                            {"key", problem.key},
-                            {"job_id", problem.job_id},
-                            {"detail", problem.detail},
-                            {"repair", problem.repair},
-                            {"repaired", problem.repaired}});
+    json listed = json::array();
+    for (const exports::FsckProblem& problem : report.listed) {
+        listed.push_back({{"problem", problem.problem},
+                          {"key", problem.key},
+                          {"job_id", problem.job_id},
+                          {"detail", problem.detail},
+                          {"repair", problem.repair},
+                          {"repaired", problem.repaired}});
     }
     return {{"files", report.files},       {"hashed_bytes", report.hashed_bytes},
             {"foreign", report.foreign},   {"problems", report.problems},
-            {"repaired", report.repaired}, {"problems", std::move(problems)}};
+            {"repaired", report.repaired}, {"listed", std::move(listed)}};
 }
 
 ControlMethod find_maintenance_method(std::string_view method) {

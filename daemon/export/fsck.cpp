@@ -149,8 +149,8 @@ private:
     void note(FsckProblem problem) {
         ++report_.problems;
         report_.repaired += problem.repaired ? 1 : 0;
-        if (report_.problems.size() < limits::kFsckProblemsMax)
-            report_.problems.push_back(std::move(problem));
+        if (report_.listed.size() < limits::kFsckProblemsMax)
+            report_.listed.push_back(std::move(problem));
     }
 
     const ExportDeps& deps_;

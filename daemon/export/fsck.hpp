@@ -37,7 +37,7 @@ struct FsckReport {
     std::int64_t foreign = 0;  // Files of no job this registry knows: left alone.
     std::int64_t problems = 0;
     std::int64_t repaired = 0;
-    std::vector<FsckProblem> problems;  // The first kFsckProblemsMax.
+    std::vector<FsckProblem> listed;  // The first kFsckProblemsMax.
 };
 
 // `progress` is called now and then, and at the end, before an error too. Ends with kUnavailable

@@ -151,7 +151,7 @@ class CareTest(unittest.TestCase):
         plan = self.system.ctl("--json", "fsck", check=False)
         self.assertEqual(plan.returncode, 65)
         report = json.loads(plan.stdout)
-        self.assertEqual(sorted(f["problem"] for f in report["problems"]), ["damaged", "damaged", "missing", "orphan"])
+        self.assertEqual(sorted(f["problem"] for f in report["listed"]), ["damaged", "damaged", "missing", "orphan"])
         self.assertEqual((report["repaired"], report["foreign"]), (0, 1))
         self.assertTrue(orphan.exists())
         shown = self.system.ctl("fsck", check=False).stdout

@@ -34,7 +34,7 @@ TEST_F(CareMethodsTest, FsckReportsAndRepairs) {
     EXPECT_EQ(state["name"], "fsck");
     EXPECT_EQ(state["result"]["problems"], 1);
     EXPECT_EQ(state["result"]["repaired"], 0);
-    EXPECT_EQ(state["result"]["problems"][0]["problem"], "missing");
+    EXPECT_EQ(state["result"]["listed"][0]["problem"], "missing");
     call("control.fsck", {{"apply", true}});
     EXPECT_EQ(ended_task()["result"]["repaired"], 1);
     call("control.fsck");
@@ -97,7 +97,7 @@ TEST_F(CareMethodsTest, FsckShowsWhatItDidBeforeAnError) {
     call("control.fsck");
     const json state = ended_task();
     EXPECT_TRUE(state.contains("error"));
-    EXPECT_EQ(state["progress"]["problems"][0]["problem"], "unreadable");
+    EXPECT_EQ(state["progress"]["listed"][0]["problem"], "unreadable");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ class MetricsTest : public ControlFixture {
 protected:
     // The value behind `sample`, as it is written; empty when there is none.
     std::string value(const std::string& sample) {
-        const auto page = metrics_page(parts_);
+        const auto page = metrics_page(deps_);
         EXPECT_TRUE(page) << page.error().message;
         const std::string text = "\n" + page->text();
         const std::size_t at = text.find("\n" + sample + " ");
@@ -92,7 +92,7 @@ TEST_F(MetricsTest, PluginsAreThereOncePerImage) {
 
 TEST_F(MetricsTest, EverySampleHasItsFamily) {
     submit();
-    const auto page = metrics_page(parts_);
+    const auto page = metrics_page(deps_);
     ASSERT_TRUE(page);
     const std::string text = page->text();
     for (const char* family :

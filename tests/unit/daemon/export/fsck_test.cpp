@@ -95,11 +95,11 @@ TEST_F(FsckTest, AMissingFileIsFoundAndLeftAlone) {
     const auto [id, key] = publish();
     std::filesystem::remove(path(key));
     const FsckReport report = check();
-    ASSERT_EQ(report.problems.size(), 1U);
-    EXPECT_EQ(report.problems[0].problem, "missing");
-    EXPECT_EQ(report.problems[0].key, key);
-    EXPECT_EQ(report.problems[0].job_id, id);
-    EXPECT_FALSE(report.problems[0].repaired);
+    ASSERT_EQ(report.listed.size(), 1U);
+    EXPECT_EQ(report.listed[0].problem, "missing");
+    EXPECT_EQ(report.listed[0].key, key);
+    EXPECT_EQ(report.listed[0].job_id, id);
+    EXPECT_FALSE(report.listed[0].repaired);
     EXPECT_EQ(report.repaired, 0);
     model::JobFile file;
     ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
@@ -123,18 +123,18 @@ TEST_F(FsckTest, AnotherSizeIsDamage) {
     overwrite(key, "key");
     options_.hashes = false;
     const FsckReport report = check();
-    ASSERT_EQ(report.problems.size(), 1U);
-    EXPECT_EQ(report.problems[0].problem, "damaged");
-    EXPECT_EQ(report.problems[0].detail, "expected 5 bytes, found 3");
+    ASSERT_EQ(report.listed.size(), 1U);
+    EXPECT_EQ(report.listed[0].problem, "damaged");
+    EXPECT_EQ(report.listed[0].detail, "expected 5 bytes, found 3");
 }
 
 TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesIt) {
     const auto [id, key] = publish();
     overwrite(key, "KEY\r\n");
     const FsckReport report = check(true);
-    ASSERT_EQ(report.problems.size(), 1U);
-    EXPECT_EQ(report.problems[0].problem, "damaged");
-    EXPECT_NE(report.problems[0].detail.find("SHA-256"), std::string::npos);
+    ASSERT_EQ(report.listed.size(), 1U);
+    EXPECT_EQ(report.listed[0].problem, "damaged");
+    EXPECT_NE(report.listed[0].detail.find("SHA-256"), std::string::npos);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
 }
 
@@ -152,7 +152,7 @@ TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
     overwrite(key, "half");
     EXPECT_EQ(check().problems, 0);  // It is being written.
     ASSERT_TRUE(jobs_->release(lease));
-    EXPECT_EQ(check().problems.at(0).problem, "unpublished");
+    EXPECT_EQ(check().listed.at(0).problem, "unpublished");
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
     EXPECT_EQ(check().problems, 0);
@@ -165,7 +165,7 @@ TEST_F(FsckTest, AnOrphanIsFoundOnceItsGraceIsOver) {
     clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
     EXPECT_EQ(check().problems, 0);
     make_old();
-    EXPECT_EQ(check().problems.at(0).problem, "orphan");
+    EXPECT_EQ(check().listed.at(0).problem, "orphan");
     EXPECT_TRUE(std::filesystem::exists(path(orphan)));
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(orphan)));
@@ -192,7 +192,7 @@ TEST_F(FsckTest, AllProblemsAreCountedAndTheFirstShown) {
     make_old();
     const FsckReport report = check();
     EXPECT_EQ(report.problems, static_cast<std::int64_t>(limits::kFsckProblemsMax) + 5);
-    EXPECT_EQ(report.problems.size(), limits::kFsckProblemsMax);
+    EXPECT_EQ(report.listed.size(), limits::kFsckProblemsMax);
 }
 
 TEST_F(FsckTest, AStoppingDaemonEndsIt) {
@@ -233,7 +233,7 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
         const auto report = try_check();
         ASSERT_TRUE(report) << report.error().message;
         std::map<std::string, std::string> details;
-        for (const FsckProblem& problem : report->problems) {
+        for (const FsckProblem& problem : report->listed) {
             if (problem.problem != "unreadable") continue;
             EXPECT_FALSE(problem.repaired);
             details[problem.key] = problem.detail;
@@ -257,10 +257,10 @@ TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
     overwrite(orphan, "late");
     make_old();
     const FsckReport report = check(true);
-    ASSERT_EQ(report.problems.size(), 2U);
-    EXPECT_FALSE(report.problems[0].repaired);
-    EXPECT_NE(report.problems[0].detail.find("not deleted: "), std::string::npos);
-    EXPECT_TRUE(report.problems[1].repaired);
+    ASSERT_EQ(report.listed.size(), 2U);
+    EXPECT_FALSE(report.listed[0].repaired);
+    EXPECT_NE(report.listed[0].detail.find("not deleted: "), std::string::npos);
+    EXPECT_TRUE(report.listed[1].repaired);
     EXPECT_FALSE(std::filesystem::exists(path(orphan)));
 }
 
