@@ -84,7 +84,7 @@ void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
         add(out, "exports", "", deps.export_workers->problem(),
             "look at the store of [export] and at the disk under state_dir; jobs are tried again "
             "by themselves");
-    const auto pause = deps.jobs.retention_pause();
+    const auto pause = deps.jobs.retention().retention_pause();
     if (!pause)
         add(out, "database", "jobs", pause.error().message, "look at the disk under state_dir");
     if (pause && *pause)

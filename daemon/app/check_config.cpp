@@ -19,7 +19,7 @@
 #include "daemon/auth/session_provider.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/plugins/probing/golden.hpp"

@@ -31,7 +31,7 @@
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
 #include "daemon/jobs/event_recorder.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -148,7 +148,7 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
     EW_TRY(jobs, jobs::open_sqlite_job_store(
                      config.state_dir + "/jobs.db", system_clock(),
                      {config.exports.attempts, config.exports.organization_running_max, version}));
-    events.emplace(*jobs);
+    events.emplace(jobs->events());
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     return {};
 }
@@ -180,7 +180,7 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
             parts, exports::HousekeepingPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
                                                of.file_retention, of.job_retention});
     }
-    export_service.emplace(*jobs, *catalog, config.exports.deadline, [this] {
+    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, [this] {
         if (export_workers) export_workers->wake();
     });
     return {};
@@ -192,8 +192,8 @@ Result<void> Daemon::Parts::open_notices(const config::Config& config) {
         EW_TRY(publisher,
                transport::PublisherSocket::open(config.notice_endpoint, config.notice_socket_mode));
     }
-    EW_TRY(notifier,
-           notices::Notifier::open(system_clock(), *jobs, config.webhooks, std::move(publisher)));
+    EW_TRY(notifier, notices::Notifier::open(system_clock(), jobs->outbox(), config.webhooks,
+                                             std::move(publisher)));
     return {};
 }
 
@@ -218,7 +218,8 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config,
                                          const std::function<bool()>& is_cancelled) {
     plugins::HostOptions options;
     options.state_directory = config.state_dir;
-    options.deps = {&system_clock(), &*authenticator, jobs.get(), &*events, credentials};
+    options.deps = {&system_clock(),        &*authenticator, &jobs->reader(),
+                    &jobs->organizations(), &*events,        credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugins::PluginHost::open(options));
     return plugins->start(host_config_of(config, credentials), is_cancelled);
@@ -228,7 +229,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
     dispatcher.emplace(server::DispatcherDeps{
         *authenticator,
         plugins->routing(),
-        {*jobs, *export_service},
+        {jobs->reader(), jobs->requests(), *export_service},
+        jobs->organizations(),
         [this](std::string_view target) {
             return record_download(*current_credentials, *events, target);
         },

@@ -81,7 +81,7 @@ void add_exports(Page& page, const exports::ExportWorkers& workers) {
 }
 
 // Nothing when the registry cannot be read; the alarm `database` says so.
-void add_waiting(Page& page, jobs::JobStore& jobs) {
+void add_waiting(Page& page, jobs::JobReader& jobs) {
     page.family(
         "export_worker_jobs_waiting",
         "Jobs that wait, of the organizations with the longest queues; (other): of the rest",
@@ -100,7 +100,7 @@ void add_retention(Page& page, const MonitoredDeps& deps) {
                 "kept for ever",
                 Kind::kGauge);
     if (deps.export_workers == nullptr || deps.file_retention.count() == 0) return;
-    const auto age = deps.jobs.oldest_file_age();
+    const auto age = deps.jobs.files().oldest_file_age();
     if (!age) return;
     const auto late = age->value_or(std::chrono::microseconds(0)) - deps.file_retention;
     page.sample({}, std::max(0.0, std::chrono::duration<double>(late).count()));
@@ -154,7 +154,7 @@ void add_part_metrics(Page& page, const MonitoredDeps& deps) {
     if (deps.export_workers != nullptr) add_exports(page, *deps.export_workers);
     add_identity(page, deps);
     add_notices(page, deps.notifier);
-    add_waiting(page, deps.jobs);
+    add_waiting(page, deps.jobs.reader());
     add_retention(page, deps);
     add_ends(page, deps.notifier.ends());
     add_one(page, "export_worker_configuration_good",

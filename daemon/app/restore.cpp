@@ -23,7 +23,7 @@
 #include "daemon/config/config.hpp"
 #include "daemon/control/maintenance_methods.hpp"
 #include "daemon/export/fsck.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 
 namespace export_worker::app {
 namespace {

@@ -18,7 +18,7 @@
 #include "base/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/catalog/catalog_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 
 namespace export_worker::app {

@@ -52,7 +52,7 @@ json alarms_json(const std::vector<model::Alarm>& alarms) {
 }
 
 Result<json> status(const ControlDeps& deps, const json&) {
-    EW_TRY(const auto counts, deps.jobs.counts());
+    EW_TRY(const auto counts, deps.jobs.reader().counts());
     const model::LedgerCounts ledger = deps.ledger.read();
     return json{{"version", deps.version},
                 {"pid", ::getpid()},
@@ -122,7 +122,7 @@ json organization_json(const jobs::OrganizationState& state) {
 
 Result<json> organization_list(const ControlDeps& deps, const json& params) {
     EW_TRY(const auto rows_max, rows_max_of(params));
-    EW_TRY(auto page, deps.jobs.organizations(text_of(params, "after")));
+    EW_TRY(auto page, deps.jobs.organizations().organizations(text_of(params, "after")));
     if (page.items.size() > rows_max) {
         page.items.resize(rows_max);
         page.more = true;
@@ -135,7 +135,7 @@ Result<json> organization_list(const ControlDeps& deps, const json& params) {
 
 Result<json> organization_show(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string id, organization_of(params));
-    EW_TRY(const auto state, deps.jobs.organization(id));
+    EW_TRY(const auto state, deps.jobs.organizations().organization(id));
     return organization_json(state);
 }
 
@@ -173,9 +173,9 @@ Result<void> read_organization(const json& params, jobs::OrganizationPolicy& pol
 
 Result<json> organization_set(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string id, organization_of(params));
-    EW_TRY(auto state, deps.jobs.organization(id));
+    EW_TRY(auto state, deps.jobs.organizations().organization(id));
     EW_CHECK(read_organization(params, state.policy));
-    EW_CHECK(deps.jobs.set_organization(state.policy));
+    EW_CHECK(deps.jobs.organizations().set_organization(state.policy));
     deps.wake_workers();
     return organization_json(state);
 }

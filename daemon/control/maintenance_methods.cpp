@@ -44,7 +44,7 @@ Result<json> task(const ControlDeps& deps, const json&) {
 }
 
 Result<json> retention_resume(const ControlDeps& deps, const json&) {
-    EW_TRY(const bool was_paused, deps.jobs.resume_retention());
+    EW_TRY(const bool was_paused, deps.jobs.retention().resume_retention());
     return json{{"was_paused", was_paused}};
 }
 

@@ -115,7 +115,7 @@ void add_alarms(Page& page, const ControlDeps& deps) {
 }  // namespace
 
 Result<Page> metrics_page(const ControlDeps& deps) {
-    EW_TRY(const jobs::JobCounts counts, deps.jobs.counts());
+    EW_TRY(const jobs::JobCounts counts, deps.jobs.reader().counts());
     Page page;
     add_requests(page, deps.ledger.read());
     add_hops(page, deps.ledger.hops);

@@ -45,7 +45,8 @@ public:
         if (last_ && stage == stage_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
         stage_ = stage;
-        EW_TRY(const bool cancel, deps_.jobs->heartbeat(job_.lease, {processed, total_, stage}));
+        EW_TRY(const bool cancel,
+               deps_.jobs->queue().heartbeat(job_.lease, {processed, total_, stage}));
         if (cancel) return fail(ErrorCode::kCancelled, "cancelled");
         return {};
     }
@@ -225,7 +226,7 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
-    EW_CHECK(deps.jobs->intend_file(job.lease, attempt.key));
+    EW_CHECK(deps.jobs->queue().intend_file(job.lease, attempt.key));
     leftovers.key = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
@@ -252,7 +253,7 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
     const jobs::Completion completion =
         completion_of(deps, job, attempt, report, std::move(receipt));
     fault_point("run.before_completion");
-    if (auto done = deps.jobs->complete(job.lease, completion); !done) {
+    if (auto done = deps.jobs->queue().complete(job.lease, completion); !done) {
         const ErrorCode code = done.error().code;
         leftovers.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
         return done;
@@ -267,15 +268,16 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
 Result<void> record_end(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
                         bool stopping) {
     // Interrupted is not failed: the attempt is given back.
-    if (stopping && error.code == ErrorCode::kUnavailable) return deps.jobs->release(job.lease);
+    if (stopping && error.code == ErrorCode::kUnavailable)
+        return deps.jobs->queue().release(job.lease);
     switch (error.code) {
-        case ErrorCode::kCancelled: return deps.jobs->cancelled(job.lease);
+        case ErrorCode::kCancelled: return deps.jobs->queue().cancelled(job.lease);
         case ErrorCode::kConflict: return {};  // The lease is lost: somebody else says how it ends.
         default: break;
     }
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
-    return deps.jobs->give_up_attempt(job.lease, error.message, permanent,
-                                      retry_delay(deps.policy, job.attempt).count());
+    return deps.jobs->queue().give_up_attempt(job.lease, error.message, permanent,
+                                              retry_delay(deps.policy, job.attempt).count());
 }
 
 // Nobody else would: a job whose end is not recorded stays in progress. False: the process stops
@@ -309,7 +311,7 @@ Result<void> drop_file(const ExportDeps& deps, const model::FileKey& key) {
     EW_TRY(const bool existed, deps.files->remove(key));
     fault_point("drop.removed");
     if (existed) log_info("deleted the unpublished file {}", key);
-    return deps.jobs->forget_file(key);
+    return deps.jobs->files().forget_file(key);
 }
 
 void drop_leftovers(const ExportDeps& deps, const ClaimedJob& job, const Leftovers& leftovers) {
@@ -357,7 +359,7 @@ Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch&
 
 Result<void> recover(const ExportDeps& deps) {
     EW_CHECK(empty_directory(deps.temporary_directory));
-    EW_TRY(const std::size_t rescued, deps.jobs->rescue());
+    EW_TRY(const std::size_t rescued, deps.jobs->queue().rescue());
     if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
     if (deps.files->is_remote()) return {};
     if (auto dropped = drop_unpublished(deps); !dropped)
@@ -366,7 +368,7 @@ Result<void> recover(const ExportDeps& deps) {
 }
 
 Result<std::size_t> drop_unpublished(const ExportDeps& deps) {
-    EW_TRY(const auto unpublished, deps.jobs->unpublished_files());
+    EW_TRY(const auto unpublished, deps.jobs->files().unpublished_files());
     for (const jobs::UnpublishedFile& file : unpublished) EW_CHECK(drop_file(deps, file.key));
     return unpublished.size();
 }
@@ -379,7 +381,7 @@ Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
         const std::string job_id = job_id_of(file.key);
         bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
         if (orphan) {
-            EW_TRY(orphan, deps.jobs->is_orphan(file.key, job_id));
+            EW_TRY(orphan, deps.jobs->files().is_orphan(file.key, job_id));
         }
         if (!orphan) {
             ++out.kept;

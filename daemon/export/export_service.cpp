@@ -104,7 +104,7 @@ Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
     job.spec_json = dump_json(model::to_json(spec));
     job.submitted_by = by.subject;
     job.trace_id = by.trace_id;
-    EW_TRY(auto created, jobs_.begin_create(std::move(job)));
+    EW_TRY(auto created, requests_.begin_create(std::move(job)));
     return [this, wait = std::move(created)]() -> Result<Accepted> {
         EW_TRY(jobs::CreatedJob done, wait());
         const LogScope scope("", done.job.trace_id);

@@ -10,7 +10,7 @@
 
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_store.hpp"
-#include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/job_requests.hpp"
 
 namespace export_worker::exports {
 
@@ -19,9 +19,9 @@ class ExportService {
 public:
     // `wake_workers` is called once per accepted job. All outlive this object.
     // `deadline`: of a job that does not say, from its start to its end; zero: none.
-    ExportService(jobs::JobStore& jobs, catalog::CatalogStore& catalog,
+    ExportService(jobs::JobRequests& requests, catalog::CatalogStore& catalog,
                   std::chrono::seconds deadline, std::function<void()> wake_workers)
-        : jobs_(jobs),
+        : requests_(requests),
           catalog_(catalog),
           deadline_(deadline),
           wake_workers_(std::move(wake_workers)) {}
@@ -72,7 +72,7 @@ private:
     [[nodiscard]] Result<nlohmann::json> with_template(std::string_view organization_id,
                                                        nlohmann::json request);
 
-    jobs::JobStore& jobs_;
+    jobs::JobRequests& requests_;
     catalog::CatalogStore& catalog_;
     const std::chrono::seconds deadline_;
     std::function<void()> wake_workers_;

@@ -59,7 +59,7 @@ void ExportWorkers::run(Slot& slot) {
             const std::lock_guard lock(mutex_);
             seen_wakes = wakes_;
         }
-        auto job = deps_.jobs->claim();
+        auto job = deps_.jobs->queue().claim();
         if (job && job->has_value()) {
             run_one(slot, **job);
             continue;
@@ -130,7 +130,7 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     const LogScope scope("", stalled->trace_id);
     const std::string why =
         "no progress for " + std::to_string(housekeeping_.stall_limit.count()) + " s";
-    const auto put_back = deps_.jobs->give_up_attempt(
+    const auto put_back = deps_.jobs->queue().give_up_attempt(
         stalled->lease, why, false, retry_delay(deps_.policy, stalled->attempt).count());
     // kConflict: it has ended by itself in the meantime. After any other error the next look tries
     // again.
@@ -151,12 +151,13 @@ void ExportWorkers::fence_stalled(Slot& slot) {
 
 void ExportWorkers::count_anew() {
     for (Slot& slot : slots_) slot.watch.progressed_at.store(deps_.clock->steady());
-    if (auto done = deps_.jobs->restart_silence(); !done)
+    if (auto done = deps_.jobs->retention().restart_silence(); !done)
         log_warn("silence of jobs: {}", done.error().message);
 }
 
 bool ExportWorkers::clock_is_trusted() {
-    const auto trusted = deps_.jobs->check_retention_clock(retention_tolerance(housekeeping_));
+    const auto trusted =
+        deps_.jobs->retention().check_retention_clock(retention_tolerance(housekeeping_));
     if (!trusted) {
         log_warn("retention: {}", trusted.error().message);
         return false;
@@ -172,7 +173,7 @@ bool ExportWorkers::clock_is_trusted() {
 
 bool ExportWorkers::expire_files() {
     if (housekeeping_.file_retention.count() == 0) return false;
-    const auto expired = deps_.jobs->expire_files(housekeeping_.file_retention);
+    const auto expired = deps_.jobs->retention().expire_files(housekeeping_.file_retention);
     fault_point("expiry.marked");
     if (!expired) {
         log_warn("expiry: {}", expired.error().message);
@@ -195,7 +196,7 @@ bool ExportWorkers::expire_files() {
 
 bool ExportWorkers::prune_jobs() {
     if (housekeeping_.job_retention.count() == 0) return false;
-    const auto pruned = deps_.jobs->prune(housekeeping_.job_retention);
+    const auto pruned = deps_.jobs->retention().prune(housekeeping_.job_retention);
     if (!pruned) log_warn("retention: {}", pruned.error().message);
     return pruned && std::max(pruned->jobs, pruned->notices) == limits::kHousekeepingBatch;
 }
@@ -208,7 +209,7 @@ bool ExportWorkers::expire() {
 
 void ExportWorkers::enforce_limits() {
     while (!stopping_.load()) {
-        const auto done = deps_.jobs->enforce_limits();
+        const auto done = deps_.jobs->retention().enforce_limits();
         if (!done) log_warn("deadlines: {}", done.error().message);
         if (!done || *done == 0) return;
     }

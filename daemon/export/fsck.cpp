@@ -28,7 +28,7 @@ private:
     Result<void> check_published() {
         model::FileKey after;
         for (;;) {
-            EW_TRY(const auto page, deps_.jobs->published_files(after));
+            EW_TRY(const auto page, deps_.jobs->files().published_files(after));
             if (page.empty()) return {};
             for (const jobs::PublishedFile& file : page) {
                 EW_CHECK(go_on());
@@ -60,7 +60,8 @@ private:
         if (facts && !facts->sha256.empty())
             report_.hashed_bytes += static_cast<std::int64_t>(facts->bytes);
         if (problem.empty()) return {};
-        if (options_.apply) EW_CHECK(deps_.jobs->withdraw_file(file.key, problem + ": " + detail));
+        if (options_.apply)
+            EW_CHECK(deps_.jobs->files().withdraw_file(file.key, problem + ": " + detail));
         return repair({problem, file.key, file.job_id, detail,
                        "withdraw it: no link is minted any more, and the file is deleted", false});
     }
@@ -75,7 +76,7 @@ private:
     }
 
     Result<void> check_unpublished() {
-        EW_TRY(const auto files, deps_.jobs->unpublished_files());
+        EW_TRY(const auto files, deps_.jobs->files().unpublished_files());
         for (const jobs::UnpublishedFile& file : files) {
             EW_CHECK(go_on());
             FsckProblem problem{"unpublished",     file.key,
@@ -105,7 +106,7 @@ private:
         const std::string job_id = job_id_of(file.key);
         bool orphan = false;
         if (!job_id.empty()) {
-            EW_TRY(orphan, deps_.jobs->is_orphan(file.key, job_id));
+            EW_TRY(orphan, deps_.jobs->files().is_orphan(file.key, job_id));
         }
         if (!orphan) {
             EW_TRY(const bool known, is_known(job_id));
@@ -118,7 +119,7 @@ private:
 
     Result<bool> is_known(const std::string& job_id) {
         if (job_id.empty()) return false;
-        const auto job = deps_.jobs->find(model::OrganizationScope::every(), job_id);
+        const auto job = deps_.jobs->reader().find(model::OrganizationScope::every(), job_id);
         if (job) return true;
         if (job.error().code == ErrorCode::kNotFound) return false;
         return fail(job.error());
@@ -132,7 +133,7 @@ private:
             const auto removed = deps_.files->remove(problem.key);
             problem.repaired = removed.has_value();
             if (removed) {
-                forgotten = deps_.jobs->forget_file(problem.key);
+                forgotten = deps_.jobs->files().forget_file(problem.key);
             } else {
                 problem.detail += "; not deleted: " + removed.error().message;
             }

@@ -23,7 +23,7 @@ std::uint8_t put(std::array<char, size>& target, std::string_view text) {
 
 }  // namespace
 
-EventRecorder::EventRecorder(JobStore& store)
+EventRecorder::EventRecorder(JobEvents& store)
     : store_(store), ring_(limits::kEventsQueuedMax), taken_(limits::kEventsQueuedMax) {
     thread_ = std::thread([this] { run(); });
 }

@@ -1,22 +1,58 @@
-// Which files the registry knows: intended, live, expiring. Private to daemon/jobs; the functions
-// are those of JobStore, each on the connection it is given.
+// Which files the registry knows: intended, published, withdrawn. [any-thread], durable when they
+// return.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_store.hpp"
-#include "daemon/sqlite/connection.hpp"
+#include "daemon/model/file.hpp"
+#include "daemon/model/job.hpp"
 
 namespace export_worker::jobs {
 
-[[nodiscard]] Result<std::vector<PublishedFile>> published_files(sqlite::Connection& connection,
-                                                                 const model::FileKey& after);
-[[nodiscard]] Result<std::vector<UnpublishedFile>> unpublished_files(
-    sqlite::Connection& connection);
-[[nodiscard]] Result<void> forget_file(sqlite::Connection& connection, const model::FileKey& key);
-[[nodiscard]] Result<bool> is_orphan(sqlite::Connection& connection, const model::FileKey& key,
-                                     std::string_view job_id);
+// A file that was intended but never published by a finished job.
+struct UnpublishedFile {
+    model::FileKey key;
+    model::Lease lease;
+};
+
+// A file of a finished job, as the store remembers it.
+struct PublishedFile {
+    model::FileKey key;
+    std::string job_id;
+    std::string organization_id;
+    std::uint64_t bytes = 0;
+    std::string sha256;
+};
+
+// Errors: those of job_store.hpp.
+class JobFiles {
+public:
+    virtual ~JobFiles() = default;
+
+    // Intended by an attempt that has ended without publishing, or of a job that expired: the
+    // holder of the lease of a running job keeps its own.
+    [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
+    // The file is gone; forget it. A live one is not forgotten.
+    [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
+    // Is `key` of a job this registry knows, and neither published nor intended? Then no
+    // job needs it.
+    [[nodiscard]] virtual Result<bool> is_orphan(const model::FileKey& key,
+                                                 std::string_view job_id) = 0;
+    // Files of finished jobs after `after`, by key; at most kFsckPage.
+    [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(
+        const model::FileKey& after) = 0;
+    // The file is lost: the job keeps its status, and no link is minted any more.
+    [[nodiscard]] virtual Result<void> withdraw_file(const model::FileKey& key,
+                                                     std::string_view reason) = 0;
+    // How long ago the job of the oldest published file ended, on the wall clock, which may have
+    // been set since; nullopt: there is no file.
+    [[nodiscard]] virtual Result<std::optional<std::chrono::microseconds>> oldest_file_age() = 0;
+};
 
 }  // namespace export_worker::jobs

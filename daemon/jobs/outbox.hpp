@@ -1,26 +1,30 @@
-// The notices the outside is still to be told. Private to daemon/jobs; the functions are those of
-// JobStore, each on the connection it is given.
+// The notices that the outside is still to be told. [any-thread], durable when they return.
 #pragma once
 
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_rows.hpp"
-#include "daemon/sqlite/connection.hpp"
+#include "daemon/model/job.hpp"
 
 namespace export_worker::jobs {
 
-[[nodiscard]] Result<std::vector<model::Notice>> unpublished_notices(
-    sqlite::Connection& connection);
-[[nodiscard]] Result<std::vector<model::Notice>> due_notices(sqlite::Connection& connection,
-                                                             const Now& now);
-[[nodiscard]] Result<Page<model::Notice>> notices_after(sqlite::Connection& connection,
-                                                        const model::OrganizationScope& scope,
-                                                        std::int64_t after);
-[[nodiscard]] Result<void> mark_published(sqlite::Connection& connection,
-                                          std::int64_t last_sequence);
-[[nodiscard]] Result<void> mark_delivery(sqlite::Connection& connection, std::int64_t sequence,
-                                         JobStore::Delivery delivery, std::string_view answer,
-                                         std::int64_t due_us);
+// Errors: those of job_store.hpp.
+class Outbox {
+public:
+    virtual ~Outbox() = default;
+
+    // Those that were not published yet, oldest first, at most kNoticesPage.
+    [[nodiscard]] virtual Result<std::vector<model::Notice>> unpublished_notices() = 0;
+    [[nodiscard]] virtual Result<void> mark_published(std::int64_t last_sequence) = 0;
+    // Those whose delivery is due, oldest first, at most kNoticesPage.
+    [[nodiscard]] virtual Result<std::vector<model::Notice>> due_notices() = 0;
+    enum class Delivery { kDone, kRetry, kGivenUp };
+    // Due again after `delay_us`, if to be tried again.
+    [[nodiscard]] virtual Result<void> mark_delivery(std::int64_t sequence, Delivery delivery,
+                                                     std::string_view answer,
+                                                     std::int64_t delay_us) = 0;
+};
 
 }  // namespace export_worker::jobs

@@ -37,14 +37,14 @@ Result<std::string> read_webhook_secret(const model::WebhookSettings& settings) 
     return secret;
 }
 
-Notifier::Notifier(const Clock& clock, jobs::JobStore& jobs,
+Notifier::Notifier(const Clock& clock, jobs::Outbox& outbox,
                    std::optional<transport::PublisherSocket> publisher)
-    : clock_(clock), jobs_(jobs), publisher_(std::move(publisher)) {}
+    : clock_(clock), outbox_(outbox), publisher_(std::move(publisher)) {}
 
 Result<std::unique_ptr<Notifier>> Notifier::open(
-    const Clock& clock, jobs::JobStore& jobs, const std::vector<model::WebhookSettings>& webhooks,
+    const Clock& clock, jobs::Outbox& outbox, const std::vector<model::WebhookSettings>& webhooks,
     std::optional<transport::PublisherSocket> publisher) {
-    std::unique_ptr<Notifier> out(new Notifier(clock, jobs, std::move(publisher)));
+    std::unique_ptr<Notifier> out(new Notifier(clock, outbox, std::move(publisher)));
     for (const model::WebhookSettings& settings : webhooks) {
         EW_TRY(std::string secret, read_webhook_secret(settings));
         out->webhooks_[settings.organization_id] = {settings, std::move(secret)};
@@ -101,7 +101,7 @@ void Notifier::run(Result<void> (Notifier::*look)()) {
 }
 
 Result<void> Notifier::publish_fresh() {
-    EW_TRY(const auto fresh, jobs_.unpublished_notices());
+    EW_TRY(const auto fresh, outbox_.unpublished_notices());
     if (fresh.empty()) return {};
     std::vector<json> objects;
     objects.reserve(fresh.size());
@@ -109,7 +109,7 @@ Result<void> Notifier::publish_fresh() {
         objects.push_back(model::to_json(notice));
         if (publisher_) publisher_->publish(notice.organization_id, dump_msgpack(objects.back()));
     }
-    EW_CHECK(jobs_.mark_published(fresh.back().sequence));
+    EW_CHECK(outbox_.mark_published(fresh.back().sequence));
     for (const json& object : objects) count_end(object);
     return {};
 }
@@ -126,14 +126,14 @@ void Notifier::count_end(const json& notice) {
 }
 
 Result<void> Notifier::deliver_due() {
-    EW_TRY(const auto due, jobs_.due_notices());
+    EW_TRY(const auto due, outbox_.due_notices());
     // One that does not answer must not hold up the others for each of its notices.
     std::set<std::string> silent;
     for (const model::Notice& notice : due) {
         if (stopping_.load()) return {};
         const auto webhook = webhooks_.find(notice.organization_id);
         if (webhook == webhooks_.end()) {
-            EW_CHECK(jobs_.mark_delivery(notice.sequence, jobs::JobStore::Delivery::kDone, "", 0));
+            EW_CHECK(outbox_.mark_delivery(notice.sequence, jobs::Outbox::Delivery::kDone, "", 0));
             continue;
         }
         if (silent.contains(notice.organization_id)) continue;
@@ -156,7 +156,7 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
     if (stopping_.load()) return {};  // Cut off by us: that says nothing about the receiver.
     taken = answer.outcome == WebhookOutcome::kTaken;
     count(notice.organization_id, taken, answer.text);
-    using Delivery = jobs::JobStore::Delivery;
+    using Delivery = jobs::Outbox::Delivery;
     const bool last = notice.attempts + 1 >= limits::kWebhookTriesMax;
     const Delivery delivery = taken ? Delivery::kDone
                               : answer.outcome == WebhookOutcome::kRefused || last
@@ -167,8 +167,8 @@ Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& noti
         taken ? LogLevel::kInfo : LogLevel::kWarn, "job {}: notice {} to the webhook of {}: {}{}",
         fmt::make_format_args(notice.job_id, notice.sequence, notice.organization_id, answer.text,
                               delivery == Delivery::kGivenUp ? "; given up" : ""));
-    return jobs_.mark_delivery(notice.sequence, delivery, answer.text,
-                               retry_delay_us(notice.attempts));
+    return outbox_.mark_delivery(notice.sequence, delivery, answer.text,
+                                 retry_delay_us(notice.attempts));
 }
 
 }  // namespace export_worker::notices

@@ -19,7 +19,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/http_client/http_client.hpp"
-#include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/outbox.hpp"
 #include "daemon/model/job.hpp"
 #include "daemon/model/webhook_settings.hpp"
 #include "protocol/transport/publisher_socket.hpp"
@@ -46,10 +46,10 @@ struct EndStats {
 
 class Notifier {
 public:
-    // Reads every secret. `clock` and `jobs` outlive the notifier. Errors: those of the files;
+    // Reads every secret. `clock` and `outbox` outlive the notifier. Errors: those of the files;
     // kInvalidArgument for a secret that is too short.
     [[nodiscard]] static Result<std::unique_ptr<Notifier>> open(
-        const Clock& clock, jobs::JobStore& jobs,
+        const Clock& clock, jobs::Outbox& outbox,
         const std::vector<model::WebhookSettings>& webhooks,
         std::optional<transport::PublisherSocket> publisher);
     ~Notifier();  // Ends a request in flight; what it was about is sent again at the next start.
@@ -73,7 +73,7 @@ private:
         int in_a_row = 0;
         std::string last;
     };
-    Notifier(const Clock& clock, jobs::JobStore& jobs,
+    Notifier(const Clock& clock, jobs::Outbox& outbox,
              std::optional<transport::PublisherSocket> publisher);
 
     void run(Result<void> (Notifier::*look)());
@@ -85,7 +85,7 @@ private:
     void count_end(const nlohmann::json& notice);
 
     const Clock& clock_;
-    jobs::JobStore& jobs_;
+    jobs::Outbox& outbox_;
     std::map<std::string, Webhook> webhooks_;  // By organization; fixed once open() returns.
     std::optional<transport::PublisherSocket> publisher_;  // One thread's.
     std::atomic<bool> stopping_{false};

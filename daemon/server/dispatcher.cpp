@@ -172,7 +172,7 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     }
     log_caller(request, principal);
     if (operator_principal == nullptr) {
-        if (const auto admitted = deps_.jobs.jobs.admit_request(principal.organization_id);
+        if (const auto admitted = deps_.organizations.admit_request(principal.organization_id);
             !admitted)
             return ended(tl::unexpected(message::from_error(admitted.error())));
     }
@@ -212,7 +212,7 @@ MethodResult Dispatcher::run_public(message::MethodId id, const message::Request
         const auto& names = deps_.alarm_names;
         return json{{"pong", true},
                     {"many_per_message", true},
-                    {"registry", deps_.jobs.jobs.registry_id()},
+                    {"registry", deps_.jobs.reader.registry_id()},
                     {"alarms", names ? names() : std::vector<std::string>()}};
     }
     if (id == message::MethodId::kReportDownload) return report_download(request);

@@ -12,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "daemon/auth/authenticator.hpp"
+#include "daemon/jobs/organizations.hpp"
 #include "daemon/plugins/routing/routing.hpp"
 #include "daemon/plugins/running/generation.hpp"
 #include "daemon/plugins/running/plugin_call.hpp"
@@ -51,6 +52,7 @@ struct DispatcherDeps {
     const auth::Authenticator& authenticator;
     plugins::RoutingTable& routing;
     JobMethodDeps jobs;
+    jobs::Organizations& organizations;  // Admits requests.
     // Notes a download through a link: the link's signature is the proof. False: it has none.
     std::function<bool(std::string_view target)> record_download;
     // The methods that plugins answer now, each with its plugin's name.

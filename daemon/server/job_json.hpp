@@ -4,7 +4,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/job_reader.hpp"
+#include "daemon/jobs/job_requests.hpp"
 #include "daemon/model/job.hpp"
 
 namespace export_worker::server {

@@ -105,7 +105,7 @@ Unfinished create_job(const JobMethodDeps& deps, const Principal& principal, con
     job->organization_id = *organization;
     job->submitted_by = principal.subject;
     job->trace_id = trace_id;
-    return then(deps.jobs.begin_create(std::move(*job)), show_created);
+    return then(deps.requests.begin_create(std::move(*job)), show_created);
 }
 
 Unfinished report_progress(const JobMethodDeps& deps, const Principal& principal,
@@ -116,8 +116,8 @@ Unfinished report_progress(const JobMethodDeps& deps, const Principal& principal
     body.erase("job_id");
     auto report = parse_report(body);
     if (!report) return ended(wire_error(report.error()));
-    return then(deps.jobs.begin_report(scope_of(principal), std::move(*job_id), std::move(*report),
-                                       principal.subject),
+    return then(deps.requests.begin_report(scope_of(principal), std::move(*job_id),
+                                           std::move(*report), principal.subject),
                 show_job);
 }
 
@@ -125,7 +125,7 @@ template <json (*Show)(const Job&)>
 MethodResult get_job(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto job_id = job_id_of(params);
     if (!job_id) return wire_error(job_id.error());
-    const auto job = deps.jobs.find(scope_of(principal), *job_id);
+    const auto job = deps.reader.find(scope_of(principal), *job_id);
     if (!job) return wire_error(job.error());
     return Show(*job);
 }
@@ -133,7 +133,7 @@ MethodResult get_job(const JobMethodDeps& deps, const Principal& principal, cons
 MethodResult list_jobs(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto filter = parse_filter(params);
     if (!filter) return wire_error(filter.error());
-    const auto page = deps.jobs.list(scope_of(principal), *filter);
+    const auto page = deps.reader.list(scope_of(principal), *filter);
     if (!page) return wire_error(page.error());
     json items = json::array();
     for (const Job& job : page->jobs) {
@@ -154,7 +154,7 @@ MethodResult job_events(const JobMethodDeps& deps, const Principal& principal, c
     if (!job_id) return wire_error(job_id.error());
     const auto after = parse_after(params);
     if (!after) return wire_error(after.error());
-    const auto events = deps.jobs.events(scope_of(principal), *job_id, *after);
+    const auto events = deps.reader.events(scope_of(principal), *job_id, *after);
     if (!events) return wire_error(events.error());
     json items = json::array();
     for (const model::JobEvent& event : events->items) items.push_back(to_json(event));
@@ -166,7 +166,7 @@ MethodResult list_notices(const JobMethodDeps& deps, const Principal& principal,
                           const json& params) {
     const auto after = parse_after(params);
     if (!after) return wire_error(after.error());
-    const auto notices = deps.jobs.notices(scope_of(principal), *after);
+    const auto notices = deps.reader.notices(scope_of(principal), *after);
     if (!notices) return wire_error(notices.error());
     json items = json::array();
     for (const model::Notice& notice : notices->items) items.push_back(model::to_json(notice));
@@ -174,12 +174,12 @@ MethodResult list_notices(const JobMethodDeps& deps, const Principal& principal,
                 {"next", notices->more ? json(notices->items.back().sequence) : json()}};
 }
 
-template <Result<Job> (jobs::JobStore::*Change)(const OrganizationScope&, std::string_view,
-                                                std::string_view)>
+template <Result<Job> (jobs::JobRequests::*Change)(const OrganizationScope&, std::string_view,
+                                                   std::string_view)>
 MethodResult change_job(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto job_id = job_id_of(params);
     if (!job_id) return wire_error(job_id.error());
-    const auto job = (deps.jobs.*Change)(scope_of(principal), *job_id, principal.subject);
+    const auto job = (deps.requests.*Change)(scope_of(principal), *job_id, principal.subject);
     if (!job) return wire_error(job.error());
     deps.exports.wake();
     return to_json(*job);
@@ -259,10 +259,10 @@ constexpr std::optional<BeginMethod> find_begin(message::MethodId id) {
         case kGetJob: return at_once<get_job<to_json>>;
         case kGetJobStatus: return at_once<get_job<to_status_json>>;
         case kListJobs: return at_once<list_jobs>;
-        case kCancelJob: return at_once<change_job<&jobs::JobStore::request_cancel>>;
-        case kRetryJob: return at_once<change_job<&jobs::JobStore::retry>>;
-        case kHoldJob: return at_once<change_job<&jobs::JobStore::hold>>;
-        case kReleaseJob: return at_once<change_job<&jobs::JobStore::release_hold>>;
+        case kCancelJob: return at_once<change_job<&jobs::JobRequests::request_cancel>>;
+        case kRetryJob: return at_once<change_job<&jobs::JobRequests::retry>>;
+        case kHoldJob: return at_once<change_job<&jobs::JobRequests::hold>>;
+        case kReleaseJob: return at_once<change_job<&jobs::JobRequests::release_hold>>;
         case kListJobEvents: return at_once<job_events>;
         case kListNotices: return at_once<list_notices>;
     }

@@ -8,7 +8,8 @@
 #include <tl/expected.hpp>
 
 #include "daemon/export/export_service.hpp"
-#include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/job_reader.hpp"
+#include "daemon/jobs/job_requests.hpp"
 #include "daemon/model/principal.hpp"
 #include "protocol/message/methods.hpp"
 #include "protocol/message/wire_error.hpp"
@@ -20,7 +21,8 @@ using MethodResult = tl::expected<nlohmann::json, message::WireError>;
 using Unfinished = std::function<MethodResult()>;
 
 struct JobMethodDeps {
-    jobs::JobStore& jobs;
+    jobs::JobReader& reader;
+    jobs::JobRequests& requests;
     exports::ExportService& exports;
 };
 

@@ -38,5 +38,13 @@ template <typename Read>
 [[nodiscard]] inline std::string first_text(const Statement& row) {
     return row.string(0);
 }
+// The first column of all rows, as text.
+template <typename... Values>
+[[nodiscard]] Result<std::vector<std::string>> select_texts(Connection& connection, const char* sql,
+                                                            const Values&... values) {
+    Statement rows = connection.statement(sql);
+    rows.bind(values...);
+    return read_all(rows, first_text);
+}
 
 }  // namespace export_worker::sqlite

@@ -128,7 +128,7 @@ Result<void> establish_principal(const HostServices& services, PluginCall& call)
     } else {
         EW_CHECK(services.deps.authenticator->authenticate(call.presented, call.principal));
         if (services.deps.jobs != nullptr)
-            EW_CHECK(services.deps.jobs->admit_request(call.principal.organization_id));
+            EW_CHECK(services.deps.organizations->admit_request(call.principal.organization_id));
     }
     call.identified = true;
     return {};

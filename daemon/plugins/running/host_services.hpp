@@ -13,18 +13,20 @@
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/jobs/event_recorder.hpp"
-#include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/job_reader.hpp"
+#include "daemon/jobs/organizations.hpp"
 #include "daemon/plugins/running/limits.hpp"
 #include "protocol/plugin_abi/extensions.h"
 
 namespace export_worker::plugins {
 
 // The parts of the daemon behind the services. All outlive every plugin. In a probe there is no
-// authenticator and no job store: callers and jobs come with the golden requests.
+// authenticator and no job registry: callers and jobs come with the golden requests.
 struct HostDeps {
     const Clock* clock = nullptr;  // Never null where requests are handled.
     const auth::Authenticator* authenticator = nullptr;
-    jobs::JobStore* jobs = nullptr;
+    jobs::JobReader* jobs = nullptr;
+    jobs::Organizations* organizations = nullptr;
     jobs::EventRecorder* events = nullptr;
     // Shared with every generation that was created with them: a reload brings new ones, and the
     // requests inside the old generation keep theirs.

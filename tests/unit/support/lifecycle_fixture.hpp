@@ -42,7 +42,7 @@ protected:
     void open_host() {
         host_.reset();
         HostOptions options =
-            testing::host_options(dir_, {host_clock_, nullptr, nullptr, nullptr, {}});
+            testing::host_options(dir_, {host_clock_, nullptr, nullptr, nullptr, nullptr, {}});
         options.ledger = &ledger_;
         options.probe_program = probe_program_;
         host_ = std::move(*PluginHost::open(options));

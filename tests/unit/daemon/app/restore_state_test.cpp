@@ -9,7 +9,7 @@
 #include "base/hex.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/catalog/catalog_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/resource_limit.hpp"

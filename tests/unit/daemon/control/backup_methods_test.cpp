@@ -45,7 +45,7 @@ TEST_F(BackupMethodsTest, HasEveryDatabase) {
     const std::string copy = dir_.write("copy.db", read(id, "jobs.db"));
     const auto jobs = jobs::open_sqlite_job_store(copy, clock_);
     ASSERT_TRUE(jobs) << jobs.error().message;
-    EXPECT_TRUE((*jobs)->find(model::OrganizationScope::every(), job));
+    EXPECT_TRUE((*jobs)->reader().find(model::OrganizationScope::every(), job));
     call("control.backup_end", {{"id", id}});
     EXPECT_FALSE(has_copies());
 }

@@ -11,7 +11,7 @@
 #include "daemon/control/control_methods.hpp"
 #include "daemon/control/params.hpp"
 #include "daemon/files/local_file_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
@@ -55,12 +55,16 @@ protected:
         jobs::NewJob job;
         job.organization_id = organization;
         job.job_type = model::kExportJobType;
-        return jobs_->create(job)->job.job_id;
+        return jobs_->requests().create(job)->job.job_id;
     }
 
     plugins::HostOptions host_options() {
-        auto out = testing::host_options(
-            dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}});
+        auto out = testing::host_options(dir_, {&clock_,
+                                                &identity_.authenticator,
+                                                &jobs_->reader(),
+                                                &jobs_->organizations(),
+                                                nullptr,
+                                                {}});
         out.ledger = &ledger_;
         return out;
     }
@@ -78,10 +82,11 @@ protected:
     std::unique_ptr<plugins::PluginHost> plugins_ =
         std::move(*plugins::PluginHost::open(host_options()));
     int wakes_ = 0;
-    exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
+    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
     server::Dispatcher dispatcher_{{identity_.authenticator,
                                     plugins_->routing(),
-                                    {*jobs_, exports_},
+                                    {jobs_->reader(), jobs_->requests(), exports_},
+                                    jobs_->organizations(),
                                     {},
                                     [this] { return plugins_->methods(); },
                                     {},

@@ -138,7 +138,7 @@ TEST_F(ControlMethodsTest, AnOrganizationKeepsWhatIsNotSet) {
 TEST_F(ControlMethodsTest, SettingAnOrganizationShowsItsJobs) {
     submit();
     submit();
-    ASSERT_TRUE(jobs_->claim()->has_value());
+    ASSERT_TRUE(jobs_->queue().claim()->has_value());
     const json set = call("control.organization_set", {{"organization", "acme"}, {"weight", 2}});
     EXPECT_EQ(set["running"], 1);
     EXPECT_EQ(set["pending"], 1);
@@ -172,7 +172,7 @@ TEST_F(ControlMethodsTest, OrganizationsAreListedInPages) {
         jobs::OrganizationPolicy policy;
         policy.organization_id = "org-" + std::to_string(100'000 + index);
         policy.weight = 2;
-        ASSERT_TRUE(jobs_->set_organization(policy));
+        ASSERT_TRUE(jobs_->organizations().set_organization(policy));
     }
     const json first = call("control.organization_list");
     EXPECT_EQ(first["items"].size(), limits::kOrganizationsPage);

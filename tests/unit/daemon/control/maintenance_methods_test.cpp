@@ -10,15 +10,15 @@ protected:
     // A published file of a finished job; its path.
     std::string publish() {
         submit();
-        const jobs::ClaimedJob job = **jobs_->claim();
+        const jobs::ClaimedJob job = **jobs_->queue().claim();
         const std::string key = "acme/" + job.lease.job_id + ".1.csv";
-        EXPECT_TRUE(jobs_->intend_file(job.lease, key));
+        EXPECT_TRUE(jobs_->queue().intend_file(job.lease, key));
         auto file = std::move(*files_->create({key, "text/csv", 0}));
         EXPECT_TRUE(file->append("key\r\n"));
         jobs::Completion done;
         done.file = *file->commit();
         done.metadata_json = "{}";
-        EXPECT_TRUE(jobs_->complete(job.lease, done));
+        EXPECT_TRUE(jobs_->queue().complete(job.lease, done));
         return dir_ / ("exports/" + key);
     }
 };
@@ -66,12 +66,12 @@ TEST_F(CareMethodsTest, FsckNeedsExports) {
 }
 
 TEST_F(CareMethodsTest, RetentionThatIsPausedIsResumedOnce) {
-    ASSERT_TRUE(*jobs_->check_retention_clock(std::chrono::days(1)));
+    ASSERT_TRUE(*jobs_->retention().check_retention_clock(std::chrono::days(1)));
     clock_.jump(std::chrono::days(40));
-    ASSERT_FALSE(*jobs_->check_retention_clock(std::chrono::days(1)));
-    ASSERT_TRUE(*jobs_->retention_pause());
+    ASSERT_FALSE(*jobs_->retention().check_retention_clock(std::chrono::days(1)));
+    ASSERT_TRUE(*jobs_->retention().retention_pause());
     EXPECT_EQ(call("control.retention_resume")["was_paused"], true);
-    EXPECT_FALSE(*jobs_->retention_pause());
+    EXPECT_FALSE(*jobs_->retention().retention_pause());
     EXPECT_EQ(call("control.retention_resume")["was_paused"], false);
 }
 

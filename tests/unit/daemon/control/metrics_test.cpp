@@ -22,7 +22,7 @@ protected:
 TEST_F(MetricsTest, JobsAreCountedByStatus) {
     submit();
     submit();
-    ASSERT_TRUE(jobs_->claim()->has_value());
+    ASSERT_TRUE(jobs_->queue().claim()->has_value());
     EXPECT_EQ(value(R"(export_worker_jobs{status="pending"})"), "1");
     EXPECT_EQ(value(R"(export_worker_jobs{status="in_progress"})"), "1");
     EXPECT_EQ(value(R"(export_worker_jobs{status="cancelled"})"), "0");
@@ -30,10 +30,10 @@ TEST_F(MetricsTest, JobsAreCountedByStatus) {
 
 TEST_F(MetricsTest, AWorkerThatHasLostItsJobIsCounted) {
     submit();
-    const jobs::ClaimedJob zombie = **jobs_->claim();
-    ASSERT_TRUE(jobs_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    const jobs::ClaimedJob zombie = **jobs_->queue().claim();
+    ASSERT_TRUE(jobs_->queue().give_up_attempt(zombie.lease, "no progress", false, 0));
     EXPECT_EQ(value("export_worker_job_writes_fenced_total"), "0");
-    EXPECT_FALSE(jobs_->heartbeat(zombie.lease, {1, 1, "x"}));
+    EXPECT_FALSE(jobs_->queue().heartbeat(zombie.lease, {1, 1, "x"}));
     EXPECT_EQ(value("export_worker_job_writes_fenced_total"), "1");
 }
 

@@ -13,7 +13,7 @@
 #include "daemon/export/export_workers.hpp"
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
@@ -40,7 +40,7 @@ protected:
         ASSERT_TRUE(catalog_->import_lines("acme", lines, 1));
     }
     ExportService service() {
-        return {*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
+        return {jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
     }
     std::string submit(const json& request) {
         auto accepted = service().submit("acme", request, "test");
@@ -48,12 +48,14 @@ protected:
         return accepted->job.job_id;
     }
     model::Job run(const std::string& id) {
-        const auto job = jobs_->claim();
+        const auto job = jobs_->queue().claim();
         EXPECT_TRUE(job && job->has_value());
         (void)run_export(deps_, **job, watch_);
         return find(id);
     }
-    model::Job find(const std::string& id) { return *jobs_->find(OrganizationScope::every(), id); }
+    model::Job find(const std::string& id) {
+        return *jobs_->reader().find(OrganizationScope::every(), id);
+    }
     std::size_t files() {
         std::size_t count = 0;
         for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "exports"))
@@ -128,13 +130,13 @@ TEST_F(ExportRunnerTest, AlteredCellsMakeItCompletedWithWarnings) {
 TEST_F(ExportRunnerTest, UnknownColumnsAreRefusedBeforeAJobExists) {
     const auto refused = service().submit("acme", json{{"columns", {"nmae"}}}, "test");
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_EQ(jobs_->counts()->pending, 0);
+    EXPECT_EQ(jobs_->reader().counts()->pending, 0);
 }
 
 TEST_F(ExportRunnerTest, ACancelledRunLeavesNoFile) {
     const auto id = submit({{"format", "jsonl"}});
-    const auto job = jobs_->claim();
-    ASSERT_TRUE(jobs_->request_cancel(OrganizationScope::every(), id, "me"));
+    const auto job = jobs_->queue().claim();
+    ASSERT_TRUE(jobs_->requests().request_cancel(OrganizationScope::every(), id, "me"));
     (void)run_export(deps_, **job, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
     EXPECT_EQ(files(), 0U);
@@ -151,10 +153,10 @@ TEST_F(ExportRunnerTest, AStoppingDaemonPutsTheJobBack) {
 
 TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
     const auto id = submit({{"format", "csv"}});
-    const auto zombie = jobs_->claim();
+    const auto zombie = jobs_->queue().claim();
     reopen_jobs();
-    ASSERT_TRUE(jobs_->rescue());
-    const auto current = jobs_->claim();
+    ASSERT_TRUE(jobs_->queue().rescue());
+    const auto current = jobs_->queue().claim();
     (void)run_export(deps_, **zombie, watch_);
     EXPECT_EQ(find(id).status, JobStatus::kInProgress);
     EXPECT_EQ(files(), 0U);
@@ -165,9 +167,9 @@ TEST_F(ExportRunnerTest, ALostLeaseDoesNotTouchTheNewOwnersJob) {
 
 TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     const auto id = submit({{"format", "csv"}});
-    const auto job = jobs_->claim();
+    const auto job = jobs_->queue().claim();
     // A crash after the rename and before the commit: the file is there, nothing points to it.
-    ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/orphan.csv"));
+    ASSERT_TRUE(jobs_->queue().intend_file((*job)->lease, "acme/orphan.csv"));
     {
         auto file = files_->create({"acme/orphan.csv", "text/csv", 0});
         ASSERT_TRUE((*file)->commit());
@@ -176,7 +178,7 @@ TEST_F(ExportRunnerTest, RecoverSweepsWhatACrashLeaves) {
     reopen_jobs();
     ASSERT_TRUE(recover(deps_));
     EXPECT_EQ(files(), 0U);
-    EXPECT_TRUE(jobs_->unpublished_files()->empty());
+    EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
     EXPECT_EQ(find(id).status, JobStatus::kPending);
     EXPECT_EQ(run(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
@@ -212,12 +214,12 @@ TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
 
 TEST_F(ExportRunnerTest, SweepLeavesAloneWhatIsBeingWritten) {
     submit({{"format", "csv"}});
-    const auto job = jobs_->claim();
-    ASSERT_TRUE(jobs_->intend_file((*job)->lease, "acme/running.csv"));
+    const auto job = jobs_->queue().claim();
+    ASSERT_TRUE(jobs_->queue().intend_file((*job)->lease, "acme/running.csv"));
     EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 0U);
-    ASSERT_TRUE(jobs_->release((*job)->lease));
+    ASSERT_TRUE(jobs_->queue().release((*job)->lease));
     EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 1U);
-    EXPECT_TRUE(jobs_->unpublished_files()->empty());
+    EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
 }
 
 TEST_F(ExportRunnerTest, AFailingDiskIsRetriedAndThenReported) {
@@ -239,7 +241,7 @@ TEST_F(ExportRunnerTest, ARequestThatCannotBeReadEndsTheJob) {
     damaged.organization_id = "acme";
     damaged.job_type = model::kExportJobType;
     damaged.spec_json = "{";
-    const auto created = jobs_->create(damaged);
+    const auto created = jobs_->requests().create(damaged);
     ASSERT_TRUE(created) << created.error().message;
     const model::Job job = run(created->job.job_id);
     EXPECT_EQ(job.status, JobStatus::kFailed);
@@ -267,23 +269,24 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
         ids.push_back(submit({{"format", index % 2 == 0 ? "csv" : "jsonl"}}));
         workers.wake();
     }
-    EXPECT_TRUE(testing::eventually([&] { return jobs_->counts()->completed == 6; }));
+    EXPECT_TRUE(testing::eventually([&] { return jobs_->reader().counts()->completed == 6; }));
     workers.stop();
-    EXPECT_EQ(jobs_->counts()->completed, 6);
+    EXPECT_EQ(jobs_->reader().counts()->completed, 6);
     EXPECT_EQ(files(), 6U);
 }
 
 TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
     const auto id = submit({{"format", "csv"}});
     ASSERT_EQ(run(id).status, JobStatus::kCompleted);
-    ASSERT_TRUE(*jobs_->check_retention_clock(std::chrono::seconds(1)));
+    ASSERT_TRUE(*jobs_->retention().check_retention_clock(std::chrono::seconds(1)));
     clock_.jump(std::chrono::days(40));
     ExportWorkers workers(deps_, {});
     workers.start(1);
-    ASSERT_TRUE(testing::eventually([&] { return jobs_->retention_pause()->has_value(); }));
+    ASSERT_TRUE(
+        testing::eventually([&] { return jobs_->retention().retention_pause()->has_value(); }));
     EXPECT_EQ(files(), 1U);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
-    EXPECT_TRUE(*jobs_->resume_retention());
+    EXPECT_TRUE(*jobs_->retention().resume_retention());
     clock_.advance(limits::kRetentionInterval);
     EXPECT_TRUE(testing::eventually([&] { return files() == 0; }));
     workers.stop();
@@ -344,7 +347,7 @@ TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
 TEST_F(ExportRunnerTest, AnAttemptThatTakesTooLongIsGivenUp) {
     deps_.policy.attempt_limit = std::chrono::seconds(0);
     const auto id = submit({{"format", "csv"}});
-    const auto job = jobs_->claim();
+    const auto job = jobs_->queue().claim();
     clock_.advance(std::chrono::seconds(1));
     struct Moving final : Clock {
         explicit Moving(testing::FakeClock& under) : clock(under) {}
@@ -406,10 +409,10 @@ TEST_F(ExportRunnerTest, OldFilesGo) {
     ASSERT_EQ(run(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
     clock_.advance(std::chrono::hours(24 * 8));
-    EXPECT_EQ(*jobs_->expire_files(limits::kFileRetentionDefault), 1U);
+    EXPECT_EQ(*jobs_->retention().expire_files(limits::kFileRetentionDefault), 1U);
     EXPECT_EQ(*drop_unpublished(deps_), 1U);
     EXPECT_EQ(files(), 0U);
-    EXPECT_TRUE(jobs_->unpublished_files()->empty());
+    EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -31,10 +31,10 @@ protected:
         jobs::NewJob job;
         job.organization_id = "acme";
         job.job_type = model::kExportJobType;
-        EXPECT_TRUE(jobs_->create(job));
-        const model::Lease lease = (*jobs_->claim())->lease;
+        EXPECT_TRUE(jobs_->requests().create(job));
+        const model::Lease lease = (*jobs_->queue().claim())->lease;
         Attempt out{lease, "acme/" + lease.job_id + ".1.csv"};
-        EXPECT_TRUE(jobs_->intend_file(lease, out.key));
+        EXPECT_TRUE(jobs_->queue().intend_file(lease, out.key));
         return out;
     }
     // A finished job with a file of five bytes.
@@ -45,7 +45,7 @@ protected:
         jobs::Completion done;
         done.file = *file->commit();
         done.metadata_json = "{}";
-        EXPECT_TRUE(jobs_->complete(lease, done));
+        EXPECT_TRUE(jobs_->queue().complete(lease, done));
         return {lease.job_id, key};
     }
     std::string path(const std::string& key) const { return dir_ / ("exports/" + key); }
@@ -102,7 +102,7 @@ TEST_F(FsckTest, AMissingFileIsFoundAndLeftAlone) {
     EXPECT_FALSE(report.listed[0].repaired);
     EXPECT_EQ(report.repaired, 0);
     model::JobFile file;
-    ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
+    ASSERT_TRUE(jobs_->reader().find_file(OrganizationScope::every(), id, file));
     EXPECT_FALSE(file.file_url.empty());
 }
 
@@ -111,9 +111,9 @@ TEST_F(FsckTest, ApplyWithdrawsAMissingFile) {
     std::filesystem::remove(path(key));
     EXPECT_EQ(check(true).repaired, 1);
     model::JobFile file;
-    ASSERT_TRUE(jobs_->find_file(OrganizationScope::every(), id, file));
+    ASSERT_TRUE(jobs_->reader().find_file(OrganizationScope::every(), id, file));
     EXPECT_TRUE(file.file_url.empty());
-    const auto notices = jobs_->notices(OrganizationScope::one("acme"), 0);
+    const auto notices = jobs_->reader().notices(OrganizationScope::one("acme"), 0);
     EXPECT_EQ(notices->items.back().type, "job.expired");
     EXPECT_EQ(check().problems, 0);
 }
@@ -151,7 +151,7 @@ TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
     const auto [lease, key] = begin_attempt();
     overwrite(key, "half");
     EXPECT_EQ(check().problems, 0);  // It is being written.
-    ASSERT_TRUE(jobs_->release(lease));
+    ASSERT_TRUE(jobs_->queue().release(lease));
     EXPECT_EQ(check().listed.at(0).problem, "unpublished");
     EXPECT_EQ(check(true).repaired, 1);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
@@ -251,7 +251,7 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
 
 TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
     const auto [lease, key] = begin_attempt();
-    ASSERT_TRUE(jobs_->release(lease));
+    ASSERT_TRUE(jobs_->queue().release(lease));
     std::filesystem::create_directories(path(key));
     const std::string orphan = "acme/" + lease.job_id + ".7.csv";
     overwrite(orphan, "late");

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "daemon/jobs/limits.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -18,12 +18,12 @@ protected:
         NewJob job;
         job.organization_id = "acme";
         job.job_type = model::kExportJobType;
-        return store_->create(job)->job.job_id;
+        return store_->requests().create(job)->job.job_id;
     }
     // How often each kind by each actor was counted.
     std::map<std::pair<std::string, std::string>, std::int64_t> counts(const std::string& job_id) {
         std::map<std::pair<std::string, std::string>, std::int64_t> out;
-        const auto events = store_->events(model::OrganizationScope::every(), job_id, 0);
+        const auto events = store_->reader().events(model::OrganizationScope::every(), job_id, 0);
         for (const auto& event : events->items) out[{event.kind, event.actor}] += event.count;
         return out;
     }
@@ -38,7 +38,7 @@ TEST_F(EventRecorderTest, AddsEverythingBeforeItIsGoneAndCountsTheSameOnce) {
     const std::string one = submit();
     const std::string other = submit();
     {
-        EventRecorder recorder(*store_);
+        EventRecorder recorder(store_->events());
         for (int again = 0; again < 5; ++again) recorder.record(one, "link_minted", "key-1");
         recorder.record(one, "link_minted", "key-2");
         recorder.record(one, "downloaded", "key-1");
@@ -57,7 +57,7 @@ TEST_F(EventRecorderTest, AFloodIsEitherCountedOrDropped) {
     constexpr std::int64_t kFlood = 5 * static_cast<std::int64_t>(limits::kEventsQueuedMax);
     std::uint64_t dropped = 0;
     {
-        EventRecorder recorder(*store_);
+        EventRecorder recorder(store_->events());
         for (std::int64_t index = 0; index < kFlood; ++index)
             recorder.record(job, "link_minted", "key-1");
         dropped = recorder.dropped();
@@ -71,7 +71,7 @@ TEST_F(EventRecorderTest, LongTextsAreCutBetweenCharacters) {
     while (actor.size() < 200)
         actor += "\xc3\xa9";  // Two bytes each, so that an odd cut would show.
     {
-        EventRecorder recorder(*store_);
+        EventRecorder recorder(store_->events());
         recorder.record(job, "downloaded", "x" + actor);
     }
     const auto seen = counts(job);

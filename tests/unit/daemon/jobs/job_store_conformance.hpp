@@ -14,7 +14,7 @@ TEST_P(JobStoreConformance, AJobGoesThroughItsLife) {
     EXPECT_EQ(job.lease.job_id, id);
     EXPECT_EQ(job.lease.epoch, 1);
     EXPECT_EQ(job.attempt, 1);
-    EXPECT_FALSE(*store_->heartbeat(job.lease, {5, 10, "reading"}));
+    EXPECT_FALSE(*store_->queue().heartbeat(job.lease, {5, 10, "reading"}));
     EXPECT_EQ(find(id).processed_items, 5);
     EXPECT_EQ(find(id).stage, "reading");
     ASSERT_TRUE(finish(job));
@@ -25,7 +25,7 @@ TEST_P(JobStoreConformance, AJobGoesThroughItsLife) {
     EXPECT_EQ(metadata["filename"], "products.csv");
     EXPECT_EQ(metadata["rows"], 7);
     EXPECT_TRUE(done.completed_us);
-    EXPECT_FALSE((*store_->claim()).has_value());
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
 }
 
 TEST_P(JobStoreConformance, IsDurable) {
@@ -39,31 +39,34 @@ TEST_P(JobStoreConformance, OtherOrganizationsSeeNothing) {
     const auto id = submit("acme").job_id;
     const auto other = OrganizationScope::one("umbrella");
     model::JobFile file;
-    EXPECT_EQ(store_->find(other, id).error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->find_file(other, id, file).error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->request_cancel(other, id, "me").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->retry(other, id, "me").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->report(other, id, {}, "me").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(store_->list(other, {})->total, 0);
-    EXPECT_EQ(store_->find(other, id).error().message,
-              store_->find(other, "no-such-job").error().message);
-    EXPECT_TRUE(store_->find(OrganizationScope::one("acme"), id));
+    EXPECT_EQ(store_->reader().find(other, id).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->reader().find_file(other, id, file).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->requests().request_cancel(other, id, "me").error().code,
+              ErrorCode::kNotFound);
+    EXPECT_EQ(store_->requests().retry(other, id, "me").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->requests().report(other, id, {}, "me").error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(store_->reader().list(other, {})->total, 0);
+    EXPECT_EQ(store_->reader().find(other, id).error().message,
+              store_->reader().find(other, "no-such-job").error().message);
+    EXPECT_TRUE(store_->reader().find(OrganizationScope::one("acme"), id));
 }
 
 TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
     submit();
     const ClaimedJob zombie = claim();
-    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "disk on fire", false, 0));
+    ASSERT_TRUE(store_->queue().give_up_attempt(zombie.lease, "disk on fire", false, 0));
     const ClaimedJob current = claim();
     EXPECT_EQ(current.lease.epoch, zombie.lease.epoch + 1);
-    EXPECT_EQ(store_->heartbeat(zombie.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->intend_file(zombie.lease, "acme/z").error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code,
+    EXPECT_EQ(store_->queue().heartbeat(zombie.lease, {9, 10, "x"}).error().code,
               ErrorCode::kConflict);
-    EXPECT_EQ(store_->give_up_attempt(zombie.lease, "x", true, 0).error().code,
+    EXPECT_EQ(store_->queue().intend_file(zombie.lease, "acme/z").error().code,
               ErrorCode::kConflict);
-    EXPECT_EQ(store_->release(zombie.lease).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->cancelled(zombie.lease).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().complete(zombie.lease, completion(zombie)).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().give_up_attempt(zombie.lease, "x", true, 0).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().release(zombie.lease).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().cancelled(zombie.lease).error().code, ErrorCode::kConflict);
     ASSERT_TRUE(finish(current));
     EXPECT_EQ(find(current.lease.job_id).status, JobStatus::kCompleted);
 }
@@ -72,12 +75,12 @@ TEST_P(JobStoreConformance, AnOldEpochChangesNothing) {
 TEST_P(JobStoreConformance, AnOldEpochDoesNotCancelItsSuccessor) {
     const auto id = submit().job_id;
     const ClaimedJob zombie = claim();
-    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    ASSERT_TRUE(store_->queue().give_up_attempt(zombie.lease, "no progress", false, 0));
     const ClaimedJob current = claim();
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
-    EXPECT_EQ(store_->cancelled(zombie.lease).error().code, ErrorCode::kConflict);
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(store_->queue().cancelled(zombie.lease).error().code, ErrorCode::kConflict);
     EXPECT_EQ(find(id).status, JobStatus::kInProgress);
-    ASSERT_TRUE(store_->cancelled(current.lease));
+    ASSERT_TRUE(store_->queue().cancelled(current.lease));
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
 }
 
@@ -85,27 +88,29 @@ TEST_P(JobStoreConformance, AZombieFailsBetweenRescueAndTheNextClaimToo) {
     submit();
     const ClaimedJob zombie = claim();
     EXPECT_EQ(die_and_rescue(), 1U);
-    EXPECT_EQ(store_->heartbeat(zombie.lease, {1, 10, "x"}).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->complete(zombie.lease, completion(zombie)).error().code,
+    EXPECT_EQ(store_->queue().heartbeat(zombie.lease, {1, 10, "x"}).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().complete(zombie.lease, completion(zombie)).error().code,
               ErrorCode::kConflict);
 }
 
 TEST_P(JobStoreConformance, ATraceIdStaysWithItsJobToTheNotice) {
     NewJob wanted = export_of("acme");
     wanted.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    const std::string id = store_->create(wanted)->job.job_id;
+    const std::string id = store_->requests().create(wanted)->job.job_id;
     EXPECT_EQ(claim().trace_id, wanted.trace_id);
     EXPECT_EQ(die_and_rescue(), 1U);
     const ClaimedJob job = claim();
     EXPECT_EQ(job.trace_id, wanted.trace_id);
-    ASSERT_TRUE(store_->give_up_attempt(job.lease, "no use", true, 0));
-    EXPECT_EQ(store_->retry(OrganizationScope::every(), id, "me")->trace_id, wanted.trace_id);
+    ASSERT_TRUE(store_->queue().give_up_attempt(job.lease, "no use", true, 0));
+    EXPECT_EQ(store_->requests().retry(OrganizationScope::every(), id, "me")->trace_id,
+              wanted.trace_id);
     ASSERT_TRUE(finish(claim()));
-    const auto events = store_->events(OrganizationScope::every(), id, 0);
+    const auto events = store_->reader().events(OrganizationScope::every(), id, 0);
     EXPECT_TRUE(std::ranges::all_of(events->items, [&](const model::JobEvent& event) {
         return event.trace_id == wanted.trace_id;
     }));
-    const auto notices = store_->unpublished_notices();
+    const auto notices = store_->outbox().unpublished_notices();
     ASSERT_EQ(notices->size(), 2U);  // Failed, then completed.
     for (const model::Notice& notice : *notices)
         EXPECT_EQ(model::trace_id_of(model::to_json(notice)), wanted.trace_id);
@@ -114,7 +119,7 @@ TEST_P(JobStoreConformance, ATraceIdStaysWithItsJobToTheNotice) {
 TEST_P(JobStoreConformance, AJobWithoutATraceSaysSo) {
     submit();
     ASSERT_TRUE(finish(claim()));
-    const auto notices = store_->unpublished_notices();
+    const auto notices = store_->outbox().unpublished_notices();
     ASSERT_EQ(notices->size(), 1U);
     const nlohmann::json notice = model::to_json(notices->front());
     EXPECT_TRUE(notice["job"]["trace_id"].is_null());
@@ -125,15 +130,17 @@ TEST_P(JobStoreConformance, TwoFinishersOneWins) {
     submit();
     const ClaimedJob job = claim();
     ASSERT_TRUE(finish(job));
-    EXPECT_EQ(store_->complete(job.lease, completion(job)).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(store_->give_up_attempt(job.lease, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().complete(job.lease, completion(job)).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().give_up_attempt(job.lease, "x", true, 0).error().code,
+              ErrorCode::kConflict);
     EXPECT_EQ(find(job.lease.job_id).status, JobStatus::kCompleted);
 }
 
 TEST_P(JobStoreConformance, CompletingWithoutAnnouncingTheFileIsRefused) {
     submit();
     const ClaimedJob job = claim();
-    EXPECT_FALSE(store_->complete(job.lease, completion(job)));
+    EXPECT_FALSE(store_->queue().complete(job.lease, completion(job)));
     EXPECT_EQ(find(job.lease.job_id).status, JobStatus::kInProgress);
 }
 
@@ -142,25 +149,25 @@ TEST_P(JobStoreConformance, AttemptsAreUsedUpWithADelayBetween) {
     for (int attempt = 1; attempt <= policy_.attempts_max; ++attempt) {
         const ClaimedJob job = claim();
         EXPECT_EQ(job.attempt, attempt);
-        ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk full", false, 2'000'000));
-        EXPECT_FALSE((*store_->claim()).has_value());  // Not due yet.
+        ASSERT_TRUE(store_->queue().give_up_attempt(job.lease, "disk full", false, 2'000'000));
+        EXPECT_FALSE((*store_->queue().claim()).has_value());  // Not due yet.
         clock_.advance(std::chrono::seconds(3));
     }
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
     EXPECT_EQ(find(id).error_message, "disk full");
-    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().retry(OrganizationScope::every(), id, "me"));
     EXPECT_EQ(claim().attempt, 1);
 }
 
 TEST_P(JobStoreConformance, APermanentErrorFailsAtOnce) {
     const auto id = submit().job_id;
-    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no such column", true, 0));
+    ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "no such column", true, 0));
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
 }
 
 TEST_P(JobStoreConformance, ReleaseAndRescueGiveTheAttemptBack) {
     submit();
-    ASSERT_TRUE(store_->release(claim().lease));
+    ASSERT_TRUE(store_->queue().release(claim().lease));
     EXPECT_EQ(claim().attempt, 1);
     EXPECT_EQ(die_and_rescue(), 1U);
     EXPECT_EQ(claim().attempt, 1);
@@ -177,26 +184,27 @@ TEST_P(JobStoreConformance, AJobThatKeepsKillingTheDaemonFails) {
 
 TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
     const auto pending = submit().job_id;
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), pending, "me")->status,
+    EXPECT_EQ(store_->requests().request_cancel(OrganizationScope::every(), pending, "me")->status,
               JobStatus::kCancelled);
 
     submit();
     const ClaimedJob running = claim();
-    EXPECT_EQ(
-        store_->request_cancel(OrganizationScope::every(), running.lease.job_id, "me")->status,
-        JobStatus::kInProgress);
-    EXPECT_TRUE(*store_->heartbeat(running.lease, {1, 10, "reading"}));
-    ASSERT_TRUE(store_->intend_file(running.lease, completion(running).file.key));
-    EXPECT_EQ(store_->complete(running.lease, completion(running)).error().code,
+    EXPECT_EQ(store_->requests()
+                  .request_cancel(OrganizationScope::every(), running.lease.job_id, "me")
+                  ->status,
+              JobStatus::kInProgress);
+    EXPECT_TRUE(*store_->queue().heartbeat(running.lease, {1, 10, "reading"}));
+    ASSERT_TRUE(store_->queue().intend_file(running.lease, completion(running).file.key));
+    EXPECT_EQ(store_->queue().complete(running.lease, completion(running)).error().code,
               ErrorCode::kCancelled);
-    ASSERT_TRUE(store_->cancelled(running.lease));
+    ASSERT_TRUE(store_->queue().cancelled(running.lease));
     EXPECT_EQ(find(running.lease.job_id).status, JobStatus::kCancelled);
 
     submit();
     const ClaimedJob finished = claim();
     ASSERT_TRUE(finish(finished));
     const auto late =
-        store_->request_cancel(OrganizationScope::every(), finished.lease.job_id, "me");
+        store_->requests().request_cancel(OrganizationScope::every(), finished.lease.job_id, "me");
     EXPECT_EQ(late.error().code, ErrorCode::kConflict);
     EXPECT_NE(late.error().message.find("already completed"), std::string::npos);
 }
@@ -204,7 +212,7 @@ TEST_P(JobStoreConformance, CancelBeforeDuringAndAfter) {
 TEST_P(JobStoreConformance, ADeadOwnersCancelledJobIsCancelled) {
     const auto id = submit().job_id;
     claim();
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
     EXPECT_EQ(die_and_rescue(), 1U);
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
 }
@@ -212,26 +220,26 @@ TEST_P(JobStoreConformance, ADeadOwnersCancelledJobIsCancelled) {
 TEST_P(JobStoreConformance, UnpublishedFilesAreKnownUntilForgotten) {
     submit();
     const ClaimedJob job = claim();
-    ASSERT_TRUE(store_->intend_file(job.lease, "acme/orphan.csv"));
-    EXPECT_TRUE(store_->unpublished_files()->empty());  // Its attempt still runs.
-    ASSERT_TRUE(store_->release(job.lease));
-    const auto files = store_->unpublished_files();
+    ASSERT_TRUE(store_->queue().intend_file(job.lease, "acme/orphan.csv"));
+    EXPECT_TRUE(store_->files().unpublished_files()->empty());  // Its attempt still runs.
+    ASSERT_TRUE(store_->queue().release(job.lease));
+    const auto files = store_->files().unpublished_files();
     ASSERT_EQ(files->size(), 1U);
     EXPECT_EQ((*files)[0].key, "acme/orphan.csv");
-    EXPECT_FALSE(*store_->is_orphan("acme/orphan.csv", job.lease.job_id));
-    ASSERT_TRUE(store_->forget_file("acme/orphan.csv"));
-    EXPECT_TRUE(store_->unpublished_files()->empty());
-    EXPECT_TRUE(*store_->is_orphan("acme/orphan.csv", job.lease.job_id));
-    EXPECT_FALSE(*store_->is_orphan("acme/orphan.csv", "no-such-job"));
+    EXPECT_FALSE(*store_->files().is_orphan("acme/orphan.csv", job.lease.job_id));
+    ASSERT_TRUE(store_->files().forget_file("acme/orphan.csv"));
+    EXPECT_TRUE(store_->files().unpublished_files()->empty());
+    EXPECT_TRUE(*store_->files().is_orphan("acme/orphan.csv", job.lease.job_id));
+    EXPECT_FALSE(*store_->files().is_orphan("acme/orphan.csv", "no-such-job"));
     const ClaimedJob again = claim();
     ASSERT_TRUE(finish(again));
-    EXPECT_FALSE(*store_->is_orphan(completion(again).file.key, again.lease.job_id));
-    ASSERT_TRUE(store_->forget_file(completion(again).file.key));  // Live: not forgotten.
-    ASSERT_EQ(store_->published_files("")->size(), 1U);
-    EXPECT_EQ((*store_->published_files(""))[0].key, completion(again).file.key);
-    EXPECT_FALSE(*store_->is_orphan(completion(again).file.key, again.lease.job_id));
+    EXPECT_FALSE(*store_->files().is_orphan(completion(again).file.key, again.lease.job_id));
+    ASSERT_TRUE(store_->files().forget_file(completion(again).file.key));  // Live: not forgotten.
+    ASSERT_EQ(store_->files().published_files("")->size(), 1U);
+    EXPECT_EQ((*store_->files().published_files(""))[0].key, completion(again).file.key);
+    EXPECT_FALSE(*store_->files().is_orphan(completion(again).file.key, again.lease.job_id));
     model::JobFile file;
-    ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), job.lease.job_id, file));
+    ASSERT_TRUE(store_->reader().find_file(OrganizationScope::one("acme"), job.lease.job_id, file));
     EXPECT_EQ(file.status, "completed");
     EXPECT_EQ(file.filename, "products.csv");
 }
@@ -244,7 +252,7 @@ TEST_P(JobStoreConformance, ManyClaimersNeverShareAJob) {
     for (int thread = 0; thread < 4; ++thread) {
         threads.emplace_back([&] {
             for (;;) {
-                auto job = store_->claim();
+                auto job = store_->queue().claim();
                 if (!job || !job->has_value()) return;
                 const std::lock_guard lock(mutex);
                 seen.push_back((*job)->lease.job_id);
@@ -262,9 +270,9 @@ TEST_P(JobStoreConformance, ListsNewestFirstWithFilterAndTotal) {
     clock_.advance(std::chrono::seconds(1));
     const auto second = submit().job_id;
     submit("umbrella");
-    const auto page =
-        store_->list(OrganizationScope::one("acme"),
-                     {.status = JobStatus::kPending, .job_type = "", .limit = 1, .offset = 0});
+    const auto page = store_->reader().list(
+        OrganizationScope::one("acme"),
+        {.status = JobStatus::kPending, .job_type = "", .limit = 1, .offset = 0});
     ASSERT_TRUE(page);
     EXPECT_EQ(page->total, 2);
     ASSERT_EQ(page->jobs.size(), 1U);
@@ -284,28 +292,31 @@ TEST_P(JobStoreConformance, ListsNewestFirstWithFilterAndTotal) {
 
 TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
     const auto id = create_external().job_id;
-    EXPECT_FALSE((*store_->claim()).has_value());  // Not ours to run.
+    EXPECT_FALSE((*store_->queue().claim()).has_value());  // Not ours to run.
     ProgressReport started;
     started.mark_started = true;
     started.processed_items = 3;
     started.stage = "upload";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started, "me")->status,
+    EXPECT_EQ(store_->requests().report(OrganizationScope::one("acme"), id, started, "me")->status,
               JobStatus::kInProgress);
     ProgressReport warned;
     warned.warning =
         model::JobEntry{"sku-1", "product", "truncated", "too long", R"({"max": 5})", "write", 0};
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, warned, "me")->warned_items, 1);
+    EXPECT_EQ(
+        store_->requests().report(OrganizationScope::one("acme"), id, warned, "me")->warned_items,
+        1);
     EXPECT_EQ(find(id).warnings.size(), 1U);
     ProgressReport done;
     done.mark_completed = true;
     done.metadata_patch_json = R"({"file_url": "s3://bucket/acme/x.csv", "filename": "x.csv"})";
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, done, "me")->status,
+    EXPECT_EQ(store_->requests().report(OrganizationScope::one("acme"), id, done, "me")->status,
               JobStatus::kCompletedWithWarnings);
     model::JobFile file;
-    ASSERT_TRUE(store_->find_file(OrganizationScope::one("acme"), id, file));
+    ASSERT_TRUE(store_->reader().find_file(OrganizationScope::one("acme"), id, file));
     EXPECT_EQ(file.file_url, "s3://bucket/acme/x.csv");
-    EXPECT_EQ(store_->report(OrganizationScope::one("acme"), id, started, "me").error().code,
-              ErrorCode::kConflict);
+    EXPECT_EQ(
+        store_->requests().report(OrganizationScope::one("acme"), id, started, "me").error().code,
+        ErrorCode::kConflict);
     EXPECT_EQ(die_and_rescue(), 0U);
 }
 
@@ -314,14 +325,17 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
     ProgressReport both;
     both.mark_completed = true;
     both.mark_failed = "no";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, both, "me").error().code,
+    EXPECT_EQ(store_->requests().report(OrganizationScope::every(), id, both, "me").error().code,
               ErrorCode::kInvalidArgument);
     ProgressReport huge;
     huge.metadata_patch_json =
         R"({"x": ")" + std::string(limits::kJobMetadataBytesMax, 'x') + "\"}";
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, huge, "me").error().code,
+    EXPECT_EQ(store_->requests().report(OrganizationScope::every(), id, huge, "me").error().code,
               ErrorCode::kInvalidArgument);
-    EXPECT_EQ(store_->report(OrganizationScope::every(), submit().job_id, {}, "me").error().code,
+    EXPECT_EQ(store_->requests()
+                  .report(OrganizationScope::every(), submit().job_id, {}, "me")
+                  .error()
+                  .code,
               ErrorCode::kConflict);
 }
 
@@ -329,7 +343,7 @@ TEST_P(JobStoreConformance, MetadataIsAnObject) {
     for (const char* text : {"[]", "{", "\"x\"", ""}) {
         NewJob job = export_of("acme");
         job.metadata_json = text;
-        const auto refused = store_->create(job);
+        const auto refused = store_->requests().create(job);
         ASSERT_FALSE(refused) << text;
         EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
         EXPECT_EQ(refused.error().message, "metadata: expected an object");
@@ -341,7 +355,7 @@ TEST_P(JobStoreConformance, AFilesUrlIsBounded) {
     const auto with_url = [&](std::size_t bytes) {
         ProgressReport report;
         report.metadata_patch_json = R"({"file_url": "s3://)" + std::string(bytes - 5, 'x') + "\"}";
-        return store_->report(OrganizationScope::every(), id, report, "me");
+        return store_->requests().report(OrganizationScope::every(), id, report, "me");
     };
     EXPECT_TRUE(with_url(2'048));
     const auto refused = with_url(2'049);
@@ -354,7 +368,7 @@ TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {
     ProgressReport bad;
     bad.error = model::JobEntry{"k", "job", "t", "m", "", "", 0};
     for (std::size_t index = 0; index < limits::kJobErrorsMax + 5; ++index)
-        ASSERT_TRUE(store_->report(OrganizationScope::every(), id, bad, "me"));
+        ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, bad, "me"));
     EXPECT_EQ(find(id).errors.size(), limits::kJobErrorsMax);
     EXPECT_EQ(find(id).failed_items, static_cast<std::int64_t>(limits::kJobErrorsMax + 5));
 }
@@ -363,7 +377,7 @@ TEST_P(JobStoreConformance, CountsByStatus) {
     submit();
     submit();
     claim();
-    const auto counts = store_->counts();
+    const auto counts = store_->reader().counts();
     EXPECT_EQ(counts->pending, 1);
     EXPECT_EQ(counts->in_progress, 1);
 }
@@ -371,9 +385,9 @@ TEST_P(JobStoreConformance, CountsByStatus) {
 TEST_P(JobStoreConformance, OnlyJobsOfOtherInstancesAreRescued) {
     submit();
     claim();
-    EXPECT_EQ(*store_->rescue(), 0U);  // Ours, and we live.
-    EXPECT_EQ(die_and_rescue(), 1U);   // The same process id, another instance.
-    EXPECT_EQ(*store_->rescue(), 0U);
+    EXPECT_EQ(*store_->queue().rescue(), 0U);  // Ours, and we live.
+    EXPECT_EQ(die_and_rescue(), 1U);           // The same process id, another instance.
+    EXPECT_EQ(*store_->queue().rescue(), 0U);
 }
 
 // River's rescuer once overwrote a job that had completed after the rescuer had read it.
@@ -383,18 +397,19 @@ TEST_P(JobStoreConformance, ARescueDoesNotReopenWhatHasCompleted) {
     ASSERT_TRUE(finish(job));
     EXPECT_EQ(die_and_rescue(), 0U);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
-    ASSERT_FALSE((*store_->claim()).has_value());
+    ASSERT_FALSE((*store_->queue().claim()).has_value());
 }
 
 TEST_P(JobStoreConformance, ALateHeartbeatDoesNotStealTheJobBack) {
     submit();
     const ClaimedJob zombie = claim();
-    ASSERT_TRUE(store_->give_up_attempt(zombie.lease, "no progress", false, 0));
+    ASSERT_TRUE(store_->queue().give_up_attempt(zombie.lease, "no progress", false, 0));
     const ClaimedJob current = claim();
-    EXPECT_EQ(store_->heartbeat(zombie.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
-    EXPECT_FALSE(*store_->heartbeat(current.lease, {1, 10, "x"}));
+    EXPECT_EQ(store_->queue().heartbeat(zombie.lease, {9, 10, "x"}).error().code,
+              ErrorCode::kConflict);
+    EXPECT_FALSE(*store_->queue().heartbeat(current.lease, {1, 10, "x"}));
     EXPECT_EQ(find(current.lease.job_id).processed_items, 1);
-    EXPECT_EQ(store_->counts()->fenced, 1);
+    EXPECT_EQ(store_->reader().counts()->fenced, 1);
 }
 
 }  // namespace export_worker::jobs

@@ -36,14 +36,14 @@ protected:
     // As after a death: the same file, another instance.
     std::size_t die_and_rescue() {
         reopen();
-        return *store_->rescue();
+        return *store_->queue().rescue();
     }
     model::Job submit(const std::string& organization = "acme") {
         NewJob job;
         job.organization_id = organization;
         job.job_type = model::kExportJobType;
         job.total_items = 10;
-        auto created = store_->create(job);
+        auto created = store_->requests().create(job);
         EXPECT_TRUE(created) << created.error().message;
         return created->job;
     }
@@ -55,7 +55,7 @@ protected:
     }
     std::vector<std::string> kinds(const std::string& id) {
         std::vector<std::string> out;
-        const auto events = store_->events(OrganizationScope::every(), id, 0);
+        const auto events = store_->reader().events(OrganizationScope::every(), id, 0);
         for (const auto& event : events->items) out.push_back(event.kind);
         return out;
     }
@@ -70,15 +70,17 @@ protected:
         job.organization_id = "acme";
         job.job_type = "export";
         job.runner = JobRunner::kExternal;
-        return store_->create(job)->job;
+        return store_->requests().create(job)->job;
     }
     static std::int64_t us_of_days(int days) { return std::int64_t{days} * 86'400'000'000; }
     ClaimedJob claim() {
-        auto claimed = store_->claim();
+        auto claimed = store_->queue().claim();
         EXPECT_TRUE(claimed && claimed->has_value());
         return **claimed;
     }
-    model::Job find(const std::string& id) { return *store_->find(OrganizationScope::every(), id); }
+    model::Job find(const std::string& id) {
+        return *store_->reader().find(OrganizationScope::every(), id);
+    }
     Completion completion(const ClaimedJob& job) {
         Completion out;
         out.file = {"acme/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) + ".csv",
@@ -91,8 +93,8 @@ protected:
     // Announces and publishes.
     Result<void> finish(const ClaimedJob& job) {
         const Completion done = completion(job);
-        EW_CHECK(store_->intend_file(job.lease, done.file.key));
-        return store_->complete(job.lease, done);
+        EW_CHECK(store_->queue().intend_file(job.lease, done.file.key));
+        return store_->queue().complete(job.lease, done);
     }
 
     const testing::TempDir dir_;

@@ -9,12 +9,12 @@ TEST_P(JobStoreConformance, ADeadlineCountsFromTheStartThatWasAskedFor) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() + us_of_days(40);
     job.deadline = std::chrono::seconds(5);
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     clock_.advance(std::chrono::days(40));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     EXPECT_EQ(claim().lease.job_id, id);
     clock_.advance(std::chrono::seconds(5));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
     EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
 }
 
@@ -22,19 +22,19 @@ TEST_P(JobStoreConformance, AStartInThePastLengthensNoDeadline) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() - us_of_days(1);
     job.deadline = std::chrono::seconds(5);
-    ASSERT_TRUE(store_->create(job));
+    ASSERT_TRUE(store_->requests().create(job));
     clock_.advance(std::chrono::seconds(5));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
 TEST_P(JobStoreConformance, AStartMoreThanAYearAheadIsRefused) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() + us_of_days(366);
-    EXPECT_TRUE(store_->create(job));
+    EXPECT_TRUE(store_->requests().create(job));
     for (const std::int64_t start_us :
          {*job.start_unix_us + 1'000'000, std::int64_t{253'402'300'799'000'000}, INT64_MAX}) {
         job.start_unix_us = start_us;
-        const auto refused = store_->create(job);
+        const auto refused = store_->requests().create(job);
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
         EXPECT_TRUE(refused.error().message.starts_with("start_at: expected at most 366 days"))
@@ -45,61 +45,61 @@ TEST_P(JobStoreConformance, AStartMoreThanAYearAheadIsRefused) {
 TEST_P(JobStoreConformance, AHeldJobHasNoDeadlineAndItsReleaseGivesItAWholeOne) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     clock_.advance(std::chrono::seconds(50));
-    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me"));
     clock_.advance(std::chrono::days(2));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
-    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
     clock_.advance(std::chrono::seconds(59));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     clock_.advance(std::chrono::seconds(1));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
 TEST_P(JobStoreConformance, AReleaseBeforeTheStartKeepsTheDeadlineBehindTheStart) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() + us_of_days(3);
     job.deadline = std::chrono::seconds(60);
-    const auto id = store_->create(job)->job.job_id;
-    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
+    const auto id = store_->requests().create(job)->job.job_id;
+    ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
     clock_.advance(std::chrono::days(3) + std::chrono::seconds(59));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     EXPECT_EQ(claim().lease.job_id, id);
 }
 
 TEST_P(JobStoreConformance, ARetriedJobHasNoDeadlineAfterAHoldEither) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
-    const auto id = store_->create(job)->job.job_id;
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
+    const auto id = store_->requests().create(job)->job.job_id;
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().retry(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
     clock_.advance(std::chrono::days(1));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
 }
 
 TEST_P(JobStoreConformance, WhatWaitsAboveTheQuotaOfStoredBytesStartsWhenSomeExpire) {
     constexpr std::int64_t kBytes = 42;  // Of completion().
-    ASSERT_TRUE(
-        store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, kBytes * 2)));
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::stored_bytes_max, kBytes * 2)));
     for (int count = 0; count < 5; ++count) submit();
     const ClaimedJob first = claim();
     const ClaimedJob second = claim();
     const ClaimedJob third = claim();
     ASSERT_TRUE(finish(first));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     ASSERT_TRUE(finish(second));
-    EXPECT_FALSE((*store_->claim()).has_value()) << "the quota is used up";
+    EXPECT_FALSE((*store_->queue().claim()).has_value()) << "the quota is used up";
     ASSERT_TRUE(finish(third)) << "it ran already";
-    EXPECT_EQ(store_->organization("acme")->stored_bytes, kBytes * 3);
+    EXPECT_EQ(store_->organizations().organization("acme")->stored_bytes, kBytes * 3);
     submit("umbrella");
     EXPECT_EQ(claim().organization_id, "umbrella") << "others go on";
-    EXPECT_FALSE((*store_->claim()).has_value());
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
     clock_.advance(std::chrono::days(1));
-    EXPECT_EQ(*store_->expire_files(std::chrono::days(1)), 3U);
+    EXPECT_EQ(*store_->retention().expire_files(std::chrono::days(1)), 3U);
     const ClaimedJob fourth = claim();
     EXPECT_EQ(fourth.organization_id, "acme");
     EXPECT_EQ(fourth.attempt, 1) << "waiting is no attempt";
@@ -110,75 +110,77 @@ TEST_P(JobStoreConformance, ADeadlineThatPassesAboveTheQuotaSaysSo) {
     job.deadline = std::chrono::seconds(60);
     submit();
     clock_.advance(std::chrono::milliseconds(1));  // So that it is claimed first.
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     ASSERT_TRUE(finish(claim()));
-    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, 42)));
-    EXPECT_FALSE((*store_->claim()).has_value());
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::stored_bytes_max, 42)));
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
     clock_.advance(std::chrono::seconds(60));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
     EXPECT_NE(find(id).error_message.find("may store 42 bytes"), std::string::npos)
         << find(id).error_message;
 }
 
 TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
     const auto day = std::chrono::seconds(86'400);
-    EXPECT_TRUE(*store_->check_retention_clock(day)) << "nothing to compare with";
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "nothing to compare with";
     const std::int64_t last_us = clock_.unix_us();
     for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
         clock_.jump(jump);
         reopen();
-        EXPECT_FALSE(*store_->check_retention_clock(day));
-        EXPECT_FALSE(*store_->check_retention_clock(day)) << "asking again makes nothing right";
-        const auto pause = *store_->retention_pause();
+        EXPECT_FALSE(*store_->retention().check_retention_clock(day));
+        EXPECT_FALSE(*store_->retention().check_retention_clock(day))
+            << "asking again makes nothing right";
+        const auto pause = *store_->retention().retention_pause();
         ASSERT_TRUE(pause);
         EXPECT_EQ(pause->last_run_us, last_us);
         EXPECT_EQ(pause->found_us, clock_.unix_us());
         clock_.jump(-jump);
-        EXPECT_TRUE(*store_->check_retention_clock(day)) << "the clock is right again";
-        EXPECT_FALSE(*store_->retention_pause());
+        EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "the clock is right again";
+        EXPECT_FALSE(*store_->retention().retention_pause());
     }
     clock_.advance(day);
-    EXPECT_TRUE(*store_->check_retention_clock(day));
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day));
 }
 
 TEST_P(JobStoreConformance, AnOperatorResumesRetention) {
     const auto day = std::chrono::seconds(86'400);
-    EXPECT_FALSE(*store_->resume_retention()) << "it was not paused";
+    EXPECT_FALSE(*store_->retention().resume_retention()) << "it was not paused";
     clock_.advance(std::chrono::days(3));
-    ASSERT_FALSE(*store_->check_retention_clock(day));
-    EXPECT_TRUE(*store_->resume_retention());
+    ASSERT_FALSE(*store_->retention().check_retention_clock(day));
+    EXPECT_TRUE(*store_->retention().resume_retention());
     reopen();
-    EXPECT_TRUE(*store_->check_retention_clock(day));
-    EXPECT_FALSE(*store_->retention_pause());
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day));
+    EXPECT_FALSE(*store_->retention().retention_pause());
 }
 
 TEST_P(JobStoreConformance, TheLongestQueuesAreNamedAndTheRestAreCounted) {
-    EXPECT_TRUE(store_->waiting(2)->longest.empty());
+    EXPECT_TRUE(store_->reader().waiting(2)->longest.empty());
     for (const auto& [organization, count] :
          std::map<std::string, int>{{"a", 1}, {"b", 3}, {"c", 2}, {"d", 2}}) {
         for (int index = 0; index < count; ++index) submit(organization);
     }
     create_external();  // Waits for a worker of its own.
-    const WaitingJobs waiting = *store_->waiting(2);
+    const WaitingJobs waiting = *store_->reader().waiting(2);
     ASSERT_EQ(waiting.longest.size(), 2U);
     EXPECT_EQ(waiting.longest[0].organization_id, "b");
     EXPECT_EQ(waiting.longest[0].pending, 3);
     EXPECT_EQ(waiting.longest[1].organization_id, "c");
     EXPECT_EQ(waiting.longest[1].pending, 2);
     EXPECT_EQ(waiting.others, 3);
-    EXPECT_EQ(store_->waiting(10)->others, 0);
+    EXPECT_EQ(store_->reader().waiting(10)->others, 0);
 }
 
 TEST_P(JobStoreConformance, TheOldestFileIsTheOneThatWasPublishedFirst) {
-    EXPECT_FALSE(*store_->oldest_file_age());
+    EXPECT_FALSE(*store_->files().oldest_file_age());
     for (int count = 0; count < 2; ++count) {
         submit();
         ASSERT_TRUE(finish(claim()));
         clock_.advance(std::chrono::days(1));
     }
-    EXPECT_EQ(**store_->oldest_file_age(), std::chrono::days(2));
-    EXPECT_EQ(*store_->expire_files(std::chrono::days(2)), 1U);
-    EXPECT_EQ(**store_->oldest_file_age(), std::chrono::days(1));
+    EXPECT_EQ(**store_->files().oldest_file_age(), std::chrono::days(2));
+    EXPECT_EQ(*store_->retention().expire_files(std::chrono::days(2)), 1U);
+    EXPECT_EQ(**store_->files().oldest_file_age(), std::chrono::days(1));
 }
 
 }  // namespace export_worker::jobs

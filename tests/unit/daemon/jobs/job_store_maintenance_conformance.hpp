@@ -16,7 +16,7 @@ TEST_P(JobStoreConformance, TheSameKeyIsTheSameJobAndAnotherRequestAConflict) {
     std::vector<std::thread> threads;
     for (std::string& id : ids) {
         threads.emplace_back([&] {
-            const auto created = store_->create(job);
+            const auto created = store_->requests().create(job);
             ASSERT_TRUE(created) << created.error().message;
             made += created->existed ? 0 : 1;
             id = created->job.job_id;
@@ -26,9 +26,9 @@ TEST_P(JobStoreConformance, TheSameKeyIsTheSameJobAndAnotherRequestAConflict) {
     EXPECT_EQ(made.load(), 1);
     EXPECT_EQ(std::ranges::count(ids, ids[0]), 100);
     job.request_sha256 = "bb";
-    EXPECT_EQ(store_->create(job).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->requests().create(job).error().code, ErrorCode::kConflict);
     job.organization_id = "umbrella";  // Its own keys.
-    EXPECT_FALSE(store_->create(job)->existed);
+    EXPECT_FALSE(store_->requests().create(job)->existed);
 }
 
 TEST_P(JobStoreConformance, PrioritiesOrderAnOrganizationsOwnJobs) {
@@ -36,9 +36,9 @@ TEST_P(JobStoreConformance, PrioritiesOrderAnOrganizationsOwnJobs) {
     low.priority = model::JobPriority::kLow;
     NewJob high = export_of("acme");
     high.priority = model::JobPriority::kHigh;
-    const auto first_low = store_->create(low)->job.job_id;
+    const auto first_low = store_->requests().create(low)->job.job_id;
     const auto normal = submit().job_id;
-    const auto first_high = store_->create(high)->job.job_id;
+    const auto first_high = store_->requests().create(high)->job.job_id;
     EXPECT_EQ(claim().lease.job_id, first_high);
     EXPECT_EQ(claim().lease.job_id, normal);
     EXPECT_EQ(claim().lease.job_id, first_low);
@@ -47,10 +47,10 @@ TEST_P(JobStoreConformance, PrioritiesOrderAnOrganizationsOwnJobs) {
 TEST_P(JobStoreConformance, ADelayedJobStartsWhenItIsDue) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() + 60'000'000;
-    const auto id = store_->create(job)->job.job_id;
-    EXPECT_FALSE((*store_->claim()).has_value());
+    const auto id = store_->requests().create(job)->job.job_id;
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
     clock_.jump(std::chrono::hours(1));  // Setting the wall clock starts nothing.
-    EXPECT_FALSE((*store_->claim()).has_value());
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
     clock_.advance(std::chrono::seconds(60));
     EXPECT_EQ(claim().lease.job_id, id);
 }
@@ -59,17 +59,17 @@ TEST_P(JobStoreConformance, ClockJumpsDelayAndHurryNothing) {
     for (const auto jump : {std::chrono::hours(1), std::chrono::hours(-2)}) {
         NewJob job = export_of("acme");
         job.deadline = std::chrono::seconds(100);
-        const auto id = store_->create(job)->job.job_id;
+        const auto id = store_->requests().create(job)->job.job_id;
         const ClaimedJob run = claim();
-        ASSERT_TRUE(store_->give_up_attempt(run.lease, "x", false, 10'000'000));
+        ASSERT_TRUE(store_->queue().give_up_attempt(run.lease, "x", false, 10'000'000));
         clock_.jump(jump);
-        EXPECT_FALSE((*store_->claim()).has_value());
-        EXPECT_EQ(*store_->enforce_limits(), 0U);
+        EXPECT_FALSE((*store_->queue().claim()).has_value());
+        EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
         clock_.advance(std::chrono::seconds(10));
         EXPECT_EQ(claim().lease.job_id, id);
-        ASSERT_TRUE(store_->heartbeat({id, 2}, {1, 1, "x"}));
+        ASSERT_TRUE(store_->queue().heartbeat({id, 2}, {1, 1, "x"}));
         clock_.advance(std::chrono::seconds(90));
-        EXPECT_EQ(*store_->enforce_limits(), 1U);
+        EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
         EXPECT_EQ(find(id).status, JobStatus::kFailed);
     }
 }
@@ -77,48 +77,49 @@ TEST_P(JobStoreConformance, ClockJumpsDelayAndHurryNothing) {
 TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
-    const auto waiting = store_->create(job)->job.job_id;
-    const auto running = store_->create(job)->job.job_id;
+    const auto waiting = store_->requests().create(job)->job.job_id;
+    const auto running = store_->requests().create(job)->job.job_id;
     const ClaimedJob first = claim();
     clock_.advance(std::chrono::seconds(61));
-    EXPECT_FALSE((*store_->claim()).has_value());  // Too late to begin.
-    EXPECT_EQ(*store_->enforce_limits(), 2U);
+    EXPECT_FALSE((*store_->queue().claim()).has_value());  // Too late to begin.
+    EXPECT_EQ(*store_->retention().enforce_limits(), 2U);
     for (const auto& id : {waiting, running}) {
         EXPECT_EQ(find(id).status, JobStatus::kFailed);
         EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
     }
-    EXPECT_EQ(store_->heartbeat(first.lease, {1, 1, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->queue().heartbeat(first.lease, {1, 1, "x"}).error().code,
+              ErrorCode::kConflict);
 }
 
 TEST_P(JobStoreConformance, DeadlinesEndManyJobsInBatches) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
     for (std::size_t count = 0; count < 2 * limits::kHousekeepingBatch + 1; ++count)
-        ASSERT_TRUE(store_->create(job));
+        ASSERT_TRUE(store_->requests().create(job));
     clock_.advance(std::chrono::seconds(61));
     for (const std::size_t batch :
          {limits::kHousekeepingBatch, limits::kHousekeepingBatch, std::size_t{1}})
-        EXPECT_EQ(*store_->enforce_limits(), batch);
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
-    EXPECT_EQ(store_->counts()->pending, 0);
+        EXPECT_EQ(*store_->retention().enforce_limits(), batch);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+    EXPECT_EQ(store_->reader().counts()->pending, 0);
 }
 
 TEST_P(JobStoreConformance, AJobThatIsRetriedAfterItsDeadlineHasNoneAnyMore) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     clock_.advance(std::chrono::seconds(61));
-    ASSERT_EQ(*store_->enforce_limits(), 1U);
-    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    ASSERT_EQ(*store_->retention().enforce_limits(), 1U);
+    ASSERT_TRUE(store_->requests().retry(OrganizationScope::every(), id, "me"));
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     ASSERT_TRUE(finish(claim()));
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
 }
 
 TEST_P(JobStoreConformance, AWorkersJobIsNotTheDaemonsToHoldOrRetry) {
     const auto id = create_external().job_id;
-    for (const auto& refused : {store_->hold(OrganizationScope::every(), id, "me"),
-                                store_->retry(OrganizationScope::every(), id, "me")}) {
+    for (const auto& refused : {store_->requests().hold(OrganizationScope::every(), id, "me"),
+                                store_->requests().retry(OrganizationScope::every(), id, "me")}) {
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
         EXPECT_NE(refused.error().message.find("a worker's"), std::string::npos);
@@ -129,55 +130,55 @@ TEST_P(JobStoreConformance, SilenceCountsAnewWhenTheDaemonWasAway) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;
     job.silence_limit = std::chrono::seconds(30);
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     ProgressReport started;
     started.mark_started = true;
-    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, started, "me"));
+    ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "me"));
     clock_.advance(std::chrono::seconds(31));
-    ASSERT_TRUE(store_->restart_silence());
+    ASSERT_TRUE(store_->retention().restart_silence());
     clock_.advance(std::chrono::seconds(29));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     clock_.advance(std::chrono::seconds(2));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
 TEST_P(JobStoreConformance, ASilentExternalJobFails) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;
     job.silence_limit = std::chrono::seconds(30);
-    const auto id = store_->create(job)->job.job_id;
+    const auto id = store_->requests().create(job)->job.job_id;
     clock_.advance(std::chrono::seconds(100));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);  // Nobody has begun it.
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);  // Nobody has begun it.
     ProgressReport started;
     started.mark_started = true;
-    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, started, "me"));
+    ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "me"));
     clock_.advance(std::chrono::seconds(29));
-    ASSERT_TRUE(store_->report(OrganizationScope::every(), id, {}, "me"));
+    ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, {}, "me"));
     clock_.advance(std::chrono::seconds(29));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     clock_.advance(std::chrono::seconds(2));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
-    EXPECT_EQ(store_->report(OrganizationScope::every(), id, {}, "me").error().code,
+    EXPECT_EQ(store_->requests().report(OrganizationScope::every(), id, {}, "me").error().code,
               ErrorCode::kConflict);
 }
 
 TEST_P(JobStoreConformance, AHeldJobWaitsForItsRelease) {
     const auto id = submit().job_id;
-    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
-    EXPECT_TRUE(store_->hold(OrganizationScope::every(), id, "me")->held);
-    EXPECT_FALSE((*store_->claim()).has_value());
-    EXPECT_FALSE(store_->release_hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me")->held);
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
+    EXPECT_FALSE(store_->requests().release_hold(OrganizationScope::every(), id, "me")->held);
     const ClaimedJob job = claim();
-    EXPECT_EQ(store_->hold(OrganizationScope::every(), id, "me").error().code,
+    EXPECT_EQ(store_->requests().hold(OrganizationScope::every(), id, "me").error().code,
               ErrorCode::kConflict);
     ASSERT_TRUE(finish(job));
-    EXPECT_EQ(store_->hold(OrganizationScope::one("umbrella"), id, "me").error().code,
+    EXPECT_EQ(store_->requests().hold(OrganizationScope::one("umbrella"), id, "me").error().code,
               ErrorCode::kNotFound);
     // A held job can be cancelled.
     const auto other = submit().job_id;
-    ASSERT_TRUE(store_->hold(OrganizationScope::every(), other, "me"));
-    EXPECT_EQ(store_->request_cancel(OrganizationScope::every(), other, "me")->status,
+    ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), other, "me"));
+    EXPECT_EQ(store_->requests().request_cancel(OrganizationScope::every(), other, "me")->status,
               JobStatus::kCancelled);
 }
 
@@ -188,17 +189,17 @@ TEST_P(JobStoreConformance, InterruptionsAreForgivenButNotForEver) {
     for (int round = 0; round < limits::kJobInterruptionsMax; ++round) {
         const ClaimedJob job = claim();
         EXPECT_EQ(job.attempt, 1);
-        ASSERT_TRUE(store_->release(job.lease));
+        ASSERT_TRUE(store_->queue().release(job.lease));
     }
-    ASSERT_TRUE(store_->release(claim().lease));
+    ASSERT_TRUE(store_->queue().release(claim().lease));
     EXPECT_EQ(find(id).status, JobStatus::kFailed);
 }
 
 TEST_P(JobStoreConformance, GivingUpAJobSomebodyWantedCancelledCancelsIt) {
     const auto id = submit().job_id;
     const ClaimedJob job = claim();
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->give_up_attempt(job.lease, "disk", false, 0));
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->queue().give_up_attempt(job.lease, "disk", false, 0));
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
 }
 
@@ -206,9 +207,9 @@ TEST_P(JobStoreConformance, GivingUpAJobSomebodyWantedCancelledCancelsIt) {
 TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
     policy_.organization_running_max = 3;
     reopen();
-    ASSERT_TRUE(store_->set_organization({"heavy", 5, 4, false}));
-    ASSERT_TRUE(store_->set_organization({"light", 5, 1, false}));
-    ASSERT_TRUE(store_->set_organization({"stopped", {}, 1, true}));
+    ASSERT_TRUE(store_->organizations().set_organization({"heavy", 5, 4, false}));
+    ASSERT_TRUE(store_->organizations().set_organization({"light", 5, 1, false}));
+    ASSERT_TRUE(store_->organizations().set_organization({"stopped", {}, 1, true}));
     for (const char* organization : {"heavy", "light", "plain", "stopped"}) {
         for (int index = 0; index < 60; ++index) submit(organization);
     }
@@ -217,7 +218,7 @@ TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
     std::uint32_t random = 1;
     for (int step = 0; step < 400 && started["light"] < 25; ++step) {
         random = random * 1'664'525 + 1'013'904'223;
-        const auto claimed = store_->claim();
+        const auto claimed = store_->queue().claim();
         ASSERT_TRUE(claimed);
         if (claimed->has_value()) {
             const ClaimedJob& job = **claimed;
@@ -237,11 +238,11 @@ TEST_P(JobStoreConformance, LimitsHoldAndTurnsAreFair) {
     EXPECT_GT(started["heavy"], started["light"]);
     EXPECT_GT(started["light"], 10);
     EXPECT_GT(started["plain"], 10);
-    const auto states = store_->organizations("")->items;
+    const auto states = store_->organizations().organizations("")->items;
     ASSERT_EQ(states.size(), 4U);
     EXPECT_EQ(states[3].policy.organization_id, "stopped");
     EXPECT_EQ(states[3].pending, 60);
-    EXPECT_EQ(store_->organizations("light")->items.size(), 2U);
+    EXPECT_EQ(store_->organizations().organizations("light")->items.size(), 2U);
 }
 
 TEST_P(JobStoreConformance, AnOrganizationThatComesBackGetsItsTurnAndNoCredit) {
@@ -271,30 +272,30 @@ TEST_P(JobStoreConformance, ManyOrphansAreRescuedAtOnce) {
     }
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(die_and_rescue(), static_cast<std::size_t>(kJobs));
-    EXPECT_EQ(store_->counts()->pending, kJobs);
-    EXPECT_EQ(*store_->rescue(), 0U);
+    EXPECT_EQ(store_->reader().counts()->pending, kJobs);
+    EXPECT_EQ(*store_->queue().rescue(), 0U);
 }
 
 TEST_P(JobStoreConformance, EveryStepIsAnEvent) {
     const auto id = submit().job_id;
-    ASSERT_TRUE(store_->hold(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->release_hold(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "disk", false, 0));
+    ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "disk", false, 0));
     claim();
     die_and_rescue();
-    ASSERT_TRUE(store_->release(claim().lease));
+    ASSERT_TRUE(store_->queue().release(claim().lease));
     const ClaimedJob last = claim();
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->cancelled(last.lease));
-    ASSERT_TRUE(store_->retry(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+    ASSERT_TRUE(store_->queue().cancelled(last.lease));
+    ASSERT_TRUE(store_->requests().retry(OrganizationScope::every(), id, "me"));
     ASSERT_TRUE(finish(claim()));
     EXPECT_EQ(kinds(id), (std::vector<std::string>{
                              "submitted", "held", "released", "claimed", "attempt_failed",
                              "claimed", "rescued", "claimed", "interrupted", "claimed",
                              "cancel_requested", "cancelled", "retried", "claimed", "published"}));
-    EXPECT_EQ(store_->events(OrganizationScope::one("umbrella"), id, 0).error().code,
+    EXPECT_EQ(store_->reader().events(OrganizationScope::one("umbrella"), id, 0).error().code,
               ErrorCode::kNotFound);
-    EXPECT_EQ(store_->events(OrganizationScope::one("acme"), id, 14)->items.size(), 1U);
+    EXPECT_EQ(store_->reader().events(OrganizationScope::one("acme"), id, 14)->items.size(), 1U);
 }
 
 TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
@@ -303,55 +304,59 @@ TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
                                       {id, "link_minted", "k1", "", 3},
                                       {id, "link_minted", "k2", "", 1},
                                       {"no-such-job", "link_minted", "k2", "", 1}};
-    ASSERT_TRUE(store_->add_events(links));
-    auto events = store_->events(OrganizationScope::every(), id, 1)->items;
+    ASSERT_TRUE(store_->events().add_events(links));
+    auto events = store_->reader().events(OrganizationScope::every(), id, 1)->items;
     ASSERT_EQ(events.size(), 2U);
     EXPECT_EQ(events[0].count, 5);
     EXPECT_EQ(events[1].actor, "k2");
     clock_.advance(limits::kJobEventMerge + std::chrono::seconds(1));
-    ASSERT_TRUE(store_->add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
-    EXPECT_EQ(store_->events(OrganizationScope::every(), id, 1)->items.size(), 3U);
+    ASSERT_TRUE(
+        store_->events().add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
+    EXPECT_EQ(store_->reader().events(OrganizationScope::every(), id, 1)->items.size(), 3U);
 }
 
 TEST_P(JobStoreConformance, ARegistryKeepsItsIdentity) {
-    const std::string id = store_->registry_id();
+    const std::string id = store_->reader().registry_id();
     EXPECT_EQ(id.size(), 32U);
     reopen();
-    EXPECT_EQ(store_->registry_id(), id);
+    EXPECT_EQ(store_->reader().registry_id(), id);
     const testing::TempDir other;
     EXPECT_NE(GetParam()(other.path(), clock_, policy_)->registry_id(), id);
 }
 
 TEST_P(JobStoreConformance, UnfinishedJobsHaveAQuota) {
-    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::unfinished_max, 2)));
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::unfinished_max, 2)));
     submit();
     const auto external = create_external().job_id;
-    const auto refused = store_->create(export_of("acme"));
+    const auto refused = store_->requests().create(export_of("acme"));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kQuotaExceeded);
     EXPECT_NE(refused.error().message.find("2 unfinished jobs"), std::string::npos);
-    EXPECT_TRUE(store_->create(export_of("umbrella"))) << "another organization's is its own";
-    EXPECT_EQ(store_->organization("acme")->unfinished, 2);
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), external, "op"));
+    EXPECT_TRUE(store_->requests().create(export_of("umbrella")))
+        << "another organization's is its own";
+    EXPECT_EQ(store_->organizations().organization("acme")->unfinished, 2);
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), external, "op"));
     const auto third = submit().job_id;
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), third, "op"));
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), third, "op"));
     submit();
-    EXPECT_EQ(store_->retry(OrganizationScope::every(), third, "op").error().code,
+    EXPECT_EQ(store_->requests().retry(OrganizationScope::every(), third, "op").error().code,
               ErrorCode::kQuotaExceeded)
         << "what ended makes room once";
     reopen();
-    EXPECT_EQ(store_->create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
-    ASSERT_TRUE(store_->set_organization(OrganizationPolicy{"acme", {}}));
-    EXPECT_TRUE(store_->create(export_of("acme")));
+    EXPECT_EQ(store_->requests().create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
+    ASSERT_TRUE(store_->organizations().set_organization(OrganizationPolicy{"acme", {}}));
+    EXPECT_TRUE(store_->requests().create(export_of("acme")));
 }
 
 TEST_P(JobStoreConformance, TheSameRequestIsNotRefusedByTheQuotaItFilled) {
-    ASSERT_TRUE(store_->set_organization(quota("acme", &OrganizationPolicy::unfinished_max, 1)));
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::unfinished_max, 1)));
     NewJob job = export_of("acme");
     job.idempotency_key = "k";
-    const auto first = store_->create(job);
+    const auto first = store_->requests().create(job);
     ASSERT_TRUE(first);
-    const auto again = store_->create(job);
+    const auto again = store_->requests().create(job);
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(again->job.job_id, first->job.job_id);
 }
@@ -360,38 +365,40 @@ TEST_P(JobStoreConformance, StoredBytesHaveAQuota) {
     submit();
     const ClaimedJob job = claim();
     ASSERT_TRUE(finish(job));
-    const auto stored = store_->organization("acme")->stored_bytes;
+    const auto stored = store_->organizations().organization("acme")->stored_bytes;
     EXPECT_EQ(stored, static_cast<std::int64_t>(completion(job).file.bytes));
     ASSERT_GT(stored, 0);
-    ASSERT_TRUE(
-        store_->set_organization(quota("acme", &OrganizationPolicy::stored_bytes_max, stored)));
-    EXPECT_EQ(store_->create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::stored_bytes_max, stored)));
+    EXPECT_EQ(store_->requests().create(export_of("acme")).error().code, ErrorCode::kQuotaExceeded);
     create_external();  // Stores nothing of ours.
     clock_.advance(std::chrono::seconds(86'401));
-    EXPECT_EQ(*store_->expire_files(std::chrono::seconds(86'400)), 1U);
-    EXPECT_EQ(store_->organization("acme")->stored_bytes, 0);
+    EXPECT_EQ(*store_->retention().expire_files(std::chrono::seconds(86'400)), 1U);
+    EXPECT_EQ(store_->organizations().organization("acme")->stored_bytes, 0);
     submit();
 }
 
 TEST_P(JobStoreConformance, RequestsASecondHaveAQuota) {
-    EXPECT_TRUE(store_->admit_request("acme"));
-    ASSERT_TRUE(
-        store_->set_organization(quota("acme", &OrganizationPolicy::requests_per_second_max, 5)));
+    EXPECT_TRUE(store_->organizations().admit_request("acme"));
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::requests_per_second_max, 5)));
     const auto count_admitted = [&] {
         int admitted = 0;
-        for (int count = 0; count < 20; ++count) admitted += store_->admit_request("acme") ? 1 : 0;
+        for (int count = 0; count < 20; ++count)
+            admitted += store_->organizations().admit_request("acme") ? 1 : 0;
         return admitted;
     };
     EXPECT_EQ(count_admitted(), 5);
-    EXPECT_EQ(store_->admit_request("acme").error().code, ErrorCode::kQuotaExceeded);
-    EXPECT_TRUE(store_->admit_request("umbrella"));
+    EXPECT_EQ(store_->organizations().admit_request("acme").error().code,
+              ErrorCode::kQuotaExceeded);
+    EXPECT_TRUE(store_->organizations().admit_request("umbrella"));
     clock_.advance(std::chrono::milliseconds(400));
     EXPECT_EQ(count_admitted(), 2);
     clock_.advance(std::chrono::hours(1));
     EXPECT_EQ(count_admitted(), 5) << "a second's worth is kept, not more";
     reopen();
     EXPECT_EQ(count_admitted(), 5);
-    ASSERT_TRUE(store_->set_organization(OrganizationPolicy{"acme", {}}));
+    ASSERT_TRUE(store_->organizations().set_organization(OrganizationPolicy{"acme", {}}));
     EXPECT_EQ(count_admitted(), 20);
 }
 
@@ -402,17 +409,17 @@ TEST_P(JobStoreConformance, AnExternalJobThatNobodyReportsOnEndsAndIsForgotten) 
     clock_.advance(limits::kExternalSilenceMax - std::chrono::seconds(1));
     ProgressReport report;
     report.mark_started = true;
-    ASSERT_TRUE(store_->report(OrganizationScope::every(), reported, report, "w"));
-    EXPECT_EQ(*store_->enforce_limits(), 0U);
+    ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), reported, report, "w"));
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
     clock_.advance(std::chrono::seconds(2));
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
     EXPECT_EQ(find(never_started).status, JobStatus::kFailed);
     EXPECT_EQ(find(never_started).error_message, "no worker has reported on it for 30 days");
     EXPECT_EQ(find(reported).status, JobStatus::kInProgress);
     clock_.advance(limits::kExternalSilenceMax);
-    EXPECT_EQ(*store_->enforce_limits(), 1U);
-    EXPECT_EQ(store_->prune(limits::kExternalSilenceMax)->jobs, 1U);
-    EXPECT_EQ(store_->find(OrganizationScope::every(), never_started).error().code,
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
+    EXPECT_EQ(store_->retention().prune(limits::kExternalSilenceMax)->jobs, 1U);
+    EXPECT_EQ(store_->reader().find(OrganizationScope::every(), never_started).error().code,
               ErrorCode::kNotFound);
 }
 
@@ -422,13 +429,13 @@ TEST_P(JobStoreConformance, APageEndsWhenItsTextsReachTheirBound) {
     for (int count = 0; count < 12; ++count) {
         NewJob job = export_of("acme");
         job.metadata_json = metadata;
-        ASSERT_TRUE(store_->create(job));
+        ASSERT_TRUE(store_->requests().create(job));
     }
     JobFilter filter;
     filter.limit = 500;
     std::set<std::string> seen;
     for (filter.offset = 0; filter.offset < 12;) {
-        const auto page = store_->list(OrganizationScope::one("acme"), filter);
+        const auto page = store_->reader().list(OrganizationScope::one("acme"), filter);
         ASSERT_TRUE(page);
         EXPECT_EQ(page->total, 12);
         ASSERT_FALSE(page->jobs.empty());
@@ -445,11 +452,11 @@ TEST_P(JobStoreConformance, APageOfEventsSaysWhetherMoreFollow) {
     std::vector<NewEvent> events;
     for (int count = 0; count < 40; ++count)
         events.push_back({id, "seen", "k" + std::to_string(count), detail, 1});
-    ASSERT_TRUE(store_->add_events(events));
+    ASSERT_TRUE(store_->events().add_events(events));
     std::size_t found = 0;
     std::int64_t after = 1;  // The first one tells of the submission.
     for (bool more = true; more;) {
-        const auto page = store_->events(OrganizationScope::every(), id, after);
+        const auto page = store_->reader().events(OrganizationScope::every(), id, after);
         ASSERT_TRUE(page);
         ASSERT_FALSE(page->items.empty());
         EXPECT_LE(page->items.size(), limits::kJobsPageBytesMax / detail.size());
@@ -465,7 +472,7 @@ TEST_P(JobStoreConformance, AReportAnswersWithoutTheEntries) {
     const auto id = create_external().job_id;
     ProgressReport report;
     report.error.emplace().message = "m";
-    const auto reported = store_->report(OrganizationScope::every(), id, report, "w");
+    const auto reported = store_->requests().report(OrganizationScope::every(), id, report, "w");
     ASSERT_TRUE(reported);
     EXPECT_EQ(reported->failed_items, 1);
     EXPECT_TRUE(reported->errors.empty());
@@ -477,21 +484,22 @@ TEST_P(JobStoreConformance, OldFilesAreWithdrawnThenForgottenThenTheirJobs) {
     const ClaimedJob job = claim();
     ASSERT_TRUE(finish(job));
     const auto day = std::chrono::seconds(86'400);
-    EXPECT_EQ(*store_->expire_files(day), 0U);
+    EXPECT_EQ(*store_->retention().expire_files(day), 0U);
     clock_.advance(day + std::chrono::seconds(1));
-    EXPECT_EQ(store_->prune(day)->jobs, 0U);  // Its file is still there.
-    EXPECT_EQ(*store_->expire_files(day), 1U);
-    EXPECT_EQ(*store_->expire_files(day), 0U);
+    EXPECT_EQ(store_->retention().prune(day)->jobs, 0U);  // Its file is still there.
+    EXPECT_EQ(*store_->retention().expire_files(day), 1U);
+    EXPECT_EQ(*store_->retention().expire_files(day), 0U);
     model::JobFile file;
-    ASSERT_TRUE(store_->find_file(OrganizationScope::every(), id, file));
+    ASSERT_TRUE(store_->reader().find_file(OrganizationScope::every(), id, file));
     EXPECT_EQ(file.file_url, "");
     EXPECT_TRUE(find(id).expired_us);
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
-    ASSERT_EQ(store_->unpublished_files()->size(), 1U);
-    EXPECT_EQ(store_->prune(day)->jobs, 0U);
-    ASSERT_TRUE(store_->forget_file(completion(job).file.key));
-    EXPECT_EQ(store_->prune(day)->jobs, 1U);
-    EXPECT_EQ(store_->find(OrganizationScope::every(), id).error().code, ErrorCode::kNotFound);
+    ASSERT_EQ(store_->files().unpublished_files()->size(), 1U);
+    EXPECT_EQ(store_->retention().prune(day)->jobs, 0U);
+    ASSERT_TRUE(store_->files().forget_file(completion(job).file.key));
+    EXPECT_EQ(store_->retention().prune(day)->jobs, 1U);
+    EXPECT_EQ(store_->reader().find(OrganizationScope::every(), id).error().code,
+              ErrorCode::kNotFound);
 }
 
 // To the second: nothing goes early.
@@ -500,53 +508,55 @@ TEST_P(JobStoreConformance, FilesJobsAndNoticesAreKeptForTheirWholeAge) {
     submit();
     ASSERT_TRUE(finish(claim()));
     const auto failed = submit().job_id;
-    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
-    const auto notices = store_->unpublished_notices();
+    ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "no", true, 0));
+    const auto notices = store_->outbox().unpublished_notices();
     ASSERT_EQ(notices->size(), 2U);
-    ASSERT_TRUE(store_->mark_published((*notices)[1].sequence));
+    ASSERT_TRUE(store_->outbox().mark_published((*notices)[1].sequence));
     for (const auto& notice : *notices)
-        ASSERT_TRUE(store_->mark_delivery(notice.sequence, JobStore::Delivery::kDone, "200", 0));
+        ASSERT_TRUE(
+            store_->outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone, "200", 0));
     clock_.advance(week - std::chrono::seconds(1));
-    EXPECT_EQ(*store_->expire_files(week), 0U);
-    EXPECT_EQ(store_->prune(week)->jobs, 0U);
+    EXPECT_EQ(*store_->retention().expire_files(week), 0U);
+    EXPECT_EQ(store_->retention().prune(week)->jobs, 0U);
     EXPECT_EQ(find(failed).status, JobStatus::kFailed);
-    EXPECT_EQ(store_->notices(OrganizationScope::every(), 0)->items.size(), 2U);
+    EXPECT_EQ(store_->reader().notices(OrganizationScope::every(), 0)->items.size(), 2U);
     clock_.advance(std::chrono::seconds(1));
-    EXPECT_EQ(store_->prune(week)->jobs, 1U);
-    EXPECT_EQ(store_->find(OrganizationScope::every(), failed).error().code, ErrorCode::kNotFound);
-    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->items.empty());
-    EXPECT_EQ(*store_->expire_files(week), 1U);
+    EXPECT_EQ(store_->retention().prune(week)->jobs, 1U);
+    EXPECT_EQ(store_->reader().find(OrganizationScope::every(), failed).error().code,
+              ErrorCode::kNotFound);
+    EXPECT_TRUE(store_->reader().notices(OrganizationScope::every(), 0)->items.empty());
+    EXPECT_EQ(*store_->retention().expire_files(week), 1U);
 }
 
 TEST_P(JobStoreConformance, ANoticeStaysUntilItIsPublishedAndDelivered) {
     const auto day = std::chrono::seconds(86'400);
     submit();
-    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
-    const std::int64_t sequence = store_->unpublished_notices()->at(0).sequence;
+    ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "no", true, 0));
+    const std::int64_t sequence = store_->outbox().unpublished_notices()->at(0).sequence;
     clock_.advance(10 * day);
-    ASSERT_TRUE(store_->prune(day));
-    ASSERT_EQ(store_->due_notices()->size(), 1U) << "its job is gone, it is not";
-    ASSERT_TRUE(store_->mark_published(sequence));
-    ASSERT_TRUE(store_->prune(day));
-    ASSERT_EQ(store_->due_notices()->size(), 1U) << "published, not delivered";
-    ASSERT_TRUE(store_->mark_delivery(sequence, JobStore::Delivery::kRetry, "503", 0));
-    ASSERT_TRUE(store_->prune(day));
-    ASSERT_EQ(store_->due_notices()->size(), 1U) << "tried, not delivered";
-    ASSERT_TRUE(store_->mark_delivery(sequence, JobStore::Delivery::kDone, "200", 0));
-    ASSERT_TRUE(store_->prune(day));
-    EXPECT_TRUE(store_->notices(OrganizationScope::every(), 0)->items.empty());
+    ASSERT_TRUE(store_->retention().prune(day));
+    ASSERT_EQ(store_->outbox().due_notices()->size(), 1U) << "its job is gone, it is not";
+    ASSERT_TRUE(store_->outbox().mark_published(sequence));
+    ASSERT_TRUE(store_->retention().prune(day));
+    ASSERT_EQ(store_->outbox().due_notices()->size(), 1U) << "published, not delivered";
+    ASSERT_TRUE(store_->outbox().mark_delivery(sequence, Outbox::Delivery::kRetry, "503", 0));
+    ASSERT_TRUE(store_->retention().prune(day));
+    ASSERT_EQ(store_->outbox().due_notices()->size(), 1U) << "tried, not delivered";
+    ASSERT_TRUE(store_->outbox().mark_delivery(sequence, Outbox::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(store_->retention().prune(day));
+    EXPECT_TRUE(store_->reader().notices(OrganizationScope::every(), 0)->items.empty());
 }
 
 TEST_P(JobStoreConformance, ALostFileIsWithdrawn) {
     const auto id = submit().job_id;
     const ClaimedJob job = claim();
     ASSERT_TRUE(finish(job));
-    const auto published = store_->published_files("");
+    const auto published = store_->files().published_files("");
     ASSERT_EQ(published->size(), 1U);
     EXPECT_EQ((*published)[0].sha256, "ab");
     EXPECT_EQ((*published)[0].bytes, 42U);
-    ASSERT_TRUE(store_->withdraw_file((*published)[0].key, "the file is gone"));
-    EXPECT_TRUE(store_->published_files("")->empty());
+    ASSERT_TRUE(store_->files().withdraw_file((*published)[0].key, "the file is gone"));
+    EXPECT_TRUE(store_->files().published_files("")->empty());
     EXPECT_EQ(kinds(id).back(), "withdrawn");
 }
 
@@ -554,31 +564,34 @@ TEST_P(JobStoreConformance, EveryEndIsANoticeWithANumberOfItsOwn) {
     submit("acme");
     ASSERT_TRUE(finish(claim()));
     submit("umbrella");
-    ASSERT_TRUE(store_->give_up_attempt(claim().lease, "no", true, 0));
+    ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "no", true, 0));
     const auto cancelled = submit("acme").job_id;
-    ASSERT_TRUE(store_->request_cancel(OrganizationScope::every(), cancelled, "me"));
-    const auto fresh = store_->unpublished_notices();
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), cancelled, "me"));
+    const auto fresh = store_->outbox().unpublished_notices();
     ASSERT_EQ(fresh->size(), 3U);
     EXPECT_EQ((*fresh)[0].type, "job.completed");
     EXPECT_EQ((*fresh)[1].type, "job.failed");
     EXPECT_EQ((*fresh)[2].type, "job.cancelled");
     EXPECT_EQ((*fresh)[2].sequence, (*fresh)[0].sequence + 2);
     EXPECT_EQ((*fresh)[0].body_json.find("file_url"), std::string::npos);
-    ASSERT_TRUE(store_->mark_published((*fresh)[1].sequence));
-    EXPECT_EQ(store_->unpublished_notices()->size(), 1U);
-    EXPECT_EQ(store_->due_notices()->size(), 3U);
-    ASSERT_TRUE(store_->mark_delivery((*fresh)[0].sequence, JobStore::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(store_->outbox().mark_published((*fresh)[1].sequence));
+    EXPECT_EQ(store_->outbox().unpublished_notices()->size(), 1U);
+    EXPECT_EQ(store_->outbox().due_notices()->size(), 3U);
     ASSERT_TRUE(
-        store_->mark_delivery((*fresh)[1].sequence, JobStore::Delivery::kRetry, "503", 5'000'000));
+        store_->outbox().mark_delivery((*fresh)[0].sequence, Outbox::Delivery::kDone, "200", 0));
+    ASSERT_TRUE(store_->outbox().mark_delivery((*fresh)[1].sequence, Outbox::Delivery::kRetry,
+                                               "503", 5'000'000));
     ASSERT_TRUE(
-        store_->mark_delivery((*fresh)[2].sequence, JobStore::Delivery::kGivenUp, "410", 0));
-    EXPECT_TRUE(store_->due_notices()->empty());
-    EXPECT_EQ(store_->counts()->notices_pending, 1);
+        store_->outbox().mark_delivery((*fresh)[2].sequence, Outbox::Delivery::kGivenUp, "410", 0));
+    EXPECT_TRUE(store_->outbox().due_notices()->empty());
+    EXPECT_EQ(store_->reader().counts()->notices_pending, 1);
     clock_.advance(std::chrono::seconds(6));
-    ASSERT_EQ(store_->due_notices()->size(), 1U);
-    EXPECT_EQ((*store_->due_notices())[0].attempts, 1);
-    EXPECT_EQ(store_->notices(OrganizationScope::one("umbrella"), 0)->items.size(), 1U);
-    EXPECT_EQ(store_->notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)->items.size(),
+    ASSERT_EQ(store_->outbox().due_notices()->size(), 1U);
+    EXPECT_EQ((*store_->outbox().due_notices())[0].attempts, 1);
+    EXPECT_EQ(store_->reader().notices(OrganizationScope::one("umbrella"), 0)->items.size(), 1U);
+    EXPECT_EQ(store_->reader()
+                  .notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)
+                  ->items.size(),
               1U);
 }
 

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "base/json.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/limits.hpp"
 #include "daemon/notices/webhook.hpp"
 #include "tests/unit/support/eventually.hpp"
@@ -39,8 +39,9 @@ protected:
         job.organization_id = organization;
         job.job_type = "export";
         job.runner = model::JobRunner::kExternal;
-        const std::string id = jobs_->create(job)->job.job_id;
-        EXPECT_TRUE(jobs_->request_cancel(model::OrganizationScope::every(), id, "test"));
+        const std::string id = jobs_->requests().create(job)->job.job_id;
+        EXPECT_TRUE(
+            jobs_->requests().request_cancel(model::OrganizationScope::every(), id, "test"));
         return id;
     }
     model::WebhookSettings webhook(const HttpServer& server,
@@ -48,7 +49,7 @@ protected:
         return {organization, server.url() + "/hook", secret_file_, true};
     }
     Result<std::unique_ptr<Notifier>> open(const std::vector<model::WebhookSettings>& webhooks) {
-        return Notifier::open(clock_, *jobs_, webhooks, std::nullopt);
+        return Notifier::open(clock_, jobs_->outbox(), webhooks, std::nullopt);
     }
     std::unique_ptr<Notifier> start(const std::vector<model::WebhookSettings>& webhooks) {
         auto notifier = open(webhooks);
@@ -56,8 +57,8 @@ protected:
         (*notifier)->start();
         return std::move(*notifier);
     }
-    std::int64_t pending() { return jobs_->counts()->notices_pending; }
-    std::size_t due() { return jobs_->due_notices()->size(); }
+    std::int64_t pending() { return jobs_->reader().counts()->notices_pending; }
+    std::size_t due() { return jobs_->outbox().due_notices()->size(); }
 
     const testing::TempDir dir_;
     testing::FakeClock clock_;
@@ -196,7 +197,7 @@ TEST_F(NotifierTest, EveryNoticeCountsAsPublishedWithoutASocket) {
     end_a_job();
     end_a_job();
     const auto notifier = start({});
-    EXPECT_TRUE(eventually([&] { return jobs_->unpublished_notices()->empty(); }));
+    EXPECT_TRUE(eventually([&] { return jobs_->outbox().unpublished_notices()->empty(); }));
 }
 
 TEST_F(NotifierTest, EveryNoticeCountsAsPublishedWithoutASubscriber) {
@@ -204,10 +205,10 @@ TEST_F(NotifierTest, EveryNoticeCountsAsPublishedWithoutASubscriber) {
         transport::PublisherSocket::open("ipc://" + dir_.path() + "/notices.sock", 0600);
     ASSERT_TRUE(publisher) << publisher.error().message;
     end_a_job();
-    auto notifier = Notifier::open(clock_, *jobs_, {}, std::move(*publisher));
+    auto notifier = Notifier::open(clock_, jobs_->outbox(), {}, std::move(*publisher));
     ASSERT_TRUE(notifier);
     (*notifier)->start();
-    EXPECT_TRUE(eventually([&] { return jobs_->unpublished_notices()->empty(); }));
+    EXPECT_TRUE(eventually([&] { return jobs_->outbox().unpublished_notices()->empty(); }));
 }
 
 TEST_F(NotifierTest, TheEndCutsARequestOffAndKeepsItsNotice) {
@@ -223,7 +224,7 @@ TEST_F(NotifierTest, TheEndCutsARequestOffAndKeepsItsNotice) {
     notifier.reset();
     EXPECT_LT(std::chrono::steady_clock::now() - before, limits::kWebhookTimeout / 2);
     ASSERT_EQ(due(), 1U);
-    EXPECT_EQ(jobs_->due_notices()->front().attempts, 0);
+    EXPECT_EQ(jobs_->outbox().due_notices()->front().attempts, 0);
 }
 
 TEST_F(NotifierTest, SecretsAreReadAtTheStart) {

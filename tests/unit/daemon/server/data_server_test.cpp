@@ -9,7 +9,7 @@
 #include <fstream>
 #include <map>
 
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/server/limits.hpp"
 #include "protocol/message/limits.hpp"
 #include "protocol/message/reply.hpp"
@@ -98,13 +98,18 @@ protected:
     std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
         dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<plugins::PluginHost> plugins_ =
-        std::move(*plugins::PluginHost::open(testing::host_options(
-            dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+        std::move(*plugins::PluginHost::open(testing::host_options(dir_, {&clock_,
+                                                                          &identity_.authenticator,
+                                                                          &jobs_->reader(),
+                                                                          &jobs_->organizations(),
+                                                                          nullptr,
+                                                                          {}})));
     model::Ledger ledger_;
-    exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0), [] {}};
+    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
     Dispatcher dispatcher_{{identity_.authenticator,
                             plugins_->routing(),
-                            {*jobs_, exports_},
+                            {jobs_->reader(), jobs_->requests(), exports_},
+                            jobs_->organizations(),
                             {},
                             [this] { return plugins_->methods(); },
                             {},
@@ -132,7 +137,7 @@ TEST_F(DataServerTest, AnswersAndEchoesTheId) {
     EXPECT_EQ(reply["id"], "x-1");
     EXPECT_EQ(reply["result"], (json{{"pong", true},
                                      {"many_per_message", true},
-                                     {"registry", jobs_->registry_id()},
+                                     {"registry", jobs_->reader().registry_id()},
                                      {"alarms", json::array()}}));
     EXPECT_FALSE(reply.contains("served_by"));
     EXPECT_EQ(call({{"v", 1}, {"method", "sys.ping"}})["id"].get<std::string>().size(),
@@ -474,7 +479,7 @@ TEST_F(DataServerTest, RequestsOverTheOrganizationsQuotaAreRefused) {
     jobs::OrganizationPolicy policy;
     policy.organization_id = "acme";
     policy.requests_per_second_max = 3;
-    ASSERT_TRUE(jobs_->set_organization(policy));
+    ASSERT_TRUE(jobs_->organizations().set_organization(policy));
     const auto list = [](const auto& of) {
         return json{
             {"v", 1}, {"method", "jobs.list"}, {"auth", {{"authorization", "Bearer " + of->text}}}};

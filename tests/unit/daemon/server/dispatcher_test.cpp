@@ -189,7 +189,8 @@ TEST_F(DispatcherTest, DownloadsAreReportedWithTheirLink) {
 TEST_F(DispatcherTest, WithoutARecorderNoDownloadIsTaken) {
     const Dispatcher deaf({identity_.authenticator,
                            plugins_->routing(),
-                           {*jobs_, exports_},
+                           {jobs_->reader(), jobs_->requests(), exports_},
+                           jobs_->organizations(),
                            {},
                            [this] { return plugins_->methods(); },
                            {},

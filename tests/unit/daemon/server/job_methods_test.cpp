@@ -151,7 +151,7 @@ TEST_F(JobMethodsTest, AnOperatorWithoutAnOrganizationSeesAll) {
     submit("acme");
     const std::string id = submit("umbrella");
     model::Principal every_organization{"operator", "", {}, true};
-    const JobMethodDeps deps{*jobs_, exports_};
+    const JobMethodDeps deps{jobs_->reader(), jobs_->requests(), exports_};
     EXPECT_EQ((*begin_of(message::MethodId::kListJobs)(deps, every_organization, json::object(),
                                                        "")())["total"],
               2);

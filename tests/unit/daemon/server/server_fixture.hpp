@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/json.hpp"
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/plugin_fixtures.hpp"
@@ -46,7 +46,7 @@ protected:
         const message::WireMethod* method = message::find_method(name);
         const BeginMethod begin = method == nullptr ? nullptr : begin_of(method->id);
         if (begin != nullptr)
-            return begin({*jobs_, exports_}, principal(organization),
+            return begin({jobs_->reader(), jobs_->requests(), exports_}, principal(organization),
                          parse_msgpack(dump_msgpack(params)), kTraceId)();
         ADD_FAILURE() << "no method " << name;
         return json();
@@ -82,16 +82,21 @@ protected:
     std::unique_ptr<catalog::CatalogStore> catalog_ =
         std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
     std::unique_ptr<plugins::PluginHost> plugins_ =
-        std::move(*plugins::PluginHost::open(testing::host_options(
-            dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+        std::move(*plugins::PluginHost::open(testing::host_options(dir_, {&clock_,
+                                                                          &identity_.authenticator,
+                                                                          &jobs_->reader(),
+                                                                          &jobs_->organizations(),
+                                                                          nullptr,
+                                                                          {}})));
     int wakes_ = 0;
-    exports::ExportService exports_{*jobs_, *catalog_, std::chrono::seconds(0),
+    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0),
                                     [this] { ++wakes_; }};
     std::string downloaded_;  // The target of the last download that was told of.
     std::map<std::string, std::string, std::less<>> left_out_;  // Plugins by method.
     Dispatcher dispatcher_{{identity_.authenticator,
                             plugins_->routing(),
-                            {*jobs_, exports_},
+                            {jobs_->reader(), jobs_->requests(), exports_},
+                            jobs_->organizations(),
                             [this](std::string_view target) {
                                 downloaded_ = target;
                                 return target.starts_with("/exports/");

@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/inspection/elf_file.hpp"
 #include "daemon/plugins/inspection/inspection.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -48,8 +48,13 @@ protected:
     testing::Identity identity_{dir_ / "auth.db", clock_};
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
         dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
-    std::unique_ptr<PluginHost> host_ = std::move(*PluginHost::open(testing::host_options(
-        dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+    std::unique_ptr<PluginHost> host_ =
+        std::move(*PluginHost::open(testing::host_options(dir_, {&clock_,
+                                                                 &identity_.authenticator,
+                                                                 &jobs_->reader(),
+                                                                 &jobs_->organizations(),
+                                                                 nullptr,
+                                                                 {}})));
     PinSlot& slot_ = host_->routing().take_slot("test");
     PluginCall call_;
 };
@@ -64,8 +69,12 @@ TEST_F(PluginHostTest, LoadsTheSmallestPluginInBothLanguages) {
     EXPECT_EQ(call_.writer.result, "\x81\xa1k\x07");
     EXPECT_EQ(host_->list()[0].handled, 1U);
     const TempDir other_dir;
-    auto other = PluginHost::open(testing::host_options(
-        other_dir, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}));
+    auto other = PluginHost::open(testing::host_options(other_dir, {&clock_,
+                                                                    &identity_.authenticator,
+                                                                    &jobs_->reader(),
+                                                                    &jobs_->organizations(),
+                                                                    nullptr,
+                                                                    {}}));
     EXPECT_TRUE((*other)->load("", fixture("minimal_cpp"), {}));
 }
 
@@ -248,8 +257,12 @@ TEST_F(PluginHostTest, MisbehaviourCostsOneReply) {
 TEST_F(PluginHostTest, ADamagedHistoryIsNamedWithTheWayOut) {
     const TempDir dir;
     dir.write("plugins.db", std::string(8192, 'x'));
-    const auto opened = PluginHost::open(
-        testing::host_options(dir, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}));
+    const auto opened = PluginHost::open(testing::host_options(dir, {&clock_,
+                                                                     &identity_.authenticator,
+                                                                     &jobs_->reader(),
+                                                                     &jobs_->organizations(),
+                                                                     nullptr,
+                                                                     {}}));
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss);
     EXPECT_TRUE(opened.error().message.starts_with(dir / "plugins.db")) << opened.error().message;
@@ -262,8 +275,12 @@ TEST_F(PluginHostTest, AnEmptiedHistoryIsAnAlarm) {
     for (const char* ending : {"", "-wal", "-shm"})
         std::filesystem::remove(dir_ / (std::string("plugins.db") + ending));
     dir_.write("plugins.db", "");
-    host_ = std::move(*PluginHost::open(testing::host_options(
-        dir_, {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}})));
+    host_ = std::move(*PluginHost::open(testing::host_options(dir_, {&clock_,
+                                                                     &identity_.authenticator,
+                                                                     &jobs_->reader(),
+                                                                     &jobs_->organizations(),
+                                                                     nullptr,
+                                                                     {}})));
     ASSERT_EQ(host_->alarms().size(), 1U);
     EXPECT_TRUE(host_->alarms()[0].cause.starts_with("plugins.db is empty, although"));
 }

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "daemon/jobs/sqlite_job_store.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/running/abi_checks.hpp"
 #include "daemon/plugins/running/plugin_call.hpp"
 #include "tests/unit/support/damage.hpp"
@@ -34,7 +34,7 @@ protected:
         jobs::NewJob job;
         job.organization_id = organization;
         job.job_type = model::kExportJobType;
-        return jobs_->create(job)->job.job_id;
+        return jobs_->requests().create(job)->job.job_id;
     }
     ew_status authorize(const std::string& header, std::string_view permission) {
         header_ = header;
@@ -59,7 +59,13 @@ protected:
     testing::Identity identity_{dir_ / "auth.db", clock_};
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
         dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
-    HostServices host_{"p", {&clock_, &identity_.authenticator, jobs_.get(), nullptr, {}}};
+    HostServices host_{"p",
+                       {&clock_,
+                        &identity_.authenticator,
+                        &jobs_->reader(),
+                        &jobs_->organizations(),
+                        nullptr,
+                        {}}};
     PluginCall call_;
     ew_request request_{};
     std::string header_;
@@ -82,7 +88,7 @@ TEST_F(HostServicesTest, AJobIsFilledInAsFarAsThePluginKnowsIt) {
     job.organization_id = "acme";
     job.job_type = model::kExportJobType;
     job.metadata_json = R"({"content_type":"text/csv","sha256":"abc"})";
-    const std::string id = jobs_->create(job)->job.job_id;
+    const std::string id = jobs_->requests().create(job)->job.job_id;
     const auto key = identity_.keys->create("acme", "", {"product:read"});
     ASSERT_EQ(authorize("Bearer " + key->text, "product:read"), EW_OK);
     ew_job found{};
@@ -175,7 +181,7 @@ TEST_F(HostServicesTest, ACallerIsIdentifiedAndCountedOnceARequest) {
     jobs::OrganizationPolicy policy;
     policy.organization_id = "acme";
     policy.requests_per_second_max = 1;
-    ASSERT_TRUE(jobs_->set_organization(policy));
+    ASSERT_TRUE(jobs_->organizations().set_organization(policy));
     const std::string id = create_job("acme");
     const std::string header =
         "Bearer " + identity_.keys->create("acme", "", {"product:read"})->text;
@@ -290,7 +296,7 @@ TEST_F(HostServicesTest, FunctionsWithoutAStatusIgnoreBrokenArguments) {
 // A copy of the host's struct, one whose plugin has ended, none at all.
 TEST_F(HostServicesTest, AnotherHostIsMisuse) {
     const ew_host copy = host_;
-    const HostServices ended("e", {&clock_, nullptr, nullptr, nullptr, {}});
+    const HostServices ended("e", {&clock_, nullptr, nullptr, nullptr, nullptr, {}});
     ended.end();
     ew_credentials credentials{};
     credentials.struct_bytes = sizeof credentials;

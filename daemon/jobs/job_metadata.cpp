@@ -1,0 +1,38 @@
+#include "daemon/jobs/job_metadata.hpp"
+
+#include "base/json.hpp"
+#include "base/json_fields.hpp"
+#include "base/shared_limits.hpp"
+#include "daemon/jobs/limits.hpp"
+
+namespace export_worker::jobs {
+
+using nlohmann::json;
+
+Result<json> parse_metadata(const std::string& text) {
+    if (text.size() > limits::kJobMetadataBytesMax) {
+        return fail(ErrorCode::kInvalidArgument, "metadata: expected at most " +
+                                                     std::to_string(limits::kJobMetadataBytesMax) +
+                                                     " bytes");
+    }
+    json object = parse_json(text);
+    if (!object.is_object())
+        return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
+    if (text_in(object, "file_url").value_or("").size() > limits::kFileUrlBytesMax) {
+        return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
+                                                     std::to_string(limits::kFileUrlBytesMax) +
+                                                     " bytes");
+    }
+    return object;
+}
+
+Result<json> merge_metadata(const std::string& metadata_json, const std::string& patch_json) {
+    json metadata = parse_json(metadata_json);
+    if (!patch_json.empty()) {
+        EW_TRY(const json patch, parse_metadata(patch_json));
+        metadata.merge_patch(patch);
+    }
+    return parse_metadata(dump_json(metadata));
+}
+
+}  // namespace export_worker::jobs

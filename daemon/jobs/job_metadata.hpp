@@ -1,0 +1,18 @@
+// The metadata of a job: an object of the caller's, within limits.
+#pragma once
+
+#include <string>
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/result.hpp"
+
+namespace export_worker::jobs {
+
+// Errors: kInvalidArgument for what is no object or over its limits.
+[[nodiscard]] Result<nlohmann::json> parse_metadata(const std::string& text);
+// `metadata_json` after `patch_json` was merged into it (RFC 7396); empty: no patch. Errors: as
+// above, for the patch and for the result.
+[[nodiscard]] Result<nlohmann::json> merge_metadata(const std::string& metadata_json,
+                                                    const std::string& patch_json);
+
+}  // namespace export_worker::jobs

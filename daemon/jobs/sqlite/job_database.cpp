@@ -1,0 +1,85 @@
+#include "daemon/jobs/sqlite/job_database.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/crypto/uuid.hpp"
+#include "base/io.hpp"
+#include "base/text.hpp"
+#include "daemon/jobs/sqlite/job_schema.hpp"
+
+namespace export_worker::jobs {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+JobDatabase::JobDatabase(std::unique_ptr<sqlite::Database> database, const Clock& clock,
+                         JobPolicy policy)
+    : database_(std::move(database)),
+      clock_(clock),
+      policy_(std::move(policy)),
+      instance_id_(crypto::make_uuid7(clock.unix_us())),
+      opened_wall_us_(clock.unix_us()),
+      opened_(clock.steady()) {}
+
+Result<std::unique_ptr<JobDatabase>> JobDatabase::open(const std::string& path, const Clock& clock,
+                                                       const JobPolicy& policy,
+                                                       sqlite::Durability durability) {
+    EW_TRY(std::unique_ptr<sqlite::Database> database,
+           sqlite::Database::open({.path = path,
+                                   .application_id = kJobApplicationId,
+                                   .migrations = kJobMigrations,
+                                   .durability = durability}));
+    std::unique_ptr<JobDatabase> out(new JobDatabase(std::move(database), clock, policy));
+    EW_CHECK(out->read_registry_id());
+    EW_CHECK(out->enter_instance());
+    return out;
+}
+
+Result<void> JobDatabase::read_registry_id() {
+    EW_TRY(registry_id_, read([](Connection& connection) -> Result<std::string> {
+               Statement row = connection.statement("SELECT registry_id FROM registry");
+               EW_TRY(const bool found, row.step());
+               if (!found)
+                   return fail(ErrorCode::kDataLoss,
+                               "jobs.db: expected a row in table registry, found none; restore "
+                               "a backup");
+               return row.string(0);
+           }));
+    return {};
+}
+
+// A number of its own for every start: process ids come again, and so do boots.
+Result<void> JobDatabase::enter_instance() {
+    std::string boot_id;
+    if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64))
+        boot_id = without_line_end(std::move(*read));
+    return write([&](Connection& connection, const Now& at) -> Result<void> {
+        EW_CHECK(connection
+                     .statement("INSERT INTO instance (instance_id, pid, boot_id, version, "
+                                "started_us) VALUES (?1, ?2, ?3, ?4, ?5)")
+                     .bind(instance_id_, static_cast<std::int64_t>(::getpid()), boot_id,
+                           policy_.version, at.wall_us)
+                     .run());
+        return connection
+            .statement(
+                "DELETE FROM instance WHERE started_us < ?1 AND instance_id NOT IN "
+                "(SELECT owner FROM job WHERE status = 'in_progress')")
+            .bind(at.wall_us - us_of(limits::kJobTimesMax))
+            .run();
+    });
+}
+
+Now JobDatabase::now() const {
+    const auto lived =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady() - opened_);
+    return {opened_wall_us_ + lived.count(), clock_.unix_us()};
+}
+
+std::int64_t JobDatabase::wall_of(std::int64_t us) const {
+    const Now at = now();
+    return at.wall_us - (at.us - us);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,62 @@
+// jobs.db while it is open: the database, the store's clock, and which instance of the daemon this
+// is. What the parts of the SQLite store share. [any-thread]
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/jobs/job_draft.hpp"
+#include "daemon/jobs/now.hpp"
+#include "daemon/sqlite/database.hpp"
+#include "daemon/sqlite/durability.hpp"
+
+namespace export_worker::jobs {
+
+class JobDatabase {
+public:
+    // Opens or creates the file, and enters this instance. `clock` outlives it. Errors: those of
+    // sqlite::Database::open().
+    [[nodiscard]] static Result<std::unique_ptr<JobDatabase>> open(const std::string& path,
+                                                                   const Clock& clock,
+                                                                   const JobPolicy& policy,
+                                                                   sqlite::Durability durability);
+
+    // As those of sqlite::Database; a write gets the time, too: `work(connection, now)`.
+    template <typename Work>
+    [[nodiscard]] auto read(Work&& work) {
+        return database_->read(std::forward<Work>(work));
+    }
+    template <typename Work>
+    [[nodiscard]] auto write(const Work& work) {
+        const Now at = now();
+        return database_->write(
+            [&](sqlite::Connection& connection) { return work(connection, at); });
+    }
+    [[nodiscard]] sqlite::Database& database() { return *database_; }
+
+    [[nodiscard]] Now now() const;
+    // When `us` was or will be on the wall, as far as the clock is right now.
+    [[nodiscard]] std::int64_t wall_of(std::int64_t us) const;
+    [[nodiscard]] const Clock& clock() const { return clock_; }
+    [[nodiscard]] const JobPolicy& policy() const { return policy_; }
+    [[nodiscard]] const std::string& instance_id() const { return instance_id_; }
+    [[nodiscard]] const std::string& registry_id() const { return registry_id_; }
+
+private:
+    JobDatabase(std::unique_ptr<sqlite::Database> database, const Clock& clock, JobPolicy policy);
+    [[nodiscard]] Result<void> read_registry_id();
+    [[nodiscard]] Result<void> enter_instance();
+
+    const std::unique_ptr<sqlite::Database> database_;
+    const Clock& clock_;
+    const JobPolicy policy_;
+    const std::string instance_id_;
+    std::string registry_id_;  // Fixed once open() returns.
+    const std::int64_t opened_wall_us_;
+    const SteadyTime opened_;
+};
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,157 @@
+#include "daemon/jobs/sqlite/job_rows.hpp"
+
+#include "daemon/jobs/job_entry_json.hpp"
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/notice_body.hpp"
+#include "daemon/sqlite/rows.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::Job;
+using model::JobEntry;
+using model::JobRunner;
+using model::JobStatus;
+using model::OrganizationScope;
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr int kSpecColumn = 8;
+constexpr int kMetadataColumn = 15;
+
+}  // namespace
+
+Job read_job(const Statement& row) {
+    Job job;
+    job.job_id = row.string(0);
+    job.organization_id = row.string(1);
+    job.job_type = row.string(2);
+    job.runner = row.text(3) == "daemon" ? JobRunner::kDaemon : JobRunner::kExternal;
+    job.status = model::parse_job_status(row.text(4)).value_or(JobStatus::kFailed);
+    job.epoch = row.integer(5);
+    job.attempt = static_cast<int>(row.integer(6));
+    job.cancel_requested = row.integer(7) != 0;
+    job.spec_json = row.string(kSpecColumn);
+    job.total_items = row.integer(9);
+    job.processed_items = row.integer(10);
+    job.failed_items = row.integer(11);
+    job.warned_items = row.integer(12);
+    job.stage = row.string(13);
+    job.message = row.string(14);
+    job.metadata_json = row.string(kMetadataColumn);
+    job.error_message = row.string(16);
+    job.triggered_by = row.string(17);
+    job.created_us = row.integer(18);
+    job.started_us = row.optional_integer(19);
+    job.completed_us = row.optional_integer(20);
+    job.attempts_max = static_cast<int>(row.integer(21));
+    job.crashes = static_cast<int>(row.integer(22));
+    job.interruptions = static_cast<int>(row.integer(23));
+    job.priority = static_cast<model::JobPriority>(row.integer(24));
+    job.held = row.integer(25) != 0;
+    job.total_is_estimate = row.integer(26) != 0;
+    job.due_us = row.integer(27);
+    job.deadline_us = row.optional_integer(28);
+    job.expired_us = row.optional_integer(29);
+    job.trace_id = row.string(30);
+    return job;
+}
+
+std::size_t job_bytes(const Statement& row) {
+    constexpr std::size_t kOtherColumns = 1024;
+    return kOtherColumns + row.text(kSpecColumn).size() + row.text(kMetadataColumn).size();
+}
+
+Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
+                     std::string_view job_id) {
+    Statement row = connection.statement(
+        "SELECT " EW_JOB_COLUMNS
+        " FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = ?2)");
+    EW_TRY(const bool found, row.bind(job_id, scope.organization_id()).step());
+    if (!found) return not_found();
+    return read_job(row);
+}
+
+Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
+    EW_TRY(Job job, load_row(connection, scope, job_id));
+    Statement entries = connection.statement(
+        "SELECT kind, body FROM job_entry WHERE job_id = ?1 ORDER BY kind, number");
+    entries.bind(job_id);
+    EW_CHECK(sqlite::for_each_row(entries, [&](const Statement& row) {
+        (row.text(0) == "error" ? job.errors : job.warnings)
+            .push_back(entry_from_json(row.text(1)));
+    }));
+    return job;
+}
+
+Result<void> append_entry(Connection& connection, std::string_view job_id, const char* kind,
+                          JobEntry entry, const Now& now) {
+    entry.at_us = now.wall_us;
+    return connection
+        .statement(
+            "INSERT INTO job_entry (job_id, kind, number, body) "
+            "SELECT ?1, ?2, count(*), ?3 FROM job_entry WHERE job_id = ?1 AND kind = ?2 HAVING "
+            "count(*) < ?4")
+        .bind(job_id, kind, entry_to_json(entry), static_cast<std::int64_t>(limits::kJobErrorsMax))
+        .run();
+}
+
+Result<void> append_first_event(Connection& connection, const NewEvent& event, const Now& now) {
+    return connection
+        .statement(
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
+            "VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)")
+        .bind(event.job_id, now.wall_us, event.kind, event.actor, event.detail, event.count)
+        .run();
+}
+
+Result<void> append_event(Connection& connection, const NewEvent& event, const Now& now) {
+    const std::int64_t merge_us = us_of(limits::kJobEventMerge);
+    EW_CHECK(connection
+                 .statement(
+                     "UPDATE job_event SET count = count + ?5, at_us = ?4 WHERE job_id = ?1 AND "
+                     "number = (SELECT max(number) FROM job_event WHERE job_id = ?1 AND kind = ?2 "
+                     "AND actor = ?3) AND (number >= ?7 OR (at_us > ?4 - ?6 AND number = (SELECT "
+                     "max(number) FROM job_event WHERE job_id = ?1))) AND detail = ?8")
+                 .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, merge_us,
+                       limits::kJobEventsMax, event.detail)
+                 .run());
+    if (connection.changes() > 0) return {};
+    return connection
+        .statement(
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
+            "SELECT ?1, 1 + coalesce((SELECT max(number) FROM job_event WHERE job_id = ?1), 0), "
+            "?4, ?2, ?3, ?6, ?5 WHERE EXISTS (SELECT 1 FROM job WHERE job_id = ?1)")
+        .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, event.detail)
+        .run();
+}
+
+Result<void> append_notice(Connection& connection, const Job& job, const char* type,
+                           const Now& now) {
+    const model::Notice notice = make_notice(job, type, now.wall_us);
+    return connection
+        .statement(
+            "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "
+            "due_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+        .bind(notice.event_id, job.organization_id, job.job_id, type, notice.body_json, now.wall_us,
+              now.us)
+        .run();
+}
+
+Result<void> record_end(Connection& connection, const Job& job, std::string_view actor,
+                        const Now& now) {
+    const EndKinds kinds = end_kinds(job.status);
+    const bool failed = job.status == JobStatus::kFailed;
+    EW_CHECK(append_event(
+        connection,
+        {job.job_id, kinds.event, std::string(actor), failed ? job.error_message : "", 1}, now));
+    return append_notice(connection, job, kinds.notice, now);
+}
+
+Result<void> record_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
+                           const Now& now) {
+    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
+    return record_end(connection, job, actor, now);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,57 @@
+// Rows of jobs.db to jobs and back, and what every change of a job writes beside it. Private to
+// daemon/jobs/sqlite.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "daemon/jobs/job_events.hpp"
+#include "daemon/jobs/job_rules.hpp"
+#include "daemon/jobs/now.hpp"
+#include "daemon/model/job.hpp"
+#include "daemon/model/organization_scope.hpp"
+#include "daemon/sqlite/connection.hpp"
+
+// The columns read_job() reads, in its order.
+#define EW_JOB_COLUMNS                                                                           \
+    "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
+    "spec, total_items, processed_items, failed_items, warned_items, stage, message, metadata, " \
+    "error_message, triggered_by, created_us, started_us, completed_us, attempts_max, crashes, " \
+    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, trace_id"
+
+namespace export_worker::jobs {
+
+[[nodiscard]] model::Job read_job(const sqlite::Statement& row);
+// The job without its errors and warnings. kNotFound for unknown ones and those outside the scope
+// alike.
+[[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
+                                          const model::OrganizationScope& scope,
+                                          std::string_view job_id);
+// How much text read_job() will copy.
+[[nodiscard]] std::size_t job_bytes(const sqlite::Statement& row);
+// The job with its errors and warnings. kNotFound for unknown ones and those outside the scope
+// alike.
+[[nodiscard]] Result<model::Job> load(sqlite::Connection& connection,
+                                      const model::OrganizationScope& scope,
+                                      std::string_view job_id);
+
+[[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
+                                        const char* kind, model::JobEntry entry, const Now& now);
+// The one a job begins with: nothing to look at, nothing to merge with.
+[[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
+                                              const Now& now);
+// One more event, or one more on the last (JobEvents::add_events()).
+[[nodiscard]] Result<void> append_event(sqlite::Connection& connection, const NewEvent& event,
+                                        const Now& now);
+// Of a job that has just ended: the event, and the notice for the outside. Call it in the
+// transaction that ends the job.
+[[nodiscard]] Result<void> record_end(sqlite::Connection& connection, const model::Job& job,
+                                      std::string_view actor, const Now& now);
+[[nodiscard]] Result<void> record_end_of(sqlite::Connection& connection, std::string_view job_id,
+                                         std::string_view actor, const Now& now);
+// The same for any type of notice.
+[[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
+                                         const char* type, const Now& now);
+
+}  // namespace export_worker::jobs

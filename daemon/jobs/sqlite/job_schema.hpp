@@ -1,0 +1,229 @@
+// The tables of jobs.db. Private to daemon/jobs/sqlite.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace export_worker::jobs {
+
+inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
+
+// One entry a schema version; released entries never change.
+inline constexpr std::array<const char*, 9> kJobMigrations{R"sql(
+CREATE TABLE job (
+    job_id          TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL,
+    job_type        TEXT NOT NULL,
+    runner          TEXT NOT NULL CHECK (runner IN ('daemon', 'external')),
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'in_progress', 'completed', 'completed_with_warnings',
+                                                    'partial_success', 'failed', 'cancelled')),
+    epoch           INTEGER NOT NULL DEFAULT 0,
+    attempt         INTEGER NOT NULL DEFAULT 0,
+    crashes         INTEGER NOT NULL DEFAULT 0,
+    cancel_us       INTEGER,
+    due_us          INTEGER NOT NULL,
+    spec            TEXT NOT NULL,
+    total_items     INTEGER NOT NULL CHECK (total_items >= 0),
+    processed_items INTEGER NOT NULL DEFAULT 0 CHECK (processed_items >= 0),
+    failed_items    INTEGER NOT NULL DEFAULT 0,
+    warned_items    INTEGER NOT NULL DEFAULT 0,
+    stage           TEXT NOT NULL DEFAULT '',
+    message         TEXT NOT NULL DEFAULT '',
+    metadata        TEXT NOT NULL,
+    file_url        TEXT NOT NULL DEFAULT '',
+    filename        TEXT NOT NULL DEFAULT '',
+    error_message   TEXT NOT NULL DEFAULT '',
+    triggered_by    TEXT NOT NULL DEFAULT '',
+    created_us      INTEGER NOT NULL,
+    started_us      INTEGER,
+    completed_us    INTEGER,
+    CHECK ((completed_us IS NOT NULL) = (status NOT IN ('pending', 'in_progress')))
+) STRICT;
+CREATE INDEX job_claimable ON job (due_us, job_id) WHERE status = 'pending' AND runner = 'daemon';
+CREATE INDEX job_running ON job (job_id) WHERE status = 'in_progress' AND runner = 'daemon';
+CREATE INDEX job_listing ON job (organization_id, created_us DESC, job_id DESC);
+CREATE TABLE job_entry (
+    job_id   TEXT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
+    kind     TEXT NOT NULL CHECK (kind IN ('error', 'warning')),
+    number   INTEGER NOT NULL,
+    body     TEXT NOT NULL,
+    PRIMARY KEY (job_id, kind, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE file (
+    file_key TEXT PRIMARY KEY,
+    job_id   TEXT NOT NULL REFERENCES job (job_id),
+    epoch    INTEGER NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN ('intended', 'live')),
+    bytes    INTEGER,
+    sha256   TEXT,
+    intended_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
+)sql",
+                                                           R"sql(
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE job ADD COLUMN attempts_max INTEGER NOT NULL DEFAULT 3;
+ALTER TABLE job ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN deadline_us INTEGER;
+ALTER TABLE job ADD COLUMN silence_us INTEGER;
+ALTER TABLE job ADD COLUMN seen_us INTEGER;
+ALTER TABLE job ADD COLUMN idempotency_key TEXT;
+ALTER TABLE job ADD COLUMN request_sha256 TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN total_is_estimate INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN expired_us INTEGER;
+DROP INDEX job_claimable;
+DROP INDEX job_running;
+CREATE INDEX job_claimable ON job (organization_id, priority DESC, due_us, job_id)
+    WHERE status = 'pending' AND runner = 'daemon' AND held = 0;
+CREATE INDEX job_running ON job (organization_id) WHERE status = 'in_progress' AND runner = 'daemon';
+CREATE UNIQUE INDEX job_idempotency ON job (organization_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+CREATE INDEX job_deadline ON job (deadline_us)
+    WHERE deadline_us IS NOT NULL AND status IN ('pending', 'in_progress');
+CREATE INDEX job_silence ON job (job_id) WHERE silence_us IS NOT NULL AND status = 'in_progress';
+CREATE INDEX job_ended ON job (completed_us) WHERE completed_us IS NOT NULL;
+CREATE TABLE organization (
+    organization_id TEXT PRIMARY KEY,
+    running_max     INTEGER,
+    weight          INTEGER NOT NULL DEFAULT 1 CHECK (weight > 0),
+    held            INTEGER NOT NULL DEFAULT 0,
+    virtual_time    INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE instance (
+    instance_id TEXT PRIMARY KEY,
+    pid         INTEGER NOT NULL,
+    boot_id     TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    started_us  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_event (
+    job_id TEXT NOT NULL REFERENCES job (job_id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    at_us  INTEGER NOT NULL,
+    kind   TEXT NOT NULL,
+    actor  TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    count  INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (job_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notice (
+    sequence        INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id        TEXT NOT NULL,
+    organization_id TEXT NOT NULL,
+    job_id          TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    body            TEXT NOT NULL,
+    at_us           INTEGER NOT NULL,
+    published       INTEGER NOT NULL DEFAULT 0,
+    delivery        TEXT NOT NULL DEFAULT 'pending' CHECK (delivery IN ('pending', 'done', 'given_up')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    due_us          INTEGER NOT NULL,
+    answer          TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX notice_unpublished ON notice (sequence) WHERE published = 0;
+CREATE INDEX notice_due ON notice (due_us) WHERE delivery = 'pending';
+CREATE INDEX notice_age ON notice (at_us);
+CREATE TABLE file_2 (
+    file_key TEXT PRIMARY KEY,
+    job_id   TEXT NOT NULL REFERENCES job (job_id),
+    epoch    INTEGER NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN ('intended', 'live', 'expiring')),
+    bytes    INTEGER,
+    sha256   TEXT,
+    intended_us INTEGER NOT NULL
+) STRICT;
+INSERT INTO file_2 SELECT file_key, job_id, epoch, state, bytes, sha256, intended_us FROM file;
+DROP TABLE file;
+ALTER TABLE file_2 RENAME TO file;
+CREATE INDEX file_unpublished ON file (job_id) WHERE state <> 'live';
+CREATE INDEX file_of_job ON file (job_id);
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO setting VALUES ('virtual_time', 0);
+)sql",
+                                                           R"sql(
+-- How many jobs of the daemon's wait and run, kept by the triggers: whose turn it is must not take longer
+-- because many have been here.
+ALTER TABLE organization ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE organization ADD COLUMN running INTEGER NOT NULL DEFAULT 0;
+INSERT INTO organization (organization_id, pending, running)
+    SELECT organization_id, sum(status = 'pending'), sum(status = 'in_progress') FROM job
+    WHERE runner = 'daemon' AND status IN ('pending', 'in_progress') GROUP BY organization_id
+    ON CONFLICT DO UPDATE SET pending = excluded.pending, running = excluded.running;
+CREATE INDEX organization_turn ON organization (virtual_time, organization_id) WHERE pending > 0;
+CREATE TRIGGER job_arrives AFTER INSERT ON job WHEN new.runner = 'daemon' BEGIN
+    INSERT INTO organization (organization_id, pending, running)
+        VALUES (new.organization_id, new.status = 'pending', new.status = 'in_progress')
+        ON CONFLICT DO UPDATE SET pending = pending + excluded.pending, running = running + excluded.running;
+END;
+CREATE TRIGGER job_moves AFTER UPDATE OF status ON job WHEN new.runner = 'daemon' AND new.status <> old.status BEGIN
+    UPDATE organization SET
+        pending = pending + (new.status = 'pending') - (old.status = 'pending'),
+        running = running + (new.status = 'in_progress') - (old.status = 'in_progress')
+        WHERE organization_id = new.organization_id;
+END;
+CREATE TRIGGER job_goes AFTER DELETE ON job WHEN old.runner = 'daemon' BEGIN
+    UPDATE organization SET
+        pending = pending - (old.status = 'pending'), running = running - (old.status = 'in_progress')
+        WHERE organization_id = old.organization_id;
+END;
+)sql",
+                                                           R"sql(
+-- Who inserts a job counts it: a trigger would make SQLite keep a copy of every page that the statement touches.
+DROP TRIGGER job_arrives;
+)sql",
+                                                           R"sql(
+-- Which registry this is, for clients of several daemons: made here, once.
+CREATE TABLE registry (
+    registry_id TEXT NOT NULL
+) STRICT;
+INSERT INTO registry VALUES (lower(hex(randomblob(16))));
+)sql",
+                                                           R"sql(
+-- Quotas; NULL: none. stored_bytes is kept by the triggers.
+ALTER TABLE organization ADD COLUMN unfinished_max INTEGER;
+ALTER TABLE organization ADD COLUMN stored_bytes_max INTEGER;
+ALTER TABLE organization ADD COLUMN requests_per_second_max INTEGER;
+ALTER TABLE organization ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+INSERT INTO organization (organization_id, stored_bytes)
+    SELECT organization_id, sum(coalesce(bytes, 0)) FROM file JOIN job USING (job_id)
+    WHERE state = 'live' GROUP BY organization_id
+    ON CONFLICT DO UPDATE SET stored_bytes = excluded.stored_bytes;
+CREATE TRIGGER file_arrives AFTER UPDATE OF state ON file WHEN new.state = 'live' AND old.state <> 'live' BEGIN
+    UPDATE organization SET stored_bytes = stored_bytes + coalesce(new.bytes, 0)
+        WHERE organization_id = (SELECT organization_id FROM job WHERE job_id = new.job_id);
+END;
+CREATE TRIGGER file_goes AFTER UPDATE OF state ON file WHEN old.state = 'live' AND new.state <> 'live' BEGIN
+    UPDATE organization SET stored_bytes = stored_bytes - coalesce(old.bytes, 0)
+        WHERE organization_id = (SELECT organization_id FROM job WHERE job_id = old.job_id);
+END;
+CREATE INDEX job_unfinished ON job (organization_id) WHERE completed_us IS NULL;
+CREATE INDEX job_external ON job (coalesce(seen_us, due_us)) WHERE runner = 'external' AND completed_us IS NULL;
+)sql",
+                                                           R"sql(
+-- What a link says of its file, beside the metadata that has them too: reading JSON for each link takes as long as the rest of the lookup.
+ALTER TABLE job ADD COLUMN content_type TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+UPDATE job SET content_type = coalesce(metadata ->> '$.content_type', ''), sha256 = coalesce(metadata ->> '$.sha256', '')
+    WHERE file_url <> '';
+)sql",
+                                                           R"sql(
+-- How long from the start (or the release of a hold) to the deadline. Deadlines counted from the submission before.
+ALTER TABLE job ADD COLUMN deadline_length_us INTEGER;
+UPDATE job SET deadline_length_us = max(deadline_us - created_us, 0) WHERE deadline_us IS NOT NULL AND status = 'pending';
+UPDATE job SET deadline_us = due_us + deadline_length_us
+    WHERE deadline_length_us IS NOT NULL AND started_us IS NULL AND due_us > created_us AND runner = 'daemon';
+UPDATE job SET deadline_us = NULL WHERE deadline_length_us IS NOT NULL AND held = 1;
+)sql",
+                                                           R"sql(
+-- Of the request that made the job (W3C Trace Context), 32 hex digits; empty: it had none.
+ALTER TABLE job ADD COLUMN trace_id TEXT NOT NULL DEFAULT '';
+-- Which file is the oldest, without a look at each.
+CREATE INDEX file_live ON file (intended_us) WHERE state = 'live';
+)sql"};
+
+}  // namespace export_worker::jobs

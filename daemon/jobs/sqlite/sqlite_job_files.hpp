@@ -1,0 +1,29 @@
+// Which files jobs.db knows.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "daemon/jobs/job_files.hpp"
+#include "daemon/jobs/sqlite/job_database.hpp"
+
+namespace export_worker::jobs {
+
+class SqliteJobFiles final : public JobFiles {
+public:
+    explicit SqliteJobFiles(JobDatabase& database) : database_(database) {}  // Outlives it.
+
+    Result<std::vector<UnpublishedFile>> unpublished_files() override;
+    Result<void> forget_file(const model::FileKey& key) override;
+    Result<bool> is_orphan(const model::FileKey& key, std::string_view job_id) override;
+    Result<std::vector<PublishedFile>> published_files(const model::FileKey& after) override;
+    Result<void> withdraw_file(const model::FileKey& key, std::string_view reason) override;
+    Result<std::optional<std::chrono::microseconds>> oldest_file_age() override;
+
+private:
+    JobDatabase& database_;
+};
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,237 @@
+#include "daemon/jobs/sqlite/sqlite_job_queue.hpp"
+
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/text.hpp"
+#include "daemon/jobs/job_metadata.hpp"
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/sqlite/rows.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::Job;
+using model::JobEntry;
+using model::Lease;
+using model::OrganizationScope;
+using nlohmann::json;
+using sqlite::Connection;
+using sqlite::Statement;
+
+Result<void> record_end_if_final(Connection& connection, const std::string& job_id,
+                                 std::string_view actor, const Now& now) {
+    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
+    if (!model::is_final(job.status)) return {};
+    return record_end(connection, job, actor, now);
+}
+
+// The final commit found the job otherwise than it expected.
+Result<void> why_not_mine(Connection& connection, const Lease& lease) {
+    Statement row = connection.statement(
+        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+        "cancel_us IS NOT NULL");
+    EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
+    if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
+    return lease_lost(lease);
+}
+
+Result<void> publish(Connection& connection, const Lease& lease, const Completion& completion,
+                     std::string_view actor, const Now& now) {
+    EW_TRY(json patch, parse_metadata(completion.metadata_json));
+    patch["file_url"] = completion.file.file_url;
+    patch["filename"] = completion.filename;
+    const std::string patch_text = dump_json(patch);
+    EW_CHECK(connection
+                 .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
+                            "'partial_success' WHEN ?9 > 0 THEN "
+                            "'completed_with_warnings' ELSE 'completed' END, "
+                            "completed_us = ?3, stage = '', error_message = '', "
+                            "processed_items = ?4, total_items = ?4 + ?8, "
+                            "failed_items = ?8, warned_items = ?9, "
+                            "file_url = ?5, filename = ?6, "
+                            "metadata = json_patch(metadata, ?7), "
+                            "content_type = coalesce(?7 ->> '$.content_type', ''), "
+                            "sha256 = coalesce(?7 ->> '$.sha256', '') "
+                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
+                            "AND cancel_us IS NULL")
+                 .bind(lease.job_id, lease.epoch, now.wall_us, completion.processed_items,
+                       completion.file.file_url, completion.filename, patch_text,
+                       completion.failed_items, completion.warned_items)
+                 .run());
+    if (connection.changes() == 0) return why_not_mine(connection, lease);
+    for (const JobEntry& error : completion.errors) {
+        EW_CHECK(append_entry(connection, lease.job_id, "error", error, now));
+    }
+    for (const JobEntry& warning : completion.warnings) {
+        EW_CHECK(append_entry(connection, lease.job_id, "warning", warning, now));
+    }
+    EW_CHECK(connection
+                 .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
+                            "file_key = ?1")
+                 .bind(completion.file.key, static_cast<std::int64_t>(completion.file.bytes),
+                       completion.file.sha256)
+                 .run());
+    if (connection.changes() == 0)
+        return fail(ErrorCode::kInternal, "the file was never announced");
+    return record_end_of(connection, lease.job_id, actor, now);
+}
+
+Result<void> put_back(Connection& connection, const std::string& job_id,
+                      const std::string& instance_id, const Now& now) {
+    // The attempt is given back: the job did not fail, its process died. Too many deaths and it
+    // is the job.
+    EW_CHECK(
+        connection
+            .statement("UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?2, "
+                       "owner = '', stage = '', "
+                       "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
+                       "WHEN crashes + 1 >= ?3 THEN 'failed' ELSE 'pending' END, "
+                       "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?3, ?4, NULL), "
+                       "error_message = iif(crashes + 1 >= ?3, "
+                       "'the daemon died repeatedly while it ran this job', error_message) "
+                       "WHERE job_id = ?1")
+            .bind(job_id, now.us, limits::kJobCrashesMax, now.wall_us)
+            .run());
+    EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
+    if (model::is_final(job.status)) return record_end(connection, job, instance_id, now);
+    return append_event(connection, {job_id, "rescued", instance_id, "", 1}, now);
+}
+
+}  // namespace
+
+Result<bool> SqliteJobQueue::has_pending() {
+    return database_.read([](Connection& connection) -> Result<bool> {
+        Statement row = connection.statement(
+            "SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
+            "LIMIT 1");
+        return row.step();
+    });
+}
+
+Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
+    // Workers that find nothing look every second: not through the writer.
+    EW_TRY(const bool any, has_pending());
+    if (!any) return std::optional<ClaimedJob>();
+    return database_.write([&](Connection& connection, const Now& now) {
+        return claim_next(connection, database_.policy(), unwritten_holds_.json(),
+                          database_.instance_id(), now);
+    });
+}
+
+Result<bool> SqliteJobQueue::heartbeat(const Lease& lease, const Progress& progress) {
+    return write([&](Connection& connection, const Now&) -> Result<bool> {
+        Statement row = connection.statement(
+            "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
+            "stage = ?5 "
+            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
+        row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
+                 progress.stage);
+        EW_TRY(const bool mine, row.step());
+        if (!mine) return lease_lost(lease);
+        // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
+        // it is NULL.
+        const bool cancel = row.optional_integer(0).has_value();
+        EW_TRY(const bool more, row.step());
+        (void)more;
+        return cancel;
+    });
+}
+
+Result<void> SqliteJobQueue::intend_file(const Lease& lease, const model::FileKey& key) {
+    return write([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_CHECK(connection
+                     .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                                "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                     .bind(lease.job_id, lease.epoch, key, now.wall_us)
+                     .run());
+        if (connection.changes() == 0) return lease_lost(lease);
+        return {};
+    });
+}
+
+Result<void> SqliteJobQueue::complete(const Lease& lease, const Completion& completion) {
+    return write([&](Connection& connection, const Now& now) {
+        return publish(connection, lease, completion, database_.instance_id(), now);
+    });
+}
+
+Result<void> SqliteJobQueue::give_up_attempt(const Lease& lease, std::string_view error,
+                                             bool permanent, std::int64_t delay_us) {
+    return write([&](Connection& connection, const Now& now) -> Result<void> {
+        const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
+        EW_CHECK(connection
+                     .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
+                                "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
+                                "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
+                                "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
+                                "attempt >= attempts_max, ?5, NULL) "
+                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                     .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
+                           delay_us)
+                     .run());
+        if (connection.changes() == 0) return lease_lost(lease);
+        EW_CHECK(append_event(
+            connection, {lease.job_id, "attempt_failed", database_.instance_id(), text, 1}, now));
+        return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+    });
+}
+
+Result<void> SqliteJobQueue::release(const Lease& lease) {
+    return write([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_CHECK(
+            connection
+                .statement("UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                           "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
+                           ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
+                           "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
+                           "owner = '', due_us = ?3, stage = '' "
+                           "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax, now.wall_us)
+                .run());
+        if (connection.changes() == 0) return lease_lost(lease);
+        EW_CHECK(append_event(connection,
+                              {lease.job_id, "interrupted", database_.instance_id(), "", 1}, now));
+        return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+    });
+}
+
+Result<void> SqliteJobQueue::cancelled(const Lease& lease) {
+    return write([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_CHECK(
+            connection
+                .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                           "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+                           "cancel_us IS NOT NULL")
+                .bind(lease.job_id, lease.epoch, now.wall_us)
+                .run());
+        if (connection.changes() == 0) return lease_lost(lease);
+        return record_end_of(connection, lease.job_id, database_.instance_id(), now);
+    });
+}
+
+Result<std::size_t> SqliteJobQueue::rescue() {
+    std::size_t all = 0;
+    for (std::size_t some = limits::kHousekeepingBatch; some == limits::kHousekeepingBatch;
+         all += some) {
+        EW_TRY(some,
+               database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+                   EW_TRY(const std::vector<std::string> orphaned,
+                          sqlite::select_texts(
+                              connection,
+                              "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = "
+                              "'daemon' AND owner <> ?1 LIMIT ?2",
+                              database_.instance_id(),
+                              static_cast<std::int64_t>(limits::kHousekeepingBatch)));
+                   for (const std::string& job_id : orphaned)
+                       EW_CHECK(put_back(connection, job_id, database_.instance_id(), now));
+                   return orphaned.size();
+               }));
+    }
+    return all;
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,38 @@
+// Reads of jobs.db.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "daemon/jobs/job_reader.hpp"
+#include "daemon/jobs/sqlite/job_database.hpp"
+
+namespace export_worker::jobs {
+
+class SqliteJobReader final : public JobReader {
+public:
+    // `fenced` counts the writes that came too late (SqliteJobQueue). Both outlive the reader.
+    SqliteJobReader(JobDatabase& database, const std::atomic<std::int64_t>& fenced)
+        : database_(database), fenced_(fenced) {}
+
+    const std::string& registry_id() const override { return database_.registry_id(); }
+    Result<model::Job> find(const model::OrganizationScope& scope,
+                            std::string_view job_id) override;
+    Result<void> find_file(const model::OrganizationScope& scope, std::string_view job_id,
+                           model::JobFile& file) override;
+    Result<JobPage> list(const model::OrganizationScope& scope, const JobFilter& filter) override;
+    Result<Page<model::JobEvent>> events(const model::OrganizationScope& scope,
+                                         std::string_view job_id, std::int64_t after) override;
+    Result<Page<model::Notice>> notices(const model::OrganizationScope& scope,
+                                        std::int64_t after) override;
+    Result<JobCounts> counts() override;
+    Result<WaitingJobs> waiting(std::size_t queues_max) override;
+
+private:
+    JobDatabase& database_;
+    const std::atomic<std::int64_t>& fenced_;
+};
+
+}  // namespace export_worker::jobs

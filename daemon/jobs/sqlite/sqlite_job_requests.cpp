@@ -1,0 +1,105 @@
+#include "daemon/jobs/sqlite/sqlite_job_requests.hpp"
+
+#include "base/crypto/uuid.hpp"
+#include "daemon/jobs/sqlite/job_quotas.hpp"
+#include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/sqlite/reports.hpp"
+#include "daemon/jobs/sqlite/submissions.hpp"
+
+namespace export_worker::jobs {
+
+using model::Job;
+using model::JobRunner;
+using model::JobStatus;
+using model::OrganizationScope;
+using sqlite::Connection;
+
+Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob job) {
+    const Now at = database_.now();
+    const std::string job_id = crypto::make_uuid7(at.wall_us);
+    // All that needs no database happens before: the writer is one thread for everybody.
+    EW_TRY(JobDraft draft, draft_job(job, job_id, database_.policy(), at));
+    return database_.database().begin_write(
+        [job = std::move(job), draft = std::move(draft), at](Connection& connection) mutable {
+            return insert_job(connection, job, std::move(draft), at);
+        },
+        sqlite::Database::Failure::kBeforeChanges);
+}
+
+Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
+                                              std::string_view job_id, std::string_view actor) {
+    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+        EW_TRY(const Job job, load_row(connection, scope, job_id));
+        EW_CHECK(check_cancel(job));
+        // Nobody runs a pending job, and nobody of ours runs an external one: both are
+        // cancelled here and now.
+        const bool ours_and_running =
+            job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
+        const char* sql =
+            ours_and_running
+                ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
+                : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
+                  "WHERE job_id = ?1";
+        EW_CHECK(connection.statement(sql).bind(job_id, at.wall_us).run());
+        if (ours_and_running) {
+            EW_CHECK(append_event(connection,
+                                  {job.job_id, "cancel_requested", std::string(actor), "", 1}, at));
+        } else {
+            EW_CHECK(record_end_of(connection, job_id, actor, at));
+        }
+        return load(connection, scope, job_id);
+    });
+}
+
+Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string_view job_id,
+                                     std::string_view actor) {
+    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+        EW_TRY(const Job job, load_row(connection, scope, job_id));
+        EW_CHECK(check_retry(job));
+        EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
+        EW_CHECK(
+            connection
+                .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
+                           "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
+                           "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
+                           "error_message = '', stage = '', "
+                           "processed_items = 0 WHERE job_id = ?1")
+                .bind(job_id, at.us)
+                .run());
+        EW_CHECK(append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
+        return load(connection, scope, job_id);
+    });
+}
+
+Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::string_view job_id,
+                                        std::string_view actor, bool held) {
+    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+        EW_TRY(const Job job, load_row(connection, scope, job_id));
+        EW_CHECK(check_hold(job));
+        if (job.held == held) return load(connection, scope, job_id);
+        EW_CHECK(connection
+                     .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
+                                "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
+                     .bind(job_id, held ? 1 : 0, at.us)
+                     .run());
+        EW_CHECK(append_event(
+            connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1}, at));
+        return load(connection, scope, job_id);
+    });
+}
+
+Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& scope,
+                                                     std::string job_id, ProgressReport report,
+                                                     std::string actor) {
+    EW_CHECK(check_report(report));
+    return database_.database().begin_write(
+        [scope, job_id = std::move(job_id), report = std::move(report), actor = std::move(actor),
+         at = database_.now()](Connection& connection) -> Result<Job> {
+            EW_TRY(const Job job, load_row(connection, scope, job_id));
+            EW_CHECK(check_reportable(job));
+            EW_CHECK(apply_report(connection, job, report, actor, at));
+            return load_row(connection, scope, job_id);
+        });
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,41 @@
+// What callers do to jobs, in jobs.db.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "daemon/jobs/job_requests.hpp"
+#include "daemon/jobs/sqlite/job_database.hpp"
+
+namespace export_worker::jobs {
+
+class SqliteJobRequests final : public JobRequests {
+public:
+    explicit SqliteJobRequests(JobDatabase& database) : database_(database) {}  // Outlives it.
+
+    Result<Pending<CreatedJob>> begin_create(NewJob job) override;
+    Result<model::Job> request_cancel(const model::OrganizationScope& scope,
+                                      std::string_view job_id, std::string_view actor) override;
+    Result<model::Job> retry(const model::OrganizationScope& scope, std::string_view job_id,
+                             std::string_view actor) override;
+    Result<model::Job> hold(const model::OrganizationScope& scope, std::string_view job_id,
+                            std::string_view actor) override {
+        return set_held(scope, job_id, actor, true);
+    }
+    Result<model::Job> release_hold(const model::OrganizationScope& scope, std::string_view job_id,
+                                    std::string_view actor) override {
+        return set_held(scope, job_id, actor, false);
+    }
+    Result<Pending<model::Job>> begin_report(const model::OrganizationScope& scope,
+                                             std::string job_id, ProgressReport report,
+                                             std::string actor) override;
+
+private:
+    [[nodiscard]] Result<model::Job> set_held(const model::OrganizationScope& scope,
+                                              std::string_view job_id, std::string_view actor,
+                                              bool held);
+
+    JobDatabase& database_;
+};
+
+}  // namespace export_worker::jobs

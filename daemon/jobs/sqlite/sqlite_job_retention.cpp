@@ -1,0 +1,213 @@
+#include "daemon/jobs/sqlite/sqlite_job_retention.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/sqlite/withdraw_file.hpp"
+#include "daemon/sqlite/rows.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
+
+Result<void> fail_job(Connection& connection, std::string_view job_id, std::string_view why,
+                      std::string_view actor, const Now& now) {
+    EW_CHECK(connection
+                 .statement("UPDATE job SET status = 'failed', completed_us = ?2, stage = '', "
+                            "error_message = ?3 WHERE job_id = ?1")
+                 .bind(job_id, now.wall_us, why)
+                 .run());
+    return record_end_of(connection, job_id, actor, now);
+}
+
+Result<std::string> why_late(Connection& connection, std::string_view job_id) {
+    Statement row = connection.statement(
+        "SELECT stored_bytes_max, stored_bytes FROM job JOIN organization USING (organization_id) "
+        "WHERE job_id = ?1 AND status = 'pending' AND runner = 'daemon' AND stored_bytes >= "
+        "stored_bytes_max");
+    EW_TRY(const bool over_quota, row.bind(job_id).step());
+    if (!over_quota) return std::string("its deadline has passed");
+    return "its deadline has passed while it waited: its organization may store " +
+           std::to_string(row.integer(0)) + " bytes of exports, and stores " +
+           std::to_string(row.integer(1)) + "; retry it when some have expired";
+}
+
+Result<std::size_t> fail_late(Connection& connection, std::string_view actor, const Now& now) {
+    EW_TRY(const std::vector<std::string> late,
+           sqlite::select_texts(
+               connection,
+               "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
+               "'in_progress') AND deadline_us <= ?1 ORDER BY deadline_us LIMIT ?2",
+               now.us, kBatch));
+    for (const std::string& job_id : late) {
+        EW_TRY(const std::string why, why_late(connection, job_id));
+        EW_CHECK(fail_job(connection, job_id, why, actor, now));
+    }
+    return late.size();
+}
+
+// Somebody else's jobs say by themselves how long they may be silent.
+Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, const Now& now) {
+    EW_TRY(const std::vector<std::string> silent,
+           sqlite::select_texts(
+               connection,
+               "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
+               "seen_us + silence_us < ?1 LIMIT ?2",
+               now.us, kBatch));
+    for (const std::string& job_id : silent) {
+        EW_CHECK(fail_job(connection, job_id,
+                          "its worker has not reported for longer than the job allows", actor,
+                          now));
+    }
+    return silent.size();
+}
+
+// Nobody may ever report on them again, and what never ends is never pruned.
+Result<std::size_t> fail_abandoned(Connection& connection, std::string_view actor, const Now& now) {
+    EW_TRY(const std::vector<std::string> abandoned,
+           sqlite::select_texts(
+               connection,
+               "SELECT job_id FROM job WHERE runner = 'external' AND completed_us IS NULL "
+               "AND coalesce(seen_us, due_us) <= ?1 ORDER BY coalesce(seen_us, due_us) "
+               "LIMIT ?2",
+               now.us - us_of(limits::kExternalSilenceMax), kBatch));
+    for (const std::string& job_id : abandoned) {
+        EW_CHECK(
+            fail_job(connection, job_id, "no worker has reported on it for 30 days", actor, now));
+    }
+    return abandoned.size();
+}
+
+// Whether the wall clock may be believed: the last time the daemon ran, and what the clock said
+// instead when it was too far from it.
+constexpr const char* kLastRun = "last_run_us";
+constexpr const char* kFound = "retention_paused_us";
+
+Result<std::optional<std::int64_t>> setting(Connection& connection, const char* name) {
+    Statement row = connection.statement("SELECT value FROM setting WHERE name = ?1");
+    EW_TRY(const bool found, row.bind(name).step());
+    return found ? std::optional(row.integer(0)) : std::nullopt;
+}
+
+Result<void> set(Connection& connection, const char* name, std::int64_t value) {
+    return connection
+        .statement("INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")
+        .bind(name, value)
+        .run();
+}
+
+Result<void> clear(Connection& connection, const char* name) {
+    return connection.statement("DELETE FROM setting WHERE name = ?1").bind(name).run();
+}
+
+Result<std::size_t> forget_jobs(Connection& connection, std::int64_t before_us) {
+    // Whatever still has a file, published or not, is left until that is gone.
+    EW_CHECK(connection
+                 .statement("DELETE FROM job WHERE job_id IN (SELECT job_id FROM job WHERE "
+                            "completed_us IS NOT NULL AND completed_us <= ?1 AND NOT EXISTS "
+                            "(SELECT 1 FROM file WHERE file.job_id = job.job_id) ORDER BY "
+                            "completed_us LIMIT ?2)")
+                 .bind(before_us, kBatch)
+                 .run());
+    return static_cast<std::size_t>(connection.changes());
+}
+
+Result<std::size_t> forget_notices(Connection& connection, std::int64_t before_us) {
+    EW_CHECK(connection
+                 .statement("DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
+                            "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 ORDER "
+                            "BY at_us LIMIT ?2)")
+                 .bind(before_us, kBatch)
+                 .run());
+    return static_cast<std::size_t>(connection.changes());
+}
+
+}  // namespace
+
+Result<std::size_t> SqliteJobRetention::enforce_limits() {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+        const std::string& actor = database_.instance_id();
+        EW_TRY(const std::size_t late, fail_late(connection, actor, now));
+        EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
+        EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
+        return late + silent + abandoned;
+    });
+}
+
+Result<void> SqliteJobRetention::restart_silence() {
+    return database_.write([&](Connection& connection, const Now& now) {
+        return connection
+            .statement(
+                "UPDATE job SET seen_us = ?1 WHERE silence_us IS NOT NULL AND "
+                "status = 'in_progress'")
+            .bind(now.us)
+            .run();
+    });
+}
+
+Result<bool> SqliteJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
+            EW_CHECK(set(connection, kFound, now.wall_us));
+            return false;
+        }
+        EW_CHECK(set(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear(connection, kFound));
+        return true;
+    });
+}
+
+Result<bool> SqliteJobRetention::resume_retention() {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
+        EW_CHECK(set(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear(connection, kFound));
+        return found_us.has_value();
+    });
+}
+
+Result<std::optional<RetentionPause>> SqliteJobRetention::retention_pause() {
+    return database_.read([](Connection& connection) -> Result<std::optional<RetentionPause>> {
+        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
+        if (!found_us) return std::optional<RetentionPause>();
+        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        return std::optional(RetentionPause{last_us.value_or(0), *found_us});
+    });
+}
+
+Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+        EW_TRY(
+            const std::vector<std::string> keys,
+            sqlite::select_texts(
+                connection,
+                "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
+                "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2",
+                now.wall_us - us_of(age), kBatch));
+        for (const std::string& key : keys) {
+            EW_CHECK(withdraw_file(connection, key, "expired", database_.instance_id(),
+                                   "older than the daemon keeps files", now));
+        }
+        return keys.size();
+    });
+}
+
+Result<Pruned> SqliteJobRetention::prune(std::chrono::seconds age) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<Pruned> {
+        const std::int64_t before_us = now.wall_us - us_of(age);
+        Pruned out;
+        EW_TRY(out.jobs, forget_jobs(connection, before_us));
+        EW_TRY(out.notices, forget_notices(connection, before_us));
+        return out;
+    });
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,77 @@
+#include "daemon/jobs/sqlite/submissions.hpp"
+
+#include "daemon/jobs/sqlite/job_quotas.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::Job;
+using model::OrganizationScope;
+using sqlite::Connection;
+using sqlite::Statement;
+
+// The job the idempotency key already made; kConflict when it was made by another request.
+Result<std::optional<std::string>> same_request(Connection& connection, const NewJob& job) {
+    Statement row = connection.statement(
+        "SELECT job_id, request_sha256 FROM job WHERE organization_id = ?1 AND idempotency_key "
+        "= ?2");
+    EW_TRY(const bool found, row.bind(job.organization_id, job.idempotency_key).step());
+    if (!found) return std::optional<std::string>();
+    if (row.text(1) != job.request_sha256)
+        return fail(ErrorCode::kConflict,
+                    "idempotency_key: another request has used this key; expected the same "
+                    "request or a new key");
+    return std::optional(row.string(0));
+}
+
+}  // namespace
+
+Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, JobDraft draft,
+                              const Now& now) {
+    const std::optional<std::string> key =
+        submitted.idempotency_key.empty() ? std::nullopt : std::optional(submitted.idempotency_key);
+    if (key) {
+        EW_TRY(const std::optional<std::string> known, same_request(connection, submitted));
+        if (known) {
+            EW_TRY(Job found,
+                   load(connection, OrganizationScope::one(submitted.organization_id), *known));
+            return CreatedJob{std::move(found), true};
+        }
+    }
+    const Job& job = draft.job;
+    EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
+    const auto length_us = [](const std::optional<std::chrono::seconds>& length) {
+        return length ? std::optional(us_of(*length)) : std::nullopt;
+    };
+    EW_CHECK(
+        connection
+            .statement("INSERT INTO job (job_id, organization_id, job_type, runner, status, "
+                       "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
+                       "created_us, priority, attempts_max, deadline_us, silence_us, "
+                       "idempotency_key, request_sha256, total_is_estimate, deadline_length_us, "
+                       "trace_id, content_type, sha256) "
+                       "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
+                       "coalesce(?8 ->> '$.content_type', ''), coalesce(?8 ->> '$.sha256', ''))")
+            .bind(job.job_id, job.organization_id, job.job_type,
+                  job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
+                  job.spec_json, job.total_items, job.metadata_json, draft.file_url, draft.filename,
+                  job.triggered_by, job.created_us, static_cast<int>(job.priority),
+                  job.attempts_max, job.deadline_us, length_us(submitted.silence_limit), key,
+                  submitted.request_sha256, job.total_is_estimate ? 1 : 0,
+                  length_us(submitted.deadline), job.trace_id)
+            .run());
+    if (job.runner == model::JobRunner::kDaemon) {
+        EW_CHECK(
+            connection
+                .statement("INSERT INTO organization (organization_id, pending) VALUES (?1, 1) "
+                           "ON CONFLICT DO UPDATE SET pending = pending + 1")
+                .bind(job.organization_id)
+                .run());
+    }
+    EW_CHECK(append_first_event(connection,
+                                {job.job_id, "submitted", submitted.submitted_by, "", 1}, now));
+    return CreatedJob{std::move(draft.job), false};
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,37 @@
+#include "daemon/jobs/sqlite/withdraw_file.hpp"
+
+#include <string>
+
+#include "daemon/jobs/sqlite/job_rows.hpp"
+
+namespace export_worker::jobs {
+
+using sqlite::Connection;
+using sqlite::Statement;
+
+Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
+                           std::string_view event, std::string_view actor, std::string_view reason,
+                           const Now& now) {
+    std::string job_id;
+    {
+        Statement row = connection.statement(
+            "UPDATE file SET state = 'expiring' WHERE file_key = ?1 AND state = 'live' RETURNING "
+            "job_id");
+        EW_TRY(const bool found, row.bind(key).step());
+        if (!found) return {};
+        job_id = row.string(0);
+        EW_TRY(const bool more, row.step());
+        (void)more;
+    }
+    EW_CHECK(connection
+                 .statement("UPDATE job SET file_url = '', expired_us = ?2, metadata = "
+                            "json_remove(metadata, '$.file_url') WHERE job_id = ?1")
+                 .bind(job_id, now.wall_us)
+                 .run());
+    EW_CHECK(append_event(
+        connection, {job_id, std::string(event), std::string(actor), std::string(reason), 1}, now));
+    EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
+    return append_notice(connection, job, "job.expired", now);
+}
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,18 @@
+// Takes a published file away from its job. Private to daemon/jobs/sqlite.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.hpp"
+#include "daemon/jobs/now.hpp"
+#include "daemon/model/file.hpp"
+#include "daemon/sqlite/connection.hpp"
+
+namespace export_worker::jobs {
+
+// The job gets an event of the kind `event` and a notice; nothing happens when `key` is not live.
+[[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection, const model::FileKey& key,
+                                         std::string_view event, std::string_view actor,
+                                         std::string_view reason, const Now& now);
+
+}  // namespace export_worker::jobs
