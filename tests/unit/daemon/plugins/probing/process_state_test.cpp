@@ -144,7 +144,7 @@ TEST(ProcessState, NamesWhatChangedForTheThread) {
                       "signal mask was no signal, is SIGTERM"},
              Mischief{"nice", read_thread_settings,
                       [] { ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + 1); },
-                      "nice value was [0-9]+, is [0-9]+"},
+                      "nice value was -?[0-9]+, is -?[0-9]+"},
              Mischief{"locale", read_thread_settings,
                       [] { ::uselocale(::newlocale(LC_ALL_MASK, "C.UTF-8", nullptr)); },
                       "locale of the thread was the process's, is 0x"},
