@@ -321,7 +321,7 @@ TEST_P(JobStoreConformance, ARegistryKeepsItsIdentity) {
     reopen();
     EXPECT_EQ(store_->reader().registry_id(), id);
     const testing::TempDir other;
-    EXPECT_NE(GetParam()(other.path(), clock_, policy_)->registry_id(), id);
+    EXPECT_NE(GetParam()(other.path(), clock_, policy_)->reader().registry_id(), id);
 }
 
 TEST_P(JobStoreConformance, UnfinishedJobsHaveAQuota) {
@@ -603,8 +603,8 @@ TEST_P(JobStoreConformance, ABackupOpens) {
     std::filesystem::rename(dir_ / "copy", dir_ / "restored/jobs.db");
     const auto copy = GetParam()(dir_ / "restored", clock_, policy_);
     ASSERT_NE(copy, nullptr);
-    EXPECT_TRUE(copy->find(OrganizationScope::every(), id));
-    EXPECT_EQ(copy->counts()->pending, 1);
+    EXPECT_TRUE(copy->reader().find(OrganizationScope::every(), id));
+    EXPECT_EQ(copy->reader().counts()->pending, 1);
 }
 
 }  // namespace export_worker::jobs
