@@ -216,6 +216,13 @@ class System:
         path.chmod(0o600)
         return path
 
+    def sample_roles(self):
+        """etc/roles.ini where the programs trust it, whoever owns the work tree."""
+        path = self.directory / "sample_roles.ini"
+        path.write_text((SOURCE / "etc" / "roles.ini").read_text())
+        path.chmod(0o644)
+        return path
+
     def install(self, name, source):
         """Puts a file where the daemon may take plugins from, by a rename, as install(1) would."""
         folder = self.directory / "plugins"
@@ -278,8 +285,8 @@ file = {self.plugin}
         (self.directory / f"{name}.go").touch()
 
     def files(self):
-        """Every file below the export directory, however it is called."""
-        return sorted(p for p in self.exports.rglob("*") if p.is_file())
+        """Every file below the export directory, however it is called, but the daemon's mark."""
+        return sorted(p for p in self.exports.rglob("*") if p.is_file() and not p.name.startswith(".export-worker-"))
 
     def start(self):
         # The daemon first: a shim that finds none tries again only after a while.
