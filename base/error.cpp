@@ -41,7 +41,6 @@ ErrorCode code_of(int errno_value) {
         case EPERM:
         case EROFS:
         case ELOOP: return ErrorCode::kFailedPrecondition;
-        case EIO: return ErrorCode::kDataLoss;
         default: return ErrorCode::kInternal;
     }
 }

@@ -36,8 +36,8 @@ struct Error {
 [[nodiscard]] std::string_view to_string(ErrorCode code);
 
 // "tried: why (errno text)". Maps errno to the code that fits: ENOSPC, EDQUOT and EMFILE to
-// kResourceExhausted, ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, EIO to
-// kDataLoss, the rest to kInternal.
+// kResourceExhausted, ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, the
+// rest to kInternal: EIO, too, which says nothing about what is on the disk.
 [[nodiscard]] Error errno_error(std::string_view tried, int errno_value);
 
 }  // namespace export_worker
