@@ -22,7 +22,7 @@ constexpr std::array<ExitStatus, 8> kExitStatuses{
 
 constexpr std::array<std::string_view, 4> kGlobalFlags{"config", "json", "help", "version"};
 
-constexpr std::array<Flag, 53> kFlags{{
+constexpr std::array<Flag, 54> kFlags{{
     {"config", Kind::kFile, "FILE", "the configuration; EXPORT_WORKER_CONFIG names another default",
      kConfigDefault},
     {"json", Kind::kSwitch, "", "print answers and errors as JSON, for programs"},
@@ -73,6 +73,9 @@ constexpr std::array<Flag, 53> kFlags{{
     {"hold", Kind::kSwitch, "", "start none of its jobs until --release"},
     {"release", Kind::kSwitch, "", "start its jobs again"},
     {"apply", Kind::kSwitch, "", "repair what was found"},
+    {"max-withdrawn", Kind::kNumber, "N",
+     "with --apply: how many files may be missing or damaged; with more nothing is changed",
+     "10, or a tenth of all files"},
     {"no-hashes", Kind::kSwitch, "", "compare sizes only, read no file"},
     {"force", Kind::kSwitch, "", "move what is there aside"},
     {"wait", Kind::kSwitch, "", "wait for the end: of the export, or of the bake"},
@@ -218,9 +221,9 @@ constexpr std::array<Command, 50> kCommands{{
      "plugin check ./new.so", run_plugin_check},
     {"sign", "", "explain", "", "JSON lines in, signed URLs out, offline (docs/signing.md)",
      "sign < requests.jsonl", run_sign},
-    {"fsck", "", "apply no-hashes", "",
+    {"fsck", "", "apply max-withdrawn no-hashes", "",
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply",
-     "fsck\nfsck --apply", run_fsck},
+     "fsck\nfsck --apply\nfsck --apply --max-withdrawn 1200", run_fsck},
     {"backup", "DIRECTORY", "", "",
      "copy the daemon's databases and plugin files while it runs, into a new directory",
      "backup /var/backups/export-worker-monday", run_backup},

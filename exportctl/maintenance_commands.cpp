@@ -66,7 +66,9 @@ int show_fsck(const Context& context, const json& report) {
         if (report["problems"] != report["repaired"])
             print_line(
                 "nothing was changed for the rest; exportctl fsck --apply repairs what has a "
-                "repair");
+                "repair" +
+                (report["lost"] == 0 ? std::string()
+                                     : ", and withdraws " + cell(report["lost"]) + " files"));
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
@@ -74,9 +76,13 @@ int show_fsck(const Context& context, const json& report) {
 }  // namespace
 
 int run_fsck(const Context& context, const Arguments& arguments) {
-    return run_task(context, "control.fsck",
-                    {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}},
-                    "files", show_fsck);
+    json params = {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}};
+    if (arguments.has("max-withdrawn")) {
+        if (!arguments.has("apply"))
+            return complain(kExitUsage, "fsck: --max-withdrawn: expected --apply with it");
+        put_number(arguments, "max-withdrawn", "max_withdrawn", params);
+    }
+    return run_task(context, "control.fsck", params, "files", show_fsck);
 }
 
 }  // namespace export_worker::exportctl

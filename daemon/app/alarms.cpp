@@ -82,8 +82,11 @@ void add_identity(const MonitoredDeps& deps, std::vector<Alarm>& out) {
 void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     if (deps.export_workers != nullptr)
         add(out, "exports", "", deps.export_workers->problem(),
-            "look at the store of [export] and at the disk under state_dir; jobs are tried again "
-            "by themselves");
+            "look at the store of [export] and at the disk under state_dir; jobs that are pending "
+            "are tried again by themselves, failed ones with exportctl job retry");
+    if (deps.files != nullptr)
+        add(out, "store", deps.export_store, deps.files->problem(),
+            "until then exports fail, and neither fsck nor the sweep says or deletes anything");
     const auto pause = deps.jobs.retention().retention_pause();
     if (!pause)
         add(out, "database", "jobs", pause.error().message, "look at the disk under state_dir");

@@ -14,6 +14,7 @@
 #include "base/options/config_keys.hpp"
 #include "base/process.hpp"
 #include "base/service_manager/notify.hpp"
+#include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/part_metrics.hpp"
@@ -85,6 +86,46 @@ void say_what_waits(const config::Config& running, const config::Config& read) {
         keys.emplace_back("[export] store");
     for (const std::string& key : keys)
         log_warn("configuration: {} has changed; that needs a restart", key);
+}
+
+// Long before it serves: an address in use must not be found after all plugins are loaded.
+Result<void> check_metrics_address(const std::string& address) {
+    if (address.empty()) return {};
+    const auto bound = try_bind(address);
+    if (bound) return {};
+    return fail(bound.error().code,
+                "[daemon] metrics_listen: " + bound.error().message +
+                    "; stop what listens there, or name another address of this machine");
+}
+
+// Exports go on to where they went, so links lead there, too.
+void keep_export_store(const config::Config& started_with,
+                       const std::vector<model::StoreSettings>& running, config::Config& read) {
+    const std::string name = options::export_store_of(started_with.values);
+    const auto kept = std::ranges::find(running, name, &model::StoreSettings::name);
+    if (kept == running.end() || !options::has_moved(started_with.values, read.values, name))
+        return;
+    std::erase_if(read.stores, [&](const auto& store) { return store.name == name; });
+    read.stores.push_back(*kept);
+    std::ranges::sort(read.stores, {}, &model::StoreSettings::name);
+    log_warn("configuration: [store.{}] stays as it was until a restart: exports go there", name);
+}
+
+// Links that work now would lead nowhere.
+Result<void> check_roots(const std::vector<model::StoreSettings>& running,
+                         const std::vector<model::StoreSettings>& read) {
+    for (const model::StoreSettings& store : read) {
+        if (store.kind != "local") continue;
+        const auto before = std::ranges::find(running, store.name, &model::StoreSettings::name);
+        const std::string& root = store.values.at("root");
+        const bool is_moved =
+            before != running.end() && before->kind == "local" && before->values.at("root") != root;
+        const auto checked = check_directory(root, is_moved);
+        if (!checked)
+            return fail(checked.error().code,
+                        "[store." + store.name + "] root: " + checked.error().message);
+    }
+    return {};
 }
 
 }  // namespace
@@ -166,7 +207,7 @@ Result<void> Daemon::Parts::open_identity(const config::Config& config) {
 Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
     const config::ExportConfig& of = config.exports;
     if (of.workers > 0) {
-        EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
+        EW_TRY(files, open_export_store(config, *current_credentials, *jobs, uploads_stopping));
         const exports::ExportDeps& parts = export_deps.emplace(
             exports::ExportDeps{&system_clock(),
                                 jobs.get(),
@@ -180,9 +221,9 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
             parts, exports::HousekeepingPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
                                                of.file_retention, of.job_retention});
     }
-    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, [this] {
-        if (export_workers) export_workers->wake();
-    });
+    std::function<void()> wake;
+    if (export_workers) wake = [this] { export_workers->wake(); };
+    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, std::move(wake));
     return {};
 }
 
@@ -211,7 +252,7 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config) {
     }
     EW_TRY(control_socket,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
-    return {};
+    return check_metrics_address(config.metrics_listen);
 }
 
 Result<void> Daemon::Parts::load_plugins(const config::Config& config,
@@ -292,6 +333,8 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
             *catalog,
             *notifier,
             export_workers ? &*export_workers : nullptr,
+            files.get(),
+            config.exports.store,
             *plugins,
             *data_server,
             [this] { return current_credentials->get()->states(); },
@@ -312,13 +355,17 @@ Daemon::~Daemon() {
 unsigned Daemon::stop() {
     // Operators can watch the drain: their socket closes after the data socket.
     parts_->sessions->stop();
-    if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0)
+    if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0) {
+        parts_->plugins->record_stop();
         return stuck_workers;
+    }
     parts_->alarms.stop();
     parts_->metrics_server.reset();
     if (parts_->control_server) {
-        if (const unsigned stuck_calls = parts_->control_server->stop(); stuck_calls > 0)
+        if (const unsigned stuck_calls = parts_->control_server->stop(); stuck_calls > 0) {
+            parts_->plugins->record_stop();
             return stuck_calls;
+        }
         parts_->control_server.reset();
     }
     parts_->uploads_stopping.store(true);
@@ -367,7 +414,9 @@ Result<void> Daemon::reconfigure(const Result<config::Config>& config) {
     return done;
 }
 
-Result<void> Daemon::take_over(const config::Config& config) {
+Result<void> Daemon::take_over(config::Config config) {
+    keep_export_store(parts_->started_with, parts_->stores, config);
+    EW_CHECK(check_roots(parts_->stores, config.stores));
     EW_TRY(auth::RolePolicy roles, read_roles(config));
     auto credentials = parts_->credentials;
     if (config.stores == parts_->stores) {

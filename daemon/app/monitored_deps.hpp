@@ -31,6 +31,8 @@ struct MonitoredDeps {
     const catalog::CatalogStore& catalog;
     const notices::Notifier& notifier;
     const exports::ExportWorkers* export_workers = nullptr;  // Null: this daemon runs no exports.
+    const files::FileStore* files = nullptr;                 // Of the exports; null as above.
+    std::string export_store;                                // Its name.
     plugins::PluginHost& plugins;
     const server::DataServer& data_server;
     std::function<std::vector<credentials::CredentialState>()> credential_states;

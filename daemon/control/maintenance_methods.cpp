@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/control/params.hpp"
 
 namespace export_worker::control {
@@ -22,6 +23,8 @@ Result<json> fsck(const ControlDeps& deps, const json& params) {
     options.apply = flag_of(params, "apply");
     options.hashes = !flag_of(params, "no_hashes");
     options.orphan_grace = deps.orphan_grace;
+    EW_TRY(options.max_withdrawn,
+           JsonFields(params).optional_integer("max_withdrawn", {0, INT64_MAX}));
     return started(deps.task.start(
         "fsck",
         [of = *deps.export_deps, options](const std::atomic<bool>& stopping,
@@ -65,8 +68,9 @@ json fsck_json(const exports::FsckReport& report) {
                           {"repaired", problem.repaired}});
     }
     return {{"files", report.files},       {"hashed_bytes", report.hashed_bytes},
-            {"foreign", report.foreign},   {"problems", report.problems},
-            {"repaired", report.repaired}, {"listed", std::move(listed)}};
+            {"foreign", report.foreign},   {"lost", report.lost},
+            {"problems", report.problems}, {"repaired", report.repaired},
+            {"listed", std::move(listed)}};
 }
 
 ControlMethod find_maintenance_method(std::string_view method) {

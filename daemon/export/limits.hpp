@@ -3,10 +3,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
 inline constexpr std::size_t kFsckProblemsMax = 1'000;  // Shown; all are counted.
+// Files that `fsck --apply` withdraws without --max-withdrawn: so many, or this share of all.
+inline constexpr std::int64_t kFsckWithdrawnMin = 10;
+inline constexpr std::int64_t kFsckWithdrawnPercentMax = 10;
 inline constexpr std::chrono::milliseconds kJobPollInterval{1'000};
 inline constexpr std::chrono::milliseconds kJobHeartbeatInterval{500};
 // Between two tries to record how a job ended, while its registry cannot be written.

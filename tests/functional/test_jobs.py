@@ -122,6 +122,18 @@ class FreezeTest(SystemTest):
         self.assertIn("has not reported", failed["error_message"])
 
 
+class WithoutExportsTest(SystemTest):
+    @classmethod
+    def configure(cls, system):
+        system.extra = "[export]\nworkers = 0\n"
+
+    def test_an_export_that_nobody_would_run_is_refused(self):
+        refused = self.system.api("POST", "/api/products/export-async", self.system.make_key(), {"format": "csv"})
+        self.assertEqual((refused.status, "this daemon runs no exports" in refused.json["detail"]), (409, True), refused.body)
+        done = self.system.ctl("export", "submit", "--organization", "acme", check=False)
+        self.assertEqual((done.returncode, "[export] workers = 0" in done.stderr), (1, True), done.stderr)
+
+
 class CareTest(unittest.TestCase):
     def setUp(self):
         self.system = System()
@@ -163,6 +175,20 @@ class CareTest(unittest.TestCase):
         self.assertEqual(sorted(p.name for p in self.system.files()), sorted([paths[3].name, "notes.txt"]))
         key = self.system.make_key()
         self.assertEqual([self.system.mint(j["job_id"], key).status for j in jobs], [410, 410, 410, 200])
+
+    def test_fsck_withdraws_no_more_than_it_may(self):
+        for _ in range(11):
+            self.system.export()
+        for path in self.system.files():
+            path.unlink()
+        plan = self.system.ctl("fsck", check=False)
+        self.assertEqual((plan.returncode, "withdraws 11 files" in plan.stdout), (65, True), plan.stdout)
+        refused = self.system.ctl("fsck", "--apply", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertRegex(refused.stderr, "expected at most 10 of 11 files to be missing or damaged, found 11; nothing was changed.*--max-withdrawn 11")
+        self.assertIn("11 problems, 0 repaired", refused.stdout)
+        self.assertEqual(self.system.ctl("fsck", "--max-withdrawn", "11", check=False).returncode, 64)
+        self.assertEqual(self.system.ctl_json("fsck", "--apply", "--max-withdrawn", "11")["repaired"], 11)
 
     def restart_with_clock(self, clock, seconds):
         self.assertEqual(self.system.daemon.stop(), 0)

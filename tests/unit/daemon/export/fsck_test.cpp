@@ -276,5 +276,35 @@ TEST_F(FsckTest, AnErrorComesAfterWhatWasDone) {
     EXPECT_EQ(problems, 1);
 }
 
+// The wrong store, or one that has lost a volume.
+TEST_F(FsckTest, MoreLostFilesThanTheBoundChangeNothing) {
+    std::vector<std::string> keys;
+    for (std::int64_t index = 0; index <= limits::kFsckWithdrawnMin; ++index)
+        keys.push_back(publish().key);
+    for (const std::string& key : keys) std::filesystem::remove(path(key));
+    options_.apply = true;
+    FsckReport last;
+    const auto refused =
+        check_exports(deps_, options_, stopping_, [&](const FsckReport& so_far) { last = so_far; });
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(refused.error().message.find("--max-withdrawn 11"), std::string::npos)
+        << refused.error().message;
+    EXPECT_EQ(last.problems, 11);
+    EXPECT_EQ(last.repaired, 0);
+    EXPECT_EQ(check().problems, 11);
+    options_.max_withdrawn = 11;
+    EXPECT_EQ(check(true).repaired, 11);
+    EXPECT_EQ(check().files, 0);
+}
+
+TEST_F(FsckTest, TheBoundMayBeNone) {
+    std::filesystem::remove(path(publish().key));
+    options_.apply = true;
+    options_.max_withdrawn = 0;
+    EXPECT_FALSE(try_check());
+    EXPECT_EQ(check().problems, 1);
+}
+
 }  // namespace
 }  // namespace export_worker::exports
