@@ -4,6 +4,7 @@
 // an operator (no secrets, no signatures). Codes are append-only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,7 +26,10 @@ enum class ErrorCode : std::uint8_t {
     kInternal,            // Our bug or an unexpected error.
     kQuotaExceeded,       // Use less of what the quota bounds, then try again.
     kRateLimited,         // Slow down, then try again.
+    kUnknownOutcome,      // It may have happened: ask, or do it again with the same ids.
 };
+
+inline constexpr std::size_t kErrorCodes = static_cast<std::size_t>(ErrorCode::kUnknownOutcome) + 1;
 
 struct Error {
     ErrorCode code;

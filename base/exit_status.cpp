@@ -17,7 +17,8 @@ int start_exit_status(ErrorCode code) {
         case ErrorCode::kCancelled:
         case ErrorCode::kInternal:
         case ErrorCode::kQuotaExceeded:
-        case ErrorCode::kRateLimited: return kExitTryAgain;
+        case ErrorCode::kRateLimited:
+        case ErrorCode::kUnknownOutcome: return kExitTryAgain;
     }
     return kExitTryAgain;
 }

@@ -64,7 +64,7 @@ void add_exports(Page& page, const exports::ExportWorkers& workers) {
                 "The failed attempts by the code of their error; stalled: taken from a worker that "
                 "made no progress, and counted as put_back when its attempt ends",
                 Kind::kCounter);
-    for (std::size_t index = 0; index < exports::kErrorCodes; ++index) {
+    for (std::size_t index = 0; index < kErrorCodes; ++index) {
         const auto code = static_cast<ErrorCode>(index);
         if (code == ErrorCode::kConflict || code == ErrorCode::kCancelled) continue;
         page.sample({{"reason", std::string(to_string(code))}},

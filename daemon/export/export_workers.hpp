@@ -24,8 +24,6 @@ struct HousekeepingPolicy {
     std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // The same.
 };
 
-inline constexpr std::size_t kErrorCodes = static_cast<std::size_t>(ErrorCode::kRateLimited) + 1;
-
 // Since the start. [any-thread]
 struct ExportStats {
     std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.

@@ -196,7 +196,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         fault_point("database.before_commit");
         commits_.fetch_add(1);
         end_idle_snapshots();
-        committed = writer_->execute(whole ? "COMMIT" : "ROLLBACK");
+        committed = whole ? commit() : writer_->execute("ROLLBACK");
         commits_.fetch_add(1);
         if (committed && !whole)
             committed = fail(ErrorCode::kInternal, "a write of this transaction failed half-way");
@@ -213,6 +213,16 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         task->changed.notify_one();
     }
     if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+Result<void> Database::commit() {
+    const auto committed = writer_->execute("COMMIT");
+    if (!committed && committed.error().code != ErrorCode::kDataLoss) return committed;
+    if (committed && !fault_loses_answer("database.commit_answer")) return {};
+    // The log may have the transaction all the same: then a crash makes it visible.
+    return fail(ErrorCode::kUnknownOutcome,
+                "commit: " + (committed ? "its answer was lost" : committed.error().message) +
+                    "; whether it is in the log is unknown");
 }
 
 void Database::record_commit(const Result<void>& committed) {
