@@ -1,6 +1,6 @@
 // Export files in a directory of this machine.
 //
-// ROOT/ORGANIZATION/JOB.EPOCH.csv, written under the same name with ".part" behind it. open()
+// ROOT/ORGANIZATION/JOB.EPOCH-CLAIM.csv, written under the same name with ".part" behind it. open()
 // deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
 // no process is writing them.
 //

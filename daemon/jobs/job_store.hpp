@@ -9,10 +9,12 @@
 //  the other caller is told.
 //  - A file becomes visible in the same transaction that completes its job, and the notice of it is
 //  written there, too.
-//  - Lengths of time (retries, deadlines, silence) are measured on the steady clock while the
-//  process lives: setting the wall clock moves none of them.
+//  - Times come from the store's one clock, when the write runs. Lengths of time (retries,
+//  deadlines, silence) are measured on the steady clock while the process lives: setting the wall
+//  clock moves none of them.
 // Errors of all of them, beside those named: kResourceExhausted (disk full), kUnavailable,
-// kDataLoss, kInternal.
+// kDataLoss, kInternal; of writes kUnknownOutcome: the commit may have happened (docs/decisions/
+// 0020-a-registry-with-two-sides.md).
 #pragma once
 
 #include <cstdint>

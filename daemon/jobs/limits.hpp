@@ -29,6 +29,8 @@ inline constexpr std::size_t kFsckPage = 500;
 inline constexpr std::size_t kOrganizationsPage = 500;
 // An external job that no worker has reported on for so long has failed; then it ages as others do.
 inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
+// A write whose outcome is unknown is run so often before its caller is told.
+inline constexpr int kOutcomeTriesMax = 3;
 inline constexpr int kJobCrashesMax = 5;  // Daemon deaths one job may cause before it is failed.
 
 }  // namespace export_worker::limits

@@ -209,7 +209,11 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
            object_text(fields, "metadata_patch", limits::kJobMetadataBytesMax));
     EW_TRY(report.error, read_entry(fields, "error"));
     EW_TRY(report.warning, read_entry(fields, "warning"));
+    EW_TRY(report.report_id,
+           fields.text_or("report_id", "", {1, limits::kIdempotencyKeyBytesMax, false}));
     EW_CHECK(fields.refuse_unknown());
+    if (!report.report_id.empty() && !is_idempotency_key(report.report_id))
+        return invalid_argument("report_id: expected UTF-8");
     return report;
 }
 

@@ -45,6 +45,34 @@ Result<void> take_turn(Connection& connection, const Turn& turn) {
         .run();
 }
 
+// What read_claimed() reads.
+#define EW_CLAIM_COLUMNS \
+    "job_id, epoch, claim_token, organization_id, spec, attempt, created_us, trace_id"
+
+// Of a statement that finds at most one row; it is used up afterwards.
+Result<std::optional<ClaimedJob>> read_claimed(Statement& row) {
+    EW_TRY(const bool found, row.step());
+    if (!found) return std::optional<ClaimedJob>();
+    ClaimedJob job{{row.string(0), row.integer(1)},  row.string(2),  row.string(3), row.string(4),
+                   static_cast<int>(row.integer(5)), row.integer(6), row.string(7)};
+    EW_TRY(const bool more, row.step());
+    (void)more;
+    return std::optional(std::move(job));
+}
+
+Result<std::optional<ClaimedJob>> take_job(Connection& connection, const Turn& turn,
+                                           const Claimer& claimer, const Now& now) {
+    Statement row = connection.statement(
+        "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
+        "owner = ?3, claim_token = ?5, started_us = coalesce(started_us, ?4), stage = 'preparing', "
+        "processed_items = 0 WHERE job_id = ("
+        "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
+        "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
+        "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) RETURNING " EW_CLAIM_COLUMNS);
+    row.bind(turn.organization_id, now.us, claimer.instance_id, now.wall_us, claimer.claim_token);
+    return read_claimed(row);
+}
+
 }  // namespace
 
 void UnwrittenHolds::set(const std::string& organization_id, bool held) {
@@ -69,34 +97,27 @@ std::string UnwrittenHolds::json() const {
 }
 
 Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPolicy& policy,
-                                             std::string_view held_json,
-                                             std::string_view instance_id, const Now& now) {
+                                             std::string_view held_json, const Claimer& claimer,
+                                             const Now& now) {
     EW_TRY(const std::optional<Turn> turn, next_organization(connection, policy, held_json, now));
     if (!turn) return std::optional<ClaimedJob>();
     EW_CHECK(take_turn(connection, *turn));
-    ClaimedJob job;
-    {
-        Statement row = connection.statement(
-            "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
-            "owner = ?3, started_us = coalesce(started_us, ?4), stage = 'preparing', "
-            "processed_items = 0 WHERE job_id = ("
-            "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-            "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
-            "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) "
-            "RETURNING job_id, epoch, organization_id, spec, attempt, created_us, trace_id");
-        row.bind(turn->organization_id, now.us, instance_id, now.wall_us);
-        EW_TRY(const bool claimed, row.step());
-        if (!claimed) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
-        job = {{row.string(0), row.integer(1)},  row.string(2),  row.string(3),
-               static_cast<int>(row.integer(4)), row.integer(5), row.string(6)};
-        EW_TRY(const bool more, row.step());
-        (void)more;
-    }
+    EW_TRY(std::optional<ClaimedJob> job, take_job(connection, *turn, claimer, now));
+    if (!job) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
     EW_CHECK(append_event(connection,
-                          {job.lease.job_id, "claimed", std::string(instance_id),
-                           "epoch " + std::to_string(job.lease.epoch), 1},
+                          {job->lease.job_id, "claimed", claimer.instance_id,
+                           "epoch " + std::to_string(job->lease.epoch), 1},
                           now));
-    return std::optional(std::move(job));
+    return job;
+}
+
+Result<std::optional<ClaimedJob>> find_claimed(Connection& connection, const Claimer& claimer) {
+    Statement row = connection.statement(
+        "SELECT " EW_CLAIM_COLUMNS
+        " FROM job WHERE status = 'in_progress' AND runner = 'daemon' AND owner = ?1 AND "
+        "claim_token = ?2");
+    row.bind(claimer.instance_id, claimer.claim_token);
+    return read_claimed(row);
 }
 
 }  // namespace export_worker::jobs

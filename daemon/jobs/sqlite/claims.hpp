@@ -33,11 +33,18 @@ private:
     std::set<std::string> ids_;  // Of A-Z a-z 0-9 . _ -. Guarded by mutex_.
 };
 
+struct Claimer {
+    std::string instance_id;
+    std::string claim_token;  // ClaimedJob::claim_token.
+};
+
 // `held_json`: UnwrittenHolds::json().
 [[nodiscard]] Result<std::optional<ClaimedJob>> claim_next(sqlite::Connection& connection,
                                                            const JobPolicy& policy,
                                                            std::string_view held_json,
-                                                           std::string_view instance_id,
-                                                           const Now& now);
+                                                           const Claimer& claimer, const Now& now);
+// The job that an earlier claim with this token has taken.
+[[nodiscard]] Result<std::optional<ClaimedJob>> find_claimed(sqlite::Connection& connection,
+                                                             const Claimer& claimer);
 
 }  // namespace export_worker::jobs

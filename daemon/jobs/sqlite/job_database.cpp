@@ -50,12 +50,16 @@ Result<void> JobDatabase::read_registry_id() {
     return {};
 }
 
-// A number of its own for every start: process ids come again, and so do boots.
+// A number of its own for every start: process ids come again, and so do boots. All lives before
+// this one are over: the lock of the directory is this process's.
 Result<void> JobDatabase::enter_instance() {
     std::string boot_id;
     if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64))
         boot_id = without_line_end(std::move(*read));
     return write([&](Connection& connection, const Now& at) -> Result<void> {
+        EW_CHECK(connection.statement("UPDATE instance SET ended_us = ?1 WHERE ended_us IS NULL")
+                     .bind(at.wall_us)
+                     .run());
         EW_CHECK(connection
                      .statement("INSERT INTO instance (instance_id, pid, boot_id, version, "
                                 "started_us) VALUES (?1, ?2, ?3, ?4, ?5)")

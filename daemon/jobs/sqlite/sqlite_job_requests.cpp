@@ -1,5 +1,7 @@
 #include "daemon/jobs/sqlite/sqlite_job_requests.hpp"
 
+#include <memory>
+
 #include "base/crypto/uuid.hpp"
 #include "daemon/jobs/sqlite/job_quotas.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
@@ -14,16 +16,33 @@ using model::JobStatus;
 using model::OrganizationScope;
 using sqlite::Connection;
 
-Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob job) {
+Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob submitted) {
     const Now at = database_.now();
     const std::string job_id = crypto::make_uuid7(at.wall_us);
     // All that needs no database happens before: the writer is one thread for everybody.
-    EW_TRY(JobDraft draft, draft_job(job, job_id, database_.policy(), at));
-    return database_.database().begin_write(
-        [job = std::move(job), draft = std::move(draft), at](Connection& connection) mutable {
-            return insert_job(connection, job, std::move(draft), at);
+    EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+    auto job = std::make_shared<const NewJob>(std::move(submitted));
+    auto created = database_.database().begin_write(
+        [job, draft = std::move(draft), at](Connection& connection) mutable {
+            return insert_job(connection, *job, std::move(draft), at);
         },
         sqlite::Database::Failure::kBeforeChanges);
+    return [this, job, job_id, at, wait = std::move(created)]() -> Result<CreatedJob> {
+        auto first = wait();
+        return JobDatabase::is_unknown(first) ? create_again(*job, job_id, at) : first;
+    };
+}
+
+Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
+                                                   const std::string& job_id, const Now& at) {
+    return database_.write_until_known([&](Connection& connection,
+                                           const Now&) -> Result<CreatedJob> {
+        auto there = load(connection, OrganizationScope::one(submitted.organization_id), job_id);
+        if (there) return CreatedJob{std::move(*there), false};
+        if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
+        EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+        return insert_job(connection, submitted, std::move(draft), at);
+    });
 }
 
 Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
@@ -92,14 +111,24 @@ Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& sc
                                                      std::string job_id, ProgressReport report,
                                                      std::string actor) {
     EW_CHECK(check_report(report));
-    return database_.database().begin_write(
-        [scope, job_id = std::move(job_id), report = std::move(report), actor = std::move(actor),
-         at = database_.now()](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load_row(connection, scope, job_id));
-            EW_CHECK(check_reportable(job));
-            EW_CHECK(apply_report(connection, job, report, actor, at));
-            return load_row(connection, scope, job_id);
-        });
+    if (report.report_id.empty()) report.report_id = crypto::make_uuid7(database_.now().wall_us);
+    auto write = [this, scope, job_id = std::move(job_id),
+                  report = std::make_shared<const ProgressReport>(std::move(report)),
+                  actor = std::move(actor)](Connection& connection) -> Result<Job> {
+        EW_TRY(Job job, load_row(connection, scope, job_id));
+        EW_TRY(const bool taken, is_last_report(connection, job_id, report->report_id));
+        if (taken) return job;
+        EW_CHECK(check_reportable(job));
+        EW_CHECK(apply_report(connection, job, *report, actor, database_.now()));
+        return load_row(connection, scope, job_id);
+    };
+    auto reported = database_.database().begin_write(write);
+    return [this, write = std::move(write), wait = std::move(reported)]() -> Result<Job> {
+        auto first = wait();
+        if (!JobDatabase::is_unknown(first)) return first;
+        return database_.write_until_known(
+            [&](Connection& connection, const Now&) { return write(connection); });
+    };
 }
 
 }  // namespace export_worker::jobs

@@ -31,6 +31,9 @@ public:
                                              std::string actor) override;
 
 private:
+    // After kUnknownOutcome, with the same id: the job is there, or it is inserted now.
+    [[nodiscard]] Result<CreatedJob> create_again(const NewJob& submitted,
+                                                  const std::string& job_id, const Now& at);
     [[nodiscard]] Result<model::Job> set_held(const model::OrganizationScope& scope,
                                               std::string_view job_id, std::string_view actor,
                                               bool held);

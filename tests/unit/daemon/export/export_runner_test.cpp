@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <latch>
 #include <set>
+#include <thread>
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
@@ -13,12 +14,14 @@
 #include "daemon/export/export_workers.hpp"
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/log.hpp"
+#include "tests/unit/support/lost_answers.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::exports {
@@ -318,6 +321,93 @@ public:
 private:
     files::FileStore& store_;
 };
+
+// Another store whose files, once written, make the answers of the next commits get lost.
+class LosingStore final : public files::FileStore {
+public:
+    explicit LosingStore(files::FileStore& store) : store_(store) {}
+    Result<std::unique_ptr<files::PendingFile>> create(const files::NewFile& file) override {
+        EW_TRY(auto pending, store_.create(file));
+        return std::make_unique<Losing>(std::move(pending));
+    }
+    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
+    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
+                                                    bool with_hash) override {
+        return store_.inspect(key, with_hash);
+    }
+    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
+        return store_.list(visit);
+    }
+    bool is_remote() const override { return false; }
+    std::string where() const override { return store_.where(); }
+
+private:
+    struct Losing final : files::PendingFile {
+        explicit Losing(std::unique_ptr<files::PendingFile> under) : file(std::move(under)) {}
+        Result<void> append(std::string_view bytes) override { return file->append(bytes); }
+        Result<model::FileReceipt> commit() override {
+            auto receipt = file->commit();
+            testing::lose_commit_answers(2 * limits::kOutcomeTriesMax);
+            return receipt;
+        }
+        std::unique_ptr<files::PendingFile> file;
+    };
+    files::FileStore& store_;
+};
+
+TEST_F(ExportRunnerTest, ACompletionWhoseAnswerIsLostIsRunAgainAndKeepsItsFile) {
+    LosingStore losing(*files_);
+    deps_.files = &losing;
+    // Each look at it is a second later, so that the next try comes at once.
+    struct Moving final : Clock {
+        explicit Moving(testing::FakeClock& under) : clock(under) {}
+        std::int64_t unix_us() const override { return clock.unix_us(); }
+        SteadyTime steady() const override {
+            clock.advance(std::chrono::seconds(1));
+            return clock.steady();
+        }
+        testing::FakeClock& clock;
+    } moving(clock_);
+    deps_.clock = &moving;
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->queue().claim();
+    EXPECT_TRUE(run_export(deps_, **job, watch_));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+    EXPECT_EQ(jobs_->files().published_files("")->size(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AFileOfAnUnknownOutcomeStaysWhenTheProcessStops) {
+    LosingStore losing(*files_);
+    deps_.files = &losing;
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->queue().claim();
+    std::thread running([&] {
+        EXPECT_EQ(run_export(deps_, **job, watch_).error().code, ErrorCode::kUnknownOutcome);
+    });
+    EXPECT_TRUE(testing::eventually([&] { return testing::has_logged("could not be recorded"); }));
+    stopping_.store(true);
+    running.join();
+    testing::lose_commit_answers(0);
+    EXPECT_EQ(files(), 1U);
+    reopen_jobs();
+    ASSERT_TRUE(recover(deps_));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AKeyNamesJobEpochAndClaim) {
+    jobs::ClaimedJob job;
+    job.organization_id = "acme";
+    job.lease = {"j", 3};
+    job.claim_token = "0a1b2c3d4e5f6071";
+    EXPECT_EQ(file_key(job, "csv.gz"), "acme/j.3-0a1b2c3d.csv.gz");
+    EXPECT_EQ(job_id_of("acme/j.3-0a1b2c3d.csv.gz"), "j");
+    EXPECT_EQ(job_id_of("acme/j.3.csv"), "j") << "of version 0.1";
+    for (const char* foreign : {"acme/j.3-.csv", "acme/j.3-0a1b2c3.csv", "acme/j.-0a1b2c3d.csv",
+                                "acme/j.3-0a1b2c3x.csv", "acme/j.x-0a1b2c3d.csv", "j.3.csv"})
+        EXPECT_EQ(job_id_of(foreign), "") << foreign;
+}
 
 TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
     StuckStore stuck(*files_);

@@ -7,6 +7,7 @@
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_lost_answers_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
@@ -102,6 +103,25 @@ TEST(SqliteJobStore, AnOlderRegistrysScheduledJobsKeepTheirTime) {
     };
     EXPECT_EQ(find("1").deadline_us, start_us + 1000);
     EXPECT_EQ(find("2").status, JobStatus::kFailed);
+}
+
+// As another daemon's would be that has the same database.
+TEST(SqliteJobStore, JobsOfAnInstanceThatLivesAreNotRescued) {
+    const testing::TempDir dir;
+    const testing::FakeClock clock;
+    const std::string path = dir / "jobs.db";
+    auto store = std::move(*open_sqlite_job_store(path, clock));
+    NewJob job;
+    job.organization_id = "a";
+    job.job_type = model::kExportJobType;
+    ASSERT_TRUE(store->requests().create(job));
+    ASSERT_TRUE(store->queue().claim()->has_value());
+    testing::execute_in(path,
+                        "INSERT INTO instance (instance_id, pid, boot_id, version, started_us) "
+                        "VALUES ('other', 1, '', '', 0); UPDATE job SET owner = 'other'");
+    EXPECT_EQ(*store->queue().rescue(), 0U);
+    testing::execute_in(path, "UPDATE instance SET ended_us = 1 WHERE instance_id = 'other'");
+    EXPECT_EQ(*store->queue().rescue(), 1U);
 }
 
 TEST(SqliteJobStore, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
