@@ -97,6 +97,12 @@ class Site(System):
         test.assertEqual([(j["job_id"], j["status"], j["metadata"]) for j in self.jobs()], before, point)
         test.assertEqual(set(self.files()), set(named), point)
 
+    def lose_answers(self):
+        """The daemon's commits are answered by errors until this file is deleted."""
+        file = self.directory / "database.commit_answer.lose"
+        file.touch()
+        return file
+
     def submit_export(self, key=None):
         """The job's id, or None when the daemon dies instead of answering."""
         wire = self.control()
@@ -162,6 +168,55 @@ class NamedPoints(KillCase):
         site = self.site()
         for fault in faults:
             site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (C9)", fault), faults=fault)
+
+    def test_answers_of_commits_that_are_lost(self):
+        """The commit happens and is answered by an error. Then answers come again, the daemon dies, or it is stopped."""
+        side_by_side(self, self.lose_the_answer_of_a_completion, ("back", "kill", "stop", "kill at once"))
+
+    def lose_the_answer_of_a_completion(self, then):
+        faults = "run.before_completion:pause,database.commit_answer:lose"
+        site = self.site(faults=faults + (",run.outcome_unknown:kill" if then == "kill at once" else ""))
+        job = site.submit_export()
+        site.paused_at("run.before_completion")
+        answers = site.lose_answers()
+        site.let_go("run.before_completion")
+        if then != "kill at once":
+            site.daemon.wait_for_log(f"job {job}: its end could not be recorded")
+        if then == "stop":
+            self.assertEqual(site.daemon.stop(), 0)
+        elif then == "kill":
+            site.daemon.stop(signal.SIGKILL)
+        elif then == "kill at once":
+            self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        answers.unlink()
+        if then != "back":
+            site.start_daemon()
+        site.check(f"run.outcome_unknown (C9, then: {then})", 1)
+        self.assertEqual([e["kind"] for e in site.ctl_json("job", "events", job)["items"]], ["submitted", "claimed", "published"])
+
+    def test_answers_that_are_lost_from_request_to_end(self):
+        """The job is created, claimed and given up by commits without an answer: it exists once and runs once."""
+        site = self.site(faults="run.batch:pause,database.commit_answer:lose")
+        answers = site.lose_answers()
+        wire = site.control()
+        self.addCleanup(wire.close)
+        params = dict(SUBMIT, idempotency_key="once")
+        error = wire.call("exports.submit", params, auth={"organization_id": "acme"})["error"]
+        self.assertEqual((error["code"], error["executed"], error["retryable"]), ("unavailable", "unknown", False))
+        site.daemon.wait_for_log("claim: ")
+        answers.unlink()
+        job = site.submit_export("once")
+        site.paused_at("run.batch")
+        answers = site.lose_answers()
+        site.daemon.popen.send_signal(signal.SIGTERM)
+        site.let_go("run.batch")
+        site.daemon.wait_for_log(f"job {job}: its end could not be recorded")
+        self.assertEqual(site.daemon.stop(), 0)
+        answers.unlink()
+        site.start_daemon()
+        site.check("answers lost from request to end", 1)
+        kinds = [e["kind"] for e in site.ctl_json("job", "events", job)["items"]]
+        self.assertEqual(kinds, ["submitted", "claimed", "interrupted", "claimed", "published"])
 
     def test_a_backup_that_dies_leaves_nothing(self):
         site = self.site(faults="backup.before_rename:kill:2")
