@@ -102,23 +102,27 @@ Result<void> put_back(Connection& connection, const std::string& job_id,
 
 }  // namespace
 
-Result<bool> SqliteJobQueue::has_pending() {
-    return database_.read([](Connection& connection) -> Result<bool> {
+Result<bool> SqliteJobQueue::has_due() {
+    const Now at = database_.now();
+    return database_.read([&](Connection& connection) -> Result<bool> {
         Statement row = connection.statement(
             "SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-            "LIMIT 1");
-        return row.step();
+            "AND due_us <= ?1 LIMIT 1");
+        return row.bind(at.us).step();
     });
 }
 
 Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
     // Workers that find nothing look every second: not through the writer.
-    EW_TRY(const bool any, has_pending());
+    EW_TRY(const bool any, has_due());
     if (!any) return std::optional<ClaimedJob>();
-    return database_.write([&](Connection& connection, const Now& now) {
-        return claim_next(connection, database_.policy(), unwritten_holds_.json(),
-                          database_.instance_id(), now);
-    });
+    for (;;) {
+        EW_TRY(Claim claim, database_.write([&](Connection& connection, const Now& now) {
+            return claim_next(connection, database_.policy(), unwritten_holds_.json(),
+                              database_.instance_id(), now);
+        }));
+        if (!claim.again) return std::move(claim.job);
+    }
 }
 
 Result<bool> SqliteJobQueue::heartbeat(const Lease& lease, const Progress& progress) {

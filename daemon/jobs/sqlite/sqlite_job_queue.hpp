@@ -30,7 +30,7 @@ public:
     Result<std::size_t> rescue() override;
 
 private:
-    [[nodiscard]] Result<bool> has_pending();
+    [[nodiscard]] Result<bool> has_due();
     // A worker's write. One that came too late has changed nothing; how often that happens is a
     // metric.
     template <typename Work>

@@ -7,6 +7,7 @@
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_lists_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
