@@ -56,6 +56,11 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
             out[each.policy.organization_id] = {each.pending, each.running};
         return out;
     };
+    EXPECT_EQ((*store)->reader().counts()->pending, 2);
+    EXPECT_EQ((*store)->reader().counts()->in_progress, 2);
+    const JobFilter running{.status = JobStatus::kInProgress};
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::one("a"), running)->jobs.size(), 1U);
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::every(), running)->total, 2);
     using Numbers = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;
     EXPECT_EQ(numbers(), (Numbers{{"a", {1, 1}}, {"b", {1, 0}}}));
     EXPECT_EQ(*(*store)->queue().rescue(), 1U);
