@@ -257,6 +257,7 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     json params = json::object();
     if (arguments.has("status")) params["status"] = arguments.get("status");
     if (arguments.has("type")) params["job_type"] = arguments.get("type");
+    if (arguments.has("after")) params["after"] = arguments.get("after");
     for (const char* name : {"limit", "offset"}) put_number(arguments, name, name, params);
     auto client = ControlClient::open(context);
     if (!client) return client.error();
@@ -273,7 +274,8 @@ int run_job_list(const Context& context, const Arguments& arguments) {
         print_table({"JOB", "ORGANIZATION", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
         print_line(std::to_string(page["items"].size()) + " of " + cell(page["total"]));
         if (const json next = page.value("next", json()); !next.is_null())
-            print_line("more with --offset " + cell(next));
+            print_line("more with " + std::string(next.is_string() ? "--after " : "--offset ") +
+                       cell(next));
     });
 }
 

@@ -189,7 +189,7 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
     EW_TRY(jobs, jobs::open_sqlite_job_store(
                      config.state_dir + "/jobs.db", system_clock(),
                      {config.exports.attempts, config.exports.organization_running_max, version}));
-    events.emplace(jobs->events());
+    events.emplace(jobs->accesses());
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     return {};
 }

@@ -198,7 +198,8 @@ bool ExportWorkers::prune_jobs() {
     if (housekeeping_.job_retention.count() == 0) return false;
     const auto pruned = deps_.jobs->retention().prune(housekeeping_.job_retention);
     if (!pruned) log_warn("retention: {}", pruned.error().message);
-    return pruned && std::max(pruned->jobs, pruned->notices) == limits::kHousekeepingBatch;
+    return pruned && std::max({pruned->jobs, pruned->notices, pruned->accesses}) ==
+                         limits::kHousekeepingBatch;
 }
 
 bool ExportWorkers::expire() {

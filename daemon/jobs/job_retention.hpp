@@ -18,6 +18,7 @@ struct RetentionPause {
 struct Pruned {
     std::size_t jobs = 0;
     std::size_t notices = 0;
+    std::size_t accesses = 0;  // Rows: links and downloads by job, kind, actor and minute.
 };
 
 // Errors: those of job_store.hpp.
@@ -44,7 +45,7 @@ public:
     // JobFiles::unpublished_files() names them. At most kHousekeepingBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
-    // notices of that age. At most kHousekeepingBatch of each.
+    // notices, links and downloads of that age. At most kHousekeepingBatch of each.
     [[nodiscard]] virtual Result<Pruned> prune(std::chrono::seconds age) = 0;
 };
 

@@ -22,7 +22,7 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_events.hpp"
+#include "daemon/jobs/job_accesses.hpp"
 #include "daemon/jobs/job_files.hpp"
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/job_reader.hpp"
@@ -43,7 +43,7 @@ public:
     [[nodiscard]] virtual JobQueue& queue() = 0;
     [[nodiscard]] virtual JobFiles& files() = 0;
     [[nodiscard]] virtual JobRetention& retention() = 0;
-    [[nodiscard]] virtual JobEvents& events() = 0;
+    [[nodiscard]] virtual JobAccesses& accesses() = 0;
     [[nodiscard]] virtual Organizations& organizations() = 0;
     [[nodiscard]] virtual Outbox& outbox() = 0;
 

@@ -18,6 +18,8 @@ inline constexpr std::chrono::seconds kJobEventMerge{60};
 inline constexpr std::size_t kEventsQueuedMax =
     10'000;  // Of links and downloads; more are dropped and counted.
 inline constexpr std::chrono::milliseconds kEventsFlushInterval{250};
+// Links and downloads that one write counts; requests get their turn between two.
+inline constexpr std::size_t kAccessesBatch = 200;
 // Text of one page of jobs, events or notices; a page that reaches it ends early, never without a
 // row.
 inline constexpr std::size_t kJobsPageBytesMax = 1024 * 1024;

@@ -14,6 +14,7 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/server/limits.hpp"
+#include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -224,8 +225,15 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     EW_TRY(filter.job_type, fields.text_or("job_type", "", {0, 64}));
     EW_TRY(const std::optional<std::int64_t> limit,
            fields.optional_integer("limit", {1, limits::kJobListLimitMax}));
-    EW_TRY(const std::optional<std::int64_t> offset, fields.optional_integer("offset", kCount));
+    EW_TRY(const std::optional<std::int64_t> offset,
+           fields.optional_integer("offset", {0, limits::kJobListOffsetMax}));
+    EW_TRY(filter.after, fields.text_or("after", "", {0, limits::kJobIdBytesMax}));
     EW_CHECK(fields.refuse_unknown());
+    if (!filter.after.empty() && !message::check_job_id(filter.after))
+        return invalid_argument("after: expected the id of a job, as `next` has it, found '" +
+                                printable(filter.after) + "'");
+    if (offset && !filter.after.empty())
+        return invalid_argument("offset: expected no offset with after; give one of them");
     filter.limit = limit ? static_cast<std::size_t>(*limit) : limits::kJobListLimitDefault;
     filter.offset = static_cast<std::size_t>(offset.value_or(0));
     if (status.empty()) return filter;

@@ -70,6 +70,23 @@ class JobTest(SystemTest):
         link = {self.system.mint(jobs[1], key).status for _ in range(20)}
         self.assertIn(429, link, "plugins' methods count, too")
 
+    def test_pages_of_a_list_neither_repeat_nor_miss_a_job(self):
+        key = self.system.make_key("pages")
+        jobs = [self.system.submit(key, format="csv") for _ in range(5)]
+        seen, after = [], ""
+        while after is not None:
+            page = self.system.api("GET", "/api/jobs/?limit=2" + after, key).json
+            seen += [job["job_id"] for job in page["items"]]
+            self.system.submit(key, format="csv")
+            after = page["next"] and "&after=" + page["next"]
+        self.assertEqual(seen, jobs[::-1])
+        listed = self.system.ctl("job", "list", "--organization", "pages", "--limit", "2", "--after", seen[2]).stdout
+        self.assertIn(seen[4], listed)
+        self.assertIn("--after " + seen[1], self.system.ctl("job", "list", "--organization", "pages", "--limit", "1", "--after", seen[0]).stdout)
+        both = self.system.api("GET", f"/api/jobs/?offset=1&after={seen[0]}", key)
+        self.assertEqual((both.status, both.json["detail"][0]["loc"]), (422, ["query", "offset"]))
+        self.assertEqual(self.system.api("GET", "/api/jobs/?offset=10001", key).status, 422)
+
     def test_links_and_downloads_are_remembered(self):
         job = self.system.export()["job_id"]
         for _ in range(3):

@@ -1,5 +1,12 @@
 #include "daemon/jobs/sqlite/claims.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/deadlines.hpp"
+
 namespace export_worker::jobs {
 namespace {
 
@@ -15,8 +22,8 @@ struct Turn {
 };
 
 // One whose exports fill its quota of stored bytes waits until some expire.
-// In the order of their turns, so that the first that may start a job ends the search. Behind the
-// queue as a whole all are even; then who had less before goes first, as the index has it.
+// In the order of their turns, so that the first that may have a job due ends the search. Behind
+// the queue as a whole all are even; then who had less before goes first, as the index has it.
 Result<std::optional<Turn>> next_organization(Connection& connection, const JobPolicy& policy,
                                               std::string_view held_json, const Now& now) {
     Statement row = connection.statement(
@@ -26,13 +33,42 @@ Result<std::optional<Turn>> next_organization(Connection& connection, const JobP
         "AND organization_id NOT IN (SELECT value FROM json_each(?3)) "
         "AND running < coalesce(running_max, ?1) "
         "AND (stored_bytes_max IS NULL OR stored_bytes < stored_bytes_max) "
-        "AND EXISTS (SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-        "AND job.organization_id = organization.organization_id AND due_us <= ?2 AND "
-        "(deadline_us IS NULL OR deadline_us > ?2)) "
+        "AND next_due_us <= ?2 "
         "ORDER BY virtual_time, organization_id LIMIT 1");
     EW_TRY(const bool found, row.bind(policy.organization_running_max, now.us, held_json).step());
     if (!found) return std::optional<Turn>();
     return std::optional(Turn{row.string(0), row.integer(1), static_cast<int>(row.integer(2))});
+}
+
+struct Candidate {
+    std::string job_id;                    // Empty: none is due.
+    std::int64_t next_due_us = INT64_MAX;  // When none is due: the first that will be.
+};
+
+// The job of the highest priority that is due longest. Looks at one job of each priority, however
+// many wait.
+Result<Candidate> first_due(Connection& connection, const Turn& turn, const Now& now) {
+    constexpr std::array kHighestFirst{model::JobPriority::kHigh, model::JobPriority::kNormal,
+                                       model::JobPriority::kLow};
+    Candidate out;
+    for (const model::JobPriority priority : kHighestFirst) {
+        Statement row = connection.statement(
+            "SELECT job_id, due_us FROM job WHERE status = 'pending' AND runner = 'daemon' AND "
+            "held = 0 AND organization_id = ?1 AND priority = ?2 ORDER BY due_us, job_id LIMIT 1");
+        row.bind(turn.organization_id, static_cast<int>(priority));
+        EW_TRY(const bool found, row.step());
+        if (!found) continue;
+        if (row.integer(1) <= now.us) return Candidate{row.string(0), row.integer(1)};
+        out.next_due_us = std::min(out.next_due_us, row.integer(1));
+    }
+    return out;
+}
+
+Result<void> set_next_due(Connection& connection, const Turn& turn, std::int64_t next_due_us) {
+    return connection
+        .statement("UPDATE organization SET next_due_us = ?2 WHERE organization_id = ?1")
+        .bind(turn.organization_id, next_due_us)
+        .run();
 }
 
 Result<void> take_turn(Connection& connection, const Turn& turn) {
@@ -60,17 +96,20 @@ Result<std::optional<ClaimedJob>> read_claimed(Statement& row) {
     return std::optional(std::move(job));
 }
 
-Result<std::optional<ClaimedJob>> take_job(Connection& connection, const Turn& turn,
-                                           const Claimer& claimer, const Now& now) {
+Result<ClaimedJob> start_job(Connection& connection, const std::string& job_id,
+                             const Claimer& claimer, const Now& now) {
     Statement row = connection.statement(
         "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
-        "owner = ?3, claim_token = ?5, started_us = coalesce(started_us, ?4), stage = 'preparing', "
-        "processed_items = 0 WHERE job_id = ("
-        "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-        "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
-        "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) RETURNING " EW_CLAIM_COLUMNS);
-    row.bind(turn.organization_id, now.us, claimer.instance_id, now.wall_us, claimer.claim_token);
-    return read_claimed(row);
+        "owner = ?2, claim_token = ?4, started_us = coalesce(started_us, ?3), stage = 'preparing', "
+        "processed_items = 0 WHERE job_id = ?1 RETURNING " EW_CLAIM_COLUMNS);
+    row.bind(job_id, claimer.instance_id, now.wall_us, claimer.claim_token);
+    EW_TRY(std::optional<ClaimedJob> job, read_claimed(row));
+    if (!job) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
+    EW_CHECK(append_event(connection,
+                          {job->lease.job_id, "claimed", claimer.instance_id,
+                           "epoch " + std::to_string(job->lease.epoch), 1},
+                          now));
+    return std::move(*job);
 }
 
 }  // namespace
@@ -96,19 +135,24 @@ std::string UnwrittenHolds::json() const {
     return out + "]";
 }
 
-Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPolicy& policy,
-                                             std::string_view held_json, const Claimer& claimer,
-                                             const Now& now) {
-    EW_TRY(const std::optional<Turn> turn, next_organization(connection, policy, held_json, now));
-    if (!turn) return std::optional<ClaimedJob>();
-    EW_CHECK(take_turn(connection, *turn));
-    EW_TRY(std::optional<ClaimedJob> job, take_job(connection, *turn, claimer, now));
-    if (!job) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
-    EW_CHECK(append_event(connection,
-                          {job->lease.job_id, "claimed", claimer.instance_id,
-                           "epoch " + std::to_string(job->lease.epoch), 1},
-                          now));
-    return job;
+Result<Claim> claim_next(Connection& connection, const JobPolicy& policy,
+                         std::string_view held_json, const Claimer& claimer, const Now& now) {
+    // First, so that no search has to pass by jobs that may not start any more.
+    EW_TRY(const std::size_t late, fail_late(connection, claimer.instance_id, now));
+    if (late == limits::kHousekeepingBatch) return Claim{.job = {}, .again = true};
+    for (std::size_t looked = 0; looked < limits::kHousekeepingBatch; ++looked) {
+        EW_TRY(const std::optional<Turn> turn,
+               next_organization(connection, policy, held_json, now));
+        if (!turn) return Claim();
+        EW_TRY(const Candidate candidate, first_due(connection, *turn, now));
+        if (!candidate.job_id.empty()) {
+            EW_CHECK(take_turn(connection, *turn));
+            EW_TRY(ClaimedJob job, start_job(connection, candidate.job_id, claimer, now));
+            return Claim{.job = std::move(job)};
+        }
+        EW_CHECK(set_next_due(connection, *turn, candidate.next_due_us));
+    }
+    return Claim{.job = {}, .again = true};
 }
 
 Result<std::optional<ClaimedJob>> find_claimed(Connection& connection, const Claimer& claimer) {

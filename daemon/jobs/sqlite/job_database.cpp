@@ -69,7 +69,7 @@ Result<void> JobDatabase::enter_instance() {
         return connection
             .statement(
                 "DELETE FROM instance WHERE started_us < ?1 AND instance_id NOT IN "
-                "(SELECT owner FROM job WHERE status = 'in_progress')")
+                "(SELECT owner FROM job WHERE status = 'in_progress' AND runner = 'daemon')")
             .bind(at.wall_us - us_of(limits::kJobTimesMax))
             .run();
     });

@@ -129,6 +129,9 @@ Result<void> append_event(Connection& connection, const NewEvent& event, const N
 Result<void> append_notice(Connection& connection, const Job& job, const char* type,
                            const Now& now) {
     const model::Notice notice = make_notice(job, type, now.wall_us);
+    EW_CHECK(
+        connection.statement("UPDATE setting SET value = value + 1 WHERE name = 'notices_pending'")
+            .run());
     return connection
         .statement(
             "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "

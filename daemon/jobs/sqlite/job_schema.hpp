@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 10> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 11> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -224,6 +224,80 @@ UPDATE job SET deadline_us = NULL WHERE deadline_length_us IS NOT NULL AND held 
 ALTER TABLE job ADD COLUMN trace_id TEXT NOT NULL DEFAULT '';
 -- Which file is the oldest, without a look at each.
 CREATE INDEX file_live ON file (intended_us) WHERE state = 'live';
+)sql",
+                                                            R"sql(
+-- No job of the organization that the daemon may start is due earlier: the claims raise it, what makes a job wait lowers it.
+ALTER TABLE organization ADD COLUMN next_due_us INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER job_waits AFTER UPDATE OF status, held, due_us ON job
+    WHEN new.runner = 'daemon' AND new.status = 'pending' AND new.held = 0 BEGIN
+    UPDATE organization SET next_due_us = new.due_us
+        WHERE organization_id = new.organization_id AND next_due_us > new.due_us;
+END;
+CREATE INDEX job_due ON job (due_us) WHERE status = 'pending' AND runner = 'daemon' AND held = 0;
+-- How many jobs there are, kept by the triggers and by who inserts a job. A row that would be 0 is not there.
+CREATE TABLE job_count (
+    organization_id TEXT NOT NULL,
+    status          TEXT NOT NULL,
+    job_type        TEXT NOT NULL,
+    jobs            INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, status, job_type)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_count_of_all (
+    status   TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    jobs     INTEGER NOT NULL,
+    PRIMARY KEY (status, job_type)
+) STRICT, WITHOUT ROWID;
+INSERT INTO job_count SELECT organization_id, status, job_type, count(*) FROM job GROUP BY organization_id, status, job_type;
+INSERT INTO job_count_of_all SELECT status, job_type, sum(jobs) FROM job_count GROUP BY status, job_type;
+CREATE TRIGGER job_recounted AFTER UPDATE OF status ON job WHEN new.status <> old.status BEGIN
+    UPDATE job_count SET jobs = jobs - 1
+        WHERE organization_id = old.organization_id AND status = old.status AND job_type = old.job_type;
+    UPDATE job_count_of_all SET jobs = jobs - 1 WHERE status = old.status AND job_type = old.job_type;
+    DELETE FROM job_count
+        WHERE organization_id = old.organization_id AND status = old.status AND job_type = old.job_type AND jobs = 0;
+    DELETE FROM job_count_of_all WHERE status = old.status AND job_type = old.job_type AND jobs = 0;
+    INSERT INTO job_count VALUES (new.organization_id, new.status, new.job_type, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    INSERT INTO job_count_of_all VALUES (new.status, new.job_type, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_uncounted AFTER DELETE ON job BEGIN
+    UPDATE job_count SET jobs = jobs - 1
+        WHERE organization_id = old.organization_id AND status = old.status AND job_type = old.job_type;
+    UPDATE job_count_of_all SET jobs = jobs - 1 WHERE status = old.status AND job_type = old.job_type;
+    DELETE FROM job_count
+        WHERE organization_id = old.organization_id AND status = old.status AND job_type = old.job_type AND jobs = 0;
+    DELETE FROM job_count_of_all WHERE status = old.status AND job_type = old.job_type AND jobs = 0;
+END;
+DROP INDEX job_unfinished;
+-- Lists, newest first: a job's id begins with the time it was made.
+DROP INDEX job_listing;
+CREATE INDEX job_listing ON job (organization_id, job_id);
+CREATE INDEX job_filtered ON job (organization_id, job_type, status, job_id);
+CREATE INDEX job_filtered_of_all ON job (job_type, status, job_id);
+CREATE INDEX notice_of_organization ON notice (organization_id, sequence);
+INSERT INTO setting SELECT 'notices_pending', count(*) FROM notice WHERE delivery = 'pending';
+CREATE TRIGGER notice_settled AFTER UPDATE OF delivery ON notice WHEN new.delivery <> old.delivery BEGIN
+    UPDATE setting SET value = value + (new.delivery = 'pending') - (old.delivery = 'pending') WHERE name = 'notices_pending';
+END;
+-- What is due, and nothing else.
+DROP INDEX job_silence;
+CREATE INDEX job_silent ON job (seen_us + silence_us) WHERE silence_us IS NOT NULL AND status = 'in_progress';
+DROP INDEX job_ended;
+CREATE INDEX job_prunable ON job (completed_us) WHERE completed_us IS NOT NULL AND (runner = 'external' OR file_url = '');
+DROP INDEX notice_age;
+CREATE INDEX notice_prunable ON notice (at_us) WHERE delivery <> 'pending' AND published = 1;
+-- Links and downloads, counted by the minute. By the day first, so that those of old jobs and of new ones are written to the same few pages.
+CREATE TABLE job_access (
+    access_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    day       INTEGER NOT NULL,
+    job_id    TEXT NOT NULL,
+    minute    INTEGER NOT NULL,
+    kind      TEXT NOT NULL,
+    actor     TEXT NOT NULL,
+    at_us     INTEGER NOT NULL,
+    count     INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX job_access_of_job ON job_access (day, job_id, minute, kind, actor);
 )sql",
                                                             R"sql(
 -- Of the last claim, 16 hex digits: a claim whose answer was lost is found by it.

@@ -132,12 +132,13 @@ Result<void> put_back(Connection& connection, const std::string& job_id,
 
 }  // namespace
 
-Result<bool> SqliteJobQueue::has_pending() {
-    return database_.read([](Connection& connection) -> Result<bool> {
+Result<bool> SqliteJobQueue::has_due() {
+    const Now at = database_.now();
+    return database_.read([&](Connection& connection) -> Result<bool> {
         Statement row = connection.statement(
             "SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-            "LIMIT 1");
-        return row.step();
+            "AND due_us <= ?1 LIMIT 1");
+        return row.bind(at.us).step();
     });
 }
 
@@ -158,22 +159,29 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
     const std::optional<std::string> unresolved = take_unresolved();
     if (!unresolved) {
         // Workers that find nothing look every second: not through the writer.
-        EW_TRY(const bool any, has_pending());
+        EW_TRY(const bool any, has_due());
         if (!any) return std::optional<ClaimedJob>();
     }
     const Claimer claimer{database_.instance_id(), unresolved ? *unresolved : new_claim_token()};
-    bool again = unresolved.has_value();
-    auto job = database_.write_until_known(
-        [&](Connection& connection, const Now& now) -> Result<std::optional<ClaimedJob>> {
-            if (std::exchange(again, true)) {
+    auto job = take_next(claimer, unresolved.has_value());
+    if (!job && (unresolved || JobDatabase::is_unknown(job))) keep_unresolved(claimer.claim_token);
+    return job;
+}
+
+Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claimer,
+                                                            bool run_before) {
+    for (;; run_before = false) {
+        EW_TRY(Claim claim, database_.write_until_known([&](Connection& connection,
+                                                            const Now& now) -> Result<Claim> {
+            if (std::exchange(run_before, true)) {
                 EW_TRY(std::optional<ClaimedJob> claimed, find_claimed(connection, claimer));
-                if (claimed) return claimed;
+                if (claimed) return Claim{.job = std::move(claimed)};
             }
             return claim_next(connection, database_.policy(), unwritten_holds_.json(), claimer,
                               now);
-        });
-    if (!job && (unresolved || JobDatabase::is_unknown(job))) keep_unresolved(claimer.claim_token);
-    return job;
+        }));
+        if (!claim.again) return std::move(claim.job);
+    }
 }
 
 Result<bool> SqliteJobQueue::heartbeat(const Lease& lease, const Progress& progress) {

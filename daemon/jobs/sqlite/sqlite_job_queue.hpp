@@ -35,7 +35,10 @@ public:
     Result<std::size_t> rescue() override;
 
 private:
-    [[nodiscard]] Result<bool> has_pending();
+    [[nodiscard]] Result<bool> has_due();
+    // `run_before`: a claim with this token may have taken a job.
+    [[nodiscard]] Result<std::optional<ClaimedJob>> take_next(const Claimer& claimer,
+                                                              bool run_before);
     // Tokens of claims whose outcome is unknown are used again.
     [[nodiscard]] std::optional<std::string> take_unresolved();
     void keep_unresolved(const std::string& claim_token);

@@ -6,7 +6,7 @@
 #include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
-#include "daemon/jobs/sqlite/sqlite_job_events.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_accesses.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_files.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_queue.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_reader.hpp"
@@ -29,7 +29,7 @@ public:
     JobQueue& queue() override { return queue_; }
     JobFiles& files() override { return files_; }
     JobRetention& retention() override { return retention_; }
-    JobEvents& events() override { return events_; }
+    JobAccesses& accesses() override { return accesses_; }
     Organizations& organizations() override { return organizations_; }
     Outbox& outbox() override { return outbox_; }
 
@@ -48,7 +48,7 @@ private:
     SqliteJobQueue queue_{*database_, unwritten_holds_, fenced_};
     SqliteJobFiles files_{*database_};
     SqliteJobRetention retention_{*database_};
-    SqliteJobEvents events_{*database_};
+    SqliteJobAccesses accesses_{*database_};
     SqliteOrganizations organizations_{*database_, unwritten_holds_};
     SqliteOutbox outbox_{*database_};
 };

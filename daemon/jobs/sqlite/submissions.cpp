@@ -24,6 +24,29 @@ Result<std::optional<std::string>> same_request(Connection& connection, const Ne
     return std::optional(row.string(0));
 }
 
+// The triggers count what becomes of a job, but not its arrival: with a trigger on the insertion
+// SQLite would keep a copy of every page that it touches.
+Result<void> count_arrival(Connection& connection, const Job& job) {
+    EW_CHECK(connection
+                 .statement("INSERT INTO job_count VALUES (?1, 'pending', ?2, 1) ON CONFLICT DO "
+                            "UPDATE SET jobs = jobs + 1")
+                 .bind(job.organization_id, job.job_type)
+                 .run());
+    EW_CHECK(connection
+                 .statement("INSERT INTO job_count_of_all VALUES ('pending', ?1, 1) ON CONFLICT DO "
+                            "UPDATE SET jobs = jobs + 1")
+                 .bind(job.job_type)
+                 .run());
+    if (job.runner != model::JobRunner::kDaemon) return {};
+    return connection
+        .statement(
+            "INSERT INTO organization (organization_id, pending, next_due_us) VALUES (?1, "
+            "1, ?2) ON CONFLICT DO UPDATE SET pending = pending + 1, next_due_us = "
+            "min(next_due_us, ?2)")
+        .bind(job.organization_id, job.due_us)
+        .run();
+}
+
 }  // namespace
 
 Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, JobDraft draft,
@@ -61,14 +84,7 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                   submitted.request_sha256, job.total_is_estimate ? 1 : 0,
                   length_us(submitted.deadline), job.trace_id)
             .run());
-    if (job.runner == model::JobRunner::kDaemon) {
-        EW_CHECK(
-            connection
-                .statement("INSERT INTO organization (organization_id, pending) VALUES (?1, 1) "
-                           "ON CONFLICT DO UPDATE SET pending = pending + 1")
-                .bind(job.organization_id)
-                .run());
-    }
+    EW_CHECK(count_arrival(connection, job));
     EW_CHECK(append_first_event(connection,
                                 {job.job_id, "submitted", submitted.submitted_by, "", 1}, now));
     return CreatedJob{std::move(draft.job), false};

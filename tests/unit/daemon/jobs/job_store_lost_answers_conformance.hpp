@@ -1,4 +1,4 @@
-// What every job store must do, 4: a commit happens and its answer is lost. The same write, run
+// What every job store must do, 5: a commit happens and its answer is lost. The same write, run
 // again with the same ids, says what the first did; nothing happens twice, and a published file
 // stays.
 #pragma once

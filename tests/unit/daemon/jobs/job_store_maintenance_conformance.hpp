@@ -81,8 +81,8 @@ TEST_P(JobStoreConformance, ADeadlineEndsWaitingAndRunningJobs) {
     const auto running = store_->requests().create(job)->job.job_id;
     const ClaimedJob first = claim();
     clock_.advance(std::chrono::seconds(61));
-    EXPECT_FALSE((*store_->queue().claim()).has_value());  // Too late to begin.
     EXPECT_EQ(*store_->retention().enforce_limits(), 2U);
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
     for (const auto& id : {waiting, running}) {
         EXPECT_EQ(find(id).status, JobStatus::kFailed);
         EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
@@ -300,18 +300,17 @@ TEST_P(JobStoreConformance, EveryStepIsAnEvent) {
 
 TEST_P(JobStoreConformance, TheSameEventAgainIsCounted) {
     const auto id = submit().job_id;
-    const std::vector<NewEvent> links{{id, "link_minted", "k1", "", 2},
-                                      {id, "link_minted", "k1", "", 3},
-                                      {id, "link_minted", "k2", "", 1},
-                                      {"no-such-job", "link_minted", "k2", "", 1}};
-    ASSERT_TRUE(store_->events().add_events(links));
+    const std::vector<JobAccess> links{{id, "link_minted", "k1", 2},
+                                       {id, "link_minted", "k1", 3},
+                                       {id, "link_minted", "k2", 1},
+                                       {"no-such-job", "link_minted", "k2", 1}};
+    ASSERT_TRUE(store_->accesses().add(links));
     auto events = store_->reader().events(OrganizationScope::every(), id, 1)->items;
     ASSERT_EQ(events.size(), 2U);
     EXPECT_EQ(events[0].count, 5);
     EXPECT_EQ(events[1].actor, "k2");
     clock_.advance(limits::kJobEventMerge + std::chrono::seconds(1));
-    ASSERT_TRUE(
-        store_->events().add_events(std::vector<NewEvent>{{id, "link_minted", "k2", "", 1}}));
+    ASSERT_TRUE(store_->accesses().add(std::vector<JobAccess>{{id, "link_minted", "k2", 1}}));
     EXPECT_EQ(store_->reader().events(OrganizationScope::every(), id, 1)->items.size(), 3U);
 }
 
@@ -448,18 +447,18 @@ TEST_P(JobStoreConformance, APageEndsWhenItsTextsReachTheirBound) {
 
 TEST_P(JobStoreConformance, APageOfEventsSaysWhetherMoreFollow) {
     const auto id = submit().job_id;
-    const std::string detail(64 * 1024, 'x');
-    std::vector<NewEvent> events;
+    const std::string actor(64 * 1024, 'x');
+    std::vector<JobAccess> events;
     for (int count = 0; count < 40; ++count)
-        events.push_back({id, "seen", "k" + std::to_string(count), detail, 1});
-    ASSERT_TRUE(store_->events().add_events(events));
+        events.push_back({id, "seen", std::to_string(count) + actor, 1});
+    ASSERT_TRUE(store_->accesses().add(events));
     std::size_t found = 0;
     std::int64_t after = 1;  // The first one tells of the submission.
     for (bool more = true; more;) {
         const auto page = store_->reader().events(OrganizationScope::every(), id, after);
         ASSERT_TRUE(page);
         ASSERT_FALSE(page->items.empty());
-        EXPECT_LE(page->items.size(), limits::kJobsPageBytesMax / detail.size());
+        EXPECT_LE(page->items.size(), limits::kJobsPageBytesMax / actor.size());
         found += page->items.size();
         after = page->items.back().number;
         more = page->more;

@@ -7,6 +7,7 @@
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_lists_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_lost_answers_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
@@ -56,6 +57,11 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
             out[each.policy.organization_id] = {each.pending, each.running};
         return out;
     };
+    EXPECT_EQ((*store)->reader().counts()->pending, 2);
+    EXPECT_EQ((*store)->reader().counts()->in_progress, 2);
+    const JobFilter running{.status = JobStatus::kInProgress};
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::one("a"), running)->jobs.size(), 1U);
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::every(), running)->total, 2);
     using Numbers = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;
     EXPECT_EQ(numbers(), (Numbers{{"a", {1, 1}}, {"b", {1, 0}}}));
     EXPECT_EQ(*(*store)->queue().rescue(), 1U);
