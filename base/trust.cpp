@@ -31,7 +31,7 @@ Result<void> check_directory(const std::string& directory, const std::string& pa
 }  // namespace
 
 bool is_trusted_owner(uid_t owner, std::optional<uid_t> also) {
-    return owner == 0 || owner == ::geteuid() || owner == also || !find_user_name(owner);
+    return owner == 0 || owner == ::geteuid() || owner == also || !is_user(owner);
 }
 
 std::string root_or(uid_t user) {

@@ -3,20 +3,38 @@
 #include <pwd.h>
 
 #include <array>
+#include <cerrno>
 
 namespace export_worker {
+namespace {
 
-std::optional<std::string> find_user_name(uid_t uid) {
+struct Lookup {
+    bool has_failed = false;
+    std::string name = {};  // Empty: there is no such user.
+};
+
+Lookup look_up(uid_t uid) {
     passwd user{};
     passwd* found = nullptr;
     std::array<char, 16 * 1024> texts{};
-    if (::getpwuid_r(uid, &user, texts.data(), texts.size(), &found) != 0 || found == nullptr)
-        return std::nullopt;
-    return std::string(user.pw_name);
+    const int status = ::getpwuid_r(uid, &user, texts.data(), texts.size(), &found);
+    if (found != nullptr) return {false, user.pw_name};
+    // The numbers by which a source of users says that it has none of them.
+    const bool is_unknown =
+        status == 0 || status == ENOENT || status == ESRCH || status == EBADF || status == EPERM;
+    return {!is_unknown};
+}
+
+}  // namespace
+
+bool is_user(uid_t uid) {
+    const Lookup found = look_up(uid);
+    return found.has_failed || !found.name.empty();
 }
 
 std::string user_name(uid_t uid) {
-    return find_user_name(uid).value_or("#" + std::to_string(uid));
+    const Lookup found = look_up(uid);
+    return found.name.empty() ? "#" + std::to_string(uid) : found.name;
 }
 
 }  // namespace export_worker
