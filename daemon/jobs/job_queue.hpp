@@ -51,7 +51,8 @@ public:
 
     // The next job, now in progress under a new epoch; nullopt when none may start. Of the
     // organizations that have work and are below their limit, the one that had the least for its
-    // weight; of its jobs the one of the highest priority that is due longest.
+    // weight; of its jobs the one of the highest priority that is due longest. Priorities age: each
+    // is worth kPriorityAge of waiting.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
     // Records liveness and progress. Returns true if cancellation was requested. kConflict: the
     // lease is lost; stop at once.

@@ -9,8 +9,8 @@
 //  the other caller is told.
 //  - A file becomes visible in the same transaction that completes its job, and the notice of it is
 //  written there, too.
-//  - Lengths of time (retries, deadlines, silence) are measured on the steady clock while the
-//  process lives: setting the wall clock moves none of them.
+//  - Lengths of time (retries, deadlines, silence) are measured on the steady clock, from one life
+//  of the daemon to the next as well: setting the wall clock moves none of them.
 // Errors of all of them, beside those named: kResourceExhausted (disk full), kUnavailable,
 // kDataLoss, kInternal.
 #pragma once

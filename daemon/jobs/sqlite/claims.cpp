@@ -1,5 +1,7 @@
 #include "daemon/jobs/sqlite/claims.hpp"
 
+#include "daemon/jobs/limits.hpp"
+
 namespace export_worker::jobs {
 namespace {
 
@@ -7,6 +9,13 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 constexpr std::int64_t kTurn = 1'000'000;
+
+// The job of one priority that is due longest: each is one step into the index.
+#define EW_FIRST_OF(number)                                                                    \
+    "SELECT * FROM (SELECT job_id, due_us, priority FROM job WHERE status = 'pending' AND "    \
+    "runner = 'daemon' AND held = 0 AND organization_id = ?1 AND priority = " number           \
+    " AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > ?2) ORDER BY due_us, job_id " \
+    "LIMIT 1)"
 
 struct Turn {
     std::string organization_id;
@@ -79,12 +88,12 @@ Result<std::optional<ClaimedJob>> claim_next(Connection& connection, const JobPo
         Statement row = connection.statement(
             "UPDATE job SET status = 'in_progress', epoch = epoch + 1, attempt = attempt + 1, "
             "owner = ?3, started_us = coalesce(started_us, ?4), stage = 'preparing', "
-            "processed_items = 0 WHERE job_id = ("
-            "SELECT job_id FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-            "AND organization_id = ?1 AND due_us <= ?2 AND (deadline_us IS NULL OR deadline_us > "
-            "?2) ORDER BY priority DESC, due_us, job_id LIMIT 1) "
+            "processed_items = 0 WHERE job_id = (SELECT job_id FROM (" EW_FIRST_OF("2")
+            " UNION ALL " EW_FIRST_OF("1") " UNION ALL " EW_FIRST_OF("0")
+            ") ORDER BY due_us - priority * ?5, priority DESC, job_id LIMIT 1) "
             "RETURNING job_id, epoch, organization_id, spec, attempt, created_us, trace_id");
-        row.bind(turn->organization_id, now.us, instance_id, now.wall_us);
+        row.bind(turn->organization_id, now.us, instance_id, now.wall_us,
+                 us_of(limits::kPriorityAge));
         EW_TRY(const bool claimed, row.step());
         if (!claimed) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
         job = {{row.string(0), row.integer(1)},  row.string(2),  row.string(3),

@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 9> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 10> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE file (
 ) STRICT;
 CREATE INDEX file_unpublished ON file (job_id) WHERE state = 'intended';
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE job ADD COLUMN attempts_max INTEGER NOT NULL DEFAULT 3;
 ALTER TABLE job ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
@@ -145,7 +145,7 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO setting VALUES ('virtual_time', 0);
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- How many jobs of the daemon's wait and run, kept by the triggers: whose turn it is must not take longer
 -- because many have been here.
 ALTER TABLE organization ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
@@ -172,18 +172,18 @@ CREATE TRIGGER job_goes AFTER DELETE ON job WHEN old.runner = 'daemon' BEGIN
         WHERE organization_id = old.organization_id;
 END;
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- Who inserts a job counts it: a trigger would make SQLite keep a copy of every page that the statement touches.
 DROP TRIGGER job_arrives;
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- Which registry this is, for clients of several daemons: made here, once.
 CREATE TABLE registry (
     registry_id TEXT NOT NULL
 ) STRICT;
 INSERT INTO registry VALUES (lower(hex(randomblob(16))));
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- Quotas; NULL: none. stored_bytes is kept by the triggers.
 ALTER TABLE organization ADD COLUMN unfinished_max INTEGER;
 ALTER TABLE organization ADD COLUMN stored_bytes_max INTEGER;
@@ -204,14 +204,14 @@ END;
 CREATE INDEX job_unfinished ON job (organization_id) WHERE completed_us IS NULL;
 CREATE INDEX job_external ON job (coalesce(seen_us, due_us)) WHERE runner = 'external' AND completed_us IS NULL;
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- What a link says of its file, beside the metadata that has them too: reading JSON for each link takes as long as the rest of the lookup.
 ALTER TABLE job ADD COLUMN content_type TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 UPDATE job SET content_type = coalesce(metadata ->> '$.content_type', ''), sha256 = coalesce(metadata ->> '$.sha256', '')
     WHERE file_url <> '';
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- How long from the start (or the release of a hold) to the deadline. Deadlines counted from the submission before.
 ALTER TABLE job ADD COLUMN deadline_length_us INTEGER;
 UPDATE job SET deadline_length_us = max(deadline_us - created_us, 0) WHERE deadline_us IS NOT NULL AND status = 'pending';
@@ -219,11 +219,23 @@ UPDATE job SET deadline_us = due_us + deadline_length_us
     WHERE deadline_length_us IS NOT NULL AND started_us IS NULL AND due_us > created_us AND runner = 'daemon';
 UPDATE job SET deadline_us = NULL WHERE deadline_length_us IS NOT NULL AND held = 1;
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- Of the request that made the job (W3C Trace Context), 32 hex digits; empty: it had none.
 ALTER TABLE job ADD COLUMN trace_id TEXT NOT NULL DEFAULT '';
 -- Which file is the oldest, without a look at each.
 CREATE INDEX file_live ON file (intended_us) WHERE state = 'live';
+)sql",
+                                                            R"sql(
+-- A withdrawn file is deleted once the links to it have ended, not before.
+ALTER TABLE file ADD COLUMN delete_after_us INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX file_withdrawn ON file (delete_after_us) WHERE state = 'expiring';
+DROP INDEX file_unpublished;
+CREATE INDEX file_intended ON file (job_id) WHERE state = 'intended';
+-- The start that was asked for, on the wall clock.
+ALTER TABLE job ADD COLUMN start_us INTEGER;
+UPDATE job SET start_us = due_us
+    WHERE status = 'pending' AND runner = 'daemon' AND attempt = 0 AND started_us IS NULL AND due_us > created_us;
+CREATE INDEX job_scheduled ON job (start_us) WHERE start_us IS NOT NULL AND status = 'pending';
 )sql"};
 
 }  // namespace export_worker::jobs

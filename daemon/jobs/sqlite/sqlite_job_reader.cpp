@@ -5,6 +5,7 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/notice_rows.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
@@ -19,7 +20,10 @@ using sqlite::Statement;
 #define EW_JOB_PAGE " ORDER BY created_us DESC, job_id DESC LIMIT ?4 OFFSET ?5"
 
 Result<Job> SqliteJobReader::find(const OrganizationScope& scope, std::string_view job_id) {
-    return database_.read([&](Connection& connection) { return load(connection, scope, job_id); });
+    return database_.read([&](Connection& connection) {
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, database_.now())
+            .load(scope, job_id);
+    });
 }
 
 Result<void> SqliteJobReader::find_file(const OrganizationScope& scope, std::string_view job_id,
@@ -47,6 +51,7 @@ Result<JobPage> SqliteJobReader::list(const OrganizationScope& scope, const JobF
         filter.status ? std::optional(model::to_string(*filter.status)) : std::nullopt;
     return database_.read([&](Connection& connection) -> Result<JobPage> {
         JobPage page;
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
         // A statement for each, so that an organization's listing looks at its own jobs only.
         const bool one = scope.organization_id().has_value();
         {
@@ -70,7 +75,8 @@ Result<JobPage> SqliteJobReader::list(const OrganizationScope& scope, const JobF
             if (!more) return page;
             bytes += job_bytes(rows);
             if (bytes > limits::kJobsPageBytesMax && !page.jobs.empty()) return page;
-            page.jobs.push_back(read_job(rows));
+            EW_TRY(Job job, presenter.present(read_job(rows)));
+            page.jobs.push_back(std::move(job));
         }
     });
 }

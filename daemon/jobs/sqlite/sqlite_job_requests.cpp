@@ -5,6 +5,7 @@
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/reports.hpp"
 #include "daemon/jobs/sqlite/submissions.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 
 namespace export_worker::jobs {
 
@@ -20,8 +21,12 @@ Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob job) {
     // All that needs no database happens before: the writer is one thread for everybody.
     EW_TRY(JobDraft draft, draft_job(job, job_id, database_.policy(), at));
     return database_.database().begin_write(
-        [job = std::move(job), draft = std::move(draft), at](Connection& connection) mutable {
-            return insert_job(connection, job, std::move(draft), at);
+        [&policy = database_.policy(), &holds = unwritten_holds_, job = std::move(job),
+         draft = std::move(draft), at](Connection& connection) mutable -> Result<CreatedJob> {
+            EW_TRY(CreatedJob created, insert_job(connection, job, std::move(draft), at));
+            EW_TRY(created.job,
+                   JobPresenter(connection, policy, holds, at).present(std::move(created.job)));
+            return created;
         },
         sqlite::Database::Failure::kBeforeChanges);
 }
@@ -47,7 +52,8 @@ Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
         } else {
             EW_CHECK(record_end_of(connection, job_id, actor, at));
         }
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -57,17 +63,17 @@ Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_retry(job));
         EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-        EW_CHECK(
-            connection
-                .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
-                           "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
-                           "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
-                           "error_message = '', stage = '', "
-                           "processed_items = 0 WHERE job_id = ?1")
-                .bind(job_id, at.us)
-                .run());
+        EW_CHECK(connection
+                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
+                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = ?2 + "
+                                "deadline_length_us, due_us = ?2, completed_us = NULL, "
+                                "error_message = '', stage = '', "
+                                "processed_items = 0 WHERE job_id = ?1")
+                     .bind(job_id, at.us)
+                     .run());
         EW_CHECK(append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -76,7 +82,9 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
     return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_hold(job));
-        if (job.held == held) return load(connection, scope, job_id);
+        if (job.held == held)
+            return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                .load(scope, job_id);
         EW_CHECK(connection
                      .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
                                 "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
@@ -84,7 +92,8 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
                      .run());
         EW_CHECK(append_event(
             connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -93,12 +102,14 @@ Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& sc
                                                      std::string actor) {
     EW_CHECK(check_report(report));
     return database_.database().begin_write(
-        [scope, job_id = std::move(job_id), report = std::move(report), actor = std::move(actor),
+        [&policy = database_.policy(), &holds = unwritten_holds_, scope, job_id = std::move(job_id),
+         report = std::move(report), actor = std::move(actor),
          at = database_.now()](Connection& connection) -> Result<Job> {
             EW_TRY(const Job job, load_row(connection, scope, job_id));
             EW_CHECK(check_reportable(job));
             EW_CHECK(apply_report(connection, job, report, actor, at));
-            return load_row(connection, scope, job_id);
+            EW_TRY(Job reported, load_row(connection, scope, job_id));
+            return JobPresenter(connection, policy, holds, at).present(std::move(reported));
         });
 }
 

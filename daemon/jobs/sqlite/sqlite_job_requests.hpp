@@ -5,13 +5,16 @@
 #include <string_view>
 
 #include "daemon/jobs/job_requests.hpp"
+#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 
 namespace export_worker::jobs {
 
 class SqliteJobRequests final : public JobRequests {
 public:
-    explicit SqliteJobRequests(JobDatabase& database) : database_(database) {}  // Outlives it.
+    // Both outlive it, and the writes it has begun.
+    SqliteJobRequests(JobDatabase& database, const UnwrittenHolds& unwritten_holds)
+        : database_(database), unwritten_holds_(unwritten_holds) {}
 
     Result<Pending<CreatedJob>> begin_create(NewJob job) override;
     Result<model::Job> request_cancel(const model::OrganizationScope& scope,
@@ -36,6 +39,7 @@ private:
                                               bool held);
 
     JobDatabase& database_;
+    const UnwrittenHolds& unwritten_holds_;
 };
 
 }  // namespace export_worker::jobs

@@ -8,6 +8,7 @@
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_time_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
 namespace export_worker::jobs {
