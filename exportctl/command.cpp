@@ -99,7 +99,7 @@ constexpr std::array<Flag, 54> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 50> kCommands{{
+constexpr std::array<Command, 51> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -234,6 +234,10 @@ constexpr std::array<Command, 50> kCommands{{
      "restore /var/backups/export-worker-monday\n"
      "restore /var/backups/export-worker-monday --force",
      run_restore},
+    {"prune", "", "", "",
+     "remove now what is older than file_retention_s and job_retention_s, instead of within a "
+     "minute; gives way to requests",
+     "prune", run_prune},
     {"retention resume", "", "", "",
      "confirm the clock: retention deletes again (docs/operations.md)", "retention resume",
      run_retention_resume},

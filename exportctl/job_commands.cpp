@@ -25,9 +25,12 @@ bool has_file(const std::string& status) {
 
 void show_job(const json& job) {
     std::vector<std::pair<std::string, std::string>> fields;
-    for (const char* name : {"job_id", "job_type", "status", "stage", "created_at", "started_at",
-                             "completed_at", "error_message", "trace_id"}) {
-        if (!job[name].is_null()) fields.emplace_back(name, cell(job[name]));
+    for (const char* name : {"job_id", "job_type", "status", "waiting_because", "stage",
+                             "created_at", "start_at", "started_at", "deadline_at", "completed_at",
+                             "silence_limit_s", "error_message", "trace_id"}) {
+        // A daemon of an earlier version has fewer.
+        if (const json value = job.value(name, json()); !value.is_null())
+            fields.emplace_back(name, cell(value));
     }
     fields.emplace_back("items", cell(job["processed_items"]) + " of " + cell(job["total_items"]) +
                                      ", " + cell(job["failed_items"]) + " failed, " +

@@ -1,4 +1,4 @@
-// fsck: long work the daemon does beside its socket.
+// fsck and prune: long work the daemon does beside its socket.
 #include <chrono>
 #include <thread>
 
@@ -73,7 +73,23 @@ int show_fsck(const Context& context, const json& report) {
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
 
+int show_prune(const Context& context, const json& pruned) {
+    if (context.json) {
+        print_json(pruned);
+    } else {
+        print_line(cell(pruned["files"]) + " files have expired, " + cell(pruned["jobs"]) +
+                   " jobs and " + cell(pruned["notices"]) + " notices are forgotten");
+        if (pruned["files"] != 0)
+            print_line("the files are deleted once the links to them have ended");
+    }
+    return kExitOk;
+}
+
 }  // namespace
+
+int run_prune(const Context& context, const Arguments&) {
+    return run_task(context, "control.prune", json::object(), "jobs", show_prune);
+}
 
 int run_fsck(const Context& context, const Arguments& arguments) {
     json params = {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}};

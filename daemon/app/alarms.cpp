@@ -100,6 +100,15 @@ void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
             "each is sent 15 times within 14 hours; inform the operator of the receiver");
 }
 
+void add_backlog(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    add(out, "retention_backlog", "registry", deps.housekeeper.problem(),
+        "exportctl prune shows how it goes; look at the disk under state_dir, or let "
+        "file_retention_s and job_retention_s be longer");
+    if (deps.sweeper != nullptr)
+        add(out, "retention_backlog", "files", deps.sweeper->problem(),
+            "look at the store of [export]; no link to these files is made any more");
+}
+
 void add_plugins(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     for (Alarm& alarm : deps.plugins.alarms()) out.push_back(std::move(alarm));
     for (const server::StuckRequests& stuck : deps.data_server.stuck_requests())
@@ -116,6 +125,7 @@ std::vector<Alarm> collect_alarms(const MonitoredDeps& deps) {
     add_credentials(deps, out);
     add_identity(deps, out);
     add_work(deps, out);
+    add_backlog(deps, out);
     add_plugins(deps, out);
     add(out, "configuration", "", deps.refused_configuration(),
         "correct it and send SIGHUP again; until then the one before is in use");

@@ -17,6 +17,7 @@
 #include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
+#include "daemon/app/link_lifetime.hpp"
 #include "daemon/app/part_metrics.hpp"
 #include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
@@ -31,7 +32,9 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/export/sweeper.hpp"
 #include "daemon/jobs/event_recorder.hpp"
+#include "daemon/jobs/housekeeper.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
@@ -155,6 +158,8 @@ struct Daemon::Parts {
     std::optional<jobs::EventRecorder> events;
     std::unique_ptr<notices::Notifier> notifier;
     std::optional<exports::ExportDeps> export_deps;
+    std::optional<jobs::Housekeeper> housekeeper;
+    std::optional<exports::Sweeper> sweeper;  // None: there is no file to delete.
     std::optional<exports::ExportWorkers> export_workers;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
@@ -172,6 +177,7 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> open_identity(const config::Config& config);
     [[nodiscard]] Result<void> open_stores(const config::Config& config,
                                            const std::string& version);
+    [[nodiscard]] Result<void> open_files(const config::Config& config);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
     [[nodiscard]] Result<void> open_notices(const config::Config& config);
@@ -188,7 +194,9 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
     current_credentials.emplace(credentials);
     EW_TRY(jobs, jobs::open_sqlite_job_store(
                      config.state_dir + "/jobs.db", system_clock(),
-                     {config.exports.attempts, config.exports.organization_running_max, version}));
+                     {config.exports.attempts, config.exports.organization_running_max, version,
+                      config.exports.workers > 0, ""}));
+    EW_CHECK(jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
     events.emplace(jobs->accesses());
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     return {};
@@ -204,10 +212,27 @@ Result<void> Daemon::Parts::open_identity(const config::Config& config) {
     return {};
 }
 
+// A daemon that runs no exports opens the store only for what it published before.
+Result<void> Daemon::Parts::open_files(const config::Config& config) {
+    if (config.exports.workers == 0) {
+        EW_TRY(const bool any, jobs->files().has_files());
+        if (!any) return {};
+    }
+    auto opened = open_export_store(config, *current_credentials, *jobs, uploads_stopping);
+    if (!opened && config.exports.workers == 0) {
+        log_warn("expired files stay where they are: {}", opened.error().message);
+        return {};
+    }
+    EW_TRY(files, std::move(opened));
+    return {};
+}
+
 Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
     const config::ExportConfig& of = config.exports;
-    if (of.workers > 0) {
-        EW_TRY(files, open_export_store(config, *current_credentials, *jobs, uploads_stopping));
+    housekeeper.emplace(jobs->retention(), system_clock(),
+                        jobs::RetentionPolicy{of.file_retention, of.job_retention});
+    EW_CHECK(open_files(config));
+    if (files) {
         const exports::ExportDeps& parts = export_deps.emplace(
             exports::ExportDeps{&system_clock(),
                                 jobs.get(),
@@ -217,9 +242,10 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
                                 version,
                                 {of.retry_base, of.retry_max, of.attempt_limit}});
         EW_CHECK(exports::recover(parts));
-        export_workers.emplace(
-            parts, exports::HousekeepingPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
-                                               of.file_retention, of.job_retention});
+        sweeper.emplace(parts, exports::SweepPolicy{of.sweep_interval, of.orphan_grace});
+        if (of.workers > 0) export_workers.emplace(parts, of.stall_limit);
+    } else {
+        EW_CHECK(exports::rescue_jobs(jobs->queue()));
     }
     std::function<void()> wake;
     if (export_workers) wake = [this] { export_workers->wake(); };
@@ -299,6 +325,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         alarms,
         [parts = monitored(config)](metrics::Page& page) { add_part_metrics(page, parts); },
         [this] { export_service->wake(); },
+        *housekeeper,
         export_deps ? &*export_deps : nullptr,
         config.exports.orphan_grace,
         task,
@@ -325,13 +352,14 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     }
     return {config.state_dir,
             std::move(directories),
-            config.exports.file_retention,
             *authenticator,
             *auth_database,
             *sessions,
             *jobs,
             *catalog,
             *notifier,
+            *housekeeper,
+            sweeper ? &*sweeper : nullptr,
             export_workers ? &*export_workers : nullptr,
             files.get(),
             config.exports.store,
@@ -370,6 +398,8 @@ unsigned Daemon::stop() {
     }
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
+    if (parts_->sweeper) parts_->sweeper->stop();
+    parts_->housekeeper->stop();
     return parts_->plugins->stop();
 }
 
@@ -402,6 +432,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     }
     EW_CHECK(parts->serve(config, version));
     parts->notifier->start();
+    parts->housekeeper->start();
+    if (parts->sweeper) parts->sweeper->start();
     if (parts->export_workers) parts->export_workers->start(config.exports.workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
@@ -427,6 +459,11 @@ Result<void> Daemon::take_over(config::Config config) {
     }
     EW_CHECK(set_log_level(config.log_level));
     parts_->authenticator->set_roles(std::move(roles));
+    // The plugins mint by the stores of before until their reload has ended.
+    const auto lifetime =
+        std::max(longest_link_lifetime(parts_->stores), longest_link_lifetime(config.stores));
+    if (auto kept = parts_->jobs->files().set_link_lifetime(lifetime); !kept)
+        log_warn("lifetime of links: {}", kept.error().message);
     if (credentials != parts_->credentials) {
         credentials->start();
         parts_->credentials = credentials;

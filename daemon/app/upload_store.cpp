@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/files/object_file_store.hpp"
@@ -32,7 +32,12 @@ Result<std::unique_ptr<files::FileStore>> open_export_store(const config::Config
                                                             const std::atomic<bool>& stopping) {
     const auto settings =
         std::ranges::find(config.stores, config.exports.store, &model::StoreSettings::name);
-    EW_ASSERT(settings != config.stores.end());  // read_config() refuses a name that none has.
+    if (settings == config.stores.end() || settings->kind == "cloudfront")
+        return fail(
+            ErrorCode::kInvalidArgument,
+            "[export] store: expected the name of a [store.NAME] with kind = local, s3, gcs "
+            "or azure, found '" +
+                printable(config.exports.store) + "'");
     if (settings->kind == "local") return open_local(*settings, jobs);
     files::ObjectStoreDeps deps;
     EW_TRY(deps.store, signing::parse_store(settings->name, settings->values));

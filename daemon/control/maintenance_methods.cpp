@@ -42,6 +42,24 @@ Result<json> fsck(const ControlDeps& deps, const json& params) {
         }));
 }
 
+json prune_json(const jobs::Pruned& pruned) {
+    return {{"files", pruned.files}, {"jobs", pruned.jobs}, {"notices", pruned.notices}};
+}
+
+Result<json> prune(const ControlDeps& deps, const json&) {
+    return started(
+        deps.task.start("prune",
+                        [&housekeeper = deps.housekeeper](const std::atomic<bool>& stopping,
+                                                          const auto& progress) -> Result<json> {
+                            EW_TRY(const jobs::Pruned pruned,
+                                   housekeeper.prune_now([&](const jobs::Pruned& so_far) {
+                                       progress(prune_json(so_far));
+                                       return !stopping.load();
+                                   }));
+                            return prune_json(pruned);
+                        }));
+}
+
 Result<json> task(const ControlDeps& deps, const json&) {
     return deps.task.state();
 }
@@ -51,7 +69,8 @@ Result<json> retention_resume(const ControlDeps& deps, const json&) {
     return json{{"was_paused", was_paused}};
 }
 
-constexpr std::array<ControlRow, 3> kMethods{{{"control.fsck", fsck},
+constexpr std::array<ControlRow, 4> kMethods{{{"control.fsck", fsck},
+                                              {"control.prune", prune},
                                               {"control.retention_resume", retention_resume},
                                               {"control.task", task}}};
 

@@ -388,10 +388,15 @@ Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch&
     return done;
 }
 
+Result<void> rescue_jobs(jobs::JobQueue& jobs) {
+    EW_TRY(const std::size_t rescued, jobs.rescue());
+    if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
+    return {};
+}
+
 Result<void> recover(const ExportDeps& deps) {
     EW_CHECK(empty_directory(deps.temporary_directory));
-    EW_TRY(const std::size_t rescued, deps.jobs->queue().rescue());
-    if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
+    EW_CHECK(rescue_jobs(deps.jobs->queue()));
     if (deps.files->is_remote()) return {};
     if (auto dropped = drop_unpublished(deps); !dropped)
         log_warn("unpublished files are left to the sweep: {}", dropped.error().message);
@@ -404,11 +409,34 @@ Result<std::size_t> drop_unpublished(const ExportDeps& deps) {
     return unpublished.size();
 }
 
-Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
-    Swept out;
+Result<void> drop_withdrawn(const ExportDeps& deps, const std::atomic<bool>& stopping,
+                            std::size_t& deleted) {
+    deleted = 0;
+    EW_TRY(const auto withdrawn, deps.jobs->files().deletable_files());
+    std::vector<model::FileKey> gone;
+    Result<void> failed;
+    for (const model::FileKey& key : withdrawn) {
+        if (stopping.load()) break;
+        const auto removed = deps.files->remove(key);
+        if (removed) gone.push_back(key);
+        if (!removed && failed) failed = fail(removed.error());
+        // A store that does not answer would be waited for again with each file.
+        if (!removed && removed.error().code == ErrorCode::kUnavailable) break;
+    }
+    if (!gone.empty()) {
+        fault_point("withdrawn.removed");
+        EW_CHECK(deps.jobs->files().forget_files(gone));
+    }
+    deleted = gone.size();
+    return failed;
+}
+
+Result<void> sweep(const ExportDeps& deps, std::chrono::seconds grace,
+                   const std::atomic<bool>& stopping, Swept& out) {
     EW_TRY(out.unpublished, drop_unpublished(deps));
     const std::int64_t old_unix_s = deps.clock->unix_us() / 1'000'000 - grace.count();
-    EW_CHECK(deps.files->list([&](const files::ListedFile& file) -> Result<void> {
+    return deps.files->list([&](const files::ListedFile& file) -> Result<void> {
+        if (stopping.load()) return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const std::string job_id = job_id_of(file.key);
         bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
         if (orphan) {
@@ -419,11 +447,10 @@ Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
             return {};
         }
         EW_CHECK(deps.files->remove(file.key));
-        log_warn("deleted {}: no job points to it", file.key);
+        log_debug("deleted {}: no job points to it", file.key);
         ++out.orphans;
         return {};
-    }));
-    return out;
+    });
 }
 
 }  // namespace export_worker::exports

@@ -90,12 +90,14 @@ private:
 
     static FsckProblem problem_of(const Lost& lost) {
         const std::size_t colon = lost.why.find(": ");
-        return {lost.why.substr(0, colon),
-                lost.key,
-                lost.job_id,
-                lost.why.substr(colon + 2),
-                "withdraw it: no link is minted any more, and the file is deleted",
-                false};
+        return {
+            lost.why.substr(0, colon),
+            lost.key,
+            lost.job_id,
+            lost.why.substr(colon + 2),
+            "withdraw it: no link is minted any more, and the file is deleted once the links to "
+            "it have ended",
+            false};
     }
 
     // Before the first file is withdrawn.
@@ -117,8 +119,9 @@ private:
     Result<void> withdraw(const Lost& lost) {
         auto withdrawn = go_on();
         if (withdrawn) withdrawn = deps_.jobs->files().withdraw_file(lost.key, lost.why);
-        if (withdrawn) return repair(problem_of(lost));
-        note(problem_of(lost));
+        FsckProblem problem = problem_of(lost);
+        problem.repaired = withdrawn.has_value();
+        note(std::move(problem));
         return withdrawn;
     }
 

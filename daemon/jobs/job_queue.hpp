@@ -58,8 +58,9 @@ public:
 
     // The next job, now in progress under a new epoch; nullopt when none may start. Of the
     // organizations that have work and are below their limit, the one that had the least for its
-    // weight; of its jobs the one of the highest priority that is due longest. After
-    // kUnknownOutcome the next call finds the job that was claimed, if one was.
+    // weight; of its jobs the one of the highest priority that is due longest. Priorities age: each
+    // is worth kPriorityAge of waiting. After kUnknownOutcome the next call finds the job that was
+    // claimed, if one was.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
     // Records liveness and progress. Returns true if cancellation was requested. kConflict: the
     // lease is lost; stop at once.

@@ -57,8 +57,8 @@ public:
     [[nodiscard]] virtual Result<model::Job> request_cancel(const model::OrganizationScope& scope,
                                                             std::string_view job_id,
                                                             std::string_view actor) = 0;
-    // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict
-    // otherwise; kQuotaExceeded as for a new one.
+    // A failed or cancelled job of the daemon becomes pending with fresh attempts, and with its
+    // whole deadline again. kConflict otherwise; kQuotaExceeded as for a new one.
     [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope,
                                                    std::string_view job_id,
                                                    std::string_view actor) = 0;

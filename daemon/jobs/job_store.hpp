@@ -10,8 +10,8 @@
 //  - A file becomes visible in the same transaction that completes its job, and the notice of it is
 //  written there, too.
 //  - Times come from the store's one clock, when the write runs. Lengths of time (retries,
-//  deadlines, silence) are measured on the steady clock while the process lives: setting the wall
-//  clock moves none of them.
+//  deadlines, silence) are measured on the steady clock, from one life of the daemon to the next as
+//  well: setting the wall clock moves none of them.
 // Errors of all of them, beside those named: kResourceExhausted (disk full), kUnavailable,
 // kDataLoss, kInternal; of writes kUnknownOutcome: the commit may have happened (docs/decisions/
 // 0020-a-registry-with-two-sides.md).

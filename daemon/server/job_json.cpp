@@ -139,6 +139,11 @@ json to_json(const Job& job) {
             {"held", job.held},
             {"total_is_estimate", job.total_is_estimate},
             {"expired_at", time_or_null(job.expired_us)},
+            {"start_at", time_or_null(job.start_us)},
+            {"deadline_at", time_or_null(job.deadline_us)},
+            {"silence_limit_s", job.silence_us ? json(*job.silence_us / 1'000'000) : json()},
+            {"waiting_because",
+             job.waiting_because ? json(model::to_string(*job.waiting_because)) : json()},
             {"metadata", parse_json(job.metadata_json)},
             {"triggered_by", text_or_null(job.triggered_by)},
             {"trace_id", text_or_null(job.trace_id)}};

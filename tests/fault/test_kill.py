@@ -40,6 +40,7 @@ def digest(path):
 class Ledger:
     """The table at the end."""
     rows = {}
+    dead_links = 0  # Links whose file went before they ended.
     lock = threading.Lock()
 
     @classmethod
@@ -53,6 +54,7 @@ class Ledger:
         print(f"\n{'FAULT POINT':52} {'RUNS':>5} {'JOBS LOST':>10} {'DUPLICATES VISIBLE':>19} {'ORPHANS AFTER SWEEP':>20}")
         for point, row in cls.rows.items():
             print(f"{point:52} {row[0]:5} {row[1]:10} {row[2]:19} {row[3]:20}")
+        print(f"links of a deleted file: {cls.dead_links}")
 
 
 class Site(System):
@@ -143,8 +145,9 @@ class KillCase(unittest.TestCase):
     def tearDownClass(cls):
         Ledger.show()
 
-    def site(self, products=PRODUCTS, extra="", **start):
+    def site(self, products=PRODUCTS, extra="", store_keys="", **start):
         site = Site(self, extra)
+        site.store_keys = store_keys
         site.start_daemon(**start)
         site.import_generated(products)
         return site
@@ -253,20 +256,36 @@ class NamedPoints(KillCase):
         site.start_daemon()
         site.check("run.before_cleanup (C12, cancel)", 1, allowed=("cancelled",))
 
+    def test_clean_up_between_its_steps(self):
+        site = self.site(faults="run.batch:pause,drop.removed:kill")
+        job = site.submit_export()
+        site.paused_at("run.batch")
+        site.ctl("job", "cancel", job)
+        site.let_go("run.batch")
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.check("drop.removed (C12, cancel)", 1, allowed=("cancelled",))
+
     def test_expiry_between_its_steps(self):
-        side_by_side(self, self.die_in_expiry, ("expiry.marked", "drop.removed"))
+        side_by_side(self, self.die_in_expiry, ("expiry.marked", "withdrawn.removed"))
 
     def die_in_expiry(self, fault):
-        site = self.site(extra="file_retention_s = 1800\n")
+        site = self.site(extra="file_retention_s = 1800\n", store_keys="link_lifetime_s = 8\n")
         job = site.submit_export()
         wait_until("the export", lambda: site.job_when(job, "completed"))
+        end = time.monotonic() + site.ctl_json("link", job)["expires_in_seconds"]
         self.assertEqual(site.daemon.stop(), 0)
         later = ClockJump(site.directory)
         later.jump(3000)
         site.start_daemon(later.env, faults=f"{fault}:kill")
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        Ledger.dead_links += time.monotonic() < end and not site.files()
         site.start_daemon(later.env)
-        wait_until("the file to be gone", lambda: site.jobs()[0]["expired_at"] and not site.files())
+        wait_until("the expiry", lambda: site.jobs()[0]["expired_at"])
+        self.assertIn("no longer available", site.ctl("link", job, check=False).stderr)
+        wait_until("the file to be gone", lambda: not site.files())
+        Ledger.dead_links += time.monotonic() < end
+        self.assertEqual(Ledger.dead_links, 0)
         site.check(f"{fault} (C12, expiry)", 1)
 
     def test_migrations(self):

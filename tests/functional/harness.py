@@ -208,6 +208,7 @@ class System:
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
         self.http_keys = ""  # More of [http].
+        self.store_keys = ""  # More of [store.local].
         self.shim_starts = 0
 
     def secret(self, name, text):
@@ -246,7 +247,7 @@ kind = local
 root = {self.exports}
 base_url = http://127.0.0.1:{self.port}
 key_file = {self.keys}
-[plugin.download_url]
+{self.store_keys}[plugin.download_url]
 file = {self.plugin}
 {self.extra}"""
         # Programs that are starting may be reading it.

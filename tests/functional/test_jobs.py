@@ -156,6 +156,7 @@ class CareTest(unittest.TestCase):
         self.system = System()
         self.addCleanup(self.system.close)
         self.system.extra = "[export]\nsweep_interval_s = 3600\norphan_grace_s = 1\n"
+        self.system.store_keys = "link_lifetime_s = 1\n"
         self.system.start()
         self.system.import_generated(50)
 
@@ -186,11 +187,17 @@ class CareTest(unittest.TestCase):
         shown = self.system.ctl("fsck", check=False).stdout
         self.assertIn("expected SHA-256", shown)
         self.assertIn("fsck --apply repairs", shown)
+        key = self.system.make_key()
+        link = self.system.mint(jobs[2]["job_id"], key).json
+        end = time.monotonic() + link["expires_in_seconds"]
         repaired = self.system.ctl_json("fsck", "--apply")
         self.assertEqual((repaired["problems"], repaired["repaired"]), (4, 4))
         self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
+        # The last link to a withdrawn file runs out before the file goes.
+        self.assertIn(paths[2].name, [p.name for p in self.system.files()])
+        wait_until("the withdrawn files to go", lambda: len(self.system.files()) == 2)
+        self.assertGreater(time.monotonic(), end)
         self.assertEqual(sorted(p.name for p in self.system.files()), sorted([paths[3].name, "notes.txt"]))
-        key = self.system.make_key()
         self.assertEqual([self.system.mint(j["job_id"], key).status for j in jobs], [410, 410, 410, 200])
 
     def test_fsck_withdraws_no_more_than_it_may(self):

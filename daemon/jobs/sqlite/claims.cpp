@@ -45,12 +45,13 @@ struct Candidate {
     std::int64_t next_due_us = INT64_MAX;  // When none is due: the first that will be.
 };
 
-// The job of the highest priority that is due longest. Looks at one job of each priority, however
-// many wait.
+// The job of the highest priority that is due longest; a priority is worth kPriorityAge of waiting.
+// Looks at one job of each priority, however many wait.
 Result<Candidate> first_due(Connection& connection, const Turn& turn, const Now& now) {
     constexpr std::array kHighestFirst{model::JobPriority::kHigh, model::JobPriority::kNormal,
                                        model::JobPriority::kLow};
     Candidate out;
+    std::int64_t first_us = INT64_MAX;  // When the candidate was due, older by its priority.
     for (const model::JobPriority priority : kHighestFirst) {
         Statement row = connection.statement(
             "SELECT job_id, due_us FROM job WHERE status = 'pending' AND runner = 'daemon' AND "
@@ -58,8 +59,13 @@ Result<Candidate> first_due(Connection& connection, const Turn& turn, const Now&
         row.bind(turn.organization_id, static_cast<int>(priority));
         EW_TRY(const bool found, row.step());
         if (!found) continue;
-        if (row.integer(1) <= now.us) return Candidate{row.string(0), row.integer(1)};
-        out.next_due_us = std::min(out.next_due_us, row.integer(1));
+        const std::int64_t due_us = row.integer(1);
+        out.next_due_us = std::min(out.next_due_us, due_us);
+        const std::int64_t aged_us =
+            due_us - static_cast<std::int64_t>(priority) * us_of(limits::kPriorityAge);
+        if (due_us > now.us || aged_us >= first_us) continue;
+        first_us = aged_us;
+        out.job_id = row.string(0);
     }
     return out;
 }

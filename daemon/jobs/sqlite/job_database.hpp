@@ -64,13 +64,12 @@ private:
     [[nodiscard]] Result<void> read_registry_id();
     [[nodiscard]] Result<void> enter_instance();
 
-    const std::unique_ptr<sqlite::Database> database_;
     const Clock& clock_;
     const JobPolicy policy_;
     const std::string instance_id_;
-    std::string registry_id_;  // Fixed once open() returns.
-    const std::int64_t opened_wall_us_;
-    const SteadyTime opened_;
+    std::string registry_id_;                           // Fixed once open() returns.
+    std::int64_t time_offset_us_ = 0;                   // open_time_line(). The same.
+    const std::unique_ptr<sqlite::Database> database_;  // Last: its writes use what is above.
 };
 
 }  // namespace export_worker::jobs

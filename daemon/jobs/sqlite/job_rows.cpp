@@ -54,6 +54,8 @@ Job read_job(const Statement& row) {
     job.deadline_us = row.optional_integer(28);
     job.expired_us = row.optional_integer(29);
     job.trace_id = row.string(30);
+    job.start_us = row.optional_integer(31);
+    job.silence_us = row.optional_integer(32);
     return job;
 }
 

@@ -17,10 +17,13 @@
     "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
     "spec, total_items, processed_items, failed_items, warned_items, stage, message, metadata, " \
     "error_message, triggered_by, created_us, started_us, completed_us, attempts_max, crashes, " \
-    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, trace_id"
+    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, "        \
+    "trace_id, "                                                                                 \
+    "start_us, silence_us"
 
 namespace export_worker::jobs {
 
+// `deadline_us` and `due_us` are of the registry's own time.
 [[nodiscard]] model::Job read_job(const sqlite::Statement& row);
 // The job without its errors and warnings. kNotFound for unknown ones and those outside the scope
 // alike.

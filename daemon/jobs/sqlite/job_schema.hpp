@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 11> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 12> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -306,6 +306,18 @@ ALTER TABLE job ADD COLUMN claim_token TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN report_id TEXT NOT NULL DEFAULT '';
 -- When its life was over, as a later one found; NULL: it lives.
 ALTER TABLE instance ADD COLUMN ended_us INTEGER;
+)sql",
+                                                           R"sql(
+-- A withdrawn file is deleted once the links to it have ended, not before.
+ALTER TABLE file ADD COLUMN delete_after_us INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX file_withdrawn ON file (delete_after_us) WHERE state = 'expiring';
+DROP INDEX file_unpublished;
+CREATE INDEX file_intended ON file (job_id) WHERE state = 'intended';
+-- The start that was asked for, on the wall clock.
+ALTER TABLE job ADD COLUMN start_us INTEGER;
+UPDATE job SET start_us = due_us
+    WHERE status = 'pending' AND runner = 'daemon' AND attempt = 0 AND started_us IS NULL AND due_us > created_us;
+CREATE INDEX job_scheduled ON job (start_us) WHERE start_us IS NOT NULL AND status = 'pending';
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -6,6 +6,7 @@
 #include "daemon/jobs/sqlite/job_lists.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/notice_rows.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
@@ -16,7 +17,10 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 Result<Job> SqliteJobReader::find(const OrganizationScope& scope, std::string_view job_id) {
-    return database_.read([&](Connection& connection) { return load(connection, scope, job_id); });
+    return database_.read([&](Connection& connection) {
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, database_.now())
+            .load(scope, job_id);
+    });
 }
 
 Result<void> SqliteJobReader::find_file(const OrganizationScope& scope, std::string_view job_id,
@@ -40,8 +44,14 @@ Result<void> SqliteJobReader::find_file(const OrganizationScope& scope, std::str
 }
 
 Result<JobPage> SqliteJobReader::list(const OrganizationScope& scope, const JobFilter& filter) {
-    return database_.read(
-        [&](Connection& connection) { return list_jobs(connection, scope, filter); });
+    return database_.read([&](Connection& connection) -> Result<JobPage> {
+        EW_TRY(JobPage page, list_jobs(connection, scope, filter));
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
+        for (Job& job : page.jobs) {
+            EW_TRY(job, presenter.present(std::move(job)));
+        }
+        return page;
+    });
 }
 
 Result<Page<model::JobEvent>> SqliteJobReader::events(const OrganizationScope& scope,

@@ -7,6 +7,7 @@
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/reports.hpp"
 #include "daemon/jobs/sqlite/submissions.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 
 namespace export_worker::jobs {
 
@@ -23,8 +24,8 @@ Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob submitted) {
     EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
     auto job = std::make_shared<const NewJob>(std::move(submitted));
     auto created = database_.database().begin_write(
-        [job, draft = std::move(draft), at](Connection& connection) mutable {
-            return insert_job(connection, *job, std::move(draft), at);
+        [job, draft = std::move(draft), at, this](Connection& connection) mutable {
+            return insert(connection, *job, std::move(draft), at);
         },
         sqlite::Database::Failure::kBeforeChanges);
     return [this, job, job_id, at, wait = std::move(created)]() -> Result<CreatedJob> {
@@ -33,15 +34,24 @@ Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob submitted) {
     };
 }
 
+Result<CreatedJob> SqliteJobRequests::insert(Connection& connection, const NewJob& submitted,
+                                             JobDraft draft, const Now& at) {
+    EW_TRY(CreatedJob created, insert_job(connection, submitted, std::move(draft), at));
+    JobPresenter presenter(connection, database_.policy(), unwritten_holds_, at);
+    EW_TRY(created.job, presenter.present(std::move(created.job)));
+    return created;
+}
+
 Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
                                                    const std::string& job_id, const Now& at) {
     return database_.write_until_known([&](Connection& connection,
                                            const Now&) -> Result<CreatedJob> {
-        auto there = load(connection, OrganizationScope::one(submitted.organization_id), job_id);
+        auto there = JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                         .load(OrganizationScope::one(submitted.organization_id), job_id);
         if (there) return CreatedJob{std::move(*there), false};
         if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
         EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
-        return insert_job(connection, submitted, std::move(draft), at);
+        return insert(connection, submitted, std::move(draft), at);
     });
 }
 
@@ -66,7 +76,8 @@ Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
         } else {
             EW_CHECK(record_end_of(connection, job_id, actor, at));
         }
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -76,17 +87,17 @@ Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_retry(job));
         EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-        EW_CHECK(
-            connection
-                .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
-                           "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
-                           "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
-                           "error_message = '', stage = '', "
-                           "processed_items = 0 WHERE job_id = ?1")
-                .bind(job_id, at.us)
-                .run());
+        EW_CHECK(connection
+                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
+                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = ?2 + "
+                                "deadline_length_us, due_us = ?2, completed_us = NULL, "
+                                "error_message = '', stage = '', "
+                                "processed_items = 0 WHERE job_id = ?1")
+                     .bind(job_id, at.us)
+                     .run());
         EW_CHECK(append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -95,7 +106,9 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
     return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_hold(job));
-        if (job.held == held) return load(connection, scope, job_id);
+        if (job.held == held)
+            return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                .load(scope, job_id);
         EW_CHECK(connection
                      .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
                                 "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
@@ -103,7 +116,8 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
                      .run());
         EW_CHECK(append_event(
             connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -117,10 +131,12 @@ Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& sc
                   actor = std::move(actor)](Connection& connection) -> Result<Job> {
         EW_TRY(Job job, load_row(connection, scope, job_id));
         EW_TRY(const bool taken, is_last_report(connection, job_id, report->report_id));
-        if (taken) return job;
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
+        if (taken) return presenter.present(std::move(job));
         EW_CHECK(check_reportable(job));
         EW_CHECK(apply_report(connection, job, *report, actor, database_.now()));
-        return load_row(connection, scope, job_id);
+        EW_TRY(job, load_row(connection, scope, job_id));
+        return presenter.present(std::move(job));
     };
     auto reported = database_.database().begin_write(write);
     return [this, write = std::move(write), wait = std::move(reported)]() -> Result<Job> {

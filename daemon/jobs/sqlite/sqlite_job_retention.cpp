@@ -8,6 +8,8 @@
 #include "daemon/jobs/sqlite/access_rows.hpp"
 #include "daemon/jobs/sqlite/deadlines.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/sqlite/settings.hpp"
+#include "daemon/jobs/sqlite/time_line.hpp"
 #include "daemon/jobs/sqlite/withdraw_file.hpp"
 #include "daemon/sqlite/rows.hpp"
 
@@ -55,23 +57,6 @@ Result<std::size_t> fail_abandoned(Connection& connection, std::string_view acto
 // instead when it was too far from it.
 constexpr const char* kLastRun = "last_run_us";
 constexpr const char* kFound = "retention_paused_us";
-
-Result<std::optional<std::int64_t>> setting(Connection& connection, const char* name) {
-    Statement row = connection.statement("SELECT value FROM setting WHERE name = ?1");
-    EW_TRY(const bool found, row.bind(name).step());
-    return found ? std::optional(row.integer(0)) : std::nullopt;
-}
-
-Result<void> set(Connection& connection, const char* name, std::int64_t value) {
-    return connection
-        .statement("INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")
-        .bind(name, value)
-        .run();
-}
-
-Result<void> clear(Connection& connection, const char* name) {
-    return connection.statement("DELETE FROM setting WHERE name = ?1").bind(name).run();
-}
 
 Result<std::size_t> forget_jobs(Connection& connection, std::int64_t before_us) {
     // Whatever still has a file is left until that is gone: a published one keeps its job out of
@@ -122,31 +107,32 @@ Result<void> SqliteJobRetention::restart_silence() {
 
 Result<bool> SqliteJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
     return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
-        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        EW_CHECK(mark_time(connection, now));
+        EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
         if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
-            EW_CHECK(set(connection, kFound, now.wall_us));
+            EW_CHECK(write_setting(connection, kFound, now.wall_us));
             return false;
         }
-        EW_CHECK(set(connection, kLastRun, now.wall_us));
-        EW_CHECK(clear(connection, kFound));
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
         return true;
     });
 }
 
 Result<bool> SqliteJobRetention::resume_retention() {
     return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
-        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
-        EW_CHECK(set(connection, kLastRun, now.wall_us));
-        EW_CHECK(clear(connection, kFound));
+        EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
         return found_us.has_value();
     });
 }
 
 Result<std::optional<RetentionPause>> SqliteJobRetention::retention_pause() {
     return database_.read([](Connection& connection) -> Result<std::optional<RetentionPause>> {
-        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
+        EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
         if (!found_us) return std::optional<RetentionPause>();
-        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
         return std::optional(RetentionPause{last_us.value_or(0), *found_us});
     });
 }
@@ -177,6 +163,30 @@ Result<Pruned> SqliteJobRetention::prune(std::chrono::seconds age) {
         EW_TRY(out.notices, forget_notices(connection, before_us));
         EW_TRY(out.accesses, forget_accesses(connection, before_us));
         return out;
+    });
+}
+
+Result<RetentionBacklog> SqliteJobRetention::retention_backlog(std::chrono::seconds file_age,
+                                                               std::chrono::seconds job_age) {
+    const std::int64_t wall_us = database_.now().wall_us;
+    const auto before_us = [&](std::chrono::seconds age) {
+        return age.count() > 0 ? std::optional(wall_us - us_of(age)) : std::nullopt;
+    };
+    return database_.read([&](Connection& connection) -> Result<RetentionBacklog> {
+        // No row is before NULL.
+        Statement row = connection.statement(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM job CROSS JOIN file USING (job_id) WHERE "
+            "completed_us IS NOT NULL AND completed_us <= ?1 AND state = 'live' LIMIT ?3)), "
+            "(SELECT count(*) FROM (SELECT 1 FROM job WHERE completed_us IS NOT NULL AND "
+            "completed_us <= ?2 AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id) "
+            "LIMIT ?3)), "
+            "(SELECT count(*) FROM (SELECT 1 FROM notice WHERE at_us <= ?2 AND delivery <> "
+            "'pending' AND published = 1 LIMIT ?3))");
+        row.bind(before_us(file_age), before_us(job_age),
+                 static_cast<std::int64_t>(limits::kRetentionCountMax));
+        EW_TRY(const bool found, row.step());
+        if (!found) return RetentionBacklog();
+        return RetentionBacklog{row.integer(0), row.integer(1), row.integer(2)};
     });
 }
 

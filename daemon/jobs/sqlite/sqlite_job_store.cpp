@@ -40,11 +40,11 @@ public:
     std::uint64_t write_errors() const override { return database_->database().write_errors(); }
 
 private:
-    const std::unique_ptr<JobDatabase> database_;
     UnwrittenHolds unwritten_holds_;
+    const std::unique_ptr<JobDatabase> database_;  // Its writes use the holds.
     std::atomic<std::int64_t> fenced_{0};
-    SqliteJobReader reader_{*database_, fenced_};
-    SqliteJobRequests requests_{*database_};
+    SqliteJobReader reader_{*database_, unwritten_holds_, fenced_};
+    SqliteJobRequests requests_{*database_, unwritten_holds_};
     SqliteJobQueue queue_{*database_, unwritten_holds_, fenced_};
     SqliteJobFiles files_{*database_};
     SqliteJobRetention retention_{*database_};

@@ -72,17 +72,17 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                        "due_us, spec, total_items, metadata, file_url, filename, triggered_by, "
                        "created_us, priority, attempts_max, deadline_us, silence_us, "
                        "idempotency_key, request_sha256, total_is_estimate, deadline_length_us, "
-                       "trace_id, content_type, sha256) "
+                       "trace_id, start_us, content_type, sha256) "
                        "VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
+                       "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
                        "coalesce(?8 ->> '$.content_type', ''), coalesce(?8 ->> '$.sha256', ''))")
             .bind(job.job_id, job.organization_id, job.job_type,
                   job.runner == model::JobRunner::kDaemon ? "daemon" : "external", job.due_us,
                   job.spec_json, job.total_items, job.metadata_json, draft.file_url, draft.filename,
                   job.triggered_by, job.created_us, static_cast<int>(job.priority),
-                  job.attempts_max, job.deadline_us, length_us(submitted.silence_limit), key,
-                  submitted.request_sha256, job.total_is_estimate ? 1 : 0,
-                  length_us(submitted.deadline), job.trace_id)
+                  job.attempts_max, job.deadline_us, job.silence_us, key, submitted.request_sha256,
+                  job.total_is_estimate ? 1 : 0, length_us(submitted.deadline), job.trace_id,
+                  job.start_us)
             .run());
     EW_CHECK(count_arrival(connection, job));
     EW_CHECK(append_first_event(connection,

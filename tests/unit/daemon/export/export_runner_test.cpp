@@ -66,6 +66,12 @@ protected:
         return count;
     }
 
+    Swept sweep_all(std::chrono::seconds grace) {
+        Swept out;
+        EXPECT_TRUE(sweep(deps_, grace, stopping_, out));
+        return out;
+    }
+
     const testing::TempDir dir_;
     testing::FakeClock clock_;
     jobs::JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
@@ -201,17 +207,15 @@ TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
     put("acme/notes.txt");
     EXPECT_EQ(files(), 4U);
     clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
-    const auto young = sweep(deps_, std::chrono::seconds(3600));
-    ASSERT_TRUE(young);
-    EXPECT_EQ(young->orphans, 0U);
-    EXPECT_EQ(young->kept, 4U);
+    const Swept young = sweep_all(std::chrono::seconds(3600));
+    EXPECT_EQ(young.orphans, 0U);
+    EXPECT_EQ(young.kept, 4U);
     clock_.advance(std::chrono::seconds(3590));  // The files are a moment old themselves.
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(3600))->orphans, 0U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(3600)).orphans, 0U);
     clock_.advance(std::chrono::seconds(11));
-    const auto old = sweep(deps_, std::chrono::seconds(3600));
-    ASSERT_TRUE(old);
-    EXPECT_EQ(old->orphans, 1U);
-    EXPECT_EQ(old->kept, 3U);
+    const Swept old = sweep_all(std::chrono::seconds(3600));
+    EXPECT_EQ(old.orphans, 1U);
+    EXPECT_EQ(old.kept, 3U);
     EXPECT_EQ(files(), 3U);
 }
 
@@ -219,9 +223,9 @@ TEST_F(ExportRunnerTest, SweepLeavesAloneWhatIsBeingWritten) {
     submit({{"format", "csv"}});
     const auto job = jobs_->queue().claim();
     ASSERT_TRUE(jobs_->queue().intend_file((*job)->lease, "acme/running.csv"));
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 0U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(0)).unpublished, 0U);
     ASSERT_TRUE(jobs_->queue().release((*job)->lease));
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 1U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(0)).unpublished, 1U);
     EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
 }
 
@@ -265,7 +269,7 @@ TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
 }
 
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
-    ExportWorkers workers(deps_, {});
+    ExportWorkers workers(deps_);
     workers.start(2);
     std::vector<std::string> ids;
     for (int index = 0; index < 6; ++index) {
@@ -276,23 +280,6 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     workers.stop();
     EXPECT_EQ(jobs_->reader().counts()->completed, 6);
     EXPECT_EQ(files(), 6U);
-}
-
-TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
-    const auto id = submit({{"format", "csv"}});
-    ASSERT_EQ(run(id).status, JobStatus::kCompleted);
-    ASSERT_TRUE(*jobs_->retention().check_retention_clock(std::chrono::seconds(1)));
-    clock_.jump(std::chrono::days(40));
-    ExportWorkers workers(deps_, {});
-    workers.start(1);
-    ASSERT_TRUE(
-        testing::eventually([&] { return jobs_->retention().retention_pause()->has_value(); }));
-    EXPECT_EQ(files(), 1U);
-    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
-    EXPECT_TRUE(*jobs_->retention().resume_retention());
-    clock_.advance(limits::kRetentionInterval);
-    EXPECT_TRUE(testing::eventually([&] { return files() == 0; }));
-    workers.stop();
 }
 
 // Holds every export up until it is let go.
@@ -412,16 +399,14 @@ TEST_F(ExportRunnerTest, AKeyNamesJobEpochAndClaim) {
 TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
     StuckStore stuck(*files_);
     deps_.files = &stuck;
-    HousekeepingPolicy housekeeping;
-    housekeeping.stall_limit = std::chrono::seconds(60);
-    ExportWorkers workers(deps_, housekeeping);
+    ExportWorkers workers(deps_, std::chrono::seconds(60));
     workers.start(1);
     const auto id = submit({{"format", "csv"}});
     workers.wake();
     stuck.entered.wait();
     testing::refuse_writes(dir_ / "jobs.db", "job");
     EXPECT_TRUE(testing::eventually([&] {
-        // Again and again: housekeeping counts from its own beginning, which may be later than
+        // Again and again: the watch counts from its own beginning, which may be later than
         // this.
         clock_.advance(std::chrono::seconds(61));
         return testing::has_logged("job " + id + ": no progress for 60 s: ");
@@ -494,15 +479,21 @@ TEST_F(ExportRunnerTest, FieldsAboutTheJobAreCheckedAndKept) {
               std::string::npos);
 }
 
-TEST_F(ExportRunnerTest, OldFilesGo) {
+TEST_F(ExportRunnerTest, OldFilesGoOnceTheirLinksHaveEnded) {
+    ASSERT_TRUE(jobs_->files().set_link_lifetime(std::chrono::seconds(900)));
     const auto id = submit({{"format", "csv"}});
     ASSERT_EQ(run(id).status, JobStatus::kCompleted);
-    EXPECT_EQ(files(), 1U);
     clock_.advance(std::chrono::hours(24 * 8));
     EXPECT_EQ(*jobs_->retention().expire_files(limits::kFileRetentionDefault), 1U);
-    EXPECT_EQ(*drop_unpublished(deps_), 1U);
+    std::size_t deleted = 7;
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 0U);
+    EXPECT_EQ(files(), 1U);
+    clock_.advance(std::chrono::seconds(900) + limits::kFileDeletionMargin);
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 1U);
     EXPECT_EQ(files(), 0U);
-    EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
+    EXPECT_FALSE(*jobs_->files().has_files());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -128,13 +129,25 @@ TEST_F(FsckTest, AnotherSizeIsDamage) {
     EXPECT_EQ(report.listed[0].detail, "expected 5 bytes, found 3");
 }
 
-TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesIt) {
+TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesItOnceItsLinksHaveEnded) {
     const auto [id, key] = publish();
+    ASSERT_TRUE(jobs_->files().set_link_lifetime(std::chrono::seconds(900)));
     overwrite(key, "KEY\r\n");
     const FsckReport report = check(true);
     ASSERT_EQ(report.listed.size(), 1U);
     EXPECT_EQ(report.listed[0].problem, "damaged");
     EXPECT_NE(report.listed[0].detail.find("SHA-256"), std::string::npos);
+    EXPECT_EQ(report.repaired, 1);
+    model::JobFile file;
+    ASSERT_TRUE(jobs_->reader().find_file(OrganizationScope::every(), id, file));
+    EXPECT_TRUE(file.file_url.empty());
+    make_old();
+    EXPECT_EQ(check(true).problems, 0);
+    EXPECT_TRUE(std::filesystem::exists(path(key)));
+    clock_.advance(std::chrono::seconds(900) + limits::kFileDeletionMargin);
+    std::size_t deleted = 0;
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 1U);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
 }
 
@@ -246,7 +259,8 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
     }
     EXPECT_TRUE(std::filesystem::is_symlink(path(link)));
     EXPECT_TRUE(std::filesystem::is_directory(path(directory)));
-    EXPECT_FALSE(std::filesystem::exists(path(changed)));
+    clock_.advance(limits::kFileDeletionMargin);
+    EXPECT_EQ(*jobs_->files().deletable_files(), std::vector<model::FileKey>{changed});
 }
 
 TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {

@@ -10,6 +10,7 @@
 #include "tests/unit/daemon/jobs/job_store_lists_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_lost_answers_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_time_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
 namespace export_worker::jobs {
