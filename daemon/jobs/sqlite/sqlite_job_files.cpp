@@ -63,7 +63,12 @@ Result<void> SqliteJobFiles::forget_files(std::span<const model::FileKey> keys) 
 
 Result<bool> SqliteJobFiles::has_files() {
     return database_.read([](Connection& connection) {
-        return connection.statement("SELECT 1 FROM file LIMIT 1").step();
+        return connection
+            .statement(
+                "SELECT 1 WHERE EXISTS (SELECT 1 FROM file WHERE state = 'live') OR EXISTS (SELECT "
+                "1 FROM file WHERE state = 'intended') OR EXISTS (SELECT 1 FROM file WHERE state = "
+                "'expiring')")
+            .step();
     });
 }
 

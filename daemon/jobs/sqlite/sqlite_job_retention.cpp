@@ -175,10 +175,11 @@ Result<RetentionBacklog> SqliteJobRetention::retention_backlog(std::chrono::seco
     return database_.read([&](Connection& connection) -> Result<RetentionBacklog> {
         // No row is before NULL.
         Statement row = connection.statement(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM job CROSS JOIN file USING (job_id) WHERE "
-            "completed_us IS NOT NULL AND completed_us <= ?1 AND state = 'live' LIMIT ?3)), "
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM file CROSS JOIN job USING (job_id) WHERE "
+            "state = 'live' AND intended_us <= ?1 AND completed_us <= ?1 LIMIT ?3)), "
             "(SELECT count(*) FROM (SELECT 1 FROM job WHERE completed_us IS NOT NULL AND "
-            "completed_us <= ?2 AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id) "
+            "(runner = 'external' OR file_url = '') AND completed_us <= ?2 AND NOT EXISTS (SELECT "
+            "1 FROM file WHERE file.job_id = job.job_id) "
             "LIMIT ?3)), "
             "(SELECT count(*) FROM (SELECT 1 FROM notice WHERE at_us <= ?2 AND delivery <> "
             "'pending' AND published = 1 LIMIT ?3))");

@@ -20,8 +20,9 @@ constexpr std::array<std::string_view, 6> kGrowing{"job",        "job_entry", "j
 // A walk along one of these finds nothing but what the statement is about: jobs that run, external
 // jobs that say how long they may be silent, files that wait for their deletion, the oldest file,
 // notices for the socket.
-constexpr std::array<std::string_view, 5> kShort{"job_running", "job_silent", "file_unpublished",
-                                                 "file_live", "notice_unpublished"};
+constexpr std::array<std::string_view, 6> kShort{"job_running",   "job_silent",
+                                                 "file_intended", "file_withdrawn",
+                                                 "file_live",     "notice_unpublished"};
 
 using Database = std::unique_ptr<sqlite3, int (*)(sqlite3*)>;
 
