@@ -16,7 +16,6 @@
 
 namespace export_worker::exports {
 
-
 // Since the start. [any-thread]
 struct ExportStats {
     std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.

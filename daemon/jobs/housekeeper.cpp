@@ -20,7 +20,8 @@ std::chrono::seconds retention_tolerance(const RetentionPolicy& policy) {
 }
 
 bool is_full(const Pruned& batch) {
-    return std::max({batch.files, batch.jobs, batch.notices, batch.accesses}) >= limits::kHousekeepingBatch;
+    return std::max({batch.files, batch.jobs, batch.notices, batch.accesses}) >=
+           limits::kHousekeepingBatch;
 }
 
 void add(Pruned& sum, const Pruned& batch) {

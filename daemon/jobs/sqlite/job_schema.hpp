@@ -307,7 +307,7 @@ ALTER TABLE job ADD COLUMN report_id TEXT NOT NULL DEFAULT '';
 -- When its life was over, as a later one found; NULL: it lives.
 ALTER TABLE instance ADD COLUMN ended_us INTEGER;
 )sql",
-                                                           R"sql(
+                                                            R"sql(
 -- A withdrawn file is deleted once the links to it have ended, not before.
 ALTER TABLE file ADD COLUMN delete_after_us INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX file_withdrawn ON file (delete_after_us) WHERE state = 'expiring';

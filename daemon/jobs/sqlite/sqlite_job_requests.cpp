@@ -44,15 +44,15 @@ Result<CreatedJob> SqliteJobRequests::insert(Connection& connection, const NewJo
 
 Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
                                                    const std::string& job_id, const Now& at) {
-    return database_.write_until_known([&](Connection& connection,
-                                           const Now&) -> Result<CreatedJob> {
-        auto there = JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-                         .load(OrganizationScope::one(submitted.organization_id), job_id);
-        if (there) return CreatedJob{std::move(*there), false};
-        if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
-        EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
-        return insert(connection, submitted, std::move(draft), at);
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now&) -> Result<CreatedJob> {
+            auto there = JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                             .load(OrganizationScope::one(submitted.organization_id), job_id);
+            if (there) return CreatedJob{std::move(*there), false};
+            if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
+            EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+            return insert(connection, submitted, std::move(draft), at);
+        });
 }
 
 Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
