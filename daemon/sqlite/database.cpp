@@ -216,7 +216,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
 }
 
 Result<void> Database::commit() {
-    const auto committed = writer_->execute("COMMIT");
+    auto committed = writer_->execute("COMMIT");
     if (!committed && committed.error().code != ErrorCode::kDataLoss) return committed;
     if (committed && !fault_loses_answer("database.commit_answer")) return {};
     // The log may have the transaction all the same: then a crash makes it visible.

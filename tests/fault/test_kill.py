@@ -199,7 +199,7 @@ class NamedPoints(KillCase):
 
     def test_answers_that_are_lost_from_request_to_end(self):
         """The job is created, claimed and given up by commits without an answer: it exists once and runs once."""
-        site = self.site(faults="run.batch:pause,database.commit_answer:lose")
+        site = self.site(faults="run.batch:pause,workers.stopping:pause,database.commit_answer:lose")
         answers = site.lose_answers()
         wire = site.control()
         self.addCleanup(wire.close)
@@ -212,8 +212,10 @@ class NamedPoints(KillCase):
         site.paused_at("run.batch")
         answers = site.lose_answers()
         site.daemon.popen.send_signal(signal.SIGTERM)
+        site.paused_at("workers.stopping")  # The worker is told to stop before it goes on.
         site.let_go("run.batch")
         site.daemon.wait_for_log(f"job {job}: its end could not be recorded")
+        site.let_go("workers.stopping")
         self.assertEqual(site.daemon.stop(), 0)
         answers.unlink()
         site.start_daemon()
