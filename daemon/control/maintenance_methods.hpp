@@ -1,4 +1,5 @@
-// fsck: begun here, run beside the socket, looked at with control.task. And retention, let go on.
+// fsck and compact: begun here, run beside the socket, looked at with control.task. And retention,
+// let go on.
 #pragma once
 
 #include <string_view>
