@@ -6,6 +6,7 @@
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace export_worker {
 namespace {
@@ -26,6 +27,19 @@ bool is_plugin_file(std::string_view name) {
            is_sha256(name.substr(1, name.size() - 1 - kEnd.size()));
 }
 
+// Of a name that is_plugin_file().
+std::string_view hash_in_name(std::string_view name) {
+    return name.substr(kBackupPluginsDirectory.size() + 1, 64);
+}
+
+// "0.2.0", and what Debian may put behind it.
+bool is_version(std::string_view text) {
+    constexpr std::string_view kDigits = "0123456789";
+    return !text.empty() && text.size() <= 64 && kDigits.find(text[0]) != std::string_view::npos &&
+           text.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz.+~-") ==
+               std::string_view::npos;
+}
+
 bool is_database(std::string_view name) {
     return std::ranges::find(kBackupDatabases, name) != kBackupDatabases.end();
 }
@@ -42,6 +56,9 @@ Result<BackupFile> file_from(const json& value) {
                                                      "/SHA256.so, found another name");
     if (!is_sha256(out.sha256))
         return fail(ErrorCode::kInvalidArgument, "files.sha256: expected 64 hex digits");
+    if (is_plugin_file(out.name) && hash_in_name(out.name) != out.sha256)
+        return fail(ErrorCode::kInvalidArgument, "files.sha256: expected the hash in the name " +
+                                                     out.name + ", found " + out.sha256);
     return out;
 }
 
@@ -79,7 +96,11 @@ std::string encode_backup_manifest(const BackupManifest& manifest) {
 }
 
 Result<BackupManifest> parse_backup_manifest(std::string_view text) {
-    EW_TRY(const json value, parse_json(text, {4, limits::kBackupFilesMax * 4 + 8}));
+    if (text.starts_with("\xEF\xBB\xBF"))
+        return fail(ErrorCode::kInvalidArgument,
+                    "expected JSON as the daemon wrote it, found a byte order mark in front");
+    constexpr JsonBounds kBounds{4, limits::kBackupFilesMax * 4 + 8, true};
+    EW_TRY(const json value, parse_json(text, kBounds));
     EW_CHECK(check_object(value, "manifest"));
     JsonFields fields(value);
     EW_TRY(const std::int64_t format, fields.integer("format", {1, INT64_MAX}));
@@ -90,6 +111,10 @@ Result<BackupManifest> parse_backup_manifest(std::string_view text) {
                         "version");
     BackupManifest out;
     EW_TRY(out.version, fields.text("version"));
+    if (!is_version(out.version))
+        return fail(
+            ErrorCode::kInvalidArgument,
+            "version: expected a version such as 0.2.0, found '" + printable(out.version) + "'");
     EW_TRY(out.created_at, fields.text("created_at"));
     EW_TRY(const json* const files, fields.array("files", {1, limits::kBackupFilesMax}));
     if (files == nullptr)

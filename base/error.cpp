@@ -21,6 +21,7 @@ std::string_view to_string(ErrorCode code) {
         case ErrorCode::kInternal: return "internal";
         case ErrorCode::kQuotaExceeded: return "quota_exceeded";
         case ErrorCode::kRateLimited: return "rate_limited";
+        case ErrorCode::kUnknownOutcome: return "unknown_outcome";
     }
     return "internal";
 }
@@ -41,7 +42,6 @@ ErrorCode code_of(int errno_value) {
         case EPERM:
         case EROFS:
         case ELOOP: return ErrorCode::kFailedPrecondition;
-        case EIO: return ErrorCode::kDataLoss;
         default: return ErrorCode::kInternal;
     }
 }

@@ -4,6 +4,7 @@
 // an operator (no secrets, no signatures). Codes are append-only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,7 +26,10 @@ enum class ErrorCode : std::uint8_t {
     kInternal,            // Our bug or an unexpected error.
     kQuotaExceeded,       // Use less of what the quota bounds, then try again.
     kRateLimited,         // Slow down, then try again.
+    kUnknownOutcome,      // It may have happened: ask, or do it again with the same ids.
 };
+
+inline constexpr std::size_t kErrorCodes = static_cast<std::size_t>(ErrorCode::kUnknownOutcome) + 1;
 
 struct Error {
     ErrorCode code;
@@ -36,8 +40,8 @@ struct Error {
 [[nodiscard]] std::string_view to_string(ErrorCode code);
 
 // "tried: why (errno text)". Maps errno to the code that fits: ENOSPC, EDQUOT and EMFILE to
-// kResourceExhausted, ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, EIO to
-// kDataLoss, the rest to kInternal.
+// kResourceExhausted, ENOENT to kNotFound, EACCES, EPERM and EROFS to kFailedPrecondition, the
+// rest to kInternal: EIO, too, which says nothing about what is on the disk.
 [[nodiscard]] Error errno_error(std::string_view tried, int errno_value);
 
 }  // namespace export_worker

@@ -8,16 +8,17 @@ int start_exit_status(ErrorCode code) {
         case ErrorCode::kNotFound:
         case ErrorCode::kUnauthenticated:
         case ErrorCode::kPermissionDenied:
+        case ErrorCode::kDataLoss:
         case ErrorCode::kFailedPrecondition: return kExitConfig;
         case ErrorCode::kConflict:
         case ErrorCode::kResourceExhausted:
         case ErrorCode::kUnavailable:
         case ErrorCode::kDeadlineExceeded:
-        case ErrorCode::kDataLoss:
         case ErrorCode::kCancelled:
         case ErrorCode::kInternal:
         case ErrorCode::kQuotaExceeded:
-        case ErrorCode::kRateLimited: return kExitTryAgain;
+        case ErrorCode::kRateLimited:
+        case ErrorCode::kUnknownOutcome: return kExitTryAgain;
     }
     return kExitTryAgain;
 }

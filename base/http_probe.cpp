@@ -124,9 +124,13 @@ Result<HttpAnswer> http_get(const std::string& where, const std::string& path,
     return parse_answer(where, bytes);
 }
 
-bool is_export_httpd(const std::string& where, std::chrono::milliseconds timeout) {
+Listener who_listens(const std::string& where, std::chrono::milliseconds timeout) {
     const auto answer = http_get(where, "/livez", timeout);
-    return answer && answer->status == 200 && answer->body == R"({"status":"alive"})";
+    if (!answer)
+        return answer.error().code == ErrorCode::kDeadlineExceeded ? Listener::kSilent
+                                                                   : Listener::kOther;
+    return answer->status == 200 && answer->body == R"({"status":"alive"})" ? Listener::kExportHttpd
+                                                                            : Listener::kOther;
 }
 
 }  // namespace export_worker

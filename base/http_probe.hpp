@@ -19,7 +19,12 @@ struct HttpAnswer {
 [[nodiscard]] Result<HttpAnswer> http_get(const std::string& where, const std::string& path,
                                           std::chrono::milliseconds timeout);
 
-// Whether an export-httpd answers at `where`.
-[[nodiscard]] bool is_export_httpd(const std::string& where, std::chrono::milliseconds timeout);
+// What answers at `where`.
+enum class Listener {
+    kExportHttpd,
+    kSilent,  // It takes connections and does not answer within `timeout`.
+    kOther,   // Another program, or none.
+};
+[[nodiscard]] Listener who_listens(const std::string& where, std::chrono::milliseconds timeout);
 
 }  // namespace export_worker

@@ -10,6 +10,9 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "base/trust.hpp"
+#include "base/user_name.hpp"
+
 namespace export_worker {
 namespace {
 
@@ -32,14 +35,16 @@ Result<std::string> read_open_file(int fd, const std::string& path, std::size_t 
 
 enum class Guard { kNone, kTrusted, kSecret };
 
-Result<void> check_guard(const struct stat& info, const std::string& path, Guard guard) {
-    if (guard == Guard::kSecret && (is_writable_by_others(info) || (info.st_mode & S_IROTH) != 0)) {
+constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
+
+Result<void> check_mode(const struct stat& info, const std::string& path, Guard guard) {
+    if (guard == Guard::kSecret && (info.st_mode & (kWritableByOthers | S_IROTH)) != 0) {
         return fail(ErrorCode::kFailedPrecondition,
                     "open " + path +
                         ": a secret that others may read or the group may write; run chmod 640 " +
                         path);
     }
-    if (guard == Guard::kTrusted && is_writable_by_others(info)) {
+    if (guard == Guard::kTrusted && (info.st_mode & kWritableByOthers) != 0) {
         return fail(ErrorCode::kFailedPrecondition,
                     "open " + path +
                         ": expected one that only its owner may write, found that group or others "
@@ -49,7 +54,24 @@ Result<void> check_guard(const struct stat& info, const std::string& path, Guard
     return {};
 }
 
-Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max, Guard guard) {
+Result<void> check_owner(const struct stat& info, const std::string& path,
+                         std::optional<uid_t> also) {
+    if (is_trusted_owner(info.st_uid, also)) return {};
+    return fail(ErrorCode::kFailedPrecondition, "open " + path + ": expected one of " +
+                                                    root_or(::geteuid()) + ", found one of " +
+                                                    user_name(info.st_uid) + "; run chown root " +
+                                                    path + " if you trust what is in it");
+}
+
+Result<void> check_guard(const struct stat& info, const std::string& path, Guard guard,
+                         std::optional<uid_t> also) {
+    EW_CHECK(check_owner(info, path, also));
+    EW_CHECK(check_mode(info, path, guard));
+    return check_directories_above(path, also);
+}
+
+Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max, Guard guard,
+                                      std::optional<uid_t> also = {}) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return fail(errno_error("open " + path, errno));
     struct stat info {};
@@ -57,7 +79,7 @@ Result<std::string> read_regular_file(const std::string& path, std::size_t bytes
     if (!S_ISREG(info.st_mode)) {
         return fail(ErrorCode::kInvalidArgument, "open " + path + ": expected a regular file");
     }
-    EW_CHECK(check_guard(info, path, guard));
+    if (guard != Guard::kNone) EW_CHECK(check_guard(info, path, guard, also));
     return read_open_file(fd.get(), path, bytes_max);
 }
 
@@ -71,19 +93,39 @@ Result<std::string> read_trusted_file(const std::string& path, std::size_t bytes
     return read_regular_file(path, bytes_max, Guard::kTrusted);
 }
 
-Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max) {
-    return read_regular_file(path, bytes_max, Guard::kSecret);
+Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_max,
+                                     std::optional<uid_t> also) {
+    return read_regular_file(path, bytes_max, Guard::kSecret, also);
 }
 
 bool is_writable_by_others(const struct stat& info) {
     const bool sticky_directory = S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0;
-    return (info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky_directory;
+    return (info.st_mode & kWritableByOthers) != 0 && !sticky_directory;
 }
 
-Result<void> check_trusted_file(const std::string& path) {
+Result<void> check_trusted_file(const std::string& path, std::optional<uid_t> also) {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return fail(errno_error("stat " + path, errno));
-    return check_guard(info, path, Guard::kTrusted);
+    return check_guard(info, path, Guard::kTrusted, also);
+}
+
+Result<void> check_unshared(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    return check_mode(info, path, Guard::kTrusted);
+}
+
+Result<void> check_directory(const std::string& path, bool must_exist) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) {
+        if (errno == ENOENT && !must_exist) return {};
+        return fail(errno_error("open " + path, errno));
+    }
+    if (S_ISLNK(info.st_mode) && ::stat(path.c_str(), &info) != 0)
+        return fail(ErrorCode::kFailedPrecondition,
+                    "expected a directory, found a symbolic link that leads nowhere: " + path);
+    if (S_ISDIR(info.st_mode)) return {};
+    return fail(ErrorCode::kFailedPrecondition, "expected a directory, found a file: " + path);
 }
 
 Result<void> make_private_file(const std::string& path) {

@@ -1,12 +1,15 @@
 // Limits of base itself, and of files that cross the control socket.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 namespace export_worker::limits {
 
 inline constexpr int kSocketBacklog = 512;
+// When a sleep takes so much longer, the whole process was frozen.
+inline constexpr std::chrono::milliseconds kFreezeMin{2'000};
 
 inline constexpr std::size_t kHttpListenersMax = 16;
 inline constexpr std::size_t kHttpTrustedProxiesMax = 64;

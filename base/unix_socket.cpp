@@ -33,22 +33,11 @@ bool has_listener(int connected) {
     return listener.pid == 0 || ::kill(listener.pid, 0) == 0 || errno != ESRCH;
 }
 
-// A socket file nobody listens on is left over from a crash. One that answers belongs to somebody.
+// A socket file nobody listens on is left over from a crash.
 Result<void> remove_stale_socket(const std::string& path) {
-    struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0) {
-        return errno == ENOENT ? Result<void>{} : fail(errno_error("stat " + path, errno));
-    }
-    if (!S_ISSOCK(info.st_mode)) {
-        return fail(ErrorCode::kFailedPrecondition,
-                    "listen on " + path + ": the path exists and is no socket");
-    }
-    if (is_socket_in_use(path)) {
-        return fail(
-            ErrorCode::kUnavailable,
-            "listen on " + path + ": another process is already listening there; stop it first");
-    }
-    if (::unlink(path.c_str()) != 0) return fail(errno_error("remove stale socket " + path, errno));
+    EW_CHECK(check_socket_path(path));
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+        return fail(errno_error("remove stale socket " + path, errno));
     return {};
 }
 
@@ -61,6 +50,21 @@ bool is_socket_in_use(const std::string& path) {
     return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
                0 &&
            has_listener(probe.get());
+}
+
+Result<void> check_socket_path(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0)
+        return errno == ENOENT ? Result<void>{} : fail(errno_error("stat " + path, errno));
+    if (!S_ISSOCK(info.st_mode))
+        return fail(ErrorCode::kFailedPrecondition,
+                    "listen on " + path +
+                        ": the path exists and is no socket; remove it, or name another path");
+    if (is_socket_in_use(path))
+        return fail(
+            ErrorCode::kUnavailable,
+            "listen on " + path + ": another process is already listening there; stop it first");
+    return {};
 }
 
 Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode) {

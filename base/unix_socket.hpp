@@ -15,6 +15,10 @@ namespace export_worker {
 // path that is too long, and those of the file system.
 [[nodiscard]] Result<UniqueFd> listen_on_unix(const std::string& path, unsigned socket_mode);
 
+// Whether listen_on_unix() could take the path: nothing is there, or a socket without a listener.
+// Errors: as there. [any-thread]
+[[nodiscard]] Result<void> check_socket_path(const std::string& path);
+
 // Whether a process listens on the socket at `path`. [any-thread]
 [[nodiscard]] bool is_socket_in_use(const std::string& path);
 

@@ -6,8 +6,9 @@
 
 namespace export_worker::downloads {
 
-Result<std::shared_ptr<LinkKeys>> LinkKeys::open(const std::string& path) {
-    std::shared_ptr<LinkKeys> out(new LinkKeys(path));
+Result<std::shared_ptr<LinkKeys>> LinkKeys::open(const std::string& path,
+                                                 std::optional<uid_t> owner) {
+    std::shared_ptr<LinkKeys> out(new LinkKeys(path, owner));
     out->seen_ = file_version(path);
     EW_TRY(out->keys_, out->read());
     return out;
@@ -29,7 +30,7 @@ std::shared_ptr<const LinkKeys::Keys> LinkKeys::current() {
 }
 
 Result<std::shared_ptr<const LinkKeys::Keys>> LinkKeys::read() const {
-    EW_TRY(const std::string text, read_secret_file(path_, limits::kSecretFileBytesMax));
+    EW_TRY(const std::string text, read_secret_file(path_, limits::kSecretFileBytesMax, owner_));
     auto keys = signing::parse_local_link_keys(text);
     if (!keys) return fail(keys.error().code, path_ + ": " + keys.error().message);
     return std::make_shared<const Keys>(std::move(*keys));

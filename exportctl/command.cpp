@@ -22,7 +22,7 @@ constexpr std::array<ExitStatus, 8> kExitStatuses{
 
 constexpr std::array<std::string_view, 4> kGlobalFlags{"config", "json", "help", "version"};
 
-constexpr std::array<Flag, 54> kFlags{{
+constexpr std::array<Flag, 56> kFlags{{
     {"config", Kind::kFile, "FILE", "the configuration; EXPORT_WORKER_CONFIG names another default",
      kConfigDefault},
     {"json", Kind::kSwitch, "", "print answers and errors as JSON, for programs"},
@@ -73,6 +73,9 @@ constexpr std::array<Flag, 54> kFlags{{
     {"hold", Kind::kSwitch, "", "start none of its jobs until --release"},
     {"release", Kind::kSwitch, "", "start its jobs again"},
     {"apply", Kind::kSwitch, "", "repair what was found"},
+    {"max-withdrawn", Kind::kNumber, "N",
+     "with --apply: how many files may be missing or damaged; with more nothing is changed",
+     "10, or a tenth of all files"},
     {"no-hashes", Kind::kSwitch, "", "compare sizes only, read no file"},
     {"pause-max", Kind::kLength, "TIME",
      "how long writes may wait: 10s, 2m; a database that needs longer is left as it is", "10s"},
@@ -82,7 +85,9 @@ constexpr std::array<Flag, 54> kFlags{{
      "pending in_progress completed completed_with_warnings partial_success failed cancelled"},
     {"type", Kind::kText, "T", "only jobs of this type"},
     {"limit", Kind::kNumber, "N", "at most this many", "50"},
-    {"offset", Kind::kNumber, "N", "skip this many", "0"},
+    {"after", Kind::kText, "ID",
+     "only jobs older than this one: how the page before says to go on"},
+    {"offset", Kind::kNumber, "N", "skip this many, at most 10000", "0"},
     {"explain", Kind::kSwitch, "", "also print what was signed"},
     {"file", Kind::kFile, "FILE", "the .so to load instead of the configured one"},
     {"dry-run", Kind::kSwitch, "", "do everything but publish it"},
@@ -96,7 +101,7 @@ constexpr std::array<Flag, 54> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 51> kCommands{{
+constexpr std::array<Command, 52> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -161,7 +166,7 @@ constexpr std::array<Command, 51> kCommands{{
      "template drop weekly --organization acme", run_template_drop},
     {"job show", "JOB", "organization", "", "one job in full",
      "job show 0198c0de-0000-7000-8000-000000000001", run_job_show},
-    {"job list", "", "organization status type limit offset", "", "jobs, newest first",
+    {"job list", "", "organization status type limit after offset", "", "jobs, newest first",
      "job list --organization acme --status failed\n--json job list --limit 200", run_job_list},
     {"job cancel", "JOB", "organization", "", "stop a job that has not finished",
      "job cancel 0198c0de-0000-7000-8000-000000000001", run_job_cancel},
@@ -220,9 +225,9 @@ constexpr std::array<Command, 51> kCommands{{
      "plugin check ./new.so", run_plugin_check},
     {"sign", "", "explain", "", "JSON lines in, signed URLs out, offline (docs/signing.md)",
      "sign < requests.jsonl", run_sign},
-    {"fsck", "", "apply no-hashes", "",
+    {"fsck", "", "apply max-withdrawn no-hashes", "",
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply",
-     "fsck\nfsck --apply", run_fsck},
+     "fsck\nfsck --apply\nfsck --apply --max-withdrawn 1200", run_fsck},
     {"compact", "", "pause-max", "",
      "give free space of the daemon's databases back to the disk while it runs "
      "(docs/operations.md)",
@@ -235,6 +240,10 @@ constexpr std::array<Command, 51> kCommands{{
      "restore /var/backups/export-worker-monday\n"
      "restore /var/backups/export-worker-monday --force",
      run_restore},
+    {"prune", "", "", "",
+     "remove now what is older than file_retention_s and job_retention_s, instead of within a "
+     "minute; gives way to requests",
+     "prune", run_prune},
     {"retention resume", "", "", "",
      "confirm the clock: retention deletes again (docs/operations.md)", "retention resume",
      run_retention_resume},

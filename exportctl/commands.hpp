@@ -50,6 +50,7 @@ int run_organization_show(const Context& context, const options::Arguments& argu
 int run_organization_set(const Context& context, const options::Arguments& arguments);
 int run_compact(const Context& context, const options::Arguments& arguments);
 int run_fsck(const Context& context, const options::Arguments& arguments);
+int run_prune(const Context& context, const options::Arguments& arguments);
 int run_retention_resume(const Context& context, const options::Arguments& arguments);
 int run_backup(const Context& context, const options::Arguments& arguments);
 int run_restore(const Context& context, const options::Arguments& arguments);

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
-#include <functional>
+#include <memory>
 #include <utility>
 
-#include "base/bounded_thread.hpp"
 #include "base/json.hpp"
+#include "exportctl/bounded_check.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
@@ -16,11 +15,6 @@ namespace export_worker::exportctl {
 namespace {
 
 using nlohmann::json;
-
-struct Check {
-    const char* name;
-    Findings (*run)(const Patient&);
-};
 
 constexpr std::array<Check, 10> kChecks{{{"configuration", check_configuration},
                                          {"daemon", check_daemon},
@@ -40,8 +34,11 @@ public:
     Findings run() {
         ask();
         Findings out;
+        const auto patient = std::make_shared<const Patient>(patient_);
         for (const Check& check : kChecks) {
-            for (Finding& finding : run_bounded(check)) out.push_back(std::move(finding));
+            CheckEnd end = run_bounded(check, patient, limits::kDoctorCheckTimeout);
+            left_behind_ = left_behind_ || end.left_behind;
+            for (Finding& finding : end.findings) out.push_back(std::move(finding));
         }
         return out;
     }
@@ -49,38 +46,15 @@ public:
     [[nodiscard]] bool left_behind() const { return left_behind_; }
 
 private:
-    // False: it took too long. `work` owns what it uses.
-    bool within_time(std::function<void()> work) {
-        BoundedThread thread(std::move(work));
-        if (thread.join_within(limits::kDoctorCheckTimeout)) return true;
-        thread.leave_behind();
-        left_behind_ = true;
-        return false;
-    }
-
     void ask() {
         auto status = std::make_shared<json>();
         const Context context = patient_.context;
-        const bool ended = within_time([context, status] {
+        const auto work = [context, status] {
             if (auto answer = ask_status(context)) *status = std::move(*answer);
-        });
+        };
+        const bool ended = ends_within(work, limits::kDoctorCheckTimeout);
+        left_behind_ = left_behind_ || !ended;
         if (ended && !status->is_null()) patient_.status = status;
-    }
-
-    Findings run_bounded(const Check& check) {
-        auto found = std::make_shared<Findings>();
-        const auto patient = std::make_shared<const Patient>(patient_);
-        const bool ended = within_time([check, found, patient] {
-            try {
-                *found = check.run(*patient);
-            } catch (const std::exception& error) {
-                *found = {{check.name, "", Health::kBad, error.what(), {}}};
-            }
-        });
-        if (ended) return std::move(*found);
-        return {{check.name, "", Health::kBad,
-                 "no end within " + std::to_string(limits::kDoctorCheckTimeout.count()) + " s",
-                 "look for a disk, a name server or a program that hangs"}};
     }
 
     Patient patient_;

@@ -218,9 +218,11 @@ Findings check_disks(const Patient& patient) {
     Findings out;
     for (const std::string& directory : directories) {
         const auto disk = read_disk_space(directory);
-        if (!disk && disk.error().code == ErrorCode::kNotFound) continue;
         if (!disk) {
-            out.push_back({"disk", directory, Health::kBad, disk.error().message});
+            const bool is_gone = disk.error().code == ErrorCode::kNotFound;
+            out.push_back(
+                {"disk", directory, Health::kBad, disk.error().message,
+                 is_gone ? "mount it, or put it back; a first start of the daemon makes it" : ""});
         } else if (seen.insert(disk->file_system).second) {
             out.push_back(judge_disk(directory, *disk));
         }

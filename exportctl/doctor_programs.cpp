@@ -37,9 +37,11 @@ std::vector<std::string> lines_of(const std::string& text) {
     return out;
 }
 
+// It answers: systemctl may be installed where another program is the first process.
 bool has_systemd() {
-    std::error_code ignored;
-    return fs::exists("/run/systemd/system", ignored);
+    const auto shown =
+        run_command({"systemctl", "show", "--property=Version"}, limits::kDoctorAskTimeout);
+    return shown && shown->status == 0;
 }
 
 bool is_installed(const std::string& program) {
@@ -55,7 +57,6 @@ std::string version_said_by(const std::string& program) {
 }
 
 std::string unit_property(const std::string& unit, const std::string& property) {
-    if (!has_systemd()) return {};
     const auto shown = run_command({"systemctl", "show", unit, "--value", "--property=" + property},
                                    limits::kDoctorAskTimeout);
     return shown && shown->status == 0 ? without_line_end(shown->output) : std::string();
@@ -197,8 +198,12 @@ void check_listener(const std::string& where, Findings& out) {
     }
     const auto alive = http_get(where, "/livez", limits::kDoctorAskTimeout);
     if (!alive) {
+        const bool is_silent = alive.error().code == ErrorCode::kDeadlineExceeded;
         out.push_back({"shim", where, is_installed(kShim) ? Health::kBad : Health::kWarn,
-                       alive.error().message, "systemctl start export-httpd"});
+                       alive.error().message,
+                       is_silent ? "it takes connections and is frozen or starved of CPU: "
+                                   "systemctl restart export-httpd"
+                                 : "systemctl start export-httpd"});
         return;
     }
     if (alive->status != 200) {

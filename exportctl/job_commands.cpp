@@ -25,9 +25,12 @@ bool has_file(const std::string& status) {
 
 void show_job(const json& job) {
     std::vector<std::pair<std::string, std::string>> fields;
-    for (const char* name : {"job_id", "job_type", "status", "stage", "created_at", "started_at",
-                             "completed_at", "error_message", "trace_id"}) {
-        if (!job[name].is_null()) fields.emplace_back(name, cell(job[name]));
+    for (const char* name : {"job_id", "job_type", "status", "waiting_because", "stage",
+                             "created_at", "start_at", "started_at", "deadline_at", "completed_at",
+                             "silence_limit_s", "error_message", "trace_id"}) {
+        // A daemon of an earlier version has fewer.
+        if (const json value = job.value(name, json()); !value.is_null())
+            fields.emplace_back(name, cell(value));
     }
     fields.emplace_back("items", cell(job["processed_items"]) + " of " + cell(job["total_items"]) +
                                      ", " + cell(job["failed_items"]) + " failed, " +
@@ -257,6 +260,7 @@ int run_job_list(const Context& context, const Arguments& arguments) {
     json params = json::object();
     if (arguments.has("status")) params["status"] = arguments.get("status");
     if (arguments.has("type")) params["job_type"] = arguments.get("type");
+    if (arguments.has("after")) params["after"] = arguments.get("after");
     for (const char* name : {"limit", "offset"}) put_number(arguments, name, name, params);
     auto client = ControlClient::open(context);
     if (!client) return client.error();
@@ -273,7 +277,8 @@ int run_job_list(const Context& context, const Arguments& arguments) {
         print_table({"JOB", "ORGANIZATION", "TYPE", "STATUS", "ITEMS", "CREATED"}, rows);
         print_line(std::to_string(page["items"].size()) + " of " + cell(page["total"]));
         if (const json next = page.value("next", json()); !next.is_null())
-            print_line("more with --offset " + cell(next));
+            print_line("more with " + std::string(next.is_string() ? "--after " : "--offset ") +
+                       cell(next));
     });
 }
 

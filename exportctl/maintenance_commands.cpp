@@ -1,4 +1,4 @@
-// fsck and compact: long work the daemon does beside its socket.
+// fsck, compact and prune: long work the daemon does beside its socket.
 #include <chrono>
 #include <thread>
 
@@ -66,7 +66,9 @@ int show_fsck(const Context& context, const json& report) {
         if (report["problems"] != report["repaired"])
             print_line(
                 "nothing was changed for the rest; exportctl fsck --apply repairs what has a "
-                "repair");
+                "repair" +
+                (report["lost"] == 0 ? std::string()
+                                     : ", and withdraws " + cell(report["lost"]) + " files"));
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
@@ -87,6 +89,18 @@ int show_compact(const Context& context, const json& report) {
     return is_whole ? int{kExitOk} : int{kExitRefused};
 }
 
+int show_prune(const Context& context, const json& pruned) {
+    if (context.json) {
+        print_json(pruned);
+    } else {
+        print_line(cell(pruned["files"]) + " files have expired, " + cell(pruned["jobs"]) +
+                   " jobs and " + cell(pruned["notices"]) + " notices are forgotten");
+        if (pruned["files"] != 0)
+            print_line("the files are deleted once the links to them have ended");
+    }
+    return kExitOk;
+}
+
 }  // namespace
 
 int run_compact(const Context& context, const Arguments& arguments) {
@@ -95,10 +109,18 @@ int run_compact(const Context& context, const Arguments& arguments) {
     return run_task(context, "control.compact", params, "databases", show_compact);
 }
 
+int run_prune(const Context& context, const Arguments&) {
+    return run_task(context, "control.prune", json::object(), "jobs", show_prune);
+}
+
 int run_fsck(const Context& context, const Arguments& arguments) {
-    return run_task(context, "control.fsck",
-                    {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}},
-                    "files", show_fsck);
+    json params = {{"apply", arguments.has("apply")}, {"no_hashes", arguments.has("no-hashes")}};
+    if (arguments.has("max-withdrawn")) {
+        if (!arguments.has("apply"))
+            return complain(kExitUsage, "fsck: --max-withdrawn: expected --apply with it");
+        put_number(arguments, "max-withdrawn", "max_withdrawn", params);
+    }
+    return run_task(context, "control.fsck", params, "files", show_fsck);
 }
 
 }  // namespace export_worker::exportctl

@@ -31,7 +31,7 @@ Result<void> check_owner(const struct stat& info, const std::string& path, uid_t
     if (is_writable_by_others(info))
         return fail(ErrorCode::kFailedPrecondition,
                     path +
-                        ": expected one that nobody but its owner may write, found one that is "
+                        ": expected one that only its owner may write, found one that is "
                         "writable by group or others; run chmod go-w " +
                         path);
     return {};

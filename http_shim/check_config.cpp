@@ -31,7 +31,7 @@ constexpr const char* kSocketUnit = "export-httpd.socket";
 class Checker {
 public:
     Checker(const Config& config, const options::Problems& told) : config_(config), told_(told) {}
-    ConfigCheck run() {
+    options::ConfigCheck run() {
         check_user();
         for (const std::string& where : config_.listen) check_listener(where);
         for (const downloads::DownloadRoot& root : config_.downloads) check_store(root);
@@ -57,7 +57,8 @@ private:
     void check_tcp_listener(const std::string& where);
     void check_unix_listener(const std::string& where);
     bool is_held_by_systemd(const std::string& where);
-    bool is_held_by_shim(const std::string& where);
+    bool is_held_by_shim(const std::string& where, Listener listener);
+    void complain_of_silent(const std::string& where);
     void check_store(const downloads::DownloadRoot& root);
     void check_key_owner(const std::string& where, const std::string& key_file);
     void check_daemons();
@@ -68,7 +69,7 @@ private:
 
     const Config& config_;
     const options::Problems& told_;
-    ConfigCheck out_;
+    options::ConfigCheck out_;
 };
 
 std::string Checker::value(const std::string& section, const std::string& key) const {
@@ -91,12 +92,16 @@ void Checker::check_user() {
 // The addresses that systemd holds for export-httpd, as systemctl prints them; empty: none, or no
 // systemd. They are not connected to: that would start the service.
 std::string sockets_of_systemd() {
-    if (std::error_code ignored; !fs::exists("/run/systemd/system", ignored)) return {};
     const auto shown = run_command(
         {"systemctl", "show", kSocketUnit, "--property=ActiveState", "--property=Listen"},
         limits::kHttpCheckTimeout);
     const bool active = shown && shown->output.find("ActiveState=active") != std::string::npos;
     return active ? shown->output : std::string();
+}
+
+std::string frozen() {
+    return "it does not answer /livez within " + std::to_string(limits::kHttpCheckTimeout.count()) +
+           " s: if it is export-httpd, it is frozen: systemctl restart export-httpd";
 }
 
 bool Checker::is_held_by_systemd(const std::string& where) {
@@ -106,10 +111,15 @@ bool Checker::is_held_by_systemd(const std::string& where) {
     return true;
 }
 
-bool Checker::is_held_by_shim(const std::string& where) {
-    if (!is_export_httpd(where, limits::kHttpCheckTimeout)) return false;
+bool Checker::is_held_by_shim(const std::string& where, Listener listener) {
+    if (listener != Listener::kExportHttpd) return false;
     note("[http] listen", "an export-httpd runs on " + where + ": the address was not tried");
     return true;
+}
+
+void Checker::complain_of_silent(const std::string& where) {
+    complain("[http] listen", ErrorCode::kUnavailable,
+             "another process listens on " + where + "; " + frozen());
 }
 
 void Checker::check_listener(const std::string& where) {
@@ -121,7 +131,12 @@ void Checker::check_listener(const std::string& where) {
 
 void Checker::check_tcp_listener(const std::string& where) {
     const auto bound = try_bind(where, leaves_ipv4(where, config_.listen));
-    if (bound || is_held_by_systemd(where) || is_held_by_shim(where)) return;
+    if (bound || is_held_by_systemd(where)) return;
+    const Listener listener = bound.error().code == ErrorCode::kUnavailable
+                                  ? who_listens(where, limits::kHttpCheckTimeout)
+                                  : Listener::kOther;
+    if (is_held_by_shim(where, listener)) return;
+    if (listener == Listener::kSilent) return complain_of_silent(where);
     const bool forbidden = bound.error().code == ErrorCode::kFailedPrecondition;
     complain(
         "[http] listen", bound.error().code,
@@ -139,9 +154,11 @@ void Checker::check_unix_listener(const std::string& where) {
                             ", found something else; remove it, or name another path");
     if (is_held_by_systemd(where)) return;
     if (is_socket_in_use(path)) {
-        if (!is_held_by_shim(where))
+        const Listener listener = who_listens(where, limits::kHttpCheckTimeout);
+        if (!is_held_by_shim(where, listener))
             complain("[http] listen", ErrorCode::kUnavailable,
-                     "another process listens on " + path + "; stop it, or name another path");
+                     "another process listens on " + path + "; stop it, or name another path" +
+                         (listener == Listener::kSilent ? "; " + frozen() : ""));
         return;
     }
     fs::path directory = fs::path(path).parent_path();
@@ -254,7 +271,7 @@ void Checker::check_hosts() {
 
 }  // namespace
 
-ConfigCheck check_config(const Config& config, const options::Problems& told) {
+options::ConfigCheck check_config(const Config& config, const options::Problems& told) {
     return Checker(config, told).run();
 }
 

@@ -1,7 +1,10 @@
 #include "http_shim/config.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/io.hpp"
 #include "base/limits.hpp"
@@ -115,7 +118,7 @@ Result<void> read_curve(const ConfigFile& file, Section& section, Config& config
 Result<void> read_http(const ConfigFile& file, Config& config) {
     Section section = file.section("http");
     read_listen(section, config);
-    section.octal_mode("socket_mode", config.socket_mode);
+    section.socket_mode("socket_mode", config.socket_mode, true);
     read_hosts(section, config);
     EW_CHECK(read_curve(file, section, config));
     read_daemons(section, config);
@@ -146,20 +149,26 @@ Result<void> read_http(const ConfigFile& file, Config& config) {
     return section.finish();
 }
 
-Result<void> read_downloads(const ConfigFile& file, Config& config) {
+// Of state_dir, who may own the link keys; nullopt: it is not there.
+std::optional<uid_t> owner_of(const std::string& state_dir) {
+    struct stat info {};
+    return ::stat(state_dir.c_str(), &info) == 0 ? std::optional(info.st_uid) : std::nullopt;
+}
+
+Result<void> read_downloads(const ConfigFile& file, const std::string& state_dir, Config& config) {
     for (Section& section : file.sections("store")) {
         std::string kind;
         downloads::DownloadRoot download;
         std::string key_file;
         section.text("kind", kind);
         if (kind != "local") continue;
-        section.required_text("root", download.root);
+        section.directory("root", download.root);
         section.required_text("key_file", key_file);
         (void)section.take_rest();  // The daemon's.
         EW_CHECK(section.finish());
         download.name = section.name().substr(std::string_view("store.").size());
         if (key_file.empty()) continue;  // Told already.
-        auto keys = downloads::LinkKeys::open(key_file);
+        auto keys = downloads::LinkKeys::open(key_file, owner_of(state_dir));
         if (!keys) {
             EW_CHECK(file.report(keys.error()));
             continue;
@@ -187,10 +196,12 @@ Result<Config> read_config(const std::string& path, options::Problems* problems)
     daemon.text("data_endpoint", endpoint);
     if (const auto socket = transport::ipc_path(endpoint); !socket)
         daemon.add_error("data_endpoint", socket.error().message);
+    if (state_dir.empty() && !daemon.has("data_endpoint") && config.data_endpoints.empty())
+        daemon.add_error("state_dir", "missing; expected it, or [http] daemons");
     (void)daemon.take_rest();
     EW_CHECK(daemon.finish());
     if (config.data_endpoints.empty()) config.data_endpoints.push_back(endpoint);
-    EW_CHECK(read_downloads(file, config));
+    EW_CHECK(read_downloads(file, state_dir, config));
     return config;
 }
 

@@ -172,7 +172,6 @@ Awaitable<void> reload_on_hangup(asio::io_context& context, SessionDeps& deps) {
 
 Result<void> run_http(const Config& config, const std::string& version) {
     ::signal(SIGPIPE, SIG_IGN);
-    ::signal(SIGXFSZ, SIG_IGN);  // A full log is an error of write(), not the end.
     Connections connections(config.address_connections_max);
     asio::io_context context(1);
     EW_TRY(

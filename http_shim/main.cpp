@@ -41,29 +41,12 @@ int start_failed(const export_worker::Error& error) {
     return export_worker::start_exit_status(error.code);
 }
 
-// 78 if one of them stays until an operator changes something.
-int report(const std::string& config_path, const export_worker::http_shim::ConfigCheck& check) {
-    int status = 0;
-    for (const std::string& note : check.notes)
-        std::fprintf(stderr, "export-httpd: note: %s\n", note.c_str());
-    for (const std::string& warning : check.warnings)
-        std::fprintf(stderr, "export-httpd: warning: %s\n", warning.c_str());
-    for (const export_worker::Error& complaint : check.complaints) {
-        std::fprintf(stderr, "export-httpd: %s: %s\n", config_path.c_str(),
-                     complaint.message.c_str());
-        status = std::max(status, export_worker::start_exit_status(complaint.code));
-    }
-    if (status == 0) std::printf("%s: good\n", config_path.c_str());
-    return status;
-}
-
 int check(const std::string& config_path, CheckExtent extent) {
     using Config = export_worker::http_shim::Config;
-    using Found = export_worker::http_shim::ConfigCheck;
-    return export_worker::options::run_check<Config, Found>(
+    return export_worker::options::run_check<Config>(
         config_path, extent,
-        {export_worker::http_shim::read_config, export_worker::http_shim::check_config,
-         start_failed, report});
+        {"export-httpd", export_worker::http_shim::read_config,
+         export_worker::http_shim::check_config, start_failed});
 }
 
 // Until the listener has a handler: a SIGHUP during the start must not end it.

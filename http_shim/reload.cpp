@@ -1,11 +1,12 @@
 #include "http_shim/reload.hpp"
 
-#include <sys/stat.h>
-
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/clock.hpp"
+#include "base/io.hpp"
 #include "base/log.hpp"
 #include "base/options/config_keys.hpp"
 
@@ -23,27 +24,44 @@ void take_over_rates(const Config& next, SessionDeps& deps) {
     deps.connections.set_per_address_max(next.address_connections_max);
 }
 
+std::vector<downloads::DownloadRoot>::const_iterator find_download(const Config& config,
+                                                                   const std::string& name) {
+    return std::ranges::find(config.downloads, name, &downloads::DownloadRoot::name);
+}
+
 // Links that work now would end with 410 or 503.
-Result<void> check_roots(const Config& next) {
+Result<void> check_roots(const Config& now, const Config& next) {
     for (const downloads::DownloadRoot& download : next.downloads) {
-        const std::string where = "[store." + download.name + "] root: ";
-        if (!download.root.starts_with('/'))
-            return fail(ErrorCode::kInvalidArgument,
-                        where + "expected an absolute path, found " + download.root);
-        struct stat info {};
-        if (::stat(download.root.c_str(), &info) == 0 && !S_ISDIR(info.st_mode))
-            return fail(ErrorCode::kFailedPrecondition,
-                        where + "expected a directory, found a file: " + download.root);
+        const auto served = find_download(now, download.name);
+        const bool is_moved = served != now.downloads.end() && served->root != download.root;
+        const auto checked = check_directory(download.root, is_moved);
+        if (!checked)
+            return fail(checked.error().code,
+                        "[store." + download.name + "] root: " + checked.error().message);
     }
     return {};
 }
 
+// Exports go on to where they went, so their links are served from there.
+void keep_export_root(const SessionDeps& deps, Config& next) {
+    const std::string name = options::export_store_of(deps.started_with);
+    const auto kept = find_download(deps.config, name);
+    if (kept == deps.config.downloads.end() ||
+        !options::has_moved(deps.started_with, next.values, name))
+        return;
+    std::erase_if(next.downloads, [&](const auto& each) { return each.name == name; });
+    next.downloads.push_back(*kept);
+    log_warn("configuration: [store.{}] stays as it was until a restart: exports go there", name);
+}
+
 Result<void> take_over(Result<Config> next, SessionDeps& deps) {
     if (!next) return fail(std::move(next).error());
-    EW_CHECK(check_roots(*next));
+    keep_export_root(deps, *next);
+    EW_CHECK(check_roots(deps.config, *next));
     EW_CHECK(set_log_level(next->log_level));
     for (const std::string& key :
-         options::waiting_for_restart(options::Program::kShim, deps.started_with, next->values, ""))
+         options::waiting_for_restart(options::Program::kShim, deps.started_with, next->values,
+                                      options::export_store_of(deps.started_with)))
         log_warn("configuration: {} has changed; that needs a restart", key);
     take_over_rates(*next, deps);
     deps.config = std::move(*next);

@@ -97,7 +97,9 @@ Response make_wire_error_response(const message::WireError& error, std::string_v
         make_error_response(status, incomplete ? "Service temporarily unavailable" : error.message);
     response.headers.clear();
     if (status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    if (status == 503 || status == 429) add_retry_after(response, error);
+    // What may have been done is not to be done again by itself.
+    const bool unknown = error.executed == message::Executed::kUnknown;
+    if ((status == 503 || status == 429) && !unknown) add_retry_after(response, error);
     return response;
 }
 

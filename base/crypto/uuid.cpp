@@ -14,7 +14,10 @@ std::string make_uuid7(std::int64_t unix_us) {
     for (std::size_t index = 0; index < 6; ++index) {
         bytes[index] = static_cast<std::uint8_t>(unix_ms >> (8 * (5 - index)));
     }
-    bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0fU) | 0x70U);
+    // The twelve bits behind it are its fraction (RFC 9562, 6.2, method 3).
+    const auto fraction = static_cast<std::uint64_t>(unix_us % 1000) * 4096 / 1000;
+    bytes[6] = static_cast<std::uint8_t>((fraction >> 8) | 0x70U);
+    bytes[7] = static_cast<std::uint8_t>(fraction);
     bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3fU) | 0x80U);
     std::string out;
     out.reserve(36);

@@ -6,7 +6,8 @@
 
 namespace export_worker::crypto {
 
-// 36 characters, lower case. Unpredictable in its 74 random bits. [any-thread]
+// 36 characters, lower case. Sorts by the microsecond; unpredictable in its 62 random bits.
+// [any-thread]
 [[nodiscard]] std::string make_uuid7(std::int64_t unix_us);
 
 }  // namespace export_worker::crypto

@@ -1,5 +1,7 @@
 #include "base/options/arguments.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -99,6 +101,7 @@ Result<void> flush_output() {
 int run_program(const char* program, const std::function<int()>& body) {
     constexpr int kExitSoftware = 70;
     int status = kExitSoftware;
+    ::signal(SIGXFSZ, SIG_IGN);  // A file at its limit is an error of write(), not the end.
     try {
         status = body();
     } catch (const std::exception& error) {

@@ -45,7 +45,7 @@ inline constexpr int kExitOutputLost = 74;
 
 // What main() returns: the status of `body`, after its output is written. Says on stderr what is
 // wrong and returns 70 (EX_SOFTWARE) when an exception leaves `body`, and kExitOutputLost when
-// output is lost. `program` is the name in front of the message.
+// output is lost. `program` is the name in front of the message. Ignores SIGXFSZ.
 [[nodiscard]] int run_program(const char* program, const std::function<int()>& body);
 
 // argv as strings, less the program's name.

@@ -34,6 +34,15 @@ void Section::required_text(std::string_view key, std::string& target) {
     }
 }
 
+void Section::directory(std::string_view key, std::string& target) {
+    required_text(key, target);
+    if (target.empty()) return;
+    if (!target.starts_with('/'))
+        return add_error(key, "expected an absolute path, found '" + printable(target) + "'");
+    while (target.size() > 1 && target.ends_with('/')) target.pop_back();
+    if (target == "/") add_error(key, "expected a directory of its own, found /");
+}
+
 bool Section::read_number(std::string_view key, std::uint64_t& value, std::uint64_t min,
                           std::uint64_t max) {
     const std::string* found = take(key);
@@ -61,6 +70,20 @@ void Section::octal_mode(std::string_view key, unsigned& target) {
         return add_error(
             key, "expected an octal file mode such as 0660, found '" + printable(mode) + "'");
     target = value;
+}
+
+void Section::socket_mode(std::string_view key, unsigned& target, bool others_may) {
+    unsigned mode = target;
+    octal_mode(key, mode);
+    const unsigned forbidden = others_may ? 0111 : 0117;
+    if ((mode & 0600) == 0600 && (mode & forbidden) == 0) {
+        target = mode;
+        return;
+    }
+    add_error(key, std::string("expected the mode of a socket such as 0600 or 0660, read and write "
+                               "for its owner") +
+                       (others_may ? "" : ", nothing for others") + ", found " +
+                       values_.at(std::string(key)));
 }
 
 void Section::boolean(std::string_view key, bool& target) {
@@ -136,6 +159,21 @@ Result<void> Section::finish() {
     return {};
 }
 
+namespace {
+
+// With sections that have no key, which the library does not tell.
+void add_sections(std::istringstream stream, ConfigValues& sections) {
+    for (std::string line; std::getline(stream, line);) {
+        line.erase(std::min(line.find('#'), line.size()));
+        const std::size_t begin = line.find_first_not_of(" \t\r");
+        const std::size_t end = line.find_last_not_of(" \t\r");
+        if (begin == std::string::npos || line[begin] != '[' || line[end] != ']') continue;
+        sections.try_emplace(line.substr(begin + 1, end - begin - 1));
+    }
+}
+
+}  // namespace
+
 Result<ConfigFile> ConfigFile::read(const std::string& path, Problems* problems) {
     EW_TRY(const std::string text, read_trusted_file(path, limits::kConfigFileBytesMax));
     ConfigFile file;
@@ -164,6 +202,11 @@ Result<ConfigFile> ConfigFile::read(const std::string& path, Problems* problems)
     } catch (const boost::program_options::error& error) {
         return fail(ErrorCode::kInvalidArgument, path + ": not an INI file: " + error.what());
     }
+    add_sections(std::istringstream(text), file.sections_);
+    if (file.sections_.empty())
+        return fail(ErrorCode::kInvalidArgument,
+                    path + ": expected sections such as [daemon], found " +
+                        (text.empty() ? "an empty file" : "no section"));
     return file;
 }
 

@@ -47,6 +47,8 @@ public:
     void text(std::string_view key, std::string& target);
     // Text that may not be absent or empty.
     void required_text(std::string_view key, std::string& target);
+    // The absolute path of a directory, without slashes at its end; required, and not the root.
+    void directory(std::string_view key, std::string& target);
     // Decimal, `min` to `max` inclusive.
     template <typename Integer>
     void number(std::string_view key, Integer& target, std::uint64_t min, std::uint64_t max) {
@@ -55,6 +57,9 @@ public:
     }
     // A file mode such as 0660.
     void octal_mode(std::string_view key, unsigned& target);
+    // The mode of a socket: read and write for its owner, nothing to execute, and for others only
+    // if they `may`.
+    void socket_mode(std::string_view key, unsigned& target, bool others_may);
     // on, off, true, false, yes, no.
     void boolean(std::string_view key, bool& target);
     // One of `choices`.
@@ -87,8 +92,8 @@ private:
 
 class ConfigFile {
 public:
-    // Errors: kNotFound, kInvalidArgument (syntax, a key outside a section, a key given twice, too
-    // large), kFailedPrecondition for a file that group or others may write. `problems`: collects
+    // Errors: kNotFound, kInvalidArgument (syntax, no section, a key outside a section, a key given
+    // twice, too large), those of read_trusted_file(). `problems`: collects
     // what its sections and report() find wrong; null: the first is the error. Outlives the file.
     [[nodiscard]] static Result<ConfigFile> read(const std::string& path,
                                                  Problems* problems = nullptr);

@@ -62,25 +62,25 @@ constexpr std::array kKeys = std::to_array<ConfigKey>({
     {"http", "log_format", kUnused, kRestart},
     {"http", "access_log_sample", kUnused, kLive},
 
-    {"store", "kind", kLiveForLinks, kLive},
+    {"store", "kind", kLiveButExports, kLiveButExports},
     {"store", "link_lifetime_s", kLive, kUnused},
     {"store", "link_window_s", kLive, kUnused},
     {"store", "link_backdate_s", kLive, kUnused},
     {"store", "expiry_policy", kLive, kUnused},
     {"store", "organization_prefix", kLive, kUnused},
-    {"store", "root", kLiveForLinks, kLive, "local"},
+    {"store", "root", kLiveButExports, kLiveButExports, "local"},
     {"store", "key_file", kLive, kLive, "local"},
     {"store", "base_url", kLive, kUnused, "local cloudfront"},
-    {"store", "prefix", kLiveForLinks, kUnused, "s3 gcs azure cloudfront"},
-    {"store", "region", kLiveForLinks, kUnused, "s3"},
-    {"store", "endpoint", kLiveForLinks, kUnused, "s3 gcs azure"},
-    {"store", "public_endpoint", kLiveForLinks, kUnused, "s3 gcs azure"},
-    {"store", "addressing", kLiveForLinks, kUnused, "s3"},
-    {"store", "style", kLiveForLinks, kUnused, "gcs"},
-    {"store", "universe_domain", kLiveForLinks, kUnused, "gcs"},
-    {"store", "account", kLiveForLinks, kUnused, "azure"},
-    {"store", "sas_version", kLiveForLinks, kUnused, "azure"},
-    {"store", "part_mib", kLiveForLinks, kUnused, "s3 gcs azure"},
+    {"store", "prefix", kLiveButExports, kUnused, "s3 gcs azure cloudfront"},
+    {"store", "region", kLiveButExports, kUnused, "s3"},
+    {"store", "endpoint", kLiveButExports, kUnused, "s3 gcs azure"},
+    {"store", "public_endpoint", kLiveButExports, kUnused, "s3 gcs azure"},
+    {"store", "addressing", kLiveButExports, kUnused, "s3"},
+    {"store", "style", kLiveButExports, kUnused, "gcs"},
+    {"store", "universe_domain", kLiveButExports, kUnused, "gcs"},
+    {"store", "account", kLiveButExports, kUnused, "azure"},
+    {"store", "sas_version", kLiveButExports, kUnused, "azure"},
+    {"store", "part_mib", kLiveButExports, kUnused, "s3 gcs azure"},
     {"store", "credentials", kLive, kUnused, "s3 gcs azure"},
     {"store", "access_key_id", kLive, kUnused, "s3 gcs"},
     {"store", "secret_access_key_file", kLive, kUnused, "s3 gcs"},
@@ -225,6 +225,26 @@ Result<void> check_known_keys(const ConfigFile& file) {
     return {};
 }
 
+std::string export_store_of(const ConfigValues& values) {
+    if (value_of(values, "export", "workers") == "0") return {};
+    if (std::string named = value_of(values, "export", "store"); !named.empty()) return named;
+    constexpr std::string_view kFamily = "store.";
+    for (const auto& entry : values) {
+        if (entry.first.starts_with(kFamily) && value_of(values, entry.first, "kind") == "local")
+            return entry.first.substr(kFamily.size());
+    }
+    return {};
+}
+
+bool has_moved(const ConfigValues& running, const ConfigValues& read, std::string_view store) {
+    const std::string section = "store." + std::string(store);
+    return std::ranges::any_of(kKeys, [&](const ConfigKey& key) {
+        const std::string name(key.name);
+        return key.section == "store" && key.daemon == kLiveButExports &&
+               value_of(running, section, name) != value_of(read, section, name);
+    });
+}
+
 std::vector<std::string> waiting_for_restart(Program program, const ConfigValues& running,
                                              const ConfigValues& read,
                                              std::string_view export_store) {
@@ -243,7 +263,7 @@ std::vector<std::string> waiting_for_restart(Program program, const ConfigValues
         if (is_overridden(program, section, running) && is_overridden(program, section, read))
             continue;
         const Change change = program == Program::kDaemon ? key->daemon : key->shim;
-        if (change == kRestart || (change == kLiveForLinks && section == of_exports))
+        if (change == kRestart || (change == kLiveButExports && section == of_exports))
             out.push_back("[" + section + "] " + name);
     }
     return out;

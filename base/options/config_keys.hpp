@@ -13,10 +13,10 @@
 namespace export_worker::options {
 
 enum class Change {
-    kUnused,        // The program does not use it.
-    kLive,          // A SIGHUP takes it over.
-    kLiveForLinks,  // The same, but the store of [export] needs a restart.
-    kRestart,       // Takes a restart.
+    kUnused,          // The program does not use it.
+    kLive,            // A SIGHUP takes it over.
+    kLiveButExports,  // The same; for the store of [export], all of it takes a restart.
+    kRestart,         // Takes a restart.
 };
 
 struct ConfigKey {
@@ -35,6 +35,13 @@ struct ConfigKey {
 [[nodiscard]] Result<void> check_known_keys(const ConfigFile& file);
 
 enum class Program { kDaemon, kShim };
+
+// The name of the store that exports go to; empty: this daemon runs none.
+[[nodiscard]] std::string export_store_of(const ConfigValues& values);
+// Whether [store.`store`] has another place. Then exports would go on to the old one while links
+// lead to the new one, so a running program leaves the whole section as it was.
+[[nodiscard]] bool has_moved(const ConfigValues& running, const ConfigValues& read,
+                             std::string_view store);
 
 // The keys that differ between the configuration a program runs with and the one it has just read,
 // and that it cannot take over: "[http] listen". `export_store`: the store of [export]; empty:

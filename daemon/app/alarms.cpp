@@ -97,8 +97,11 @@ void add_identity(const MonitoredDeps& deps, std::vector<Alarm>& out) {
 void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     if (deps.export_workers != nullptr)
         add(out, "exports", "", deps.export_workers->problem(),
-            "look at the store of [export] and at the disk under state_dir; jobs are tried again "
-            "by themselves");
+            "look at the store of [export] and at the disk under state_dir; jobs that are pending "
+            "are tried again by themselves, failed ones with exportctl job retry");
+    if (deps.files != nullptr)
+        add(out, "store", deps.export_store, deps.files->problem(),
+            "until then exports fail, and neither fsck nor the sweep says or deletes anything");
     const auto pause = deps.jobs.retention().retention_pause();
     if (!pause)
         add(out, "database", "jobs", pause.error().message, "look at the disk under state_dir");
@@ -110,6 +113,15 @@ void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     for (const auto& [organization_id, answer] : deps.notifier.failing())
         add(out, "webhook", organization_id, "it does not take notices, last answer: " + answer,
             "each is sent 15 times within 14 hours; inform the operator of the receiver");
+}
+
+void add_backlog(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    add(out, "retention_backlog", "registry", deps.housekeeper.problem(),
+        "exportctl prune shows how it goes; look at the disk under state_dir, or let "
+        "file_retention_s and job_retention_s be longer");
+    if (deps.sweeper != nullptr)
+        add(out, "retention_backlog", "files", deps.sweeper->problem(),
+            "look at the store of [export]; no link to these files is made any more");
 }
 
 void add_plugins(const MonitoredDeps& deps, std::vector<Alarm>& out) {
@@ -129,6 +141,7 @@ std::vector<Alarm> collect_alarms(const MonitoredDeps& deps) {
     add_credentials(deps, out);
     add_identity(deps, out);
     add_work(deps, out);
+    add_backlog(deps, out);
     add_plugins(deps, out);
     add(out, "configuration", "", deps.refused_configuration(),
         "correct it and send SIGHUP again; until then the one before is in use");

@@ -11,6 +11,7 @@
 #include "base/shared_limits.hpp"
 #include "base/socket_address.hpp"
 #include "base/text.hpp"
+#include "base/unix_socket.hpp"
 #include "base/user_name.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/auth/auth_database.hpp"
@@ -36,7 +37,7 @@ class Checker {
 public:
     Checker(const config::Config& config, const options::Problems& told)
         : config_(config), told_(told) {}
-    ConfigCheck run() {
+    options::ConfigCheck run() {
         check_state_dir();
         check_databases();
         check_identity();
@@ -48,19 +49,25 @@ public:
 
 private:
     // `where`: the section and the key.
+    void complain(const std::string& where, const Error& why, const std::string& advice = "") {
+        if (!is_told(where))
+            out_.complaints.push_back({why.code, where + ": " + why.message + advice});
+    }
     void complain(const std::string& where, const std::string& what) {
-        if (!is_told(where)) out_.complaints.push_back(where + ": " + what);
+        complain(where, Error{ErrorCode::kFailedPrecondition, what});
     }
     [[nodiscard]] bool is_told(const std::string& where) const {
         return options::is_told(told_, where);
     }
     void judge(const std::string& where, const Result<void>& checked) {
-        if (!checked) complain(where, checked.error().message);
+        if (!checked) complain(where, checked.error());
     }
     void check_state_dir();
     void check_databases();
     void check_identity();
     void check_stores();
+    void check_root(const std::string& where, const model::StoreSettings& store);
+    void check_curve_files();
     void check_plugins();
     void check_addresses();
     void check_directory(const std::string& where, const std::string& path);
@@ -69,16 +76,18 @@ private:
 
     const config::Config& config_;
     const options::Problems& told_;
-    ConfigCheck out_;
+    options::ConfigCheck out_;
 };
 
 // A directory that is there, or could be made.
 void Checker::check_directory(const std::string& where, const std::string& path) {
-    if (std::error_code ignored; fs::exists(path, ignored) && !fs::is_directory(path, ignored))
-        return complain(where, "expected a directory, found a file: " + path);
-    if (const auto writable = check_writable(path); !writable)
-        complain(where, writable.error().message + "; expected a directory that " +
-                            user_name(::geteuid()) + " may write");
+    if (const auto directory = export_worker::check_directory(path, false); !directory)
+        return complain(where, directory.error());
+    auto writable = check_writable(path);
+    if (writable) writable = check_holds_files(path);
+    if (!writable)
+        complain(where, writable.error(),
+                 "; expected a directory that " + user_name(::geteuid()) + " may write");
 }
 
 void Checker::check_state_dir() {
@@ -86,7 +95,7 @@ void Checker::check_state_dir() {
     check_directory(where, config_.state_dir);
     struct stat info {};
     if (::stat(config_.state_dir.c_str(), &info) != 0) return;
-    judge(where, check_trusted_file(config_.state_dir));
+    judge(where, check_trusted_file(config_.state_dir, info.st_uid));
     // Root may open everything, which says nothing about the user of the daemon.
     if (info.st_uid != ::geteuid())
         complain(where, config_.state_dir + " belongs to " + user_name(info.st_uid) +
@@ -107,7 +116,7 @@ void Checker::check_identity() {
     const model::AuthSettings& auth = config_.auth;
     if (!auth.roles_file.empty()) {
         const auto roles = auth::RolePolicy::read(auth.roles_file);
-        if (!roles) complain("[auth] roles_file", roles.error().message);
+        if (!roles) complain("[auth] roles_file", roles.error());
     }
     if (!auth.jwks_file.empty()) {
         const auto keys = auth::read_keys(auth.jwks_file);
@@ -117,16 +126,16 @@ void Checker::check_identity() {
             out_.notes.push_back("[auth] jwks_file: " + keys.error().message +
                                  "; a start waits for jwks_url to bring it");
         else if (!keys)
-            complain("[auth] jwks_file", keys.error().message);
+            complain("[auth] jwks_file", keys.error());
     }
     if (!auth.ca_file.empty()) judge("[auth] ca_file", check_trusted_file(auth.ca_file));
     if (!auth.session_url.empty()) {
         const auto provider = auth::SessionProvider::open(auth, system_clock());
-        if (!provider) complain("[auth] session_secret_file", provider.error().message);
+        if (!provider) complain("[auth] session_secret_file", provider.error());
     }
     for (const model::WebhookSettings& webhook : config_.webhooks) {
         const auto secret = notices::read_webhook_secret(webhook);
-        if (!secret) complain("[webhook." + webhook.organization_id + "]", secret.error().message);
+        if (!secret) complain("[webhook." + webhook.organization_id + "]", secret.error());
     }
 }
 
@@ -136,10 +145,10 @@ void Checker::check_stores() {
     for (const model::StoreSettings& store : config_.stores) {
         const std::string where = "[store." + store.name + "]";
         if (is_told(where)) continue;
-        if (store.kind == "local") check_directory(where + " root", store.values.at("root"));
+        if (store.kind == "local") check_root(where + " root", store);
         const auto credentials = credentials::CredentialStore::load({store});
         if (!credentials) {
-            complain(where, credentials.error().message);
+            complain(where, credentials.error());
             continue;
         }
         for (const credentials::CredentialState& state : (*credentials)->states()) {
@@ -148,6 +157,17 @@ void Checker::check_stores() {
                                      "' now: " + state.error + "; a start goes on without");
         }
     }
+}
+
+void Checker::check_root(const std::string& where, const model::StoreSettings& store) {
+    const std::string& root = store.values.at("root");
+    check_directory(where, root);
+    const auto unshared = check_unshared(root);
+    if (unshared || unshared.error().code == ErrorCode::kNotFound) return;
+    if (config_.exports.workers > 0 && store.name == config_.exports.store)
+        complain(where, unshared.error());
+    else
+        out_.warnings.push_back(where + ": " + unshared.error().message);
 }
 
 void Checker::check_plugins() {
@@ -162,23 +182,31 @@ void Checker::check_plugins() {
 
 void Checker::check_tcp(const std::string& where, const std::string& address) {
     if (const auto bound = try_bind(address); !bound)
-        complain(where, bound.error().message +
-                            "; stop what listens there, or name another address of this machine");
+        complain(where, bound.error(),
+                 "; stop what listens there, or name another address of this machine");
 }
 
 void Checker::check_ipc(const std::string& where, const std::string& endpoint) {
-    if (const auto path = transport::ipc_path(endpoint))
-        check_directory(where, fs::path(*path).parent_path());
+    const auto path = transport::ipc_path(endpoint);
+    if (!path) return;
+    check_directory(where, fs::path(*path).parent_path());
+    judge(where, check_socket_path(*path));
+}
+
+// Without tcp_endpoint, too: somebody has named them to use them.
+void Checker::check_curve_files() {
+    if (!config_.curve_key_file.empty()) {
+        const auto keys = transport::read_curve_keys(config_.curve_key_file);
+        if (!keys) complain("[daemon] curve_key_file", keys.error());
+    }
+    if (!config_.curve_clients_file.empty()) {
+        const auto clients = transport::read_curve_clients(config_.curve_clients_file);
+        if (!clients) complain("[daemon] curve_clients_file", clients.error());
+    }
 }
 
 void Checker::check_addresses() {
-    if (!config_.tcp_endpoint.empty()) {
-        if (const auto keys = transport::read_curve_keys(config_.curve_key_file); !keys)
-            complain("[daemon] curve_key_file", keys.error().message);
-        if (const auto clients = transport::read_curve_clients(config_.curve_clients_file);
-            !clients)
-            complain("[daemon] curve_clients_file", clients.error().message);
-    }
+    check_curve_files();
     if (is_told("[daemon] state_dir")) return;  // Where they are by default.
     if (FileLock::is_held(config_.state_dir + "/lock")) {
         out_.notes.emplace_back("a daemon runs with this state_dir: addresses were not tried");
@@ -197,7 +225,7 @@ void Checker::check_addresses() {
 
 }  // namespace
 
-ConfigCheck check_config(const config::Config& config, const options::Problems& told) {
+options::ConfigCheck check_config(const config::Config& config, const options::Problems& told) {
     return Checker(config, told).run();
 }
 

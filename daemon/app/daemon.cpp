@@ -14,8 +14,10 @@
 #include "base/options/config_keys.hpp"
 #include "base/process.hpp"
 #include "base/service_manager/notify.hpp"
+#include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
 #include "daemon/app/host_config.hpp"
+#include "daemon/app/link_lifetime.hpp"
 #include "daemon/app/part_metrics.hpp"
 #include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
@@ -30,7 +32,9 @@
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/export/sweeper.hpp"
 #include "daemon/jobs/event_recorder.hpp"
+#include "daemon/jobs/housekeeper.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
@@ -87,6 +91,46 @@ void say_what_waits(const config::Config& running, const config::Config& read) {
         log_warn("configuration: {} has changed; that needs a restart", key);
 }
 
+// Long before it serves: an address in use must not be found after all plugins are loaded.
+Result<void> check_metrics_address(const std::string& address) {
+    if (address.empty()) return {};
+    const auto bound = try_bind(address);
+    if (bound) return {};
+    return fail(bound.error().code,
+                "[daemon] metrics_listen: " + bound.error().message +
+                    "; stop what listens there, or name another address of this machine");
+}
+
+// Exports go on to where they went, so links lead there, too.
+void keep_export_store(const config::Config& started_with,
+                       const std::vector<model::StoreSettings>& running, config::Config& read) {
+    const std::string name = options::export_store_of(started_with.values);
+    const auto kept = std::ranges::find(running, name, &model::StoreSettings::name);
+    if (kept == running.end() || !options::has_moved(started_with.values, read.values, name))
+        return;
+    std::erase_if(read.stores, [&](const auto& store) { return store.name == name; });
+    read.stores.push_back(*kept);
+    std::ranges::sort(read.stores, {}, &model::StoreSettings::name);
+    log_warn("configuration: [store.{}] stays as it was until a restart: exports go there", name);
+}
+
+// Links that work now would lead nowhere.
+Result<void> check_roots(const std::vector<model::StoreSettings>& running,
+                         const std::vector<model::StoreSettings>& read) {
+    for (const model::StoreSettings& store : read) {
+        if (store.kind != "local") continue;
+        const auto before = std::ranges::find(running, store.name, &model::StoreSettings::name);
+        const std::string& root = store.values.at("root");
+        const bool is_moved =
+            before != running.end() && before->kind == "local" && before->values.at("root") != root;
+        const auto checked = check_directory(root, is_moved);
+        if (!checked)
+            return fail(checked.error().code,
+                        "[store." + store.name + "] root: " + checked.error().message);
+    }
+    return {};
+}
+
 }  // namespace
 
 // Members are destroyed from the last to the first.
@@ -114,6 +158,8 @@ struct Daemon::Parts {
     std::optional<jobs::EventRecorder> events;
     std::unique_ptr<notices::Notifier> notifier;
     std::optional<exports::ExportDeps> export_deps;
+    std::optional<jobs::Housekeeper> housekeeper;
+    std::optional<exports::Sweeper> sweeper;  // None: there is no file to delete.
     std::optional<exports::ExportWorkers> export_workers;
     std::optional<exports::ExportService> export_service;
     std::optional<auth::Authenticator> authenticator;
@@ -131,6 +177,7 @@ struct Daemon::Parts {
     [[nodiscard]] Result<void> open_identity(const config::Config& config);
     [[nodiscard]] Result<void> open_stores(const config::Config& config,
                                            const std::string& version);
+    [[nodiscard]] Result<void> open_files(const config::Config& config);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
     [[nodiscard]] Result<void> open_notices(const config::Config& config);
@@ -147,8 +194,10 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
     current_credentials.emplace(credentials);
     EW_TRY(jobs, jobs::open_sqlite_job_store(
                      config.state_dir + "/jobs.db", system_clock(),
-                     {config.exports.attempts, config.exports.organization_running_max, version}));
-    events.emplace(jobs->events());
+                     {config.exports.attempts, config.exports.organization_running_max, version,
+                      config.exports.workers > 0, ""}));
+    EW_CHECK(jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
+    events.emplace(jobs->accesses());
     EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
     return {};
 }
@@ -163,10 +212,27 @@ Result<void> Daemon::Parts::open_identity(const config::Config& config) {
     return {};
 }
 
+// A daemon that runs no exports opens the store only for what it published before.
+Result<void> Daemon::Parts::open_files(const config::Config& config) {
+    if (config.exports.workers == 0) {
+        EW_TRY(const bool any, jobs->files().has_files());
+        if (!any) return {};
+    }
+    auto opened = open_export_store(config, *current_credentials, *jobs, uploads_stopping);
+    if (!opened && config.exports.workers == 0) {
+        log_warn("expired files stay where they are: {}", opened.error().message);
+        return {};
+    }
+    EW_TRY(files, std::move(opened));
+    return {};
+}
+
 Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
     const config::ExportConfig& of = config.exports;
-    if (of.workers > 0) {
-        EW_TRY(files, open_export_store(config, *current_credentials, uploads_stopping));
+    housekeeper.emplace(jobs->retention(), system_clock(),
+                        jobs::RetentionPolicy{of.file_retention, of.job_retention});
+    EW_CHECK(open_files(config));
+    if (files) {
         const exports::ExportDeps& parts = export_deps.emplace(
             exports::ExportDeps{&system_clock(),
                                 jobs.get(),
@@ -176,13 +242,14 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
                                 version,
                                 {of.retry_base, of.retry_max, of.attempt_limit}});
         EW_CHECK(exports::recover(parts));
-        export_workers.emplace(
-            parts, exports::HousekeepingPolicy{of.stall_limit, of.sweep_interval, of.orphan_grace,
-                                               of.file_retention, of.job_retention});
+        sweeper.emplace(parts, exports::SweepPolicy{of.sweep_interval, of.orphan_grace});
+        if (of.workers > 0) export_workers.emplace(parts, of.stall_limit);
+    } else {
+        EW_CHECK(exports::rescue_jobs(jobs->queue()));
     }
-    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, [this] {
-        if (export_workers) export_workers->wake();
-    });
+    std::function<void()> wake;
+    if (export_workers) wake = [this] { export_workers->wake(); };
+    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, std::move(wake));
     return {};
 }
 
@@ -211,7 +278,7 @@ Result<void> Daemon::Parts::open_sockets(const config::Config& config) {
     }
     EW_TRY(control_socket,
            transport::ServerSocket::open(config.control_endpoint, config.control_socket_mode));
-    return {};
+    return check_metrics_address(config.metrics_listen);
 }
 
 Result<void> Daemon::Parts::load_plugins(const config::Config& config,
@@ -258,6 +325,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         alarms,
         [parts = monitored(config)](metrics::Page& page) { add_part_metrics(page, parts); },
         [this] { export_service->wake(); },
+        *housekeeper,
         export_deps ? &*export_deps : nullptr,
         config.exports.orphan_grace,
         task,
@@ -284,14 +352,17 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     }
     return {config.state_dir,
             std::move(directories),
-            config.exports.file_retention,
             *authenticator,
             *auth_database,
             *sessions,
             *jobs,
             *catalog,
             *notifier,
+            *housekeeper,
+            sweeper ? &*sweeper : nullptr,
             export_workers ? &*export_workers : nullptr,
+            files.get(),
+            config.exports.store,
             *plugins,
             *data_server,
             [this] { return current_credentials->get()->states(); },
@@ -312,17 +383,23 @@ Daemon::~Daemon() {
 unsigned Daemon::stop() {
     // Operators can watch the drain: their socket closes after the data socket.
     parts_->sessions->stop();
-    if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0)
+    if (const unsigned stuck_workers = parts_->data_server->stop(); stuck_workers > 0) {
+        parts_->plugins->record_stop();
         return stuck_workers;
+    }
     parts_->alarms.stop();
     parts_->metrics_server.reset();
     if (parts_->control_server) {
-        if (const unsigned stuck_calls = parts_->control_server->stop(); stuck_calls > 0)
+        if (const unsigned stuck_calls = parts_->control_server->stop(); stuck_calls > 0) {
+            parts_->plugins->record_stop();
             return stuck_calls;
+        }
         parts_->control_server.reset();
     }
     parts_->uploads_stopping.store(true);
     if (parts_->export_workers) parts_->export_workers->stop();
+    if (parts_->sweeper) parts_->sweeper->stop();
+    parts_->housekeeper->stop();
     return parts_->plugins->stop();
 }
 
@@ -355,6 +432,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     }
     EW_CHECK(parts->serve(config, version));
     parts->notifier->start();
+    parts->housekeeper->start();
+    if (parts->sweeper) parts->sweeper->start();
     if (parts->export_workers) parts->export_workers->start(config.exports.workers);
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
@@ -367,7 +446,9 @@ Result<void> Daemon::reconfigure(const Result<config::Config>& config) {
     return done;
 }
 
-Result<void> Daemon::take_over(const config::Config& config) {
+Result<void> Daemon::take_over(config::Config config) {
+    keep_export_store(parts_->started_with, parts_->stores, config);
+    EW_CHECK(check_roots(parts_->stores, config.stores));
     EW_TRY(auth::RolePolicy roles, read_roles(config));
     auto credentials = parts_->credentials;
     if (config.stores == parts_->stores) {
@@ -378,6 +459,11 @@ Result<void> Daemon::take_over(const config::Config& config) {
     }
     EW_CHECK(set_log_level(config.log_level));
     parts_->authenticator->set_roles(std::move(roles));
+    // The plugins mint by the stores of before until their reload has ended.
+    const auto lifetime =
+        std::max(longest_link_lifetime(parts_->stores), longest_link_lifetime(config.stores));
+    if (auto kept = parts_->jobs->files().set_link_lifetime(lifetime); !kept)
+        log_warn("lifetime of links: {}", kept.error().message);
     if (credentials != parts_->credentials) {
         credentials->start();
         parts_->credentials = credentials;

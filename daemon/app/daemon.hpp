@@ -39,7 +39,7 @@ public:
 private:
     struct Parts;
     explicit Daemon(std::unique_ptr<Parts> parts);
-    [[nodiscard]] Result<void> take_over(const config::Config& config);
+    [[nodiscard]] Result<void> take_over(config::Config config);
     std::unique_ptr<Parts> parts_;
 };
 

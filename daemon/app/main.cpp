@@ -87,7 +87,6 @@ sigset_t take_signals() {
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);  // A file at its limit is an error of write(), not the end.
     signal(SIGALRM, leave_at_once);
     return signals;
 }
@@ -151,23 +150,12 @@ int leave(int status) {
     return status;
 }
 
-int report(const std::string& config_path, const export_worker::app::ConfigCheck& check) {
-    for (const std::string& note : check.notes)
-        std::fprintf(stderr, "export-workerd: note: %s\n", note.c_str());
-    for (const std::string& complaint : check.complaints)
-        std::fprintf(stderr, "export-workerd: %s: %s\n", config_path.c_str(), complaint.c_str());
-    if (!check.complaints.empty()) return export_worker::kExitConfig;
-    std::printf("%s: good\n", config_path.c_str());
-    return 0;
-}
-
 int check(const std::string& config_path, CheckExtent extent) {
     using Config = export_worker::config::Config;
-    using Found = export_worker::app::ConfigCheck;
-    return export_worker::options::run_check<Config, Found>(
+    return export_worker::options::run_check<Config>(
         config_path, extent,
-        {export_worker::config::read_config, export_worker::app::check_config, start_failed,
-         report});
+        {"export-workerd", export_worker::config::read_config, export_worker::app::check_config,
+         start_failed});
 }
 
 // Until a signal ends it; one that comes during the start ends that.

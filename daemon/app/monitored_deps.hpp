@@ -1,7 +1,6 @@
 // The parts of the daemon that say of themselves how they are, for alarms and metrics.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,6 +10,8 @@
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_workers.hpp"
+#include "daemon/export/sweeper.hpp"
+#include "daemon/jobs/housekeeper.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
@@ -22,15 +23,18 @@ namespace export_worker::app {
 // All outlive what uses them.
 struct MonitoredDeps {
     std::string state_dir;
-    std::vector<std::string> directories;    // Whose file systems need free space.
-    std::chrono::seconds file_retention{0};  // Zero: files are kept for ever.
+    std::vector<std::string> directories;  // Whose file systems need free space.
     const auth::Authenticator& authenticator;
     const sqlite::Database& auth_database;
     const auth::SessionVerifier& sessions;
     jobs::JobStore& jobs;
     const catalog::CatalogStore& catalog;
     const notices::Notifier& notifier;
+    const jobs::Housekeeper& housekeeper;
+    const exports::Sweeper* sweeper = nullptr;               // Null: this daemon has no files.
     const exports::ExportWorkers* export_workers = nullptr;  // Null: this daemon runs no exports.
+    const files::FileStore* files = nullptr;                 // Of the exports; null as above.
+    std::string export_store;                                // Its name.
     plugins::PluginHost& plugins;
     const server::DataServer& data_server;
     std::function<std::vector<credentials::CredentialState>()> credential_states;

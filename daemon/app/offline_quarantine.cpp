@@ -131,7 +131,7 @@ int complain(const Error& error, int status) {
 Result<OfflineHistory> open_offline_history(const std::string& state_dir) {
     const std::string path = state_dir + "/plugins.db";
     EW_CHECK(check_owner(path));
-    EW_CHECK(check_trusted_file(state_dir));
+    EW_CHECK(check_unshared(state_dir));
     auto lock = FileLock::acquire(state_dir + "/lock");
     if (!lock) {
         return fail(lock.error().code,

@@ -64,7 +64,7 @@ void add_exports(Page& page, const exports::ExportWorkers& workers) {
                 "The failed attempts by the code of their error; stalled: taken from a worker that "
                 "made no progress, and counted as put_back when its attempt ends",
                 Kind::kCounter);
-    for (std::size_t index = 0; index < exports::kErrorCodes; ++index) {
+    for (std::size_t index = 0; index < kErrorCodes; ++index) {
         const auto code = static_cast<ErrorCode>(index);
         if (code == ErrorCode::kConflict || code == ErrorCode::kCancelled) continue;
         page.sample({{"reason", std::string(to_string(code))}},
@@ -99,11 +99,44 @@ void add_retention(Page& page, const MonitoredDeps& deps) {
                 "For how long the oldest file should be gone already; left out where files are "
                 "kept for ever",
                 Kind::kGauge);
-    if (deps.export_workers == nullptr || deps.file_retention.count() == 0) return;
+    const std::chrono::seconds retention = deps.housekeeper.retention().file_age;
+    if (retention.count() == 0) return;
     const auto age = deps.jobs.files().oldest_file_age();
     if (!age) return;
-    const auto late = age->value_or(std::chrono::microseconds(0)) - deps.file_retention;
+    const auto late = age->value_or(std::chrono::microseconds(0)) - retention;
     page.sample({}, std::max(0.0, std::chrono::duration<double>(late).count()));
+}
+
+template <typename Counts>
+void add_by_kind(Page& page, const char* name, const char* help, Kind kind, const Counts& counts) {
+    page.family(name, help, kind);
+    for (const auto& [label, count] : counts)
+        page.sample({{"kind", label}}, static_cast<double>(count->load()));
+}
+
+void add_housekeeping(Page& page, const MonitoredDeps& deps) {
+    const jobs::HousekeepingStats& stats = deps.housekeeper.stats();
+    add_by_kind(page, "export_worker_retention_backlog",
+                "What is too old and still there, of each kind at most 100000; 0 while retention "
+                "keeps up",
+                Kind::kGauge,
+                std::array{std::pair("files", &stats.files_due), std::pair("jobs", &stats.jobs_due),
+                           std::pair("notices", &stats.notices_due)});
+    add_by_kind(
+        page, "export_worker_retention_removed_total",
+        "Files that expired, jobs and notices that were forgotten, because of their age",
+        Kind::kCounter,
+        std::array{std::pair("files", &stats.files_expired), std::pair("jobs", &stats.jobs_pruned),
+                   std::pair("notices", &stats.notices_pruned)});
+    if (deps.sweeper == nullptr) return;
+    const exports::SweepStats& swept = deps.sweeper->stats();
+    add_by_kind(page, "export_worker_files_deleted_total",
+                "Files deleted from the store: withdrawn ones (expired, too) once their links had "
+                "ended, unpublished ones, and orphans",
+                Kind::kCounter,
+                std::array{std::pair("withdrawn", &swept.withdrawn),
+                           std::pair("unpublished", &swept.unpublished),
+                           std::pair("orphan", &swept.orphans)});
 }
 
 void add_ends(Page& page, const notices::EndStats& ends) {
@@ -156,6 +189,7 @@ void add_part_metrics(Page& page, const MonitoredDeps& deps) {
     add_notices(page, deps.notifier);
     add_waiting(page, deps.jobs.reader());
     add_retention(page, deps);
+    add_housekeeping(page, deps);
     add_ends(page, deps.notifier.ends());
     add_one(page, "export_worker_configuration_good",
             "1: the configuration in use is the one that was read last", Kind::kGauge,

@@ -47,7 +47,7 @@ Result<Owner> owner_of(const std::string& state_dir) {
                         "; make it for the daemon's user first: install -d -m 0750 -o USER -g "
                         "GROUP " +
                         state_dir);
-    EW_CHECK(check_trusted_file(state_dir));
+    EW_CHECK(check_trusted_file(state_dir, info.st_uid));
     if (::geteuid() == 0 || ::geteuid() == info.st_uid) return Owner{info.st_uid, info.st_gid};
     return fail(ErrorCode::kFailedPrecondition,
                 state_dir + ": expected one of the user that runs this (" + user_name(::geteuid()) +
@@ -91,7 +91,7 @@ Result<exports::FsckReport> check_exports(const config::Config& config, const st
            jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
     EW_TRY(const auto catalog,
            catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
-    EW_TRY(const auto files, open_export_store(config, current, stopping));
+    EW_TRY(const auto files, open_export_store(config, current, *jobs, stopping));
     const exports::ExportDeps deps{
         &system_clock(), jobs.get(), catalog.get(), files.get(), config.state_dir + "/tmp",
         version,         {}};

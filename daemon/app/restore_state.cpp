@@ -15,11 +15,13 @@
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/trust.hpp"
 #include "base/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/catalog/catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
+#include "daemon/sqlite/integrity.hpp"
 
 namespace export_worker::app {
 namespace {
@@ -53,7 +55,7 @@ Result<void> delete_tree(const std::string& path) {
 Result<void> check_private(const struct stat& info, const std::string& path, uid_t owner) {
     if (info.st_uid != 0 && info.st_uid != ::geteuid() && info.st_uid != owner)
         return fail(ErrorCode::kFailedPrecondition,
-                    path + ": expected one of root or " + user_name(owner) + ", found one of " +
+                    path + ": expected one of " + root_or(owner) + ", found one of " +
                         user_name(info.st_uid) + "; run chown on it if you trust what is in it");
     if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         return fail(ErrorCode::kFailedPrecondition,
@@ -123,6 +125,7 @@ Result<void> check_databases(const std::string& directory) {
     EW_CHECK(auth::check_auth_database(directory + "/auth.db"));
     EW_CHECK(plugins::History::check(directory + "/plugins.db"));
     for (const std::string_view database : kBackupDatabases) {
+        EW_CHECK(sqlite::check_integrity(directory + "/" + std::string(database)));
         for (const char* with : {"-wal", "-shm"})
             EW_CHECK(delete_tree(directory + "/" + std::string(database) + with));
     }
@@ -176,6 +179,17 @@ Result<std::string> keep_old(const std::string& state_dir, const Clock& clock) {
     for (int again = 2; exists(kept); ++again) kept = name + "-" + std::to_string(again);
     EW_CHECK(rename_to(old, kept));
     return kept;
+}
+
+Result<FinishedRestore> put_in_place(const std::string& state_dir, const Clock& clock) {
+    const std::string staged = state_dir + "/restore";
+    for (const char* place : kPlaces) EW_CHECK(replace(state_dir, place));
+    EW_TRY(std::string before, keep_old(state_dir, clock));
+    EW_CHECK(sync_directory(state_dir));
+    fault_point("restore.old_kept");
+    EW_CHECK(delete_tree(staged));
+    EW_CHECK(sync_directory(state_dir));
+    return FinishedRestore{true, std::move(before)};
 }
 
 }  // namespace
@@ -247,13 +261,16 @@ Result<FinishedRestore> finish_restore(const std::string& state_dir, const Clock
     EW_CHECK(delete_tree(state_dir + "/restore.part"));
     const std::string staged = state_dir + "/restore";
     if (!exists(staged)) return FinishedRestore{};
-    for (const char* place : kPlaces) EW_CHECK(replace(state_dir, place));
-    EW_TRY(std::string before, keep_old(state_dir, clock));
-    EW_CHECK(sync_directory(state_dir));
-    fault_point("restore.old_kept");
-    EW_CHECK(delete_tree(staged));
-    EW_CHECK(sync_directory(state_dir));
-    return FinishedRestore{true, std::move(before)};
+    auto done = put_in_place(state_dir, clock);
+    if (done) return done;
+    return fail(done.error().code,
+                done.error().message +
+                    "; the backup was checked and is half in place: the next start of the daemon, "
+                    "or exportctl restore, finishes it once this is mended. What was there before "
+                    "is kept: until then in " +
+                    staged + "/old, then in " + state_dir +
+                    "/before-restore-TIME; to go back, finish it, then move these files to " +
+                    state_dir + " while no daemon runs");
 }
 
 }  // namespace export_worker::app

@@ -43,7 +43,7 @@ private:
 [[nodiscard]] std::vector<std::string> state_in_use(const std::string& state_dir);
 // Copies and checks the backup; from its return on finish_restore() puts it in place. The caller
 // holds the lock of the directory, and no restore is unfinished. Errors: those of copy_to(), and of
-// a database that this version cannot open; then nothing has changed.
+// a database that is damaged or that this version cannot open; then nothing has changed.
 [[nodiscard]] Result<void> stage_restore(const OpenBackup& backup, const std::string& state_dir);
 
 struct FinishedRestore {
@@ -51,7 +51,8 @@ struct FinishedRestore {
     std::string before;       // Where the old state is now; empty: there was none.
 };
 // Puts what was staged in place; after a crash, what is left of it. The caller holds the lock.
-// Errors: those of the file system; the same call goes on where it ended.
+// Errors: those of the file system, with how to finish it and how to go back; the same call goes on
+// where it ended.
 [[nodiscard]] Result<FinishedRestore> finish_restore(const std::string& state_dir,
                                                      const Clock& clock);
 

@@ -1,10 +1,14 @@
 #include "daemon/app/store_path.hpp"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+
+#include "base/unique_fd.hpp"
 
 namespace export_worker::app {
 namespace {
@@ -16,17 +20,31 @@ bool is_within(const std::filesystem::path& path, const std::filesystem::path& d
     return std::ranges::mismatch(outside, inside).in1 == outside.end();
 }
 
+std::filesystem::path nearest_existing(const std::string& path) {
+    std::filesystem::path existing = path;
+    std::error_code error;
+    while (!std::filesystem::exists(existing, error) && existing.has_relative_path())
+        existing = existing.parent_path();
+    return existing;
+}
+
 std::string unit_needs(const std::string& root) {
     return "export-workerd.service needs ReadWritePaths=" + root + " (docs/install.md)";
 }
 
 }  // namespace
 
+Result<void> check_holds_files(const std::string& path) {
+    const std::filesystem::path existing = nearest_existing(path);
+    std::string probe = (existing / ".export-worker-check-XXXXXX").string();
+    const UniqueFd fd(::mkostemp(probe.data(), O_CLOEXEC));
+    if (!fd) return fail(errno_error("make a file in " + existing.string(), errno));
+    (void)::unlink(probe.c_str());
+    return {};
+}
+
 Result<void> check_writable(const std::string& root) {
-    std::filesystem::path existing = root;
-    std::error_code error;
-    while (!std::filesystem::exists(existing, error) && existing.has_relative_path())
-        existing = existing.parent_path();
+    const std::filesystem::path existing = nearest_existing(root);
     if (::access(existing.c_str(), W_OK) == 0) return {};
     const int number = errno;
     Error refused = errno_error("write in " + existing.string(), number);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/files/object_file_store.hpp"
@@ -11,10 +11,14 @@
 namespace export_worker::app {
 namespace {
 
-Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings& settings) {
+Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings& settings,
+                                                     jobs::JobStore& jobs) {
     const std::string& root = settings.values.at("root");
-    EW_CHECK(check_writable(root));
-    EW_TRY(std::unique_ptr<files::LocalFileStore> opened, files::LocalFileStore::open(root));
+    files::RootOwner owner{jobs.reader().registry_id(), {}};
+    EW_TRY(const auto published, jobs.files().published_files(model::FileKey()));
+    for (const jobs::PublishedFile& file : published) owner.published.push_back(file.key);
+    if (files::is_root_of(root, owner)) EW_CHECK(check_writable(root));
+    EW_TRY(std::unique_ptr<files::LocalFileStore> opened, files::LocalFileStore::open(root, owner));
     if (opened->parts_swept() > 0)
         log_warn("deleted {} half-written export files", opened->parts_swept());
     return std::unique_ptr<files::FileStore>(std::move(opened));
@@ -24,11 +28,17 @@ Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings&
 
 Result<std::unique_ptr<files::FileStore>> open_export_store(const config::Config& config,
                                                             const CurrentCredentials& credentials,
+                                                            jobs::JobStore& jobs,
                                                             const std::atomic<bool>& stopping) {
     const auto settings =
         std::ranges::find(config.stores, config.exports.store, &model::StoreSettings::name);
-    EW_ASSERT(settings != config.stores.end());  // read_config() refuses a name that none has.
-    if (settings->kind == "local") return open_local(*settings);
+    if (settings == config.stores.end() || settings->kind == "cloudfront")
+        return fail(
+            ErrorCode::kInvalidArgument,
+            "[export] store: expected the name of a [store.NAME] with kind = local, s3, gcs "
+            "or azure, found '" +
+                printable(config.exports.store) + "'");
+    if (settings->kind == "local") return open_local(*settings, jobs);
     files::ObjectStoreDeps deps;
     EW_TRY(deps.store, signing::parse_store(settings->name, settings->values));
     deps.part_bytes = settings->part_bytes;

@@ -8,13 +8,15 @@
 #include "daemon/app/upload_keys.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/files/file_store.hpp"
+#include "daemon/jobs/job_store.hpp"
 
 namespace export_worker::app {
 
-// `credentials` and `stopping` outlive the store; once the latter is set, what waits for a network
-// ends. Errors: those of LocalFileStore::open() and signing::parse_store().
+// `jobs`: asked for its files, which must be below a local root. `credentials` and `stopping`
+// outlive the store; once the latter is set, what waits for a network ends. Errors: those of
+// LocalFileStore::open() and signing::parse_store().
 [[nodiscard]] Result<std::unique_ptr<files::FileStore>> open_export_store(
-    const config::Config& config, const CurrentCredentials& credentials,
+    const config::Config& config, const CurrentCredentials& credentials, jobs::JobStore& jobs,
     const std::atomic<bool>& stopping);
 
 }  // namespace export_worker::app

@@ -57,15 +57,38 @@ void metrics_address(Section& section, std::string& target) {
                 printable(target) + "'");
 }
 
+// Each of them listens on a path or port of its own.
+void check_distinct(Section& section, const Config& config) {
+    const std::string metrics =
+        config.metrics_listen.empty() ? "" : "tcp://" + config.metrics_listen;
+    const std::array<std::pair<const char*, const std::string*>, 5> endpoints{
+        {{"data_endpoint", &config.data_endpoint},
+         {"control_endpoint", &config.control_endpoint},
+         {"notice_endpoint", &config.notice_endpoint},
+         {"tcp_endpoint", &config.tcp_endpoint},
+         {"metrics_listen", &metrics}}};
+    for (std::size_t at = 1; at < endpoints.size(); ++at) {
+        const auto& [key, endpoint] = endpoints[at];
+        if (endpoint->empty()) continue;
+        for (std::size_t before = 0; before < at; ++before) {
+            if (*endpoints[before].second == *endpoint)
+                section.add_error(key, std::string("expected another one than ") +
+                                           endpoints[before].first + ", found '" +
+                                           printable(*endpoint) + "' for both");
+        }
+    }
+}
+
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
     Section section = file.section("daemon");
-    absolute_path(section, "state_dir", config.state_dir);
+    section.directory("state_dir", config.state_dir);
     config.data_endpoint = "ipc://" + config.state_dir + "/run/data.sock";
     config.control_endpoint = "ipc://" + config.state_dir + "/run/control.sock";
     ipc_endpoint(section, "data_endpoint", config.data_endpoint);
     ipc_endpoint(section, "control_endpoint", config.control_endpoint);
-    section.octal_mode("data_socket_mode", config.data_socket_mode);
-    section.octal_mode("control_socket_mode", config.control_socket_mode);
+    section.socket_mode("data_socket_mode", config.data_socket_mode, true);
+    // Who opens it may do everything.
+    section.socket_mode("control_socket_mode", config.control_socket_mode, false);
     tcp_endpoint(section, config.tcp_endpoint);
     optional_absolute_path(section, "curve_key_file", config.curve_key_file);
     optional_absolute_path(section, "curve_clients_file", config.curve_clients_file);
@@ -77,12 +100,13 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
             "expected curve_key_file and curve_clients_file with it: over TCP only those "
             "who hold a key may connect");
     ipc_endpoint(section, "notice_endpoint", config.notice_endpoint);
-    section.octal_mode("notice_socket_mode", config.notice_socket_mode);
+    section.socket_mode("notice_socket_mode", config.notice_socket_mode, true);
     constexpr std::array<std::string_view, 5> kLevels{"trace", "debug", "info", "warn", "error"};
     section.choice("log_level", config.log_level, kLevels);
     constexpr std::array<std::string_view, 3> kFormats{"text", "json", "journald"};
     section.choice("log_format", config.log_format, kFormats);
     metrics_address(section, config.metrics_listen);
+    check_distinct(section, config);
     section.number("workers", config.server_workers, 1, limits::kServerWorkersMax);
     return section.finish();
 }
@@ -128,8 +152,7 @@ void credential_choice(Section& section, model::StoreSettings& store,
 
 void read_local_store(Section& section, model::StoreSettings& store) {
     std::string root;
-    absolute_path(section, "root", root);
-    while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+    section.directory("root", root);
     store.values["root"] = root;
     shared_text(section, store, "base_url", true);
     const std::string& base_url = store.values["base_url"];

@@ -44,10 +44,15 @@ constexpr std::array<std::string_view, 26> kReads{"control.status",
                                                   "sys.ping",
                                                   "sys.methods"};
 // Their replies come before the work is done.
-constexpr std::array<std::string_view, 8> kBeginWork{
-    "control.fsck",          "control.compact",       "control.backup_begin",
-    "control.plugin_load",   "control.plugin_reload", "control.plugin_rollback",
-    "control.plugin_commit", "control.plugin_unpin"};
+constexpr std::array<std::string_view, 9> kBeginWork{"control.fsck",
+                                                     "control.compact",
+                                                     "control.prune",
+                                                     "control.backup_begin",
+                                                     "control.plugin_load",
+                                                     "control.plugin_reload",
+                                                     "control.plugin_rollback",
+                                                     "control.plugin_commit",
+                                                     "control.plugin_unpin"};
 // What a request is about: the first of these that it has.
 constexpr std::array<const char*, 8> kTargets{"id",     "subject", "plugin",    "file",
                                               "job_id", "name",    "directory", "sha256"};

@@ -140,7 +140,7 @@ Result<json> backup_end(const ControlDeps& deps, const json& params) {
     return json{{"ended", true}};
 }
 
-constexpr std::array<ControlRow, 4> kMethods{{{"control.backup_begin", backup_begin},
+constexpr std::array<ControlRow, 4> kMethods{{{kBackupBegin, backup_begin},
                                               {"control.backup_manifest", backup_manifest},
                                               {"control.backup_read", backup_read},
                                               {"control.backup_end", backup_end}}};

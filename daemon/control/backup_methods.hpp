@@ -8,6 +8,9 @@
 
 namespace export_worker::control {
 
+// Whoever sends it has a backup from then on.
+inline constexpr std::string_view kBackupBegin = "control.backup_begin";
+
 // control.backup_begin, _manifest, _read, _end; nullptr for others.
 [[nodiscard]] ControlMethod find_backup_method(std::string_view method);
 

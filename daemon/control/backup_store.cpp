@@ -1,6 +1,8 @@
 #include "daemon/control/backup_store.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,7 +75,31 @@ std::string BackupStore::path_of(const std::string& id, const std::string& name)
     return directory_ + "/" + id + (name.empty() ? "" : "/") + name;
 }
 
+// A descriptor of the process: unlike its number it never means another one.
+void BackupStore::set_client(std::int64_t pid) {
+    if (pid <= 0) return;
+    const std::lock_guard lock(mutex_);
+    if (!current_) return;
+    current_->client = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    current_->is_abandoned = !current_->client && errno == ESRCH;
+}
+
+bool BackupStore::Current::has_lost_client() const {
+    pollfd ended{client.get(), POLLIN, 0};
+    return is_abandoned || (client && ::poll(&ended, 1, 0) == 1);
+}
+
+std::string BackupStore::why_over(const Current& current, SteadyTime now) {
+    if (current.has_lost_client()) return "its exportctl has ended";
+    if (current.is_complete && now - current.used > limits::kBackupIdleMax)
+        return "it was not fetched for " + std::to_string(limits::kBackupIdleMax.count()) + " s";
+    if (now - current.began >= limits::kBackupTimeMax)
+        return "it took more than " + std::to_string(limits::kBackupTimeMax.count()) + " s";
+    return {};
+}
+
 Result<std::string> BackupStore::begin() {
+    expire();
     const std::lock_guard lock(mutex_);
     if (current_) {
         const auto age = clock_.steady() - current_->began;
@@ -81,8 +107,7 @@ Result<std::string> BackupStore::begin() {
             ErrorCode::kConflict,
             "a backup is under way since " +
                 std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count()) +
-                " s; wait until it has ended (at most " +
-                std::to_string(limits::kBackupIdleMax.count()) + " s after its exportctl)");
+                " s; wait until it has ended");
     }
     Current next{crypto::make_uuid7(clock_.unix_us()), clock_.steady(), clock_.steady(), false, {}};
     EW_CHECK(make_directories(path_of(next.id, std::string(kBackupPluginsDirectory)), 0700));
@@ -92,8 +117,7 @@ Result<std::string> BackupStore::begin() {
 
 bool BackupStore::is_wanted(const std::string& id) const {
     const std::lock_guard lock(mutex_);
-    return current_ && current_->id == id &&
-           clock_.steady() - current_->began < limits::kBackupTimeMax;
+    return current_ && current_->id == id && why_over(*current_, clock_.steady()).empty();
 }
 
 Result<void> BackupStore::add(const std::string& id, const std::string& name,
@@ -154,15 +178,15 @@ void BackupStore::delete_copies(const std::string& id) const {
 
 void BackupStore::expire() {
     std::string expired;
+    std::string why;
     {
         const std::lock_guard lock(mutex_);
         if (!current_) return;
-        const SteadyTime now = clock_.steady();
-        const bool is_idle = current_->is_complete && now - current_->used > limits::kBackupIdleMax;
-        if (!is_idle && now - current_->began < limits::kBackupTimeMax) return;
+        why = why_over(*current_, clock_.steady());
+        if (why.empty()) return;
         expired = current_->id;
     }
-    log_warn("backup: nobody fetches it any more, or it took too long; its copies are deleted");
+    log_warn("backup: {}; its copies are deleted", why);
     end(expired);
 }
 

@@ -15,6 +15,7 @@
 #include "base/backup_manifest.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace export_worker::control {
 
@@ -29,7 +30,10 @@ public:
 
     // Its id. Errors: kConflict while another one is under way; those of the file system.
     [[nodiscard]] Result<std::string> begin();
-    // Whether `id` is still wanted: not given up, and within kBackupTimeMax.
+    // The process that fetches the one under way: when it ends, the backup does. Not above 0: it is
+    // not known, as from another PID namespace.
+    void set_client(std::int64_t pid);
+    // Whether `id` is still wanted: not given up, its client lives, and within kBackupTimeMax.
     [[nodiscard]] bool is_wanted(const std::string& id) const;
     // `copy` writes the file at the path it is given; then it is hashed. Errors: those of `copy`
     // and of the file system; kCancelled once `keep_going` returns false.
@@ -47,7 +51,7 @@ public:
                                            std::int64_t offset, std::size_t bytes_max);
     // Deletes the copies; nothing happens for an unknown id.
     void end(const std::string& id);
-    // Ends the one that nobody has read for too long.
+    // Ends the one that nobody has read for too long, or whose client has ended.
     void expire();
 
 private:
@@ -57,7 +61,12 @@ private:
         SteadyTime used;
         bool is_complete = false;
         BackupManifest manifest;
+        UniqueFd client = {};       // A pidfd; none: not known.
+        bool is_abandoned = false;  // Its client had ended before it could be watched.
+        [[nodiscard]] bool has_lost_client() const;
     };
+    // Why it is over at `now`; empty: it is not.
+    [[nodiscard]] static std::string why_over(const Current& current, SteadyTime now);
     [[nodiscard]] std::string path_of(const std::string& id, const std::string& name) const;
     void delete_copies(const std::string& id) const;
 

@@ -23,6 +23,7 @@
 #include "daemon/control/sent_files.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/fsck.hpp"
+#include "daemon/jobs/housekeeper.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -51,7 +52,8 @@ struct ControlDeps {
     std::function<void(metrics::Page&)> add_metrics;
     // A job may be due.
     std::function<void()> wake_workers;
-    // What fsck looks at; null where this daemon runs no exports.
+    jobs::Housekeeper& housekeeper;
+    // What fsck looks at; null where this daemon has no files.
     const exports::ExportDeps* export_deps = nullptr;
     std::chrono::seconds orphan_grace{0};
     LongTask& task;

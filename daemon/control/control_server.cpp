@@ -5,6 +5,7 @@
 #include "base/shared_limits.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/control/audit.hpp"
+#include "daemon/control/backup_methods.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/control/params.hpp"
 #include "daemon/control/plugin_file_methods.hpp"
@@ -96,7 +97,7 @@ void ControlServer::answer(OperatorRequest& request, plugins::PinSlot& slot) {
         if (!refused) return;
         message::encode_error(request.reply, decoded->id, *refused, nullptr);
     } else {
-        run_method(*decoded, request.reply);
+        run_method(*decoded, request.peer, request.reply);
     }
     finish(request);
 }
@@ -118,13 +119,15 @@ bool ControlServer::is_for_plugin(std::string_view method, plugins::PinSlot& slo
     return !provider.plugin.empty();
 }
 
-void ControlServer::run_method(const message::Request& request, std::string& reply) {
+void ControlServer::run_method(const message::Request& request,
+                               const transport::PeerCredentials& peer, std::string& reply) {
     const ControlMethod method = find_control_method(request.method);
     if (method == nullptr) return run_own(request, reply);
     const auto result = method(deps_, parse_msgpack(request.params));
     if (!result)
         return message::encode_error(reply, request.id, wire_error(result.error()).value(),
                                      nullptr);
+    if (request.method == kBackupBegin) deps_.backups.set_client(peer.pid);
     const std::string bytes = dump_msgpack(*result);
     if (bytes.size() > limits::kReplyBytesMax) {
         auto error = message::make_error(message::WireCode::kTooLarge,

@@ -33,7 +33,8 @@ private:
     // Answers the request, or begins it when a plugin answers it.
     void answer(OperatorRequest& request, plugins::PinSlot& slot);
     [[nodiscard]] bool is_for_plugin(std::string_view method, plugins::PinSlot& slot) const;
-    void run_method(const message::Request& request, std::string& reply);
+    void run_method(const message::Request& request, const transport::PeerCredentials& peer,
+                    std::string& reply);
     // A method of the data socket, as an operator.
     void run_own(const message::Request& request, std::string& reply) const;
     void run_plugin(const message::Request& request, SteadyTime deadline, std::string& reply) const;

@@ -1,6 +1,6 @@
-// One long piece of work at a time, beside the control socket, which must stay quick: fsck and
-// backup. Its caller asks for its state until it has ended. A crash ends it without a trace but
-// what it has done; both can be begun again.
+// One long piece of work at a time, beside the control socket, which must stay quick: fsck,
+// prune and backup. Its caller asks for its state until it has ended. A crash ends it without a
+// trace but what it has done; each can be begun again.
 #pragma once
 
 #include <atomic>

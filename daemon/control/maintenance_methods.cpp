@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/control/params.hpp"
 
@@ -28,6 +29,8 @@ Result<json> fsck(const ControlDeps& deps, const json& params) {
     options.apply = flag_of(params, "apply");
     options.hashes = !flag_of(params, "no_hashes");
     options.orphan_grace = deps.orphan_grace;
+    EW_TRY(options.max_withdrawn,
+           JsonFields(params).optional_integer("max_withdrawn", {0, INT64_MAX}));
     return started(deps.task.start(
         "fsck",
         [of = *deps.export_deps, options](const std::atomic<bool>& stopping,
@@ -106,6 +109,24 @@ Result<json> compact(const ControlDeps& deps, const json& params) {
         }));
 }
 
+json prune_json(const jobs::Pruned& pruned) {
+    return {{"files", pruned.files}, {"jobs", pruned.jobs}, {"notices", pruned.notices}};
+}
+
+Result<json> prune(const ControlDeps& deps, const json&) {
+    return started(
+        deps.task.start("prune",
+                        [&housekeeper = deps.housekeeper](const std::atomic<bool>& stopping,
+                                                          const auto& progress) -> Result<json> {
+                            EW_TRY(const jobs::Pruned pruned,
+                                   housekeeper.prune_now([&](const jobs::Pruned& so_far) {
+                                       progress(prune_json(so_far));
+                                       return !stopping.load();
+                                   }));
+                            return prune_json(pruned);
+                        }));
+}
+
 Result<json> task(const ControlDeps& deps, const json&) {
     return deps.task.state();
 }
@@ -115,8 +136,9 @@ Result<json> retention_resume(const ControlDeps& deps, const json&) {
     return json{{"was_paused", was_paused}};
 }
 
-constexpr std::array<ControlRow, 4> kMethods{{{"control.compact", compact},
+constexpr std::array<ControlRow, 5> kMethods{{{"control.compact", compact},
                                               {"control.fsck", fsck},
+                                              {"control.prune", prune},
                                               {"control.retention_resume", retention_resume},
                                               {"control.task", task}}};
 
@@ -133,8 +155,9 @@ json fsck_json(const exports::FsckReport& report) {
                           {"repaired", problem.repaired}});
     }
     return {{"files", report.files},       {"hashed_bytes", report.hashed_bytes},
-            {"foreign", report.foreign},   {"problems", report.problems},
-            {"repaired", report.repaired}, {"listed", std::move(listed)}};
+            {"foreign", report.foreign},   {"lost", report.lost},
+            {"problems", report.problems}, {"repaired", report.repaired},
+            {"listed", std::move(listed)}};
 }
 
 ControlMethod find_maintenance_method(std::string_view method) {

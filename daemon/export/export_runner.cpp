@@ -7,6 +7,7 @@
 
 #include "base/backoff.hpp"
 #include "base/fault_point.hpp"
+#include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -153,8 +154,7 @@ Result<Attempt> prepare(const ExportDeps& deps, const ClaimedJob& job) {
     attempt.query.organization_id = job.organization_id;
     attempt.query.with_prices = format::wants_prices(attempt.columns);
     attempt.query.prices_at_us = attempt.as_of_us;
-    attempt.key = job.organization_id + "/" + job.lease.job_id + "." +
-                  std::to_string(job.lease.epoch) + "." + model::file_extension(attempt.spec);
+    attempt.key = file_key(job, model::file_extension(attempt.spec));
     return attempt;
 }
 
@@ -207,16 +207,39 @@ jobs::Completion completion_of(const ExportDeps& deps, const ClaimedJob& job, At
     return out;
 }
 
-// What an attempt leaves behind that did not complete.
-struct Leftovers {
-    std::optional<model::FileKey> key;
-    // The final commit was tried and failed. It may have reached the log all the same, to be found
-    // after a crash.
-    bool in_doubt = false;
-};
+// Until the next try; false: the process stops first.
+bool wait_to_record(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
+                    const RunWatch& watch) {
+    log_error("job {}: its end could not be recorded: {}", job.lease.job_id, error.message);
+    const SteadyTime next = deps.clock->steady() + limits::kJobRecordInterval;
+    while (deps.clock->steady() < next) {
+        if (watch.stopping.load()) return false;
+        std::this_thread::sleep_for(limits::kJobRecordInterval / 20);
+    }
+    return true;
+}
 
+// A commit whose answer was lost is run again until the registry says what it did. Errors: as
+// JobQueue::complete(); kUnknownOutcome when the process stops first.
+Result<void> complete(const ExportDeps& deps, const ClaimedJob& job,
+                      const jobs::Completion& completion, const RunWatch& watch) {
+    jobs::JobQueue& queue = deps.jobs->queue();
+    auto first = queue.complete(job.lease, completion);
+    if (first || first.error().code != ErrorCode::kUnknownOutcome) return first;
+    fault_point("run.outcome_unknown");
+    for (Error error = first.error(); wait_to_record(deps, job, error, watch);) {
+        auto again = queue.complete(job.lease, completion, jobs::Run::kAgain);
+        if (again || again.error().code == ErrorCode::kConflict ||
+            again.error().code == ErrorCode::kCancelled)
+            return again;
+        error = again.error();
+    }
+    return first;
+}
+
+// `intended`: the key of the file once there may be one.
 Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& watch,
-                     Leftovers& leftovers) {
+                     std::optional<model::FileKey>& intended) {
     fault_point("run.claimed");
     EW_TRY(Attempt attempt, prepare(deps, job));
     const ExportSpec& spec = attempt.spec;
@@ -227,7 +250,7 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
     EW_CHECK(deps.jobs->queue().intend_file(job.lease, attempt.key));
-    leftovers.key = attempt.key;
+    intended = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
            deps.files->create(
@@ -253,11 +276,7 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
     const jobs::Completion completion =
         completion_of(deps, job, attempt, report, std::move(receipt));
     fault_point("run.before_completion");
-    if (auto done = deps.jobs->queue().complete(job.lease, completion); !done) {
-        const ErrorCode code = done.error().code;
-        leftovers.in_doubt = code != ErrorCode::kConflict && code != ErrorCode::kCancelled;
-        return done;
-    }
+    EW_CHECK(complete(deps, job, completion, watch));
     fault_point("run.completed");
     log_info("job {}: published {} products, {} rows, {} bytes", job.lease.job_id, report.products,
              report.rows, completion.file.bytes);
@@ -266,34 +285,30 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
 
 // Says what became of an attempt that did not publish.
 Result<void> record_end(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
-                        bool stopping) {
+                        bool stopping, jobs::Run run) {
+    jobs::JobQueue& queue = deps.jobs->queue();
     // Interrupted is not failed: the attempt is given back.
-    if (stopping && error.code == ErrorCode::kUnavailable)
-        return deps.jobs->queue().release(job.lease);
+    if (stopping && error.code == ErrorCode::kUnavailable) return queue.release(job.lease, run);
     switch (error.code) {
-        case ErrorCode::kCancelled: return deps.jobs->queue().cancelled(job.lease);
+        case ErrorCode::kCancelled: return queue.cancelled(job.lease, run);
         case ErrorCode::kConflict: return {};  // The lease is lost: somebody else says how it ends.
         default: break;
     }
     const bool permanent = error.code == ErrorCode::kInvalidArgument;
-    return deps.jobs->queue().give_up_attempt(job.lease, error.message, permanent,
-                                              retry_delay(deps.policy, job.attempt).count());
+    return queue.give_up_attempt(job.lease, error.message, permanent,
+                                 retry_delay(deps.policy, job.attempt).count(), run);
 }
 
-// Nobody else would: a job whose end is not recorded stays in progress. False: the process stops
-// first, and the next one takes the job back.
-bool record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
+// Nobody else would: a job whose end is not recorded stays in progress. When the process stops
+// first, the next one takes the job back.
+void record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
                         const RunWatch& watch) {
+    auto run = jobs::Run::kFirst;
     for (;;) {
-        const auto recorded = record_end(deps, job, error, watch.stopping.load());
-        if (recorded || recorded.error().code == ErrorCode::kConflict) return true;
-        log_error("job {}: its end could not be recorded: {}", job.lease.job_id,
-                  recorded.error().message);
-        const SteadyTime next = deps.clock->steady() + limits::kJobRecordInterval;
-        while (deps.clock->steady() < next) {
-            if (watch.stopping.load()) return false;
-            std::this_thread::sleep_for(limits::kJobRecordInterval / 20);
-        }
+        const auto recorded = record_end(deps, job, error, watch.stopping.load(), run);
+        if (recorded || recorded.error().code == ErrorCode::kConflict) return;
+        if (recorded.error().code == ErrorCode::kUnknownOutcome) run = jobs::Run::kAgain;
+        if (!wait_to_record(deps, job, recorded.error(), watch)) return;
     }
 }
 
@@ -314,16 +329,32 @@ Result<void> drop_file(const ExportDeps& deps, const model::FileKey& key) {
     return deps.jobs->files().forget_file(key);
 }
 
-void drop_leftovers(const ExportDeps& deps, const ClaimedJob& job, const Leftovers& leftovers) {
-    if (!leftovers.key) return;
-    if (auto dropped = drop_file(deps, *leftovers.key); !dropped)
+void drop_unpublished_file(const ExportDeps& deps, const ClaimedJob& job,
+                           const model::FileKey& key) {
+    if (auto dropped = drop_file(deps, key); !dropped)
         log_warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
+}
+
+constexpr std::size_t kKeyClaimDigits = 8;
+
+// EPOCH-CLAIM; EPOCH alone in keys of version 0.1.
+bool is_attempt(std::string_view text) {
+    const std::size_t dash = text.find('-');
+    if (!parse_unsigned(text.substr(0, dash))) return false;
+    if (dash == std::string_view::npos) return true;
+    const std::string_view claim = text.substr(dash + 1);
+    return claim.size() == kKeyClaimDigits && from_hex(claim).has_value();
 }
 
 }  // namespace
 
 std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt) {
     return full_jitter(policy.retry_base, policy.retry_max, attempt - 1);
+}
+
+std::string file_key(const ClaimedJob& job, std::string_view extension) {
+    return job.organization_id + "/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) +
+           "-" + job.claim_token.substr(0, kKeyClaimDigits) + "." + std::string(extension);
 }
 
 std::string job_id_of(std::string_view key) {
@@ -334,7 +365,7 @@ std::string job_id_of(std::string_view key) {
     const std::size_t first = name.find('.');
     const std::size_t second = name.find('.', std::min(first + 1, name.size()));
     if (first == 0 || first == std::string_view::npos || second == std::string_view::npos ||
-        !parse_unsigned(name.substr(first + 1, second - first - 1)))
+        !is_attempt(name.substr(first + 1, second - first - 1)))
         return "";
     return std::string(name.substr(0, first));
 }
@@ -342,25 +373,30 @@ std::string job_id_of(std::string_view key) {
 Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch& watch) {
     const LogScope scope("", job.trace_id);
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
-    Leftovers leftovers;
-    auto done = produce(deps, job, watch, leftovers);
+    std::optional<model::FileKey> intended;
+    auto done = produce(deps, job, watch, intended);
     if (done) return done;
     const Error& error = done.error();
     log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
              fmt::make_format_args(job.lease.job_id, error.message));
+    // The file may be published: the next start reads in the registry whether it is.
+    if (error.code == ErrorCode::kUnknownOutcome && watch.stopping.load()) return done;
     fault_point("run.before_cleanup");
-    // The file first, because its space may be what the registry lacks. But one that the log may
-    // call published goes only once the registry says durably that it is not.
-    if (!leftovers.in_doubt) drop_leftovers(deps, job, leftovers);
-    if (record_end_at_last(deps, job, error, watch) && leftovers.in_doubt)
-        drop_leftovers(deps, job, leftovers);
+    // The file first, because its space may be what the registry lacks.
+    if (intended) drop_unpublished_file(deps, job, *intended);
+    record_end_at_last(deps, job, error, watch);
     return done;
+}
+
+Result<void> rescue_jobs(jobs::JobQueue& jobs) {
+    EW_TRY(const std::size_t rescued, jobs.rescue());
+    if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
+    return {};
 }
 
 Result<void> recover(const ExportDeps& deps) {
     EW_CHECK(empty_directory(deps.temporary_directory));
-    EW_TRY(const std::size_t rescued, deps.jobs->queue().rescue());
-    if (rescued > 0) log_warn("{} jobs of a process that died are pending again", rescued);
+    EW_CHECK(rescue_jobs(deps.jobs->queue()));
     if (deps.files->is_remote()) return {};
     if (auto dropped = drop_unpublished(deps); !dropped)
         log_warn("unpublished files are left to the sweep: {}", dropped.error().message);
@@ -373,11 +409,34 @@ Result<std::size_t> drop_unpublished(const ExportDeps& deps) {
     return unpublished.size();
 }
 
-Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
-    Swept out;
+Result<void> drop_withdrawn(const ExportDeps& deps, const std::atomic<bool>& stopping,
+                            std::size_t& deleted) {
+    deleted = 0;
+    EW_TRY(const auto withdrawn, deps.jobs->files().deletable_files());
+    std::vector<model::FileKey> gone;
+    Result<void> failed;
+    for (const model::FileKey& key : withdrawn) {
+        if (stopping.load()) break;
+        const auto removed = deps.files->remove(key);
+        if (removed) gone.push_back(key);
+        if (!removed && failed) failed = fail(removed.error());
+        // A store that does not answer would be waited for again with each file.
+        if (!removed && removed.error().code == ErrorCode::kUnavailable) break;
+    }
+    if (!gone.empty()) {
+        fault_point("withdrawn.removed");
+        EW_CHECK(deps.jobs->files().forget_files(gone));
+    }
+    deleted = gone.size();
+    return failed;
+}
+
+Result<void> sweep(const ExportDeps& deps, std::chrono::seconds grace,
+                   const std::atomic<bool>& stopping, Swept& out) {
     EW_TRY(out.unpublished, drop_unpublished(deps));
     const std::int64_t old_unix_s = deps.clock->unix_us() / 1'000'000 - grace.count();
-    EW_CHECK(deps.files->list([&](const files::ListedFile& file) -> Result<void> {
+    return deps.files->list([&](const files::ListedFile& file) -> Result<void> {
+        if (stopping.load()) return fail(ErrorCode::kUnavailable, "the daemon is stopping");
         const std::string job_id = job_id_of(file.key);
         bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
         if (orphan) {
@@ -388,11 +447,10 @@ Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace) {
             return {};
         }
         EW_CHECK(deps.files->remove(file.key));
-        log_warn("deleted {}: no job points to it", file.key);
+        log_debug("deleted {}: no job points to it", file.key);
         ++out.orphans;
         return {};
-    }));
-    return out;
+    });
 }
 
 }  // namespace export_worker::exports

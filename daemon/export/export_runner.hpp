@@ -56,13 +56,26 @@ struct RunWatch {
 // drop_unpublished(): a start does not wait for a store. Errors: those of the registry.
 [[nodiscard]] Result<void> recover(const ExportDeps& deps);
 
+// The part of it that needs no store. Errors: those of the registry.
+[[nodiscard]] Result<void> rescue_jobs(jobs::JobQueue& jobs);
+
 // Deletes the files of attempts that have ended without publishing them; how many. Errors: the
 // first of registry or store, after which the rest is left for the next time. [worker-thread of
 // export]
 [[nodiscard]] Result<std::size_t> drop_unpublished(const ExportDeps& deps);
 
-// "ORGANIZATION/JOB.EPOCH.csv" gives JOB; empty for a key no export has.
+// "ORGANIZATION/JOB.EPOCH-CLAIM.csv": no other attempt has it, of this life or of one before a
+// restored backup.
+[[nodiscard]] model::FileKey file_key(const jobs::ClaimedJob& job, std::string_view extension);
+// JOB of such a key, and of "ORGANIZATION/JOB.EPOCH.csv", which version 0.1 made; empty for a key
+// no export has.
 [[nodiscard]] std::string job_id_of(std::string_view key);
+
+// Deletes withdrawn files whose links have ended, at most kHousekeepingBatch. `deleted`: how many,
+// also with an error. Ends early once `stopping`. Errors: the first of registry or store; a file
+// that cannot be deleted keeps none of the others. [worker-thread of export]
+[[nodiscard]] Result<void> drop_withdrawn(const ExportDeps& deps, const std::atomic<bool>& stopping,
+                                          std::size_t& deleted);
 
 struct Swept {
     std::size_t unpublished = 0;  // Files of attempts that ended without publishing them.
@@ -71,8 +84,10 @@ struct Swept {
 };
 // Deletes what attempts have left in the store: at once what the registry knows to be unpublished;
 // after `grace` a file that is named like one of a known job and was never published. A file of a
-// job this registry does not know is left alone: another daemon may share the place. Errors: those
-// of registry and store; what has been deleted stays deleted. [worker-thread of export]
-[[nodiscard]] Result<Swept> sweep(const ExportDeps& deps, std::chrono::seconds grace);
+// job this registry does not know is left alone: another daemon may share the place. `out` says
+// what was deleted, also before an error. Errors: those of registry and store; kUnavailable once
+// `stopping`. [worker-thread of export]
+[[nodiscard]] Result<void> sweep(const ExportDeps& deps, std::chrono::seconds grace,
+                                 const std::atomic<bool>& stopping, Swept& out);
 
 }  // namespace export_worker::exports

@@ -85,6 +85,9 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
 
 Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(
     std::string_view organization_id, const json& request, const Submitter& by) {
+    if (!wake_workers_)
+        return fail(ErrorCode::kConflict,
+                    "this daemon runs no exports ([export] workers = 0); ask one that does");
     jobs::NewJob job;
     if (deadline_.count() > 0) job.deadline = deadline_;
     json asked = request;

@@ -17,7 +17,8 @@ namespace export_worker::exports {
 // [any-thread]
 class ExportService {
 public:
-    // `wake_workers` is called once per accepted job. All outlive this object.
+    // `wake_workers` is called once per accepted job; null: this daemon runs none, and none is
+    // accepted. All outlive this object.
     // `deadline`: of a job that does not say, from its start to its end; zero: none.
     ExportService(jobs::JobRequests& requests, catalog::CatalogStore& catalog,
                   std::chrono::seconds deadline, std::function<void()> wake_workers)
@@ -39,7 +40,7 @@ public:
     // says otherwise; and those about the job: priority (low, normal, high), start_at, deadline_s,
     // max_attempts, idempotency_key. The job keeps what came of it; a template changed later
     // changes no job. Errors: kInvalidArgument, naming the field or the unknown columns; kConflict:
-    // the idempotency key belongs to another request.
+    // the idempotency key belongs to another request, or this daemon runs no exports.
     [[nodiscard]] Result<jobs::Pending<Accepted>> begin_submit(std::string_view organization_id,
                                                                const nlohmann::json& request,
                                                                const Submitter& by);
@@ -66,7 +67,9 @@ public:
         return catalog_.drop_template(organization_id, name);
     }
     // Tells the workers that a job may be due.
-    void wake() { wake_workers_(); }
+    void wake() {
+        if (wake_workers_) wake_workers_();
+    }
 
 private:
     [[nodiscard]] Result<nlohmann::json> with_template(std::string_view organization_id,

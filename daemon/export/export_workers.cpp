@@ -1,31 +1,17 @@
 #include "daemon/export/export_workers.hpp"
 
-#include <algorithm>
-
 #include "base/fault_point.hpp"
+#include "base/freeze.hpp"
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/export/limits.hpp"
-#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::exports {
-namespace {
-
-std::chrono::seconds retention_tolerance(const HousekeepingPolicy& policy) {
-    auto half = limits::kRetentionToleranceMax;
-    for (const auto retention : {policy.file_retention, policy.job_retention}) {
-        if (retention.count() > 0) half = std::min(half, retention / 2);
-    }
-    return std::max(half, limits::kRetentionToleranceMin);
-}
-
-}  // namespace
-
 void ExportWorkers::start(unsigned count) {
     for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
     for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
-    threads_.emplace_back([this] { run_housekeeping(); });
+    threads_.emplace_back([this] { run_watch(); });
 }
 
 void ExportWorkers::wake() {
@@ -124,12 +110,11 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     {
         const std::lock_guard lock(slot.mutex);
         const auto silent = deps_.clock->steady() - slot.watch.progressed_at.load();
-        if (!slot.job || silent < housekeeping_.stall_limit) return;
+        if (!slot.job || silent < stall_limit_) return;
         stalled = slot.job;
     }
     const LogScope scope("", stalled->trace_id);
-    const std::string why =
-        "no progress for " + std::to_string(housekeeping_.stall_limit.count()) + " s";
+    const std::string why = "no progress for " + std::to_string(stall_limit_.count()) + " s";
     const auto put_back = deps_.jobs->queue().give_up_attempt(
         stalled->lease, why, false, retry_delay(deps_.policy, stalled->attempt).count());
     // kConflict: it has ended by itself in the meantime. After any other error the next look tries
@@ -151,118 +136,22 @@ void ExportWorkers::fence_stalled(Slot& slot) {
 
 void ExportWorkers::count_anew() {
     for (Slot& slot : slots_) slot.watch.progressed_at.store(deps_.clock->steady());
-    if (auto done = deps_.jobs->retention().restart_silence(); !done)
-        log_warn("silence of jobs: {}", done.error().message);
 }
 
-bool ExportWorkers::clock_is_trusted() {
-    const auto trusted =
-        deps_.jobs->retention().check_retention_clock(retention_tolerance(housekeeping_));
-    if (!trusted) {
-        log_warn("retention: {}", trusted.error().message);
-        return false;
-    }
-    if (!*trusted && !retention_paused_)
-        log_error(
-            "retention is paused: the clock is too far from the last time the daemon ran; "
-            "exportctl status tells both times");
-    if (*trusted && retention_paused_) log_info("retention goes on");
-    retention_paused_ = !*trusted;
-    return *trusted;
-}
-
-bool ExportWorkers::expire_files() {
-    if (housekeeping_.file_retention.count() == 0) return false;
-    const auto expired = deps_.jobs->retention().expire_files(housekeeping_.file_retention);
-    fault_point("expiry.marked");
-    if (!expired) {
-        log_warn("expiry: {}", expired.error().message);
-        return false;
-    }
-    if (*expired > 0) {
-        if (auto dropped = drop_unpublished(deps_); !dropped) {
-            log_warn("expiry: {}", dropped.error().message);
-            return false;
-        }
-    }
-    files_expired_ += *expired;
-    if (*expired == limits::kHousekeepingBatch) return true;
-    if (files_expired_ > 0)
-        log_info("{} files were older than {} s and are gone", files_expired_,
-                 housekeeping_.file_retention.count());
-    files_expired_ = 0;
-    return false;
-}
-
-bool ExportWorkers::prune_jobs() {
-    if (housekeeping_.job_retention.count() == 0) return false;
-    const auto pruned = deps_.jobs->retention().prune(housekeeping_.job_retention);
-    if (!pruned) log_warn("retention: {}", pruned.error().message);
-    return pruned && std::max(pruned->jobs, pruned->notices) == limits::kHousekeepingBatch;
-}
-
-bool ExportWorkers::expire() {
-    if (!clock_is_trusted()) return false;
-    const bool more_files = expire_files();
-    return prune_jobs() || more_files;
-}
-
-void ExportWorkers::enforce_limits() {
-    while (!stopping_.load()) {
-        const auto done = deps_.jobs->retention().enforce_limits();
-        if (!done) log_warn("deadlines: {}", done.error().message);
-        if (!done || *done == 0) return;
-    }
-}
-
-void ExportWorkers::sweep_now() {
-    const auto swept = sweep(deps_, housekeeping_.orphan_grace);
-    if (!swept) {
-        if (!stopping_.load()) log_warn("sweep: {}", swept.error().message);
-    } else if (swept->unpublished + swept->orphans > 0) {
-        log_info("sweep: deleted {} unpublished files and {} orphans", swept->unpublished,
-                 swept->orphans);
-    }
-}
-
-void ExportWorkers::run_housekeeping() {
-    name_this_thread("housekeeping");
+void ExportWorkers::run_watch() {
+    name_this_thread("export watch");
     set_thread_role(ThreadRole::kExport);
-    if (auto dropped = drop_unpublished(deps_); !dropped && !stopping_.load())
-        log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
-    const Clock& clock = *deps_.clock;
-    SteadyTime next_sweep =
-        clock.steady() + std::min(housekeeping_.sweep_interval, limits::kOrphanSweepFirst);
-    SteadyTime next_expiry = clock.steady();
     count_anew();
-    std::chrono::milliseconds pause = limits::kHousekeepingInterval;
     for (;;) {
-        // Real time, whatever the injected clock says: the subject is this process.
         const auto asleep_since = std::chrono::steady_clock::now();
         {
             std::unique_lock lock(mutex_);
-            if (ending_.wait_for(lock, pause, [this] { return stopping_.load(); })) return;
+            if (ending_.wait_for(lock, limits::kStallPollInterval,
+                                 [this] { return stopping_.load(); }))
+                return;
         }
-        const auto slept = std::chrono::steady_clock::now() - asleep_since;
-        if (slept > limits::kHousekeepingInterval + limits::kFreezeMin) {
-            log_warn("the process was frozen for {} s: silence and stalls of jobs count anew",
-                     std::chrono::duration_cast<std::chrono::seconds>(slept).count());
-            count_anew();
-        }
+        if (was_frozen(asleep_since, limits::kStallPollInterval)) count_anew();
         for (Slot& slot : slots_) fence_stalled(slot);
-        enforce_limits();
-        pause = limits::kHousekeepingInterval;
-        if (clock.steady() >= next_expiry) {
-            const bool more = expire();
-            next_expiry =
-                clock.steady() +
-                (more ? SteadyTime::duration(0) : SteadyTime::duration(limits::kRetentionInterval));
-            if (more) pause = limits::kHousekeepingPause;
-        }
-        if (clock.steady() >= next_sweep) {
-            next_sweep = clock.steady() + housekeeping_.sweep_interval;
-            sweep_now();
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-// The threads that run export jobs, and the one that looks after what time does to them.
+// The threads that run export jobs, and the one that takes stalled jobs away from them.
 #pragma once
 
 #include <array>
@@ -15,16 +15,6 @@
 #include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
-
-struct HousekeepingPolicy {
-    std::chrono::seconds stall_limit = limits::kJobStallLimitDefault;
-    std::chrono::seconds sweep_interval = limits::kOrphanSweepInterval;
-    std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
-    std::chrono::seconds file_retention = limits::kFileRetentionDefault;  // Zero: for ever.
-    std::chrono::seconds job_retention = limits::kJobRetentionDefault;    // The same.
-};
-
-inline constexpr std::size_t kErrorCodes = static_cast<std::size_t>(ErrorCode::kRateLimited) + 1;
 
 // Since the start. [any-thread]
 struct ExportStats {
@@ -43,15 +33,16 @@ struct ExportStats {
 
 class ExportWorkers {
 public:
-    // `deps` outlive this object. Starts nothing yet.
-    ExportWorkers(const ExportDeps& deps, const HousekeepingPolicy& housekeeping)
-        : deps_(deps), housekeeping_(housekeeping) {}
+    // `deps` outlive this object. A job without progress for `stall_limit` is taken away from its
+    // worker. Starts nothing yet.
+    explicit ExportWorkers(const ExportDeps& deps,
+                           std::chrono::seconds stall_limit = limits::kJobStallLimitDefault)
+        : deps_(deps), stall_limit_(stall_limit) {}
     ~ExportWorkers() { stop(); }
     ExportWorkers(const ExportWorkers&) = delete;
     ExportWorkers& operator=(const ExportWorkers&) = delete;
 
-    // `count` workers, and one thread that keeps up: jobs that stalled or are past their deadline,
-    // files and jobs that have become old, files nobody published.
+    // `count` workers, and the thread that watches them.
     void start(unsigned count);
     // A job may be due. [any-thread]
     void wake();
@@ -76,22 +67,14 @@ private:
     void run(Slot& slot);
     void run_one(Slot& slot, const jobs::ClaimedJob& job);
     void count(const Result<void>& attempt, SteadyTime began);
-    void run_housekeeping();
+    void run_watch();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
-    // After a freeze: stalls of exports and silence of workers are measured from now on.
+    // After a freeze: stalls are measured from now on.
     void count_anew();
-    // False: deleting by age could be deleting by a wrong clock. The log says so once.
-    [[nodiscard]] bool clock_is_trusted();
-    // Each withdraws or forgets one batch of what is too old. True: there is more.
-    [[nodiscard]] bool expire();
-    [[nodiscard]] bool expire_files();
-    [[nodiscard]] bool prune_jobs();
-    void enforce_limits();
-    void sweep_now();
 
     const ExportDeps deps_;
-    const HousekeepingPolicy housekeeping_;
+    const std::chrono::seconds stall_limit_;
     ExportStats stats_;
     std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
@@ -102,9 +85,6 @@ private:
     std::string last_failure_;  // Guarded by mutex_.
     std::deque<Slot> slots_;    // One a worker; fixed once started.
     std::vector<std::thread> threads_;
-    // Of the housekeeping thread:
-    bool retention_paused_ = false;
-    std::size_t files_expired_ = 0;  // Since there was nothing too old.
 };
 
 }  // namespace export_worker::exports

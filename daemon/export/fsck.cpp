@@ -1,5 +1,7 @@
 #include "daemon/export/fsck.hpp"
 
+#include <algorithm>
+
 #include "daemon/export/limits.hpp"
 
 namespace export_worker::exports {
@@ -19,8 +21,24 @@ public:
     }
 
 private:
+    // A published file that has to be withdrawn.
+    struct Lost {
+        model::FileKey key;
+        std::string job_id;
+        std::string why;  // "damaged: expected 5 bytes, found 4"
+    };
+
     Result<void> check_everything() {
-        EW_CHECK(check_published());
+        auto checked = check_published();
+        if (checked && options_.apply) checked = check_bound();
+        for (const Lost& lost : lost_) {
+            if (checked) {
+                checked = withdraw(lost);
+            } else {
+                note(problem_of(lost));
+            }
+        }
+        EW_CHECK(checked);
         EW_CHECK(check_unpublished());
         return check_orphans();
     }
@@ -60,10 +78,51 @@ private:
         if (facts && !facts->sha256.empty())
             report_.hashed_bytes += static_cast<std::int64_t>(facts->bytes);
         if (problem.empty()) return {};
-        if (options_.apply)
-            EW_CHECK(deps_.jobs->files().withdraw_file(file.key, problem + ": " + detail));
-        return repair({problem, file.key, file.job_id, detail,
-                       "withdraw it: no link is minted any more, and the file is deleted", false});
+        ++report_.lost;
+        Lost lost{file.key, file.job_id, problem + ": " + detail};
+        if (options_.apply) {
+            lost_.push_back(std::move(lost));
+        } else {
+            note(problem_of(lost));
+        }
+        return {};
+    }
+
+    static FsckProblem problem_of(const Lost& lost) {
+        const std::size_t colon = lost.why.find(": ");
+        return {
+            lost.why.substr(0, colon),
+            lost.key,
+            lost.job_id,
+            lost.why.substr(colon + 2),
+            "withdraw it: no link is minted any more, and the file is deleted once the links to "
+            "it have ended",
+            false};
+    }
+
+    // Before the first file is withdrawn.
+    Result<void> check_bound() const {
+        const std::int64_t share = report_.files * limits::kFsckWithdrawnPercentMax / 100;
+        const std::int64_t bound =
+            options_.max_withdrawn.value_or(std::max(limits::kFsckWithdrawnMin, share));
+        if (report_.lost <= bound) return {};
+        return fail(ErrorCode::kFailedPrecondition,
+                    "fsck: expected at most " + std::to_string(bound) + " of " +
+                        std::to_string(report_.files) + " files to be missing or damaged, found " +
+                        std::to_string(report_.lost) + "; nothing was changed. Is " +
+                        deps_.files->where() +
+                        " the right store, and is it mounted? If these files are gone for good: "
+                        "exportctl fsck --apply --max-withdrawn " +
+                        std::to_string(report_.lost));
+    }
+
+    Result<void> withdraw(const Lost& lost) {
+        auto withdrawn = go_on();
+        if (withdrawn) withdrawn = deps_.jobs->files().withdraw_file(lost.key, lost.why);
+        FsckProblem problem = problem_of(lost);
+        problem.repaired = withdrawn.has_value();
+        note(std::move(problem));
+        return withdrawn;
     }
 
     // A store that does not answer says nothing about this file.
@@ -159,6 +218,7 @@ private:
     const std::atomic<bool>& stopping_;
     const std::function<void(const FsckReport&)>& progress_;
     FsckReport report_;
+    std::vector<Lost> lost_;  // To be withdrawn.
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,19 +30,24 @@ struct FsckOptions {
     bool apply = false;
     bool hashes = true;  // Read every file where that costs no transfer, and compare the hash.
     std::chrono::seconds orphan_grace = limits::kOrphanGraceDefault;
+    // How many files may be missing or damaged; more, and nothing is repaired: it may be the wrong
+    // store. Absent: kFsckWithdrawnMin, or a tenth of all files.
+    std::optional<std::int64_t> max_withdrawn = {};
 };
 
 struct FsckReport {
     std::int64_t files = 0;  // Published ones that were looked at.
     std::int64_t hashed_bytes = 0;
     std::int64_t foreign = 0;  // Files of no job this registry knows: left alone.
+    std::int64_t lost = 0;     // Of `files`: missing or damaged.
     std::int64_t problems = 0;
     std::int64_t repaired = 0;
     std::vector<FsckProblem> listed;  // The first kFsckProblemsMax.
 };
 
 // `progress` is called now and then, and at the end, before an error too. Ends with kUnavailable
-// once `stopping`. Errors: registry, store as a whole. [any-thread], beside running workers.
+// once `stopping`. Errors: registry, store as a whole; kFailedPrecondition: more files are lost
+// than may be withdrawn, and nothing was changed. [any-thread], beside running workers.
 [[nodiscard]] Result<FsckReport> check_exports(
     const ExportDeps& deps, const FsckOptions& options, const std::atomic<bool>& stopping,
     const std::function<void(const FsckReport&)>& progress);

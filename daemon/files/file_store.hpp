@@ -27,7 +27,7 @@ public:
     virtual ~PendingFile() = default;
 
     // Adds `bytes` at the end; borrows them for this call only. Blocks on disk or network.
-    // Errors: kResourceExhausted when there is no room, kDataLoss when a write fails, kUnavailable
+    // Errors: kResourceExhausted when there is no room, kInternal when a write fails, kUnavailable
     // when a service does not answer, kFailedPrecondition when it refuses.
     // After any error the only legal next step is destruction.
     [[nodiscard]] virtual Result<void> append(std::string_view bytes) = 0;
@@ -72,6 +72,9 @@ public:
         const std::function<Result<void>(const ListedFile&)>& visit) = 0;
     // Behind a network: what it is asked may take a minute to fail.
     [[nodiscard]] virtual bool is_remote() const = 0;
+    // Why nothing can be said of its files now, such as a volume that is not mounted, in words;
+    // empty: nothing is known to be wrong. Asks no network.
+    [[nodiscard]] virtual std::string problem() const { return {}; }
     // For people: "/srv/exports", "s3://bucket/prefix/".
     [[nodiscard]] virtual std::string where() const = 0;
 };

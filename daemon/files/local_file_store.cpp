@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -27,6 +28,36 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPartSuffix = ".part";
+constexpr std::string_view kMarkPrefix = ".export-worker-";
+
+bool exists(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0;
+}
+
+std::string normal_root(const std::string& root) {
+    std::string normal = fs::path(root).lexically_normal().string();
+    while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+    return normal;
+}
+
+std::string mark_of(const std::string& root, const RootOwner& owner) {
+    if (owner.registry_id.empty()) return {};
+    return root + "/" + std::string(kMarkPrefix) + owner.registry_id;
+}
+
+Result<void> make_mark(const std::string& path) {
+    const UniqueFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
+    if (!fd && errno == EEXIST) return {};
+    if (!fd) return fail(errno_error("create " + path, errno));
+    if (::fchmod(fd.get(), 0640) != 0) return fail(errno_error("chmod " + path, errno));
+    EW_CHECK(write_all(fd.get(),
+                       "Exports of an export-worker are here. Without this file the daemon takes "
+                       "the directory for one whose volume is not mounted.\n",
+                       path));
+    if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + path, errno));
+    return sync_directory(fs::path(path).parent_path().string());
+}
 
 tl::unexpected<Error> not_a_file(const std::string& path, const char* found) {
     return fail(ErrorCode::kFailedPrecondition, path + ": expected a regular file, found " + found);
@@ -97,28 +128,67 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& root) {
+bool is_root_of(const std::string& root, const RootOwner& owner) {
+    if (owner.registry_id.empty() || owner.published.empty()) return true;
+    const std::string normal = normal_root(root);
+    // A root of before version 0.2, or one that was copied without its mark, has the files.
+    return exists(mark_of(normal, owner)) ||
+           std::ranges::any_of(owner.published, [&](const model::FileKey& key) {
+               return exists(normal + "/" + key);
+           });
+}
+
+Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& root,
+                                                             const RootOwner& owner) {
     if (!root.starts_with('/'))
         return fail(ErrorCode::kInvalidArgument, "files: expected an absolute path, found " + root);
-    EW_CHECK(make_directories(root, 0750));
-    std::string normal = fs::path(root).lexically_normal().string();
-    while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-    EW_CHECK(check_trusted_file(normal));
+    std::string normal = normal_root(root);
+    std::string mark = mark_of(normal, owner);
+    if (!is_root_of(root, owner))
+        return std::unique_ptr<LocalFileStore>(
+            new LocalFileStore(std::move(normal), std::move(mark)));
+    EW_CHECK(make_directories(normal, 0750));
+    EW_CHECK(check_unshared(normal));
     // Here and not at the first export: somebody has to change something.
     if (::faccessat(AT_FDCWD, normal.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         return fail(
             errno_error("files: expected a directory to write exports to, " + normal, errno));
-    std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal)));
+    if (!mark.empty()) EW_CHECK(make_mark(mark));
+    std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal), std::move(mark)));
+    EW_CHECK(store->sweep_parts());
+    return store;
+}
+
+Result<void> LocalFileStore::sweep_parts() {
     std::error_code error;
-    for (fs::recursive_directory_iterator it(store->root_, error), end; !error && it != end;
+    for (fs::recursive_directory_iterator it(root_, error), end; !error && it != end;
          it.increment(error)) {
         if (it->path().extension() != kPartSuffix || !it->is_regular_file()) continue;
         if (::unlink(it->path().c_str()) != 0)
             return fail(errno_error("delete " + it->path().string(), errno));
-        ++store->parts_swept_;
+        ++parts_swept_;
     }
-    if (error) return fail(errno_error("list " + store->root_, error.value()));
-    return store;
+    if (error) return fail(errno_error("list " + root_, error.value()));
+    return {};
+}
+
+// Of a store that is not mounted every file looks lost.
+Result<void> LocalFileStore::check_present() const {
+    if (exists(mark_.empty() ? root_ : mark_)) return {};
+    const int number = errno;
+    if (!exists(root_))
+        return fail(ErrorCode::kUnavailable,
+                    "open " + root_ + ": " + std::strerror(errno) + "; mount it, or put it back");
+    return fail(ErrorCode::kUnavailable,
+                "open " + mark_ + ": " + std::strerror(number) + ": " + root_ +
+                    " is not where exports were written to, or its volume is not mounted; mount "
+                    "it. If it is right and its files are gone for good: touch " +
+                    mark_);
+}
+
+std::string LocalFileStore::problem() const {
+    const auto present = check_present();
+    return present ? std::string() : present.error().message;
 }
 
 Result<std::string> LocalFileStore::path_of(const model::FileKey& key) const {
@@ -133,6 +203,7 @@ Result<std::string> LocalFileStore::path_of(const model::FileKey& key) const {
 
 Result<std::unique_ptr<PendingFile>> LocalFileStore::create(const NewFile& file) {
     EW_TRY(std::string path, path_of(file.key));
+    EW_CHECK(check_present());
     EW_CHECK(make_directories(fs::path(path).parent_path().string(), 0750));
     const std::string part = path + std::string(kPartSuffix);
     UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
@@ -145,8 +216,9 @@ Result<std::unique_ptr<PendingFile>> LocalFileStore::create(const NewFile& file)
 Result<bool> LocalFileStore::remove(const model::FileKey& key) {
     EW_TRY(const std::string path, path_of(key));
     if (::unlink(path.c_str()) != 0) {
-        if (errno == ENOENT) return false;
-        return fail(errno_error("delete " + path, errno));
+        if (errno != ENOENT) return fail(errno_error("delete " + path, errno));
+        EW_CHECK(check_present());
+        return false;
     }
     EW_CHECK(sync_directory(fs::path(path).parent_path().string()));
     return true;
@@ -157,10 +229,8 @@ Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& k
     EW_TRY(const std::string path, path_of(key));
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd && errno == ENOENT) {
-        // Of a store that is not mounted every file looks lost.
-        if (::access(root_.c_str(), F_OK) == 0) return std::optional<FileFacts>();
-        return fail(ErrorCode::kUnavailable,
-                    "open " + root_ + ": " + std::strerror(errno) + "; mount it, or put it back");
+        EW_CHECK(check_present());
+        return std::optional<FileFacts>();
     }
     if (!fd && errno == ELOOP) return not_a_file(path, "a symbolic link");
     if (!fd) return fail(errno_error("open " + path, errno));
@@ -185,6 +255,7 @@ Result<std::optional<FileFacts>> LocalFileStore::inspect(const model::FileKey& k
 }
 
 Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedFile&)>& visit) {
+    EW_CHECK(check_present());
     Result<void> listed;
     std::vector<std::string> directories{root_};
     while (!directories.empty()) {
@@ -198,7 +269,9 @@ Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedF
             // Gone since it was listed, or nothing an export ever is.
             if (::lstat(path.c_str(), &info) != 0 || path.ends_with(kPartSuffix)) continue;
             if (S_ISDIR(info.st_mode)) directories.push_back(path);
-            if (!S_ISREG(info.st_mode)) continue;
+            const bool is_mark =
+                directory == root_ && it->path().filename().string().starts_with(kMarkPrefix);
+            if (!S_ISREG(info.st_mode) || is_mark) continue;
             EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
         }
         if (error && listed) listed = fail(errno_error("list " + directory, error.value()));

@@ -1,38 +1,58 @@
 // Export files in a directory of this machine.
 //
-// ROOT/ORGANIZATION/JOB.EPOCH.csv, written under the same name with ".part" behind it. open()
+// ROOT/ORGANIZATION/JOB.EPOCH-CLAIM.csv, written under the same name with ".part" behind it. open()
 // deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
 // no process is writing them.
+//
+// ROOT/.export-worker-REGISTRY is the mark of the registry whose exports are there. A root that has
+// lost it, as an empty mount point has, is away: every function then returns kUnavailable, nothing
+// is written there, and no file counts as missing. It is back as soon as the mark is.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/files/file_store.hpp"
 
 namespace export_worker::files {
 
+// Who has published what is below a root.
+struct RootOwner {
+    std::string registry_id;                // Empty: any directory is right, and none is marked.
+    std::vector<model::FileKey> published;  // Some of its files. Empty: it has published none.
+};
+// Whether the root has the mark of `owner` or one of its files, or need not have any.
+[[nodiscard]] bool is_root_of(const std::string& root, const RootOwner& owner);
+
 class LocalFileStore final : public FileStore {
 public:
-    // Creates the directory when missing. `root` is absolute. Errors: those of the file system, and
-    // kPermissionDenied where nothing may be written.
-    [[nodiscard]] static Result<std::unique_ptr<LocalFileStore>> open(const std::string& root);
+    // Creates and marks the directory when it is missing, unless files of `owner` must be there:
+    // then the store is away. `root` is absolute. Errors: those of the file system, and
+    // kFailedPrecondition where nothing may be written, or others may write.
+    [[nodiscard]] static Result<std::unique_ptr<LocalFileStore>> open(const std::string& root,
+                                                                      const RootOwner& owner = {});
 
     Result<std::unique_ptr<PendingFile>> create(const NewFile& file) override;
     Result<bool> remove(const model::FileKey& key) override;
     Result<std::optional<FileFacts>> inspect(const model::FileKey& key, bool with_hash) override;
     Result<void> list(const std::function<Result<void>(const ListedFile&)>& visit) override;
     bool is_remote() const override { return false; }
+    std::string problem() const override;
     std::string where() const override { return root_; }
     // .part files open() found and deleted.
     [[nodiscard]] std::size_t parts_swept() const { return parts_swept_; }
 
 private:
-    explicit LocalFileStore(std::string root) : root_(std::move(root)) {}
+    LocalFileStore(std::string root, std::string mark)
+        : root_(std::move(root)), mark_(std::move(mark)) {}
     [[nodiscard]] Result<std::string> path_of(const model::FileKey& key) const;
+    [[nodiscard]] Result<void> check_present() const;
+    [[nodiscard]] Result<void> sweep_parts();
 
     std::string root_;
+    std::string mark_;  // The path of the mark; empty: none.
     std::size_t parts_swept_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // Export files in a bucket or container.
 //
-// KEY_PREFIX/ORGANIZATION/JOB.EPOCH.csv. A file of at most one part goes up in one request at
+// KEY_PREFIX/ORGANIZATION/JOB.EPOCH-CLAIM.csv. A file of at most one part goes up in one request at
 // commit(); a larger one in parts, of which one at a time is in memory. A crash leaves parts that
 // no list of objects shows, or an object no job points to: remove() takes both away.
 #pragma once

@@ -23,7 +23,7 @@ std::uint8_t put(std::array<char, size>& target, std::string_view text) {
 
 }  // namespace
 
-EventRecorder::EventRecorder(JobEvents& store)
+EventRecorder::EventRecorder(JobAccesses& store)
     : store_(store), ring_(limits::kEventsQueuedMax), taken_(limits::kEventsQueuedMax) {
     thread_ = std::thread([this] { run(); });
 }
@@ -76,14 +76,15 @@ void EventRecorder::flush() {
                 {slot.kind.data(), slot.kind_bytes},
                 {slot.actor.data(), slot.actor_bytes}}];
     }
-    std::vector<NewEvent> events;
-    events.reserve(sums.size());
+    std::vector<JobAccess> accesses;
+    accesses.reserve(sums.size());
     for (const auto& [what, times] : sums) {
-        events.push_back({std::string(std::get<0>(what)), std::string(std::get<1>(what)),
-                          std::string(std::get<2>(what)), "", times});
+        accesses.push_back({std::string(std::get<0>(what)), std::string(std::get<1>(what)),
+                            std::string(std::get<2>(what)), times});
     }
-    if (auto added = store_.add_events(events); !added)
-        log_warn("{} events are lost: {}", count, added.error().message);
+    if (auto added = store_.add(accesses); !added)
+        log_warn("{} links and downloads may be missing from jobs' events: {}", count,
+                 added.error().message);
 }
 
 }  // namespace export_worker::jobs

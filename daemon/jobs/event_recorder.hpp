@@ -15,14 +15,14 @@
 #include <vector>
 
 #include "base/shared_limits.hpp"
-#include "daemon/jobs/job_events.hpp"
+#include "daemon/jobs/job_accesses.hpp"
 
 namespace export_worker::jobs {
 
 class EventRecorder {
 public:
     // `store` outlives the recorder.
-    explicit EventRecorder(JobEvents& store);
+    explicit EventRecorder(JobAccesses& store);
     ~EventRecorder();  // Adds what is still there.
     EventRecorder(const EventRecorder&) = delete;
     EventRecorder& operator=(const EventRecorder&) = delete;
@@ -44,7 +44,7 @@ private:
     void run();
     void flush();
 
-    JobEvents& store_;
+    JobAccesses& store_;
     std::atomic<std::uint64_t> dropped_{0};
     std::mutex mutex_;
     std::condition_variable stop_requested_;

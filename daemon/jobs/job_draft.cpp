@@ -52,7 +52,9 @@ Result<JobDraft> draft_job(const NewJob& submitted, const std::string& job_id,
         submitted.triggered_by.empty() ? submitted.submitted_by : submitted.triggered_by;
     job.trace_id = submitted.trace_id;
     job.created_us = now.wall_us;
+    job.start_us = submitted.start_unix_us;
     EW_TRY(job.due_us, due_of(submitted, now));
+    if (submitted.silence_limit) job.silence_us = us_of(*submitted.silence_limit);
     if (submitted.deadline) job.deadline_us = job.due_us + us_of(*submitted.deadline);
     return draft;
 }

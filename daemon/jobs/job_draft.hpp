@@ -20,7 +20,9 @@ struct JobPolicy {
     // Jobs of one organization that run at the same time, where the organization has no number of
     // its own.
     int organization_running_max = limits::kOrganizationRunningDefault;
-    std::string version;  // Of this program, for the list of instances.
+    std::string version;       // Of this program, for the list of instances.
+    bool runs_exports = true;  // Whether the daemon has workers, for why a job waits.
+    std::string boot_id = {};  // Of this boot of the machine; empty: the kernel's.
 };
 
 struct NewJob {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,11 +36,22 @@ class JobFiles {
 public:
     virtual ~JobFiles() = default;
 
-    // Intended by an attempt that has ended without publishing, or of a job that expired: the
-    // holder of the lease of a running job keeps its own.
+    // Intended by an attempt that has ended without publishing; the holder of the lease of a
+    // running job keeps its own.
     [[nodiscard]] virtual Result<std::vector<UnpublishedFile>> unpublished_files() = 0;
-    // The file is gone; forget it. A live one is not forgotten.
-    [[nodiscard]] virtual Result<void> forget_file(const model::FileKey& key) = 0;
+    // Withdrawn ones, once the links to them have ended: kFileDeletionMargin after the longest
+    // lifetime of a link. The longest withdrawn first, at most kHousekeepingBatch.
+    [[nodiscard]] virtual Result<std::vector<model::FileKey>> deletable_files() = 0;
+    // The longest that a link may live which is made from now on, for files withdrawn from now on.
+    // Kept over restarts.
+    [[nodiscard]] virtual Result<void> set_link_lifetime(std::chrono::seconds lifetime) = 0;
+    // The files are gone; forget them. A live one is not forgotten.
+    [[nodiscard]] virtual Result<void> forget_files(std::span<const model::FileKey> keys) = 0;
+    [[nodiscard]] Result<void> forget_file(const model::FileKey& key) {
+        return forget_files(std::span(&key, 1));
+    }
+    // Is any file known, in whatever state?
+    [[nodiscard]] virtual Result<bool> has_files() = 0;
     // Is `key` of a job this registry knows, and neither published nor intended? Then no
     // job needs it.
     [[nodiscard]] virtual Result<bool> is_orphan(const model::FileKey& key,
@@ -47,7 +59,8 @@ public:
     // Files of finished jobs after `after`, by key; at most kFsckPage.
     [[nodiscard]] virtual Result<std::vector<PublishedFile>> published_files(
         const model::FileKey& after) = 0;
-    // The file is lost: the job keeps its status, and no link is minted any more.
+    // The file is lost: the job keeps its status, no link is minted any more, and
+    // deletable_files() names it later.
     [[nodiscard]] virtual Result<void> withdraw_file(const model::FileKey& key,
                                                      std::string_view reason) = 0;
     // How long ago the job of the oldest published file ended, on the wall clock, which may have

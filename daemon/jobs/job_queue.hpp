@@ -19,6 +19,9 @@ namespace export_worker::jobs {
 
 struct ClaimedJob {
     model::Lease lease;
+    // Of this claim alone, 16 hex digits: for keys of files, which two attempts never share, not
+    // even after a restored backup has taken the epoch back.
+    std::string claim_token;
     std::string organization_id;
     std::string spec_json;
     int attempt = 0;  // 1 for the first.
@@ -44,6 +47,10 @@ struct Completion {
     std::vector<model::JobEntry> warnings;
 };
 
+// A write whose answer was kUnknownOutcome is run again with the same arguments; only then it may
+// find its own work.
+enum class Run : std::uint8_t { kFirst, kAgain };
+
 // Errors: those of job_store.hpp.
 class JobQueue {
 public:
@@ -51,7 +58,9 @@ public:
 
     // The next job, now in progress under a new epoch; nullopt when none may start. Of the
     // organizations that have work and are below their limit, the one that had the least for its
-    // weight; of its jobs the one of the highest priority that is due longest.
+    // weight; of its jobs the one of the highest priority that is due longest. Priorities age: each
+    // is worth kPriorityAge of waiting. After kUnknownOutcome the next call finds the job that was
+    // claimed, if one was.
     [[nodiscard]] virtual Result<std::optional<ClaimedJob>> claim() = 0;
     // Records liveness and progress. Returns true if cancellation was requested. kConflict: the
     // lease is lost; stop at once.
@@ -59,24 +68,31 @@ public:
                                                  const Progress& progress) = 0;
     // Before the first byte: the key that is about to exist. kConflict: lease lost.
     [[nodiscard]] virtual Result<void> intend_file(const model::Lease& lease,
-                                                   const model::FileKey& key) = 0;
+                                                   const model::FileKey& key,
+                                                   Run run = Run::kFirst) = 0;
     // Publishes: file live, job completed, and its notice written, in one transaction. kConflict:
-    // lease lost. kCancelled: a cancel came first; call cancelled().
+    // lease lost. kCancelled: a cancel came first; call cancelled(). kUnknownOutcome: the file may
+    // be published and must stay; run it again until the answer is success or one of these two.
     [[nodiscard]] virtual Result<void> complete(const model::Lease& lease,
-                                                const Completion& completion) = 0;
+                                                const Completion& completion,
+                                                Run run = Run::kFirst) = 0;
     // Puts the job back, due after `delay_us`, or fails it when `permanent` or its attempts are
     // used up; cancels it when that was asked for.
     [[nodiscard]] virtual Result<void> give_up_attempt(const model::Lease& lease,
                                                        std::string_view error, bool permanent,
-                                                       std::int64_t delay_us) = 0;
+                                                       std::int64_t delay_us,
+                                                       Run run = Run::kFirst) = 0;
     // Puts the job back as if it had not been claimed: the process is stopping. After
     // kJobInterruptionsMax times the attempt counts.
-    [[nodiscard]] virtual Result<void> release(const model::Lease& lease) = 0;
+    [[nodiscard]] virtual Result<void> release(const model::Lease& lease,
+                                               Run run = Run::kFirst) = 0;
     // The worker has stopped and cleaned up after a cancel request.
-    [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease) = 0;
-    // Every job that was in progress under another instance becomes pending again (failed after
+    [[nodiscard]] virtual Result<void> cancelled(const model::Lease& lease,
+                                                 Run run = Run::kFirst) = 0;
+    // Every job in progress of an instance whose life is over becomes pending again (failed after
     // kJobCrashesMax deaths, cancelled when that was asked for). Returns how many there were. The
-    // caller has proof that the other instances are dead.
+    // store knows which lives are over: on SQLite all before this one, because the lock of the
+    // directory belongs to one process.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
 };
 

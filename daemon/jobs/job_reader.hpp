@@ -15,15 +15,19 @@
 namespace export_worker::jobs {
 
 struct JobFilter {
-    std::optional<model::JobStatus> status;
-    std::string job_type;  // Empty: any.
+    std::optional<model::JobStatus> status = {};
+    std::string job_type = {};  // Empty: any.
     std::size_t limit = 50;
-    std::size_t offset = 0;
+    std::size_t offset = 0;  // So many are passed over; their number is work.
+    // Only jobs that are older than the one with this id, which need not exist any more; empty:
+    // from the newest on.
+    std::string after = {};
 };
 
 struct JobPage {
     std::vector<model::Job> jobs;  // Newest first; their entries are left out.
-    std::int64_t total = 0;        // Matching the filter, not only on this page.
+    std::int64_t total = 0;        // Matching the filter, whatever `after` and `offset` leave out.
+    bool more = false;             // Something follows the last one.
 };
 
 struct JobCounts {
@@ -63,7 +67,9 @@ public:
     // Ends before the filter's limit when the texts reach kJobsPageBytesMax.
     [[nodiscard]] virtual Result<JobPage> list(const model::OrganizationScope& scope,
                                                const JobFilter& filter) = 0;
-    // The job's events after number `after`, oldest first, at most kJobEventsPage.
+    // The job's events after number `after`, at most kJobEventsPage: what it went through, oldest
+    // first, then links and downloads, oldest first. A number is the place in this list: it tells
+    // which of both kinds are before it.
     [[nodiscard]] virtual Result<Page<model::JobEvent>> events(
         const model::OrganizationScope& scope, std::string_view job_id, std::int64_t after) = 0;
     // Notices after `after`, oldest first, at most kNoticesPage: for a subscriber that missed some.

@@ -22,6 +22,9 @@ struct CreatedJob {
 
 // What a foreign worker reports in one call. Absent: unchanged.
 struct ProgressReport {
+    // The report with the same id as the last one of its job changes nothing. Empty: one of its
+    // own.
+    std::string report_id;
     bool mark_started = false;
     bool mark_completed = false;
     std::optional<std::string> mark_failed;  // Error text.
@@ -42,7 +45,8 @@ public:
 
     // kConflict: the idempotency key belongs to another request. kQuotaExceeded: the organization
     // has as many unfinished jobs or stored bytes as it may. kInvalidArgument: the start is too far
-    // ahead, or metadata over its limit.
+    // ahead, or metadata over its limit. kUnknownOutcome: the job may be there; with an idempotency
+    // key the same request again is safe. The store outlives what comes back.
     [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
     [[nodiscard]] Result<CreatedJob> create(NewJob job) {
         EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));
@@ -53,8 +57,8 @@ public:
     [[nodiscard]] virtual Result<model::Job> request_cancel(const model::OrganizationScope& scope,
                                                             std::string_view job_id,
                                                             std::string_view actor) = 0;
-    // A failed or cancelled job of the daemon becomes pending with fresh attempts. kConflict
-    // otherwise; kQuotaExceeded as for a new one.
+    // A failed or cancelled job of the daemon becomes pending with fresh attempts, and with its
+    // whole deadline again. kConflict otherwise; kQuotaExceeded as for a new one.
     [[nodiscard]] virtual Result<model::Job> retry(const model::OrganizationScope& scope,
                                                    std::string_view job_id,
                                                    std::string_view actor) = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -15,9 +16,19 @@ struct RetentionPause {
     std::int64_t found_us = 0;     // What the clock said instead.
 };
 
+// What one batch of retention removes, or several.
 struct Pruned {
+    std::size_t files = 0;  // Withdrawn; they are deleted later.
     std::size_t jobs = 0;
     std::size_t notices = 0;
+    std::size_t accesses = 0;  // Rows: links and downloads by job, kind, actor and minute.
+};
+
+// What is too old and still there, each counted as far as kRetentionCountMax.
+struct RetentionBacklog {
+    std::int64_t files = 0;
+    std::int64_t jobs = 0;
+    std::int64_t notices = 0;
 };
 
 // Errors: those of job_store.hpp.
@@ -41,11 +52,14 @@ public:
     // nullopt: retention goes on.
     [[nodiscard]] virtual Result<std::optional<RetentionPause>> retention_pause() = 0;
     // Withdraws the files of jobs that ended `age` ago: no link is minted any more, and
-    // JobFiles::unpublished_files() names them. At most kHousekeepingBatch; how many.
+    // JobFiles::deletable_files() names them later. At most kHousekeepingBatch; how many.
     [[nodiscard]] virtual Result<std::size_t> expire_files(std::chrono::seconds age) = 0;
     // Forgets jobs that ended `age` ago and have no file of ours left, with all about them, and
-    // notices of that age. At most kHousekeepingBatch of each.
+    // notices, links and downloads of that age. At most kHousekeepingBatch of each.
     [[nodiscard]] virtual Result<Pruned> prune(std::chrono::seconds age) = 0;
+    // What expire_files() and prune() would take; zero: for ever.
+    [[nodiscard]] virtual Result<RetentionBacklog> retention_backlog(
+        std::chrono::seconds file_age, std::chrono::seconds job_age) = 0;
 };
 
 }  // namespace export_worker::jobs

@@ -9,10 +9,12 @@
 //  the other caller is told.
 //  - A file becomes visible in the same transaction that completes its job, and the notice of it is
 //  written there, too.
-//  - Lengths of time (retries, deadlines, silence) are measured on the steady clock while the
-//  process lives: setting the wall clock moves none of them.
+//  - Times come from the store's one clock, when the write runs. Lengths of time (retries,
+//  deadlines, silence) are measured on the steady clock, from one life of the daemon to the next as
+//  well: setting the wall clock moves none of them.
 // Errors of all of them, beside those named: kResourceExhausted (disk full), kUnavailable,
-// kDataLoss, kInternal.
+// kDataLoss, kInternal; of writes kUnknownOutcome: the commit may have happened (docs/decisions/
+// 0020-a-registry-with-two-sides.md).
 #pragma once
 
 #include <chrono>
@@ -21,7 +23,7 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_events.hpp"
+#include "daemon/jobs/job_accesses.hpp"
 #include "daemon/jobs/job_files.hpp"
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/job_reader.hpp"
@@ -42,7 +44,7 @@ public:
     [[nodiscard]] virtual JobQueue& queue() = 0;
     [[nodiscard]] virtual JobFiles& files() = 0;
     [[nodiscard]] virtual JobRetention& retention() = 0;
-    [[nodiscard]] virtual JobEvents& events() = 0;
+    [[nodiscard]] virtual JobAccesses& accesses() = 0;
     [[nodiscard]] virtual Organizations& organizations() = 0;
     [[nodiscard]] virtual Outbox& outbox() = 0;
 

@@ -6,7 +6,8 @@
 
 namespace export_worker::model {
 
-// Relative to the store's root: "ORGANIZATION/JOB.EPOCH.csv". Never reused: it names job and epoch.
+// Relative to the store's root: "ORGANIZATION/JOB.EPOCH-CLAIM.csv". Never reused: it names
+// job, epoch and claim.
 using FileKey = std::string;
 
 struct FileReceipt {

@@ -29,6 +29,10 @@ std::string_view to_string(JobPriority priority) {
     return kJobPriorities[static_cast<std::size_t>(priority)];
 }
 
+std::string_view to_string(WaitingReason reason) {
+    return kWaitingReasons[static_cast<std::size_t>(reason)];
+}
+
 nlohmann::json to_json(const Notice& notice) {
     nlohmann::json out = parse_json(notice.body_json);
     if (!out.is_object()) out = nlohmann::json::object();

@@ -43,6 +43,24 @@ enum class JobPriority { kLow, kNormal, kHigh };
 inline constexpr std::array<std::string_view, 3> kJobPriorities{"low", "normal", "high"};
 [[nodiscard]] std::string_view to_string(JobPriority priority);  // "normal"
 
+// Why a pending job does not run.
+enum class WaitingReason {
+    kHeld,                 // By itself: jobs.release lets it go.
+    kNotYetDue,            // Its start lies ahead.
+    kRetryLater,           // An attempt has failed; the next one is not due yet.
+    kOrganizationHeld,     // All jobs of its organization are.
+    kOverQuota,            // Its organization stores as many bytes as it may.
+    kOrganizationAtLimit,  // As many jobs of its organization run as may.
+    kNoWorkerFree,         // The daemon's workers have others to run.
+    kNoWorkers,            // This daemon runs no exports.
+    kExternalWorker,       // A worker of the caller's has not begun it.
+};
+inline constexpr std::array<std::string_view, 9> kWaitingReasons{
+    "held",           "not_yet_due",           "retry_later",    "organization_held",
+    "over_quota",     "organization_at_limit", "no_worker_free", "no_workers",
+    "external_worker"};
+[[nodiscard]] std::string_view to_string(WaitingReason reason);
+
 // One error or warning, as reported.
 struct JobEntry {
     std::string entity_key;
@@ -83,10 +101,13 @@ struct Job {
     std::int64_t created_us = 0;
     std::optional<std::int64_t> started_us;
     std::optional<std::int64_t> completed_us;
-    std::optional<std::int64_t> expired_us;  // Its file was deleted because it had become old.
-    std::int64_t due_us = 0;                 // Not started before.
-    std::optional<std::int64_t> deadline_us;
-    std::vector<JobEntry> errors;  // Filled in by find(), not by list().
+    std::optional<std::int64_t> expired_us;   // Its file was deleted because it had become old.
+    std::optional<std::int64_t> start_us;     // The start that was asked for.
+    std::int64_t due_us = 0;                  // Not started before; of the registry's own time.
+    std::optional<std::int64_t> deadline_us;  // On the wall clock of now.
+    std::optional<std::int64_t> silence_us;   // Of an external job, between two reports.
+    std::optional<WaitingReason> waiting_because;  // Of a pending one.
+    std::vector<JobEntry> errors;                  // Filled in by find(), not by list().
     std::vector<JobEntry> warnings;
 };
 

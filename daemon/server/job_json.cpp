@@ -14,6 +14,7 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/server/limits.hpp"
+#include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -138,6 +139,11 @@ json to_json(const Job& job) {
             {"held", job.held},
             {"total_is_estimate", job.total_is_estimate},
             {"expired_at", time_or_null(job.expired_us)},
+            {"start_at", time_or_null(job.start_us)},
+            {"deadline_at", time_or_null(job.deadline_us)},
+            {"silence_limit_s", job.silence_us ? json(*job.silence_us / 1'000'000) : json()},
+            {"waiting_because",
+             job.waiting_because ? json(model::to_string(*job.waiting_because)) : json()},
             {"metadata", parse_json(job.metadata_json)},
             {"triggered_by", text_or_null(job.triggered_by)},
             {"trace_id", text_or_null(job.trace_id)}};
@@ -209,7 +215,11 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
            object_text(fields, "metadata_patch", limits::kJobMetadataBytesMax));
     EW_TRY(report.error, read_entry(fields, "error"));
     EW_TRY(report.warning, read_entry(fields, "warning"));
+    EW_TRY(report.report_id,
+           fields.text_or("report_id", "", {1, limits::kIdempotencyKeyBytesMax, false}));
     EW_CHECK(fields.refuse_unknown());
+    if (!report.report_id.empty() && !is_idempotency_key(report.report_id))
+        return invalid_argument("report_id: expected UTF-8");
     return report;
 }
 
@@ -220,8 +230,15 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     EW_TRY(filter.job_type, fields.text_or("job_type", "", {0, 64}));
     EW_TRY(const std::optional<std::int64_t> limit,
            fields.optional_integer("limit", {1, limits::kJobListLimitMax}));
-    EW_TRY(const std::optional<std::int64_t> offset, fields.optional_integer("offset", kCount));
+    EW_TRY(const std::optional<std::int64_t> offset,
+           fields.optional_integer("offset", {0, limits::kJobListOffsetMax}));
+    EW_TRY(filter.after, fields.text_or("after", "", {0, limits::kJobIdBytesMax}));
     EW_CHECK(fields.refuse_unknown());
+    if (!filter.after.empty() && !message::check_job_id(filter.after))
+        return invalid_argument("after: expected the id of a job, as `next` has it, found '" +
+                                printable(filter.after) + "'");
+    if (offset && !filter.after.empty())
+        return invalid_argument("offset: expected no offset with after; give one of them");
     filter.limit = limit ? static_cast<std::size_t>(*limit) : limits::kJobListLimitDefault;
     filter.offset = static_cast<std::size_t>(offset.value_or(0));
     if (status.empty()) return filter;

@@ -136,6 +136,14 @@ MethodResult get_job(const JobMethodDeps& deps, const Principal& principal, cons
     return Show(*job);
 }
 
+// What the next page is asked for with: the way the caller pages.
+json next_of(const json& params, const jobs::JobFilter& filter, const jobs::JobPage& page) {
+    if (!page.more) return nullptr;
+    const auto offset = params.find("offset");
+    if (offset != params.end() && !offset->is_null()) return filter.offset + page.jobs.size();
+    return page.jobs.back().job_id;
+}
+
 MethodResult list_jobs(const JobMethodDeps& deps, const Principal& principal, const json& params) {
     const auto filter = parse_filter(params);
     if (!filter) return wire_error(filter.error());
@@ -146,13 +154,11 @@ MethodResult list_jobs(const JobMethodDeps& deps, const Principal& principal, co
         items.push_back(to_json(job));
         if (principal.is_operator) items.back()["organization_id"] = job.organization_id;
     }
-    const std::size_t end = filter->offset + page->jobs.size();
-    const bool more = !page->jobs.empty() && static_cast<std::int64_t>(end) < page->total;
     return json{{"items", std::move(items)},
                 {"limit", filter->limit},
                 {"offset", filter->offset},
                 {"total", page->total},
-                {"next", more ? json(end) : json()}};
+                {"next", next_of(params, *filter, *page)}};
 }
 
 MethodResult job_events(const JobMethodDeps& deps, const Principal& principal, const json& params) {

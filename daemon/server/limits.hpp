@@ -7,6 +7,8 @@
 
 namespace export_worker::limits {
 
+// Further on, a list is paged by `after`.
+inline constexpr std::int64_t kJobListOffsetMax = 10'000;
 inline constexpr std::size_t kCallsMax = 2048;  // Queued and running; more: overloaded.
 // Peers are hashed into so many classes, which take turns; a class may hold as many slots as are
 // free: one alone half of them, and another one always finds some. At most 64: a bit each.

@@ -21,8 +21,7 @@ ErrorCode code_of(int status, int errno_value = 0) {
         case SQLITE_NOMEM:
         case SQLITE_TOOBIG: return ErrorCode::kResourceExhausted;
         case SQLITE_CORRUPT:
-        case SQLITE_NOTADB:
-        case SQLITE_IOERR: return ErrorCode::kDataLoss;
+        case SQLITE_NOTADB: return ErrorCode::kDataLoss;
         case SQLITE_BUSY:
         case SQLITE_LOCKED: return ErrorCode::kUnavailable;
         case SQLITE_INTERRUPT: return ErrorCode::kDeadlineExceeded;

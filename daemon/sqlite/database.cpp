@@ -242,7 +242,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
             std::ranges::all_of(group, [&](const auto& task) { return run_task(*task); });
         fault_point("database.before_commit");
         readers_.begin_commit();
-        committed = writer_->execute(whole ? "COMMIT" : "ROLLBACK");
+        committed = whole ? commit() : writer_->execute("ROLLBACK");
         // Otherwise once bound_log() has copied the log: whoever reads before keeps no snapshot.
         if (!log_is_due()) readers_.end_commit();
         if (committed && !whole)
@@ -256,6 +256,16 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         end_task(*task);
     }
     if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
+}
+
+Result<void> Database::commit() {
+    const auto committed = writer_->execute("COMMIT");
+    if (!committed && committed.error().code != ErrorCode::kDataLoss) return committed;
+    if (committed && !fault_loses_answer("database.commit_answer")) return {};
+    // The log may have the transaction all the same: then a crash makes it visible.
+    return fail(ErrorCode::kUnknownOutcome,
+                "commit: " + (committed ? "its answer was lost" : committed.error().message) +
+                    "; whether it is in the log is unknown");
 }
 
 void Database::record_commit(const Result<void>& committed) {

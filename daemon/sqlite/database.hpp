@@ -68,8 +68,9 @@ public:
     Database& operator=(const Database&) = delete;
 
     // Runs `work(Connection&)` on the writer thread inside a transaction of its own; blocks until
-    // it is durable. An error from `work` undoes its changes and comes back. [any-thread], not from
-    // inside `work`.
+    // it is durable. An error from `work` undoes its changes and comes back. kUnknownOutcome: the
+    // disk gave an error to the commit; the log may have it or not, and only running the same work
+    // again, with the same ids, tells. [any-thread], not from inside `work`.
     template <typename Work>
     [[nodiscard]] auto write(Work&& work) -> decltype(work(std::declval<Connection&>())) {
         decltype(work(std::declval<Connection&>())) out =
@@ -181,6 +182,7 @@ private:
     void run_writer();
     void record_commit(const Result<void>& committed);
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
+    [[nodiscard]] Result<void> commit();
     // False: the transaction is lost.
     [[nodiscard]] bool run_task(Task& task);
     // Gives some free pages back, if there are too many.

@@ -56,8 +56,8 @@ struct WireMethod {
     std::span<const QueryField> query = {};
 };
 
-inline constexpr std::array<QueryField, 4> kJobFilterQuery{
-    {{"status"}, {"job_type"}, {"limit", true}, {"offset", true}}};
+inline constexpr std::array<QueryField, 5> kJobFilterQuery{
+    {{"status"}, {"job_type"}, {"limit", true}, {"offset", true}, {"after"}}};
 inline constexpr std::array<QueryField, 1> kAfterQuery{{{"after", true}}};
 
 // In the order of MethodId.

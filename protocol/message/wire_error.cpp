@@ -31,6 +31,7 @@ constexpr std::array<Row, kWireCodeLast> kRows{{
     {WireCode::kDraining, "draining", 503, true, Executed::kNo},
     {WireCode::kExpired, "expired", 504, true, Executed::kNo},
     {WireCode::kDeadlineExceeded, "deadline_exceeded", 504, false, Executed::kUnknown},
+    {WireCode::kUnavailable, "unavailable", 503, false, Executed::kUnknown},
 }};
 
 constexpr bool rows_are_in_order() {
@@ -114,6 +115,10 @@ WireError from_error(const Error& error) {
             out.retry_after_ms = 1000;
             return out;
         }
+        case ErrorCode::kUnknownOutcome:
+            return make_error(WireCode::kUnavailable,
+                              "whether it was done is unknown; ask for its state, or send it again "
+                              "with the same idempotency_key");
         case ErrorCode::kDataLoss:
         case ErrorCode::kFailedPrecondition:
         case ErrorCode::kCancelled:

@@ -31,8 +31,9 @@ enum class WireCode : std::uint32_t {
     kDraining = 15,
     kExpired = 16,
     kDeadlineExceeded = 17,
+    kUnavailable = 18,
 };
-inline constexpr std::uint32_t kWireCodeLast = 17;
+inline constexpr std::uint32_t kWireCodeLast = 18;
 
 // Did the method run? What makes a retry safe.
 enum class Executed : std::uint8_t { kNo, kYes, kUnknown };

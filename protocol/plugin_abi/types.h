@@ -64,7 +64,8 @@ enum {
     EW_ERROR_OVERLOADED = 14,
     EW_ERROR_DRAINING = 15, /* Said by the host about itself: EW_MISUSE in set_error(). */
     EW_ERROR_EXPIRED = 16,
-    EW_ERROR_DEADLINE_EXCEEDED = 17
+    EW_ERROR_DEADLINE_EXCEEDED = 17,
+    EW_ERROR_UNAVAILABLE = 18
 };
 
 /* Whether the caller may safely send the request again. */

@@ -277,6 +277,7 @@ class ReadOnlyTest(unittest.TestCase):
         wait_until("the retry", lambda: self.site.job_when(job, "completed"))
 
     def test_fsck_judges_every_file_and_says_what_it_did(self):
+        self.site.store_keys = "link_lifetime_s = 1\n"
         self.start_daemon()
         self.site.import_generated(100)
         paths = [pathlib.Path(self.site.export()["metadata"]["file_url"].removeprefix("file://")) for _ in range(4)]
@@ -293,6 +294,7 @@ class ReadOnlyTest(unittest.TestCase):
         applied = self.site.ctl("fsck", "--apply", check=False)
         self.assertEqual(applied.returncode, 65, applied.stderr)
         self.assertIn("3 problems, 1 repaired", applied.stdout)
+        wait_until("the withdrawn file to go", lambda: not os.path.lexists(paths[2]))
         self.assertEqual([os.path.lexists(path) for path in paths], [True, True, False, True])
 
     def test_fsck_withdraws_nothing_of_a_store_that_is_away_and_prints_how_far_it_came(self):

@@ -40,6 +40,7 @@ def digest(path):
 class Ledger:
     """The table at the end."""
     rows = {}
+    dead_links = 0  # Links whose file went before they ended.
     lock = threading.Lock()
 
     @classmethod
@@ -53,6 +54,7 @@ class Ledger:
         print(f"\n{'FAULT POINT':52} {'RUNS':>5} {'JOBS LOST':>10} {'DUPLICATES VISIBLE':>19} {'ORPHANS AFTER SWEEP':>20}")
         for point, row in cls.rows.items():
             print(f"{point:52} {row[0]:5} {row[1]:10} {row[2]:19} {row[3]:20}")
+        print(f"links of a deleted file: {cls.dead_links}")
 
 
 class Site(System):
@@ -97,6 +99,12 @@ class Site(System):
         test.assertEqual([(j["job_id"], j["status"], j["metadata"]) for j in self.jobs()], before, point)
         test.assertEqual(set(self.files()), set(named), point)
 
+    def lose_answers(self):
+        """The daemon's commits are answered by errors until this file is deleted."""
+        file = self.directory / "database.commit_answer.lose"
+        file.touch()
+        return file
+
     def submit_export(self, key=None):
         """The job's id, or None when the daemon dies instead of answering."""
         wire = self.control()
@@ -137,8 +145,9 @@ class KillCase(unittest.TestCase):
     def tearDownClass(cls):
         Ledger.show()
 
-    def site(self, products=PRODUCTS, extra="", **start):
+    def site(self, products=PRODUCTS, extra="", store_keys="", **start):
         site = Site(self, extra)
+        site.store_keys = store_keys
         site.start_daemon(**start)
         site.import_generated(products)
         return site
@@ -162,6 +171,55 @@ class NamedPoints(KillCase):
         site = self.site()
         for fault in faults:
             site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (C9)", fault), faults=fault)
+
+    def test_answers_of_commits_that_are_lost(self):
+        """The commit happens and is answered by an error. Then answers come again, the daemon dies, or it is stopped."""
+        side_by_side(self, self.lose_the_answer_of_a_completion, ("back", "kill", "stop", "kill at once"))
+
+    def lose_the_answer_of_a_completion(self, then):
+        faults = "run.before_completion:pause,database.commit_answer:lose"
+        site = self.site(faults=faults + (",run.outcome_unknown:kill" if then == "kill at once" else ""))
+        job = site.submit_export()
+        site.paused_at("run.before_completion")
+        answers = site.lose_answers()
+        site.let_go("run.before_completion")
+        if then != "kill at once":
+            site.daemon.wait_for_log(f"job {job}: its end could not be recorded")
+        if then == "stop":
+            self.assertEqual(site.daemon.stop(), 0)
+        elif then == "kill":
+            site.daemon.stop(signal.SIGKILL)
+        elif then == "kill at once":
+            self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        answers.unlink()
+        if then != "back":
+            site.start_daemon()
+        site.check(f"run.outcome_unknown (C9, then: {then})", 1)
+        self.assertEqual([e["kind"] for e in site.ctl_json("job", "events", job)["items"]], ["submitted", "claimed", "published"])
+
+    def test_answers_that_are_lost_from_request_to_end(self):
+        """The job is created, claimed and given up by commits without an answer: it exists once and runs once."""
+        site = self.site(faults="run.batch:pause,database.commit_answer:lose")
+        answers = site.lose_answers()
+        wire = site.control()
+        self.addCleanup(wire.close)
+        params = dict(SUBMIT, idempotency_key="once")
+        error = wire.call("exports.submit", params, auth={"organization_id": "acme"})["error"]
+        self.assertEqual((error["code"], error["executed"], error["retryable"]), ("unavailable", "unknown", False))
+        site.daemon.wait_for_log("claim: ")
+        answers.unlink()
+        job = site.submit_export("once")
+        site.paused_at("run.batch")
+        answers = site.lose_answers()
+        site.daemon.popen.send_signal(signal.SIGTERM)
+        site.let_go("run.batch")
+        site.daemon.wait_for_log(f"job {job}: its end could not be recorded")
+        self.assertEqual(site.daemon.stop(), 0)
+        answers.unlink()
+        site.start_daemon()
+        site.check("answers lost from request to end", 1)
+        kinds = [e["kind"] for e in site.ctl_json("job", "events", job)["items"]]
+        self.assertEqual(kinds, ["submitted", "claimed", "interrupted", "claimed", "published"])
 
     def test_a_backup_that_dies_leaves_nothing(self):
         site = self.site(faults="backup.before_rename:kill:2")
@@ -198,20 +256,36 @@ class NamedPoints(KillCase):
         site.start_daemon()
         site.check("run.before_cleanup (C12, cancel)", 1, allowed=("cancelled",))
 
+    def test_clean_up_between_its_steps(self):
+        site = self.site(faults="run.batch:pause,drop.removed:kill")
+        job = site.submit_export()
+        site.paused_at("run.batch")
+        site.ctl("job", "cancel", job)
+        site.let_go("run.batch")
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        site.check("drop.removed (C12, cancel)", 1, allowed=("cancelled",))
+
     def test_expiry_between_its_steps(self):
-        side_by_side(self, self.die_in_expiry, ("expiry.marked", "drop.removed"))
+        side_by_side(self, self.die_in_expiry, ("expiry.marked", "withdrawn.removed"))
 
     def die_in_expiry(self, fault):
-        site = self.site(extra="file_retention_s = 1800\n")
+        site = self.site(extra="file_retention_s = 1800\n", store_keys="link_lifetime_s = 8\n")
         job = site.submit_export()
         wait_until("the export", lambda: site.job_when(job, "completed"))
+        end = time.monotonic() + site.ctl_json("link", job)["expires_in_seconds"]
         self.assertEqual(site.daemon.stop(), 0)
         later = ClockJump(site.directory)
         later.jump(3000)
         site.start_daemon(later.env, faults=f"{fault}:kill")
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        Ledger.dead_links += time.monotonic() < end and not site.files()
         site.start_daemon(later.env)
-        wait_until("the file to be gone", lambda: site.jobs()[0]["expired_at"] and not site.files())
+        wait_until("the expiry", lambda: site.jobs()[0]["expired_at"])
+        self.assertIn("no longer available", site.ctl("link", job, check=False).stderr)
+        wait_until("the file to be gone", lambda: not site.files())
+        Ledger.dead_links += time.monotonic() < end
+        self.assertEqual(Ledger.dead_links, 0)
         site.check(f"{fault} (C12, expiry)", 1)
 
     def test_migrations(self):

@@ -208,12 +208,20 @@ class System:
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
         self.http_keys = ""  # More of [http].
+        self.store_keys = ""  # More of [store.local].
         self.shim_starts = 0
 
     def secret(self, name, text):
         path = self.directory / name
         path.write_text(text)
         path.chmod(0o600)
+        return path
+
+    def sample_roles(self):
+        """etc/roles.ini where the programs trust it, whoever owns the work tree."""
+        path = self.directory / "sample_roles.ini"
+        path.write_text((SOURCE / "etc" / "roles.ini").read_text())
+        path.chmod(0o644)
         return path
 
     def install(self, name, source):
@@ -239,7 +247,7 @@ kind = local
 root = {self.exports}
 base_url = http://127.0.0.1:{self.port}
 key_file = {self.keys}
-[plugin.download_url]
+{self.store_keys}[plugin.download_url]
 file = {self.plugin}
 {self.extra}"""
         # Programs that are starting may be reading it.
@@ -278,8 +286,8 @@ file = {self.plugin}
         (self.directory / f"{name}.go").touch()
 
     def files(self):
-        """Every file below the export directory, however it is called."""
-        return sorted(p for p in self.exports.rglob("*") if p.is_file())
+        """Every file below the export directory, however it is called, but the daemon's mark."""
+        return sorted(p for p in self.exports.rglob("*") if p.is_file() and not p.name.startswith(".export-worker-"))
 
     def start(self):
         # The daemon first: a shim that finds none tries again only after a while.

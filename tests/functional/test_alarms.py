@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import threading
 import unittest
@@ -120,7 +121,7 @@ class AlarmTest(unittest.TestCase):
 
     def start_with_sessions(self, keys, provider):
         secret = self.system.secret("provider_secret", "hush\n")
-        self.system.extra = (f"[auth]\nroles_file = {SOURCE / 'etc/roles.ini'}\nissuer = i\naudience = a\njwks_url = {keys.url}/jwks\n"
+        self.system.extra = (f"[auth]\nroles_file = {self.system.sample_roles()}\nissuer = i\naudience = a\njwks_url = {keys.url}/jwks\n"
                              f"session_url = {provider.url}/ask\nsession_user = u\nsession_secret_file = {secret}\n")
         self.system.start_shim()
         self.system.start_daemon()
@@ -167,6 +168,34 @@ class AlarmTest(unittest.TestCase):
         self.raised("descriptors", "", f"[0-9]+ of {used + 3} are open; at the limit no connection is accepted")
         resource.prlimit(process, resource.RLIMIT_NOFILE, before)
         self.over("descriptors")
+
+    def test_a_store_that_is_not_mounted(self):
+        self.start()
+        self.system.import_generated(5)
+        job = self.system.export()["job_id"]
+        away = self.system.exports.rename(self.system.directory / "away")
+        self.system.exports.mkdir(mode=0o750)  # As an empty mount point.
+        alarm = self.raised("store", "local", "is not where exports were written to, or its volume is not mounted")
+        for words in (["fsck"], ["fsck", "--apply"]):
+            done = self.system.ctl(*words, check=False)
+            self.assertEqual((done.returncode, "its volume is not mounted; mount it" in done.stderr), (1, True), done)
+        self.assertEqual(self.system.daemon.stop(), 0)
+        self.system.start_daemon()
+        self.raised("store", "local", "is not where exports were written to")
+        self.assertEqual(list(self.system.exports.iterdir()), [])
+        self.system.exports.rmdir()
+        away.rename(self.system.exports)
+        self.over("store")
+        self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
+        self.assertEqual(self.system.ctl("link", job).returncode, 0)
+        # The operator says that the files are gone for good, as the alarm tells it.
+        mark = re.search(r"touch (\S+)$", alarm["cause"])[1]
+        shutil.rmtree(self.system.exports)
+        self.system.exports.mkdir(mode=0o750)
+        self.raised("store", "local", "its volume is not mounted")
+        pathlib.Path(mark).touch()
+        wait_until("the end of the alarm", lambda: "store" not in self.named())
+        self.assertEqual(self.system.ctl_json("fsck", "--apply")["repaired"], 1)
 
     def test_exports_that_all_fail(self):
         self.start("[export]\nretry_base_ms = 100\nretry_max_s = 1\n")

@@ -37,6 +37,8 @@ ALERTS = [
     ("ExportWorkerExportsFail", {'export_worker_export_attempts_total{instance="i",outcome="failed"}': "0+1x60", 'export_worker_export_attempts_total{instance="i",outcome="completed"}': "0+1x60"},
      {'export_worker_export_attempts_total{instance="i",outcome="failed"}': "0+1x60", 'export_worker_export_attempts_total{instance="i",outcome="completed"}': "0+9x60"}, 50),
     ("ExportWorkerRetentionLate", {'export_worker_retention_lag_seconds{instance="i"}': "7200x40"}, {'export_worker_retention_lag_seconds{instance="i"}': "600x40"}, 20),
+    ("ExportWorkerRetentionBehind", {'export_worker_retention_backlog{instance="i",kind="jobs"}': "20000x80"},
+     {'export_worker_retention_backlog{instance="i",kind="jobs"}': "20000x30 0x50"}, 65),
     ("ExportWorkerNoticesWait", {'export_worker_notices_pending{instance="i"}': "2000x60"}, {'export_worker_notices_pending{instance="i"}': "2000x20 0x40"}, 45),
     ("ExportWorkerWebhookGivenUp", {'export_worker_webhook_attempts_total{instance="i",outcome="given_up"}': "0 1x60"},
      {'export_worker_webhook_attempts_total{instance="i",outcome="given_up"}': "1x60", 'export_worker_webhook_attempts_total{instance="i",outcome="retry"}': "0+1x60"}, 10),

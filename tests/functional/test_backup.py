@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -111,11 +112,30 @@ class BackupTest(BackupCase):
         self.system.let_go("backup.before_read")
         self.assertFalse((self.target / "manifest.json").exists())
         self.refused("expected a new or empty directory", "backup", self.target)
-        self.refused("a backup is under way since", "backup", self.system.directory / "other")
-        self.assertFalse((self.system.directory / "other").exists())
-        self.assertEqual(self.system.daemon.stop(), 0)
+        self.system.ctl("backup", self.system.directory / "other")
+        self.assertRegex(self.system.daemon.text(), "backup: its exportctl has ended; its copies are deleted")
         self.assertEqual(self.copies(), [])
+        self.assertEqual(self.system.daemon.stop(), 0)
         self.refused("cut off: use another one", "restore", self.target)
+
+    def test_one_at_a_time(self):
+        self.system.start_daemon(faults="backup.before_read:pause:3")
+        fetching = self.begin("backup", self.target)
+        self.system.paused_at("backup.before_read")
+        waiting = self.begin("backup", self.system.directory / "other")
+        self.system.let_go("backup.before_read")
+        told = waiting.communicate(timeout=60)[1]
+        first = fetching.communicate(timeout=60)[1]
+        self.assertEqual((fetching.returncode, first), (0, ""))
+        if waiting.returncode != 0:  # Otherwise the first one had ended before.
+            self.assertIn("a backup is under way since", told)
+
+    def test_a_limit_of_file_sizes_is_an_error(self):
+        self.system.start_daemon()
+        self.system.import_generated(500)
+        done = self.ctl("backup", self.target, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)))
+        self.assertEqual((done.returncode, "File too large; nothing was kept in" in done.stderr), (1, True), done)
+        self.assertFalse(self.target.exists())
 
     def test_ctrl_c_ends_it_on_both_sides(self):
         self.system.start_daemon(faults="backup.before_read:pause:3")
@@ -253,7 +273,7 @@ class RestoreTest(BackupCase):
         moved.rename(self.target / "auth.db")
         if os.geteuid() == 0:
             os.chown(self.target / "jobs.db", NOBODY, NOBODY)
-            self.refused("expected one of root", "restore", self.target, "--force")
+            self.refused("expected one of root, found one of nobody", "restore", self.target, "--force")
         self.assertEqual(self.state_files(), before)
 
     def test_damage_is_found_before_anything_changes(self):
@@ -285,6 +305,40 @@ class RestoreTest(BackupCase):
         self.assertFalse((self.system.state / "restore.part").exists())
         self.system.start_daemon()
         self.assertEqual(self.jobs(), now)
+
+    def test_damaged_pages_are_found_before_anything_changes(self):
+        """The daemon has copied them as they were."""
+        self.make_backup()
+        before = self.state_files()
+        database = self.target / "jobs.db"
+        pages = bytearray(database.read_bytes())
+        pages[4096:5 * 4096] = b"\xff" * 4 * 4096
+        database.write_bytes(pages)
+        manifest = json.loads((self.target / "manifest.json").read_text())
+        for file in manifest["files"]:
+            if file["name"] == "jobs.db":
+                file["sha256"] = hashlib.sha256(pages).hexdigest()
+        (self.target / "manifest.json").write_text(json.dumps(manifest))
+        self.refused("jobs.db: expected a whole database, found damaged pages", "restore", self.target, "--force")
+        self.assertEqual(self.state_files(), before)
+
+    def test_a_store_that_is_not_mounted_is_not_made(self):
+        self.make_backup()
+        kept = self.system.exports.rename(self.system.directory / "away")
+        done = self.ctl("restore", self.target, "--force")
+        self.assertEqual((done.returncode, "the state is restored, but fsck failed: open " in done.stderr, "mount it" in done.stderr), (1, True, True), done.stderr)
+        self.assertFalse(self.system.exports.exists())
+        kept.rename(self.system.exports)
+        self.assertEqual(self.ctl("restore", self.target, "--force").returncode, 0)
+
+    def test_a_disk_that_fails_half_way_says_how_to_go_on(self):
+        kept, _ = self.make_backup()
+        disk = FailingDisk(self.system.directory)
+        disk.breaks(f"fsync EIO {self.system.state}/restore/old")
+        done = self.ctl("restore", self.target, "--force", env=disk.env)
+        self.assertEqual((done.returncode, "the next start of the daemon, or exportctl restore, finishes it" in done.stderr), (1, True), done.stderr)
+        self.system.start_daemon()
+        self.assertEqual(self.jobs(), kept)
 
     def test_a_restore_that_dies_leaves_the_old_state_or_the_new_one(self):
         kept, now = self.make_backup()

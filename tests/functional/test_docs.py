@@ -28,6 +28,51 @@ def table_of(metrics):
     return "\n".join(rows) + "\n"
 
 
+# What others print: the system, SQLite, systemd, a proxy, libzmq.
+FOREIGN = "\0".join([*(os.strerror(number) for number in range(1, 134)), "database disk image is malformed", "file is not a database", "start operation timed out",
+                     "connect() to unix:", "failed (13: Permission denied)", "Assertion failed: !_io_error"])
+
+
+ALARM = re.compile(r"ALARM: (\w+)(?: \.\.\.| NAME)?: ")
+
+
+def literals():
+    """Every string of the sources, those that stand side by side as one."""
+    out = []
+    for folder in ("base", "daemon", "downloads", "exportctl", "http_shim", "plugins", "protocol", "signing"):
+        for path in (SOURCE / folder).rglob("*.[ch]pp"):
+            code = re.sub(r"(?m)^\s*(//.*|#include .*)$", "", path.read_text())
+            for group in re.findall(r'"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*', code):
+                out.append("".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', group)))
+    return "\0".join(out)
+
+
+def pieces(message):
+    """What of a quoted message is the program's own: not the parts that differ from case to case."""
+    alarm = ALARM.match(message)
+    rest = message[alarm.end():] if alarm else message
+    return ([f'"{alarm[1]}"'] if alarm else []) + [part.strip(" ,;:/.'") for part in re.split(r"\.\.\.|\b(?:N|M|NAME|FILE|USER|ADDRESS|DATABASE|REGISTRY)\b", rest) if len(part.strip(" ,;:/.'")) > 3]
+
+
+class TroubleshootingTest(unittest.TestCase):
+    def test_the_messages_of_the_troubleshooting_page_are_printed(self):
+        """Each quoted message, but for its variable parts, is a text of the sources."""
+        texts = literals() + "\0" + FOREIGN
+        names = set(re.findall(r'"(\w+)"', (SOURCE / "daemon" / "model" / "alarm.hpp").read_text()))
+        verbs = tuple(re.findall(r'(?m)^    \{"([a-z ]+)", "', (SOURCE / "exportctl" / "command.cpp").read_text()))
+        page = (SOURCE / "docs" / "troubleshooting.md").read_text().split("\n## Programs that do not start\n")[1]
+        quoted = [span for cell in re.findall(r"(?m)^\| (.*?) \|", page) for span in re.findall(r"`([^`]+)`", cell)]
+        messages = [span for span in quoted if " " in span and " = " not in span and ': "' not in span and not span.startswith(verbs)]
+        self.assertGreater(len(messages), 50)
+        wrong = [(message, "ALARM: NAME SUBJECT: CAUSE") for message in messages if message.startswith("ALARM") and not ALARM.match(message)]
+        for message in messages:
+            for piece in pieces(message):
+                known = piece.strip('"') in names if piece.startswith('"') else piece in texts
+                if not known:
+                    wrong.append((message, piece))
+        self.assertEqual(wrong, [], "\n".join(map(str, wrong)))
+
+
 class DocsTest(unittest.TestCase):
     def setUp(self):
         self.system = System()

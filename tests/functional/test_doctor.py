@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import unittest
@@ -121,6 +122,55 @@ class DoctorTest(SystemTest):
         tool.write_text("#!/bin/sh\nread forever < /dev/zero\n")
         tool.chmod(0o755)
         self.found("clock", "ok", "NTP .*not known", path=f"{tools}:/bin")
+
+    def test_units_of_systemd(self):
+        """What systemctl says is what doctor goes by; the properties are asked one by one."""
+        tools = self.system.directory / "units"
+        tools.mkdir(exist_ok=True)
+        tool = tools / "systemctl"
+
+        def state(load="loaded", active="active", enabled="enabled", restarts="0"):
+            tool.write_text(f"""#!/bin/sh
+case "$*" in
+*socket*) echo inactive ;;
+*LoadState*) echo {load} ;;
+*ActiveState*) echo {active} ;;
+*UnitFileState*) echo {enabled} ;;
+*NRestarts*) echo {restarts} ;;
+*MainPID*) echo 0 ;;
+*Version*) echo Version=252 ;;
+esac
+""")
+            tool.chmod(0o755)
+        for given, health, pattern in (({}, "ok", "export-workerd.service .*active, enabled"),
+                                       ({"active": "failed"}, "bad", "export-httpd.service .*failed .*journalctl -u export-httpd.service"),
+                                       ({"restarts": "3"}, "warn", "export-workerd.service .*started anew 3 times .*reset-failed"),
+                                       ({"enabled": "disabled"}, "warn", "active, not enabled: a reboot does not start it .*systemctl enable"),
+                                       ({"load": "not-found"}, "ok", "export-workerd.service .*not installed here")):
+            with self.subTest(given):
+                state(**given)
+                self.found("unit", health, pattern, path=f"{tools}:/bin")
+        self.found("unit", "ok", "export-httpd.socket .*not used", path=f"{tools}:/bin")
+        # As in a container that has the package systemd, and another first process.
+        tool.write_text("#!/bin/sh\necho not booted with systemd >&2\nexit 1\n")
+        self.found("unit", "ok", "systemd does not run here", path=f"{tools}:/bin")
+
+    def test_a_store_that_is_gone(self):
+        away = self.system.exports.rename(self.system.directory / "away")
+        try:
+            self.found("disk", "bad", rf"{self.system.exports} .*No such file.*mount it, or put it back")
+        finally:
+            away.rename(self.system.exports)
+
+    def test_a_shim_that_is_frozen(self):
+        self.system.shim.popen.send_signal(signal.SIGSTOP)
+        try:
+            found = self.run_doctor().stdout
+            self.assertRegex(found, rf"(?m)^bad   configuration export-httpd: .*another process listens on 127.0.0.1:{self.system.port}; it does not answer /livez .*frozen: systemctl restart")
+            self.assertRegex(found, r"(?m)^bad   shim .* does not answer in time; it takes connections and is frozen or starved of CPU: systemctl restart export-httpd")
+            self.assertNotIn("in use", found)
+        finally:
+            self.system.shim.popen.send_signal(signal.SIGCONT)
 
     def test_an_alarm(self):
         """The daemon's own; and the shim's."""

@@ -181,7 +181,7 @@ class ProviderTest(unittest.TestCase):
         self.provider = Provider([self.signer])
         self.addCleanup(self.provider.close)
         secret = self.system.secret("provider_secret", "hush\n")
-        self.system.extra = (f"[auth]\nroles_file = {SOURCE / 'etc/roles.ini'}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
+        self.system.extra = (f"[auth]\nroles_file = {self.system.sample_roles()}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
                              f"jwks_url = {self.provider.url}/jwks\nsession_url = {self.provider.url}/sessions/authenticate\n"
                              f"session_user = project-test\nsession_secret_file = {secret}\nsession_cache_s = 1\n")
         self.system.start()
@@ -277,7 +277,7 @@ class TlsProviderTest(unittest.TestCase):
         provider.sessions[THEIRS] = ("member-1", "acme", ["Viewer"])
         secret = system.secret("provider_secret", "hush\n")
         trusted = {"theirs": f"ca_file = {certificate}.crt\n", "another": f"ca_file = {other}.crt\n", "the system's": ""}[ca_file]
-        system.extra = (f"[auth]\nroles_file = {SOURCE / 'etc/roles.ini'}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
+        system.extra = (f"[auth]\nroles_file = {system.sample_roles()}\nissuer = {ISSUER}\naudience = {AUDIENCE}\n"
                         f"jwks_url = {provider.url}/jwks\nsession_url = {provider.url}/sessions/authenticate\n"
                         f"session_user = project-test\nsession_secret_file = {secret}\n{trusted}")
         system.start()

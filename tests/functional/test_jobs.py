@@ -70,6 +70,23 @@ class JobTest(SystemTest):
         link = {self.system.mint(jobs[1], key).status for _ in range(20)}
         self.assertIn(429, link, "plugins' methods count, too")
 
+    def test_pages_of_a_list_neither_repeat_nor_miss_a_job(self):
+        key = self.system.make_key("pages")
+        jobs = [self.system.submit(key, format="csv") for _ in range(5)]
+        seen, after = [], ""
+        while after is not None:
+            page = self.system.api("GET", "/api/jobs/?limit=2" + after, key).json
+            seen += [job["job_id"] for job in page["items"]]
+            self.system.submit(key, format="csv")
+            after = page["next"] and "&after=" + page["next"]
+        self.assertEqual(seen, jobs[::-1])
+        listed = self.system.ctl("job", "list", "--organization", "pages", "--limit", "2", "--after", seen[2]).stdout
+        self.assertIn(seen[4], listed)
+        self.assertIn("--after " + seen[1], self.system.ctl("job", "list", "--organization", "pages", "--limit", "1", "--after", seen[0]).stdout)
+        both = self.system.api("GET", f"/api/jobs/?offset=1&after={seen[0]}", key)
+        self.assertEqual((both.status, both.json["detail"][0]["loc"]), (422, ["query", "offset"]))
+        self.assertEqual(self.system.api("GET", "/api/jobs/?offset=10001", key).status, 422)
+
     def test_links_and_downloads_are_remembered(self):
         job = self.system.export()["job_id"]
         for _ in range(3):
@@ -122,11 +139,24 @@ class FreezeTest(SystemTest):
         self.assertIn("has not reported", failed["error_message"])
 
 
+class WithoutExportsTest(SystemTest):
+    @classmethod
+    def configure(cls, system):
+        system.extra = "[export]\nworkers = 0\n"
+
+    def test_an_export_that_nobody_would_run_is_refused(self):
+        refused = self.system.api("POST", "/api/products/export-async", self.system.make_key(), {"format": "csv"})
+        self.assertEqual((refused.status, "this daemon runs no exports" in refused.json["detail"]), (409, True), refused.body)
+        done = self.system.ctl("export", "submit", "--organization", "acme", check=False)
+        self.assertEqual((done.returncode, "[export] workers = 0" in done.stderr), (1, True), done.stderr)
+
+
 class CareTest(unittest.TestCase):
     def setUp(self):
         self.system = System()
         self.addCleanup(self.system.close)
         self.system.extra = "[export]\nsweep_interval_s = 3600\norphan_grace_s = 1\n"
+        self.system.store_keys = "link_lifetime_s = 1\n"
         self.system.start()
         self.system.import_generated(50)
 
@@ -157,12 +187,32 @@ class CareTest(unittest.TestCase):
         shown = self.system.ctl("fsck", check=False).stdout
         self.assertIn("expected SHA-256", shown)
         self.assertIn("fsck --apply repairs", shown)
+        key = self.system.make_key()
+        link = self.system.mint(jobs[2]["job_id"], key).json
+        end = time.monotonic() + link["expires_in_seconds"]
         repaired = self.system.ctl_json("fsck", "--apply")
         self.assertEqual((repaired["problems"], repaired["repaired"]), (4, 4))
         self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
+        # The last link to a withdrawn file runs out before the file goes.
+        self.assertIn(paths[2].name, [p.name for p in self.system.files()])
+        wait_until("the withdrawn files to go", lambda: len(self.system.files()) == 2)
+        self.assertGreater(time.monotonic(), end)
         self.assertEqual(sorted(p.name for p in self.system.files()), sorted([paths[3].name, "notes.txt"]))
-        key = self.system.make_key()
         self.assertEqual([self.system.mint(j["job_id"], key).status for j in jobs], [410, 410, 410, 200])
+
+    def test_fsck_withdraws_no_more_than_it_may(self):
+        for _ in range(11):
+            self.system.export()
+        for path in self.system.files():
+            path.unlink()
+        plan = self.system.ctl("fsck", check=False)
+        self.assertEqual((plan.returncode, "withdraws 11 files" in plan.stdout), (65, True), plan.stdout)
+        refused = self.system.ctl("fsck", "--apply", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertRegex(refused.stderr, "expected at most 10 of 11 files to be missing or damaged, found 11; nothing was changed.*--max-withdrawn 11")
+        self.assertIn("11 problems, 0 repaired", refused.stdout)
+        self.assertEqual(self.system.ctl("fsck", "--max-withdrawn", "11", check=False).returncode, 64)
+        self.assertEqual(self.system.ctl_json("fsck", "--apply", "--max-withdrawn", "11")["repaired"], 11)
 
     def restart_with_clock(self, clock, seconds):
         self.assertEqual(self.system.daemon.stop(), 0)

@@ -1,4 +1,5 @@
 """export-httpd: --check-config opens what it names, SIGHUP takes over what can change."""
+import http.server
 import os
 import re
 import secrets
@@ -6,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import unittest
 
 from functional.harness import BUILD, Process, System, SystemTest, free_port, wait_until
@@ -74,8 +76,14 @@ class CheckConfigTest(unittest.TestCase):
             port = taken.getsockname()[1]
             done = self.listen(f"127.0.0.1:{port} 192.0.2.1:8080")
         self.assertEqual(done.returncode, TRY_AGAIN, done.stderr)
-        self.assertRegex(done.stderr, rf"\[http\] listen: listen on 127.0.0.1:{port}: .*in use.*; stop what listens there")
+        self.assertRegex(done.stderr, rf"\[http\] listen: another process listens on 127.0.0.1:{port}; it does not answer /livez within 2 s: if it is export-httpd, it is frozen")
         self.assertRegex(done.stderr, r"\[http\] listen: listen on 192.0.2.1:8080: Cannot assign")
+        with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+            done = self.listen(f"127.0.0.1:{other.server_port}")
+            other.shutdown()
+        self.assertEqual(done.returncode, TRY_AGAIN, done.stderr)
+        self.assertRegex(done.stderr, rf"\[http\] listen: listen on 127.0.0.1:{other.server_port}: .*in use.*; stop what listens there")
 
     def test_unix_sockets(self):
         file = self.system.directory / "file"
@@ -172,7 +180,7 @@ class RunningTest(SystemTest):
     def test_a_bad_file_changes_nothing_and_says_so(self):
         store = f"[store.other]\nkind = local\nbase_url = http://h\nkey_file = {self.system.keys}\nroot = "
         for keys, extra, reason in (("", f"{store}{self.system.keys}\n", "root: expected a directory, found a file"),
-                                    ("", f"{store}relative/path\n", "root: expected an absolute path, found relative/path"),
+                                    ("", f"{store}relative/path\n", "root: expected an absolute path, found 'relative/path'"),
                                     ("docs = perhaps\n", "", r"\[http\] docs: expected on or off"),
                                     ("hosts = other.example.com\nnonsense = 1\n", "", "unknown key 'nonsense'"),
                                     ("hosts = other.example.com\n", "[store.other]\nkind = local\nroot = /r\nbase_url = http://h\nkey_file = /no/keys\n", "/no/keys")):
@@ -188,6 +196,57 @@ class RunningTest(SystemTest):
         log = self.hup("daemons = ipc:///other.sock\nlog_format = json\nlog_level = debug\n")
         self.assertEqual(sorted(re.findall(r"configuration: (\S+ \S+) has changed; that needs a restart", log)), ["[http] daemons", "[http] log_format"])
         self.assertEqual(self.system.http("GET", "/readyz").status, 200)
+
+    def test_a_cut_off_file_changes_nothing(self):
+        path = self.system.config
+        whole = path.read_text()
+        for text, reason in (("", "expected sections such as \\[daemon\\], found an empty file"), (whole.split("\n[http]")[0].replace("[daemon]", "[http]"), "unknown key 'state_dir'"),
+                             ("[http]\ndocs = off\n", r"\[daemon\] state_dir: missing"), (whole.replace(f"root = {self.system.exports}", "root = /"), "expected a directory of its own, found /")):
+            before = len(self.system.shim.text())
+            path.write_text(text)
+            self.system.shim.popen.send_signal(signal.SIGHUP)
+            told = wait_until("the end of the reload", lambda: re.search(r"(?s).*SIGHUP: (?:done|nothing has changed).*", self.system.shim.text()[before:]))[0]
+            self.assertRegex(told, "SIGHUP: nothing has changed: .*" + reason)
+            self.assertEqual(self.system.http("GET", "/docs").status, 200)
+
+    def test_the_store_of_exports_stays_where_it_is(self):
+        self.system.import_generated(5)
+        job = self.system.export()["job_id"]
+        key = self.system.make_key()
+        path = self.system.config
+        elsewhere = self.system.directory / "elsewhere"
+        elsewhere.mkdir()
+        path.write_text(path.read_text().replace(f"root = {self.system.exports}", f"root = {elsewhere}"))
+        for process in (self.system.daemon, self.system.shim):
+            before = len(process.text())
+            process.popen.send_signal(signal.SIGHUP)
+            told = wait_until("the warning", lambda: re.search(r"(?s).*\[store.local\] stays as it was until a restart: exports go there.*", process.text()[before:]))[0]
+            wait_until("its name", lambda: re.search(r"configuration: \[store.local\] root has changed; that needs a restart", process.text()[before:]), patience_s=20) or self.fail(told)
+        for each in (job, self.system.export()["job_id"]):
+            link = self.system.mint(each, key)
+            self.assertEqual(link.status, 200, link.body)
+            self.assertEqual(self.system.fetch(link.json["download_url"]).status, 200)
+        self.assertEqual(list(elsewhere.iterdir()), [])
+        self.system.config  # Writes the good one.
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+
+    def test_a_root_that_is_a_file_is_refused_by_the_daemon(self):
+        file = self.system.directory / "file"
+        file.write_text("x")
+        for root, reason in ((file, "expected a directory, found a file"), ("/", "expected a directory of its own, found /")):
+            self.system.extra = f"[store.other]\nkind = local\nroot = {root}\nbase_url = http://h\nkey_file = {self.system.keys}\n"
+            self.system.config  # Writes the file.
+            before = len(self.system.daemon.text())
+            self.system.daemon.popen.send_signal(signal.SIGHUP)
+            wait_until("the refusal", lambda: re.search(rf"SIGHUP: nothing has changed: .*\[store.other\] root: {reason}", self.system.daemon.text()[before:]))
+        self.system.extra = ""
+        before = len(self.system.daemon.text())
+        self.system.config.write_text("")
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+        wait_until("the refusal", lambda: "found an empty file" in self.system.daemon.text()[before:])
+        self.system.config  # Writes the good one.
+        self.system.daemon.popen.send_signal(signal.SIGHUP)
+        wait_until("the good one", lambda: "configuration" not in [alarm["name"] for alarm in self.system.ctl_json("status")["alarms"]])
 
     def test_requests_in_flight_are_answered(self):
         with socket.create_connection(("127.0.0.1", self.system.port)) as client:

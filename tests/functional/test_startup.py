@@ -12,6 +12,9 @@ import unittest
 from functional.harness import BUILD, SOURCE, System
 
 
+NOBODY = 65534
+
+
 class StartupTest(unittest.TestCase):
     def setUp(self):
         self.system = System()
@@ -42,13 +45,80 @@ class StartupTest(unittest.TestCase):
         done = self.start(program="export-httpd", arguments=["--check-config"])
         self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
 
-    def complaints(self, extra="", daemon_keys=""):
-        """What --check-config says of a configuration with these lines; a start says the first of them, too."""
+    def complaints(self, extra="", daemon_keys="", status=78):
+        """What --check-config says of a configuration with these lines."""
         self.system.extra, self.system.daemon_keys = extra, daemon_keys
         done = self.start(arguments=["--check-config"])
         self.system.extra = self.system.daemon_keys = ""
-        self.assertEqual(done.returncode, 78 if ".ini: " in done.stderr else 0, done.stderr)
+        self.assertEqual(done.returncode, status if ".ini: " in done.stderr else 0, done.stderr)
         return done.stderr
+
+    def test_check_config_refuses_what_cannot_be_used(self):
+        junk = self.system.secret("junk", "junk\n")
+        shared = self.system.directory / "shared"
+        shared.mkdir()
+        shared.chmod(0o777)
+        (self.system.directory / "dangling").symlink_to("/no/such")
+        store = f"[store.other]\nkind = local\nbase_url = http://h\nkey_file = {self.system.keys}\nroot = "
+        for lines, keys, complaint in (
+                (f"{store}{shared}\n[export]\nstore = other\n", "", r"\[store.other\] root: .*group or others may write it; run chmod go-w"),
+                (f"{store}{self.system.directory}/dangling\n", "", r"\[store.other\] root: expected a directory, found a symbolic link that leads nowhere"),
+                (f"{store}/\n", "", r"\[store.other\] root: expected a directory of its own, found /"),
+                ("", f"data_endpoint = ipc://{junk}\n", r"\[daemon\] data_endpoint: listen on .*junk: the path exists and is no socket; remove it"),
+                ("", "data_endpoint = ipc:///x/s\ncontrol_endpoint = ipc:///x/s\n", r"\[daemon\] control_endpoint: expected another one than data_endpoint"),
+                ("", f"curve_key_file = {junk}\n", r"\[daemon\] curve_key_file: .*junk"),
+                ("", "control_socket_mode = 0000\n", r"\[daemon\] control_socket_mode: expected the mode of a socket .*found 0000"),
+                ("", "control_socket_mode = 0777\n", r"\[daemon\] control_socket_mode: expected the mode of a socket .*nothing for others, found 0777"),
+                ("[nonsense]\n", "", r"unknown section \[nonsense\]")):
+            with self.subTest(complaint):
+                self.assertRegex(self.complaints(lines, keys), complaint)
+        warned = self.complaints(f"{store}{shared}\n")
+        self.assertRegex(warned, r"warning: \[store.other\] root: .*group or others may write it")
+
+    def test_a_state_directory_that_holds_no_files(self):
+        link = self.system.directory / "link"
+        link.symlink_to("/no/such")
+        for state, complaint in (("/proc", "make a file in /proc"), (link, "a symbolic link that leads nowhere"), ("/", "expected a directory of its own, found /")):
+            done = self.start(config=self.config_with(f"state_dir = {self.system.state}", f"state_dir = {state}"), arguments=["--check-config"])
+            self.assertEqual((done.returncode in (75, 78), complaint in done.stderr), (True, True), done.stderr)
+
+    def test_check_and_start_agree_about_an_address_in_use(self):
+        self.system.start_daemon()
+        other = self.config_with(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        for arguments in ([], ["--check-config"]):
+            self.refused("another process is already listening there; stop it first", status=75, config=other, arguments=arguments)
+        self.assertEqual(self.system.daemon.stop(), 0)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            where = "127.0.0.1:%d" % taken.getsockname()[1]
+            # Found before any plugin is tried: this one would take 60 s.
+            slow = self.system.install("broken.so", BUILD / "fixtures" / "broken_slow_create.so")
+            self.system.extra = f"[plugin.broken]\nfile = {slow}\n[plugins]\nprobe_timeout_s = 60\n"
+            self.system.daemon_keys = f"metrics_listen = {where}\n"
+            for arguments in ([], ["--check-config"]):
+                self.refused(f"[daemon] metrics_listen: listen on {where}: Address already in use; stop what listens there", status=75, arguments=arguments)
+            self.system.daemon_keys = self.system.extra = ""
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_files_of_another_user_are_not_trusted(self):
+        config = self.config_with("[daemon]", "[daemon]")
+        for path in (config, self.system.keys):
+            os.chown(path, NOBODY, NOBODY)
+            for program in ("export-workerd", "export-httpd"):
+                self.refused(f"{path}: expected one of root, found one of nobody; run chown root {path}", program=program, config=config)
+            os.chown(path, 0, 0)
+        folder = self.system.directory / "folder"
+        folder.mkdir()
+        moved = config.rename(folder / "moved.ini")
+        for mode, owner, told in ((0o777, 0, f"which group or others may write; run chmod go-w {folder}"), (0o755, NOBODY, f"of nobody; run chown root {folder}")):
+            folder.chmod(mode)
+            os.chown(folder, owner, owner)
+            self.refused(told, config=moved)
+
+    def test_an_empty_configuration(self):
+        empty = self.system.directory / "empty.ini"
+        empty.write_text("")
+        for program in ("export-workerd", "export-httpd"):
+            self.refused("expected sections such as [daemon], found an empty file", program=program, config=empty)
 
     def test_check_config_opens_what_is_named(self):
         weak = self.system.secret("weak", "short\n")
@@ -70,7 +140,7 @@ class StartupTest(unittest.TestCase):
     def test_check_config_tries_the_addresses_unless_a_daemon_has_them(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            self.assertRegex(self.complaints(daemon_keys=f"metrics_listen = 127.0.0.1:{port}\n"), rf"metrics_listen: listen on 127.0.0.1:{port}: .*in use.*; stop what listens")
+            self.assertRegex(self.complaints(daemon_keys=f"metrics_listen = 127.0.0.1:{port}\n", status=75), rf"metrics_listen: listen on 127.0.0.1:{port}: .*in use.*; stop what listens")
         self.system.daemon_keys = f"metrics_listen = 127.0.0.1:{port}\n"
         self.system.start_daemon()
         self.addCleanup(self.system.daemon.stop)
@@ -156,9 +226,9 @@ class StartupTest(unittest.TestCase):
         good = self.system.state / "jobs.db"
         kept = good.read_bytes()
         good.write_bytes(b"x" * len(kept))
-        self.refused("jobs.db", "not a database", status=75)
+        self.refused("jobs.db", "not a database")
         good.write_bytes(kept[:100] + os.urandom(len(kept) - 100))
-        self.refused("jobs.db", status=75)
+        self.refused("jobs.db")
 
         def restore(pragma=None):
             for leftover in self.system.state.glob("jobs.db-*"):
@@ -171,8 +241,13 @@ class StartupTest(unittest.TestCase):
         restore("PRAGMA user_version = 99")
         self.refused("found 99", "newer version of this program")
         restore("PRAGMA application_id = 42")
-        self.refused("found another one's", status=75)
+        self.refused("found another one's")
         restore()
+        history = self.system.state / "plugins.db"
+        kept_history = history.read_bytes()
+        history.write_bytes(b"x" * len(kept_history))
+        self.refused("plugins.db", "restore it from a backup")
+        history.write_bytes(kept_history)
         self.system.start_daemon()
 
     def quarantine(self, *words, offline=True):
@@ -251,7 +326,7 @@ class StartupTest(unittest.TestCase):
 
     def test_a_state_directory_of_everybody(self):
         self.system.state.mkdir()
-        for mode in (0o777, 0o770):
+        for mode in (0o777, 0o770, 0o1777):
             self.system.state.chmod(mode)
             self.refused(str(self.system.state), "group or others may write it", f"chmod go-w {self.system.state}")
         self.system.state.chmod(0o750)

@@ -184,6 +184,12 @@ class StopTest(unittest.TestCase):
         began = time.monotonic()
         self.assertEqual(system.daemon.stop(), 70)
         self.assertLess(time.monotonic() - began, 10.5)
+        # The next start looks for no crash: that stop was an orderly one.
+        system.start_daemon()
+        self.assertNotIn("has not stopped in good order", system.daemon.text())
+        self.assertEqual(system.daemon.stop(9), -9)
+        system.start_daemon()
+        self.assertIn("has not stopped in good order 1 times in a row", system.daemon.text())
 
     def test_a_plugin_that_keeps_the_locks_of_the_streams_holds_up_neither_the_log_nor_the_end(self):
         system = with_broken(self, "daemon_keeps_streams", keys="allow_imports = flockfile\n")

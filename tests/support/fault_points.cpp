@@ -3,11 +3,14 @@
 //   kill    SIGKILL, as a crash
 //   stop    SIGSTOP, the whole process
 //   pause   this thread waits until the file $EXPORT_WORKER_FAULT_DIRECTORY/NAME.go exists
+//   lose    the answer of what was just done is lost (fault_loses_answer()), without a count: while
+//           the file $EXPORT_WORKER_FAULT_DIRECTORY/NAME.lose exists
 // Before a pause the file NAME.here is made there, so that a test knows. With
 // EXPORT_WORKER_FAULTS_ARMED, a path, only what comes after that file exists counts.
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -76,6 +79,14 @@ void fault_point(const char* name) {
             while (fault.action == "kill") ::pause();
         }
     }
+}
+
+bool fault_loses_answer(const char* name) {
+    const bool asked = std::ranges::any_of(
+        faults(), [&](const Fault& fault) { return fault.name == name && fault.action == "lose"; });
+    const char* directory = std::getenv("EXPORT_WORKER_FAULT_DIRECTORY");
+    if (!asked || directory == nullptr) return false;
+    return ::access((std::string(directory) + "/" + name + ".lose").c_str(), F_OK) == 0;
 }
 
 }  // namespace export_worker

@@ -8,6 +8,7 @@
 #include "base/io.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
+#include "daemon/jobs/sqlite/time_line.hpp"
 
 namespace export_worker::jobs {
 
@@ -16,12 +17,10 @@ using sqlite::Statement;
 
 JobDatabase::JobDatabase(std::unique_ptr<sqlite::Database> database, const Clock& clock,
                          JobPolicy policy)
-    : database_(std::move(database)),
-      clock_(clock),
+    : clock_(clock),
       policy_(std::move(policy)),
       instance_id_(crypto::make_uuid7(clock.unix_us())),
-      opened_wall_us_(clock.unix_us()),
-      opened_(clock.steady()) {}
+      database_(std::move(database)) {}
 
 Result<std::unique_ptr<JobDatabase>> JobDatabase::open(const std::string& path, const Clock& clock,
                                                        const JobPolicy& policy,
@@ -50,12 +49,18 @@ Result<void> JobDatabase::read_registry_id() {
     return {};
 }
 
-// A number of its own for every start: process ids come again, and so do boots.
+// A number of its own for every start: process ids come again, and so do boots. All lives before
+// this one are over: the lock of the directory is this process's.
 Result<void> JobDatabase::enter_instance() {
-    std::string boot_id;
-    if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64))
+    std::string boot_id = policy_.boot_id;
+    if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64); boot_id.empty() && read)
         boot_id = without_line_end(std::move(*read));
-    return write([&](Connection& connection, const Now& at) -> Result<void> {
+    return database_->write([&](Connection& connection) -> Result<void> {
+        EW_TRY(time_offset_us_, open_time_line(connection, clock_, boot_id));
+        const Now at = now();
+        EW_CHECK(connection.statement("UPDATE instance SET ended_us = ?1 WHERE ended_us IS NULL")
+                     .bind(at.wall_us)
+                     .run());
         EW_CHECK(connection
                      .statement("INSERT INTO instance (instance_id, pid, boot_id, version, "
                                 "started_us) VALUES (?1, ?2, ?3, ?4, ?5)")
@@ -65,16 +70,16 @@ Result<void> JobDatabase::enter_instance() {
         return connection
             .statement(
                 "DELETE FROM instance WHERE started_us < ?1 AND instance_id NOT IN "
-                "(SELECT owner FROM job WHERE status = 'in_progress')")
+                "(SELECT owner FROM job WHERE status = 'in_progress' AND runner = 'daemon')")
             .bind(at.wall_us - us_of(limits::kJobTimesMax))
             .run();
     });
 }
 
 Now JobDatabase::now() const {
-    const auto lived =
-        std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady() - opened_);
-    return {opened_wall_us_ + lived.count(), clock_.unix_us()};
+    const auto steady =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady().time_since_epoch());
+    return {time_offset_us_ + steady.count(), clock_.unix_us()};
 }
 
 std::int64_t JobDatabase::wall_of(std::int64_t us) const {

@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/jobs/job_draft.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/now.hpp"
 #include "daemon/sqlite/database.hpp"
 #include "daemon/sqlite/durability.hpp"
@@ -29,11 +30,24 @@ public:
     [[nodiscard]] auto read(Work&& work) {
         return database_->read(std::forward<Work>(work));
     }
+    // The time is that of the write, not of the call: what is written later is not earlier.
     template <typename Work>
     [[nodiscard]] auto write(const Work& work) {
-        const Now at = now();
         return database_->write(
-            [&](sqlite::Connection& connection) { return work(connection, at); });
+            [&](sqlite::Connection& connection) { return work(connection, now()); });
+    }
+    // The same for work that may run twice: again while the outcome is unknown, at most
+    // kOutcomeTriesMax times.
+    template <typename Work>
+    [[nodiscard]] auto write_until_known(const Work& work) {
+        auto result = write(work);
+        for (int tries = 1; is_unknown(result) && tries < limits::kOutcomeTriesMax; ++tries)
+            result = write(work);
+        return result;
+    }
+    template <typename T>
+    [[nodiscard]] static bool is_unknown(const Result<T>& result) {
+        return !result && result.error().code == ErrorCode::kUnknownOutcome;
     }
     [[nodiscard]] sqlite::Database& database() { return *database_; }
 
@@ -50,13 +64,12 @@ private:
     [[nodiscard]] Result<void> read_registry_id();
     [[nodiscard]] Result<void> enter_instance();
 
-    const std::unique_ptr<sqlite::Database> database_;
     const Clock& clock_;
     const JobPolicy policy_;
     const std::string instance_id_;
-    std::string registry_id_;  // Fixed once open() returns.
-    const std::int64_t opened_wall_us_;
-    const SteadyTime opened_;
+    std::string registry_id_;                           // Fixed once open() returns.
+    std::int64_t time_offset_us_ = 0;                   // open_time_line(). The same.
+    const std::unique_ptr<sqlite::Database> database_;  // Last: its writes use what is above.
 };
 
 }  // namespace export_worker::jobs

@@ -25,13 +25,12 @@ Result<Limits> limits_of(Connection& connection, std::string_view organization_i
     return Limits{row.optional_integer(0), row.optional_integer(1), row.integer(2)};
 }
 
-// Looks at no more jobs than the quota allows.
 Result<bool> has_unfinished(Connection& connection, std::string_view organization_id,
                             std::int64_t count) {
     Statement row = connection.statement(
-        "SELECT count(*) FROM (SELECT 1 FROM job WHERE organization_id = ?1 AND completed_us IS "
-        "NULL LIMIT ?2)");
-    EW_TRY(const bool found, row.bind(organization_id, count).step());
+        "SELECT coalesce(sum(jobs), 0) FROM job_count WHERE organization_id = ?1 AND status IN "
+        "('pending', 'in_progress')");
+    EW_TRY(const bool found, row.bind(organization_id).step());
     return found && row.integer(0) >= count;
 }
 

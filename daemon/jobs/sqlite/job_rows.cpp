@@ -54,6 +54,8 @@ Job read_job(const Statement& row) {
     job.deadline_us = row.optional_integer(28);
     job.expired_us = row.optional_integer(29);
     job.trace_id = row.string(30);
+    job.start_us = row.optional_integer(31);
+    job.silence_us = row.optional_integer(32);
     return job;
 }
 
@@ -129,6 +131,9 @@ Result<void> append_event(Connection& connection, const NewEvent& event, const N
 Result<void> append_notice(Connection& connection, const Job& job, const char* type,
                            const Now& now) {
     const model::Notice notice = make_notice(job, type, now.wall_us);
+    EW_CHECK(
+        connection.statement("UPDATE setting SET value = value + 1 WHERE name = 'notices_pending'")
+            .run());
     return connection
         .statement(
             "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "

@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "base/result.hpp"
-#include "daemon/jobs/job_events.hpp"
 #include "daemon/jobs/job_rules.hpp"
 #include "daemon/jobs/now.hpp"
 #include "daemon/model/job.hpp"
@@ -18,10 +17,13 @@
     "job_id, organization_id, job_type, runner, status, epoch, attempt, cancel_us IS NOT NULL, " \
     "spec, total_items, processed_items, failed_items, warned_items, stage, message, metadata, " \
     "error_message, triggered_by, created_us, started_us, completed_us, attempts_max, crashes, " \
-    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, trace_id"
+    "interruptions, priority, held, total_is_estimate, due_us, deadline_us, expired_us, "        \
+    "trace_id, "                                                                                 \
+    "start_us, silence_us"
 
 namespace export_worker::jobs {
 
+// `deadline_us` and `due_us` are of the registry's own time.
 [[nodiscard]] model::Job read_job(const sqlite::Statement& row);
 // The job without its errors and warnings. kNotFound for unknown ones and those outside the scope
 // alike.
@@ -36,12 +38,21 @@ namespace export_worker::jobs {
                                       const model::OrganizationScope& scope,
                                       std::string_view job_id);
 
+struct NewEvent {
+    std::string job_id;
+    std::string kind;
+    std::string actor;
+    std::string detail;
+    std::int64_t count = 1;
+};
+
 [[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
                                         const char* kind, model::JobEntry entry, const Now& now);
 // The one a job begins with: nothing to look at, nothing to merge with.
 [[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
                                               const Now& now);
-// One more event, or one more on the last (JobEvents::add_events()).
+// One more event. The same by the same actor within kJobEventMerge, or beyond kJobEventsMax events,
+// is counted on the one that is there.
 [[nodiscard]] Result<void> append_event(sqlite::Connection& connection, const NewEvent& event,
                                         const Now& now);
 // Of a job that has just ended: the event, and the notice for the outside. Call it in the

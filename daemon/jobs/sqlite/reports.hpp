@@ -15,4 +15,7 @@ namespace export_worker::jobs {
                                         const ProgressReport& report, std::string_view actor,
                                         const Now& now);
 
+[[nodiscard]] Result<bool> is_last_report(sqlite::Connection& connection, std::string_view job_id,
+                                          std::string_view report_id);
+
 }  // namespace export_worker::jobs

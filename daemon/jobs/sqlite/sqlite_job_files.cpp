@@ -1,6 +1,9 @@
 #include "daemon/jobs/sqlite/sqlite_job_files.hpp"
 
+#include <algorithm>
+
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/settings.hpp"
 #include "daemon/jobs/sqlite/withdraw_file.hpp"
 #include "daemon/sqlite/rows.hpp"
 
@@ -12,7 +15,7 @@ using sqlite::Statement;
 Result<std::vector<UnpublishedFile>> SqliteJobFiles::unpublished_files() {
     return database_.read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
         Statement rows = connection.statement(
-            "SELECT file_key, job_id, epoch FROM file WHERE state <> 'live' AND NOT EXISTS "
+            "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' AND NOT EXISTS "
             "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
             "job.status = 'in_progress')");
         return sqlite::read_all(rows, [](const Statement& row) {
@@ -21,11 +24,46 @@ Result<std::vector<UnpublishedFile>> SqliteJobFiles::unpublished_files() {
     });
 }
 
-Result<void> SqliteJobFiles::forget_file(const model::FileKey& key) {
-    return database_.write([&](Connection& connection, const Now&) {
-        return connection.statement("DELETE FROM file WHERE file_key = ?1 AND state <> 'live'")
-            .bind(key)
-            .run();
+Result<std::vector<model::FileKey>> SqliteJobFiles::deletable_files() {
+    return database_.read([&](Connection& connection) {
+        return sqlite::select_texts(
+            connection,
+            "SELECT file_key FROM file WHERE state = 'expiring' AND delete_after_us <= ?1 ORDER BY "
+            "delete_after_us LIMIT ?2",
+            database_.now().us, static_cast<std::int64_t>(limits::kHousekeepingBatch));
+    });
+}
+
+// Links that were made while they lived longer end when they were to end.
+Result<void> SqliteJobFiles::set_link_lifetime(std::chrono::seconds lifetime) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_TRY(const auto before_us, read_setting(connection, kLinkLifetime));
+        if (before_us && *before_us > us_of(lifetime)) {
+            EW_TRY(const auto end_us, read_setting(connection, kLinksEnd));
+            const std::int64_t old_end_us =
+                now.us + *before_us + us_of(limits::kFileDeletionMargin);
+            EW_CHECK(
+                write_setting(connection, kLinksEnd, std::max(end_us.value_or(0), old_end_us)));
+        }
+        return write_setting(connection, kLinkLifetime, us_of(lifetime));
+    });
+}
+
+Result<void> SqliteJobFiles::forget_files(std::span<const model::FileKey> keys) {
+    return database_.write([&](Connection& connection, const Now&) -> Result<void> {
+        for (const model::FileKey& key : keys) {
+            EW_CHECK(
+                connection.statement("DELETE FROM file WHERE file_key = ?1 AND state <> 'live'")
+                    .bind(key)
+                    .run());
+        }
+        return {};
+    });
+}
+
+Result<bool> SqliteJobFiles::has_files() {
+    return database_.read([](Connection& connection) {
+        return connection.statement("SELECT 1 FROM file LIMIT 1").step();
     });
 }
 

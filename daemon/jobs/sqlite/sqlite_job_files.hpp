@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -16,7 +17,10 @@ public:
     explicit SqliteJobFiles(JobDatabase& database) : database_(database) {}  // Outlives it.
 
     Result<std::vector<UnpublishedFile>> unpublished_files() override;
-    Result<void> forget_file(const model::FileKey& key) override;
+    Result<std::vector<model::FileKey>> deletable_files() override;
+    Result<void> set_link_lifetime(std::chrono::seconds lifetime) override;
+    Result<void> forget_files(std::span<const model::FileKey> keys) override;
+    Result<bool> has_files() override;
     Result<bool> is_orphan(const model::FileKey& key, std::string_view job_id) override;
     Result<std::vector<PublishedFile>> published_files(const model::FileKey& after) override;
     Result<void> withdraw_file(const model::FileKey& key, std::string_view reason) override;

@@ -1,8 +1,12 @@
 #include "daemon/jobs/sqlite/sqlite_job_queue.hpp"
 
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/crypto/random.hpp"
+#include "base/hex.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/job_metadata.hpp"
@@ -79,6 +83,32 @@ Result<void> publish(Connection& connection, const Lease& lease, const Completio
     return record_end_of(connection, lease.job_id, actor, now);
 }
 
+std::string new_claim_token() {
+    std::array<std::uint8_t, 8> bytes{};
+    crypto::fill_id(bytes);
+    return to_hex(bytes);
+}
+
+// Has the attempt of this lease been recorded as ended?
+Result<bool> has_ended(Connection& connection, const Lease& lease) {
+    Statement row = connection.statement(
+        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status <> 'in_progress'");
+    return row.bind(lease.job_id, lease.epoch).step();
+}
+
+Result<bool> has_intended(Connection& connection, const Lease& lease, const model::FileKey& key) {
+    Statement row = connection.statement(
+        "SELECT 1 FROM file WHERE file_key = ?1 AND job_id = ?2 AND epoch = ?3");
+    return row.bind(key, lease.job_id, lease.epoch).step();
+}
+
+Result<bool> has_published(Connection& connection, const Lease& lease, const model::FileKey& key) {
+    Statement row = connection.statement(
+        "SELECT 1 FROM file WHERE file_key = ?1 AND job_id = ?2 AND epoch = ?3 AND state <> "
+        "'intended'");
+    return row.bind(key, lease.job_id, lease.epoch).step();
+}
+
 Result<void> put_back(Connection& connection, const std::string& job_id,
                       const std::string& instance_id, const Now& now) {
     // The attempt is given back: the job did not fail, its process died. Too many deaths and it
@@ -102,134 +132,191 @@ Result<void> put_back(Connection& connection, const std::string& job_id,
 
 }  // namespace
 
-Result<bool> SqliteJobQueue::has_pending() {
-    return database_.read([](Connection& connection) -> Result<bool> {
+Result<bool> SqliteJobQueue::has_due() {
+    const Now at = database_.now();
+    return database_.read([&](Connection& connection) -> Result<bool> {
         Statement row = connection.statement(
             "SELECT 1 FROM job WHERE status = 'pending' AND runner = 'daemon' AND held = 0 "
-            "LIMIT 1");
-        return row.step();
+            "AND due_us <= ?1 LIMIT 1");
+        return row.bind(at.us).step();
     });
+}
+
+std::optional<std::string> SqliteJobQueue::take_unresolved() {
+    const std::lock_guard lock(mutex_);
+    if (unresolved_.empty()) return std::nullopt;
+    std::string token = std::move(unresolved_.back());
+    unresolved_.pop_back();
+    return token;
+}
+
+void SqliteJobQueue::keep_unresolved(const std::string& claim_token) {
+    const std::lock_guard lock(mutex_);
+    unresolved_.push_back(claim_token);
 }
 
 Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
-    // Workers that find nothing look every second: not through the writer.
-    EW_TRY(const bool any, has_pending());
-    if (!any) return std::optional<ClaimedJob>();
-    return database_.write([&](Connection& connection, const Now& now) {
-        return claim_next(connection, database_.policy(), unwritten_holds_.json(),
-                          database_.instance_id(), now);
-    });
+    const std::optional<std::string> unresolved = take_unresolved();
+    if (!unresolved) {
+        // Workers that find nothing look every second: not through the writer.
+        EW_TRY(const bool any, has_due());
+        if (!any) return std::optional<ClaimedJob>();
+    }
+    const Claimer claimer{database_.instance_id(), unresolved ? *unresolved : new_claim_token()};
+    auto job = take_next(claimer, unresolved.has_value());
+    if (!job && (unresolved || JobDatabase::is_unknown(job))) keep_unresolved(claimer.claim_token);
+    return job;
+}
+
+Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claimer,
+                                                            bool run_before) {
+    for (;; run_before = false) {
+        EW_TRY(Claim claim, database_.write_until_known([&](Connection& connection,
+                                                            const Now& now) -> Result<Claim> {
+            if (std::exchange(run_before, true)) {
+                EW_TRY(std::optional<ClaimedJob> claimed, find_claimed(connection, claimer));
+                if (claimed) return Claim{.job = std::move(claimed)};
+            }
+            return claim_next(connection, database_.policy(), unwritten_holds_.json(), claimer,
+                              now);
+        }));
+        if (!claim.again) return std::move(claim.job);
+    }
 }
 
 Result<bool> SqliteJobQueue::heartbeat(const Lease& lease, const Progress& progress) {
-    return write([&](Connection& connection, const Now&) -> Result<bool> {
-        Statement row = connection.statement(
-            "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
-            "stage = ?5 "
-            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
-        row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
-                 progress.stage);
-        EW_TRY(const bool mine, row.step());
-        if (!mine) return lease_lost(lease);
-        // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
-        // it is NULL.
-        const bool cancel = row.optional_integer(0).has_value();
-        EW_TRY(const bool more, row.step());
-        (void)more;
-        return cancel;
-    });
+    return write(
+        Run::kFirst,
+        [&](Connection& connection, const Now&) -> Result<bool> {
+            Statement row = connection.statement(
+                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
+                "stage = ?5 "
+                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
+            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
+                     progress.stage);
+            EW_TRY(const bool mine, row.step());
+            if (!mine) return lease_lost(lease);
+            // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
+            // it is NULL.
+            const bool cancel = row.optional_integer(0).has_value();
+            EW_TRY(const bool more, row.step());
+            (void)more;
+            return cancel;
+        },
+        [](Connection&) -> Result<bool> { return false; });
 }
 
-Result<void> SqliteJobQueue::intend_file(const Lease& lease, const model::FileKey& key) {
-    return write([&](Connection& connection, const Now& now) -> Result<void> {
-        EW_CHECK(connection
-                     .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
-                                "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
-                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                     .bind(lease.job_id, lease.epoch, key, now.wall_us)
-                     .run());
-        if (connection.changes() == 0) return lease_lost(lease);
-        return {};
-    });
+Result<void> SqliteJobQueue::intend_file(const Lease& lease, const model::FileKey& key, Run run) {
+    return write(
+        run,
+        [&](Connection& connection, const Now& now) -> Result<void> {
+            EW_CHECK(
+                connection
+                    .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
+                               "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                    .bind(lease.job_id, lease.epoch, key, now.wall_us)
+                    .run());
+            if (connection.changes() == 0) return lease_lost(lease);
+            return {};
+        },
+        [&](Connection& connection) { return has_intended(connection, lease, key); });
 }
 
-Result<void> SqliteJobQueue::complete(const Lease& lease, const Completion& completion) {
-    return write([&](Connection& connection, const Now& now) {
-        return publish(connection, lease, completion, database_.instance_id(), now);
-    });
+Result<void> SqliteJobQueue::complete(const Lease& lease, const Completion& completion, Run run) {
+    return write(
+        run,
+        [&](Connection& connection, const Now& now) {
+            return publish(connection, lease, completion, database_.instance_id(), now);
+        },
+        [&](Connection& connection) {
+            return has_published(connection, lease, completion.file.key);
+        });
 }
 
 Result<void> SqliteJobQueue::give_up_attempt(const Lease& lease, std::string_view error,
-                                             bool permanent, std::int64_t delay_us) {
-    return write([&](Connection& connection, const Now& now) -> Result<void> {
-        const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
-        EW_CHECK(connection
-                     .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
-                                "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
-                                "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
-                                "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
-                                "attempt >= attempts_max, ?5, NULL) "
-                                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                     .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
-                           delay_us)
-                     .run());
-        if (connection.changes() == 0) return lease_lost(lease);
-        EW_CHECK(append_event(
-            connection, {lease.job_id, "attempt_failed", database_.instance_id(), text, 1}, now));
-        return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
-    });
+                                             bool permanent, std::int64_t delay_us, Run run) {
+    return write(
+        run,
+        [&](Connection& connection, const Now& now) -> Result<void> {
+            const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
+            EW_CHECK(
+                connection
+                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
+                               "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
+                               "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
+                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
+                               "attempt >= attempts_max, ?5, NULL) "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                    .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
+                          delay_us)
+                    .run());
+            if (connection.changes() == 0) return lease_lost(lease);
+            EW_CHECK(append_event(
+                connection, {lease.job_id, "attempt_failed", database_.instance_id(), text, 1},
+                now));
+            return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+        },
+        [&](Connection& connection) { return has_ended(connection, lease); });
 }
 
-Result<void> SqliteJobQueue::release(const Lease& lease) {
-    return write([&](Connection& connection, const Now& now) -> Result<void> {
-        EW_CHECK(
-            connection
-                .statement("UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
-                           "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
-                           ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
-                           "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
-                           "owner = '', due_us = ?3, stage = '' "
-                           "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax, now.wall_us)
-                .run());
-        if (connection.changes() == 0) return lease_lost(lease);
-        EW_CHECK(append_event(connection,
-                              {lease.job_id, "interrupted", database_.instance_id(), "", 1}, now));
-        return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
-    });
+Result<void> SqliteJobQueue::release(const Lease& lease, Run run) {
+    return write(
+        run,
+        [&](Connection& connection, const Now& now) -> Result<void> {
+            EW_CHECK(connection
+                         .statement(
+                             "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                             "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
+                             ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
+                             "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
+                             "owner = '', due_us = ?3, stage = '' "
+                             "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
+                         .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax,
+                               now.wall_us)
+                         .run());
+            if (connection.changes() == 0) return lease_lost(lease);
+            EW_CHECK(append_event(
+                connection, {lease.job_id, "interrupted", database_.instance_id(), "", 1}, now));
+            return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+        },
+        [&](Connection& connection) { return has_ended(connection, lease); });
 }
 
-Result<void> SqliteJobQueue::cancelled(const Lease& lease) {
-    return write([&](Connection& connection, const Now& now) -> Result<void> {
-        EW_CHECK(
-            connection
-                .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
-                           "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-                           "cancel_us IS NOT NULL")
-                .bind(lease.job_id, lease.epoch, now.wall_us)
-                .run());
-        if (connection.changes() == 0) return lease_lost(lease);
-        return record_end_of(connection, lease.job_id, database_.instance_id(), now);
-    });
+Result<void> SqliteJobQueue::cancelled(const Lease& lease, Run run) {
+    return write(
+        run,
+        [&](Connection& connection, const Now& now) -> Result<void> {
+            EW_CHECK(
+                connection
+                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
+                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+                               "cancel_us IS NOT NULL")
+                    .bind(lease.job_id, lease.epoch, now.wall_us)
+                    .run());
+            if (connection.changes() == 0) return lease_lost(lease);
+            return record_end_of(connection, lease.job_id, database_.instance_id(), now);
+        },
+        [&](Connection& connection) { return has_ended(connection, lease); });
 }
 
 Result<std::size_t> SqliteJobQueue::rescue() {
     std::size_t all = 0;
     for (std::size_t some = limits::kHousekeepingBatch; some == limits::kHousekeepingBatch;
          all += some) {
-        EW_TRY(some,
-               database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
-                   EW_TRY(const std::vector<std::string> orphaned,
-                          sqlite::select_texts(
-                              connection,
-                              "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = "
-                              "'daemon' AND owner <> ?1 LIMIT ?2",
-                              database_.instance_id(),
-                              static_cast<std::int64_t>(limits::kHousekeepingBatch)));
-                   for (const std::string& job_id : orphaned)
-                       EW_CHECK(put_back(connection, job_id, database_.instance_id(), now));
-                   return orphaned.size();
-               }));
+        EW_TRY(some, database_.write_until_known([&](Connection& connection,
+                                                     const Now& now) -> Result<std::size_t> {
+            EW_TRY(const std::vector<std::string> orphaned,
+                   sqlite::select_texts(
+                       connection,
+                       "SELECT job_id FROM job WHERE status = 'in_progress' AND runner = "
+                       "'daemon' AND NOT EXISTS (SELECT 1 FROM instance WHERE instance_id = "
+                       "job.owner AND ended_us IS NULL) LIMIT ?1",
+                       static_cast<std::int64_t>(limits::kHousekeepingBatch)));
+            for (const std::string& job_id : orphaned)
+                EW_CHECK(put_back(connection, job_id, database_.instance_id(), now));
+            return orphaned.size();
+        }));
     }
     return all;
 }

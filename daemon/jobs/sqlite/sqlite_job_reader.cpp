@@ -2,9 +2,11 @@
 
 #include <optional>
 
-#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/access_rows.hpp"
+#include "daemon/jobs/sqlite/job_lists.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/notice_rows.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
@@ -14,12 +16,11 @@ using model::OrganizationScope;
 using sqlite::Connection;
 using sqlite::Statement;
 
-// What list() asks for, behind the organization.
-#define EW_JOB_FILTER " AND (?2 IS NULL OR status = ?2) AND (?3 = '' OR job_type = ?3)"
-#define EW_JOB_PAGE " ORDER BY created_us DESC, job_id DESC LIMIT ?4 OFFSET ?5"
-
 Result<Job> SqliteJobReader::find(const OrganizationScope& scope, std::string_view job_id) {
-    return database_.read([&](Connection& connection) { return load(connection, scope, job_id); });
+    return database_.read([&](Connection& connection) {
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, database_.now())
+            .load(scope, job_id);
+    });
 }
 
 Result<void> SqliteJobReader::find_file(const OrganizationScope& scope, std::string_view job_id,
@@ -43,74 +44,33 @@ Result<void> SqliteJobReader::find_file(const OrganizationScope& scope, std::str
 }
 
 Result<JobPage> SqliteJobReader::list(const OrganizationScope& scope, const JobFilter& filter) {
-    const std::optional<std::string_view> status =
-        filter.status ? std::optional(model::to_string(*filter.status)) : std::nullopt;
     return database_.read([&](Connection& connection) -> Result<JobPage> {
-        JobPage page;
-        // A statement for each, so that an organization's listing looks at its own jobs only.
-        const bool one = scope.organization_id().has_value();
-        {
-            Statement count = connection.statement(
-                one ? "SELECT count(*) FROM job WHERE organization_id = ?1" EW_JOB_FILTER
-                    : "SELECT count(*) FROM job WHERE ?1 IS NULL" EW_JOB_FILTER);
-            EW_TRY(const bool counted,
-                   count.bind(scope.organization_id(), status, filter.job_type).step());
-            page.total = counted ? count.integer(0) : 0;
+        EW_TRY(JobPage page, list_jobs(connection, scope, filter));
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
+        for (Job& job : page.jobs) {
+            EW_TRY(job, presenter.present(std::move(job)));
         }
-        Statement rows = connection.statement(
-            one ? "SELECT " EW_JOB_COLUMNS
-                  " FROM job WHERE organization_id = ?1" EW_JOB_FILTER EW_JOB_PAGE
-                : "SELECT " EW_JOB_COLUMNS " FROM job WHERE ?1 IS NULL" EW_JOB_FILTER EW_JOB_PAGE);
-        rows.bind(scope.organization_id(), status, filter.job_type,
-                  static_cast<std::int64_t>(filter.limit),
-                  static_cast<std::int64_t>(filter.offset));
-        std::size_t bytes = 0;
-        for (;;) {
-            EW_TRY(const bool more, rows.step());
-            if (!more) return page;
-            bytes += job_bytes(rows);
-            if (bytes > limits::kJobsPageBytesMax && !page.jobs.empty()) return page;
-            page.jobs.push_back(read_job(rows));
-        }
+        return page;
     });
 }
 
 Result<Page<model::JobEvent>> SqliteJobReader::events(const OrganizationScope& scope,
                                                       std::string_view job_id, std::int64_t after) {
-    return database_.read([&](Connection& connection) -> Result<Page<model::JobEvent>> {
-        std::string trace_id;
-        {
-            Statement known = connection.statement(
-                "SELECT trace_id FROM job WHERE job_id = ?1 AND (?2 IS NULL OR organization_id = "
-                "?2)");
-            EW_TRY(const bool found, known.bind(job_id, scope.organization_id()).step());
-            if (!found) return not_found();
-            trace_id = known.string(0);
-        }
-        Page<model::JobEvent> page;
-        Statement rows = connection.statement(
-            "SELECT number, at_us, kind, actor, detail, count FROM job_event WHERE job_id = ?1 "
-            "AND number > ?2 ORDER BY number LIMIT ?3");
-        rows.bind(job_id, after, static_cast<std::int64_t>(limits::kJobEventsPage) + 1);
-        std::size_t bytes = 0;
-        for (;;) {
-            EW_TRY(page.more, rows.step());
-            if (!page.more || page.items.size() == limits::kJobEventsPage) return page;
-            bytes += rows.text(3).size() + rows.text(4).size();
-            if (bytes > limits::kJobsPageBytesMax && !page.items.empty()) return page;
-            page.items.push_back({rows.integer(0), rows.integer(1), rows.string(2), rows.string(3),
-                                  rows.string(4), rows.integer(5), trace_id});
-        }
-    });
+    return database_.read(
+        [&](Connection& connection) { return events_after(connection, scope, job_id, after); });
 }
 
 Result<Page<model::Notice>> SqliteJobReader::notices(const OrganizationScope& scope,
                                                      std::int64_t after) {
     return database_.read([&](Connection& connection) {
+        // A statement for each, so that an organization's looks at its own notices only.
         Statement rows = connection.statement(
-            "SELECT " EW_NOTICE_COLUMNS
-            " FROM notice WHERE sequence > ?2 AND (?3 IS NULL OR organization_id = ?3) ORDER BY "
-            "sequence LIMIT ?1");
+            scope.organization_id()
+                ? "SELECT " EW_NOTICE_COLUMNS
+                  " FROM notice WHERE sequence > ?2 AND organization_id = ?3 ORDER BY sequence "
+                  "LIMIT ?1"
+                : "SELECT " EW_NOTICE_COLUMNS
+                  " FROM notice WHERE sequence > ?2 AND ?3 IS NULL ORDER BY sequence LIMIT ?1");
         rows.bind(kNoticeRowsMax, after, scope.organization_id());
         return read_notices(rows);
     });
@@ -119,27 +79,18 @@ Result<Page<model::Notice>> SqliteJobReader::notices(const OrganizationScope& sc
 Result<JobCounts> SqliteJobReader::counts() {
     return database_.read([&](Connection& connection) -> Result<JobCounts> {
         JobCounts out;
-        Statement rows = connection.statement("SELECT status, count(*) FROM job GROUP BY status");
         {
             Statement waiting = connection.statement(
                 "SELECT (SELECT min(due_us) FROM job WHERE status = 'pending' AND runner = "
-                "'daemon' AND held = 0), (SELECT count(*) FROM notice WHERE delivery = "
-                "'pending')");
+                "'daemon' AND held = 0), (SELECT value FROM setting WHERE name = "
+                "'notices_pending')");
             EW_TRY(const bool found, waiting.step());
             if (found && waiting.integer(0) > 0 && waiting.integer(0) <= database_.now().us)
                 out.oldest_due_us = database_.wall_of(waiting.integer(0));
             if (found) out.notices_pending = waiting.integer(1);
         }
         out.fenced = fenced_.load();
-        EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
-            const std::string_view status = row.text(0);
-            std::int64_t& slot = status == "pending"       ? out.pending
-                                 : status == "in_progress" ? out.in_progress
-                                 : status == "failed"      ? out.failed
-                                 : status == "cancelled"   ? out.cancelled
-                                                           : out.completed;
-            slot += row.integer(1);
-        }));
+        EW_CHECK(count_by_status(connection, out));
         return out;
     });
 }

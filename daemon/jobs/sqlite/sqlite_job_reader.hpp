@@ -7,15 +7,17 @@
 #include <string_view>
 
 #include "daemon/jobs/job_reader.hpp"
+#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 
 namespace export_worker::jobs {
 
 class SqliteJobReader final : public JobReader {
 public:
-    // `fenced` counts the writes that came too late (SqliteJobQueue). Both outlive the reader.
-    SqliteJobReader(JobDatabase& database, const std::atomic<std::int64_t>& fenced)
-        : database_(database), fenced_(fenced) {}
+    // `fenced` counts the writes that came too late (SqliteJobQueue). All outlive the reader.
+    SqliteJobReader(JobDatabase& database, const UnwrittenHolds& unwritten_holds,
+                    const std::atomic<std::int64_t>& fenced)
+        : database_(database), unwritten_holds_(unwritten_holds), fenced_(fenced) {}
 
     const std::string& registry_id() const override { return database_.registry_id(); }
     Result<model::Job> find(const model::OrganizationScope& scope,
@@ -32,6 +34,7 @@ public:
 
 private:
     JobDatabase& database_;
+    const UnwrittenHolds& unwritten_holds_;
     const std::atomic<std::int64_t>& fenced_;
 };
 

@@ -1,10 +1,13 @@
 #include "daemon/jobs/sqlite/sqlite_job_requests.hpp"
 
+#include <memory>
+
 #include "base/crypto/uuid.hpp"
 #include "daemon/jobs/sqlite/job_quotas.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/reports.hpp"
 #include "daemon/jobs/sqlite/submissions.hpp"
+#include "daemon/jobs/sqlite/waiting.hpp"
 
 namespace export_worker::jobs {
 
@@ -14,16 +17,42 @@ using model::JobStatus;
 using model::OrganizationScope;
 using sqlite::Connection;
 
-Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob job) {
+Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob submitted) {
     const Now at = database_.now();
     const std::string job_id = crypto::make_uuid7(at.wall_us);
     // All that needs no database happens before: the writer is one thread for everybody.
-    EW_TRY(JobDraft draft, draft_job(job, job_id, database_.policy(), at));
-    return database_.database().begin_write(
-        [job = std::move(job), draft = std::move(draft), at](Connection& connection) mutable {
-            return insert_job(connection, job, std::move(draft), at);
+    EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+    auto job = std::make_shared<const NewJob>(std::move(submitted));
+    auto created = database_.database().begin_write(
+        [job, draft = std::move(draft), at, this](Connection& connection) mutable {
+            return insert(connection, *job, std::move(draft), at);
         },
         sqlite::Database::Failure::kBeforeChanges);
+    return [this, job, job_id, at, wait = std::move(created)]() -> Result<CreatedJob> {
+        auto first = wait();
+        return JobDatabase::is_unknown(first) ? create_again(*job, job_id, at) : first;
+    };
+}
+
+Result<CreatedJob> SqliteJobRequests::insert(Connection& connection, const NewJob& submitted,
+                                             JobDraft draft, const Now& at) {
+    EW_TRY(CreatedJob created, insert_job(connection, submitted, std::move(draft), at));
+    JobPresenter presenter(connection, database_.policy(), unwritten_holds_, at);
+    EW_TRY(created.job, presenter.present(std::move(created.job)));
+    return created;
+}
+
+Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
+                                                   const std::string& job_id, const Now& at) {
+    return database_.write_until_known(
+        [&](Connection& connection, const Now&) -> Result<CreatedJob> {
+            auto there = JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                             .load(OrganizationScope::one(submitted.organization_id), job_id);
+            if (there) return CreatedJob{std::move(*there), false};
+            if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
+            EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+            return insert(connection, submitted, std::move(draft), at);
+        });
 }
 
 Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
@@ -47,7 +76,8 @@ Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
         } else {
             EW_CHECK(record_end_of(connection, job_id, actor, at));
         }
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -57,17 +87,17 @@ Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_retry(job));
         EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-        EW_CHECK(
-            connection
-                .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
-                           "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = NULL, "
-                           "deadline_length_us = NULL, due_us = ?2, completed_us = NULL, "
-                           "error_message = '', stage = '', "
-                           "processed_items = 0 WHERE job_id = ?1")
-                .bind(job_id, at.us)
-                .run());
+        EW_CHECK(connection
+                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
+                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = ?2 + "
+                                "deadline_length_us, due_us = ?2, completed_us = NULL, "
+                                "error_message = '', stage = '', "
+                                "processed_items = 0 WHERE job_id = ?1")
+                     .bind(job_id, at.us)
+                     .run());
         EW_CHECK(append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -76,7 +106,9 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
     return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
         EW_CHECK(check_hold(job));
-        if (job.held == held) return load(connection, scope, job_id);
+        if (job.held == held)
+            return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+                .load(scope, job_id);
         EW_CHECK(connection
                      .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
                                 "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
@@ -84,7 +116,8 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
                      .run());
         EW_CHECK(append_event(
             connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1}, at));
-        return load(connection, scope, job_id);
+        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
+            .load(scope, job_id);
     });
 }
 
@@ -92,14 +125,26 @@ Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& sc
                                                      std::string job_id, ProgressReport report,
                                                      std::string actor) {
     EW_CHECK(check_report(report));
-    return database_.database().begin_write(
-        [scope, job_id = std::move(job_id), report = std::move(report), actor = std::move(actor),
-         at = database_.now()](Connection& connection) -> Result<Job> {
-            EW_TRY(const Job job, load_row(connection, scope, job_id));
-            EW_CHECK(check_reportable(job));
-            EW_CHECK(apply_report(connection, job, report, actor, at));
-            return load_row(connection, scope, job_id);
-        });
+    if (report.report_id.empty()) report.report_id = crypto::make_uuid7(database_.now().wall_us);
+    auto write = [this, scope, job_id = std::move(job_id),
+                  report = std::make_shared<const ProgressReport>(std::move(report)),
+                  actor = std::move(actor)](Connection& connection) -> Result<Job> {
+        EW_TRY(Job job, load_row(connection, scope, job_id));
+        EW_TRY(const bool taken, is_last_report(connection, job_id, report->report_id));
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
+        if (taken) return presenter.present(std::move(job));
+        EW_CHECK(check_reportable(job));
+        EW_CHECK(apply_report(connection, job, *report, actor, database_.now()));
+        EW_TRY(job, load_row(connection, scope, job_id));
+        return presenter.present(std::move(job));
+    };
+    auto reported = database_.database().begin_write(write);
+    return [this, write = std::move(write), wait = std::move(reported)]() -> Result<Job> {
+        auto first = wait();
+        if (!JobDatabase::is_unknown(first)) return first;
+        return database_.write_until_known(
+            [&](Connection& connection, const Now&) { return write(connection); });
+    };
 }
 
 }  // namespace export_worker::jobs

@@ -5,13 +5,16 @@
 #include <string_view>
 
 #include "daemon/jobs/job_requests.hpp"
+#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 
 namespace export_worker::jobs {
 
 class SqliteJobRequests final : public JobRequests {
 public:
-    explicit SqliteJobRequests(JobDatabase& database) : database_(database) {}  // Outlives it.
+    // Both outlive it, and the writes it has begun.
+    SqliteJobRequests(JobDatabase& database, const UnwrittenHolds& unwritten_holds)
+        : database_(database), unwritten_holds_(unwritten_holds) {}
 
     Result<Pending<CreatedJob>> begin_create(NewJob job) override;
     Result<model::Job> request_cancel(const model::OrganizationScope& scope,
@@ -31,11 +34,18 @@ public:
                                              std::string actor) override;
 
 private:
+    // insert_job(), and the job as a caller sees it.
+    [[nodiscard]] Result<CreatedJob> insert(sqlite::Connection& connection, const NewJob& submitted,
+                                            JobDraft draft, const Now& at);
+    // After kUnknownOutcome, with the same id: the job is there, or it is inserted now.
+    [[nodiscard]] Result<CreatedJob> create_again(const NewJob& submitted,
+                                                  const std::string& job_id, const Now& at);
     [[nodiscard]] Result<model::Job> set_held(const model::OrganizationScope& scope,
                                               std::string_view job_id, std::string_view actor,
                                               bool held);
 
     JobDatabase& database_;
+    const UnwrittenHolds& unwritten_holds_;
 };
 
 }  // namespace export_worker::jobs

@@ -5,7 +5,11 @@
 #include <vector>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/access_rows.hpp"
+#include "daemon/jobs/sqlite/deadlines.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/sqlite/settings.hpp"
+#include "daemon/jobs/sqlite/time_line.hpp"
 #include "daemon/jobs/sqlite/withdraw_file.hpp"
 #include "daemon/sqlite/rows.hpp"
 
@@ -17,49 +21,13 @@ using sqlite::Statement;
 
 constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
 
-Result<void> fail_job(Connection& connection, std::string_view job_id, std::string_view why,
-                      std::string_view actor, const Now& now) {
-    EW_CHECK(connection
-                 .statement("UPDATE job SET status = 'failed', completed_us = ?2, stage = '', "
-                            "error_message = ?3 WHERE job_id = ?1")
-                 .bind(job_id, now.wall_us, why)
-                 .run());
-    return record_end_of(connection, job_id, actor, now);
-}
-
-Result<std::string> why_late(Connection& connection, std::string_view job_id) {
-    Statement row = connection.statement(
-        "SELECT stored_bytes_max, stored_bytes FROM job JOIN organization USING (organization_id) "
-        "WHERE job_id = ?1 AND status = 'pending' AND runner = 'daemon' AND stored_bytes >= "
-        "stored_bytes_max");
-    EW_TRY(const bool over_quota, row.bind(job_id).step());
-    if (!over_quota) return std::string("its deadline has passed");
-    return "its deadline has passed while it waited: its organization may store " +
-           std::to_string(row.integer(0)) + " bytes of exports, and stores " +
-           std::to_string(row.integer(1)) + "; retry it when some have expired";
-}
-
-Result<std::size_t> fail_late(Connection& connection, std::string_view actor, const Now& now) {
-    EW_TRY(const std::vector<std::string> late,
-           sqlite::select_texts(
-               connection,
-               "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
-               "'in_progress') AND deadline_us <= ?1 ORDER BY deadline_us LIMIT ?2",
-               now.us, kBatch));
-    for (const std::string& job_id : late) {
-        EW_TRY(const std::string why, why_late(connection, job_id));
-        EW_CHECK(fail_job(connection, job_id, why, actor, now));
-    }
-    return late.size();
-}
-
 // Somebody else's jobs say by themselves how long they may be silent.
 Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, const Now& now) {
     EW_TRY(const std::vector<std::string> silent,
            sqlite::select_texts(
                connection,
                "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
-               "seen_us + silence_us < ?1 LIMIT ?2",
+               "seen_us + silence_us < ?1 ORDER BY seen_us + silence_us LIMIT ?2",
                now.us, kBatch));
     for (const std::string& job_id : silent) {
         EW_CHECK(fail_job(connection, job_id,
@@ -90,29 +58,14 @@ Result<std::size_t> fail_abandoned(Connection& connection, std::string_view acto
 constexpr const char* kLastRun = "last_run_us";
 constexpr const char* kFound = "retention_paused_us";
 
-Result<std::optional<std::int64_t>> setting(Connection& connection, const char* name) {
-    Statement row = connection.statement("SELECT value FROM setting WHERE name = ?1");
-    EW_TRY(const bool found, row.bind(name).step());
-    return found ? std::optional(row.integer(0)) : std::nullopt;
-}
-
-Result<void> set(Connection& connection, const char* name, std::int64_t value) {
-    return connection
-        .statement("INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")
-        .bind(name, value)
-        .run();
-}
-
-Result<void> clear(Connection& connection, const char* name) {
-    return connection.statement("DELETE FROM setting WHERE name = ?1").bind(name).run();
-}
-
 Result<std::size_t> forget_jobs(Connection& connection, std::int64_t before_us) {
-    // Whatever still has a file, published or not, is left until that is gone.
+    // Whatever still has a file is left until that is gone: a published one keeps its job out of
+    // the index, of the others there are few.
     EW_CHECK(connection
                  .statement("DELETE FROM job WHERE job_id IN (SELECT job_id FROM job WHERE "
-                            "completed_us IS NOT NULL AND completed_us <= ?1 AND NOT EXISTS "
-                            "(SELECT 1 FROM file WHERE file.job_id = job.job_id) ORDER BY "
+                            "completed_us IS NOT NULL AND (runner = 'external' OR file_url = '') "
+                            "AND completed_us <= ?1 AND NOT EXISTS (SELECT 1 FROM file WHERE "
+                            "file.job_id = job.job_id) ORDER BY "
                             "completed_us LIMIT ?2)")
                  .bind(before_us, kBatch)
                  .run());
@@ -154,44 +107,46 @@ Result<void> SqliteJobRetention::restart_silence() {
 
 Result<bool> SqliteJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
     return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
-        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        EW_CHECK(mark_time(connection, now));
+        EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
         if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
-            EW_CHECK(set(connection, kFound, now.wall_us));
+            EW_CHECK(write_setting(connection, kFound, now.wall_us));
             return false;
         }
-        EW_CHECK(set(connection, kLastRun, now.wall_us));
-        EW_CHECK(clear(connection, kFound));
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
         return true;
     });
 }
 
 Result<bool> SqliteJobRetention::resume_retention() {
     return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
-        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
-        EW_CHECK(set(connection, kLastRun, now.wall_us));
-        EW_CHECK(clear(connection, kFound));
+        EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
         return found_us.has_value();
     });
 }
 
 Result<std::optional<RetentionPause>> SqliteJobRetention::retention_pause() {
     return database_.read([](Connection& connection) -> Result<std::optional<RetentionPause>> {
-        EW_TRY(const std::optional<std::int64_t> found_us, setting(connection, kFound));
+        EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
         if (!found_us) return std::optional<RetentionPause>();
-        EW_TRY(const std::optional<std::int64_t> last_us, setting(connection, kLastRun));
+        EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
         return std::optional(RetentionPause{last_us.value_or(0), *found_us});
     });
 }
 
 Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
     return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
-        EW_TRY(
-            const std::vector<std::string> keys,
-            sqlite::select_texts(
-                connection,
-                "SELECT file_key FROM job CROSS JOIN file USING (job_id) WHERE completed_us IS NOT "
-                "NULL AND completed_us <= ?1 AND state = 'live' ORDER BY completed_us LIMIT ?2",
-                now.wall_us - us_of(age), kBatch));
+        // A file is begun before its job ends: what was begun later is not due, and of what was
+        // begun earlier all is due but the files of the few jobs that ran at that moment.
+        EW_TRY(const std::vector<std::string> keys,
+               sqlite::select_texts(
+                   connection,
+                   "SELECT file_key FROM file CROSS JOIN job USING (job_id) WHERE state = 'live' "
+                   "AND intended_us <= ?1 AND completed_us <= ?1 ORDER BY intended_us LIMIT ?2",
+                   now.wall_us - us_of(age), kBatch));
         for (const std::string& key : keys) {
             EW_CHECK(withdraw_file(connection, key, "expired", database_.instance_id(),
                                    "older than the daemon keeps files", now));
@@ -206,7 +161,32 @@ Result<Pruned> SqliteJobRetention::prune(std::chrono::seconds age) {
         Pruned out;
         EW_TRY(out.jobs, forget_jobs(connection, before_us));
         EW_TRY(out.notices, forget_notices(connection, before_us));
+        EW_TRY(out.accesses, forget_accesses(connection, before_us));
         return out;
+    });
+}
+
+Result<RetentionBacklog> SqliteJobRetention::retention_backlog(std::chrono::seconds file_age,
+                                                               std::chrono::seconds job_age) {
+    const std::int64_t wall_us = database_.now().wall_us;
+    const auto before_us = [&](std::chrono::seconds age) {
+        return age.count() > 0 ? std::optional(wall_us - us_of(age)) : std::nullopt;
+    };
+    return database_.read([&](Connection& connection) -> Result<RetentionBacklog> {
+        // No row is before NULL.
+        Statement row = connection.statement(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM job CROSS JOIN file USING (job_id) WHERE "
+            "completed_us IS NOT NULL AND completed_us <= ?1 AND state = 'live' LIMIT ?3)), "
+            "(SELECT count(*) FROM (SELECT 1 FROM job WHERE completed_us IS NOT NULL AND "
+            "completed_us <= ?2 AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id) "
+            "LIMIT ?3)), "
+            "(SELECT count(*) FROM (SELECT 1 FROM notice WHERE at_us <= ?2 AND delivery <> "
+            "'pending' AND published = 1 LIMIT ?3))");
+        row.bind(before_us(file_age), before_us(job_age),
+                 static_cast<std::int64_t>(limits::kRetentionCountMax));
+        EW_TRY(const bool found, row.step());
+        if (!found) return RetentionBacklog();
+        return RetentionBacklog{row.integer(0), row.integer(1), row.integer(2)};
     });
 }
 

@@ -21,6 +21,8 @@ public:
     Result<std::optional<RetentionPause>> retention_pause() override;
     Result<std::size_t> expire_files(std::chrono::seconds age) override;
     Result<Pruned> prune(std::chrono::seconds age) override;
+    Result<RetentionBacklog> retention_backlog(std::chrono::seconds file_age,
+                                               std::chrono::seconds job_age) override;
 
 private:
     JobDatabase& database_;

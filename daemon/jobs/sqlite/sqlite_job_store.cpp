@@ -6,7 +6,7 @@
 #include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
-#include "daemon/jobs/sqlite/sqlite_job_events.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_accesses.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_files.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_queue.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_reader.hpp"
@@ -29,7 +29,7 @@ public:
     JobQueue& queue() override { return queue_; }
     JobFiles& files() override { return files_; }
     JobRetention& retention() override { return retention_; }
-    JobEvents& events() override { return events_; }
+    JobAccesses& accesses() override { return accesses_; }
     Organizations& organizations() override { return organizations_; }
     Outbox& outbox() override { return outbox_; }
 
@@ -44,15 +44,15 @@ public:
     std::uint64_t write_errors() const override { return database_->database().write_errors(); }
 
 private:
-    const std::unique_ptr<JobDatabase> database_;
     UnwrittenHolds unwritten_holds_;
+    const std::unique_ptr<JobDatabase> database_;  // Its writes use the holds.
     std::atomic<std::int64_t> fenced_{0};
-    SqliteJobReader reader_{*database_, fenced_};
-    SqliteJobRequests requests_{*database_};
+    SqliteJobReader reader_{*database_, unwritten_holds_, fenced_};
+    SqliteJobRequests requests_{*database_, unwritten_holds_};
     SqliteJobQueue queue_{*database_, unwritten_holds_, fenced_};
     SqliteJobFiles files_{*database_};
     SqliteJobRetention retention_{*database_};
-    SqliteJobEvents events_{*database_};
+    SqliteJobAccesses accesses_{*database_};
     SqliteOrganizations organizations_{*database_, unwritten_holds_};
     SqliteOutbox outbox_{*database_};
 };

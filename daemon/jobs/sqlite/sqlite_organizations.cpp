@@ -14,10 +14,11 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 // What read_organization() reads.
-#define EW_ORGANIZATION_COLUMNS                                                            \
-    "organization_id, running_max, weight, held, pending, running, (SELECT count(*) FROM " \
-    "job WHERE job.organization_id = organization.organization_id AND completed_us IS "    \
-    "NULL), stored_bytes, unfinished_max, stored_bytes_max, requests_per_second_max"
+#define EW_ORGANIZATION_COLUMNS                                                              \
+    "organization_id, running_max, weight, held, pending, running, (SELECT "                 \
+    "coalesce(sum(jobs), 0) FROM job_count WHERE job_count.organization_id = "               \
+    "organization.organization_id AND status IN ('pending', 'in_progress')), stored_bytes, " \
+    "unfinished_max, stored_bytes_max, requests_per_second_max"
 
 OrganizationState read_organization(const Statement& row) {
     const auto as_int = [](const std::optional<std::int64_t>& value) {

@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/sqlite/settings.hpp"
 
 namespace export_worker::jobs {
 
@@ -15,9 +17,11 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
     std::string job_id;
     {
         Statement row = connection.statement(
-            "UPDATE file SET state = 'expiring' WHERE file_key = ?1 AND state = 'live' RETURNING "
-            "job_id");
-        EW_TRY(const bool found, row.bind(key).step());
+            "UPDATE file SET state = 'expiring', delete_after_us = max(?2 + coalesce((SELECT value "
+            "FROM setting WHERE name = ?3), 0), coalesce((SELECT value FROM setting WHERE name = "
+            "?4), 0)) WHERE file_key = ?1 AND state = 'live' RETURNING job_id");
+        row.bind(key, now.us + us_of(limits::kFileDeletionMargin), kLinkLifetime, kLinksEnd);
+        EW_TRY(const bool found, row.step());
         if (!found) return {};
         job_id = row.string(0);
         EW_TRY(const bool more, row.step());

@@ -10,7 +10,8 @@
 
 namespace export_worker::jobs {
 
-// The job gets an event of the kind `event` and a notice; nothing happens when `key` is not live.
+// Its file is deleted once the links to it have ended (JobFiles::deletable_files()). The job gets
+// an event of the kind `event` and a notice; nothing happens when `key` is not live.
 [[nodiscard]] Result<void> withdraw_file(sqlite::Connection& connection, const model::FileKey& key,
                                          std::string_view event, std::string_view actor,
                                          std::string_view reason, const Now& now);

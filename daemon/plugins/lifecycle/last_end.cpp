@@ -148,7 +148,9 @@ Result<LastEnd> judge_last_end(History& history, const ArtifactStore& artifacts,
     if (run.unfinished > 0 && out.died_in.empty()) {
         log_warn(
             "the daemon has not stopped in good order {} times in a row, and no plugin is known to "
-            "have ended it: kill -9, a power cut, or _exit() in a plugin",
+            "have ended it: kill -9, a power cut, _exit() in a plugin, or a stop that took more "
+            "than "
+            "28 s (status 70)",
             run.unfinished);
     }
     return out;

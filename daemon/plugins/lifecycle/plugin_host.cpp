@@ -97,14 +97,18 @@ unsigned PluginHost::stop() {
             if (end && end->loaded) retirement_.end_now(*end->loaded, policy);
         }
         retirement_.end_all(*history_, policy);
-        if (auto ended = history_->end_run(); !ended)
-            log_error("plugins.db: {}", ended.error().message);
+        record_stop();
         calls_.stop();
     }
     const std::vector<HungCall> hung = calls_.hung();
     for (const HungCall& each : hung)
         log_error("plugin {}: {} does not return", each.call.plugin, each.call.what);
     return static_cast<unsigned>(hung.size());
+}
+
+void PluginHost::record_stop() {
+    if (auto ended = history_->end_run(); !ended)
+        log_error("plugins.db: {}", ended.error().message);
 }
 
 void PluginHost::configure(const HostConfig& config) {

@@ -69,6 +69,9 @@ public:
     // is not 0, they go on to use HostOptions::deps: the caller must end the process without
     // destroying those. May be called again. [one-owner]
     unsigned stop();
+    // Instead of stop(), where a request is in a plugin that does not return: this process ends in
+    // good order all the same, so the next one looks for no crash. [any-thread]
+    void record_stop();
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 

@@ -68,5 +68,21 @@ TEST(BackupManifest, ANewerFormatSaysSo) {
     EXPECT_NE(parsed.error().message.find("newer version"), std::string::npos);
 }
 
+TEST(BackupManifest, WhatTheDaemonNeverWritesIsRefused) {
+    const std::string good = encode_backup_manifest(manifest());
+    const auto taken = [](const std::string& text) {
+        return parse_backup_manifest(text).has_value();
+    };
+    EXPECT_FALSE(taken("\xEF\xBB\xBF" + good)) << "a byte order mark";
+    EXPECT_FALSE(taken("{\"format\":1," + good.substr(1))) << "a member named twice";
+    for (const json& version : {json(2), json(""), json("banana"), json("0.2.0\n"), json(nullptr)})
+        EXPECT_NE(refusal([&](json& value) { value["version"] = version; }), "taken") << version;
+    for (const json& format : {json("1"), json(1.5), json(0), json("one")})
+        EXPECT_NE(refusal([&](json& value) { value["format"] = format; }), "taken") << format;
+    EXPECT_NE(refusal([](json& value) { value["files"][4]["sha256"] = std::string(64, 'b'); }),
+              "taken")
+        << "a plugin file is named by its hash";
+}
+
 }  // namespace
 }  // namespace export_worker

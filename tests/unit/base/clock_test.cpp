@@ -25,6 +25,8 @@ TEST(Uuid7, SortsByTimeAndHasItsVersion) {
     EXPECT_EQ(first.size(), 36U);
     EXPECT_EQ(first[14], '7');
     EXPECT_LT(first, later);
+    for (std::int64_t us = 1'000'000; us < 1'002'000; ++us)
+        ASSERT_LT(crypto::make_uuid7(us), crypto::make_uuid7(us + 1));
     EXPECT_NE(crypto::make_uuid7(1'000'000), first);
 }
 

@@ -17,6 +17,7 @@ TEST(StartExitStatus, WhatAnOperatorMustChangeIsNot) {
     for (const int number : {ENOENT, EACCES, EROFS})
         EXPECT_EQ(start_exit_status(errno_error("open", number).code), 78) << number;
     EXPECT_EQ(start_exit_status(ErrorCode::kInvalidArgument), 78);
+    EXPECT_EQ(start_exit_status(ErrorCode::kDataLoss), 78) << "a damaged database";
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ TEST(HttpProbe, KnowsAnExportHttpd) {
         [](const HttpServer::Request&) { return answer_with(200, R"({"status":"alive"})"); });
     const HttpServer other(
         [](const HttpServer::Request&) { return answer_with(200, "It works!"); });
-    EXPECT_TRUE(is_export_httpd(where(shim), seconds(20)));
-    EXPECT_FALSE(is_export_httpd(where(other), seconds(20)));
+    EXPECT_EQ(who_listens(where(shim), seconds(20)), Listener::kExportHttpd);
+    EXPECT_EQ(who_listens(where(other), seconds(20)), Listener::kOther);
 }
 
 TEST(HttpProbe, EndsWhenNobodyAnswers) {
@@ -51,6 +51,7 @@ TEST(HttpProbe, EndsWhenNobodyAnswers) {
     const auto answer = http_get("unix:" + path, "/", milliseconds(30));
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, ErrorCode::kDeadlineExceeded);
+    EXPECT_EQ(who_listens("unix:" + path, milliseconds(30)), Listener::kSilent);
 }
 
 TEST(HttpProbe, TellsWhatIsNotThereFromWhatIsNoHttp) {

@@ -137,5 +137,40 @@ TEST(FileLock, EndsWithItsProcessWhateverThatHasForked) {
     EXPECT_TRUE(FileLock::acquire(dir / "lock"));
 }
 
+TEST(ReadTrustedFile, RefusesOneOfAnotherUser) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+    const TempDir dir;
+    const std::string path = dir.write("good", "s", 0600);
+    ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+    for (const auto& read : {read_trusted_file(path, 10), read_secret_file(path, 10)}) {
+        ASSERT_FALSE(read);
+        EXPECT_EQ(read.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_NE(read.error().message.find("expected one of root, found one of nobody"),
+                  std::string::npos)
+            << read.error().message;
+    }
+    EXPECT_TRUE(read_secret_file(path, 10, 65534));
+}
+
+TEST(CheckTrustedFile, RefusesADirectoryWhereOthersMayAddNames) {
+    const TempDir dir;
+    std::filesystem::permissions(dir.path(), std::filesystem::perms(01777));
+    EXPECT_FALSE(check_trusted_file(dir.path()));
+    EXPECT_FALSE(check_unshared(dir.path()));
+    EXPECT_TRUE(read_trusted_file(dir.write("below", "s", 0600), 10)) << "as below /tmp";
+}
+
+TEST(CheckDirectory, KnowsWhatIsNone) {
+    const TempDir dir;
+    EXPECT_TRUE(check_directory(dir.path(), true));
+    EXPECT_TRUE(check_directory(dir / "none", false));
+    EXPECT_EQ(check_directory(dir / "none", true).error().code, ErrorCode::kNotFound);
+    std::filesystem::create_symlink(dir / "none", dir / "dangling");
+    EXPECT_EQ(check_directory(dir / "dangling", false).error().code,
+              ErrorCode::kFailedPrecondition);
+    EXPECT_EQ(check_directory(dir.write("file", ""), false).error().code,
+              ErrorCode::kFailedPrecondition);
+}
+
 }  // namespace
 }  // namespace export_worker

@@ -25,11 +25,12 @@ protected:
         BackupManifest manifest{"1.2.3", "2026-11-27T12:00:00Z", {}};
         for (const std::string& name :
              {std::string("jobs.db"), std::string("catalog.db"), std::string("auth.db"),
-              std::string("plugins.db"), "plugins/artifacts/" + std::string(64, 'a') + ".so"}) {
-            manifest.files.push_back(file_of(name, "bytes of " + name));
+              std::string("plugins.db"), plugin_}) {
+            const std::string rest = name == plugin_ ? "plugin" : name;
+            manifest.files.push_back(file_of(name, "bytes of " + rest));
             EW_CHECK(directory.begin_file(manifest.files.back()));
             EW_CHECK(directory.append("bytes of "));
-            EW_CHECK(directory.append(name));
+            EW_CHECK(directory.append(rest));
             EW_CHECK(directory.end_file());
         }
         if (is_committed) EW_CHECK(directory.commit(manifest));
@@ -46,6 +47,8 @@ protected:
     }
 
     const testing::TempDir dir_;
+    const std::string plugin_ =
+        "plugins/artifacts/" + to_hex(crypto::sha256("bytes of plugin")) + ".so";
 };
 
 TEST_F(BackupDirectoryTest, IsCompleteWithItsManifest) {

@@ -215,6 +215,7 @@ TEST(MakeMessage, QueriesAreForms) {
     EXPECT_EQ(params["offset"], 0);
     EXPECT_EQ(params["status"], "in progress");
     EXPECT_EQ(params["job_type"], "a");
+    EXPECT_EQ(params_of({.path = "/api/jobs/", .query = "after=7"}), (json{{"after", "7"}}));
     EXPECT_EQ(params_of({.path = "/api/jobs/j1/events", .query = "after=7"}),
               (json{{"job_id", "j1"}, {"after", 7}}));
 }
@@ -230,8 +231,8 @@ TEST(MakeMessage, QueriesRefuseWrongNumbersAndBytes) {
 
 TEST(MakeMessage, AQueryHasTheFieldsOfItsMethod) {
     EXPECT_EQ(refusal({.path = "/api/jobs/", .query = "flag"}), "422 query.flag value_error");
-    EXPECT_EQ(refusal({.path = "/api/jobs/", .query = "limit=1&after=7"}),
-              "422 query.after value_error");
+    EXPECT_EQ(refusal({.path = "/api/jobs/", .query = "limit=1&before=7"}),
+              "422 query.before value_error");
     // The path's job_id cannot be replaced.
     EXPECT_EQ(refusal({.path = "/api/jobs/j1/events", .query = "job_id=other"}),
               "422 query.job_id value_error");

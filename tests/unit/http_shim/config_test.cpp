@@ -19,6 +19,10 @@ protected:
         EXPECT_TRUE(config) << config.error().message;
         return config ? std::move(*config) : Config();
     }
+    // With the section that every file has.
+    Result<Config> read_with_daemon(const std::string& text) const {
+        return read("[daemon]\nstate_dir = /srv/state\n" + text);
+    }
     // The complaint about a file, which must name it.
     std::string complaint(const std::string& text) const {
         const auto config = read(text);
@@ -147,14 +151,19 @@ TEST_F(ConfigTest, ACurveKeyAloneIsNamed) {
 }
 
 TEST_F(ConfigTest, WhatTheDaemonsSectionsMustHaveIsNamed) {
+    const std::string daemon = "[daemon]\nstate_dir = /srv/state\n";
     EXPECT_NE(complaint("[daemon]\nstate_dir = /a\ndata_endpoint = abc\n")
                   .find("[daemon] data_endpoint: "),
               std::string::npos);
-    EXPECT_NE(
-        complaint("[store.a]\nkind = local\nroot = /srv\n").find("[store.a] key_file: missing"),
-        std::string::npos);
-    EXPECT_NE(complaint("[store.a]\nkind = local\nkey_file = /k\n").find("[store.a] root: missing"),
+    EXPECT_NE(complaint(daemon + "[store.a]\nkind = local\nroot = /srv\n")
+                  .find("[store.a] key_file: missing"),
               std::string::npos);
+    EXPECT_NE(complaint(daemon + "[store.a]\nkind = local\nkey_file = /k\n")
+                  .find("[store.a] root: missing"),
+              std::string::npos);
+    EXPECT_NE(complaint("[http]\ndocs = on\n").find("[daemon] state_dir: missing"),
+              std::string::npos);
+    EXPECT_TRUE(read("[http]\ndaemons = ipc:///x\n"));
 }
 
 TEST_F(ConfigTest, UnknownKeysAndSectionsAreRefused) {
@@ -171,9 +180,10 @@ TEST_F(ConfigTest, AFileThatIsNotThereIsNotFound) {
 
 TEST_F(ConfigTest, LocalStoresAreServedWithTheirKeys) {
     const std::string keys = dir_.write("keys", "k1 " + std::string(64, 'a') + "\n", 0640);
-    const Config config =
-        good("[store.mine]\nkind = local\nroot = /srv/exports\nkey_file = " + keys +
-             "\nbase_url = http://x\n[store.bucket]\nkind = s3\nprefix = s3://b/\n");
+    const Config config = good(
+        "[daemon]\nstate_dir = /srv/state\n[store.mine]\nkind = local\nroot = "
+        "/srv/exports\nkey_file = " +
+        keys + "\nbase_url = http://x\n[store.bucket]\nkind = s3\nprefix = s3://b/\n");
     ASSERT_EQ(config.downloads.size(), 1U);
     EXPECT_EQ(config.downloads[0].name, "mine");
     EXPECT_EQ(config.downloads[0].root, "/srv/exports");
@@ -182,11 +192,12 @@ TEST_F(ConfigTest, LocalStoresAreServedWithTheirKeys) {
 
 TEST_F(ConfigTest, ALocalStoreWithoutItsKeysIsRefused) {
     const auto missing =
-        read("[store.mine]\nkind = local\nroot = /x\nkey_file = " + (dir_ / "none"));
+        read_with_daemon("[store.mine]\nkind = local\nroot = /x\nkey_file = " + (dir_ / "none"));
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
     const std::string bad = dir_.write("bad", "k1 nothex\n", 0600);
-    const auto refused = read("[store.mine]\nkind = local\nroot = /x\nkey_file = " + bad);
+    const auto refused =
+        read_with_daemon("[store.mine]\nkind = local\nroot = /x\nkey_file = " + bad);
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find(bad), std::string::npos);
     EXPECT_EQ(refused.error().message.find("nothex"), std::string::npos);
@@ -197,14 +208,15 @@ TEST_F(ConfigTest, CurveNeedsBothKeys) {
     const std::string secret = dir_.write("secret", keys.secret_key + "\n", 0600);
     const std::string server = dir_.write("server", keys.public_key + "\n");
     const Config config =
-        good("[http]\ncurve_key_file = " + secret + "\ncurve_server_key_file = " + server + "\n");
+        good("[daemon]\nstate_dir = /srv/state\n[http]\ncurve_key_file = " + secret +
+             "\ncurve_server_key_file = " + server + "\n");
     ASSERT_TRUE(config.curve);
     EXPECT_EQ(config.curve->server_key, keys.public_key);
-    EXPECT_FALSE(read("[http]\ncurve_key_file = " + secret + "\n"));
-    EXPECT_FALSE(read("[http]\ncurve_server_key_file = " + server + "\n"));
+    EXPECT_FALSE(read_with_daemon("[http]\ncurve_key_file = " + secret + "\n"));
+    EXPECT_FALSE(read_with_daemon("[http]\ncurve_server_key_file = " + server + "\n"));
     const std::string no_key = dir_.write("no_key", "x\n", 0600);
-    EXPECT_FALSE(
-        read("[http]\ncurve_key_file = " + no_key + "\ncurve_server_key_file = " + server + "\n"));
+    EXPECT_FALSE(read_with_daemon("[http]\ncurve_key_file = " + no_key +
+                                  "\ncurve_server_key_file = " + server + "\n"));
 }
 
 }  // namespace

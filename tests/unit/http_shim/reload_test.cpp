@@ -66,5 +66,14 @@ TEST_F(ShimReloadTest, ALimiterForgetsItsCallersOnlyWhenItsRateChanges) {
     EXPECT_FALSE(deps_.by_credential.take(caller(), now));
 }
 
+TEST_F(ShimReloadTest, ACutOffFileChangesNothing) {
+    for (const char* text : {"", "[http]\nhosts = b.example\n", "# only this\n"}) {
+        dir_.write("export-worker.ini", text);
+        reload(deps_);
+        EXPECT_EQ(deps_.config.hosts, std::vector<std::string>({"a.example"})) << text;
+        EXPECT_FALSE(deps_.metrics.configuration_good) << text;
+    }
+}
+
 }  // namespace
 }  // namespace export_worker::http_shim

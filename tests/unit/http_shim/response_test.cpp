@@ -26,6 +26,9 @@ TEST(Response, SpeaksTheApisErrorLanguage) {
               R"({"detail":"Export job not found"})");
     EXPECT_EQ(header(error(WireCode::kUnauthenticated), "WWW-Authenticate"), "Bearer");
     EXPECT_EQ(header(error(WireCode::kOverloaded), "Retry-After"), "1");
+    EXPECT_EQ(error(WireCode::kUnavailable).status, 503);
+    EXPECT_EQ(header(error(WireCode::kUnavailable), "Retry-After"), "")
+        << "it may have been done: not to be done again by itself";
 }
 
 TEST(Response, EveryCodeHasItsStatus) {

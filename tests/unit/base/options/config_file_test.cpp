@@ -112,5 +112,55 @@ TEST(Arguments, SplitsFlagsAndWords) {
     EXPECT_FALSE(parse_arguments({"--config", "a", "--config", "b"}, kFlags));
 }
 
+TEST(ConfigFile, KnowsSectionsWithoutKeys) {
+    const TempDir dir;
+    const auto file = ConfigFile::read(
+        dir.write("c.ini", "[daemon]\nworkers=1\n  [nonsense]  # empty\n[store.a]\n"));
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->sections("store").size(), 1U);
+    const auto checked = check_known_keys(*file);
+    ASSERT_FALSE(checked);
+    EXPECT_NE(checked.error().message.find("unknown section [nonsense]"), std::string::npos);
+}
+
+TEST(ConfigFile, RefusesOneWithoutSections) {
+    const TempDir dir;
+    for (const char* text : {"", "\n", "# a comment\n"}) {
+        const auto file = ConfigFile::read(dir.write("c.ini", text));
+        ASSERT_FALSE(file) << text;
+        EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_NE(file.error().message.find("expected sections"), std::string::npos);
+    }
+}
+
+TEST(Section, ADirectoryIsAbsoluteAndNotTheRoot) {
+    const auto read = [](Section& section) {
+        std::string root;
+        section.directory("root", root);
+        EXPECT_FALSE(root.ends_with("//")) << root;
+    };
+    EXPECT_EQ(error_of("[daemon]\nroot = /srv/exports//\n", read), "");
+    for (const char* bad : {"", "relative", "/", "//"})
+        EXPECT_NE(error_of(std::string("[daemon]\nroot = ") + bad + "\n", read), "") << bad;
+}
+
+TEST(Section, ASocketIsForItsOwnerAndControlForNobodyElse) {
+    const auto control = [](Section& section) {
+        unsigned mode = 0600;
+        section.socket_mode("mode", mode, false);
+    };
+    const auto data = [](Section& section) {
+        unsigned mode = 0660;
+        section.socket_mode("mode", mode, true);
+    };
+    for (const char* good : {"0600", "0660", "0640"})
+        EXPECT_EQ(error_of(std::string("[daemon]\nmode = ") + good + "\n", control), "") << good;
+    EXPECT_EQ(error_of("[daemon]\nmode = 0666\n", data), "");
+    for (const char* bad : {"0000", "0777", "0400", "0666", "0606"})
+        EXPECT_NE(error_of(std::string("[daemon]\nmode = ") + bad + "\n", control), "") << bad;
+    for (const char* bad : {"0000", "0777", "0066"})
+        EXPECT_NE(error_of(std::string("[daemon]\nmode = ") + bad + "\n", data), "") << bad;
+}
+
 }  // namespace
 }  // namespace export_worker::options

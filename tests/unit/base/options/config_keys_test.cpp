@@ -84,7 +84,7 @@ TEST(WaitingForRestart, TheStoreOfExportsIsOpenedAtTheStart) {
                             {"store.b", {{"root", "/y"}}}};
     EXPECT_EQ(waiting(Program::kDaemon, running, read, "a"), Names({"[store.a] root"}));
     EXPECT_EQ(waiting(Program::kDaemon, running, read), Names());
-    EXPECT_EQ(waiting(Program::kShim, running, read, "a"), Names());
+    EXPECT_EQ(waiting(Program::kShim, running, read, "a"), Names({"[store.a] root"}));
 }
 
 TEST(WaitingForRestart, TheShimAsksTheDaemonsSectionOnlyWithoutDaemonsOfItsOwn) {
@@ -95,6 +95,30 @@ TEST(WaitingForRestart, TheShimAsksTheDaemonsSectionOnlyWithoutDaemonsOfItsOwn) 
     ConfigValues own_moved = moved;
     own["http"]["daemons"] = own_moved["http"]["daemons"] = "ipc:///x";
     EXPECT_EQ(waiting(Program::kShim, own, own_moved), Names());
+}
+
+TEST(ExportStore, IsTheNamedOneOrTheFirstLocalOne) {
+    const ConfigValues stores{{"store.b", {{"kind", "s3"}}},
+                              {"store.c", {{"kind", "local"}}},
+                              {"store.d", {{"kind", "local"}}}};
+    EXPECT_EQ(export_store_of(stores), "c");
+    ConfigValues named = stores;
+    named["export"] = {{"store", "b"}};
+    EXPECT_EQ(export_store_of(named), "b");
+    named["export"] = {{"store", "b"}, {"workers", "0"}};
+    EXPECT_EQ(export_store_of(named), "");
+    EXPECT_EQ(export_store_of({}), "");
+}
+
+TEST(ExportStore, HasMovedWhenItsPlaceIsAnotherOne) {
+    const ConfigValues running{
+        {"store.a", {{"kind", "s3"}, {"prefix", "s3://one/"}, {"link_lifetime_s", "5"}}}};
+    ConfigValues read = running;
+    read["store.a"]["link_lifetime_s"] = "6";
+    EXPECT_FALSE(has_moved(running, read, "a"));
+    read["store.a"]["prefix"] = "s3://two/";
+    EXPECT_TRUE(has_moved(running, read, "a"));
+    EXPECT_TRUE(has_moved(running, {}, "a"));
 }
 
 }  // namespace

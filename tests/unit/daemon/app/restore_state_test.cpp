@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/crypto/sha256.hpp"
@@ -65,7 +66,7 @@ protected:
     testing::FakeClock clock_;
     const std::string state_ = dir_ / "state";
     const std::string backup_ = dir_ / "backup";
-    const std::string plugin_ = "plugins/artifacts/" + std::string(64, 'a') + ".so";
+    const std::string plugin_ = "plugins/artifacts/" + to_hex(crypto::sha256("elf")) + ".so";
 };
 
 TEST_F(RestoreStateTest, ABackupGoesIntoAnEmptyState) {
@@ -167,6 +168,32 @@ TEST_F(RestoreStateTest, WhatDoesNotFitChangesNothing) {
     }
     EXPECT_EQ(restored("jobs.db"), "old");
     EXPECT_FALSE(fs::exists(state_ + "/restore.part"));
+}
+
+// The daemon copied it as it was.
+TEST_F(RestoreStateTest, DamagedPagesAreFoundBeforeAnythingChanges) {
+    std::string damaged = testing::read_text(backup_ + "/auth.db");
+    ASSERT_GT(damaged.size(), 2U * 4096);
+    std::fill(damaged.begin() + 4096, damaged.begin() + 2 * 4096, '\xff');
+    dir_.write("backup/auth.db", damaged);
+    list();
+    EXPECT_NE(refusal().find("auth.db: expected a whole database"), std::string::npos) << refusal();
+    EXPECT_TRUE(fs::is_empty(state_));
+}
+
+TEST_F(RestoreStateTest, OneThatFailsHalfWaySaysHowItGoesOnAndBack) {
+    dir_.write("state/jobs.db", "old");
+    ASSERT_EQ(refusal(), "staged");
+    fs::remove(state_ + "/restore/old");
+    dir_.write("state/restore/old", "no directory");
+    const auto failed = finish_restore(state_, clock_);
+    ASSERT_FALSE(failed);
+    for (const char* told : {"the next start of the daemon, or exportctl restore, finishes it",
+                             "before-restore-TIME", "to go back"})
+        EXPECT_NE(failed.error().message.find(told), std::string::npos) << failed.error().message;
+    fs::remove(state_ + "/restore/old");
+    fs::create_directory(state_ + "/restore/old");
+    EXPECT_TRUE(finish().was_staged);
 }
 
 }  // namespace

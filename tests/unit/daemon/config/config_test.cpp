@@ -60,7 +60,8 @@ TEST(Config, NumbersHaveBounds) {
 }
 
 TEST(Config, RefusesWhatCannotWork) {
-    EXPECT_NE(error_of("").find("state_dir"), std::string::npos);
+    EXPECT_NE(error_of("").find("found an empty file"), std::string::npos);
+    EXPECT_NE(error_of("[daemon]\n").find("state_dir"), std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir = relative\n").find("absolute"), std::string::npos);
     EXPECT_NE(error_of("[daemon]\nstate_dir = /x\n").find("exports need a place to go"),
               std::string::npos);

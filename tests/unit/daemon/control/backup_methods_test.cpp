@@ -4,6 +4,8 @@
 
 #include "base/backup_manifest.hpp"
 #include "base/base64.hpp"
+#include "base/crypto/sha256.hpp"
+#include "base/hex.hpp"
 #include "tests/unit/daemon/control/control_fixture.hpp"
 
 namespace export_worker::control {
@@ -51,10 +53,10 @@ TEST_F(BackupMethodsTest, HasEveryDatabase) {
 }
 
 TEST_F(BackupMethodsTest, HasThePluginFilesThatAStartMayLoad) {
-    const std::string wanted(64, 'b');
+    const std::string wanted = to_hex(crypto::sha256("elf"));
     fs::create_directories(dir_ / "plugins/artifacts");
-    for (const char digit : {'a', 'b'})
-        dir_.write("plugins/artifacts/" + std::string(64, digit) + ".so", "elf");
+    for (const std::string& sha256 : {std::string(64, 'a'), wanted})
+        dir_.write("plugins/artifacts/" + sha256 + ".so", "elf");
     ASSERT_TRUE(plugins_->history().commit("minimal", wanted, wanted));
     const std::string id = begin();
     std::set<std::string> names;

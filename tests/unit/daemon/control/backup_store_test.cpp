@@ -1,6 +1,9 @@
 #include "daemon/control/backup_store.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -126,6 +129,29 @@ TEST_F(BackupStoreTest, CopiesOfACrashAreDeleted) {
     dir_.write("crashed/0198/jobs.db", "x");
     const BackupStore store(dir_ / "crashed", clock_);
     EXPECT_FALSE(fs::exists(dir_ / "crashed"));
+}
+
+TEST_F(BackupStoreTest, EndsWithTheProcessThatFetchesIt) {
+    const std::string id = complete();
+    const pid_t client = ::fork();
+    ASSERT_GE(client, 0);
+    if (client == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    store_.set_client(client);
+    store_.expire();
+    EXPECT_TRUE(store_.is_wanted(id));
+    EXPECT_FALSE(store_.begin());
+    ASSERT_EQ(::kill(client, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(client, nullptr, 0), client);
+    EXPECT_FALSE(store_.is_wanted(id));
+    const auto next = store_.begin();
+    ASSERT_TRUE(next) << next.error().message;
+    EXPECT_FALSE(store_.manifest(id));
+    store_.set_client(client);
+    store_.expire();
+    EXPECT_FALSE(store_.is_wanted(*next)) << "it had ended before it could be watched";
 }
 
 }  // namespace

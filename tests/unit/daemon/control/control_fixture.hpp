@@ -98,6 +98,7 @@ protected:
         &clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
+    jobs::Housekeeper housekeeper_{jobs_->retention(), clock_, {}};
     BackupStore backups_{dir_ / "backup", clock_};
     SentFiles sent_files_{dir_ / "plugins/artifacts", clock_};
     LongTask task_;
@@ -118,6 +119,7 @@ protected:
                       alarms_,
                       [](metrics::Page&) {},
                       [this] { ++wakes_; },
+                      housekeeper_,
                       &export_deps_,
                       std::chrono::seconds(3600),
                       task_,

@@ -90,6 +90,29 @@ TEST_F(CareMethodsTest, RetentionThatIsPausedIsResumedOnce) {
     EXPECT_EQ(call("control.retention_resume")["was_paused"], false);
 }
 
+TEST_F(CareMethodsTest, PruneRemovesWhatIsTooOld) {
+    publish();
+    submit();
+    ASSERT_TRUE(jobs_->queue().give_up_attempt((*jobs_->queue().claim())->lease, "no", true, 0));
+    EXPECT_EQ(call("control.prune")["started"], true);
+    EXPECT_EQ(ended_task()["result"], (json{{"files", 0}, {"jobs", 0}, {"notices", 0}}));
+    clock_.advance(limits::kJobRetentionDefault);
+    ASSERT_TRUE(jobs_->retention().resume_retention());
+    call("control.prune");
+    EXPECT_EQ(ended_task()["result"], (json{{"files", 1}, {"jobs", 1}, {"notices", 0}}));
+}
+
+TEST_F(CareMethodsTest, PruneRemovesNothingByAWrongClock) {
+    publish();
+    call("control.prune");
+    ended_task();
+    clock_.jump(std::chrono::days(40));
+    call("control.prune");
+    const std::string why = ended_task()["error"]["message"];
+    EXPECT_NE(why.find("exportctl retention resume"), std::string::npos) << why;
+    EXPECT_EQ(jobs_->files().published_files("")->size(), 1U);
+}
+
 TEST_F(CareMethodsTest, OneTaskAtATime) {
     std::atomic<bool> go_on{false};
     ASSERT_TRUE(task_.start("slow", [&](const auto&, const auto&) -> Result<json> {

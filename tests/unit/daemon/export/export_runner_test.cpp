@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <latch>
 #include <set>
+#include <thread>
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
@@ -13,12 +14,14 @@
 #include "daemon/export/export_workers.hpp"
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/model/limits.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/log.hpp"
+#include "tests/unit/support/lost_answers.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::exports {
@@ -61,6 +64,12 @@ protected:
         for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "exports"))
             count += entry.is_regular_file();
         return count;
+    }
+
+    Swept sweep_all(std::chrono::seconds grace) {
+        Swept out;
+        EXPECT_TRUE(sweep(deps_, grace, stopping_, out));
+        return out;
     }
 
     const testing::TempDir dir_;
@@ -198,17 +207,15 @@ TEST_F(ExportRunnerTest, SweepDeletesOrphansOnceTheirGraceIsOver) {
     put("acme/notes.txt");
     EXPECT_EQ(files(), 4U);
     clock_.advance(std::chrono::microseconds(system_clock().unix_us() - clock_.unix_us()));
-    const auto young = sweep(deps_, std::chrono::seconds(3600));
-    ASSERT_TRUE(young);
-    EXPECT_EQ(young->orphans, 0U);
-    EXPECT_EQ(young->kept, 4U);
+    const Swept young = sweep_all(std::chrono::seconds(3600));
+    EXPECT_EQ(young.orphans, 0U);
+    EXPECT_EQ(young.kept, 4U);
     clock_.advance(std::chrono::seconds(3590));  // The files are a moment old themselves.
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(3600))->orphans, 0U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(3600)).orphans, 0U);
     clock_.advance(std::chrono::seconds(11));
-    const auto old = sweep(deps_, std::chrono::seconds(3600));
-    ASSERT_TRUE(old);
-    EXPECT_EQ(old->orphans, 1U);
-    EXPECT_EQ(old->kept, 3U);
+    const Swept old = sweep_all(std::chrono::seconds(3600));
+    EXPECT_EQ(old.orphans, 1U);
+    EXPECT_EQ(old.kept, 3U);
     EXPECT_EQ(files(), 3U);
 }
 
@@ -216,9 +223,9 @@ TEST_F(ExportRunnerTest, SweepLeavesAloneWhatIsBeingWritten) {
     submit({{"format", "csv"}});
     const auto job = jobs_->queue().claim();
     ASSERT_TRUE(jobs_->queue().intend_file((*job)->lease, "acme/running.csv"));
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 0U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(0)).unpublished, 0U);
     ASSERT_TRUE(jobs_->queue().release((*job)->lease));
-    EXPECT_EQ(sweep(deps_, std::chrono::seconds(0))->unpublished, 1U);
+    EXPECT_EQ(sweep_all(std::chrono::seconds(0)).unpublished, 1U);
     EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
 }
 
@@ -262,7 +269,7 @@ TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
 }
 
 TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
-    ExportWorkers workers(deps_, {});
+    ExportWorkers workers(deps_);
     workers.start(2);
     std::vector<std::string> ids;
     for (int index = 0; index < 6; ++index) {
@@ -273,23 +280,6 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     workers.stop();
     EXPECT_EQ(jobs_->reader().counts()->completed, 6);
     EXPECT_EQ(files(), 6U);
-}
-
-TEST_F(ExportRunnerTest, AWrongClockDeletesNothingBeforeAnOperatorConfirmsIt) {
-    const auto id = submit({{"format", "csv"}});
-    ASSERT_EQ(run(id).status, JobStatus::kCompleted);
-    ASSERT_TRUE(*jobs_->retention().check_retention_clock(std::chrono::seconds(1)));
-    clock_.jump(std::chrono::days(40));
-    ExportWorkers workers(deps_, {});
-    workers.start(1);
-    ASSERT_TRUE(
-        testing::eventually([&] { return jobs_->retention().retention_pause()->has_value(); }));
-    EXPECT_EQ(files(), 1U);
-    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
-    EXPECT_TRUE(*jobs_->retention().resume_retention());
-    clock_.advance(limits::kRetentionInterval);
-    EXPECT_TRUE(testing::eventually([&] { return files() == 0; }));
-    workers.stop();
 }
 
 // Holds every export up until it is let go.
@@ -319,19 +309,104 @@ private:
     files::FileStore& store_;
 };
 
+// Another store whose files, once written, make the answers of the next commits get lost.
+class LosingStore final : public files::FileStore {
+public:
+    explicit LosingStore(files::FileStore& store) : store_(store) {}
+    Result<std::unique_ptr<files::PendingFile>> create(const files::NewFile& file) override {
+        EW_TRY(auto pending, store_.create(file));
+        return std::make_unique<Losing>(std::move(pending));
+    }
+    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
+    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
+                                                    bool with_hash) override {
+        return store_.inspect(key, with_hash);
+    }
+    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
+        return store_.list(visit);
+    }
+    bool is_remote() const override { return false; }
+    std::string where() const override { return store_.where(); }
+
+private:
+    struct Losing final : files::PendingFile {
+        explicit Losing(std::unique_ptr<files::PendingFile> under) : file(std::move(under)) {}
+        Result<void> append(std::string_view bytes) override { return file->append(bytes); }
+        Result<model::FileReceipt> commit() override {
+            auto receipt = file->commit();
+            testing::lose_commit_answers(2 * limits::kOutcomeTriesMax);
+            return receipt;
+        }
+        std::unique_ptr<files::PendingFile> file;
+    };
+    files::FileStore& store_;
+};
+
+TEST_F(ExportRunnerTest, ACompletionWhoseAnswerIsLostIsRunAgainAndKeepsItsFile) {
+    LosingStore losing(*files_);
+    deps_.files = &losing;
+    // Each look at it is a second later, so that the next try comes at once.
+    struct Moving final : Clock {
+        explicit Moving(testing::FakeClock& under) : clock(under) {}
+        std::int64_t unix_us() const override { return clock.unix_us(); }
+        SteadyTime steady() const override {
+            clock.advance(std::chrono::seconds(1));
+            return clock.steady();
+        }
+        testing::FakeClock& clock;
+    } moving(clock_);
+    deps_.clock = &moving;
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->queue().claim();
+    EXPECT_TRUE(run_export(deps_, **job, watch_));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+    EXPECT_EQ(jobs_->files().published_files("")->size(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AFileOfAnUnknownOutcomeStaysWhenTheProcessStops) {
+    LosingStore losing(*files_);
+    deps_.files = &losing;
+    const auto id = submit({{"format", "csv"}});
+    const auto job = jobs_->queue().claim();
+    std::thread running([&] {
+        EXPECT_EQ(run_export(deps_, **job, watch_).error().code, ErrorCode::kUnknownOutcome);
+    });
+    EXPECT_TRUE(testing::eventually([&] { return testing::has_logged("could not be recorded"); }));
+    stopping_.store(true);
+    running.join();
+    testing::lose_commit_answers(0);
+    EXPECT_EQ(files(), 1U);
+    reopen_jobs();
+    ASSERT_TRUE(recover(deps_));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ExportRunnerTest, AKeyNamesJobEpochAndClaim) {
+    jobs::ClaimedJob job;
+    job.organization_id = "acme";
+    job.lease = {"j", 3};
+    job.claim_token = "0a1b2c3d4e5f6071";
+    EXPECT_EQ(file_key(job, "csv.gz"), "acme/j.3-0a1b2c3d.csv.gz");
+    EXPECT_EQ(job_id_of("acme/j.3-0a1b2c3d.csv.gz"), "j");
+    EXPECT_EQ(job_id_of("acme/j.3.csv"), "j") << "of version 0.1";
+    for (const char* foreign : {"acme/j.3-.csv", "acme/j.3-0a1b2c3.csv", "acme/j.-0a1b2c3d.csv",
+                                "acme/j.3-0a1b2c3x.csv", "acme/j.x-0a1b2c3d.csv", "j.3.csv"})
+        EXPECT_EQ(job_id_of(foreign), "") << foreign;
+}
+
 TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {
     StuckStore stuck(*files_);
     deps_.files = &stuck;
-    HousekeepingPolicy housekeeping;
-    housekeeping.stall_limit = std::chrono::seconds(60);
-    ExportWorkers workers(deps_, housekeeping);
+    ExportWorkers workers(deps_, std::chrono::seconds(60));
     workers.start(1);
     const auto id = submit({{"format", "csv"}});
     workers.wake();
     stuck.entered.wait();
     testing::refuse_writes(dir_ / "jobs.db", "job");
     EXPECT_TRUE(testing::eventually([&] {
-        // Again and again: housekeeping counts from its own beginning, which may be later than
+        // Again and again: the watch counts from its own beginning, which may be later than
         // this.
         clock_.advance(std::chrono::seconds(61));
         return testing::has_logged("job " + id + ": no progress for 60 s: ");
@@ -404,15 +479,21 @@ TEST_F(ExportRunnerTest, FieldsAboutTheJobAreCheckedAndKept) {
               std::string::npos);
 }
 
-TEST_F(ExportRunnerTest, OldFilesGo) {
+TEST_F(ExportRunnerTest, OldFilesGoOnceTheirLinksHaveEnded) {
+    ASSERT_TRUE(jobs_->files().set_link_lifetime(std::chrono::seconds(900)));
     const auto id = submit({{"format", "csv"}});
     ASSERT_EQ(run(id).status, JobStatus::kCompleted);
-    EXPECT_EQ(files(), 1U);
     clock_.advance(std::chrono::hours(24 * 8));
     EXPECT_EQ(*jobs_->retention().expire_files(limits::kFileRetentionDefault), 1U);
-    EXPECT_EQ(*drop_unpublished(deps_), 1U);
+    std::size_t deleted = 7;
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 0U);
+    EXPECT_EQ(files(), 1U);
+    clock_.advance(std::chrono::seconds(900) + limits::kFileDeletionMargin);
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 1U);
     EXPECT_EQ(files(), 0U);
-    EXPECT_TRUE(jobs_->files().unpublished_files()->empty());
+    EXPECT_FALSE(*jobs_->files().has_files());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "daemon/export/limits.hpp"
 #include "daemon/files/local_file_store.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -128,13 +129,25 @@ TEST_F(FsckTest, AnotherSizeIsDamage) {
     EXPECT_EQ(report.listed[0].detail, "expected 5 bytes, found 3");
 }
 
-TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesIt) {
+TEST_F(FsckTest, AnotherContentIsDamageAndApplyDeletesItOnceItsLinksHaveEnded) {
     const auto [id, key] = publish();
+    ASSERT_TRUE(jobs_->files().set_link_lifetime(std::chrono::seconds(900)));
     overwrite(key, "KEY\r\n");
     const FsckReport report = check(true);
     ASSERT_EQ(report.listed.size(), 1U);
     EXPECT_EQ(report.listed[0].problem, "damaged");
     EXPECT_NE(report.listed[0].detail.find("SHA-256"), std::string::npos);
+    EXPECT_EQ(report.repaired, 1);
+    model::JobFile file;
+    ASSERT_TRUE(jobs_->reader().find_file(OrganizationScope::every(), id, file));
+    EXPECT_TRUE(file.file_url.empty());
+    make_old();
+    EXPECT_EQ(check(true).problems, 0);
+    EXPECT_TRUE(std::filesystem::exists(path(key)));
+    clock_.advance(std::chrono::seconds(900) + limits::kFileDeletionMargin);
+    std::size_t deleted = 0;
+    ASSERT_TRUE(drop_withdrawn(deps_, stopping_, deleted));
+    EXPECT_EQ(deleted, 1U);
     EXPECT_FALSE(std::filesystem::exists(path(key)));
 }
 
@@ -246,7 +259,8 @@ TEST_F(FsckTest, WhatIsNoFileIsUnreadableAndTheRestIsJudged) {
     }
     EXPECT_TRUE(std::filesystem::is_symlink(path(link)));
     EXPECT_TRUE(std::filesystem::is_directory(path(directory)));
-    EXPECT_FALSE(std::filesystem::exists(path(changed)));
+    clock_.advance(limits::kFileDeletionMargin);
+    EXPECT_EQ(*jobs_->files().deletable_files(), std::vector<model::FileKey>{changed});
 }
 
 TEST_F(FsckTest, WhatCannotBeDeletedIsNotRepairedAndTheRestIs) {
@@ -274,6 +288,36 @@ TEST_F(FsckTest, AnErrorComesAfterWhatWasDone) {
         deps_, options_, stopping_, [&](const FsckReport& so_far) { problems = so_far.problems; });
     EXPECT_FALSE(report);
     EXPECT_EQ(problems, 1);
+}
+
+// The wrong store, or one that has lost a volume.
+TEST_F(FsckTest, MoreLostFilesThanTheBoundChangeNothing) {
+    std::vector<std::string> keys;
+    for (std::int64_t index = 0; index <= limits::kFsckWithdrawnMin; ++index)
+        keys.push_back(publish().key);
+    for (const std::string& key : keys) std::filesystem::remove(path(key));
+    options_.apply = true;
+    FsckReport last;
+    const auto refused =
+        check_exports(deps_, options_, stopping_, [&](const FsckReport& so_far) { last = so_far; });
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(refused.error().message.find("--max-withdrawn 11"), std::string::npos)
+        << refused.error().message;
+    EXPECT_EQ(last.problems, 11);
+    EXPECT_EQ(last.repaired, 0);
+    EXPECT_EQ(check().problems, 11);
+    options_.max_withdrawn = 11;
+    EXPECT_EQ(check(true).repaired, 11);
+    EXPECT_EQ(check().files, 0);
+}
+
+TEST_F(FsckTest, TheBoundMayBeNone) {
+    std::filesystem::remove(path(publish().key));
+    options_.apply = true;
+    options_.max_withdrawn = 0;
+    EXPECT_FALSE(try_check());
+    EXPECT_EQ(check().problems, 1);
 }
 
 }  // namespace

@@ -154,5 +154,61 @@ TEST(LocalFileStore, ListsFinishedFilesOnly) {
     EXPECT_EQ(keys, (std::vector<std::string>{"a/1.csv", "b/2.csv"}));
 }
 
+// An empty mount point, or the volume of another service.
+TEST(LocalFileStore, ARootWithoutTheMarkOfItsOwnerIsAway) {
+    const TempDir dir;
+    const RootOwner owner{"0123456789abcdef", {"acme/1.csv", "acme/2.csv"}};
+    std::filesystem::create_directory(dir / "x");
+    dir.write("x/half.part", "of another service");
+    const auto store = std::move(*LocalFileStore::open(dir / "x", owner));
+    const std::string mark = dir / "x/.export-worker-0123456789abcdef";
+    EXPECT_NE(store->problem().find("touch " + mark), std::string::npos) << store->problem();
+    EXPECT_EQ(store->inspect("acme/1.csv", false).error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(store->remove("acme/1.csv").error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(store->create({"acme/3.csv", "text/csv", 0}).error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(store->list([](const ListedFile&) { return Result<void>(); }).error().code,
+              ErrorCode::kUnavailable);
+    EXPECT_TRUE(std::filesystem::exists(dir / "x/half.part"));
+    EXPECT_FALSE(std::filesystem::exists(dir / "x/acme"));
+    dir.write("x/.export-worker-0123456789abcdef", "");
+    EXPECT_EQ(store->problem(), "");
+    EXPECT_FALSE(store->inspect("acme/1.csv", false)->has_value());
+}
+
+TEST(LocalFileStore, AMissingRootWithPublishedFilesIsNotMade) {
+    const TempDir dir;
+    const auto store = std::move(*LocalFileStore::open(dir / "x", {"id", {"acme/1.csv"}}));
+    EXPECT_NE(store->problem().find("mount it"), std::string::npos);
+    EXPECT_FALSE(store->create({"acme/3.csv", "text/csv", 0}));
+    EXPECT_FALSE(std::filesystem::exists(dir / "x"));
+}
+
+TEST(LocalFileStore, ARootIsMarkedAtItsFirstUseAndWhenItHasTheFiles) {
+    const TempDir dir;
+    EXPECT_EQ((*LocalFileStore::open(dir / "new", {"id", {}}))->problem(), "");
+    EXPECT_TRUE(std::filesystem::exists(dir / "new/.export-worker-id"));
+    std::filesystem::create_directories(dir / "copied/acme");
+    dir.write("copied/acme/2.csv", "x");
+    const auto copied =
+        std::move(*LocalFileStore::open(dir / "copied", {"id", {"acme/1.csv", "acme/2.csv"}}));
+    EXPECT_EQ(copied->problem(), "");
+    EXPECT_TRUE(std::filesystem::exists(dir / "copied/.export-worker-id"));
+    std::size_t listed = 0;
+    ASSERT_TRUE(copied->list([&](const ListedFile&) -> Result<void> {
+        ++listed;
+        return {};
+    }));
+    EXPECT_EQ(listed, 1U) << "the mark is no file";
+}
+
+TEST(LocalFileStore, ARootThatOthersMayWriteIsRefused) {
+    const TempDir dir;
+    for (const unsigned mode : {0777U, 01777U, 0770U}) {
+        std::filesystem::create_directories(dir / "x");
+        std::filesystem::permissions(dir / "x", std::filesystem::perms(mode));
+        EXPECT_EQ(LocalFileStore::open(dir / "x").error().code, ErrorCode::kFailedPrecondition);
+    }
+}
+
 }  // namespace
 }  // namespace export_worker::files

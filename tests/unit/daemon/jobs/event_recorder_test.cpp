@@ -38,7 +38,7 @@ TEST_F(EventRecorderTest, AddsEverythingBeforeItIsGoneAndCountsTheSameOnce) {
     const std::string one = submit();
     const std::string other = submit();
     {
-        EventRecorder recorder(store_->events());
+        EventRecorder recorder(store_->accesses());
         for (int again = 0; again < 5; ++again) recorder.record(one, "link_minted", "key-1");
         recorder.record(one, "link_minted", "key-2");
         recorder.record(one, "downloaded", "key-1");
@@ -57,7 +57,7 @@ TEST_F(EventRecorderTest, AFloodIsEitherCountedOrDropped) {
     constexpr std::int64_t kFlood = 5 * static_cast<std::int64_t>(limits::kEventsQueuedMax);
     std::uint64_t dropped = 0;
     {
-        EventRecorder recorder(store_->events());
+        EventRecorder recorder(store_->accesses());
         for (std::int64_t index = 0; index < kFlood; ++index)
             recorder.record(job, "link_minted", "key-1");
         dropped = recorder.dropped();
@@ -71,7 +71,7 @@ TEST_F(EventRecorderTest, LongTextsAreCutBetweenCharacters) {
     while (actor.size() < 200)
         actor += "\xc3\xa9";  // Two bytes each, so that an odd cut would show.
     {
-        EventRecorder recorder(store_->events());
+        EventRecorder recorder(store_->accesses());
         recorder.record(job, "downloaded", "x" + actor);
     }
     const auto seen = counts(job);

@@ -277,15 +277,15 @@ TEST_P(JobStoreConformance, ListsNewestFirstWithFilterAndTotal) {
     EXPECT_EQ(page->total, 2);
     ASSERT_EQ(page->jobs.size(), 1U);
     EXPECT_EQ(page->jobs[0].job_id, second);
-    EXPECT_EQ(store_
-                  ->list(OrganizationScope::one("acme"),
-                         {.status = {}, .job_type = "", .limit = 1, .offset = 1})
+    EXPECT_EQ(store_->reader()
+                  .list(OrganizationScope::one("acme"),
+                        {.status = {}, .job_type = "", .limit = 1, .offset = 1})
                   ->jobs[0]
                   .job_id,
               first);
-    EXPECT_EQ(store_
-                  ->list(OrganizationScope::one("acme"),
-                         {.status = {}, .job_type = "crawl", .limit = 5, .offset = 0})
+    EXPECT_EQ(store_->reader()
+                  .list(OrganizationScope::one("acme"),
+                        {.status = {}, .job_type = "crawl", .limit = 5, .offset = 0})
                   ->total,
               0);
 }

@@ -69,16 +69,20 @@ TEST_P(JobStoreConformance, AReleaseBeforeTheStartKeepsTheDeadlineBehindTheStart
     EXPECT_EQ(claim().lease.job_id, id);
 }
 
-TEST_P(JobStoreConformance, ARetriedJobHasNoDeadlineAfterAHoldEither) {
+TEST_P(JobStoreConformance, ARetriedJobHasAWholeDeadlineAfterAHoldToo) {
     NewJob job = export_of("acme");
     job.deadline = std::chrono::seconds(60);
     const auto id = store_->requests().create(job)->job.job_id;
     ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
     ASSERT_TRUE(store_->requests().retry(OrganizationScope::every(), id, "me"));
     ASSERT_TRUE(store_->requests().hold(OrganizationScope::every(), id, "me"));
-    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
     clock_.advance(std::chrono::days(1));
     EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+    ASSERT_TRUE(store_->requests().release_hold(OrganizationScope::every(), id, "me"));
+    clock_.advance(std::chrono::seconds(59));
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(1));
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
 TEST_P(JobStoreConformance, WhatWaitsAboveTheQuotaOfStoredBytesStartsWhenSomeExpire) {

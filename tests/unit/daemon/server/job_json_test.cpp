@@ -184,7 +184,11 @@ TEST(Filter, HasDefaultsAndBounds) {
     EXPECT_EQ(parse({{"limit", 500}, {"offset", 7}})->offset, 7U);
     EXPECT_EQ(parse({{"status", "failed"}})->status, model::JobStatus::kFailed);
     refuses(parse, json::object(), "limit", {0, -1, 501, "50", 1.5, UINT64_MAX});
-    refuses(parse, json::object(), "offset", {-1, "0", 1.5, UINT64_MAX});
+    refuses(parse, json::object(), "offset",
+            {-1, "0", 1.5, limits::kJobListOffsetMax + 1, UINT64_MAX});
+    EXPECT_EQ(parse({{"after", "j1"}})->after, "j1");
+    refuses(parse, json::object(), "after", {5, "a\nb", std::string(129, 'x')});
+    EXPECT_FALSE(parse({{"after", "j1"}, {"offset", 0}}));
     refuses(parse, json::object(), "status", {"done", "FAILED", 5, std::string(65, 'x'), "\xff"});
     refuses(parse, json::object(), "job_type", {5, std::string(65, 'x')});
     EXPECT_FALSE(parse({{"organization_id", "other"}}));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/shared_limits.hpp"
+#include "daemon/server/limits.hpp"
 #include "tests/unit/daemon/server/server_fixture.hpp"
 
 namespace export_worker::server {
@@ -134,6 +135,18 @@ TEST_F(JobMethodsTest, AListSaysWhereToGoOn) {
     EXPECT_EQ(pages, 2);
     EXPECT_EQ(call("jobs.list", {{"limit", 2}, {"offset", 1}})["next"], 3);
     EXPECT_TRUE(call("jobs.list", {{"offset", 9}})["next"].is_null());
+    std::set<std::string> again;
+    json params = {{"limit", 3}};
+    for (pages = 0; pages < 8; ++pages) {
+        const json page = call("jobs.list", params);
+        for (const json& job : page["items"]) again.insert(job["job_id"].get<std::string>());
+        if (page["next"].is_null()) break;
+        EXPECT_EQ(page["next"], page["items"].back()["job_id"]);
+        params["after"] = page["next"];
+        clock_.advance(std::chrono::milliseconds(1));
+        call("jobs.create", large);  // A job that comes meanwhile moves no page.
+    }
+    EXPECT_EQ(again, seen);
     EXPECT_TRUE(call("jobs.events", {{"job_id", *seen.begin()}})["next"].is_null());
     EXPECT_TRUE(call("jobs.notices", json::object())["next"].is_null());
 }
@@ -225,7 +238,9 @@ TEST_F(JobMethodsTest, ListsArePaged) {
     EXPECT_EQ(page["total"], 3);
     EXPECT_EQ(page["limit"], 2);
     EXPECT_EQ(page["offset"], 1);
-    EXPECT_EQ(call("jobs.list", {{"offset", std::int64_t{1} << 53}})["items"], json::array());
+    EXPECT_EQ(call("jobs.list", {{"offset", limits::kJobListOffsetMax}})["items"], json::array());
+    EXPECT_TRUE(refusal("jobs.list", {{"offset", limits::kJobListOffsetMax + 1}})
+                    .starts_with("invalid_argument: offset"));
     EXPECT_EQ(call("jobs.list", {{"job_type", "' OR 1=1 --"}})["total"], 0);
     EXPECT_TRUE(refusal("jobs.list", {{"limit", 501}}).starts_with("invalid_argument: limit"));
 }

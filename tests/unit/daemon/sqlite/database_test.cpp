@@ -17,6 +17,7 @@
 #include "base/io.hpp"
 #include "daemon/sqlite/limits.hpp"
 #include "tests/unit/support/eventually.hpp"
+#include "tests/unit/support/lost_answers.hpp"
 #include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -253,6 +254,20 @@ TEST(Database, MigratesForwardAndRefusesANewerFile) {
     EXPECT_NE(refused.error().message.find("expected schema version 1 or older, found 2"),
               std::string::npos)
         << refused.error().message;
+}
+
+TEST(Database, ACommitWhoseAnswerIsLostHasAnUnknownOutcome) {
+    const TempDir dir;
+    const auto database = Database::open(options(dir / "d.db"));
+    ASSERT_TRUE(database);
+    testing::lose_commit_answers(1);
+    const auto lost = insert(**database, "a", 1);
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().code, ErrorCode::kUnknownOutcome);
+    EXPECT_FALSE((*database)->problem().empty());
+    EXPECT_EQ(count(**database), 1) << "it has happened";
+    EXPECT_EQ(insert(**database, "a", 1).error().code, ErrorCode::kConflict);
+    EXPECT_TRUE((*database)->problem().empty());
 }
 
 TEST(Database, RefusesForeignAndDamagedFiles) {

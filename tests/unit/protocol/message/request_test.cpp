@@ -366,11 +366,21 @@ TEST(WireError, EveryErrorHasACode) {
         {ErrorCode::kDeadlineExceeded, WireCode::kDeadlineExceeded},
         {ErrorCode::kResourceExhausted, WireCode::kOverloaded},
         {ErrorCode::kUnavailable, WireCode::kOverloaded},
+        {ErrorCode::kUnknownOutcome, WireCode::kUnavailable},
         {ErrorCode::kFailedPrecondition, WireCode::kInternal},
         {ErrorCode::kDataLoss, WireCode::kInternal},
         {ErrorCode::kInternal, WireCode::kInternal}};
     for (const auto& [code, wire] : codes)
         EXPECT_EQ(from_error({code, "x"}).code, wire) << to_string(code);
+}
+
+TEST(WireError, AnUnknownOutcomeIsNoInvitationToDoItTwice) {
+    const WireError error =
+        from_error({ErrorCode::kUnknownOutcome, "/srv/jobs.db: disk I/O error"});
+    EXPECT_EQ(error.executed, Executed::kUnknown);
+    EXPECT_FALSE(error.retryable);
+    EXPECT_EQ(http_status(error.code), 503);
+    EXPECT_EQ(error.message.find("/srv"), std::string::npos);
 }
 
 TEST(WireError, ALimitOnCallersSaysWhenToComeBack) {

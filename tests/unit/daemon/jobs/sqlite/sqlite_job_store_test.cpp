@@ -7,7 +7,10 @@
 #include "daemon/sqlite/database.hpp"
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_lists_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_lost_answers_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_maintenance_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_time_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 
 namespace export_worker::jobs {
@@ -55,6 +58,11 @@ TEST(SqliteJobStore, AnOlderRegistryKeepsItsQueue) {
             out[each.policy.organization_id] = {each.pending, each.running};
         return out;
     };
+    EXPECT_EQ((*store)->reader().counts()->pending, 2);
+    EXPECT_EQ((*store)->reader().counts()->in_progress, 2);
+    const JobFilter running{.status = JobStatus::kInProgress};
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::one("a"), running)->jobs.size(), 1U);
+    EXPECT_EQ((*store)->reader().list(OrganizationScope::every(), running)->total, 2);
     using Numbers = std::map<std::string, std::pair<std::int64_t, std::int64_t>>;
     EXPECT_EQ(numbers(), (Numbers{{"a", {1, 1}}, {"b", {1, 0}}}));
     EXPECT_EQ(*(*store)->queue().rescue(), 1U);
@@ -102,6 +110,25 @@ TEST(SqliteJobStore, AnOlderRegistrysScheduledJobsKeepTheirTime) {
     };
     EXPECT_EQ(find("1").deadline_us, start_us + 1000);
     EXPECT_EQ(find("2").status, JobStatus::kFailed);
+}
+
+// As another daemon's would be that has the same database.
+TEST(SqliteJobStore, JobsOfAnInstanceThatLivesAreNotRescued) {
+    const testing::TempDir dir;
+    const testing::FakeClock clock;
+    const std::string path = dir / "jobs.db";
+    auto store = std::move(*open_sqlite_job_store(path, clock));
+    NewJob job;
+    job.organization_id = "a";
+    job.job_type = model::kExportJobType;
+    ASSERT_TRUE(store->requests().create(job));
+    ASSERT_TRUE(store->queue().claim()->has_value());
+    testing::execute_in(path,
+                        "INSERT INTO instance (instance_id, pid, boot_id, version, started_us) "
+                        "VALUES ('other', 1, '', '', 0); UPDATE job SET owner = 'other'");
+    EXPECT_EQ(*store->queue().rescue(), 0U);
+    testing::execute_in(path, "UPDATE instance SET ended_us = 1 WHERE instance_id = 'other'");
+    EXPECT_EQ(*store->queue().rescue(), 1U);
 }
 
 TEST(SqliteJobStore, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {

@@ -1,0 +1,92 @@
+// The thread that keeps the registry's promises about time: deadlines, silence, retention.
+//
+// It belongs to the registry: it runs where no exports run, and waits for no file store. Everything
+// it does is one bounded write after another, so a crash leaves nothing half done.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "daemon/jobs/job_retention.hpp"
+#include "daemon/model/limits.hpp"
+
+namespace export_worker::jobs {
+
+// How long after its end a job keeps its file, and its place in the registry. Zero: for ever.
+struct RetentionPolicy {
+    std::chrono::seconds file_age = limits::kFileRetentionDefault;
+    std::chrono::seconds job_age = limits::kJobRetentionDefault;
+};
+
+// Since the start. [any-thread]
+struct HousekeepingStats {
+    std::atomic<std::uint64_t> files_expired{0};
+    std::atomic<std::uint64_t> jobs_pruned{0};
+    std::atomic<std::uint64_t> notices_pruned{0};
+    // What was too old when it was last counted, each at most kRetentionCountMax.
+    std::atomic<std::int64_t> files_due{0};
+    std::atomic<std::int64_t> jobs_due{0};
+    std::atomic<std::int64_t> notices_due{0};
+};
+
+class Housekeeper {
+public:
+    // `jobs` and `clock` outlive this object. Starts nothing yet.
+    Housekeeper(JobRetention& jobs, const Clock& clock, const RetentionPolicy& retention)
+        : jobs_(jobs), clock_(clock), retention_(retention) {}
+    ~Housekeeper() { stop(); }
+    Housekeeper(const Housekeeper&) = delete;
+    Housekeeper& operator=(const Housekeeper&) = delete;
+
+    void start();
+    void stop();  // Returns once the write under way has ended.
+    [[nodiscard]] const HousekeepingStats& stats() const { return stats_; }
+    [[nodiscard]] const RetentionPolicy& retention() const { return retention_; }
+    // Why what is too old is still there, in words: retention has not caught up for
+    // kRetentionBehindAlarm. Empty: it has. [any-thread]
+    [[nodiscard]] std::string problem() const;
+    // Retention until nothing is too old, on the caller's thread; gives way to requests as the
+    // thread does. `progress` is called after each batch; false ends it. Errors: those of the
+    // store; kFailedPrecondition while retention is paused. [any-thread]
+    [[nodiscard]] Result<Pruned> prune_now(const std::function<bool(const Pruned&)>& progress);
+
+private:
+    void run();
+    // False: it ends.
+    [[nodiscard]] bool sleep(std::chrono::milliseconds length);
+    void restart_silence();
+    // Each is one batch. True: there may be more.
+    [[nodiscard]] bool enforce_limits();
+    [[nodiscard]] bool retain();
+    // False: deleting by age could be deleting by a wrong clock. The log says so once.
+    [[nodiscard]] bool clock_is_trusted();
+    [[nodiscard]] Result<Pruned> retain_batch();
+    void record_backlog(bool more);
+    void log_retention();
+
+    JobRetention& jobs_;
+    const Clock& clock_;
+    const RetentionPolicy retention_;
+    HousekeepingStats stats_;
+    mutable std::mutex mutex_;
+    std::condition_variable ending_;
+    bool stopping_ = false;                   // Guarded by mutex_.
+    std::optional<SteadyTime> behind_since_;  // Guarded by mutex_.
+    // Of the thread:
+    bool retention_paused_ = false;
+    Pruned retained_;         // Since nothing was too old.
+    std::size_t failed_ = 0;  // Jobs past their deadline or silent, since there was none.
+    SteadyTime next_count_{};
+    std::thread thread_;
+};
+
+}  // namespace export_worker::jobs

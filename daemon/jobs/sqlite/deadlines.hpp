@@ -1,0 +1,20 @@
+// Ends of jobs that no worker ended. Private to daemon/jobs/sqlite; each inside one transaction.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "daemon/jobs/now.hpp"
+#include "daemon/sqlite/connection.hpp"
+
+namespace export_worker::jobs {
+
+// The job has not ended. `why` is its error message.
+[[nodiscard]] Result<void> fail_job(sqlite::Connection& connection, std::string_view job_id,
+                                    std::string_view why, std::string_view actor, const Now& now);
+// Fails what is past its deadline, at most kHousekeepingBatch; how many.
+[[nodiscard]] Result<std::size_t> fail_late(sqlite::Connection& connection, std::string_view actor,
+                                            const Now& now);
+
+}  // namespace export_worker::jobs

@@ -1,0 +1,22 @@
+#include "daemon/sqlite/integrity.hpp"
+
+#include <memory>
+
+#include "daemon/sqlite/connection.hpp"
+
+namespace export_worker::sqlite {
+
+Result<void> check_integrity(const std::string& path) {
+    EW_TRY(const std::unique_ptr<Connection> connection,
+           Connection::open(path, Connection::Mode::kQueryOnly));
+    // As a query, which a damaged schema makes fail; a compiled statement may not.
+    const auto damages = connection->query_integer(
+        "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check <> 'ok'");
+    if (damages && *damages == 0) return {};
+    return fail(ErrorCode::kDataLoss,
+                path + ": expected a whole database, found damaged pages" +
+                    (damages ? std::string() : " (" + damages.error().message + ")") +
+                    "; use another backup");
+}
+
+}  // namespace export_worker::sqlite

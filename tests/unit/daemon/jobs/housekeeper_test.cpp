@@ -1,0 +1,132 @@
+#include "daemon/jobs/housekeeper.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
+#include "tests/unit/support/eventually.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/log.hpp"
+#include "tests/unit/support/temp_dir.hpp"
+
+namespace export_worker::jobs {
+namespace {
+
+using model::JobStatus;
+using model::OrganizationScope;
+
+class HousekeeperTest : public ::testing::Test {
+protected:
+    std::string submit() {
+        NewJob job;
+        job.organization_id = "acme";
+        job.job_type = model::kExportJobType;
+        job.deadline = std::chrono::seconds(60);
+        return store_->requests().create(job)->job.job_id;
+    }
+    void fail_one() {
+        submit();
+        ASSERT_TRUE(
+            store_->queue().give_up_attempt((*store_->queue().claim())->lease, "no", true, 0));
+    }
+    JobStatus status(const std::string& id) {
+        return store_->reader().find(OrganizationScope::every(), id)->status;
+    }
+
+    const testing::TempDir dir_;
+    testing::FakeClock clock_;
+    std::unique_ptr<JobStore> store_ = std::move(
+        *open_sqlite_job_store(dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
+};
+
+TEST_F(HousekeeperTest, DeadlinesEndWithoutAnyWorker) {
+    const std::string id = submit();
+    clock_.advance(std::chrono::seconds(61));
+    Housekeeper housekeeper(store_->retention(), clock_, {});
+    housekeeper.start();
+    EXPECT_TRUE(testing::eventually([&] { return status(id) == JobStatus::kFailed; }));
+    EXPECT_TRUE(testing::eventually(
+        [&] { return testing::has_logged("1 jobs have failed: past their deadline"); }));
+}
+
+TEST_F(HousekeeperTest, RetentionGoesOnWhileThereIsMore) {
+    const std::size_t count = 2 * limits::kHousekeepingBatch + 1;
+    for (std::size_t index = 0; index < count; ++index) fail_one();
+    Housekeeper housekeeper(store_->retention(), clock_, {});
+    housekeeper.start();
+    ASSERT_TRUE(
+        testing::eventually([&] { return *store_->retention().check_retention_clock({}); }));
+    clock_.advance(limits::kJobRetentionDefault);
+    ASSERT_TRUE(store_->retention().resume_retention());
+    EXPECT_TRUE(
+        testing::eventually([&] { return housekeeper.stats().jobs_pruned.load() == count; }));
+    EXPECT_EQ(store_->reader().counts()->failed, 0);
+    housekeeper.stop();
+    EXPECT_EQ(housekeeper.stats().jobs_due.load(), 0);
+    EXPECT_EQ(housekeeper.problem(), "");
+    EXPECT_TRUE(testing::has_logged(std::to_string(count) + " jobs and 0 notices are forgotten"));
+}
+
+TEST_F(HousekeeperTest, AWrongClockRemovesNothingBeforeAnOperatorConfirmsIt) {
+    fail_one();
+    ASSERT_TRUE(*store_->retention().check_retention_clock(std::chrono::seconds(1)));
+    clock_.jump(std::chrono::days(40));
+    Housekeeper housekeeper(store_->retention(), clock_, {});
+    housekeeper.start();
+    ASSERT_TRUE(
+        testing::eventually([&] { return store_->retention().retention_pause()->has_value(); }));
+    EXPECT_EQ(store_->reader().counts()->failed, 1);
+    EXPECT_TRUE(*store_->retention().resume_retention());
+    clock_.advance(limits::kRetentionInterval);
+    EXPECT_TRUE(testing::eventually([&] { return store_->reader().counts()->failed == 0; }));
+    housekeeper.stop();
+}
+
+// There is always more.
+class EndlessRetention final : public JobRetention {
+public:
+    Result<std::size_t> enforce_limits() override { return 0; }
+    Result<void> restart_silence() override { return {}; }
+    Result<bool> check_retention_clock(std::chrono::seconds) override { return true; }
+    Result<bool> resume_retention() override { return false; }
+    Result<std::optional<RetentionPause>> retention_pause() override {
+        return std::optional<RetentionPause>();
+    }
+    Result<std::size_t> expire_files(std::chrono::seconds) override { return 0; }
+    Result<Pruned> prune(std::chrono::seconds) override {
+        return Pruned{0, endless.load() ? limits::kHousekeepingBatch : 0, 0};
+    }
+    Result<RetentionBacklog> retention_backlog(std::chrono::seconds,
+                                               std::chrono::seconds) override {
+        return RetentionBacklog{1, 2, 3};
+    }
+
+    std::atomic<bool> endless{true};
+};
+
+TEST_F(HousekeeperTest, RetentionThatDoesNotCatchUpIsAProblem) {
+    EndlessRetention retention;
+    Housekeeper housekeeper(retention, clock_, {});
+    housekeeper.start();
+    ASSERT_TRUE(testing::eventually([&] { return housekeeper.stats().jobs_due.load() == 2; }));
+    EXPECT_EQ(housekeeper.problem(), "");
+    clock_.advance(limits::kRetentionBehindAlarm);
+    EXPECT_NE(housekeeper.problem().find("1 files, 2 jobs and 3 notices"), std::string::npos)
+        << housekeeper.problem();
+    retention.endless = false;
+    EXPECT_TRUE(testing::eventually([&] { return housekeeper.problem().empty(); }));
+    EXPECT_TRUE(testing::eventually([&] { return housekeeper.stats().jobs_due.load() == 0; }));
+    housekeeper.stop();
+}
+
+TEST_F(HousekeeperTest, PruneEndsWhenItIsToldTo) {
+    for (std::size_t index = 0; index <= limits::kHousekeepingBatch; ++index) fail_one();
+    Housekeeper housekeeper(store_->retention(), clock_, {});
+    clock_.advance(limits::kJobRetentionDefault);
+    EXPECT_EQ(housekeeper.prune_now([](const Pruned&) { return false; })->jobs,
+              limits::kHousekeepingBatch);
+    EXPECT_EQ(housekeeper.prune_now([](const Pruned&) { return true; })->jobs, 1U);
+}
+
+}  // namespace
+}  // namespace export_worker::jobs

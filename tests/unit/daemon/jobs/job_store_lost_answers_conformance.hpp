@@ -1,0 +1,158 @@
+// What every job store must do, 5: a commit happens and its answer is lost. The same write, run
+// again with the same ids, says what the first did; nothing happens twice, and a published file
+// stays.
+#pragma once
+
+#include <algorithm>
+
+#include "daemon/jobs/limits.hpp"
+#include "tests/unit/daemon/jobs/job_store_fixture.hpp"
+#include "tests/unit/support/lost_answers.hpp"
+
+namespace export_worker::jobs {
+
+// So many that the store gives up by itself.
+inline constexpr int kTooManyLost = limits::kOutcomeTriesMax;
+
+inline std::ptrdiff_t count_of(const std::vector<std::string>& kinds, const char* kind) {
+    return std::ranges::count(kinds, kind);
+}
+
+TEST_P(JobStoreConformance, AJobWhoseAnswerIsLostIsCreatedOnce) {
+    testing::lose_commit_answers(1);
+    const auto created = store_->requests().create(export_of("acme"));
+    ASSERT_TRUE(created) << created.error().message;
+    EXPECT_FALSE(created->existed);
+    EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 1);
+    EXPECT_EQ(kinds(created->job.job_id), std::vector<std::string>{"submitted"});
+}
+
+TEST_P(JobStoreConformance, ACallerIsToldThatAJobMayBeThere) {
+    NewJob job = export_of("acme");
+    job.idempotency_key = "once";
+    testing::lose_commit_answers(1 + kTooManyLost);
+    EXPECT_EQ(store_->requests().create(job).error().code, ErrorCode::kUnknownOutcome);
+    const auto again = store_->requests().create(job);
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(again->existed);
+    EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 1);
+}
+
+TEST_P(JobStoreConformance, AClaimWhoseAnswerIsLostIsFoundAgain) {
+    submit();
+    submit();
+    testing::lose_commit_answers(1);
+    const ClaimedJob first = claim();
+    EXPECT_EQ(first.lease.epoch, 1);
+    EXPECT_EQ(store_->reader().counts()->in_progress, 1);
+    EXPECT_EQ(kinds(first.lease.job_id), (std::vector<std::string>{"submitted", "claimed"}));
+
+    testing::lose_commit_answers(kTooManyLost);
+    EXPECT_EQ(store_->queue().claim().error().code, ErrorCode::kUnknownOutcome);
+    const ClaimedJob second = claim();
+    EXPECT_EQ(second.lease.epoch, 1);
+    EXPECT_EQ(second.attempt, 1);
+    EXPECT_NE(second.lease.job_id, first.lease.job_id);
+    EXPECT_FALSE((*store_->queue().claim()).has_value());
+    EXPECT_TRUE(store_->queue().heartbeat(second.lease, {1, 10, "reading"}));
+}
+
+TEST_P(JobStoreConformance, ACompletionWhoseAnswerIsLostKeepsItsFile) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    const Completion done = completion(job);
+    testing::lose_commit_answers(1);
+    ASSERT_TRUE(store_->queue().intend_file(job.lease, done.file.key));
+    testing::lose_commit_answers(kTooManyLost);
+    EXPECT_EQ(store_->queue().complete(job.lease, done).error().code, ErrorCode::kUnknownOutcome);
+    EXPECT_TRUE(store_->queue().complete(job.lease, done, jobs::Run::kAgain));
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ((*store_->files().published_files("")).at(0).key, done.file.key);
+    EXPECT_TRUE(store_->files().unpublished_files()->empty());
+    EXPECT_EQ(count_of(kinds(id), "published"), 1);
+    EXPECT_EQ(store_->outbox().unpublished_notices()->size(), 1U);
+}
+
+TEST_P(JobStoreConformance, ACompletionOfALostLeasePublishesNothingWhenRunAgain) {
+    submit();
+    const ClaimedJob zombie = claim();
+    ASSERT_TRUE(store_->queue().intend_file(zombie.lease, completion(zombie).file.key));
+    ASSERT_TRUE(store_->queue().give_up_attempt(zombie.lease, "no progress", false, 0));
+    ASSERT_TRUE(finish(claim()));
+    EXPECT_EQ(
+        store_->queue().complete(zombie.lease, completion(zombie), jobs::Run::kAgain).error().code,
+        ErrorCode::kConflict);
+    EXPECT_EQ(store_->files().unpublished_files()->at(0).key, completion(zombie).file.key);
+}
+
+TEST_P(JobStoreConformance, AnEndWhoseAnswerIsLostIsRecordedOnce) {
+    const auto end = [&](const char* kind, auto write) {
+        const auto id = submit().job_id;
+        const ClaimedJob job = claim();
+        if (kind == std::string("cancelled")) {
+            ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+        }
+        testing::lose_commit_answers(kTooManyLost);
+        EXPECT_EQ(write(job.lease, jobs::Run::kFirst).error().code, ErrorCode::kUnknownOutcome)
+            << kind;
+        EXPECT_TRUE(write(job.lease, jobs::Run::kAgain)) << kind;
+        EXPECT_EQ(count_of(kinds(id), kind), 1) << kind;
+        EXPECT_EQ(find(id).epoch, 1) << kind;
+        if (!model::is_final(find(id).status)) {
+            ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "me"));
+        }
+    };
+    JobQueue& queue = store_->queue();
+    end("attempt_failed", [&](const model::Lease& lease, jobs::Run run) {
+        return queue.give_up_attempt(lease, "disk on fire", false, 0, run);
+    });
+    end("interrupted",
+        [&](const model::Lease& lease, jobs::Run run) { return queue.release(lease, run); });
+    end("cancelled",
+        [&](const model::Lease& lease, jobs::Run run) { return queue.cancelled(lease, run); });
+}
+
+TEST_P(JobStoreConformance, ADeliveryWhoseAnswerIsLostIsCountedOnce) {
+    submit();
+    ASSERT_TRUE(finish(claim()));
+    const std::int64_t sequence = store_->outbox().due_notices()->at(0).sequence;
+    testing::lose_commit_answers(1);
+    ASSERT_TRUE(store_->outbox().mark_delivery(sequence, Outbox::Delivery::kRetry, "503", 0));
+    EXPECT_EQ(store_->outbox().due_notices()->at(0).attempts, 1);
+    testing::lose_commit_answers(1);
+    ASSERT_TRUE(store_->outbox().mark_published(sequence));
+    EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
+}
+
+TEST_P(JobStoreConformance, AReportWhoseAnswerIsLostIsTakenOnce) {
+    const auto id = create_external().job_id;
+    ProgressReport report;
+    report.mark_started = true;
+    report.error = model::JobEntry();
+    testing::lose_commit_answers(1);
+    ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, report, "me"));
+    EXPECT_EQ(find(id).failed_items, 1);
+    EXPECT_EQ(find(id).errors.size(), 1U);
+    // The same by the caller's own hand, after the job has ended, too.
+    report.report_id = "r2";
+    report.mark_completed = true;
+    for (int times = 0; times < 2; ++times)
+        ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, report, "me"));
+    EXPECT_EQ(find(id).failed_items, 2);
+    EXPECT_EQ(find(id).status, JobStatus::kPartialSuccess);
+    report.report_id = "r3";
+    EXPECT_EQ(store_->requests().report(OrganizationScope::every(), id, report, "me").error().code,
+              ErrorCode::kConflict);
+}
+
+TEST_P(JobStoreConformance, EveryClaimHasATokenOfItsOwn) {
+    submit();
+    const ClaimedJob first = claim();
+    ASSERT_TRUE(store_->queue().give_up_attempt(first.lease, "no progress", false, 0));
+    const ClaimedJob second = claim();
+    EXPECT_EQ(first.claim_token.size(), 16U);
+    EXPECT_EQ(second.claim_token.size(), 16U);
+    EXPECT_NE(first.claim_token, second.claim_token);
+}
+
+}  // namespace export_worker::jobs
