@@ -22,7 +22,7 @@ constexpr std::array<ExitStatus, 8> kExitStatuses{
 
 constexpr std::array<std::string_view, 4> kGlobalFlags{"config", "json", "help", "version"};
 
-constexpr std::array<Flag, 54> kFlags{{
+constexpr std::array<Flag, 56> kFlags{{
     {"config", Kind::kFile, "FILE", "the configuration; EXPORT_WORKER_CONFIG names another default",
      kConfigDefault},
     {"json", Kind::kSwitch, "", "print answers and errors as JSON, for programs"},
@@ -77,6 +77,8 @@ constexpr std::array<Flag, 54> kFlags{{
      "with --apply: how many files may be missing or damaged; with more nothing is changed",
      "10, or a tenth of all files"},
     {"no-hashes", Kind::kSwitch, "", "compare sizes only, read no file"},
+    {"pause-max", Kind::kLength, "TIME",
+     "how long writes may wait: 10s, 2m; a database that needs longer is left as it is", "10s"},
     {"force", Kind::kSwitch, "", "move what is there aside"},
     {"wait", Kind::kSwitch, "", "wait for the end: of the export, or of the bake"},
     {"status", Kind::kText, "S", "only jobs with this status", "",
@@ -99,7 +101,7 @@ constexpr std::array<Flag, 54> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 51> kCommands{{
+constexpr std::array<Command, 52> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -226,6 +228,10 @@ constexpr std::array<Command, 51> kCommands{{
     {"fsck", "", "apply max-withdrawn no-hashes", "",
      "compare jobs, files and hashes; prints a plan, changes nothing without --apply",
      "fsck\nfsck --apply\nfsck --apply --max-withdrawn 1200", run_fsck},
+    {"compact", "", "pause-max", "",
+     "give free space of the daemon's databases back to the disk while it runs "
+     "(docs/operations.md)",
+     "compact\ncompact --pause-max 2m", run_compact},
     {"backup", "DIRECTORY", "", "",
      "copy the daemon's databases and plugin files while it runs, into a new directory",
      "backup /var/backups/export-worker-monday", run_backup},

@@ -72,11 +72,6 @@ int make_secret(const Context& context, const char* method, const json& params, 
                                      " revoke " + id);
 }
 
-// Sets params[name] to the seconds that the flag has; leaves it alone when the flag is absent.
-void put_length(const Arguments& arguments, const char* flag, const char* name, json& params) {
-    if (const auto seconds = parse_length(arguments.get(flag))) params[name] = *seconds;
-}
-
 int set_active(const Context& context, const Arguments& arguments, bool active) {
     json params = {{"subject", arguments.words[0]},
                    {"organization", arguments.get("organization")},

@@ -1,4 +1,4 @@
-// fsck and prune: long work the daemon does beside its socket.
+// fsck, compact and prune: long work the daemon does beside its socket.
 #include <chrono>
 #include <thread>
 
@@ -73,6 +73,22 @@ int show_fsck(const Context& context, const json& report) {
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
 }
 
+int show_compact(const Context& context, const json& report) {
+    bool is_whole = true;
+    std::vector<std::vector<std::string>> rows;
+    for (const json& row : report["databases"]) {
+        const bool failed = row.contains("error");
+        is_whole = is_whole && !failed;
+        rows.push_back({cell(row["database"]), cell(row["bytes_before"]), cell(row["bytes_after"]),
+                        failed ? cell(row["error"]) : "ok"});
+    }
+    if (context.json)
+        print_json(report);
+    else
+        print_table({"DATABASE", "BYTES BEFORE", "BYTES AFTER", "RESULT"}, rows);
+    return is_whole ? int{kExitOk} : int{kExitRefused};
+}
+
 int show_prune(const Context& context, const json& pruned) {
     if (context.json) {
         print_json(pruned);
@@ -86,6 +102,12 @@ int show_prune(const Context& context, const json& pruned) {
 }
 
 }  // namespace
+
+int run_compact(const Context& context, const Arguments& arguments) {
+    json params = json::object();
+    put_length(arguments, "pause-max", "pause_max_s", params);
+    return run_task(context, "control.compact", params, "databases", show_compact);
+}
 
 int run_prune(const Context& context, const Arguments&) {
     return run_task(context, "control.prune", json::object(), "jobs", show_prune);

@@ -97,6 +97,11 @@ std::optional<std::int64_t> parse_length(std::string_view text) {
     return static_cast<std::int64_t>(*count * unit_s);
 }
 
+void put_length(const options::Arguments& arguments, const char* flag, const std::string& field,
+                nlohmann::json& params) {
+    if (const auto seconds = parse_length(arguments.get(flag))) params[field] = *seconds;
+}
+
 nlohmann::json split_commas(const std::string& text) {
     nlohmann::json out = nlohmann::json::array();
     for (std::size_t begin = 0; begin < text.size();) {

@@ -36,6 +36,9 @@ void put_number(const options::Arguments& arguments, const char* flag, const std
                 nlohmann::json& params);
 // "90", "90s", "15m", "1h" or "30d" in seconds; nullopt for another text.
 [[nodiscard]] std::optional<std::int64_t> parse_length(std::string_view text);
+// As put_number(), the seconds of such a text.
+void put_length(const options::Arguments& arguments, const char* flag, const std::string& field,
+                nlohmann::json& params);
 
 // "a,b" as ["a", "b"]; empty parts are dropped.
 [[nodiscard]] nlohmann::json split_commas(const std::string& text);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <set>
 
 #include "base/clock.hpp"
@@ -57,6 +58,20 @@ void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
           deps.plugins.history().problem()}) {
         add(out, "database", problem.substr(0, problem.find(':')), problem,
             "look at the disk under state_dir; the next write that succeeds ends this alarm");
+    }
+}
+
+// It is emptied before it gets so large, unless a backup is under way.
+void add_logs(const std::string& state_dir, std::vector<Alarm>& out) {
+    for (const char* name : {"jobs.db", "catalog.db", "auth.db", "plugins.db"}) {
+        std::error_code error;
+        const auto bytes = std::filesystem::file_size(state_dir + "/" + name + "-wal", error);
+        if (error || bytes < limits::kLogAlarmBytes) continue;
+        add(out, "database_log", name,
+            "its write-ahead log has " + mib(bytes) + ", expected less than " +
+                mib(limits::kLogAlarmBytes),
+            "wait for the end of a backup, or end programs other than the daemon that have the "
+            "file open; the log is emptied once nothing reads it");
     }
 }
 
@@ -122,6 +137,7 @@ std::vector<Alarm> collect_alarms(const MonitoredDeps& deps) {
     add_disks(deps.directories, out);
     add_descriptors(out);
     add_databases(deps, out);
+    add_logs(deps.state_dir, out);
     add_credentials(deps, out);
     add_identity(deps, out);
     add_work(deps, out);

@@ -11,6 +11,10 @@ namespace export_worker::limits {
 // etc/systemd/export-workerd.service.
 inline constexpr std::chrono::seconds kStopTimeout{28};
 
+// Of the write-ahead log of a database: an alarm. Twice kDatabaseLogBytesMax, at which it is
+// emptied.
+inline constexpr std::uint64_t kLogAlarmBytes = 128 * 1024 * 1024;
+
 // Organizations whose waiting jobs have a time series each; the rest share one.
 inline constexpr std::size_t kQueuesShownMax = 20;
 

@@ -60,6 +60,11 @@ Result<void> Authenticator::authenticate(const Presented& presented,
     return judged;
 }
 
+std::string Authenticator::organization_of(const Presented& presented) const {
+    model::Principal principal;
+    return judge(presented, principal) ? std::move(principal.organization_id) : std::string();
+}
+
 void Authenticator::count_refusal(ErrorCode code, bool with_credentials) const {
     switch (code) {
         case ErrorCode::kUnauthenticated:

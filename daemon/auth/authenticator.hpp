@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/crypto/sha256.hpp"
@@ -55,6 +56,9 @@ public:
     // ones have come from its address.
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
+
+    // Whose call it is, for what is bounded by organization before authenticate(); empty: unknown.
+    [[nodiscard]] std::string organization_of(const Presented& presented) const;
 
     [[nodiscard]] const RefusalCounts& refused() const { return refused_; }
 

@@ -204,7 +204,8 @@ Result<std::unique_ptr<CatalogStore>> CatalogStore::open(const std::string& path
                                    .application_id = kApplicationId,
                                    .migrations = kMigrations,
                                    .page_bytes = kPageBytes,
-                                   .durability = durability}));
+                                   .durability = durability,
+                                   .read_time_max = limits::kCatalogReadTimeMax}));
     return std::unique_ptr<CatalogStore>(new CatalogStore(std::move(database), clock));
 }
 

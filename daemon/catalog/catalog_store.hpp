@@ -100,6 +100,10 @@ public:
         return database_->backup(path, keep_going);
     }
     // As Database has them.
+    [[nodiscard]] Result<void> compact(std::chrono::milliseconds pause_max,
+                                       const std::function<bool()>& keep_going) {
+        return database_->compact(pause_max, keep_going);
+    }
     [[nodiscard]] std::string problem() const { return database_->problem(); }
     [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }
 

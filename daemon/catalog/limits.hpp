@@ -1,9 +1,14 @@
 // Limits of daemon/catalog. A name ends in unit and bound; the comment says what happens at it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 namespace export_worker::limits {
+
+// One read of the catalog. Exports run at a low priority, so a batch may take long on a busy
+// machine.
+inline constexpr std::chrono::seconds kCatalogReadTimeMax{60};
 
 inline constexpr std::size_t kExportTemplatesMax = 200;  // Of one organization.
 

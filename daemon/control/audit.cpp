@@ -44,10 +44,15 @@ constexpr std::array<std::string_view, 26> kReads{"control.status",
                                                   "sys.ping",
                                                   "sys.methods"};
 // Their replies come before the work is done.
-constexpr std::array<std::string_view, 8> kBeginWork{
-    "control.fsck",          "control.prune",         "control.backup_begin",
-    "control.plugin_load",   "control.plugin_reload", "control.plugin_rollback",
-    "control.plugin_commit", "control.plugin_unpin"};
+constexpr std::array<std::string_view, 9> kBeginWork{"control.fsck",
+                                                     "control.compact",
+                                                     "control.prune",
+                                                     "control.backup_begin",
+                                                     "control.plugin_load",
+                                                     "control.plugin_reload",
+                                                     "control.plugin_rollback",
+                                                     "control.plugin_commit",
+                                                     "control.plugin_unpin"};
 // What a request is about: the first of these that it has.
 constexpr std::array<const char*, 8> kTargets{"id",     "subject", "plugin",    "file",
                                               "job_id", "name",    "directory", "sha256"};
@@ -55,7 +60,8 @@ constexpr std::array<const char*, 8> kTargets{"id",     "subject", "plugin",    
 constexpr std::array kDetails{
     "permissions", "roles", "active", "expires_in_seconds", "overlap_seconds", "running_max",
     "unfinished_max", "stored_bytes_max", "requests_per_second_max", "weight", "held", "dry_run",
-    "no_bake", "allow", "to", "apply", "no_hashes", "file", "lift_quarantine", "first_line",
+    "no_bake", "allow", "to", "apply", "no_hashes", "pause_max_s", "file", "lift_quarantine",
+    "first_line",
     // The parameters of jobs and exports.
     "job_type", "format", "profile", "compression", "variants", "formulas", "template",
     "product_keys", "columns", "filter", "filename", "priority", "start_at", "deadline_s",

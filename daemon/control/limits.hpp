@@ -29,6 +29,10 @@ inline constexpr std::chrono::seconds kBackupTimeMax{3'600};   // Of all of it; 
 // Must stay free beside the copies that a backup makes; otherwise it is refused.
 inline constexpr std::uint64_t kBackupFreeBytesMin = 16 * 1024 * 1024;
 
+// For how long writes may wait while `compact` writes a database anew; pause_max_s sets another.
+inline constexpr std::chrono::seconds kCompactPauseDefault{10};
+inline constexpr std::chrono::seconds kCompactPauseMax{3'600};
+
 inline constexpr std::size_t kSentFilesMax = 4;  // Plugin files being sent at once.
 inline constexpr std::chrono::seconds kSentFileIdleMax{
     60};  // Without a piece; then it is given up.

@@ -1,9 +1,15 @@
 #include "daemon/control/maintenance_methods.hpp"
 
 #include <array>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "daemon/control/limits.hpp"
 #include "daemon/control/params.hpp"
 
 namespace export_worker::control {
@@ -42,6 +48,67 @@ Result<json> fsck(const ControlDeps& deps, const json& params) {
         }));
 }
 
+using Compact = std::function<Result<void>(std::chrono::milliseconds pause_max,
+                                           const std::function<bool()>& keep_going)>;
+
+struct Compactable {
+    const char* name;
+    Compact compact;
+};
+
+// They outlive the task, which `deps` need not.
+std::vector<Compactable> databases_of(const ControlDeps& deps) {
+    const auto compact_of = [](auto& database) -> Compact {
+        return [&database](std::chrono::milliseconds pause_max, const auto& keep_going) {
+            return database.compact(pause_max, keep_going);
+        };
+    };
+    return {{"jobs.db", compact_of(deps.jobs)},
+            {"catalog.db", compact_of(deps.catalog)},
+            {"auth.db", compact_of(deps.auth_database)},
+            {"plugins.db", compact_of(deps.plugins.history())}};
+}
+
+std::int64_t bytes_of(const std::string& path) {
+    std::int64_t out = 0;
+    for (const char* end : {"", "-wal"}) {
+        std::error_code error;
+        const auto bytes = std::filesystem::file_size(path + end, error);
+        if (!error) out += static_cast<std::int64_t>(bytes);
+    }
+    return out;
+}
+
+// One that cannot be compacted leaves the others alone.
+json compact_one(const Compactable& database, const std::string& path,
+                 std::chrono::milliseconds pause_max, const std::function<bool()>& keep_going) {
+    json row = {{"database", database.name}, {"bytes_before", bytes_of(path)}};
+    const auto done = database.compact(pause_max, keep_going);
+    row["bytes_after"] = bytes_of(path);
+    if (!done) row["error"] = done.error().message;
+    return row;
+}
+
+Result<json> compact(const ControlDeps& deps, const json& params) {
+    EW_TRY(const auto pause, seconds_of(params, "pause_max_s"));
+    const std::chrono::seconds pause_max = pause.value_or(limits::kCompactPauseDefault);
+    if (pause_max < std::chrono::seconds(1) || pause_max > limits::kCompactPauseMax)
+        return invalid_argument("pause_max_s: expected 1 to " +
+                                std::to_string(limits::kCompactPauseMax.count()) + " seconds");
+    return started(deps.task.start(
+        "compact",
+        [databases = databases_of(deps), directory = deps.state_dir + "/", pause_max](
+            const std::atomic<bool>& stopping, const auto& progress) -> Result<json> {
+            json rows = json::array();
+            for (const Compactable& database : databases) {
+                progress({{"databases", rows.size()}});
+                rows.push_back(compact_one(database, directory + database.name, pause_max,
+                                           [&] { return !stopping.load(); }));
+            }
+            return json{{"databases", std::move(rows)}};
+        }));
+}
+
 json prune_json(const jobs::Pruned& pruned) {
     return {{"files", pruned.files}, {"jobs", pruned.jobs}, {"notices", pruned.notices}};
 }
@@ -69,7 +136,8 @@ Result<json> retention_resume(const ControlDeps& deps, const json&) {
     return json{{"was_paused", was_paused}};
 }
 
-constexpr std::array<ControlRow, 4> kMethods{{{"control.fsck", fsck},
+constexpr std::array<ControlRow, 5> kMethods{{{"control.compact", compact},
+                                              {"control.fsck", fsck},
                                               {"control.prune", prune},
                                               {"control.retention_resume", retention_resume},
                                               {"control.task", task}}};

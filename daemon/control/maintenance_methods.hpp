@@ -1,5 +1,5 @@
-// fsck and prune: begun here, run beside the socket, looked at with control.task. And retention,
-// let go on.
+// fsck, compact and prune: begun here, run beside the socket, looked at with control.task. And
+// retention, let go on.
 #pragma once
 
 #include <string_view>

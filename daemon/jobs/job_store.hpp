@@ -17,6 +17,7 @@
 // 0020-a-registry-with-two-sides.md).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -51,6 +52,11 @@ public:
     // kCancelled once `keep_going` returns false (null: to the end).
     [[nodiscard]] virtual Result<void> backup(const std::string& path,
                                               const std::function<bool()>& keep_going = {}) = 0;
+    // Gives free space of the registry back to the disk. Errors: kDeadlineExceeded when writes
+    // would have to wait for longer than `pause_max`, kResourceExhausted when the disk lacks the
+    // room for it, kCancelled once `keep_going` returns false.
+    [[nodiscard]] virtual Result<void> compact(std::chrono::milliseconds pause_max,
+                                               const std::function<bool()>& keep_going) = 0;
     // Why the last write could not be made durable, in words; empty: it was.
     [[nodiscard]] virtual std::string problem() const = 0;
     // Commits that failed since the start.

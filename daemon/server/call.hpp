@@ -71,6 +71,8 @@ struct Call {
     std::size_t peer_class = 0;    // Below kPeerClasses.
     bool commits = false;          // Returns only once something is durable.
     bool is_own = false;           // Of a method of the daemon: no plugin answers it.
+    bool lists = false;            // Reads many rows.
+    std::string list_of;           // Of a call that ListAdmission knows: its organization.
     WorkerGroup* group = nullptr;  // Of the pool, whose workers run it.
     std::string reply;
     bool reply_is_result = false;
@@ -80,7 +82,8 @@ struct Call {
     std::atomic<unsigned> worker{0};
     std::atomic<std::uint64_t> generation{0};
     bool answered = false;        // [loop-thread]
-    Call* next_queued = nullptr;  // Of the FairQueue it is in.
+    bool is_refused = false;      // By the pool, with the answer in `reply`.
+    Call* next_queued = nullptr;  // Of the FairQueue or the line of ListAdmission it is in.
 };
 
 }  // namespace export_worker::server

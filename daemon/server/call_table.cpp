@@ -69,7 +69,7 @@ std::span<Call* const> CallTable::overdue(SteadyTime now) {
 std::span<Call* const> CallTable::stalled(SteadyTime now) {
     stalled_.clear();
     for (Call& call : calls_) {
-        if (call.progress.state() == State::kRunning && !call.commits &&
+        if (call.progress.state() == State::kRunning && !call.commits && !call.lists &&
             now - call.progress.started() > limits::kWorkerStall)
             stalled_.push_back(&call);
     }

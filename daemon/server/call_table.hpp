@@ -40,7 +40,7 @@ public:
     // the next call of overdue().
     [[nodiscard]] std::span<Call* const> overdue(SteadyTime now);
     // Those that have been running for longer than kWorkerStall, but for those that wait for a
-    // disk. The span is valid until the next call of stalled().
+    // disk or read many rows. The span is valid until the next call of stalled().
     [[nodiscard]] std::span<Call* const> stalled(SteadyTime now);
     // Slots that are taken: by calls not answered yet, or answered while their worker goes on.
     // [any-thread]

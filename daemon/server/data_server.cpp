@@ -183,6 +183,7 @@ std::optional<message::WireError> DataServer::begin(Call& call) {
     const message::WireMethod* method = message::find_method(request->method);
     call.commits = method != nullptr && method->durable;
     call.is_own = method != nullptr && method->provider == message::Provider::kDaemon;
+    call.lists = method != nullptr && method->lists;
     if (method != nullptr && method->id == message::MethodId::kPing) {
         answer_ping(call);
         return std::nullopt;
@@ -203,6 +204,8 @@ void DataServer::answer_ping(Call& call) {
 void DataServer::collect_finished() {
     EW_ASSERT_ROLE(kLoop);
     workers_.take_finished(finished_);
+    ledger_.counts.overloaded +=
+        static_cast<std::uint64_t>(std::ranges::count_if(finished_, &Call::is_refused));
     responder_.send_replies(finished_);
     for (Call* call : finished_) calls_.release(*call);
 }

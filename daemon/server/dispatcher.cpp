@@ -96,6 +96,10 @@ void Dispatcher::identify(const message::Request& request) const {
     deps_.authenticator.introspect(presented_by(request));
 }
 
+std::string Dispatcher::organization_of(const message::Request& request) const {
+    return deps_.authenticator.organization_of(presented_by(request));
+}
+
 Dispatcher::Finish Dispatcher::begin_own(const message::Request& request,
                                          const model::Principal* operator_principal) const {
     return [&request, wait = begin_method(request, operator_principal)](std::string& reply) {

@@ -80,6 +80,8 @@ public:
     // which keeps what was computed for it: the rest does not compute it again.
     [[nodiscard]] bool must_identify(message::Request& request) const;
     void identify(const message::Request& request) const;
+    // The organization that the request is for; empty: its credentials say none.
+    [[nodiscard]] std::string organization_of(const message::Request& request) const;
 
     // Replaces `reply` with the whole message; true when it carries a result. `operator_principal`
     // is null on the data socket, where the request's credentials count; on the control socket it

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/server/job_json.hpp"
+#include "daemon/server/limits.hpp"
 #include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
@@ -25,7 +26,12 @@ tl::unexpected<message::WireError> wire_error(const Error& error) {
         error.code == ErrorCode::kFailedPrecondition) {
         log_error("method: {}", error.message);  // The caller is told less.
     }
-    return tl::unexpected(message::from_error(error));
+    if (error.code != ErrorCode::kDeadlineExceeded)
+        return tl::unexpected(message::from_error(error));
+    // A read that was stopped has done nothing: it can be asked for again.
+    message::WireError out = message::make_error(message::WireCode::kOverloaded, error.message);
+    out.retry_after_ms = limits::kReadStoppedRetryMs;
+    return tl::unexpected(std::move(out));
 }
 
 OrganizationScope scope_of(const Principal& principal) {

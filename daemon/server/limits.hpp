@@ -45,6 +45,14 @@ inline constexpr std::chrono::milliseconds kWorkersEndTimeout{1'000};
 // way: those that wait together share one sync.
 inline constexpr unsigned kServerCommitWorkers = 8;
 inline constexpr std::size_t kCallsPerCommitWorker = 32;
+// Threads of a low priority for the methods that read many rows. Of one organization so many run
+// and wait; more: overloaded.
+inline constexpr unsigned kServerListWorkers = 4;
+inline constexpr std::size_t kListsRunningPerOrganization = 2;
+inline constexpr std::size_t kListsWaitingPerOrganization = 14;
+// When to ask again for a list that was refused, and for what took too long in the database.
+inline constexpr std::uint32_t kListRetryMs = 200;
+inline constexpr std::uint32_t kReadStoppedRetryMs = 1'000;
 // A worker inside one request for longer than this is replaced, so that others do not wait for it.
 inline constexpr std::chrono::milliseconds kWorkerStall{1'000};
 // Of one plugin at once; more: fewer workers are left for it.

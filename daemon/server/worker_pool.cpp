@@ -9,6 +9,7 @@
 #include "base/this_thread.hpp"
 #include "base/thread_role.hpp"
 #include "daemon/server/limits.hpp"
+#include "protocol/message/reply.hpp"
 #include "protocol/transport/limits.hpp"
 
 namespace export_worker::server {
@@ -41,12 +42,15 @@ WorkerPool::WorkerPool(const WorkerPoolDeps& deps, unsigned workers)
     add_group("");
     for (unsigned index = 0; index < limits::kServerCommitWorkers; ++index)
         commit_workers_.emplace_back([this] { run_commit_worker(); });
+    for (unsigned index = 0; index < limits::kServerListWorkers; ++index)
+        list_workers_.emplace_back([this] { run_list_worker(); });
+    list_workers_.emplace_back([this] { run_list_admission(); });
     for (unsigned index = 0; index < limits::kServerSessionLookups; ++index)
         session_lookups_.emplace_back([this] { run_session_lookup(); });
 }
 
 WorkerPool::~WorkerPool() {
-    EW_ASSERT(commit_workers_.empty() && session_lookups_.empty());
+    EW_ASSERT(commit_workers_.empty() && list_workers_.empty() && session_lookups_.empty());
 }
 
 void WorkerPool::add_group(const std::string& plugin) {
@@ -69,6 +73,7 @@ std::optional<message::WireError> WorkerPool::submit(Call& call) {
     WorkerGroup& group = group_of(call);
     call.group = &group;
     call.generation.store(0, std::memory_order_relaxed);
+    call.is_refused = false;
     const bool has_limit = !group.plugin.empty();
     if (has_limit && !group.admission.try_enter(provider_.generation, call.arrived))
         return why_refused(call);
@@ -162,12 +167,15 @@ message::WireError WorkerPool::why_refused(const Call& call) {
 void WorkerPool::close() {
     for (const auto& group : groups_) group->ready.close();
     commits_.close();
+    lists_.close();
+    admitted_lists_.close();
     lookups_.close();
 }
 
 unsigned WorkerPool::join(std::chrono::milliseconds timeout) {
     join_all(session_lookups_);
     join_all(commit_workers_);
+    join_all(list_workers_);
     // One time for all groups.
     const SteadyTime end = deps_.clock.steady() + timeout;
     unsigned left = 0;
@@ -252,6 +260,49 @@ void WorkerPool::run_commit_worker() {
         begun.clear();
         calls.clear();
     }
+}
+
+// A thread of its own, so that refusals wait for no list.
+void WorkerPool::run_list_admission() {
+    name_this_thread("list admission");
+    while (Call* call = lists_.pop()) {
+        // It stays queued: if its deadline passes meanwhile, the loop answers it.
+        switch (list_admission_.enter(*call, deps_.dispatcher.organization_of(call->request))) {
+            case ListAdmission::Entry::kRuns: admitted_lists_.push(*call); break;
+            case ListAdmission::Entry::kWaits: break;
+            case ListAdmission::Entry::kRefused: refuse_list(*call); break;
+        }
+    }
+}
+
+void WorkerPool::run_list_worker() {
+    name_this_thread("list worker");
+    set_thread_role(ThreadRole::kWorker);
+    give_way_to_other_threads();
+    while (Call* call = admitted_lists_.pop()) {
+        if (start(*call))
+            call->reply_is_result = deps_.dispatcher.begin_own(call->request, nullptr)(call->reply);
+        Call* const next = list_admission_.leave(*call);
+        finish({&call, 1});
+        if (next != nullptr) admitted_lists_.push(*next);
+    }
+}
+
+void WorkerPool::refuse_list(Call& call) {
+    if (start(call)) {
+        message::WireError error = message::make_error(
+            WireCode::kOverloaded,
+            "too many lists of this organization are under way; expected at most " +
+                std::to_string(limits::kListsRunningPerOrganization +
+                               limits::kListsWaitingPerOrganization) +
+                " at a time; try again");
+        error.retry_after_ms = limits::kListRetryMs;
+        message::encode_error(call.reply, call.request.id, error, nullptr);
+        call.reply_is_result = false;
+        call.is_refused = true;
+    }
+    Call* const over = &call;
+    finish({&over, 1});
 }
 
 void WorkerPool::run_session_lookup() {

@@ -1,11 +1,12 @@
 // The threads that run calls, and the way there and back:
 //
-//   submit() -> [session lookup] -> queue -> [worker or commit worker] -> take_finished()
+//   submit() -> [session lookup] -> queue -> [worker, commit or list worker] -> take_finished()
 //
 // Workers run what answers from memory or a plugin; each plugin has workers of its own, and so has
 // the daemon. Commit workers run the methods that return only once something is durable, so that no
-// link waits for a disk. Session lookup threads ask the identity provider first where only it knows
-// who is calling. Nothing here survives a crash.
+// link waits for a disk. List workers run those that read many rows, with a low priority. Session
+// lookup threads ask the identity provider first where only it knows who is calling. Nothing here
+// survives a crash.
 #pragma once
 
 #include <atomic>
@@ -23,6 +24,7 @@
 #include "daemon/server/call.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "daemon/server/fair_queue.hpp"
+#include "daemon/server/list_admission.hpp"
 #include "daemon/server/stuck_requests.hpp"
 #include "daemon/server/worker_group.hpp"
 #include "protocol/message/wire_error.hpp"
@@ -83,23 +85,31 @@ private:
     void run_worker(WorkerGroup& group);
     void run_own_worker(WorkerGroup& group);
     void run_commit_worker();
+    void run_list_admission();
+    void run_list_worker();
+    void refuse_list(Call& call);
     void run_session_lookup();
     // False: the loop has answered it, because its deadline has passed.
     [[nodiscard]] bool start(Call& call);
     void finish(std::span<Call* const> calls);
     [[nodiscard]] FairQueue& queue_of(const Call& call) {
+        if (call.lists) return lists_;
         return call.commits ? commits_ : call.group->ready;
     }
 
     const WorkerPoolDeps deps_;
-    const unsigned workers_;  // Of each group.
-    FairQueue commits_;       // For the commit workers.
+    const unsigned workers_;    // Of each group.
+    FairQueue commits_;         // For the commit workers.
+    FairQueue lists_;           // To be admitted.
+    FairQueue admitted_lists_;  // For the list workers.
+    ListAdmission list_admission_;
     FairQueue lookups_;  // For the session lookup threads, which move them on to one of the others.
 
     std::mutex finished_mutex_;
     std::vector<Call*> finished_;  // Guarded by finished_mutex_.
 
     std::vector<std::thread> commit_workers_;
+    std::vector<std::thread> list_workers_;  // And the one that admits.
     std::vector<std::thread> session_lookups_;
 
     // Of the loop, to see which plugin a call is for.

@@ -24,6 +24,7 @@ ErrorCode code_of(int status, int errno_value = 0) {
         case SQLITE_NOTADB: return ErrorCode::kDataLoss;
         case SQLITE_BUSY:
         case SQLITE_LOCKED: return ErrorCode::kUnavailable;
+        case SQLITE_INTERRUPT: return ErrorCode::kDeadlineExceeded;
         case SQLITE_CANTOPEN: return code_of_open(errno_value);
         case SQLITE_PERM:
         case SQLITE_READONLY: return ErrorCode::kFailedPrecondition;
@@ -31,8 +32,22 @@ ErrorCode code_of(int status, int errno_value = 0) {
     }
 }
 
+// Callers read it: it names no file.
+constexpr const char* kTooLong =
+    "the request took longer in the database than it may; ask for less, or try again later";
+
+int is_time_over(void* limit) {
+    return static_cast<const TimeLimit*>(limit)->is_over() ? 1 : 0;
+}
+
+int record_log_pages(void* pages, sqlite3* /*database*/, const char* /*schema*/, int count) {
+    *static_cast<std::int64_t*>(pages) = count;
+    return SQLITE_OK;
+}
+
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
+    if (status == SQLITE_INTERRUPT) return fail(ErrorCode::kDeadlineExceeded, kTooLong);
     return fail(code_of(status, sqlite3_system_errno(database)),
                 tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
 }
@@ -102,6 +117,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
     if (status != SQLITE_OK) return database_error(database, "open " + path);
     sqlite3_extended_result_codes(database, 1);
     sqlite3_busy_timeout(database, limits::kDatabaseBusyTimeoutMs);
+    sqlite3_progress_handler(database, limits::kDatabaseReadSteps, is_time_over,
+                             &connection->time_limit_);
     // What a savepoint needs to be undone stays in memory up to 64 KiB (SQLite's own bound) and
     // then goes to a file: in memory alone it is a list, and the cost of a large write grows with
     // the square of its rows.
@@ -116,6 +133,9 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
         sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     if (auto done = connection->execute(setup); !done)
         return fail(done.error().code, path + ": " + done.error().message);
+    // Takes the place of SQLite's own automatic checkpoints.
+    if (mode == Mode::kReadWrite)
+        sqlite3_wal_hook(database, record_log_pages, &connection->log_pages_);
     return connection;
 }
 
@@ -157,7 +177,12 @@ std::int64_t Connection::total_changes() const {
 Result<void> Connection::copy_to(const std::string& path, const std::function<bool()>& keep_going) {
     const bool begins = !in_transaction();
     if (begins) EW_CHECK(execute("BEGIN"));
-    auto copied = copy_pages(path, keep_going);
+    // Only a statement that reads takes the snapshot; a step of the copy gives its own back.
+    Result<void> copied;
+    if (const auto begun = query_integer("SELECT count(*) FROM sqlite_schema"); begun)
+        copied = copy_pages(path, keep_going);
+    else
+        copied = fail(begun.error());
     if (begins) (void)execute("ROLLBACK");  // It has changed nothing.
     return copied;
 }
@@ -174,13 +199,37 @@ Result<void> Connection::copy_pages(const std::string& path,
     sqlite3_backup* backup = sqlite3_backup_init(target, "main", database_, "main");
     if (backup == nullptr) return database_error(target, "copy to " + path);
     int stepped = SQLITE_OK;
-    while (stepped == SQLITE_OK && (!keep_going || keep_going()))
+    while (stepped == SQLITE_OK && !time_limit_.is_over() && (!keep_going || keep_going()))
         stepped = sqlite3_backup_step(backup, limits::kDatabaseCopyPages);
     sqlite3_backup_finish(backup);
+    if (stepped == SQLITE_OK && time_limit_.is_over())
+        return fail(ErrorCode::kDeadlineExceeded,
+                    "copy to " + path +
+                        ": stopped, because the write-ahead log has grown too large meanwhile; try "
+                        "again when less is written");
     if (stepped == SQLITE_OK) return fail(ErrorCode::kCancelled, "copy to " + path + ": stopped");
     if (stepped != SQLITE_DONE)
         return fail(code_of(stepped), "copy to " + path + ": " + sqlite3_errstr(stepped));
     return {};
+}
+
+Result<void> Connection::checkpoint() {
+    const int done =
+        sqlite3_wal_checkpoint_v2(database_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    // Another program's checkpoint of the same log is as good.
+    if (done != SQLITE_OK && done != SQLITE_BUSY) return database_error(database_, "checkpoint");
+    return {};
+}
+
+Result<bool> Connection::empty_log(std::chrono::milliseconds patience) {
+    sqlite3_busy_timeout(database_, static_cast<int>(patience.count()));
+    const int done =
+        sqlite3_wal_checkpoint_v2(database_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    sqlite3_busy_timeout(database_, limits::kDatabaseBusyTimeoutMs);
+    if ((done & 0xff) == SQLITE_BUSY) return false;
+    if (done != SQLITE_OK) return database_error(database_, "checkpoint");
+    log_pages_ = 0;
+    return true;
 }
 
 Result<std::int64_t> Connection::query_integer(const std::string& sql) {

@@ -3,6 +3,7 @@
 // [one-owner]: a connection and its statements belong to one thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <unordered_map>
 
 #include "base/result.hpp"
+#include "daemon/sqlite/time_limit.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -34,7 +36,8 @@ public:
         return *this;
     }
     // True: a row is there. Errors: kConflict for a broken constraint, kResourceExhausted for a
-    // full disk, kDataLoss for a damaged file, kUnavailable when busy, else kInternal.
+    // full disk, kDataLoss for a damaged file, kUnavailable when busy, kDeadlineExceeded once the
+    // connection's time_limit() is over, else kInternal.
     [[nodiscard]] Result<bool> step();
     // For statements without rows.
     [[nodiscard]] Result<void> run();
@@ -90,6 +93,14 @@ public:
     // the end).
     [[nodiscard]] Result<void> copy_to(const std::string& path,
                                        const std::function<bool()>& keep_going = {});
+    // Bounds statements and copies; without begin() there is no bound.
+    [[nodiscard]] TimeLimit& time_limit() { return time_limit_; }
+    // Pages that the log had after this connection's last commit.
+    [[nodiscard]] std::int64_t log_pages() const { return log_pages_; }
+    // Copies what no reader needs any more from the log into the database.
+    [[nodiscard]] Result<void> checkpoint();
+    // Copies the whole log and empties it. False: a reader has used it for longer than `patience`.
+    [[nodiscard]] Result<bool> empty_log(std::chrono::milliseconds patience);
     // The first column of the first row.
     [[nodiscard]] Result<std::int64_t> query_integer(const std::string& sql);
 
@@ -99,6 +110,8 @@ private:
                                           const std::function<bool()>& keep_going);
     sqlite3* database_;
     std::unordered_map<const char*, sqlite3_stmt*> statements_;
+    TimeLimit time_limit_;
+    std::int64_t log_pages_ = 0;
 };
 
 }  // namespace export_worker::sqlite

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/assert.hpp"
+#include "base/disk_space.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
 #include "base/log.hpp"
@@ -16,6 +17,12 @@
 
 namespace export_worker::sqlite {
 namespace {
+
+constexpr std::int64_t kFrameHeaderBytes = 24;  // SQLite, "WAL Frame Format".
+constexpr const char* kAutoVacuum = "PRAGMA auto_vacuum";
+constexpr std::int64_t kIncremental = 2;  // Of kAutoVacuum.
+constexpr const char* kPageCount = "PRAGMA page_count";
+constexpr const char* kFreePages = "PRAGMA freelist_count";
 
 tl::unexpected<Error> at_path(const std::string& path, const Error& error) {
     return fail(error.code, path + ": " + error.message);
@@ -79,12 +86,13 @@ Result<void> migrate(Connection& connection, const DatabaseOptions& options) {
 }
 
 Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
-    EW_CHECK(connection.execute("PRAGMA page_size=" + std::to_string(options.page_bytes)));
+    // Both only for a new file, before its first table. In an older one the next VACUUM minds the
+    // second.
+    EW_CHECK(connection.execute("PRAGMA page_size=" + std::to_string(options.page_bytes) +
+                                "; PRAGMA auto_vacuum=INCREMENTAL"));
     EW_CHECK(check_identity(connection, options));
-    EW_CHECK(connection.execute(
-        "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
-        std::to_string(limits::kDatabaseJournalBytesMax) +
-        "; PRAGMA wal_autocheckpoint=" + std::to_string(limits::kDatabaseCheckpointPages)));
+    EW_CHECK(connection.execute("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
+                                std::to_string(limits::kDatabaseJournalBytesMax)));
     return migrate(connection, options);
 }
 
@@ -110,7 +118,8 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
         if (ready.error().message.starts_with(options.path)) return fail(ready.error());
         return at_path(options.path, ready.error());
     }
-    return std::unique_ptr<Database>(new Database(options.path, std::move(writer)));
+    EW_TRY(const std::int64_t page_bytes, writer->query_integer("PRAGMA page_size"));
+    return std::unique_ptr<Database>(new Database(options, std::move(writer), page_bytes));
 }
 
 Result<void> Database::check(const DatabaseOptions& options) {
@@ -124,9 +133,14 @@ Result<void> Database::check(const DatabaseOptions& options) {
     return known;
 }
 
-Database::Database(std::string path, std::unique_ptr<Connection> writer)
-    : path_(std::move(path)),
+Database::Database(const DatabaseOptions& options, std::unique_ptr<Connection> writer,
+                   std::int64_t page_bytes)
+    : path_(options.path),
       writer_(std::move(writer)),
+      readers_(path_, options.read_time_max),
+      log_bytes_max_(options.log_bytes_max),
+      log_bytes_copy_max_(options.log_bytes_copy_max),
+      frame_bytes_(page_bytes + kFrameHeaderBytes),
       opened_(file_id(path_)),
       thread_([this] { run_writer(); }) {}
 
@@ -143,15 +157,19 @@ Database::~Database() {
     }
     tasks_changed_.notify_all();
     thread_.join();
-    idle_readers_.clear();
+    readers_.close_idle();
 }
 
 std::shared_ptr<Database::Task> Database::enqueue(std::function<bool(Connection&)> work,
                                                   Failure failure) {
-    EW_ASSERT(std::this_thread::get_id() != thread_.get_id());
     auto task = std::make_shared<Task>();
     task->work = std::move(work);
     task->failure = failure;
+    return enqueue(std::move(task));
+}
+
+std::shared_ptr<Database::Task> Database::enqueue(std::shared_ptr<Task> task) {
+    EW_ASSERT(std::this_thread::get_id() != thread_.get_id());
     {
         const std::lock_guard lock(tasks_mutex_);
         EW_ASSERT(!stopping_);
@@ -170,22 +188,51 @@ Result<void> Database::wait_for(Task& task) {
     return {};
 }
 
+void Database::end_task(Task& task) {
+    {
+        const std::lock_guard lock(task.mutex);
+        task.done = true;
+    }
+    task.changed.notify_one();
+}
+
 void Database::run_writer() {
     name_this_thread(path_.substr(path_.rfind('/') + 1));
     std::vector<std::shared_ptr<Task>> group;
-    for (;;) {
-        {
-            std::unique_lock lock(tasks_mutex_);
-            tasks_changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-            if (tasks_.empty()) return;
-            while (!tasks_.empty() && group.size() < limits::kDatabaseGroupCommitMax) {
-                group.push_back(tasks_.front());
-                tasks_.pop_front();
-            }
+    while (take_group(group)) {
+        if (group.empty()) {
+            shrink();
+            continue;
         }
-        run_group(group);
+        if (group.front()->is_alone) {
+            (void)group.front()->work(*writer_);
+            end_task(*group.front());
+        } else {
+            run_group(group);
+        }
+        bound_log();
+        if (!next_shrink_)
+            next_shrink_ = std::chrono::steady_clock::now() + limits::kDatabaseShrinkDelay;
         group.clear();
     }
+}
+
+bool Database::take_group(std::vector<std::shared_ptr<Task>>& group) {
+    std::unique_lock lock(tasks_mutex_);
+    const auto has_work = [this] { return stopping_ || !tasks_.empty(); };
+    if (!next_shrink_) {
+        tasks_changed_.wait(lock, has_work);
+    } else if (std::chrono::steady_clock::now() >= *next_shrink_ ||
+               !tasks_changed_.wait_until(lock, *next_shrink_, has_work)) {
+        return !stopping_ || !tasks_.empty();
+    }
+    if (tasks_.empty()) return false;
+    do {
+        group.push_back(tasks_.front());
+        tasks_.pop_front();
+    } while (!tasks_.empty() && !group.front()->is_alone && !tasks_.front()->is_alone &&
+             group.size() < limits::kDatabaseGroupCommitMax);
+    return true;
 }
 
 void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
@@ -194,10 +241,10 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
         const bool whole =
             std::ranges::all_of(group, [&](const auto& task) { return run_task(*task); });
         fault_point("database.before_commit");
-        commits_.fetch_add(1);
-        end_idle_snapshots();
+        readers_.begin_commit();
         committed = whole ? commit() : writer_->execute("ROLLBACK");
-        commits_.fetch_add(1);
+        // Otherwise once bound_log() has copied the log: whoever reads before keeps no snapshot.
+        if (!log_is_due()) readers_.end_commit();
         if (committed && !whole)
             committed = fail(ErrorCode::kInternal, "a write of this transaction failed half-way");
         fault_point("database.after_commit");
@@ -206,11 +253,7 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
     record_commit(committed);
     for (const std::shared_ptr<Task>& task : group) {
         if (!committed) task->commit_error = committed.error();
-        {
-            const std::lock_guard lock(task->mutex);
-            task->done = true;
-        }
-        task->changed.notify_one();
+        end_task(*task);
     }
     if (!committed) log_error("{}: commit failed: {}", path_, committed.error().message);
 }
@@ -261,7 +304,9 @@ Result<void> Database::backup(const std::string& path, const std::function<bool(
         return fail(errno_error("delete " + part, errno));
     auto copied = make_private_file(part);
     if (copied) {
-        copied = read([&](Connection& connection) { return connection.copy_to(part, keep_going); });
+        copied = read_as(Readers::Use::kCopy, [&](Connection& connection) {
+            return connection.copy_to(part, keep_going);
+        });
     }
     fault_point("backup.before_rename");
     if (copied) copied = publish_file(part, path);
@@ -271,60 +316,134 @@ Result<void> Database::backup(const std::string& path, const std::function<bool(
     return copied;
 }
 
-Result<Database::Reader> Database::borrow_reader() {
-    EW_TRY(Reader reader, take_reader());
-    const std::uint64_t now = commits_.load();
-    if (reader.snapshot == now) return reader;
-    end_snapshot(reader);
-    if (now % 2 == 0 && reader.connection->statement("BEGIN").run()) reader.snapshot = now;
-    return reader;
+void Database::bound_log() {
+    if (!log_is_due()) return;
+    // Reads that begin behind it read the file alone, and then the log can begin anew.
+    readers_.begin_commit();
+    const auto done = writer_->checkpoint();
+    readers_.end_commit();
+    if (!done) log_warn("{}: {}", path_, done.error().message);
+    const std::int64_t bytes = writer_->log_pages() * frame_bytes_;
+    const bool is_copying = readers_.is_copying();
+    if (bytes < (is_copying ? log_bytes_copy_max_ : log_bytes_max_)) {
+        log_bytes_tolerated_ = 0;
+    } else if (bytes >= log_bytes_tolerated_) {
+        log_bytes_tolerated_ = empty_log(is_copying) ? 0 : bytes + log_bytes_max_;
+    }
 }
 
-Result<Database::Reader> Database::take_reader() {
-    {
-        std::unique_lock lock(readers_mutex_);
-        reader_returned_.wait(lock, [this] {
-            return !idle_readers_.empty() || readers_open_ < limits::kDatabaseReadersMax;
-        });
-        if (!idle_readers_.empty()) {
-            Reader reader = std::move(idle_readers_.back());
-            idle_readers_.pop_back();
-            return reader;
+bool Database::empty_log(bool stop_copies) {
+    const auto end = std::chrono::steady_clock::now() + limits::kDatabaseLogWaitMax;
+    bool is_empty = false;
+    readers_.begin_commit();  // None of those that begin now keeps the log.
+    while (!is_empty && std::chrono::steady_clock::now() < end) {
+        readers_.stop_queries(limits::kDatabaseReadOverLogMax);
+        if (stop_copies) readers_.stop_copies();
+        const auto done = writer_->empty_log(limits::kDatabaseLogWaitStep);
+        if (!done) {
+            log_warn("{}: {}", path_, done.error().message);
+            break;
         }
-        ++readers_open_;
+        is_empty = *done;
     }
-    auto opened = Connection::open(path_, Connection::Mode::kQueryOnly);
-    if (opened) return Reader{std::move(*opened)};
-    {
-        const std::lock_guard lock(readers_mutex_);
-        --readers_open_;
-    }
-    reader_returned_.notify_one();
-    return fail(std::move(opened.error()));
+    readers_.end_commit();
+    if (!is_empty)
+        log_warn("{}: its write-ahead log is larger than {} MiB and still in use by a reader",
+                 path_, log_bytes_max_ >> 20);
+    return is_empty;
 }
 
-void Database::return_reader(Reader reader, bool keep_snapshot) {
-    if (!keep_snapshot) end_snapshot(reader);
-    {
-        const std::lock_guard lock(readers_mutex_);
-        // With the mutex held: the writer, who has it after it began a commit, finds every old one.
-        if (reader.snapshot != commits_.load()) end_snapshot(reader);
-        idle_readers_.push_back(std::move(reader));
+Result<std::int64_t> Database::run_alone(
+    const std::function<Result<std::int64_t>(Connection&)>& work) {
+    Result<std::int64_t> out = fail(ErrorCode::kInternal, "database: not run");
+    auto task = std::make_shared<Task>();
+    task->is_alone = true;
+    task->work = [&](Connection& connection) {
+        out = work(connection);
+        return out.has_value();
+    };
+    EW_CHECK(wait_for(*enqueue(std::move(task))));
+    return out;
+}
+
+void Database::shrink() {
+    next_shrink_.reset();
+    const auto mode = writer_->query_integer(kAutoVacuum);
+    const auto pages = writer_->query_integer(kPageCount);
+    const auto free_pages = writer_->query_integer(kFreePages);
+    if (!mode || *mode != kIncremental || !pages || !free_pages) return;
+    if (*free_pages <= std::max(limits::kDatabaseFreePagesMin, *pages / 8)) return;
+    if (auto done = free_some_pages(); !done) {
+        log_warn("{}: {}", path_, done.error().message);
+        return;
     }
-    reader_returned_.notify_one();
+    bound_log();
+    next_shrink_ = std::chrono::steady_clock::now() + limits::kDatabaseShrinkPause;
 }
 
-void Database::end_snapshot(Reader& reader) {
-    reader.snapshot = kNone;
-    Connection& connection = *reader.connection;
-    // What fails to end in order, on a broken disk, is given up.
-    if (connection.in_transaction() && !connection.statement("COMMIT").run())
-        (void)connection.execute("ROLLBACK");
+Result<void> Database::free_some_pages() {
+    readers_.begin_commit();
+    auto done = writer_->execute("PRAGMA incremental_vacuum(" +
+                                 std::to_string(limits::kDatabaseShrinkPages) + ")");
+    readers_.end_commit();
+    return done;
 }
 
-void Database::end_idle_snapshots() {
-    const std::lock_guard lock(readers_mutex_);
-    for (Reader& reader : idle_readers_) end_snapshot(reader);
+Result<void> Database::compact(std::chrono::milliseconds pause_max,
+                               const std::function<bool()>& keep_going) {
+    EW_TRY(const std::int64_t mode,
+           run_alone([](Connection& connection) { return connection.query_integer(kAutoVacuum); }));
+    if (mode != kIncremental) {
+        EW_CHECK(run_alone([&](Connection&) -> Result<std::int64_t> {
+            EW_CHECK(vacuum(pause_max));
+            return 0;
+        }));
+    }
+    for (std::int64_t free_pages = 1; free_pages > 0;) {
+        if (keep_going && !keep_going())
+            return fail(ErrorCode::kCancelled, "compact " + path_ + ": stopped");
+        EW_TRY(free_pages, run_alone([this](Connection& connection) -> Result<std::int64_t> {
+                   EW_CHECK(free_some_pages());
+                   return connection.query_integer(kFreePages);
+               }));
+    }
+    // The file gets shorter when the log is copied into it.
+    EW_CHECK(run_alone([this](Connection& connection) -> Result<std::int64_t> {
+        EW_CHECK(connection.checkpoint());
+        const bool is_large =
+            connection.log_pages() * frame_bytes_ > limits::kDatabaseJournalBytesMax;
+        return is_large && !empty_log(false) ? 1 : 0;
+    }));
+    return {};
+}
+
+// Twice: what is in use goes to a temporary file, and from there into the log.
+Result<void> Database::check_room_to_vacuum(std::int64_t bytes) const {
+    const std::string directory = path_.substr(0, path_.rfind('/') + 1);
+    const auto wanted =
+        static_cast<std::uint64_t>(2 * bytes + limits::kDatabaseCompactFreeBytesMin);
+    EW_TRY(const DiskSpace disk, read_disk_space(directory));
+    if (disk.free_bytes >= wanted) return {};
+    return fail(ErrorCode::kResourceExhausted,
+                "compact " + path_ + ": expected " + std::to_string(wanted) + " bytes free in " +
+                    directory + ", found " + std::to_string(disk.free_bytes) +
+                    "; free space and try again");
+}
+
+Result<void> Database::vacuum(std::chrono::milliseconds pause_max) {
+    EW_TRY(const std::int64_t pages, writer_->query_integer(kPageCount));
+    EW_TRY(const std::int64_t free_pages, writer_->query_integer(kFreePages));
+    EW_CHECK(check_room_to_vacuum((pages - free_pages) * (frame_bytes_ - kFrameHeaderBytes)));
+    readers_.begin_commit();
+    writer_->time_limit().begin(pause_max);
+    auto done = writer_->execute("VACUUM");
+    writer_->time_limit().end();
+    readers_.end_commit();
+    if (done || done.error().code != ErrorCode::kDeadlineExceeded) return done;
+    return fail(ErrorCode::kDeadlineExceeded,
+                "compact " + path_ + ": writes would have waited for longer than " +
+                    std::to_string(pause_max.count()) +
+                    " ms; nothing was changed; allow a longer pause at a quiet time");
 }
 
 }  // namespace export_worker::sqlite

@@ -6,9 +6,12 @@
 // the only one to checkpoint: the WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs a checkpoint and a
 // commit at the same instant, which cannot happen here (docs/decisions/0004-one-sqlite-writer.md).
 //
-// A reader keeps its snapshot until the next commit begins: as long as nothing changes, a read
-// takes and gives back no lock of the file. While a commit is under way none is kept, because a log
-// that always has a reader is never reset and grows.
+// The log is bounded: once it is larger than `log_bytes_max`, writes wait until no reader uses it,
+// readers are stopped that take too long (readers.hpp), and it is emptied.
+//
+// A file of version 0.2 or later shrinks by itself: pages that have become free go back to the disk
+// in small steps between the writes (auto_vacuum = INCREMENTAL). compact() makes such a file of an
+// older one.
 //
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once
@@ -16,6 +19,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -27,9 +31,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/sqlite/connection.hpp"
 #include "daemon/sqlite/durability.hpp"
+#include "daemon/sqlite/limits.hpp"
+#include "daemon/sqlite/readers.hpp"
 
 namespace export_worker::sqlite {
 
@@ -40,6 +47,9 @@ struct DatabaseOptions {
     std::span<const char* const> migrations;  // Index + 1 is the schema version each one leads to.
     int page_bytes = 4096;                    // For a new file.
     Durability durability = Durability::kSynced;
+    std::chrono::milliseconds read_time_max = limits::kDatabaseReadTimeMax;
+    std::int64_t log_bytes_max = limits::kDatabaseLogBytesMax;
+    std::int64_t log_bytes_copy_max = limits::kDatabaseLogBytesCopyMax;  // During a backup().
     // For programs beside the one that owns the file: neither creates nor migrates it.
     bool must_exist = false;
 };
@@ -105,14 +115,12 @@ public:
     }
 
     // Runs `work(Connection&)` with a query-only connection, once one of kDatabaseReadersMax is
-    // free. Rows committed before the call are visible. [any-thread], not from inside `work`.
+    // free. Rows committed before the call are visible. Its statements fail with kDeadlineExceeded
+    // after `read_time_max`, or kDatabaseReadOverLogMax if the log is too large. [any-thread], not
+    // from inside `work`.
     template <typename Work>
     [[nodiscard]] auto read(Work&& work) -> decltype(work(std::declval<Connection&>())) {
-        auto reader = borrow_reader();
-        if (!reader) return fail(std::move(reader.error()));
-        auto out = work(*reader->connection);
-        return_reader(std::move(*reader), out.has_value());
-        return out;
+        return read_as(Readers::Use::kQuery, std::forward<Work>(work));
     }
 
     // Why the last commit failed, or that the path no longer names the file that is open, in words;
@@ -122,16 +130,26 @@ public:
     [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
 
     // Copies the file as it is now to `path`, which is replaced once the copy is whole and on disk;
-    // writes go on meanwhile. Errors: as for reads, those of the file system, and kCancelled once
-    // `keep_going`, which is asked now and then, returns false (null: to the end). [any-thread]
+    // writes go on meanwhile. Errors: as for reads, those of the file system, kDeadlineExceeded
+    // once the log has grown to `log_bytes_copy_max` meanwhile, and kCancelled once `keep_going`,
+    // which is asked now and then, returns false (null: to the end). [any-thread]
     [[nodiscard]] Result<void> backup(const std::string& path,
                                       const std::function<bool()>& keep_going = {});
+
+    // Gives all free pages back to the disk; writes go on in between. A file of an older version is
+    // written anew, and writes wait meanwhile; reads do not. Errors: kDeadlineExceeded when that
+    // would take longer than `pause_max` (nothing has changed then), kResourceExhausted when the
+    // disk lacks the room, kCancelled once `keep_going` returns false (null: to the end), and those
+    // of the file system. [any-thread]
+    [[nodiscard]] Result<void> compact(std::chrono::milliseconds pause_max,
+                                       const std::function<bool()>& keep_going = {});
 
 private:
     // Shared with the caller: the writer still touches it while the caller wakes up.
     struct Task {
         std::function<bool(Connection&)> work;
         Failure failure = Failure::kUndone;
+        bool is_alone = false;  // Runs outside of a transaction.
         std::optional<Error> commit_error;
         // Not a semaphore: the library's spins before it sleeps, and a disk is never that fast.
         std::mutex mutex;
@@ -139,27 +157,46 @@ private:
         bool done = false;  // Guarded by mutex.
     };
 
-    struct Reader {
-        std::unique_ptr<Connection> connection;
-        std::uint64_t snapshot = kNone;  // What commits_ was when it was taken.
-    };
-    static constexpr std::uint64_t kNone = 1;  // Odd, as no snapshot is.
+    template <typename Work>
+    [[nodiscard]] auto read_as(Readers::Use use, Work&& work)
+        -> decltype(work(std::declval<Connection&>())) {
+        auto reader = readers_.borrow(use);
+        if (!reader) return fail(std::move(reader.error()));
+        auto out = work(*reader->connection);
+        readers_.give_back(std::move(*reader), out.has_value());
+        return out;
+    }
 
-    Database(std::string path, std::unique_ptr<Connection> writer);
+    Database(const DatabaseOptions& options, std::unique_ptr<Connection> writer,
+             std::int64_t page_bytes);
     [[nodiscard]] std::shared_ptr<Task> enqueue(std::function<bool(Connection&)> work,
                                                 Failure failure);
+    [[nodiscard]] std::shared_ptr<Task> enqueue(std::shared_ptr<Task> task);
     [[nodiscard]] static Result<void> wait_for(Task& task);
+    static void end_task(Task& task);
+    // On the writer thread, between two transactions.
+    [[nodiscard]] Result<std::int64_t> run_alone(
+        const std::function<Result<std::int64_t>(Connection&)>& work);
+    // What is to run next; nothing when it is time to shrink. False: the database closes.
+    [[nodiscard]] bool take_group(std::vector<std::shared_ptr<Task>>& group);
     void run_writer();
     void record_commit(const Result<void>& committed);
     void run_group(const std::vector<std::shared_ptr<Task>>& group);
     [[nodiscard]] Result<void> commit();
     // False: the transaction is lost.
     [[nodiscard]] bool run_task(Task& task);
-    [[nodiscard]] Result<Reader> borrow_reader();
-    [[nodiscard]] Result<Reader> take_reader();  // Its snapshot may be old.
-    void return_reader(Reader reader, bool keep_snapshot);
-    static void end_snapshot(Reader& reader);
-    void end_idle_snapshots();
+    // Gives some free pages back, if there are too many.
+    void shrink();
+    [[nodiscard]] Result<void> free_some_pages();
+    [[nodiscard]] Result<void> check_room_to_vacuum(std::int64_t bytes) const;
+    [[nodiscard]] Result<void> vacuum(std::chrono::milliseconds pause_max);
+    // After a commit, once those who waited for it know.
+    void bound_log();
+    [[nodiscard]] bool log_is_due() const {
+        return writer_->log_pages() >= limits::kDatabaseCheckpointPages;
+    }
+    // False: readers have used the log for longer than kDatabaseLogWaitMax.
+    [[nodiscard]] bool empty_log(bool stop_copies);
 
     const std::string path_;
     std::unique_ptr<Connection> writer_;  // Writer thread only, once it runs.
@@ -169,12 +206,14 @@ private:
     std::deque<std::shared_ptr<Task>> tasks_;  // Guarded by tasks_mutex_.
     bool stopping_ = false;                    // Guarded by tasks_mutex_.
 
-    std::mutex readers_mutex_;
-    std::condition_variable reader_returned_;
-    std::size_t readers_open_ = 0;      // Guarded by readers_mutex_.
-    std::vector<Reader> idle_readers_;  // Guarded by readers_mutex_.
-    // Twice their number, and one more while one is under way. Written by the writer thread.
-    std::atomic<std::uint64_t> commits_{0};
+    Readers readers_;
+    const std::int64_t log_bytes_max_;
+    const std::int64_t log_bytes_copy_max_;
+    const std::int64_t frame_bytes_;  // A page in the log.
+    // How large the log is before readers are waited for again. Writer thread only.
+    std::int64_t log_bytes_tolerated_ = 0;
+    // When to look at the free pages; nullopt: nothing was written since. Writer thread only.
+    std::optional<SteadyTime> next_shrink_;
 
     std::atomic<std::uint64_t> write_errors_{0};
     struct FileId {

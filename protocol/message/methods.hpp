@@ -51,6 +51,7 @@ struct WireMethod {
     std::string_view permission = {};  // Empty: needs no credentials.
     Provider provider = Provider::kDaemon;
     bool durable = false;                // Returns only once what it changed is on disk.
+    bool lists = false;                  // Reads many rows: bounded for each organization.
     bool takes_idempotency_key = false;  // Sent twice with one key, it runs once.
     std::span<const QueryField> query = {};
 };
@@ -85,7 +86,10 @@ inline constexpr auto kMethods = [] {
          .permission = "template:write",
          .durable = true},
         {.id = kGetTemplate, .name = "templates.get", .permission = "product:read"},
-        {.id = kListTemplates, .name = "templates.list", .permission = "product:read"},
+        {.id = kListTemplates,
+         .name = "templates.list",
+         .permission = "product:read",
+         .lists = true},
         {.id = kDropTemplate,
          .name = "templates.drop",
          .permission = "template:write",
@@ -101,7 +105,11 @@ inline constexpr auto kMethods = [] {
          .durable = true},
         {.id = kGetJob, .name = "jobs.get", .permission = "job:read"},
         {.id = kGetJobStatus, .name = "jobs.status", .permission = "job:read"},
-        {.id = kListJobs, .name = "jobs.list", .permission = "job:read", .query = kJobFilterQuery},
+        {.id = kListJobs,
+         .name = "jobs.list",
+         .permission = "job:read",
+         .lists = true,
+         .query = kJobFilterQuery},
         {.id = kCancelJob, .name = "jobs.cancel", .permission = "job:create", .durable = true},
         {.id = kRetryJob, .name = "jobs.retry", .permission = "job:create", .durable = true},
         {.id = kHoldJob, .name = "jobs.hold", .permission = "job:create", .durable = true},
@@ -109,10 +117,12 @@ inline constexpr auto kMethods = [] {
         {.id = kListJobEvents,
          .name = "jobs.events",
          .permission = "job:read",
+         .lists = true,
          .query = kAfterQuery},
         {.id = kListNotices,
          .name = "jobs.notices",
          .permission = "job:read",
+         .lists = true,
          .query = kAfterQuery},
     });
 }();

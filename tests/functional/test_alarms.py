@@ -1,6 +1,7 @@
 """What goes wrong anywhere is an alarm in status, metrics and /readyz: it says since when and what to do, and ends when it is mended."""
 import http.server
 import json
+import os
 import pathlib
 import re
 import resource
@@ -204,6 +205,15 @@ class AlarmTest(unittest.TestCase):
         self.raised("exports", "", "the last [0-9]+ attempts have failed, the last one: .*No space left")
         self.disk.works()
         self.over("exports")
+
+    def test_a_log_that_grows(self):
+        self.start()
+        log = self.system.state / "catalog.db-wal"
+        before = log.stat().st_size
+        os.truncate(log, 128 << 20)  # SQLite does not look behind the last commit.
+        self.raised("database_log", "catalog.db", "its write-ahead log has 128 MiB, expected less than 128 MiB")
+        os.truncate(log, before)
+        self.over("database_log")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ class BenchesTest(unittest.TestCase):
     def test_export(self):
         self.assertRegex(self.run_bench("export", "--build", BUILD, "--products", 500, "--workbook-max", 500), r"sqlite3 -csv +\d")
 
+    def test_size(self):
+        out = self.run_bench("size", "--build", BUILD, "--jobs", "1000,8000", "--retention", 1_000, "--seconds", 2, "--calls", 50)
+        self.assertRegex(out, r"\n +8000 jobs( +\d+\.\d+ / *\d+\.\d+){7}\n")
+        self.assertRegex(out, r"lists meanwhile: [1-9]\d* answered, [1-9]\d* refused within \d+ ms")
+        self.assertRegex(out, r"retention: 1000 due jobs and files, 0 left after .*; a day of 20 a second leaves 0 behind")
+
     def test_signing(self):
         self.assertRegex(self.run_bench("signing"), r"\nlocal +\d+ ")
 

@@ -1,6 +1,7 @@
 // What must hold between the limits of different folders. Compiling this file is the test.
 #include "base/limits.hpp"
 #include "base/shared_limits.hpp"
+#include "daemon/app/limits.hpp"
 #include "daemon/config/limits.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/export/limits.hpp"
@@ -33,6 +34,8 @@ static_assert(kPluginPieceBytes / 3 * 4 + 64 * 1024 < kRequestBytesMax, "a piece
 static_assert(kBackupManifestBytesMax < kReplyBytesMax, "a manifest fits a reply");
 static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kHttpFirstRequestDrainTimeout < kHttpDrainTimeout);
+static_assert(kLogAlarmBytes >= 2 * kDatabaseLogBytesMax,
+              "a log that is being emptied is no alarm");
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
               "the log has room until its checkpoint");

@@ -1,7 +1,8 @@
 // Mints links through a running daemon until it is told to stop, and writes down every answer:
-//   load_mint ENDPOINT KEY JOB CONNECTIONS IN_FLIGHT OUTPUT
+//   load_mint ENDPOINT KEY JOB CONNECTIONS IN_FLIGHT OUTPUT [RATE]
 //
-// Each connection is a DEALER on its own thread with a fixed number of requests in flight. Stops
+// Each connection is a DEALER on its own thread with a fixed number of requests in flight; with a
+// RATE (1 to 1000) it sends so many a second, and IN_FLIGHT is the most that wait. Stops
 // when stdin ends, after the last answer. OUTPUT gets one record per answer: when it came
 // (CLOCK_MONOTONIC, ns), how long it took (ns), and which generation answered; three 64-bit
 // numbers. An answer that is no result, that comes twice or that nobody asked for, and an answer
@@ -58,8 +59,13 @@ void complain(const std::string& what) {
     std::fprintf(stderr, "load_mint: %s\n", what.c_str());
 }
 
-Outcome run(const char* endpoint, const std::string& key, const std::string& job,
-            std::size_t in_flight, const std::atomic<bool>& stopping) {
+struct Load {
+    std::size_t in_flight = 1;
+    Clock::duration pause{0};  // Between two requests of a connection.
+};
+
+Outcome run(const char* endpoint, const std::string& key, const std::string& job, const Load& load,
+            const std::atomic<bool>& stopping) {
     Outcome out;
     auto client = transport::Client::open(endpoint);
     if (!client || !client->wait_connected(std::chrono::seconds(5))) {
@@ -73,14 +79,16 @@ Outcome run(const char* endpoint, const std::string& key, const std::string& job
     std::unordered_map<std::string, Clock::time_point> asked;
     std::uint64_t next = 0;
     Clock::time_point last_answer = Clock::now();
+    Clock::time_point next_send = last_answer;
     while (!stopping.load() || !asked.empty()) {
-        while (!stopping.load() && asked.size() < in_flight) {
+        while (!stopping.load() && asked.size() < load.in_flight && Clock::now() >= next_send) {
             const std::string id = std::to_string(next);
             if (!client->send(encode(id, authorization, params))) break;
             asked.emplace(id, Clock::now());
             ++next;
+            next_send += load.pause;
         }
-        client->wait(std::chrono::milliseconds(100), -1);
+        client->wait(std::chrono::milliseconds(load.pause.count() > 0 ? 1 : 100), -1);
         while (auto reply = client->receive()) {
             const Clock::time_point now = last_answer = Clock::now();
             const auto decoded = message::decode_reply(*reply);
@@ -111,19 +119,21 @@ Outcome run(const char* endpoint, const std::string& key, const std::string& job
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) {
-        std::fprintf(stderr, "usage: load_mint ENDPOINT KEY JOB CONNECTIONS IN_FLIGHT OUTPUT\n");
+    const int rate = argc == 8 ? std::atoi(argv[7]) : 0;
+    if (argc < 7 || argc > 8 || (argc == 8 && (rate < 1 || rate > 1000))) {
+        std::fprintf(stderr,
+                     "usage: load_mint ENDPOINT KEY JOB CONNECTIONS IN_FLIGHT OUTPUT [RATE]\n");
         return 64;
     }
+    Load load{static_cast<std::size_t>(std::atoi(argv[5]))};
+    if (rate > 0) load.pause = std::chrono::nanoseconds(1'000'000'000 / rate);
     const auto connections = static_cast<std::size_t>(std::atoi(argv[4]));
     std::atomic<bool> stopping{false};
     std::vector<Outcome> outcomes(connections);
     std::vector<std::thread> threads;
     for (std::size_t index = 0; index < connections; ++index) {
-        threads.emplace_back([&, index] {
-            outcomes[index] = run(argv[1], argv[2], argv[3],
-                                  static_cast<std::size_t>(std::atoi(argv[5])), stopping);
-        });
+        threads.emplace_back(
+            [&, index] { outcomes[index] = run(argv[1], argv[2], argv[3], load, stopping); });
     }
     std::array<char, 64> ignored{};
     while (::read(STDIN_FILENO, ignored.data(), ignored.size()) > 0) {

@@ -36,6 +36,10 @@ public:
     Result<void> backup(const std::string& path, const std::function<bool()>& keep_going) override {
         return database_->database().backup(path, keep_going);
     }
+    Result<void> compact(std::chrono::milliseconds pause_max,
+                         const std::function<bool()>& keep_going) override {
+        return database_->database().compact(pause_max, keep_going);
+    }
     std::string problem() const override { return database_->database().problem(); }
     std::uint64_t write_errors() const override { return database_->database().write_errors(); }
 

@@ -57,6 +57,21 @@ TEST_F(CareMethodsTest, HashesCanBeLeftOut) {
     EXPECT_EQ(ended_task()["result"]["hashed_bytes"], 0);
 }
 
+TEST_F(CareMethodsTest, CompactSaysWhatEachDatabaseHadAndHas) {
+    EXPECT_EQ(call("control.compact")["started"], true);
+    const json state = ended_task();
+    ASSERT_TRUE(state.contains("result")) << state;
+    const json& rows = state["result"]["databases"];
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(rows[0]["database"], "jobs.db");
+    EXPECT_GT(rows[0]["bytes_before"], 0);
+    EXPECT_GT(rows[0]["bytes_after"], 0);
+    for (const json& row : rows) EXPECT_FALSE(row.contains("error")) << row;
+    for (const json& pause : std::initializer_list<json>{0, 3601, -1})
+        EXPECT_EQ(refusal("control.compact", {{"pause_max_s", pause}}),
+                  "invalid_argument: pause_max_s: expected 1 to 3600 seconds");
+}
+
 TEST_F(CareMethodsTest, FsckNeedsExports) {
     ControlDeps deps = deps_;
     deps.export_deps = nullptr;

@@ -36,11 +36,15 @@ protected:
     Call& make_call(const std::string& method, const json& params = json::object(),
                     bool commits = false) {
         Call& call = calls_.emplace_back();
-        call.body = dump_msgpack({{"v", 1}, {"id", "x"}, {"method", method}, {"params", params}});
+        json request = {{"v", 1}, {"id", "x"}, {"method", method}, {"params", params}};
+        if (!authorization_.empty()) request["auth"] = {{"authorization", authorization_}};
+        call.body = dump_msgpack(request);
         call.request = *message::decode_request(call.body);
         call.arrived = clock_.steady();
         call.deadline = call.arrived + milliseconds(1000);
         call.commits = commits;
+        const message::WireMethod* known = message::find_method(method);
+        call.lists = known != nullptr && known->lists;
         return call;
     }
     Call& submit(const std::string& method, const json& params = json::object(),
@@ -78,6 +82,7 @@ protected:
     }
 
     const std::string release_file_ = dir_ / "release";
+    std::string authorization_;  // Of the calls that are made.
     model::Hops hops_;
     WakeEvent wake_;
     std::deque<Call> calls_;
@@ -105,6 +110,31 @@ TEST_F(WorkerPoolTest, MethodsThatCommitDoNotWaitForWorkers) {
     Call& commit = submit("exports.submit", json::object(), true);
     EXPECT_EQ(take_finished(), std::vector<Call*>{&commit});
     EXPECT_EQ(parse_msgpack(commit.reply)["error"]["code"], "unauthenticated");
+}
+
+TEST_F(WorkerPoolTest, ListsDoNotWaitForWorkers) {
+    start(1);
+    submit_blocking();
+    Call& list = submit("jobs.list");
+    EXPECT_EQ(take_finished(), std::vector<Call*>{&list});
+    EXPECT_EQ(parse_msgpack(list.reply)["error"]["code"], "unauthenticated");
+}
+
+TEST_F(WorkerPoolTest, EveryListIsAnsweredOrRefused) {
+    start(1);
+    authorization_ = "Bearer " + identity_.keys->create("acme", "", {"job:read"})->text;
+    constexpr std::size_t kLists = 200;
+    for (std::size_t index = 0; index < kLists; ++index) submit("jobs.list");
+    std::vector<Call*> finished;
+    while (finished.size() < kLists)
+        std::ranges::copy(take_finished(), std::back_inserter(finished));
+    for (const Call* call : finished) {
+        const json reply = parse_msgpack(call->reply);
+        EXPECT_EQ(reply["ok"], !call->is_refused);
+        if (!call->is_refused) continue;
+        EXPECT_EQ(reply["error"]["code"], "overloaded");
+        EXPECT_EQ(reply["error"]["retry_after_ms"], limits::kListRetryMs);
+    }
 }
 
 TEST_F(WorkerPoolTest, AnExpiredCallComesBackWithoutHavingRun) {

@@ -11,10 +11,12 @@
 #include <latch>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/io.hpp"
 #include "daemon/sqlite/limits.hpp"
+#include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/lost_answers.hpp"
 #include "tests/unit/support/resource_limit.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -410,6 +412,205 @@ TEST(Database, TheLogStaysSmallWhileItIsRead) {
     stop = true;
     reader.join();
     EXPECT_LT(largest, 3 * limits::kDatabaseCheckpointPages * 4096);
+}
+
+// A query that reads the table and takes as long as `steps` say.
+constexpr std::int64_t kForEver = 1'000'000'000'000;
+Result<std::int64_t> read_slowly(Database& database, std::int64_t steps) {
+    return database.read([&](Connection& connection) -> Result<std::int64_t> {
+        EW_CHECK(connection.query_integer("SELECT count(*) FROM t"));
+        Statement rows = connection.statement(
+            "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT ?1) "
+            "SELECT count(*) FROM c, t");
+        EW_TRY([[maybe_unused]] const bool found, rows.bind(steps).step());
+        return rows.integer(0);
+    });
+}
+
+TEST(Database, AReadThatTakesTooLongIsStopped) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    how.read_time_max = std::chrono::milliseconds(20);
+    auto database = Database::open(how);
+    ASSERT_TRUE(insert(**database, "a", 1));
+    const auto stopped = read_slowly(**database, kForEver);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kDeadlineExceeded);
+    EXPECT_NE(stopped.error().message.find("ask for less, or try again"), std::string::npos);
+    EXPECT_EQ(count(**database), 1) << "the next read has its own time";
+}
+
+// Pages of 4 KiB go through the log: at least `bytes` of them.
+void write_much(Database& database, std::int64_t bytes) {
+    const std::string large(500'000, 'x');
+    for (std::int64_t written = 0; written < bytes;
+         written += static_cast<std::int64_t>(2 * large.size())) {
+        ASSERT_TRUE(database.write([&](Connection& connection) {
+            return connection.statement("INSERT OR REPLACE INTO t (k, n) VALUES (?1, 1)")
+                .bind(large)
+                .run();
+        }));
+    }
+}
+// Rows that stay.
+void insert_many(Database& database, std::int64_t bytes) {
+    const std::string large(1'000'000, 'x');
+    for (std::int64_t number = 0; number * 2'000'000 < bytes; ++number)
+        ASSERT_TRUE(insert(database, large + std::to_string(number), number));
+}
+constexpr std::int64_t kMib = 1024 * 1024;
+
+TEST(Database, TheLogStaysBoundedWhileSlowReadsOverlap) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    how.log_bytes_max = 12 * kMib;
+    auto database = Database::open(how);
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> readers;
+    for (int index = 0; index < 3; ++index) {
+        readers.emplace_back([&] {
+            while (!stop) EXPECT_TRUE(read_slowly(**database, 50'000));
+        });
+    }
+    std::uintmax_t largest = 0;
+    for (int number = 0; number < 20; ++number) {
+        write_much(**database, 2 * kMib);
+        largest = std::max(largest, std::filesystem::file_size(dir / "d.db-wal"));
+    }
+    stop = true;
+    for (std::thread& reader : readers) reader.join();
+    EXPECT_LT(largest, 24 * kMib);
+}
+
+TEST(Database, AReadThatKeepsALargeLogIsStopped) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    how.read_time_max = std::chrono::hours(1);
+    how.log_bytes_max = 9 * kMib;
+    auto database = Database::open(how);
+    ASSERT_TRUE(insert(**database, "a", 1));
+    std::latch reading(1);
+    Result<std::int64_t> stopped;
+    std::thread reader([&] {
+        stopped = (*database)->read([&](Connection& connection) -> Result<std::int64_t> {
+            EW_CHECK(connection.query_integer("SELECT count(*) FROM t"));
+            reading.count_down();
+            return connection.query_integer(
+                "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+                "SELECT count(*) FROM c, t");
+        });
+    });
+    reading.wait();
+    write_much(**database, 24 * kMib);
+    reader.join();
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kDeadlineExceeded);
+    ASSERT_TRUE(insert(**database, "b", 1));
+    EXPECT_LT(std::filesystem::file_size(dir / "d.db-wal"), 24 * kMib);
+}
+
+TEST(Database, ACopyIsStoppedOnceTheLogIsTooLargeForIt) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    how.log_bytes_max = 30 * kMib;
+    how.log_bytes_copy_max = 30 * kMib;
+    auto database = Database::open(how);
+    insert_many(**database, 12 * kMib);  // More than one step of a copy.
+    const auto copy_while_writing = [&](std::int64_t bytes) {
+        bool first = true;
+        return (*database)->backup(dir / "copy.db", [&] {
+            if (std::exchange(first, false)) {
+                write_much(**database, bytes);
+                EXPECT_TRUE(insert(**database, "after " + std::to_string(bytes), 1));
+            }
+            return true;
+        });
+    };
+    const auto small = copy_while_writing(9 * kMib);
+    EXPECT_TRUE(small) << small.error().message;
+    {
+        auto copy = Database::open(options(dir / "copy.db"));
+        EXPECT_EQ(count(**copy), count(**database) - 2) << "as it was when the copy began";
+    }
+    const auto large = copy_while_writing(40 * kMib);
+    ASSERT_FALSE(large);
+    EXPECT_EQ(large.error().code, ErrorCode::kDeadlineExceeded);
+    EXPECT_NE(large.error().message.find("try again when less is written"), std::string::npos);
+}
+
+Result<void> remove_all(Database& database) {
+    return database.write(
+        [](Connection& connection) { return connection.execute("DELETE FROM t"); });
+}
+
+TEST(Database, FreePagesGoBackToTheDiskByThemselves) {
+    const TempDir dir;
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    how.log_bytes_max = 9 * kMib;
+    auto database = Database::open(how);
+    insert_many(**database, 16 * kMib);
+    ASSERT_TRUE(remove_all(**database));
+    EXPECT_TRUE(testing::eventually([&] {
+        const auto pages = (*database)->read(
+            [](Connection& connection) { return connection.query_integer("PRAGMA page_count"); });
+        return pages && *pages <= 2 * limits::kDatabaseFreePagesMin;
+    }));
+    ASSERT_TRUE(insert(**database, "a", 1));
+    EXPECT_EQ(count(**database), 1);
+}
+
+// As versions before 0.2 made them.
+void make_without_page_map(const std::string& path) {
+    auto old = Connection::open(path, Connection::Mode::kReadWrite);
+    ASSERT_TRUE(old);
+    ASSERT_TRUE((*old)->execute(std::string("PRAGMA journal_mode=WAL; ") + kOne[0] +
+                                "; PRAGMA application_id=77; PRAGMA user_version=1"));
+}
+
+TEST(Database, AnOldFileShrinksOnceItIsCompacted) {
+    const TempDir dir;
+    make_without_page_map(dir / "d.db");
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    auto database = Database::open(how);
+    ASSERT_TRUE(database) << database.error().message;
+    insert_many(**database, 16 * kMib);
+    ASSERT_TRUE(remove_all(**database));
+    ASSERT_TRUE(insert(**database, "a", 1));
+    const auto compacted = (*database)->compact(std::chrono::minutes(1));
+    ASSERT_TRUE(compacted) << compacted.error().message;
+    EXPECT_LT(std::filesystem::file_size(dir / "d.db"), kMib);
+    EXPECT_EQ(count(**database), 1);
+    insert_many(**database, 8 * kMib);
+    ASSERT_TRUE(remove_all(**database));
+    ASSERT_TRUE((*database)->compact(std::chrono::milliseconds(1))) << "in steps from now on";
+    EXPECT_LT(std::filesystem::file_size(dir / "d.db"), kMib);
+}
+
+TEST(Database, ACompactionThatWouldStopWritesForTooLongChangesNothing) {
+    const TempDir dir;
+    make_without_page_map(dir / "d.db");
+    DatabaseOptions how = options(dir / "d.db");
+    how.durability = Durability::kUnsyncedForTest;
+    auto database = Database::open(how);
+    const auto filled = (*database)->write([](Connection& connection) {
+        return connection.execute(
+            "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000) "
+            "INSERT INTO t (k, n) SELECT 'key ' || x, x FROM c");
+    });
+    ASSERT_TRUE(filled);
+    const auto refused = (*database)->compact(std::chrono::milliseconds(1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kDeadlineExceeded);
+    EXPECT_NE(refused.error().message.find("longer than 1 ms; nothing was changed"),
+              std::string::npos);
+    EXPECT_EQ(count(**database), 200'000);
+    EXPECT_EQ((*database)->compact(std::chrono::minutes(1), [] { return false; }).error().code,
+              ErrorCode::kCancelled);
 }
 
 TEST(Database, AReadThatFailsLeavesNoOldSnapshotBehind) {
