@@ -63,8 +63,9 @@ protected:
         *JobDatabase::open(dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
     const std::int64_t started_us_ = database_->now().us;
     const std::atomic<std::int64_t> fenced_{0};
+    const UnwrittenHolds holds_;
     SqliteOutbox outbox_{*database_};
-    SqliteJobReader reader_{*database_, fenced_};
+    SqliteJobReader reader_{*database_, holds_, fenced_};
 };
 
 using Sequences = std::vector<std::int64_t>;
