@@ -95,7 +95,7 @@ class MetricsTest(SystemTest):
         config.write_text(self.system.config.read_text().replace(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory / 'other'}"))
         done = subprocess.run([BUILD / "bin" / "export-workerd", "--config", config], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 75)
-        self.assertIn(f"metrics: listen on 127.0.0.1:{self.port}", done.stderr)
+        self.assertIn(f"[daemon] metrics_listen: listen on 127.0.0.1:{self.port}", done.stderr)
 
 
 if __name__ == "__main__":
