@@ -268,11 +268,9 @@ TEST_F(JobStoreCost, RetentionOfManyJobs) {
                      while (*store_->retention().expire_files(kDay) > 0) {
                      }
                      clock_.advance(kDay);  // The links to the files have ended.
-                     for (auto files = store_->files().unpublished_files(); !files->empty();
-                          files = store_->files().unpublished_files()) {
-                         for (const UnpublishedFile& file : *files)
-                             ASSERT_TRUE(store_->files().forget_file(file.key));
-                     }
+                     for (auto keys = store_->files().deletable_files(); !keys->empty();
+                          keys = store_->files().deletable_files())
+                         ASSERT_TRUE(store_->files().forget_files(*keys));
                      for (Pruned pruned{.jobs = 1}; pruned.jobs + pruned.notices > 0;)
                          pruned = *store_->retention().prune(kDay);
                  }));
