@@ -44,9 +44,9 @@ public:
     virtual ~JobRequests() = default;
 
     // kConflict: the idempotency key belongs to another request. kQuotaExceeded: the organization
-    // has as many unfinished jobs or stored bytes as it may. kInvalidArgument: the start is too far
-    // ahead, or metadata over its limit. kUnknownOutcome: the job may be there; with an idempotency
-    // key the same request again is safe. The store outlives what comes back.
+    // has as many unfinished jobs, types of jobs or stored bytes as it may. kInvalidArgument: the
+    // start is too far ahead, or metadata over its limit. kUnknownOutcome: the job may be there;
+    // with an idempotency key the same request again is safe. The store outlives what comes back.
     [[nodiscard]] virtual Result<Pending<CreatedJob>> begin_create(NewJob job) = 0;
     [[nodiscard]] Result<CreatedJob> create(NewJob job) {
         EW_TRY(const Pending<CreatedJob> created, begin_create(std::move(job)));

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/request_quotas.hpp"
 
 namespace export_worker::jobs {
@@ -54,6 +55,21 @@ Result<void> check_job_quotas(Connection& connection, std::string_view organizat
                                   " bytes of exports, and stores " +
                                   std::to_string(quota.stored_bytes) + "; wait until some expire");
     return {};
+}
+
+Result<void> check_job_type(Connection& connection, std::string_view organization_id,
+                            std::string_view job_type) {
+    Statement known = connection.statement(
+        "SELECT 1 FROM job WHERE organization_id = ?1 AND job_type = ?2 LIMIT 1");
+    EW_TRY(const bool is_known, known.bind(organization_id, job_type).step());
+    if (is_known) return {};
+    Statement types = connection.statement(
+        "SELECT count(DISTINCT job_type) FROM job_count WHERE organization_id = ?1");
+    EW_TRY(const bool counted, types.bind(organization_id).step());
+    if (!counted || types.integer(0) < limits::kJobTypesMax) return {};
+    return quota_exceeded(organization_id, "may have jobs of " +
+                                               std::to_string(limits::kJobTypesMax) +
+                                               " types, and has them; expected one of those");
 }
 
 }  // namespace export_worker::jobs

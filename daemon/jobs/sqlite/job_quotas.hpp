@@ -1,4 +1,5 @@
-// Unfinished jobs and stored bytes that an organization may have. Private to daemon/jobs/sqlite.
+// Unfinished jobs, types of jobs and stored bytes that an organization may have. Private to
+// daemon/jobs/sqlite.
 #pragma once
 
 #include <string_view>
@@ -13,5 +14,9 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<void> check_job_quotas(sqlite::Connection& connection,
                                             std::string_view organization_id,
                                             model::JobRunner runner);
+// May it have a job of this type? Errors: kQuotaExceeded: it has kJobTypesMax others.
+[[nodiscard]] Result<void> check_job_type(sqlite::Connection& connection,
+                                          std::string_view organization_id,
+                                          std::string_view job_type);
 
 }  // namespace export_worker::jobs

@@ -85,6 +85,20 @@ TEST_P(JobStoreConformance, ARetriedJobHasAWholeDeadlineAfterAHoldToo) {
     EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
+TEST_P(JobStoreConformance, AnOrganizationHasJobsOfABoundedNumberOfTypes) {
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    for (int type = 0; type < limits::kJobTypesMax; ++type) {
+        job.job_type = "crawl " + std::to_string(type);
+        ASSERT_TRUE(store_->requests().create(job));
+    }
+    ASSERT_TRUE(store_->requests().create(job)) << "of a type it has";
+    job.job_type = "one more";
+    EXPECT_EQ(store_->requests().create(job).error().code, ErrorCode::kQuotaExceeded);
+    job.organization_id = "other";
+    EXPECT_TRUE(store_->requests().create(job));
+}
+
 TEST_P(JobStoreConformance, WhatWaitsAboveTheQuotaOfStoredBytesStartsWhenSomeExpire) {
     constexpr std::int64_t kBytes = 42;  // Of completion().
     ASSERT_TRUE(store_->organizations().set_organization(
