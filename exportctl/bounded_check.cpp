@@ -16,7 +16,7 @@ bool ends_within(std::function<void()> work, std::chrono::milliseconds timeout) 
 
 CheckEnd run_bounded(const Check& check, std::shared_ptr<const Patient> patient,
                      std::chrono::milliseconds timeout) {
-    auto found = std::make_shared<Findings>();
+    auto found = std::make_shared<CheckResults>();
     const auto work = [check, found, patient = std::move(patient)] {
         try {
             *found = check.run(*patient);

@@ -11,14 +11,14 @@ namespace export_worker::exportctl {
 
 struct Check {
     const char* name;
-    Findings (*run)(const Patient&);
+    CheckResults (*run)(const Patient&);
 };
 
 // False: `work`, which owns what it uses, still runs and uses this process.
 [[nodiscard]] bool ends_within(std::function<void()> work, std::chrono::milliseconds timeout);
 
 struct CheckEnd {
-    Findings findings;         // One, bad, when it did not end or has thrown.
+    CheckResults results;      // One, bad, when it did not end or has thrown.
     bool left_behind = false;  // It still runs and uses this process.
 };
 [[nodiscard]] CheckEnd run_bounded(const Check& check, std::shared_ptr<const Patient> patient,

@@ -31,14 +31,14 @@ class Doctor {
 public:
     explicit Doctor(Patient patient) : patient_(std::move(patient)) {}
 
-    Findings run() {
+    CheckResults run() {
         ask();
-        Findings out;
+        CheckResults out;
         const auto patient = std::make_shared<const Patient>(patient_);
         for (const Check& check : kChecks) {
             CheckEnd end = run_bounded(check, patient, limits::kDoctorCheckTimeout);
             left_behind_ = left_behind_ || end.left_behind;
-            for (Finding& finding : end.findings) out.push_back(std::move(finding));
+            for (CheckResult& result : end.results) out.push_back(std::move(result));
         }
         return out;
     }
@@ -70,29 +70,29 @@ const char* word_of(Health health) {
     return "bad";
 }
 
-std::string line_of(const Finding& finding) {
-    std::string out = word_of(finding.health);
+std::string line_of(const CheckResult& result) {
+    std::string out = word_of(result.health);
     out.resize(6, ' ');
-    out += finding.check + (finding.subject.empty() ? "" : " " + finding.subject) + ": " +
-           finding.detail;
-    return finding.remedy.empty() ? out : out + "; " + finding.remedy;
+    out +=
+        result.check + (result.subject.empty() ? "" : " " + result.subject) + ": " + result.detail;
+    return result.remedy.empty() ? out : out + "; " + result.remedy;
 }
 
-json json_of(const Findings& findings, Health worst) {
+json json_of(const CheckResults& results, Health worst) {
     json items = json::array();
-    for (const Finding& finding : findings) {
-        items.push_back({{"check", finding.check},
-                         {"subject", finding.subject},
-                         {"health", word_of(finding.health)},
-                         {"detail", finding.detail},
-                         {"remedy", finding.remedy}});
+    for (const CheckResult& result : results) {
+        items.push_back({{"check", result.check},
+                         {"subject", result.subject},
+                         {"health", word_of(result.health)},
+                         {"detail", result.detail},
+                         {"remedy", result.remedy}});
     }
     return {{"health", word_of(worst)}, {"items", std::move(items)}};
 }
 
-void show(const Context& context, const Findings& findings, Health worst) {
-    if (context.json) return print_json(json_of(findings, worst));
-    for (const Finding& finding : findings) print_line(line_of(finding));
+void show(const Context& context, const CheckResults& results, Health worst) {
+    if (context.json) return print_json(json_of(results, worst));
+    for (const CheckResult& result : results) print_line(line_of(result));
 }
 
 }  // namespace
@@ -101,10 +101,10 @@ int run_doctor(const Context& context, const options::Arguments&) {
     auto installation = read_installation(context.config_path);
     if (!installation) return complain(kExitConfig, installation.error().message);
     Doctor doctor({context, std::move(*installation)});
-    const Findings findings = doctor.run();
+    const CheckResults results = doctor.run();
     Health worst = Health::kOk;
-    for (const Finding& finding : findings) worst = std::max(worst, finding.health);
-    show(context, findings, worst);
+    for (const CheckResult& result : results) worst = std::max(worst, result.health);
+    show(context, results, worst);
     const int status = static_cast<int>(worst);
     // No destructor may run under the thread that was left.
     if (doctor.left_behind()) std::_Exit(options::flush_output() ? status : int{kExitOutput});

@@ -14,14 +14,14 @@ namespace export_worker::exportctl {
 
 enum class Health { kOk, kWarn, kBad };
 
-struct Finding {
+struct CheckResult {
     std::string check;    // "disk", "alarm", ...
     std::string subject;  // Which directory, store, unit; may be empty.
     Health health = Health::kOk;
     std::string detail;
     std::string remedy = {};  // What to do; empty: nothing, or the detail says it.
 };
-using Findings = std::vector<Finding>;
+using CheckResults = std::vector<CheckResult>;
 
 // The checks, in the order in which they run. Each reads what it needs itself and may hang: their
 // caller bounds them. `status`: the daemon's answer to control.status; null: it does not answer.
@@ -31,24 +31,24 @@ struct Patient {
     std::shared_ptr<const nlohmann::json> status = {};
 };
 // --check-config of each program that is installed beside exportctl, as the user that runs it.
-[[nodiscard]] Findings check_configuration(const Patient& patient);
+[[nodiscard]] CheckResults check_configuration(const Patient& patient);
 // Whether it answers, with the version that is installed; its alarms.
-[[nodiscard]] Findings check_daemon(const Patient& patient);
-[[nodiscard]] Findings check_alarms(const Patient& patient);
+[[nodiscard]] CheckResults check_daemon(const Patient& patient);
+[[nodiscard]] CheckResults check_alarms(const Patient& patient);
 // The shim at each of its addresses: /livez, /readyz, its version.
-[[nodiscard]] Findings check_shim(const Patient& patient);
+[[nodiscard]] CheckResults check_shim(const Patient& patient);
 // base_url of the local stores: what a client of a link sees.
-[[nodiscard]] Findings check_public_address(const Patient& patient);
+[[nodiscard]] CheckResults check_public_address(const Patient& patient);
 // Credentials as the daemon says, and whether the store's address takes a connection.
-[[nodiscard]] Findings check_stores(const Patient& patient);
+[[nodiscard]] CheckResults check_stores(const Patient& patient);
 // This machine's clock against the times of the databases, and NTP.
-[[nodiscard]] Findings check_clock(const Patient& patient);
+[[nodiscard]] CheckResults check_clock(const Patient& patient);
 // Room and inodes below the state directory and the roots of local stores.
-[[nodiscard]] Findings check_disks(const Patient& patient);
+[[nodiscard]] CheckResults check_disks(const Patient& patient);
 // Modes and owners of the configuration, key files, databases and sockets.
-[[nodiscard]] Findings check_files(const Patient& patient);
+[[nodiscard]] CheckResults check_files(const Patient& patient);
 // The units of systemd, where it runs.
-[[nodiscard]] Findings check_units(const Patient& patient);
+[[nodiscard]] CheckResults check_units(const Patient& patient);
 
 // control.status, or the error that a daemon's check reports.
 [[nodiscard]] Result<nlohmann::json> ask_status(const Context& context);

@@ -52,7 +52,7 @@ std::vector<std::string> database_files(const Installation& installation) {
 }
 
 // What was written after now says that the clock was set back, or that it was ahead then.
-Finding judge_times(const Patient& patient) {
+CheckResult judge_times(const Patient& patient) {
     const std::int64_t now_us = system_clock().unix_us();
     const std::int64_t latest_us =
         now_us + kMicroseconds * static_cast<std::int64_t>(limits::kDoctorClockTolerance.count());
@@ -74,7 +74,7 @@ Finding judge_times(const Patient& patient) {
     return {"clock", "", Health::kOk, to_iso8601(now_us) + ", after every write of the databases"};
 }
 
-Finding judge_ntp() {
+CheckResult judge_ntp() {
     const auto shown = run_command({"timedatectl", "show", "--value", "--property=NTPSynchronized"},
                                    limits::kDoctorAskTimeout);
     const std::string state = shown && shown->status == 0 ? without_line_end(shown->output) : "";
@@ -89,13 +89,13 @@ std::string percent_text(std::uint64_t part, std::uint64_t whole) {
     return std::to_string(whole == 0 ? 100 : part * 100 / whole) + " %";
 }
 
-Finding judge_disk(const std::string& directory, const DiskSpace& disk) {
+CheckResult judge_disk(const std::string& directory, const DiskSpace& disk) {
     const std::uint64_t total = disk.total_bytes;
     const std::uint64_t free = disk.free_bytes;
     constexpr std::uint64_t kMebibyte = 1024 * 1024;
-    Finding out{"disk", directory, Health::kOk,
-                std::to_string(free / kMebibyte) + " of " + std::to_string(total / kMebibyte) +
-                    " MiB are free"};
+    CheckResult out{"disk", directory, Health::kOk,
+                    std::to_string(free / kMebibyte) + " of " + std::to_string(total / kMebibyte) +
+                        " MiB are free"};
     if (disk.total_inodes > 0)
         out.detail += ", " + percent_text(disk.free_inodes, disk.total_inodes) + " of the inodes";
     const bool bad = free < disk.wanted_bytes() || !disk.has_inodes();
@@ -114,7 +114,7 @@ public:
         struct stat info {};
         if (::stat(installation.state_dir.c_str(), &info) == 0) daemon_uid_ = info.st_uid;
     }
-    Findings run() {
+    CheckResults run() {
         check_config();
         for (const auto& [key, path] : installation_.key_files()) check_key(key, path);
         for (const std::string& path : database_files(installation_)) check_database(path);
@@ -201,21 +201,21 @@ private:
     const Installation& installation_;
     std::optional<uid_t> daemon_uid_;
     std::size_t count_ = 0;
-    Findings out_;
+    CheckResults out_;
 };
 
 }  // namespace
 
-Findings check_clock(const Patient& patient) {
+CheckResults check_clock(const Patient& patient) {
     return {judge_times(patient), judge_ntp()};
 }
 
-Findings check_disks(const Patient& patient) {
+CheckResults check_disks(const Patient& patient) {
     std::vector<std::string> directories{patient.installation.state_dir};
     for (const std::string& store : patient.installation.stores("local"))
         directories.push_back(patient.installation.value(store, "root"));
     std::set<unsigned long> seen;  // Once a file system, by the first of its directories.
-    Findings out;
+    CheckResults out;
     for (const std::string& directory : directories) {
         const auto disk = read_disk_space(directory);
         if (!disk) {
@@ -230,7 +230,7 @@ Findings check_disks(const Patient& patient) {
     return out;
 }
 
-Findings check_files(const Patient& patient) {
+CheckResults check_files(const Patient& patient) {
     return FileCheck(patient.installation).run();
 }
 

@@ -88,7 +88,7 @@ std::vector<std::string> as_shim_user() {
 }
 
 // What --check-config prints: complaints, warnings, notes, and "FILE: good".
-void judge_lines(const std::string& program, const CommandEnd& end, Findings& out) {
+void judge_lines(const std::string& program, const CommandEnd& end, CheckResults& out) {
     for (std::string line : lines_of(end.output)) {
         const std::string start = program + ": ";
         if (!line.starts_with(start) || line.starts_with(start + "note: ")) continue;
@@ -109,23 +109,24 @@ void judge_lines(const std::string& program, const CommandEnd& end, Findings& ou
     }
 }
 
-Findings check_program(const Patient& patient, const std::string& program,
-                       std::vector<std::string> words) {
+CheckResults check_program(const Patient& patient, const std::string& program,
+                           std::vector<std::string> words) {
     if (!is_installed(program))
         return {{"configuration", program, Health::kOk, "not installed here"}};
     words.insert(words.end(), {program_path(program), "--check-config", "--config",
                                patient.installation.config_path});
     const auto end = run_command(words, limits::kDoctorProgramTimeout);
     if (!end) return {{"configuration", program, Health::kBad, end.error().message}};
-    Findings out;
+    CheckResults out;
     judge_lines(program, *end, out);
     return out;
 }
 
-Finding judge_version(const char* check, const std::string& program, const std::string& running) {
+CheckResult judge_version(const char* check, const std::string& program,
+                          const std::string& running) {
     const std::string installed =
         is_installed(program) ? version_said_by(program_path(program)) : std::string();
-    Finding out{check, "", Health::kOk, program + " " + running + " answers"};
+    CheckResult out{check, "", Health::kOk, program + " " + running + " answers"};
     if (installed.empty() || installed == running) return out;
     out.health = Health::kWarn;
     out.detail += ", " + installed + " is installed";
@@ -157,7 +158,7 @@ std::string shim_version(const std::string& where) {
 }
 
 // /readyz: alarms in its body belong to the daemon's check, but for the shim's own.
-Finding judge_readiness(const std::string& where) {
+CheckResult judge_readiness(const std::string& where) {
     const auto ready = http_get(where, "/readyz", limits::kDoctorAskTimeout);
     if (!ready) return {"shim", where, Health::kBad, ready.error().message};
     if (ready->status != 200)
@@ -189,7 +190,7 @@ bool waits_in_systemd(const std::string& where) {
            unit_property("export-httpd.service", "ActiveState") != "active";
 }
 
-void check_listener(const std::string& where, Findings& out) {
+void check_listener(const std::string& where, CheckResults& out) {
     if (waits_in_systemd(where)) {
         out.push_back({"shim", where, Health::kWarn,
                        "does not run; export-httpd.socket starts it with the next connection",
@@ -216,7 +217,7 @@ void check_listener(const std::string& where, Findings& out) {
     out.push_back(judge_readiness(where));
     const std::string version = shim_version(where);
     if (version.empty()) return;
-    Finding judged = judge_version("shim", kShim, version);
+    CheckResult judged = judge_version("shim", kShim, version);
     judged.subject = where;
     out.push_back(std::move(judged));
 }
@@ -226,10 +227,10 @@ bool is_alive(int status, const std::string& body) {
 }
 
 // Names, TLS and redirects are curl's business; http://ADDRESS:PORT needs none.
-Finding ask_public(const std::string& base_url) {
-    const Finding bad{"public address", base_url, Health::kWarn, "",
-                      "links lead there: look at DNS, the proxy, its certificate and base_url"};
-    Finding out = bad;
+CheckResult ask_public(const std::string& base_url) {
+    const CheckResult bad{"public address", base_url, Health::kWarn, "",
+                          "links lead there: look at DNS, the proxy, its certificate and base_url"};
+    CheckResult out = bad;
     constexpr std::string_view kHttp = "http://";
     if (base_url.starts_with(kHttp) && parse_socket_address(base_url.substr(kHttp.size()))) {
         const auto answer =
@@ -264,7 +265,7 @@ UnitState state_of(const std::string& unit) {
             unit_property(unit, "UnitFileState"), unit_property(unit, "NRestarts")};
 }
 
-Finding judge_unit(const std::string& unit) {
+CheckResult judge_unit(const std::string& unit) {
     const UnitState state = state_of(unit);
     const bool unused =
         unit.ends_with(".socket") && state.active != "active" && state.enabled != "enabled";
@@ -299,20 +300,20 @@ Result<json> ask_status(const Context& context) {
     return std::move(*answer);
 }
 
-Findings check_configuration(const Patient& patient) {
-    Findings out = check_program(patient, kDaemon, as_daemon_user(patient.installation));
-    for (Finding& finding : check_program(patient, kShim, as_shim_user()))
-        out.push_back(std::move(finding));
+CheckResults check_configuration(const Patient& patient) {
+    CheckResults out = check_program(patient, kDaemon, as_daemon_user(patient.installation));
+    for (CheckResult& result : check_program(patient, kShim, as_shim_user()))
+        out.push_back(std::move(result));
     return out;
 }
 
-Findings check_daemon(const Patient& patient) {
+CheckResults check_daemon(const Patient& patient) {
     if (!patient.status) {
         const auto again = ask_status(patient.context);
         return {{"daemon", "", Health::kBad, again ? "answers slowly" : again.error().message}};
     }
     const json& status = *patient.status;
-    Finding out = judge_version("daemon", kDaemon, cell(status["version"]));
+    CheckResult out = judge_version("daemon", kDaemon, cell(status["version"]));
     out.detail += ", pid " + cell(status["pid"]) + ", up since " + cell(status["started_at"]);
     if (out.health == Health::kOk && is_replaced(status["pid"])) {
         out.health = Health::kWarn;
@@ -327,9 +328,9 @@ Findings check_daemon(const Patient& patient) {
     return {out};
 }
 
-Findings check_alarms(const Patient& patient) {
+CheckResults check_alarms(const Patient& patient) {
     if (!patient.status) return {};
-    Findings out;
+    CheckResults out;
     for (const json& alarm : (*patient.status)["alarms"]) {
         const std::string subject = cell(alarm["subject"]);
         out.push_back({"alarm", cell(alarm["name"]) + (subject.empty() ? "" : " " + subject),
@@ -340,8 +341,8 @@ Findings check_alarms(const Patient& patient) {
     return out;
 }
 
-Findings check_shim(const Patient& patient) {
-    Findings out;
+CheckResults check_shim(const Patient& patient) {
+    CheckResults out;
     for (const std::string& where : patient.installation.listen) {
         if (where != "systemd") {
             check_listener(where, out);
@@ -355,20 +356,20 @@ Findings check_shim(const Patient& patient) {
     return out;
 }
 
-Findings check_public_address(const Patient& patient) {
+CheckResults check_public_address(const Patient& patient) {
     std::set<std::string> addresses;
     for (const std::string& store : patient.installation.stores("local"))
         addresses.insert(patient.installation.value(store, "base_url"));
-    Findings out;
+    CheckResults out;
     for (const std::string& base_url : addresses) {
         if (!base_url.empty()) out.push_back(ask_public(base_url));
     }
     return out;
 }
 
-Findings check_units(const Patient&) {
+CheckResults check_units(const Patient&) {
     if (!has_systemd()) return {{"unit", "", Health::kOk, "systemd does not run here"}};
-    Findings out;
+    CheckResults out;
     for (const char* unit :
          {"export-workerd.service", "export-httpd.service", "export-httpd.socket"})
         out.push_back(judge_unit(unit));

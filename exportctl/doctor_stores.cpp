@@ -70,7 +70,7 @@ Result<void> reach(const HostAndPort& target) {
     return last;
 }
 
-Finding judge_credentials(const json& store) {
+CheckResult judge_credentials(const json& store) {
     const std::string name = cell(store["name"]);
     const std::string error = store["error"].is_null() ? "" : cell(store["error"]);
     const std::string source = cell(store["credentials"]);
@@ -92,7 +92,7 @@ Result<HostAndPort> target_of(const std::string& name,
     return split(endpoint);
 }
 
-Finding judge_way(const std::string& section, const Installation& installation) {
+CheckResult judge_way(const std::string& section, const Installation& installation) {
     const std::string name = section.substr(std::string_view("store.").size());
     const auto target = target_of(name, installation.values.at(section));
     if (!target) return {"store", name, Health::kBad, target.error().message};
@@ -105,8 +105,8 @@ Finding judge_way(const std::string& section, const Installation& installation) 
 
 }  // namespace
 
-Findings check_stores(const Patient& patient) {
-    Findings out;
+CheckResults check_stores(const Patient& patient) {
+    CheckResults out;
     if (patient.status) {
         for (const json& store : (*patient.status)["stores"])
             out.push_back(judge_credentials(store));

@@ -23,7 +23,7 @@ class DoctorTest(SystemTest):
         return subprocess.run([BUILD / "bin" / "exportctl", "--config", self.system.config, *words, "doctor"], capture_output=True, text=True, timeout=120,
                               env={**os.environ, "PATH": path, **(env or {})})
 
-    def findings(self, **more):
+    def results(self, **more):
         """[(check, subject, health, detail, remedy)], and the exit status."""
         done = self.run_doctor("--json", **more)
         answer = json.loads(done.stdout)
@@ -31,17 +31,17 @@ class DoctorTest(SystemTest):
         return [tuple(item[name] for name in ("check", "subject", "health", "detail", "remedy")) for item in answer["items"]], done.returncode
 
     def found(self, check, health, pattern, **more):
-        findings, status = self.findings(**more)
-        hits = [each for each in findings if each[0] == check and each[2] == health and re.search(pattern, " ".join(each[1:]))]
-        self.assertTrue(hits, findings)
+        results, status = self.results(**more)
+        hits = [each for each in results if each[0] == check and each[2] == health and re.search(pattern, " ".join(each[1:]))]
+        self.assertTrue(hits, results)
         self.assertGreaterEqual(status, {"ok": OK, "warn": WARN, "bad": BAD}[health])
         return hits[0]
 
     def test_a_system_that_is_well(self):
-        findings, status = self.findings()
-        checks = {each[0] for each in findings}
+        results, status = self.results()
+        checks = {each[0] for each in results}
         self.assertLessEqual({"configuration", "daemon", "alarm", "shim", "public address", "store", "clock", "disk", "file", "unit"}, checks)
-        troubles = [each for each in findings if each[2] != "ok" and each[0] != "disk"]
+        troubles = [each for each in results if each[2] != "ok" and each[0] != "disk"]
         self.assertEqual(troubles, [])
 
     def test_one_line_for_each_check(self):

@@ -11,19 +11,19 @@ namespace {
 std::counting_semaphore<2> release(0);  // Outlives a check that is left behind.
 std::counting_semaphore<2> released(0);
 
-CheckEnd run(Findings (*check)(const Patient&), std::chrono::milliseconds timeout) {
+CheckEnd run(CheckResults (*check)(const Patient&), std::chrono::milliseconds timeout) {
     return run_bounded({"disk", check}, std::make_shared<const Patient>(), timeout);
 }
 
 TEST(BoundedCheck, GivesWhatWasFound) {
     const CheckEnd end = run(
         [](const Patient&) {
-            return Findings{{"disk", "/", Health::kOk, "full of room"}};
+            return CheckResults{{"disk", "/", Health::kOk, "full of room"}};
         },
         std::chrono::seconds(20));
     EXPECT_FALSE(end.left_behind);
-    ASSERT_EQ(end.findings.size(), 1U);
-    EXPECT_EQ(end.findings[0].detail, "full of room");
+    ASSERT_EQ(end.results.size(), 1U);
+    EXPECT_EQ(end.results[0].detail, "full of room");
 }
 
 TEST(BoundedCheck, OneThatHangsIsBadAndLeftBehind) {
@@ -31,26 +31,26 @@ TEST(BoundedCheck, OneThatHangsIsBadAndLeftBehind) {
         [](const Patient&) {
             release.acquire();
             released.release();
-            return Findings();
+            return CheckResults();
         },
         std::chrono::milliseconds(20));
     EXPECT_TRUE(end.left_behind);
-    ASSERT_EQ(end.findings.size(), 1U);
-    EXPECT_EQ(end.findings[0].health, Health::kBad);
-    EXPECT_TRUE(end.findings[0].detail.starts_with("no end within ")) << end.findings[0].detail;
-    EXPECT_FALSE(end.findings[0].remedy.empty());
+    ASSERT_EQ(end.results.size(), 1U);
+    EXPECT_EQ(end.results[0].health, Health::kBad);
+    EXPECT_TRUE(end.results[0].detail.starts_with("no end within ")) << end.results[0].detail;
+    EXPECT_FALSE(end.results[0].remedy.empty());
     release.release();
     released.acquire();
 }
 
 TEST(BoundedCheck, OneThatThrowsIsBad) {
     const CheckEnd end =
-        run([](const Patient&) -> Findings { throw std::runtime_error("no such key"); },
+        run([](const Patient&) -> CheckResults { throw std::runtime_error("no such key"); },
             std::chrono::seconds(20));
     EXPECT_FALSE(end.left_behind);
-    ASSERT_EQ(end.findings.size(), 1U);
-    EXPECT_EQ(end.findings[0].health, Health::kBad);
-    EXPECT_EQ(end.findings[0].detail, "no such key");
+    ASSERT_EQ(end.results.size(), 1U);
+    EXPECT_EQ(end.results[0].health, Health::kBad);
+    EXPECT_EQ(end.results[0].detail, "no such key");
 }
 
 }  // namespace
