@@ -29,10 +29,10 @@ const Clock& system_clock() {
 std::string to_iso8601(std::int64_t unix_us) {
     const std::int64_t fraction = ((unix_us % kUsPerSecond) + kUsPerSecond) % kUsPerSecond;
     const std::time_t seconds = static_cast<std::time_t>((unix_us - fraction) / kUsPerSecond);
-    std::tm deps{};
-    gmtime_r(&seconds, &deps);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
     char text[48];
-    std::size_t used = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &deps);
+    std::size_t used = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
     std::string out(text, used);
     if (fraction != 0) {
         const std::string digits = std::to_string(fraction);
@@ -45,17 +45,18 @@ std::string to_iso8601(std::int64_t unix_us) {
 }
 
 Result<std::int64_t> parse_iso8601_seconds(std::string_view text) {
-    std::tm deps{};
+    std::tm parts{};
     const std::string copy(text);
     const char* end =
-        copy.size() == 20 ? strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &deps) : nullptr;
-    const std::tm given = deps;
-    const std::time_t seconds = timegm(&deps);  // Makes March of the 30th of February.
-    if (end == nullptr || *end != '\0' || deps.tm_mday != given.tm_mday ||
-        deps.tm_sec != given.tm_sec) {
-        return fail(ErrorCode::kInvalidArgument,
-                    "time: expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found '" +
-                        printable(text, 40) + "'");
+        copy.size() == 20 ? strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) : nullptr;
+    const std::tm given = parts;
+    const std::time_t seconds = timegm(&parts);  // Makes March of the 30th of February.
+    if (end == nullptr || *end != '\0' || parts.tm_mday != given.tm_mday ||
+        parts.tm_sec != given.tm_sec || seconds < 0) {
+        return fail(
+            ErrorCode::kInvalidArgument,
+            "time: expected a date of the calendar from 1970 on as YYYY-MM-DDThh:mm:ssZ, found '" +
+                printable(text, 40) + "'");
     }
     return static_cast<std::int64_t>(seconds);
 }

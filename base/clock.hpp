@@ -34,7 +34,7 @@ public:
 
 // "2026-05-24T00:00:00.123456Z"; the fraction is left out when it is zero.
 [[nodiscard]] std::string to_iso8601(std::int64_t unix_us);
-// Accepts exactly YYYY-MM-DDThh:mm:ssZ. Errors: kInvalidArgument.
+// Accepts exactly YYYY-MM-DDThh:mm:ssZ, from 1970 on. Errors: kInvalidArgument.
 [[nodiscard]] Result<std::int64_t> parse_iso8601_seconds(std::string_view text);
 
 }  // namespace export_worker

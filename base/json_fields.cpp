@@ -120,8 +120,9 @@ Result<std::int64_t> time_s_from(const json& value, std::string_view name) {
     EW_TRY(const std::string text, text_from(value, name));
     auto seconds = parse_iso8601_seconds(text);
     if (!seconds)
-        return problem(name, "expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found '" +
-                                 printable(text, 40) + "'");
+        return problem(
+            name, "expected a date of the calendar from 1970 on as YYYY-MM-DDThh:mm:ssZ, found '" +
+                      printable(text, 40) + "'");
     return seconds;
 }
 

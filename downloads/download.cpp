@@ -70,10 +70,10 @@ std::string etag_of(const struct stat& info, std::string_view sha256) {
 }
 
 std::string http_date(std::time_t at) {
-    std::tm deps{};
-    gmtime_r(&at, &deps);
+    std::tm parts{};
+    gmtime_r(&at, &parts);
     char text[40];
-    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &deps)};
+    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
 struct Range {
@@ -133,14 +133,14 @@ bool names_etag(std::string_view header, std::string_view etag, bool weak) {
 }
 
 // A year of two digits is never more than 50 years ahead (RFC 9110, 5.6.7).
-std::time_t in_nearest_century(std::tm deps, std::time_t now) {
+std::time_t in_nearest_century(std::tm parts, std::time_t now) {
     std::tm today{};
     ::gmtime_r(&now, &today);
-    deps.tm_year += (today.tm_year / 100 - deps.tm_year / 100) * 100;
+    parts.tm_year += (today.tm_year / 100 - parts.tm_year / 100) * 100;
     std::tm latest = today;
     latest.tm_year += 50;
-    if (::timegm(&deps) > ::timegm(&latest)) deps.tm_year -= 100;
-    return ::timegm(&deps);
+    if (::timegm(&parts) > ::timegm(&latest)) parts.tm_year -= 100;
+    return ::timegm(&parts);
 }
 
 // The three forms of RFC 9110, 5.6.7; nullopt for anything else: the condition is ignored then
@@ -148,13 +148,13 @@ std::time_t in_nearest_century(std::tm deps, std::time_t now) {
 std::optional<std::time_t> parse_http_date(std::string_view text, std::time_t now) {
     const std::string copy(text);
     for (const char* form : {"%a, %d %b %Y %H:%M:%S GMT", kTwoDigitYear, "%a %b %e %H:%M:%S %Y"}) {
-        std::tm deps{};
-        const char* const end = ::strptime(copy.c_str(), form, &deps);
+        std::tm parts{};
+        const char* const end = ::strptime(copy.c_str(), form, &parts);
         if (end == nullptr || *end != '\0') continue;
-        std::tm normal = deps;  // timegm() makes March of the 30th of February.
+        std::tm normal = parts;  // timegm() makes March of the 30th of February.
         ::timegm(&normal);
-        if (normal.tm_mday != deps.tm_mday) return std::nullopt;
-        return form == kTwoDigitYear ? in_nearest_century(deps, now) : ::timegm(&deps);
+        if (normal.tm_mday != parts.tm_mday) return std::nullopt;
+        return form == kTwoDigitYear ? in_nearest_century(parts, now) : ::timegm(&parts);
     }
     return std::nullopt;
 }

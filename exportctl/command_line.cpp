@@ -65,7 +65,8 @@ std::string expected_instead(const Flag& flag, const std::string& value) {
     if (flag.kind == Kind::kLength)
         return parse_length(value) ? "" : "seconds, or a number and s, m, h or d such as 90d";
     const bool is_path = flag.kind == Kind::kFile || flag.kind == Kind::kDirectory;
-    return is_path && value.empty() ? "a path" : "";
+    if (!value.empty() || flag.kind == Kind::kSwitch) return "";
+    return is_path ? "a path" : "a text";
 }
 
 Result<void> check_flags(const Command& command, const Arguments& arguments) {

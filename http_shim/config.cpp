@@ -44,6 +44,12 @@ void read_listen(Section& section, Config& config) {
                               "found '" +
                                   printable(each) + "'");
     }
+    std::vector<std::string> sorted = config.listen;
+    std::ranges::sort(sorted);
+    const auto twice = std::ranges::adjacent_find(sorted);
+    if (twice != sorted.end())
+        section.add_error("listen",
+                          "expected each address once, found '" + printable(*twice) + "' twice");
     if (config.listen.size() > limits::kHttpListenersMax)
         section.add_error("listen",
                           "expected at most " + std::to_string(limits::kHttpListenersMax));

@@ -28,4 +28,15 @@ std::string make_uuid7(std::int64_t unix_us) {
     return out;
 }
 
+bool is_uuid(std::string_view text) {
+    if (text.size() != 36) return false;
+    for (std::size_t index = 0; index < text.size(); ++index) {
+        const char c = text[index];
+        const bool is_dash = index == 8 || index == 13 || index == 18 || index == 23;
+        const bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        if (is_dash ? c != '-' : !is_hex) return false;
+    }
+    return true;
+}
+
 }  // namespace export_worker::crypto

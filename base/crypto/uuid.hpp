@@ -3,11 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace export_worker::crypto {
 
 // 36 characters, lower case. Sorts by the microsecond; unpredictable in its 62 random bits.
 // [any-thread]
 [[nodiscard]] std::string make_uuid7(std::int64_t unix_us);
+
+// Has the form of what make_uuid7() makes: hex digits in lower case, 8-4-4-4-12.
+[[nodiscard]] bool is_uuid(std::string_view text);
 
 }  // namespace export_worker::crypto

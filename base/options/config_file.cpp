@@ -172,10 +172,23 @@ void add_sections(std::istringstream stream, ConfigValues& sections) {
     }
 }
 
+// What an editor shows nothing of, and a cut or damaged file has.
+Result<void> check_text(const std::string& path, std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf"))
+        return fail(ErrorCode::kInvalidArgument,
+                    path + ": begins with a byte order mark; save it as UTF-8 without one");
+    const std::size_t nul = text.find('\0');
+    if (nul == std::string_view::npos) return {};
+    return fail(ErrorCode::kInvalidArgument, path + ": expected text, found a NUL at byte " +
+                                                 std::to_string(nul) +
+                                                 ": it is cut, damaged, or not UTF-8");
+}
+
 }  // namespace
 
 Result<ConfigFile> ConfigFile::read(const std::string& path, Problems* problems) {
     EW_TRY(const std::string text, read_trusted_file(path, limits::kConfigFileBytesMax));
+    EW_CHECK(check_text(path, text));
     ConfigFile file;
     file.problems_ = problems;
     file.path_ = path;

@@ -150,9 +150,25 @@ void credential_choice(Section& section, model::StoreSettings& store,
     section.choice("credentials", store.credentials_source, sources);
 }
 
-void read_local_store(Section& section, model::StoreSettings& store) {
+bool lies_in(std::string_view path, const std::string& directory) {
+    return path == directory || path.starts_with(directory + "/");
+}
+
+// A start empties directories of state_dir, whatever lies in them.
+bool is_for_the_daemon_alone(const std::string& path, const std::string& state_dir) {
+    constexpr std::array<const char*, 4> kOwn{"/run", "/tmp", "/plugins", "/restore.part"};
+    return lies_in(state_dir, path) || std::ranges::any_of(kOwn, [&](const char* own) {
+               return lies_in(path, state_dir + own);
+           });
+}
+
+void read_local_store(Section& section, const std::string& state_dir, model::StoreSettings& store) {
     std::string root;
     section.directory("root", root);
+    if (!root.empty() && is_for_the_daemon_alone(root, state_dir))
+        section.add_error(
+            "root", "expected a directory for exports alone, found '" + printable(root) +
+                        "', where the daemon keeps its own files (state_dir = " + state_dir + ")");
     store.values["root"] = root;
     shared_text(section, store, "base_url", true);
     const std::string& base_url = store.values["base_url"];
@@ -228,8 +244,8 @@ void read_cloudfront_store(Section& section, model::StoreSettings& store) {
     credential_file(section, store, "private_key_file", true);
 }
 
-void read_kind(Section& section, model::StoreSettings& store) {
-    if (store.kind == "local") return read_local_store(section, store);
+void read_kind(Section& section, const std::string& state_dir, model::StoreSettings& store) {
+    if (store.kind == "local") return read_local_store(section, state_dir, store);
     if (store.kind == "s3") read_s3_store(section, store);
     if (store.kind == "gcs") read_gcs_store(section, store);
     if (store.kind == "azure") read_azure_store(section, store);
@@ -260,7 +276,7 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         bool organization_prefix = true;
         section.boolean("organization_prefix", organization_prefix);
         store.values["organization_prefix"] = organization_prefix ? "on" : "off";
-        read_kind(section, store);
+        read_kind(section, config.state_dir, store);
         EW_CHECK(section.finish());
         // What the keys mean together is known where links are signed.
         const auto parsed = signing::parse_store(store.name, store.values);

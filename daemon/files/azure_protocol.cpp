@@ -38,20 +38,20 @@ public:
     }
 
     Result<void> put_part(Upload& upload, std::string_view bytes) override {
-        std::string id = block_id(upload.deps.size());
+        std::string id = block_id(upload.parts.size());
         ObjectRequest request = write_request(upload.key);
         request.query = {{"comp", "block"}, {"blockid", id}};
         request.body = bytes;
         add_content_md5(request, bytes);
         EW_TRY(const HttpAnswer answer, requests_.send(request));
         if (answer.status != 201) return fail(error_of(answer, "upload a block"));
-        upload.deps.push_back(std::move(id));
+        upload.parts.push_back(std::move(id));
         return {};
     }
 
     Result<void> complete(const Upload& upload, std::uint64_t bytes) override {
         std::string body = R"(<?xml version="1.0" encoding="utf-8"?><BlockList>)";
-        for (const std::string& id : upload.deps) body += "<Latest>" + id + "</Latest>";
+        for (const std::string& id : upload.parts) body += "<Latest>" + id + "</Latest>";
         body += "</BlockList>";
         ObjectRequest request = write_request(upload.key);
         request.query = {{"comp", "blocklist"}};

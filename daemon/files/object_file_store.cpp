@@ -46,7 +46,7 @@ public:
     }
 
     Result<model::FileReceipt> commit() override {
-        if (upload_.deps.empty()) {
+        if (upload_.parts.empty()) {
             EW_CHECK(protocol_->put(upload_, buffer_));
         } else {
             EW_CHECK(put_part());
@@ -59,7 +59,7 @@ public:
 
 private:
     Result<void> put_part() {
-        if (upload_.deps.size() >= protocol_->parts_max()) {
+        if (upload_.parts.size() >= protocol_->parts_max()) {
             return fail(ErrorCode::kResourceExhausted,
                         "upload: expected at most " + std::to_string(protocol_->parts_max()) +
                             " parts of " + std::to_string(part_bytes_) +

@@ -23,8 +23,8 @@ namespace export_worker::files {
 struct Upload {
     std::string key;
     std::string content_type;
-    std::string id;                 // Empty until the first part.
-    std::vector<std::string> deps;  // Proof of each, in order.
+    std::string id;                  // Empty until the first part.
+    std::vector<std::string> parts;  // Proof of each, in order.
 };
 
 // Threads: [one-owner]. Errors of all functions: kUnavailable when the store did not answer or

@@ -64,22 +64,22 @@ public:
         ObjectRequest request;
         request.method = "PUT";
         request.key = upload.key;
-        request.query = {{"partNumber", std::to_string(upload.deps.size() + 1)},
+        request.query = {{"partNumber", std::to_string(upload.parts.size() + 1)},
                          {"uploadId", upload.id}};
         request.body = bytes;
         add_content_md5(request, bytes);
         EW_TRY(const HttpAnswer answer, requests_.send(request));
         const std::string_view tag = answer.header("etag");
         if (answer.status != 200 || tag.empty()) return fail(error_of(answer, "upload a part"));
-        upload.deps.emplace_back(tag);
+        upload.parts.emplace_back(tag);
         return {};
     }
 
     Result<void> complete(const Upload& upload, std::uint64_t bytes) override {
         std::string body = "<CompleteMultipartUpload>";
-        for (std::size_t index = 0; index < upload.deps.size(); ++index) {
+        for (std::size_t index = 0; index < upload.parts.size(); ++index) {
             body += "<Part><PartNumber>" + std::to_string(index + 1) + "</PartNumber><ETag>" +
-                    escaped(upload.deps[index]) + "</ETag></Part>";
+                    escaped(upload.parts[index]) + "</ETag></Part>";
         }
         body += "</CompleteMultipartUpload>";
         ObjectRequest request;

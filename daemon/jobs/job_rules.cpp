@@ -63,10 +63,12 @@ Result<void> check_report(const ProgressReport& report) {
                 "mark_completed and mark_failed: expected at most one of them");
 }
 
-Result<void> check_reportable(const Job& job) {
+Result<void> check_reportable(const Job& job, const Now& now) {
     if (job.runner != JobRunner::kExternal)
         return fail(ErrorCode::kConflict, "The job is run by the daemon itself");
-    return check_unfinished(job);
+    EW_CHECK(check_unfinished(job));
+    if (!job.deadline_us || *job.deadline_us > now.us) return {};
+    return fail(ErrorCode::kConflict, "The job's deadline has passed; it fails");
 }
 
 Result<ReportedJob> with_report(Job job, const ProgressReport& report, const Now& now) {

@@ -15,9 +15,10 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<void> check_cancel(const model::Job& job);
 [[nodiscard]] Result<void> check_retry(const model::Job& job);
 [[nodiscard]] Result<void> check_hold(const model::Job& job);
-// kInvalidArgument: two transitions; kConflict: the job has ended or is the daemon's.
+// kInvalidArgument: two transitions; kConflict: the job has ended, its deadline has passed, or it
+// is the daemon's.
 [[nodiscard]] Result<void> check_report(const ProgressReport& report);
-[[nodiscard]] Result<void> check_reportable(const model::Job& job);
+[[nodiscard]] Result<void> check_reportable(const model::Job& job, const Now& now);
 
 // A job after a report of its worker; its entries are not among it.
 struct ReportedJob {

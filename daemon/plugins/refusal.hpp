@@ -19,6 +19,8 @@ struct Refusal {
     std::string found;
     std::string hint;     // The step or the flag that mends it.
     bool has_run = true;  // false: the time was over before any code of the file had run.
+    // Of an error of the world: whether the same file may be taken a little later.
+    ErrorCode cause = ErrorCode::kFailedPrecondition;
 };
 
 template <typename T>
@@ -29,8 +31,13 @@ using Verdict = tl::expected<T, Refusal>;
 }
 // An error of the world on the way to a verdict: disk full, file unreadable.
 [[nodiscard]] inline Refusal refusal_of(std::string_view stage, const Error& error) {
-    return {"io", std::string(stage), "to read and write files", error.message,
-            "mend what it names, then try again"};
+    return {"io",
+            std::string(stage),
+            "to read and write files",
+            error.message,
+            "mend what it names, then try again",
+            true,
+            error.code};
 }
 
 // The daemon cannot start with this file: it ended or stopped answering because of it.
@@ -44,8 +51,12 @@ using Verdict = tl::expected<T, Refusal>;
            refusal.found + "; " + refusal.hint;
 }
 [[nodiscard]] inline Error to_error(const Refusal& refusal) {
-    return {refusal.code == "busy" || refusal.code == "conflict" ? ErrorCode::kConflict
-                                                                 : ErrorCode::kFailedPrecondition,
+    const bool is_conflict = refusal.code == "busy" || refusal.code == "conflict";
+    const bool passes =
+        refusal.cause == ErrorCode::kResourceExhausted || refusal.cause == ErrorCode::kUnavailable;
+    return {is_conflict ? ErrorCode::kConflict
+            : passes    ? refusal.cause
+                        : ErrorCode::kFailedPrecondition,
             to_text(refusal)};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/crypto/uuid.hpp"
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/shared_limits.hpp"
@@ -14,7 +15,6 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/server/limits.hpp"
-#include "protocol/message/job_id.hpp"
 
 namespace export_worker::server {
 namespace {
@@ -231,12 +231,16 @@ Result<jobs::JobFilter> parse_filter(const json& params) {
     EW_TRY(const std::optional<std::int64_t> limit,
            fields.optional_integer("limit", {1, limits::kJobListLimitMax}));
     EW_TRY(const std::optional<std::int64_t> offset,
-           fields.optional_integer("offset", {0, limits::kJobListOffsetMax}));
+           fields.optional_integer("offset", {0, INT64_MAX}));
     EW_TRY(filter.after, fields.text_or("after", "", {0, limits::kJobIdBytesMax}));
     EW_CHECK(fields.refuse_unknown());
-    if (!filter.after.empty() && !message::check_job_id(filter.after))
+    if (!filter.after.empty() && !crypto::is_uuid(filter.after))
         return invalid_argument("after: expected the id of a job, as `next` has it, found '" +
                                 printable(filter.after) + "'");
+    if (offset > limits::kJobListOffsetMax)
+        return invalid_argument(
+            "offset: expected 0 to " + std::to_string(limits::kJobListOffsetMax) + ", found " +
+            std::to_string(*offset) + "; go on with after and the id of the last job instead");
     if (offset && !filter.after.empty())
         return invalid_argument("offset: expected no offset with after; give one of them");
     filter.limit = limit ? static_cast<std::size_t>(*limit) : limits::kJobListLimitDefault;

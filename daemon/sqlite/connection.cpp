@@ -48,8 +48,11 @@ int record_log_pages(void* pages, sqlite3* /*database*/, const char* /*schema*/,
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
     if (status == SQLITE_INTERRUPT) return fail(ErrorCode::kDeadlineExceeded, kTooLong);
-    return fail(code_of(status, sqlite3_system_errno(database)),
-                tried + ": " + sqlite3_errmsg(database) + " (" + sqlite3_errstr(status) + ")");
+    const std::string_view what = sqlite3_errmsg(database);
+    const std::string_view kind = sqlite3_errstr(status);
+    std::string message = tried + ": " + std::string(what);
+    if (kind != what) message += " (" + std::string(kind) + ")";
+    return fail(code_of(status, sqlite3_system_errno(database)), std::move(message));
 }
 
 }  // namespace

@@ -147,6 +147,9 @@ Result<void> record_end(Connection& connection, const Job& job, std::string_view
                         const Now& now) {
     const EndKinds kinds = end_kinds(job.status);
     const bool failed = job.status == JobStatus::kFailed;
+    EW_CHECK(connection.statement("UPDATE job SET ended_us = ?2 WHERE job_id = ?1")
+                 .bind(job.job_id, now.us)
+                 .run());
     EW_CHECK(append_event(
         connection,
         {job.job_id, kinds.event, std::string(actor), failed ? job.error_message : "", 1}, now));

@@ -317,6 +317,8 @@ CREATE INDEX file_intended ON file (job_id) WHERE state = 'intended';
 ALTER TABLE job ADD COLUMN start_us INTEGER;
 UPDATE job SET start_us = due_us
     WHERE status = 'pending' AND runner = 'daemon' AND attempt = 0 AND started_us IS NULL AND due_us > created_us;
+-- When it ended, in the registry's own time: what ended under a wrong clock is not as old as completed_us says.
+ALTER TABLE job ADD COLUMN ended_us INTEGER;
 CREATE INDEX job_scheduled ON job (start_us) WHERE start_us IS NOT NULL AND status = 'pending';
 )sql"};
 

@@ -131,10 +131,11 @@ Result<Pending<Job>> SqliteJobRequests::begin_report(const OrganizationScope& sc
                   actor = std::move(actor)](Connection& connection) -> Result<Job> {
         EW_TRY(Job job, load_row(connection, scope, job_id));
         EW_TRY(const bool taken, is_last_report(connection, job_id, report->report_id));
-        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, database_.now());
+        const Now at = database_.now();
+        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, at);
         if (taken) return presenter.present(std::move(job));
-        EW_CHECK(check_reportable(job));
-        EW_CHECK(apply_report(connection, job, *report, actor, database_.now()));
+        EW_CHECK(check_reportable(job, at));
+        EW_CHECK(apply_report(connection, job, *report, actor, at));
         EW_TRY(job, load_row(connection, scope, job_id));
         return presenter.present(std::move(job));
     };

@@ -1,5 +1,6 @@
 #include "daemon/jobs/sqlite/sqlite_job_retention.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -58,27 +59,49 @@ Result<std::size_t> fail_abandoned(Connection& connection, std::string_view acto
 constexpr const char* kLastRun = "last_run_us";
 constexpr const char* kFound = "retention_paused_us";
 
-Result<std::size_t> forget_jobs(Connection& connection, std::int64_t before_us) {
+// Up to when an operator has said that the wall clock is right, in the registry's own time.
+constexpr const char* kConfirmed = "retention_confirmed_us";
+
+// What ended before is too old. By both clocks, because work that was done while the wall clock was
+// behind is younger than it says; what ended before an operator confirmed the clock is judged by
+// the wall clock alone.
+struct Before {
+    std::int64_t wall_us = 0;
+    std::int64_t us = 0;
+};
+Result<Before> before(Connection& connection, std::chrono::seconds age, const Now& now) {
+    EW_TRY(const std::optional<std::int64_t> confirmed_us, read_setting(connection, kConfirmed));
+    return Before{now.wall_us - us_of(age),
+                  std::max(now.us - us_of(age), confirmed_us.value_or(INT64_MIN))};
+}
+
+Result<std::size_t> forget_jobs(Connection& connection, const Before& before) {
     // Whatever still has a file is left until that is gone: a published one keeps its job out of
     // the index, of the others there are few.
     EW_CHECK(connection
                  .statement("DELETE FROM job WHERE job_id IN (SELECT job_id FROM job WHERE "
                             "completed_us IS NOT NULL AND (runner = 'external' OR file_url = '') "
-                            "AND completed_us <= ?1 AND NOT EXISTS (SELECT 1 FROM file WHERE "
-                            "file.job_id = job.job_id) ORDER BY "
-                            "completed_us LIMIT ?2)")
-                 .bind(before_us, kBatch)
+                            "AND completed_us <= ?1 AND coalesce(ended_us, ?2) <= ?2 AND NOT "
+                            "EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id) ORDER BY "
+                            "completed_us LIMIT ?3)")
+                 .bind(before.wall_us, before.us, kBatch)
                  .run());
     return static_cast<std::size_t>(connection.changes());
 }
 
-Result<std::size_t> forget_notices(Connection& connection, std::int64_t before_us) {
-    EW_CHECK(connection
-                 .statement("DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
-                            "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 ORDER "
-                            "BY at_us LIMIT ?2)")
-                 .bind(before_us, kBatch)
-                 .run());
+// What the job of a notice says of its end holds for the notice.
+#define EW_JOB_ENDED(line) \
+    "coalesce((SELECT ended_us FROM job WHERE job.job_id = notice.job_id), " line ") <= " line
+
+Result<std::size_t> forget_notices(Connection& connection, const Before& before) {
+    EW_CHECK(
+        connection
+            .statement(
+                "DELETE FROM notice WHERE sequence IN (SELECT sequence FROM notice "
+                "WHERE at_us <= ?1 AND delivery <> 'pending' AND published = 1 AND " EW_JOB_ENDED(
+                    "?2") " ORDER BY at_us LIMIT ?3)")
+            .bind(before.wall_us, before.us, kBatch)
+            .run());
     return static_cast<std::size_t>(connection.changes());
 }
 
@@ -124,6 +147,7 @@ Result<bool> SqliteJobRetention::resume_retention() {
         EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
         EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
         EW_CHECK(clear_setting(connection, kFound));
+        if (found_us) EW_CHECK(write_setting(connection, kConfirmed, now.us));
         return found_us.has_value();
     });
 }
@@ -139,14 +163,16 @@ Result<std::optional<RetentionPause>> SqliteJobRetention::retention_pause() {
 
 Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
     return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+        EW_TRY(const Before too_old, before(connection, age, now));
         // A file is begun before its job ends: what was begun later is not due, and of what was
         // begun earlier all is due but the files of the few jobs that ran at that moment.
         EW_TRY(const std::vector<std::string> keys,
                sqlite::select_texts(
                    connection,
                    "SELECT file_key FROM file CROSS JOIN job USING (job_id) WHERE state = 'live' "
-                   "AND intended_us <= ?1 AND completed_us <= ?1 ORDER BY intended_us LIMIT ?2",
-                   now.wall_us - us_of(age), kBatch));
+                   "AND intended_us <= ?1 AND completed_us <= ?1 AND coalesce(ended_us, ?2) <= ?2 "
+                   "ORDER BY intended_us LIMIT ?3",
+                   too_old.wall_us, too_old.us, kBatch));
         for (const std::string& key : keys) {
             EW_CHECK(withdraw_file(connection, key, "expired", database_.instance_id(),
                                    "older than the daemon keeps files", now));
@@ -157,34 +183,37 @@ Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
 
 Result<Pruned> SqliteJobRetention::prune(std::chrono::seconds age) {
     return database_.write([&](Connection& connection, const Now& now) -> Result<Pruned> {
-        const std::int64_t before_us = now.wall_us - us_of(age);
+        EW_TRY(const Before too_old, before(connection, age, now));
         Pruned out;
-        EW_TRY(out.jobs, forget_jobs(connection, before_us));
-        EW_TRY(out.notices, forget_notices(connection, before_us));
-        EW_TRY(out.accesses, forget_accesses(connection, before_us));
+        EW_TRY(out.jobs, forget_jobs(connection, too_old));
+        EW_TRY(out.notices, forget_notices(connection, too_old));
+        EW_TRY(out.accesses, forget_accesses(connection, too_old.wall_us));
         return out;
     });
 }
 
 Result<RetentionBacklog> SqliteJobRetention::retention_backlog(std::chrono::seconds file_age,
                                                                std::chrono::seconds job_age) {
-    const std::int64_t wall_us = database_.now().wall_us;
-    const auto before_us = [&](std::chrono::seconds age) {
-        return age.count() > 0 ? std::optional(wall_us - us_of(age)) : std::nullopt;
-    };
+    const Now now = database_.now();
     return database_.read([&](Connection& connection) -> Result<RetentionBacklog> {
+        EW_TRY(const Before old_files, before(connection, file_age, now));
+        EW_TRY(const Before old_jobs, before(connection, job_age, now));
         // No row is before NULL.
+        const auto wall_us = [](std::chrono::seconds age, const Before& before) {
+            return age.count() > 0 ? std::optional(before.wall_us) : std::nullopt;
+        };
         Statement row = connection.statement(
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM file CROSS JOIN job USING (job_id) WHERE "
-            "state = 'live' AND intended_us <= ?1 AND completed_us <= ?1 LIMIT ?3)), "
+            "state = 'live' AND intended_us <= ?1 AND completed_us <= ?1 AND coalesce(ended_us, "
+            "?4) <= ?4 LIMIT ?3)), "
             "(SELECT count(*) FROM (SELECT 1 FROM job WHERE completed_us IS NOT NULL AND "
-            "(runner = 'external' OR file_url = '') AND completed_us <= ?2 AND NOT EXISTS (SELECT "
-            "1 FROM file WHERE file.job_id = job.job_id) "
+            "(runner = 'external' OR file_url = '') AND completed_us <= ?2 AND coalesce(ended_us, "
+            "?5) <= ?5 AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id) "
             "LIMIT ?3)), "
             "(SELECT count(*) FROM (SELECT 1 FROM notice WHERE at_us <= ?2 AND delivery <> "
-            "'pending' AND published = 1 LIMIT ?3))");
-        row.bind(before_us(file_age), before_us(job_age),
-                 static_cast<std::int64_t>(limits::kRetentionCountMax));
+            "'pending' AND published = 1 AND " EW_JOB_ENDED("?5") " LIMIT ?3))");
+        row.bind(wall_us(file_age, old_files), wall_us(job_age, old_jobs),
+                 static_cast<std::int64_t>(limits::kRetentionCountMax), old_files.us, old_jobs.us);
         EW_TRY(const bool found, row.step());
         if (!found) return RetentionBacklog();
         return RetentionBacklog{row.integer(0), row.integer(1), row.integer(2)};

@@ -181,7 +181,8 @@ TEST(JsonFields, TimesAreSecondsOfIso8601) {
     EXPECT_EQ(fields.optional_time_us("none"), std::nullopt);
     EXPECT_EQ(complaint(fields.time_s("none")), "none: missing");
     EXPECT_EQ(complaint(fields.time_s("odd")),
-              "odd: expected a date of the calendar as YYYY-MM-DDThh:mm:ssZ, found 'yester?day'");
+              "odd: expected a date of the calendar from 1970 on as YYYY-MM-DDThh:mm:ssZ, found "
+              "'yester?day'");
     EXPECT_EQ(complaint(fields.optional_time_us("number")),
               "number: expected text, found a number");
 }

@@ -135,6 +135,7 @@ TEST_F(ConfigTest, EveryKeyRefusesWhatMeansNothing) {
           "address_burst", "credential_rate", "credential_burst", "address_connections"})
         EXPECT_TRUE(refuses(key, "abc")) << key;
     EXPECT_TRUE(refuses("listen", "unix:/" + std::string(200, 'x')));
+    EXPECT_TRUE(refuses("listen", "127.0.0.1:8080 unix:/run/l 127.0.0.1:8080"));
     EXPECT_TRUE(refuses("daemons", "tcp://daemon.example:7411"));
 }
 

@@ -62,6 +62,14 @@ TEST(ConfigFile, RefusesBadNumbersWithTheRange) {
     }
 }
 
+TEST(ConfigFile, NamesWhatAnEditorDoesNotShow) {
+    using namespace std::string_literals;
+    EXPECT_NE(error_of("\xef\xbb\xbf[daemon]\nworkers=1\n", read_workers).find("byte order mark"),
+              std::string::npos);
+    EXPECT_NE(error_of("[daemon]\nworkers=1\n\0"s, read_workers).find("a NUL at byte 19"),
+              std::string::npos);
+}
+
 TEST(ConfigFile, RefusesGarbageRepetitionAndKeysOutsideSections) {
     EXPECT_NE(error_of("no equals sign\n", read_workers), "");
     EXPECT_NE(error_of("[daemon]\nworkers=1\nworkers=2\n", read_workers).find("given twice"),

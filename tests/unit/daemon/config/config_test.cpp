@@ -42,6 +42,20 @@ TEST(Config, ReadsEverySection) {
     EXPECT_EQ(config->plugins[0].values.at("colour"), "blue");
 }
 
+TEST(Config, ExportsHaveADirectoryOfTheirOwn) {
+    const auto with_root = [](const std::string& root) {
+        return error_of("[daemon]\nstate_dir = /var/lib/ew\n[store.files]\nkind = local\nroot = " +
+                        root + "\nbase_url = https://d.example\nkey_file = /etc/keys\n");
+    };
+    for (const char* taken : {"/var/lib/ew", "/var/lib/ew/", "/var", "/var/lib/ew/run",
+                              "/var/lib/ew/tmp/exports", "/var/lib/ew/plugins"})
+        EXPECT_NE(with_root(taken).find("root: expected a directory for exports alone"),
+                  std::string::npos)
+            << taken;
+    for (const char* free : {"/var/lib/ew/exports", "/var/lib/ew/runs", "/var/lib/ew2"})
+        EXPECT_EQ(with_root(free), "") << free;
+}
+
 TEST(Config, NumbersHaveBounds) {
     const auto refused = [](const std::string& section, const std::string& line) {
         return error_of(kGood + "[" + section + "]\n" + line + "\n");

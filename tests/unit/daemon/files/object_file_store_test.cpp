@@ -214,14 +214,14 @@ TEST_F(ObjectFileStoreTest, ALargeFileGoesUpInPartsOfOneSize) {
 // The last part too, which is shorter than the others.
 TEST_F(ObjectFileStoreTest, EveryPartHasAHashThatTheStoreChecks) {
     ASSERT_TRUE(write("acme/j.1.csv", text(2 * kPart + 17)));
-    std::size_t deps = 0;
+    std::size_t parts = 0;
     for (const Request& request : server_.requests()) {
         if (parameter(request, "partNumber") == "-") continue;
-        ++deps;
+        ++parts;
         ASSERT_TRUE(request.headers.contains("content-md5")) << request.target;
         EXPECT_EQ(request.headers.at("content-md5"), md5_of(request.body));
     }
-    EXPECT_EQ(deps, 3U);
+    EXPECT_EQ(parts, 3U);
 }
 
 TEST_F(ObjectFileStoreTest, APartWithoutATagIsNotUploaded) {

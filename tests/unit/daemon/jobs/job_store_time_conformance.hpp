@@ -44,6 +44,60 @@ TEST_P(JobStoreConformance, AClockThatWasBehindInAnEarlierLifeFailsNothing) {
     }
 }
 
+TEST_P(JobStoreConformance, WhatEndsUnderAClockThatIsBehindIsKeptForItsWholeTime) {
+    const auto week = hours(7 * 24);
+    const auto retain = [&] {
+        const std::size_t files = *store_->retention().expire_files(week);
+        const Pruned pruned = *store_->retention().prune(week);
+        return files + pruned.jobs + pruned.notices;
+    };
+    clock_.jump(-hours(40 * 24));
+    submit();
+    ASSERT_TRUE(finish(claim()));
+    const auto reported = create_external().job_id;
+    ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), reported, "me"));
+    const auto notices = store_->outbox().due_notices();
+    for (const model::Notice& notice : *notices) {
+        ASSERT_TRUE(
+            store_->outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone, "200", 0));
+        ASSERT_TRUE(store_->outbox().mark_published(notice.sequence));
+    }
+    clock_.jump(hours(40 * 24));
+    EXPECT_EQ(retain(), 0U);
+    EXPECT_EQ(store_->retention().retention_backlog(week, week)->jobs, 0);
+    clock_.advance(week - seconds(1));
+    EXPECT_EQ(retain(), 0U);
+    clock_.advance(seconds(1));
+    EXPECT_EQ(retain(), 4U) << "a file, a job, and the notices of both";
+}
+
+TEST_P(JobStoreConformance, AConfirmedClockIsBelievedAboutWhatEndedBefore) {
+    const auto week = hours(7 * 24);
+    ASSERT_TRUE(*store_->retention().check_retention_clock(seconds(60)));
+    submit();
+    ASSERT_TRUE(finish(claim()));
+    clock_.jump(week);
+    ASSERT_FALSE(*store_->retention().check_retention_clock(seconds(60)));
+    EXPECT_EQ(*store_->retention().expire_files(week), 0U);
+    ASSERT_TRUE(*store_->retention().resume_retention());
+    EXPECT_EQ(*store_->retention().expire_files(week), 1U);
+}
+
+TEST_P(JobStoreConformance, AReportAfterTheDeadlineChangesNothing) {
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    job.deadline = seconds(60);
+    const auto id = store_->requests().create(job)->job.job_id;
+    ProgressReport done;
+    done.mark_completed = true;
+    clock_.advance(seconds(60));
+    const auto late = store_->requests().report(OrganizationScope::every(), id, done, "w");
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, ErrorCode::kConflict);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kFailed);
+}
+
 TEST_P(JobStoreConformance, TimeGoesOnWhileNoDaemonRuns) {
     NewJob job = export_of("acme");
     job.deadline = seconds(600);

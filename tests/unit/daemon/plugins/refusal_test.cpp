@@ -28,8 +28,9 @@ TEST(Refusal, AFileThatTookTheDaemonDownCostsIt) {
     EXPECT_FALSE(costs_the_daemon(with_code("create_failed")));
 }
 
-TEST(Refusal, ADiskErrorKeepsItsWords) {
-    const Refusal refusal = refusal_of("staging", {ErrorCode::kUnavailable, "no space left"});
+TEST(Refusal, ADiskErrorKeepsItsWordsAndThatItPasses) {
+    const Refusal refusal = refusal_of("staging", {ErrorCode::kResourceExhausted, "no space left"});
+    EXPECT_EQ(to_error(refusal).code, ErrorCode::kResourceExhausted);
     EXPECT_EQ(refusal.code, "io");
     EXPECT_EQ(refusal.stage, "staging");
     EXPECT_EQ(refusal.found, "no space left");

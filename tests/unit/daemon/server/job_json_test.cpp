@@ -186,9 +186,12 @@ TEST(Filter, HasDefaultsAndBounds) {
     refuses(parse, json::object(), "limit", {0, -1, 501, "50", 1.5, UINT64_MAX});
     refuses(parse, json::object(), "offset",
             {-1, "0", 1.5, limits::kJobListOffsetMax + 1, UINT64_MAX});
-    EXPECT_EQ(parse({{"after", "j1"}})->after, "j1");
-    refuses(parse, json::object(), "after", {5, "a\nb", std::string(129, 'x')});
-    EXPECT_FALSE(parse({{"after", "j1"}, {"offset", 0}}));
+    const std::string id = "0198c0de-0000-7000-8000-00000000000a";
+    EXPECT_EQ(parse({{"after", id}})->after, id);
+    refuses(parse, json::object(), "after",
+            {5, "zzz", "a\nb", std::string(129, 'x'), id + " ", id.substr(0, 35),
+             "0198C0DE-0000-7000-8000-00000000000A", "0198c0de-0000-7000-8000_00000000000a"});
+    EXPECT_FALSE(parse({{"after", id}, {"offset", 0}}));
     refuses(parse, json::object(), "status", {"done", "FAILED", 5, std::string(65, 'x'), "\xff"});
     refuses(parse, json::object(), "job_type", {5, std::string(65, 'x')});
     EXPECT_FALSE(parse({{"organization_id", "other"}}));
