@@ -24,6 +24,7 @@
 #include "daemon/control/maintenance_methods.hpp"
 #include "daemon/export/fsck.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
+#include "daemon/plugins/lifecycle/history.hpp"
 
 namespace export_worker::app {
 namespace {
@@ -132,6 +133,16 @@ int complain(const RestoreCommand& command, const std::string& what, int status)
     return status;
 }
 
+// A backup is made while a daemon runs; the next start must not take that for a crash.
+Result<void> end_last_run(const std::string& state_dir) {
+    auto history = plugins::History::open_existing(state_dir + "/plugins.db", system_clock());
+    if (history) return (*history)->end_run();
+    // Of an older version, or not in the backup: the start tells.
+    const ErrorCode code = history.error().code;
+    if (code == ErrorCode::kNotFound || code == ErrorCode::kFailedPrecondition) return {};
+    return fail(std::move(history.error()));
+}
+
 struct Restored {
     FileLock lock;
     BackupManifest manifest;
@@ -150,6 +161,7 @@ Result<Restored> restore(const RestoreCommand& command, const std::string& state
     EW_CHECK(check_free(state_dir, command.force));
     EW_CHECK(stage_restore(backup, state_dir));
     EW_TRY(FinishedRestore done, finish_restore(state_dir, system_clock()));
+    EW_CHECK(end_last_run(state_dir));
     return Restored{std::move(lock), backup.manifest(), std::move(done)};
 }
 

@@ -231,6 +231,7 @@ class RestoreTest(BackupCase):
         self.assertTrue((before[0] / "plugins" / "artifacts").is_dir())
         self.system.start_daemon()
         wait_until("the shim sees the daemon", lambda: self.system.http("GET", "/readyz").status == 200)
+        self.assertNotIn("not stopped in good order", self.system.daemon.text())
         self.assertIn(done["job_id"], self.jobs())
         link = self.system.mint(done["job_id"], key)
         self.assertEqual(link.status, 200, link.body)
