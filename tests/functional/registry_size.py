@@ -73,12 +73,19 @@ class Registry:
         """One job a 1/20 second, the newest ended `age_s` ago."""
         ago = f"- {int(age_s * 1e6)} - n * 50000"
         own = {"job_id": "printf('fill-%08d', n)", "idempotency_key": "NULL"}
-        times = {column: f"{column} {ago}" for column in ("created_us", "started_us", "completed_us", "due_us", "seen_us", "at_us", "intended_us")}
+        times = {column: f"{column} {ago}" for column in ("created_us", "started_us", "completed_us", "ended_us", "due_us", "seen_us", "at_us", "intended_us")}
         copy_rows(database, "job", self.template, jobs, {**own, **times})
         copy_rows(database, "job_event", self.template, jobs, {**own, **times})
         copy_rows(database, "notice", self.template, jobs,
                   {**own, **times, "sequence": "NULL", "event_id": "printf('fill-%08d', n)", "published": "1", "delivery": "'done'"})
         copy_rows(database, "file", self.template, jobs, {**own, **times, "file_key": "printf('acme/fill-%08d.1.csv', n)"})
+        self.recount(database)
+
+    @staticmethod
+    def recount(database):
+        database.executescript("DELETE FROM job_count; DELETE FROM job_count_of_all;"
+                               "INSERT INTO job_count SELECT organization_id, status, job_type, count(*) FROM job GROUP BY 1, 2, 3;"
+                               "INSERT INTO job_count_of_all SELECT status, job_type, sum(jobs) FROM job_count GROUP BY 1, 2;")
 
     def fill_waiting(self, database, waiting):
         organization = f"printf('org-%04d', n % {ORGANIZATIONS})"
@@ -87,6 +94,7 @@ class Registry:
             "completed_us": "NULL", "started_us": "NULL", "file_url": "''", "due_us": f"due_us + {DAY_S * 1_000_000}"})
         database.execute("INSERT INTO organization (organization_id, pending) SELECT organization_id, count(*) FROM job "
                          "WHERE status = 'pending' GROUP BY organization_id ON CONFLICT DO UPDATE SET pending = excluded.pending")
+        self.recount(database)
 
     # --- what is measured, in milliseconds ---
     def calls(self, method, params, count):
