@@ -27,7 +27,7 @@ bool is_plugin_file(std::string_view name) {
            is_sha256(name.substr(1, name.size() - 1 - kEnd.size()));
 }
 
-// Of a name that is_plugin_file().
+// `name` passed is_plugin_file().
 std::string_view hash_in_name(std::string_view name) {
     return name.substr(kBackupPluginsDirectory.size() + 1, 64);
 }

@@ -7,7 +7,7 @@
 
 namespace export_worker {
 
-// Of a sleep that began at `asleep_since` and was to take `wanted`: it took so much longer that the
+// A sleep began at `asleep_since` and was to take `wanted`. True: it took so much longer that the
 // process must have been frozen. Real time, whatever clock is injected: the subject is this
 // process.
 [[nodiscard]] inline bool was_frozen(std::chrono::steady_clock::time_point asleep_since,

@@ -137,7 +137,7 @@ int complain(const RestoreCommand& command, const std::string& what, int status)
 Result<void> end_last_run(const std::string& state_dir) {
     auto history = plugins::History::open_existing(state_dir + "/plugins.db", system_clock());
     if (history) return (*history)->end_run();
-    // Of an older version, or not in the backup: the start tells.
+    // An older version made it, or the backup has none: the next start says so.
     const ErrorCode code = history.error().code;
     if (code == ErrorCode::kNotFound || code == ErrorCode::kFailedPrecondition) return {};
     return fail(std::move(history.error()));

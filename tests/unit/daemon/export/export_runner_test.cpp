@@ -282,51 +282,47 @@ TEST_F(ExportRunnerTest, WorkersPickUpJobsWhenWoken) {
     EXPECT_EQ(files(), 6U);
 }
 
-// Holds every export up until it is let go.
-class StuckStore final : public files::FileStore {
+// Another store; what it makes of create() is for those derived from it.
+class StoreOver : public files::FileStore {
 public:
-    explicit StuckStore(files::FileStore& store) : store_(store) {}
+    explicit StoreOver(files::FileStore& store) : store_(store) {}
+    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
+    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
+                                                    bool with_hash) override {
+        return store_.inspect(key, with_hash);
+    }
+    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
+        return store_.list(visit);
+    }
+    bool is_remote() const override { return false; }
+    std::string where() const override { return store_.where(); }
+
+protected:
+    files::FileStore& store_;
+};
+
+// Holds every export up until it is let go.
+class StuckStore final : public StoreOver {
+public:
+    using StoreOver::StoreOver;
     Result<std::unique_ptr<files::PendingFile>> create(const files::NewFile& file) override {
         entered.count_down();
         released.wait();
         return store_.create(file);
     }
-    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
-    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
-                                                    bool with_hash) override {
-        return store_.inspect(key, with_hash);
-    }
-    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
-        return store_.list(visit);
-    }
-    bool is_remote() const override { return false; }
-    std::string where() const override { return store_.where(); }
 
     std::latch entered{1};
     std::latch released{1};
-
-private:
-    files::FileStore& store_;
 };
 
 // Another store whose files, once written, make the answers of the next commits get lost.
-class LosingStore final : public files::FileStore {
+class LosingStore final : public StoreOver {
 public:
-    explicit LosingStore(files::FileStore& store) : store_(store) {}
+    using StoreOver::StoreOver;
     Result<std::unique_ptr<files::PendingFile>> create(const files::NewFile& file) override {
         EW_TRY(auto pending, store_.create(file));
         return std::make_unique<Losing>(std::move(pending));
     }
-    Result<bool> remove(const model::FileKey& key) override { return store_.remove(key); }
-    Result<std::optional<files::FileFacts>> inspect(const model::FileKey& key,
-                                                    bool with_hash) override {
-        return store_.inspect(key, with_hash);
-    }
-    Result<void> list(const std::function<Result<void>(const files::ListedFile&)>& visit) override {
-        return store_.list(visit);
-    }
-    bool is_remote() const override { return false; }
-    std::string where() const override { return store_.where(); }
 
 private:
     struct Losing final : files::PendingFile {
@@ -339,7 +335,6 @@ private:
         }
         std::unique_ptr<files::PendingFile> file;
     };
-    files::FileStore& store_;
 };
 
 TEST_F(ExportRunnerTest, ACompletionWhoseAnswerIsLostIsRunAgainAndKeepsItsFile) {

@@ -33,6 +33,12 @@ constexpr std::array<const char*, 2> kTwo{kOne[0], "ALTER TABLE t ADD COLUMN ext
 DatabaseOptions options(const std::string& path) {
     return {.path = path, .application_id = 77, .migrations = kOne};
 }
+// Where durability is not the subject.
+DatabaseOptions unsynced_options(const std::string& path) {
+    DatabaseOptions out = options(path);
+    out.durability = Durability::kUnsyncedForTest;
+    return out;
+}
 
 Result<void> insert(Database& database, const std::string& key, std::int64_t number) {
     return database.write([&](Connection& connection) {
@@ -360,9 +366,7 @@ TEST(Database, ReadersCannotWrite) {
 
 TEST(Database, AReadSeesWhatWasCommittedBeforeIt) {
     const TempDir dir;
-    DatabaseOptions unsynced = options(dir / "d.db");
-    unsynced.durability = Durability::kUnsyncedForTest;  // What readers see is the subject.
-    auto database = Database::open(unsynced);
+    auto database = Database::open(unsynced_options(dir / "d.db"));
     std::atomic<int> written = 0;
     std::atomic<int> reads = 0;
     std::atomic<bool> stop = false;
@@ -462,8 +466,7 @@ constexpr std::int64_t kMib = 1024 * 1024;
 
 TEST(Database, TheLogStaysBoundedWhileSlowReadsOverlap) {
     const TempDir dir;
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
+    DatabaseOptions how = unsynced_options(dir / "d.db");
     how.log_bytes_max = 12 * kMib;
     auto database = Database::open(how);
     std::atomic<bool> stop = false;
@@ -485,8 +488,7 @@ TEST(Database, TheLogStaysBoundedWhileSlowReadsOverlap) {
 
 TEST(Database, AReadThatKeepsALargeLogIsStopped) {
     const TempDir dir;
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
+    DatabaseOptions how = unsynced_options(dir / "d.db");
     how.read_time_max = std::chrono::hours(1);
     how.log_bytes_max = 9 * kMib;
     auto database = Database::open(how);
@@ -513,8 +515,7 @@ TEST(Database, AReadThatKeepsALargeLogIsStopped) {
 
 TEST(Database, ACopyIsStoppedOnceTheLogIsTooLargeForIt) {
     const TempDir dir;
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
+    DatabaseOptions how = unsynced_options(dir / "d.db");
     how.log_bytes_max = 30 * kMib;
     how.log_bytes_copy_max = 30 * kMib;
     auto database = Database::open(how);
@@ -548,8 +549,7 @@ Result<void> remove_all(Database& database) {
 
 TEST(Database, FreePagesGoBackToTheDiskByThemselves) {
     const TempDir dir;
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
+    DatabaseOptions how = unsynced_options(dir / "d.db");
     how.log_bytes_max = 9 * kMib;
     auto database = Database::open(how);
     insert_many(**database, 16 * kMib);
@@ -574,9 +574,7 @@ void make_without_page_map(const std::string& path) {
 TEST(Database, AnOldFileShrinksOnceItIsCompacted) {
     const TempDir dir;
     make_without_page_map(dir / "d.db");
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
-    auto database = Database::open(how);
+    auto database = Database::open(unsynced_options(dir / "d.db"));
     ASSERT_TRUE(database) << database.error().message;
     insert_many(**database, 16 * kMib);
     ASSERT_TRUE(remove_all(**database));
@@ -594,9 +592,7 @@ TEST(Database, AnOldFileShrinksOnceItIsCompacted) {
 TEST(Database, ACompactionThatWouldStopWritesForTooLongChangesNothing) {
     const TempDir dir;
     make_without_page_map(dir / "d.db");
-    DatabaseOptions how = options(dir / "d.db");
-    how.durability = Durability::kUnsyncedForTest;
-    auto database = Database::open(how);
+    auto database = Database::open(unsynced_options(dir / "d.db"));
     const auto filled = (*database)->write([](Connection& connection) {
         return connection.execute(
             "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000) "
