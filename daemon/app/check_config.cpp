@@ -13,6 +13,7 @@
 #include "base/text.hpp"
 #include "base/unix_socket.hpp"
 #include "base/user_name.hpp"
+#include "daemon/app/first_start.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
@@ -106,6 +107,7 @@ void Checker::check_state_dir() {
 void Checker::check_databases() {
     const std::string where = "[daemon] state_dir";
     const std::string directory = config_.state_dir + "/";
+    judge(where, check_first_start(config_));
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
     judge(where, catalog::CatalogStore::check(directory + "catalog.db"));
     judge(where, auth::check_auth_database(directory + "auth.db"));

@@ -16,6 +16,7 @@
 #include "base/service_manager/notify.hpp"
 #include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
+#include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/link_lifetime.hpp"
 #include "daemon/app/part_metrics.hpp"
@@ -414,6 +415,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     if (restored.was_staged)
         log_warn("a restore that was interrupted is finished; what was there before is in {}",
                  restored.before);
+    EW_CHECK(begin_first_start(config));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
@@ -421,6 +423,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->sent_files.emplace(config.state_dir + "/plugins/artifacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
+    EW_CHECK(end_first_start(config.state_dir));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
     EW_CHECK(parts->open_sockets(config));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "base/trust.hpp"
 #include "base/user_name.hpp"
 #include "daemon/auth/auth_database.hpp"
@@ -119,6 +121,20 @@ Result<std::string> copy_hashed(int from, int to, const std::string& source,
     }
 }
 
+// A backup of another installation must not take the place of this one by mistake. What cannot be
+// read says nothing: it may be what is to be restored.
+Result<void> check_registry(const std::string& new_directory, const std::string& state_dir) {
+    const auto of_backup = jobs::read_registry_id(new_directory + "/jobs.db");
+    if (!of_backup || of_backup->empty() || !exists(state_dir + "/jobs.db")) return {};
+    const auto of_state = jobs::read_registry_id(state_dir + "/jobs.db");
+    if (!of_state || of_state->empty() || *of_state == *of_backup) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir + ": expected a backup of registry " + *of_state +
+                    ", which is here, found one of registry " + *of_backup +
+                    ", another installation; use a backup of this one. To replace it nonetheless, "
+                    "move its databases and the directory plugins away first");
+}
+
 Result<void> check_databases(const std::string& directory) {
     EW_CHECK(jobs::check_sqlite_job_store(directory + "/jobs.db"));
     EW_CHECK(catalog::CatalogStore::check(directory + "/catalog.db"));
@@ -141,10 +157,12 @@ Result<void> sync_tree(const std::string& path) {
     return sync_directory(path);
 }
 
-Result<void> fill(const OpenBackup& backup, const std::string& part) {
+Result<void> fill(const OpenBackup& backup, const std::string& part,
+                  const std::string& state_dir) {
     EW_CHECK(make_directories(part + "/old", 0700));
     EW_CHECK(make_directories(part + "/new/" + std::string(kBackupPluginsDirectory), 0700));
     EW_CHECK(backup.copy_to(part + "/new"));
+    EW_CHECK(check_registry(part + "/new", state_dir));
     EW_CHECK(check_databases(part + "/new"));
     return sync_tree(part);
 }
@@ -192,6 +210,31 @@ Result<FinishedRestore> put_in_place(const std::string& state_dir, const Clock& 
     return FinishedRestore{true, std::move(before)};
 }
 
+bool is_named(const BackupManifest& manifest, const std::string& name) {
+    return name == kBackupManifestFile ||
+           std::ranges::find(manifest.files, name, &BackupFile::name) != manifest.files.end();
+}
+
+// A backup is what its manifest says. Another file has been put there since, such as the log of a
+// database that a program has opened and changed.
+Result<void> check_nothing_else(const std::string& directory, const BackupManifest& manifest) {
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
+         it.increment(error)) {
+        const std::string name = it->path().string().substr(directory.size() + 1);
+        const bool is_own = it->symlink_status().type() == fs::file_type::directory
+                                ? (std::string(kBackupPluginsDirectory) + "/").starts_with(name + "/")
+                                : is_named(manifest, name);
+        if (!is_own)
+            return fail(ErrorCode::kFailedPrecondition,
+                        directory + ": expected only what " + kBackupManifestFile +
+                            " names, found " + printable(name) +
+                            "; move it away if the backup is otherwise as it was written");
+    }
+    if (error) return fail(errno_error("list " + directory, error.value()));
+    return {};
+}
+
 }  // namespace
 
 Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
@@ -202,6 +245,7 @@ Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
     OpenBackup out;
     out.path_ = real;
     EW_TRY(out.manifest_, read_manifest(real, owner));
+    EW_CHECK(check_nothing_else(real, out.manifest_));
     for (const BackupFile& file : out.manifest_.files) {
         fs::path directory = real;
         for (const fs::path& part : fs::path(file.name).parent_path()) {
@@ -246,7 +290,7 @@ std::vector<std::string> state_in_use(const std::string& state_dir) {
 Result<void> stage_restore(const OpenBackup& backup, const std::string& state_dir) {
     const std::string part = state_dir + "/restore.part";
     EW_CHECK(delete_tree(part));
-    if (auto filled = fill(backup, part); !filled) {
+    if (auto filled = fill(backup, part, state_dir); !filled) {
         (void)delete_tree(part);
         return filled;
     }

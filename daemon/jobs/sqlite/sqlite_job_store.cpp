@@ -74,4 +74,16 @@ Result<void> check_sqlite_job_store(const std::string& path) {
         {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations});
 }
 
+Result<std::string> read_registry_id(const std::string& path) {
+    EW_CHECK(check_sqlite_job_store(path));
+    EW_TRY(const std::unique_ptr<sqlite::Connection> connection,
+           sqlite::Connection::open(path, sqlite::Connection::Mode::kQueryOnly));
+    EW_TRY(const std::int64_t tables,
+           connection->query_integer("SELECT count(*) FROM sqlite_schema WHERE name = 'registry'"));
+    if (tables == 0) return std::string();
+    sqlite::Statement row = connection->statement("SELECT registry_id FROM registry");
+    EW_TRY(const bool found, row.step());
+    return found ? row.string(0) : std::string();
+}
+
 }  // namespace export_worker::jobs

@@ -20,4 +20,8 @@ namespace export_worker::jobs {
 // Whether it could be opened, as sqlite::Database::check() has it.
 [[nodiscard]] Result<void> check_sqlite_job_store(const std::string& path);
 
+// Which registry a file is that no daemon has open; empty: of before version 0.2. Errors: those of
+// opening and reading it.
+[[nodiscard]] Result<std::string> read_registry_id(const std::string& path);
+
 }  // namespace export_worker::jobs
