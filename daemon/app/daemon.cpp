@@ -97,9 +97,7 @@ Result<void> check_metrics_address(const std::string& address) {
     if (address.empty()) return {};
     const auto bound = try_bind(address);
     if (bound) return {};
-    return fail(bound.error().code,
-                "[daemon] metrics_listen: " + bound.error().message +
-                    "; stop what listens there, or name another address of this machine");
+    return fail(bound.error().code, "[daemon] metrics_listen: " + bound.error().message);
 }
 
 // Exports go on to where they went, so links lead there, too.

@@ -160,10 +160,9 @@ std::optional<std::array<std::uint64_t, 2>> release_of(std::string_view version)
 Result<void> check_version(const std::string& of_backup, const std::string& own) {
     const auto made_by = release_of(of_backup);
     if (made_by && *made_by <= *release_of(own)) return {};
-    return fail(ErrorCode::kFailedPrecondition, "expected a backup of version " + own +
-                                                    " or older, found one of " +
-                                                    printable(of_backup) +
-                                                    "; install that version first");
+    return fail(ErrorCode::kFailedPrecondition,
+                "expected a backup of version " + own + " or older, found one of " +
+                    printable(of_backup) + "; install that version first");
 }
 
 struct Restored {

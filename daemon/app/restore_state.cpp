@@ -124,13 +124,13 @@ Result<std::string> copy_hashed(int from, int to, const std::string& source,
 // A backup of another installation must not take the place of this one by mistake. What cannot be
 // read says nothing: it may be what is to be restored.
 Result<void> check_registry(const std::string& new_directory, const std::string& state_dir) {
-    const auto of_backup = jobs::read_registry_id(new_directory + "/jobs.db");
-    if (!of_backup || of_backup->empty() || !exists(state_dir + "/jobs.db")) return {};
-    const auto of_state = jobs::read_registry_id(state_dir + "/jobs.db");
-    if (!of_state || of_state->empty() || *of_state == *of_backup) return {};
+    const auto of_backup = jobs::read_registry(new_directory + "/jobs.db");
+    if (!of_backup || !exists(state_dir + "/jobs.db")) return {};
+    const auto of_state = jobs::read_registry(state_dir + "/jobs.db");
+    if (!of_state || of_state->id.empty() || of_state->id == of_backup->id) return {};
     return fail(ErrorCode::kFailedPrecondition,
-                state_dir + ": expected a backup of registry " + *of_state +
-                    ", which is here, found one of registry " + *of_backup +
+                state_dir + ": expected a backup of registry " + of_state->id +
+                    ", which is here, found one of registry " + of_backup->id +
                     ", another installation; use a backup of this one. To replace it nonetheless, "
                     "move its databases and the directory plugins away first");
 }
@@ -157,13 +157,23 @@ Result<void> sync_tree(const std::string& path) {
     return sync_directory(path);
 }
 
-Result<void> fill(const OpenBackup& backup, const std::string& part,
-                  const std::string& state_dir) {
+std::string in_backup(std::string message, const std::string& part, const std::string& backup) {
+    const std::string copies = part + "/new/";
+    for (std::size_t at = message.find(copies); at != std::string::npos;
+         at = message.find(copies, at + backup.size() + 1))
+        message.replace(at, copies.size(), backup + "/");
+    return message;
+}
+
+Result<void> fill(const OpenBackup& backup, const std::string& part, const std::string& state_dir) {
     EW_CHECK(make_directories(part + "/old", 0700));
     EW_CHECK(make_directories(part + "/new/" + std::string(kBackupPluginsDirectory), 0700));
     EW_CHECK(backup.copy_to(part + "/new"));
     EW_CHECK(check_registry(part + "/new", state_dir));
-    EW_CHECK(check_databases(part + "/new"));
+    auto checked = check_databases(part + "/new");
+    // The copies go away again: what is wrong is wrong with the backup.
+    if (!checked)
+        return fail(checked.error().code, in_backup(checked.error().message, part, backup.path()));
     return sync_tree(part);
 }
 
@@ -222,9 +232,10 @@ Result<void> check_nothing_else(const std::string& directory, const BackupManife
     for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
          it.increment(error)) {
         const std::string name = it->path().string().substr(directory.size() + 1);
-        const bool is_own = it->symlink_status().type() == fs::file_type::directory
-                                ? (std::string(kBackupPluginsDirectory) + "/").starts_with(name + "/")
-                                : is_named(manifest, name);
+        const bool is_own =
+            it->symlink_status().type() == fs::file_type::directory
+                ? (std::string(kBackupPluginsDirectory) + "/").starts_with(name + "/")
+                : is_named(manifest, name);
         if (!is_own)
             return fail(ErrorCode::kFailedPrecondition,
                         directory + ": expected only what " + kBackupManifestFile +

@@ -77,6 +77,16 @@ std::string how_to_mark(const std::string& root, const std::string& mark) {
            mark;
 }
 
+// Of a store that is not mounted every file looks lost.
+std::string why_away(const std::string& root, const std::string& mark) {
+    if (exists(root))
+        return "open " + mark + ": " + found_instead(root, mark) + how_to_mark(root, mark);
+    const int number = errno;
+    return "open " + root + ": " + std::strerror(number) +
+           (number == ELOOP ? "; correct the symbolic link, or name the directory itself in root"
+                            : "; mount it, or put it back");
+}
+
 tl::unexpected<Error> not_a_file(const std::string& path, const char* found) {
     return fail(ErrorCode::kFailedPrecondition, path + ": expected a regular file, found " + found);
 }
@@ -157,6 +167,12 @@ bool is_root_of(const std::string& root, const RootOwner& owner) {
     return has_files_of(normal, owner);
 }
 
+std::string root_problem(const std::string& root, const RootOwner& owner) {
+    if (is_root_of(root, owner)) return {};
+    const std::string normal = normal_root(root);
+    return why_away(normal, mark_of(normal, owner));
+}
+
 Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& root,
                                                              const RootOwner& owner) {
     if (!root.starts_with('/'))
@@ -191,19 +207,9 @@ Result<void> LocalFileStore::sweep_parts() {
     return {};
 }
 
-// Of a store that is not mounted every file looks lost.
 Result<void> LocalFileStore::check_present() const {
     if (mark_.empty() ? exists(root_) : is_store_mark(mark_)) return {};
-    if (!exists(root_)) {
-        const int number = errno;
-        return fail(ErrorCode::kUnavailable,
-                    "open " + root_ + ": " + std::strerror(number) +
-                        (number == ELOOP ? "; correct the symbolic link, or name the directory "
-                                           "itself in root"
-                                         : "; mount it, or put it back"));
-    }
-    return fail(ErrorCode::kUnavailable, "open " + mark_ + ": " + found_instead(root_, mark_) +
-                                             how_to_mark(root_, mark_));
+    return fail(ErrorCode::kUnavailable, why_away(root_, mark_));
 }
 
 std::string LocalFileStore::problem() const {

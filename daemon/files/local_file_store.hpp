@@ -24,10 +24,14 @@ struct RootOwner {
     std::string registry_id;                // Empty: any directory is right, and none is marked.
     std::vector<model::FileKey> published;  // Some of its files. Empty: it has published none.
 };
-// Whether `root` is the one of `owner`: it has the owner's mark; or no mark of any registry, and all
-// but a tenth of the published files (of none: all). What the mark's name belongs to is a regular
-// file, or no mark.
+// Whether `root` is the one of `owner`: it has the owner's mark; or no mark of any registry, and
+// all but a tenth of the published files (of none: all). What the mark's name belongs to is a
+// regular file, or no mark.
 [[nodiscard]] bool is_root_of(const std::string& root, const RootOwner& owner);
+
+// Why nothing can be said of the files below `root`, with what to do; empty: it is the root of
+// `owner`. [any-thread]
+[[nodiscard]] std::string root_problem(const std::string& root, const RootOwner& owner);
 
 class LocalFileStore final : public FileStore {
 public:

@@ -7,8 +7,9 @@
 
 namespace export_worker::sqlite {
 
-// Whether every page can be read and belongs where it is. Reads the whole file; no other process has it open. May leave -wal and -shm beside it. Errors:
-// kDataLoss, with the first damage found; those of opening it.
+// Whether every page can be read and belongs where it is. Reads the whole file; no other process
+// has it open. May leave -wal and -shm beside it. Errors: kDataLoss, with the first damage found;
+// those of opening it.
 [[nodiscard]] Result<void> check_integrity(const std::string& path);
 
 // Whether a start of the daemon has made its tables: a file of 0 bytes, and one that a crash left

@@ -207,7 +207,10 @@ class AlarmTest(unittest.TestCase):
         self.system.import_generated(5)
         self.disk.breaks(f"write ENOSPC {self.system.exports}/*")
         self.system.ctl("export", "submit", "--organization", "acme", "--max-attempts", "100")
-        self.raised("exports", "", "the last [0-9]+ attempts have failed, the last one: .*No space left")
+        alarm = self.raised("exports", "", rf"^the last [0-9]+ attempts have failed, the last one: .*{self.system.exports}.*No space left on device")
+        self.assertEqual(alarm["remedy"], "look at the store of [export] and at the disk under state_dir; jobs that are pending are tried again by themselves, "
+                                          "failed ones with exportctl job retry")
+        self.assertIn(f"ALARM: exports: {alarm['cause']}", self.system.ctl("status").stdout)
         self.disk.works()
         self.over("exports")
 

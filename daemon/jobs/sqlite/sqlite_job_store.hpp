@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/model/file.hpp"
 #include "daemon/sqlite/durability.hpp"
 
 namespace export_worker::jobs {
@@ -20,8 +22,12 @@ namespace export_worker::jobs {
 // Whether it could be opened, as sqlite::Database::check() has it.
 [[nodiscard]] Result<void> check_sqlite_job_store(const std::string& path);
 
-// Which registry a file is that no daemon has open; empty: of before version 0.2. Errors: those of
-// opening and reading it.
-[[nodiscard]] Result<std::string> read_registry_id(const std::string& path);
+// What can be said of a file without opening it as a store.
+struct RegistryFacts {
+    std::string id;                         // Empty: of before version 0.2.
+    std::vector<model::FileKey> published;  // The first page of its files, as published_files().
+};
+// Only reads. Errors: those of check_sqlite_job_store(), of opening and reading it; kNotFound.
+[[nodiscard]] Result<RegistryFacts> read_registry(const std::string& path);
 
 }  // namespace export_worker::jobs
