@@ -208,7 +208,8 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
             return fail(errno_error("create directory " + made.string(), errno));
         }
     }
-    if (!std::filesystem::is_directory(made)) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(made, ignored)) {
         return fail(ErrorCode::kFailedPrecondition,
                     "create directory " + path + ": something else has that name");
     }
