@@ -121,12 +121,23 @@ Result<std::string> copy_hashed(int from, int to, const std::string& source,
     }
 }
 
+// Reading makes files beside the database; nothing is to be left of it.
+Result<jobs::RegistryFacts> read_registry_of(const std::string& state_dir) {
+    std::vector<std::string> made;
+    for (const char* with : {"/jobs.db-wal", "/jobs.db-shm"}) {
+        if (!exists(state_dir + with)) made.push_back(state_dir + with);
+    }
+    auto facts = jobs::read_registry(state_dir + "/jobs.db");
+    for (const std::string& path : made) EW_CHECK(delete_tree(path));
+    return facts;
+}
+
 // A backup of another installation must not take the place of this one by mistake. What cannot be
 // read says nothing: it may be what is to be restored.
 Result<void> check_registry(const std::string& new_directory, const std::string& state_dir) {
     const auto of_backup = jobs::read_registry(new_directory + "/jobs.db");
     if (!of_backup || !exists(state_dir + "/jobs.db")) return {};
-    const auto of_state = jobs::read_registry(state_dir + "/jobs.db");
+    const auto of_state = read_registry_of(state_dir);
     if (!of_state || of_state->id.empty() || of_state->id == of_backup->id) return {};
     return fail(ErrorCode::kFailedPrecondition,
                 state_dir + ": expected a backup of registry " + of_state->id +
@@ -225,6 +236,12 @@ bool is_named(const BackupManifest& manifest, const std::string& name) {
            std::ranges::find(manifest.files, name, &BackupFile::name) != manifest.files.end();
 }
 
+// "plugins" and "plugins/artifacts".
+bool leads_to_plugins(std::string_view directory) {
+    constexpr std::string_view kAll = kBackupPluginsDirectory;
+    return kAll == directory || (kAll.starts_with(directory) && kAll[directory.size()] == '/');
+}
+
 // A backup is what its manifest says. Another file has been put there since, such as the log of a
 // database that a program has opened and changed.
 Result<void> check_nothing_else(const std::string& directory, const BackupManifest& manifest) {
@@ -232,10 +249,9 @@ Result<void> check_nothing_else(const std::string& directory, const BackupManife
     for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
          it.increment(error)) {
         const std::string name = it->path().string().substr(directory.size() + 1);
-        const bool is_own =
-            it->symlink_status().type() == fs::file_type::directory
-                ? (std::string(kBackupPluginsDirectory) + "/").starts_with(name + "/")
-                : is_named(manifest, name);
+        const bool is_own = it->symlink_status().type() == fs::file_type::directory
+                                ? leads_to_plugins(name)
+                                : is_named(manifest, name);
         if (!is_own)
             return fail(ErrorCode::kFailedPrecondition,
                         directory + ": expected only what " + kBackupManifestFile +
@@ -256,7 +272,6 @@ Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
     OpenBackup out;
     out.path_ = real;
     EW_TRY(out.manifest_, read_manifest(real, owner));
-    EW_CHECK(check_nothing_else(real, out.manifest_));
     for (const BackupFile& file : out.manifest_.files) {
         fs::path directory = real;
         for (const fs::path& part : fs::path(file.name).parent_path()) {
@@ -266,6 +281,7 @@ Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
         EW_TRY(UniqueFd fd, open_file(real, file, owner));
         out.files_.push_back(std::move(fd));
     }
+    EW_CHECK(check_nothing_else(real, out.manifest_));
     return out;
 }
 

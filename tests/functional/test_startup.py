@@ -40,6 +40,12 @@ class StartupTest(unittest.TestCase):
         path.write_text(text.replace(old, new))
         return path
 
+    def another_installation(self):
+        """With the sockets of this one."""
+        config = self.config_with(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        config.write_text(config.read_text().replace(f"root = {self.system.exports}", f"root = {self.system.directory}/other-exports"))
+        return config
+
     def test_check_config(self):
         done = self.start(arguments=["--check-config"])
         self.assertEqual((done.returncode, done.stdout.strip().endswith("good")), (0, True), done.stderr)
@@ -86,7 +92,7 @@ class StartupTest(unittest.TestCase):
 
     def test_check_and_start_agree_about_an_address_in_use(self):
         self.system.start_daemon()
-        other = self.config_with(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        other = self.another_installation()
         for arguments in ([], ["--check-config"]):
             self.refused("another process is already listening there; stop it first", status=75, config=other, arguments=arguments)
         self.assertEqual(self.system.daemon.stop(), 0)
@@ -217,9 +223,7 @@ class StartupTest(unittest.TestCase):
         self.system.start_daemon()
         self.refused("held by another running process", f"pid {self.system.daemon.popen.pid}", status=75)
         # Another state directory, but the same sockets.
-        other = self.config_with(f"state_dir = {self.system.state}",
-                                 f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
-        self.refused("already listening", status=75, config=other)
+        self.refused("already listening", status=75, config=self.another_installation())
         self.assertIsNone(self.system.daemon.popen.poll())
 
     def test_damaged_foreign_and_newer_databases(self):
