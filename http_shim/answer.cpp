@@ -140,7 +140,10 @@ Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
         case RouteKind::kMetrics:
             if (may_see_metrics(head, peer, deps.config)) {
                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                response.body = deps.metrics.page(deps.connections, deps.daemons.states()).text();
+                response.body =
+                    deps.metrics
+                        .page(deps.connections, deps.config.downloads, deps.daemons.states())
+                        .text();
                 co_return response;
             }
             break;

@@ -32,12 +32,9 @@ void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& 
     for (const std::string& directory : directories) {
         const auto disk = read_disk_space(directory);
         if (!disk || !seen.insert(disk->file_system).second) continue;
-        if (disk->free_bytes < disk->wanted_bytes())
-            add(out, "disk", directory,
-                mib(disk->free_bytes) + " are free, expected " + mib(disk->wanted_bytes()),
-                "make room; jobs wait and are tried again, links go on");
-        if (!disk->has_inodes())
-            add(out, "disk", directory, "no inode is free", "delete files that are not needed");
+        add(out, "disk", directory, disk->problem(),
+            disk->has_inodes() ? "make room; jobs wait and are tried again, links go on"
+                               : "delete files that are not needed");
     }
 }
 

@@ -16,6 +16,7 @@
 #include "base/service_manager/notify.hpp"
 #include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
+#include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/link_lifetime.hpp"
 #include "daemon/app/part_metrics.hpp"
@@ -96,9 +97,7 @@ Result<void> check_metrics_address(const std::string& address) {
     if (address.empty()) return {};
     const auto bound = try_bind(address);
     if (bound) return {};
-    return fail(bound.error().code,
-                "[daemon] metrics_listen: " + bound.error().message +
-                    "; stop what listens there, or name another address of this machine");
+    return fail(bound.error().code, "[daemon] metrics_listen: " + bound.error().message);
 }
 
 // Exports go on to where they went, so links lead there, too.
@@ -414,6 +413,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     if (restored.was_staged)
         log_warn("a restore that was interrupted is finished; what was there before is in {}",
                  restored.before);
+    EW_CHECK(begin_first_start(config));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
@@ -421,6 +421,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->sent_files.emplace(config.state_dir + "/plugins/artifacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
+    EW_CHECK(end_first_start(config.state_dir));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
     EW_CHECK(parts->open_sockets(config));

@@ -30,6 +30,7 @@ json stores_json(const ControlDeps& deps) {
             return unix_us == 0 ? json() : json(to_iso8601(unix_us));
         };
         out.push_back({{"name", state.store},
+                       {"place", state.place},
                        {"credentials", state.source},
                        {"usable", state.usable},
                        {"expires_at", time(state.expires_unix_us)},

@@ -151,6 +151,29 @@ TEST_F(RestoreStateTest, DamageIsFoundBeforeAnythingChanges) {
     EXPECT_TRUE(fs::is_empty(state_));
 }
 
+TEST_F(RestoreStateTest, AFileThatTheManifestDoesNotNameIsRefused) {
+    for (const char* extra : {"jobs.db-wal", "plugins/note", "plugins/artifacts/more.so"}) {
+        dir_.write(std::string("backup/") + extra, "x");
+        EXPECT_NE(refusal().find(std::string("found ") + extra), std::string::npos) << refusal();
+        fs::remove(backup_ + "/" + extra);
+    }
+    fs::create_directory(backup_ + "/more");
+    EXPECT_NE(refusal().find("found more"), std::string::npos) << refusal();
+    fs::remove(backup_ + "/more");
+    EXPECT_EQ(refusal(), "staged");
+}
+
+TEST_F(RestoreStateTest, ABackupOfAnotherRegistryIsRefused) {
+    ASSERT_TRUE(jobs::open_sqlite_job_store(state_ + "/jobs.db", clock_));
+    const std::string before = testing::read_text(state_ + "/jobs.db");
+    EXPECT_NE(refusal().find("another installation; use a backup of this one"), std::string::npos)
+        << refusal();
+    EXPECT_EQ(restored("jobs.db"), before);
+    EXPECT_FALSE(fs::exists(state_ + "/restore.part"));
+    for (const char* ending : {"", "-wal", "-shm"}) fs::remove(state_ + "/jobs.db" + ending);
+    EXPECT_EQ(refusal(), "staged");
+}
+
 TEST_F(RestoreStateTest, ADatabaseThatIsNoneIsRefused) {
     dir_.write("backup/catalog.db", "no database, but with the right hash");
     list();
