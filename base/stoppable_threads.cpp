@@ -22,12 +22,12 @@ void StoppableThreads::stop() {
     threads_.clear();
 }
 
-bool StoppableThreads::sleep(std::chrono::milliseconds length) {
+bool StoppableThreads::wait_for(std::chrono::milliseconds length) {
     std::unique_lock lock(mutex_);
     return !changed_.wait_for(lock, length, [this] { return stopping_.load(); });
 }
 
-bool StoppableThreads::sleep(std::chrono::milliseconds length, std::uint64_t seen) {
+bool StoppableThreads::wait_for(std::chrono::milliseconds length, std::uint64_t seen) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, length, [&] { return stopping_.load() || wakes_ != seen; });
     return !stopping_.load();

@@ -30,9 +30,9 @@ public:
     [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
 
     // Waits for `length`. False: it is time to stop. [any-thread]
-    [[nodiscard]] bool sleep(std::chrono::milliseconds length);
+    [[nodiscard]] bool wait_for(std::chrono::milliseconds length);
     // The same, and no longer than until the first wake() after wakes() was `seen`. [any-thread]
-    [[nodiscard]] bool sleep(std::chrono::milliseconds length, std::uint64_t seen);
+    [[nodiscard]] bool wait_for(std::chrono::milliseconds length, std::uint64_t seen);
     void wake();                                // [any-thread]
     [[nodiscard]] std::uint64_t wakes() const;  // So many there were. [any-thread]
 

@@ -36,7 +36,7 @@ void ExportWorkers::run(Slot& slot) {
             continue;
         }
         if (!job) log_error("claim: {}", job.error().message);
-        (void)threads_.sleep(limits::kJobPollInterval, seen);
+        (void)threads_.wait_for(limits::kJobPollInterval, seen);
     }
 }
 
@@ -125,7 +125,7 @@ void ExportWorkers::run_watch() {
     count_anew();
     for (;;) {
         const auto asleep_since = std::chrono::steady_clock::now();
-        if (!threads_.sleep(limits::kStallPollInterval)) return;
+        if (!threads_.wait_for(limits::kStallPollInterval)) return;
         if (was_frozen(asleep_since, limits::kStallPollInterval)) count_anew();
         for (Slot& slot : slots_) fence_stalled(slot);
     }

@@ -73,7 +73,7 @@ void Sweeper::run() {
     const Clock& clock = *deps_.clock;
     SteadyTime next_sweep = clock.steady() + std::min(policy_.interval, limits::kOrphanSweepFirst);
     SteadyTime next_deletion = clock.steady();
-    while (threads_.sleep(limits::kSweepPollInterval)) {
+    while (threads_.wait_for(limits::kSweepPollInterval)) {
         if (clock.steady() >= next_deletion && !delete_withdrawn())
             next_deletion = clock.steady() + limits::kSweepRetryInterval;
         if (clock.steady() >= next_sweep) {

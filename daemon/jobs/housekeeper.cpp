@@ -50,7 +50,7 @@ std::chrono::milliseconds pause_after(std::chrono::steady_clock::time_point bega
 // Between two writes requests get their turn, and it may be time to stop.
 void Housekeeper::restart_silence() {
     const auto done =
-        jobs_.restart_silence([this] { return threads_.sleep(limits::kHousekeepingPause); });
+        jobs_.restart_silence([this] { return threads_.wait_for(limits::kHousekeepingPause); });
     if (!done && !threads_.stopping().load()) log_warn("silence of jobs: {}", done.error().message);
 }
 
@@ -171,7 +171,7 @@ Result<Pruned> Housekeeper::prune_now(const std::function<bool(const Pruned&)>& 
         EW_TRY(const Pruned batch, retain_batch());
         add(sum, batch);
         if (!progress(sum) || !is_full(batch)) break;
-        if (!threads_.sleep(pause_after(began))) break;
+        if (!threads_.wait_for(pause_after(began))) break;
     }
     log_info("prune: {} files have expired, {} jobs and {} notices are forgotten", sum.files,
              sum.jobs, sum.notices);
@@ -185,7 +185,7 @@ void Housekeeper::run() {
     std::chrono::milliseconds pause = limits::kHousekeepingInterval;
     for (;;) {
         const auto asleep_since = std::chrono::steady_clock::now();
-        if (!threads_.sleep(pause)) return;
+        if (!threads_.wait_for(pause)) return;
         const auto began = std::chrono::steady_clock::now();
         if (was_frozen(asleep_since, pause)) {
             log_warn(

@@ -11,50 +11,50 @@ namespace {
 
 constexpr std::chrono::hours kLong{1};
 
-TEST(StoppableThreads, StopEndsEverySleepAndWaitsForTheThreads) {
-    std::atomic<int> asleep{0};
+TEST(StoppableThreads, StopEndsEveryWaitAndReturnsAfterTheThreads) {
+    std::atomic<int> waiting{0};
     std::atomic<int> ended{0};
     StoppableThreads threads;
     const auto count = [&](bool goes_on) { ended += goes_on ? 0 : 1; };
     threads.start([&] {
-        ++asleep;
-        count(threads.sleep(kLong));
+        ++waiting;
+        count(threads.wait_for(kLong));
     });
     threads.start([&] {
-        ++asleep;
-        count(threads.sleep(kLong, threads.wakes()));
+        ++waiting;
+        count(threads.wait_for(kLong, threads.wakes()));
     });
-    EXPECT_TRUE(testing::eventually([&] { return asleep.load() == 2; }));
+    EXPECT_TRUE(testing::eventually([&] { return waiting.load() == 2; }));
     EXPECT_FALSE(threads.stopping().load());
     threads.stop();
     EXPECT_EQ(ended.load(), 2);
     EXPECT_TRUE(threads.stopping().load());
     threads.stop();
-    EXPECT_FALSE(threads.sleep(kLong)) << "nothing sleeps any more";
+    EXPECT_FALSE(threads.wait_for(kLong)) << "nothing waits any more";
 }
 
-TEST(StoppableThreads, AWakeAfterTheLookIsNotSleptThrough) {
+TEST(StoppableThreads, AWakeAfterTheLookIsNotWaitedThrough) {
     StoppableThreads threads;
     const std::uint64_t seen = threads.wakes();
     threads.wake();
-    EXPECT_TRUE(threads.sleep(kLong, seen));
-    EXPECT_TRUE(threads.sleep(std::chrono::milliseconds(1), threads.wakes()));
+    EXPECT_TRUE(threads.wait_for(kLong, seen));
+    EXPECT_TRUE(threads.wait_for(std::chrono::milliseconds(1), threads.wakes()));
 }
 
-TEST(StoppableThreads, AWakeEndsOnlySleepsThatAskForIt) {
+TEST(StoppableThreads, AWakeEndsOnlyWaitsThatAskForIt) {
     std::atomic<bool> woken{false};
-    std::atomic<bool> slept{false};
+    std::atomic<bool> waited{false};
     StoppableThreads threads;
-    threads.start([&] { woken = threads.sleep(kLong, 0); });
+    threads.start([&] { woken = threads.wait_for(kLong, 0); });
     threads.start([&] {
-        (void)threads.sleep(kLong);
-        slept = true;
+        (void)threads.wait_for(kLong);
+        waited = true;
     });
     threads.wake();
     EXPECT_TRUE(testing::eventually([&] { return woken.load(); }));
-    EXPECT_FALSE(slept.load());
+    EXPECT_FALSE(waited.load());
     threads.request_stop();
-    EXPECT_TRUE(testing::eventually([&] { return slept.load(); }));
+    EXPECT_TRUE(testing::eventually([&] { return waited.load(); }));
 }
 
 }  // namespace
