@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
 #include "http_shim/cross_origin.hpp"
+#include "protocol/client/limits.hpp"
 
 namespace export_worker::http_shim {
 
@@ -81,7 +82,10 @@ Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
         co_return make_error_response(503, client::why_not_ready(states));
     const RequestHead head;
     const std::string body;
-    Response response = co_await call_daemon(match, head, body, exchange, deps, 1000);
+    // No longer than the pool waits: what it would call silent is not ready.
+    Response response =
+        co_await call_daemon(match, head, body, exchange, deps,
+                             static_cast<std::uint32_t>(limits::kPoolPingTimeout.count()));
     if (response.status == 200) {
         // Daemons with a job registry of their own: not asked while the first one's is there.
         const auto standby = std::ranges::count_if(

@@ -64,13 +64,6 @@ struct RunWatch {
 // export]
 [[nodiscard]] Result<std::size_t> drop_unpublished(const ExportDeps& deps);
 
-// "ORGANIZATION/JOB.EPOCH-CLAIM.csv": no other attempt has it, of this life or of one before a
-// restored backup.
-[[nodiscard]] model::FileKey file_key(const jobs::ClaimedJob& job, std::string_view extension);
-// JOB of such a key, and of "ORGANIZATION/JOB.EPOCH.csv", which version 0.1 made; empty for a key
-// no export has.
-[[nodiscard]] std::string job_id_of(std::string_view key);
-
 // Deletes withdrawn files whose links have ended, at most kHousekeepingBatch. `deleted`: how many,
 // also with an error. Ends early once `stopping`. Errors: the first of registry or store; a file
 // that cannot be deleted keeps none of the others. [worker-thread of export]

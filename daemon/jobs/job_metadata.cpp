@@ -35,4 +35,10 @@ Result<json> merge_metadata(const std::string& metadata_json, const std::string&
     return parse_metadata(dump_json(metadata));
 }
 
+std::string without_file_url(const std::string& metadata_json) {
+    json metadata = parse_json(metadata_json);
+    if (!metadata.is_object() || metadata.erase("file_url") == 0) return metadata_json;
+    return dump_json(metadata);
+}
+
 }  // namespace export_worker::jobs

@@ -14,5 +14,7 @@ namespace export_worker::jobs {
 // above, for the patch and for the result.
 [[nodiscard]] Result<nlohmann::json> merge_metadata(const std::string& metadata_json,
                                                     const std::string& patch_json);
+// What is left of `metadata_json` when the file it names was withdrawn.
+[[nodiscard]] std::string without_file_url(const std::string& metadata_json);
 
 }  // namespace export_worker::jobs

@@ -88,6 +88,12 @@ Result<ReportedJob> with_report(Job job, const ProgressReport& report, const Now
                        text_in(metadata, "filename").value_or("")};
 }
 
+tl::unexpected<Error> names_export_of(std::string_view job_id) {
+    return fail(ErrorCode::kInvalidArgument,
+                "metadata.file_url: expected a file of the worker's own, found the one of export " +
+                    std::string(job_id) + "; ask for links of that job");
+}
+
 tl::unexpected<Error> not_found() {
     return fail(ErrorCode::kNotFound, "Job not found");
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "daemon/jobs/job_requests.hpp"
@@ -31,6 +32,9 @@ struct ReportedJob {
 [[nodiscard]] Result<ReportedJob> with_report(model::Job job, const ProgressReport& report,
                                               const Now& now);
 
+// A file has one owner. kInvalidArgument: `file_url` names the file of `job_id`, an export of the
+// same organization, and a worker's job may not: links to it would outlive it.
+[[nodiscard]] tl::unexpected<Error> names_export_of(std::string_view job_id);
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
 

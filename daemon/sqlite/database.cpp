@@ -413,6 +413,7 @@ Result<void> Database::compact(std::chrono::milliseconds pause_max,
             EW_CHECK(vacuum(pause_max));
             return 0;
         }));
+        fault_point("compact.written_anew");
     }
     for (std::int64_t free_pages = 1; free_pages > 0;) {
         if (keep_going && !keep_going())
@@ -421,6 +422,7 @@ Result<void> Database::compact(std::chrono::milliseconds pause_max,
                    EW_CHECK(free_some_pages());
                    return connection.query_integer(kFreePages);
                }));
+        fault_point("compact.some_freed");
     }
     // The file gets shorter when the log is copied into it.
     EW_CHECK(run_alone([this](Connection& connection) -> Result<std::int64_t> {

@@ -56,6 +56,17 @@ class DaemonsTest(unittest.TestCase):
         system.daemon.popen.send_signal(signal.SIGCONT)
         wait_until("the daemon again", lambda: system.api("GET", "/api/jobs/", key).status == 200)
 
+    def test_a_probe_does_not_outlast_its_own_patience(self):
+        """Probes wait for a second as a rule: a daemon that falls silent is not ready before that."""
+        system = self.start().start()
+        system.daemon.popen.send_signal(signal.SIGSTOP)
+        self.addCleanup(system.daemon.popen.send_signal, signal.SIGCONT)
+        began = time.monotonic()
+        self.assertEqual(self.readyz(system), 503)
+        self.assertLess(time.monotonic() - began, 1.2)
+        system.daemon.popen.send_signal(signal.SIGCONT)
+        wait_until("the daemon again", lambda: self.readyz(system) == 200)
+
     def pause(self, seconds, who):
         system = self.start().start()
         key = system.make_key()

@@ -31,6 +31,8 @@ public:
     }
     // Of all statements that have ended.
     [[nodiscard]] std::uint64_t steps() const { return steps_.load(); }
+    // How many have ended; those of triggers belong to the one that made them run.
+    [[nodiscard]] std::uint64_t runs() const { return runs_.load(); }
 
 private:
     Statements() {
@@ -46,6 +48,7 @@ private:
     static int see(unsigned event, void* /*context*/, void* subject, void* text) {
         auto* statement = static_cast<sqlite3_stmt*>(subject);
         if (event == SQLITE_TRACE_PROFILE) {
+            get().runs_.fetch_add(1);
             get().steps_.fetch_add(static_cast<std::uint64_t>(
                 sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1)));
         } else if (const std::string_view of_trigger = static_cast<const char*>(text);
@@ -57,6 +60,7 @@ private:
     }
 
     std::atomic<std::uint64_t> steps_{0};
+    std::atomic<std::uint64_t> runs_{0};
     std::mutex mutex_;
     std::set<std::string> texts_;  // Guarded by mutex_.
 };

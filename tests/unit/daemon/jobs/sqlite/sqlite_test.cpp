@@ -217,6 +217,59 @@ TEST_F(JobStoreCost, JobsThatReachTheirDeadlineTogether) {
     }
 }
 
+// Each statement that changes rows makes SQLite copy every page it touches: what they have in
+// common is written for all of a batch at once, and only the notice, which names its job, for each.
+TEST_F(JobStoreCost, JobsOfWorkersThatEndTogetherTakeFewStatements) {
+    NewJob late = job_of("a");
+    late.runner = model::JobRunner::kExternal;
+    NewJob silent = late;
+    late.deadline = std::chrono::seconds(60);
+    silent.silence_limit = std::chrono::seconds(60);
+    ProgressReport started;
+    started.mark_started = true;
+    constexpr auto kBatch = static_cast<int>(limits::kHousekeepingBatch);
+    const auto end_batch = [&](std::chrono::seconds after) {
+        clock_.advance(after);
+        const std::uint64_t before = testing::Statements::get().runs();
+        EXPECT_EQ(*store_->retention().enforce_limits(), limits::kHousekeepingBatch);
+        EXPECT_LE(testing::Statements::get().runs() - before, 2 * kBatch + 20);
+    };
+    submit(kBatch, late);
+    end_batch(std::chrono::seconds(61));
+    for (const std::string& id : submit(kBatch, silent))
+        ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "w"));
+    end_batch(std::chrono::seconds(61));
+    submit(kBatch, silent);  // None of them is ever begun.
+    end_batch(limits::kExternalSilenceMax);
+    EXPECT_EQ(store_->reader().counts()->failed, 3 * kBatch);
+}
+
+TEST_F(JobStoreCost, SilenceOfManyJobsThatCountsAnew) {
+    Doubling cost;
+    NewJob job = job_of("a");
+    job.runner = model::JobRunner::kExternal;
+    ProgressReport started;
+    started.mark_started = true;
+    for (const int count : batches()) {
+        std::vector<std::string> ids;
+        // Two lengths: what was moved already lies before the rest of the longer one.
+        for (const std::chrono::seconds limit : {std::chrono::hours(1), std::chrono::hours(100)}) {
+            job.silence_limit = limit;
+            for (std::string& id : submit(count / 2, job)) ids.push_back(std::move(id));
+        }
+        for (const std::string& id : ids)
+            ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "w"));
+        clock_.advance(std::chrono::hours(101));
+        cost.add(static_cast<std::uint64_t>(count),
+                 steps_of([&] { EXPECT_TRUE(store_->retention().restart_silence()); }));
+        EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+        ProgressReport done;
+        done.mark_completed = true;
+        for (const std::string& id : ids)
+            ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, done, "w"));
+    }
+}
+
 TEST_F(JobStoreCost, AClaimFailsWhatIsLateAndFindsTheJobBehindIt) {
     NewJob late = job_of("a");
     late.deadline = std::chrono::seconds(1);
