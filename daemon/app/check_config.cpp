@@ -18,7 +18,7 @@
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
 #include "daemon/auth/session_provider.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
@@ -107,7 +107,7 @@ void Checker::check_databases() {
     const std::string where = "[daemon] state_dir";
     const std::string directory = config_.state_dir + "/";
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
-    judge(where, catalog::CatalogStore::check(directory + "catalog.db"));
+    judge(where, catalog::check_sqlite_catalog_store(directory + "catalog.db"));
     judge(where, auth::check_auth_database(directory + "auth.db"));
     judge(where, plugins::History::check(directory + "plugins.db"));
 }

@@ -26,7 +26,7 @@
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/control/control_server.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/credentials/credential_store.hpp"
@@ -198,7 +198,8 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
                       config.exports.workers > 0, ""}));
     EW_CHECK(jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
     events.emplace(jobs->accesses());
-    EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+    EW_TRY(catalog,
+           catalog::open_sqlite_catalog_store(config.state_dir + "/catalog.db", system_clock()));
     return {};
 }
 
@@ -236,7 +237,7 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
         const exports::ExportDeps& parts = export_deps.emplace(
             exports::ExportDeps{&system_clock(),
                                 jobs.get(),
-                                catalog.get(),
+                                &catalog->reader(),
                                 files.get(),
                                 config.state_dir + "/tmp",
                                 version,
@@ -249,7 +250,8 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
     }
     std::function<void()> wake;
     if (export_workers) wake = [this] { export_workers->wake(); };
-    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, std::move(wake));
+    export_service.emplace(jobs->requests(), catalog->reader(), catalog->templates(),
+                           config.exports.deadline, std::move(wake));
     return {};
 }
 
