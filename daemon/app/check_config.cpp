@@ -14,10 +14,10 @@
 #include "base/unix_socket.hpp"
 #include "base/user_name.hpp"
 #include "daemon/app/store_path.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
 #include "daemon/auth/session_provider.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
 #include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
@@ -108,7 +108,7 @@ void Checker::check_databases() {
     const std::string directory = config_.state_dir + "/";
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
     judge(where, catalog::check_sqlite_catalog_store(directory + "catalog.db"));
-    judge(where, auth::check_auth_database(directory + "auth.db"));
+    judge(where, auth::check_sqlite_auth_store(directory + "auth.db"));
     judge(where, plugins::History::check(directory + "plugins.db"));
 }
 

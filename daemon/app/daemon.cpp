@@ -22,10 +22,10 @@
 #include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
 #include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/control/control_server.hpp"
 #include "daemon/control/metrics.hpp"
@@ -148,7 +148,7 @@ struct Daemon::Parts {
     std::shared_ptr<credentials::CredentialStore> credentials;
     std::optional<CurrentCredentials> current_credentials;
     std::atomic<bool> uploads_stopping{false};
-    std::unique_ptr<sqlite::Database> auth_database;
+    std::unique_ptr<auth::AuthStore> auth_store;
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<auth::MemberStore> members;
     std::unique_ptr<auth::SessionVerifier> sessions;
@@ -205,9 +205,10 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
 
 Result<void> Daemon::Parts::open_identity(const config::Config& config) {
     EW_TRY(auth::RolePolicy roles, read_roles(config));
-    EW_TRY(auth_database, auth::open_auth_database(config.state_dir + "/auth.db"));
-    EW_TRY(keys, auth::KeyStore::open(*auth_database, system_clock()));
-    EW_TRY(members, auth::MemberStore::open(*auth_database, system_clock()));
+    EW_TRY(auth_store, auth::open_sqlite_auth_store(config.state_dir + "/auth.db"));
+    EW_TRY(keys, auth::KeyStore::open(auth_store->keys(), system_clock()));
+    EW_TRY(members,
+           auth::MemberStore::open(auth_store->members(), auth_store->sessions(), system_clock()));
     EW_TRY(sessions, auth::SessionVerifier::open(config.auth, *members, system_clock()));
     authenticator.emplace(*keys, *members, *sessions, std::move(roles));
     return {};
@@ -310,7 +311,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         std::make_unique<server::DataServer>(std::move(*data_socket), *dispatcher, system_clock(),
                                              config.server_workers, ledger, watchdog());
     const control::ControlDeps control_parts{
-        *auth_database,
+        *auth_store,
         *keys,
         *members,
         *catalog,
@@ -355,7 +356,7 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     return {config.state_dir,
             std::move(directories),
             *authenticator,
-            *auth_database,
+            *auth_store,
             *sessions,
             *jobs,
             *catalog,

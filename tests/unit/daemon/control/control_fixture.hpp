@@ -104,7 +104,7 @@ protected:
     BackupStore backups_{dir_ / "backup", clock_};
     SentFiles sent_files_{dir_ / "plugins/artifacts", clock_};
     LongTask task_;
-    ControlDeps deps_{*identity_.database,
+    ControlDeps deps_{*identity_.store,
                       *identity_.keys,
                       *identity_.members,
                       *catalog_,
