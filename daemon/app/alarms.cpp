@@ -50,9 +50,8 @@ void add_descriptors(std::vector<Alarm>& out) {
 }
 
 void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
-    for (const std::string& problem :
-         {deps.jobs.problem(), deps.catalog.problem(), deps.auth_database.problem(),
-          deps.plugins.history().problem()}) {
+    for (const std::string& problem : {deps.jobs.problem(), deps.catalog.problem(),
+                                       deps.auth.problem(), deps.plugins.history().problem()}) {
         add(out, "database", problem.substr(0, problem.find(':')), problem,
             "look at the disk under state_dir; the next write that succeeds ends this alarm");
     }

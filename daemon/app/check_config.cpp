@@ -19,11 +19,11 @@
 #include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/store_path.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
 #include "daemon/auth/session_provider.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
@@ -120,8 +120,8 @@ void Checker::check_databases() {
     const std::string directory = config_.state_dir + "/";
     judge(where, check_first_start(config_));
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
-    judge(where, catalog::CatalogStore::check(directory + "catalog.db"));
-    judge(where, auth::check_auth_database(directory + "auth.db"));
+    judge(where, catalog::check_sqlite_catalog_store(directory + "catalog.db"));
+    judge(where, auth::check_sqlite_auth_store(directory + "auth.db"));
     judge(where, plugins::History::check(directory + "plugins.db"));
 }
 

@@ -22,7 +22,7 @@
 #include "base/user_name.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/maintenance_methods.hpp"
 #include "daemon/export/fsck.hpp"
@@ -94,10 +94,10 @@ Result<exports::FsckReport> check_exports(const config::Config& config, const st
     EW_TRY(const auto jobs,
            jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
     EW_TRY(const auto catalog,
-           catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+           catalog::open_sqlite_catalog_store(config.state_dir + "/catalog.db", system_clock()));
     EW_TRY(const auto files, open_export_store(config, current, *jobs, stopping));
     const exports::ExportDeps deps{
-        &system_clock(), jobs.get(), catalog.get(), files.get(), config.state_dir + "/tmp",
+        &system_clock(), jobs.get(), &catalog->reader(), files.get(), config.state_dir + "/tmp",
         version,         {}};
     exports::FsckOptions options;
     options.hashes = hashes;

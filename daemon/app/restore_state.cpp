@@ -19,8 +19,8 @@
 #include "base/text.hpp"
 #include "base/trust.hpp"
 #include "base/user_name.hpp"
-#include "daemon/auth/auth_database.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/sqlite/integrity.hpp"
@@ -148,8 +148,8 @@ Result<void> check_registry(const std::string& new_directory, const std::string&
 
 Result<void> check_databases(const std::string& directory) {
     EW_CHECK(jobs::check_sqlite_job_store(directory + "/jobs.db"));
-    EW_CHECK(catalog::CatalogStore::check(directory + "/catalog.db"));
-    EW_CHECK(auth::check_auth_database(directory + "/auth.db"));
+    EW_CHECK(catalog::check_sqlite_catalog_store(directory + "/catalog.db"));
+    EW_CHECK(auth::check_sqlite_auth_store(directory + "/auth.db"));
     EW_CHECK(plugins::History::check(directory + "/plugins.db"));
     for (const std::string_view database : kBackupDatabases) {
         EW_CHECK(sqlite::check_integrity(directory + "/" + std::string(database)));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <thread>
 
 #include "base/backoff.hpp"
@@ -124,17 +125,21 @@ void record_missing(Attempt& attempt, const std::string& key) {
 
 Result<void> write_listed_products(const ExportDeps& deps, Attempt& attempt,
                                    format::ProductEncoder& encoder, Heartbeat& heartbeat) {
+    std::vector<model::Product> batch;
     std::int64_t seen = 0;
-    for (const std::string& key : attempt.spec.product_keys) {
-        auto product = deps.catalog->find(attempt.query, key);
-        if (product) {
-            EW_CHECK(encoder.append(*product));
-        } else if (product.error().code == ErrorCode::kNotFound) {
-            record_missing(attempt, key);
-        } else {
-            return fail(product.error());
+    std::span<const std::string> keys(attempt.spec.product_keys);
+    while (!keys.empty()) {
+        EW_TRY(const std::size_t looked_up, deps.catalog->find(attempt.query, keys, batch));
+        auto product = batch.begin();
+        for (const std::string& key : keys.first(looked_up)) {
+            if (product != batch.end() && product->key == key) {
+                EW_CHECK(encoder.append(*product++));
+            } else {
+                record_missing(attempt, key);
+            }
+            EW_CHECK(heartbeat.send(++seen, "reading"));
         }
-        EW_CHECK(heartbeat.send(++seen, "reading"));
+        keys = keys.subspan(looked_up);
     }
     return {};
 }

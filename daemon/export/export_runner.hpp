@@ -9,7 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/catalog_reader.hpp"
 #include "daemon/files/file_store.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/export_spec.hpp"
@@ -28,7 +28,7 @@ struct RunPolicy {
 struct ExportDeps {
     const Clock* clock = nullptr;
     jobs::JobStore* jobs = nullptr;
-    catalog::CatalogStore* catalog = nullptr;
+    catalog::CatalogReader* catalog = nullptr;
     files::FileStore* files = nullptr;
     std::string temporary_directory;  // Workbooks while they are written; emptied by recover().
     std::string version;              // Of this program, for the manifest.

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "daemon/auth/auth_database.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -29,9 +29,9 @@ protected:
     void make_databases() {
         ASSERT_TRUE(begin_first_start(config_));
         ASSERT_TRUE(fs::exists(word_));
-        ASSERT_TRUE(auth::open_auth_database(config_.state_dir + "/auth.db"));
+        ASSERT_TRUE(auth::open_sqlite_auth_store(config_.state_dir + "/auth.db"));
         ASSERT_TRUE(jobs::open_sqlite_job_store(config_.state_dir + "/jobs.db", clock_));
-        ASSERT_TRUE(catalog::CatalogStore::open(config_.state_dir + "/catalog.db", clock_));
+        ASSERT_TRUE(catalog::open_sqlite_catalog_store(config_.state_dir + "/catalog.db", clock_));
         ASSERT_TRUE(end_first_start(config_.state_dir));
         ASSERT_FALSE(fs::exists(word_));
     }

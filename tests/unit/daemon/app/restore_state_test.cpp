@@ -8,8 +8,8 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "daemon/auth/auth_database.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -29,8 +29,8 @@ protected:
         for (const char* name : {"", "/plugins", "/plugins/artifacts"})
             fs::permissions(backup_ + name, fs::perms(0700));
         ASSERT_TRUE(jobs::open_sqlite_job_store(backup_ + "/jobs.db", clock_));
-        ASSERT_TRUE(catalog::CatalogStore::open(backup_ + "/catalog.db", clock_));
-        ASSERT_TRUE(auth::open_auth_database(backup_ + "/auth.db"));
+        ASSERT_TRUE(catalog::open_sqlite_catalog_store(backup_ + "/catalog.db", clock_));
+        ASSERT_TRUE(auth::open_sqlite_auth_store(backup_ + "/auth.db"));
         ASSERT_TRUE(plugins::History::open(backup_ + "/plugins.db", clock_));
         dir_.write("backup/" + plugin_, "elf");
         list();
