@@ -12,7 +12,7 @@ inline constexpr std::size_t kImportBatchBytes = 512 * 1024;  // One message of 
 // How long `backup` waits for the end of another one: an exportctl that was killed, and the copies
 // of the daemon for it, take a moment to end.
 inline constexpr std::chrono::seconds kBackupBeginTimeout{5};
-inline constexpr std::chrono::milliseconds kBackupBeginPause{200};
+inline constexpr std::chrono::milliseconds kBackupBeginPause{200};  // Between two tries.
 
 // JSON as people write it; the daemon bounds what is in it.
 inline constexpr std::size_t kTemplateFileBytesMax = 512 * 1024;

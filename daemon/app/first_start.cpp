@@ -91,7 +91,7 @@ Result<void> check_first_start(const config::Config& config) {
         lost += (lost.empty() ? "" : ", ") + join(found.empty) + " without a table";
     return fail(ErrorCode::kFailedPrecondition,
                 config.state_dir + ": expected auth.db, jobs.db and catalog.db, found " + lost +
-                    (found.there.empty() ? "" : "; " + join(found.there) + " is there") +
+                    (found.there.empty() ? "" : " beside " + join(found.there)) +
                     "; restore a backup (exportctl restore DIRECTORY --force). To go on with new, "
                     "empty databases in their place: touch " +
                     word_of(config.state_dir) + " and start again");

@@ -280,7 +280,7 @@ class StartupTest(unittest.TestCase):
                 away.rename(database)
         for name in ("auth.db", "jobs.db", "catalog.db"):
             (self.system.state / name).rename(self.system.directory / name)
-        self.both("found auth.db, jobs.db, catalog.db missing; plugins.db is there")
+        self.both("found auth.db, jobs.db, catalog.db missing beside plugins.db;")
         for name in ("auth.db", "jobs.db", "catalog.db"):
             (self.system.directory / name).rename(self.system.state / name)
         self.system.start_daemon()

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -250,6 +251,26 @@ TEST(LocalFileStore, OnlyARegularFileIsAMark) {
     std::filesystem::remove(mark);
     dir.write("x/.export-worker-id", "");
     EXPECT_EQ(store->problem(), "");
+}
+
+TEST(LocalFileStore, ARootThatCannotBeWrittenIsToBeMadeWritableFirst) {
+    const TempDir dir;
+    std::filesystem::create_directory(dir / "x");
+    for (const std::string& path : {dir.path(), dir / "x"})
+        std::filesystem::permissions(path, std::filesystem::perms(0555));
+    const RootOwner owner{"id", {"acme/1.csv"}};
+    const bool is_root = ::geteuid() == 0;  // Who may write everywhere.
+    if (is_root) {
+        ASSERT_EQ(::seteuid(65534), 0);
+    }
+    const std::string problem = root_problem(dir / "x", owner);
+    if (is_root) {
+        ASSERT_EQ(::seteuid(0), 0);
+    }
+    EXPECT_NE(problem.find("make it writable (mount -o remount,rw"), std::string::npos) << problem;
+    for (const std::string& path : {dir.path(), dir / "x"})
+        std::filesystem::permissions(path, std::filesystem::perms(0755));
+    EXPECT_NE(root_problem(dir / "x", owner).find("gone for good: touch "), std::string::npos);
 }
 
 TEST(LocalFileStore, ALoopOfSymbolicLinksIsNotToBeMounted) {
