@@ -31,9 +31,10 @@ EXPORT_POINTS = [
 COMMITS = [f"{point}:kill:{n}" for point in ("database.before_commit", "database.after_commit") for n in range(1, 13)]
 # The same, counted from the submission of an export on: its creation, its claim, its file, its end.
 COMMITS_OF_AN_EXPORT = [f"{point}:kill:{n}" for point in ("database.before_commit", "database.after_commit") for n in range(1, 9)]
-# What removes rows: the verb that does it, and where the daemon dies.
+# What removes rows: what it is, and where the daemon dies.
 REMOVALS = [("prune", "retention.pruned:kill"), ("compact", "compact.written_anew:kill"), ("compact", "compact.some_freed:kill")]
-COMMITS_OF_REMOVALS = [("prune", f"{point}:kill:{n}") for point in ("database.before_commit", "database.after_commit") for n in range(1, 5)]
+COMMITS_OF_REMOVALS = [(what, f"{point}:kill:{n}") for what in ("prune", "expire") for point in ("database.before_commit", "database.after_commit") for n in range(1, 5)]
+RETENTION = {"prune": "job_retention_s = 1\nfile_retention_s = 0\n", "expire": "job_retention_s = 0\nfile_retention_s = 1\n", "compact": ""}
 # Numbers that the registry keeps, and how they are counted.
 KEPT = {"SELECT organization_id, status, job_type, jobs FROM job_count": "SELECT organization_id, status, job_type, count(*) FROM job GROUP BY 1, 2, 3",
         "SELECT status, job_type, jobs FROM job_count_of_all": "SELECT status, job_type, count(*) FROM job GROUP BY 1, 2",
@@ -201,11 +202,12 @@ class NamedPoints(KillCase):
 
     def test_what_removes_rows(self):
         """Of forgotten jobs all is gone or nothing, what is kept stays, and the file of the registry is whole."""
-        side_by_side(self, self.die_while_rows_are_removed, REMOVALS + (COMMITS_OF_REMOVALS if FULL else COMMITS_OF_REMOVALS[3::4]))
+        side_by_side(self, self.die_while_rows_are_removed, REMOVALS + (COMMITS_OF_REMOVALS if FULL else COMMITS_OF_REMOVALS[3:8:4]))
 
     def die_while_rows_are_removed(self, case):
-        verb, fault = case
-        site = self.site(products=10)
+        what, fault = case
+        verb = "compact" if what == "compact" else "prune"
+        site = self.site(products=10, store_keys="link_lifetime_s = 1\n")
         wait_until("the export", lambda job=site.submit_export(): site.job_when(job, "completed"))
         site.ctl("organization", "set", "acme", "--hold")
         for _ in range(5):
@@ -221,16 +223,18 @@ class NamedPoints(KillCase):
                 database.execute("PRAGMA auto_vacuum = NONE")
                 database.execute("VACUUM")
         wait_until("the jobs to be old", lambda: time.monotonic() > ended + 1)
-        site.extra += "job_retention_s = 1\nfile_retention_s = 0\n" if verb == "prune" else ""
+        site.extra += RETENTION[what]
         site.start_daemon({"EXPORT_WORKER_FAULTS_ARMED": str(site.armed)}, faults=fault)
         site.armed.touch()
         site.ctl(verb, check=False)
         self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
         site.start_daemon()
-        if verb == "prune":
+        if what == "prune":
             wait_until("the cancelled jobs to be forgotten", lambda: site.ctl("prune") and len(site.jobs()) == 1)
+        if what == "expire":
+            wait_until("the file to expire", lambda: site.ctl("prune") and [j for j in site.jobs() if j["expired_at"]])
         site.ctl("compact")
-        site.check(f"{re.sub(r':kill.*', '', fault)} ({verb})", 1 if verb == "prune" else 6, allowed=("completed", "cancelled"))
+        site.check(f"{re.sub(r':kill.*', '', fault)} ({what})", 1 if what == "prune" else 6, allowed=("completed", "cancelled"))
 
     def test_answers_of_commits_that_are_lost(self):
         """The commit happens and is answered by an error. Then answers come again, the daemon dies, or it is stopped."""

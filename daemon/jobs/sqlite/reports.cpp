@@ -37,7 +37,7 @@ Result<bool> is_last_report(Connection& connection, std::string_view job_id,
 Result<void> apply_report(Connection& connection, const Job& job, const ProgressReport& report,
                           std::string_view actor, const Now& at) {
     EW_TRY(const ReportedJob reported, with_report(job, report, at));
-    // What a job named before stays: only a patch names another one.
+    // A report without a patch names no file.
     if (!report.metadata_patch_json.empty())
         EW_CHECK(check_names_no_export(connection, job.organization_id, reported.file_url));
     if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));

@@ -222,14 +222,14 @@ TEST_F(JobStoreCost, SilenceOfManyJobsThatCountsAnew) {
     started.mark_started = true;
     for (const int count : batches()) {
         std::vector<std::string> ids;
-        // Two lengths: what was moved already lies before the rest of the longer one.
+        // Two lengths: what counts anew already lies before what is left of the longer one.
         for (const std::chrono::seconds limit : {std::chrono::hours(1), std::chrono::hours(100)}) {
             job.silence_limit = limit;
             for (std::string& id : submit(count / 2, job)) ids.push_back(std::move(id));
         }
         for (const std::string& id : ids)
             ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "w"));
-        clock_.advance(std::chrono::hours(101));
+        clock_.advance(std::chrono::hours(2));
         cost.add(static_cast<std::uint64_t>(count),
                  steps_of([&] { EXPECT_TRUE(store_->retention().restart_silence()); }));
         EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
