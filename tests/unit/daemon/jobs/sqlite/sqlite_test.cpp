@@ -215,12 +215,12 @@ TEST_F(JobStoreCost, JobsOfWorkersThatEndTogetherTakeFewStatements) {
 }
 
 TEST_F(JobStoreCost, SilenceOfManyJobsThatCountsAnew) {
-    Doubling cost;
+    testing::Doubling cost;
     NewJob job = job_of("a");
     job.runner = model::JobRunner::kExternal;
     ProgressReport started;
     started.mark_started = true;
-    for (const int count : batches()) {
+    for (const int count : testing::doubling_rows()) {
         std::vector<std::string> ids;
         // Two lengths: what counts anew already lies before what is left of the longer one.
         for (const std::chrono::seconds limit : {std::chrono::hours(1), std::chrono::hours(100)}) {
