@@ -235,7 +235,7 @@ class WithoutADaemonTest(SystemTest):
         self.addCleanup(away.rename, database)
         done = subprocess.run([BUILD / "bin" / "exportctl", "--config", self.system.config, "doctor"], capture_output=True, text=True, timeout=120,
                               env={**os.environ, "PATH": "/nonexistent"})
-        self.assertRegex(done.stdout, r"(?m)^bad   configuration export-workerd: .*found auth.db missing; .*restore a backup")
+        self.assertRegex(done.stdout, r"(?m)^bad   configuration export-workerd: .*found auth.db missing beside .*; restore a backup")
 
     def test_what_is_down_is_bad(self):
         self.assertEqual(self.system.daemon.stop(), 0)
