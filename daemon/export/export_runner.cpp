@@ -6,6 +6,7 @@
 #include <span>
 #include <thread>
 
+#include "base/assert.hpp"
 #include "base/backoff.hpp"
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
@@ -130,6 +131,7 @@ Result<void> write_listed_products(const ExportDeps& deps, Attempt& attempt,
     std::span<const std::string> keys(attempt.spec.product_keys);
     while (!keys.empty()) {
         EW_TRY(const std::size_t looked_up, deps.catalog->find(attempt.query, keys, batch));
+        EW_ASSERT(looked_up > 0 && looked_up <= keys.size());
         auto product = batch.begin();
         for (const std::string& key : keys.first(looked_up)) {
             if (product != batch.end() && product->key == key) {

@@ -246,6 +246,15 @@ TEST_F(KeyStoreTest, ARevocationThatCannotBeWrittenHoldsUntilTheRestart) {
     EXPECT_FALSE(counts(key));
 }
 
+TEST_F(KeyStoreTest, AKeyThatIsRevokedAlreadyHasNothingToHoldInMemory) {
+    const auto key = create();
+    ASSERT_TRUE(keys().revoke(key.key.id));
+    testing::refuse_writes(dir_ / "auth.db", "api_key");
+    const auto again = keys().revoke(key.key.id);
+    ASSERT_FALSE(again);
+    EXPECT_FALSE(is_in_memory_error(again.error())) << again.error().message;
+}
+
 TEST_F(KeyStoreTest, ARevocationIsWrittenWhenItIsRepeated) {
     const auto key = create();
     testing::refuse_writes(dir_ / "auth.db", "api_key");

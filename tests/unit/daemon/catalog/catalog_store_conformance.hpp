@@ -311,8 +311,9 @@ TEST_P(CatalogStoreConformance, APriceReplacesTheOneOfTheSameStart) {
                               R"({"product_key":"a","brand_key":"y","amount":"3"})", 1));
     BatchQuery query = query_of("acme");
     query.with_prices = true;
+    const model::Product product = find_all(query, {"a"}).at(0);
     Strings amounts;
-    for (const model::Price& price : find_all(query, {"a"}).at(0).prices)
+    for (const model::Price& price : product.prices)
         amounts.push_back(price.brand_key + price.amount);
     std::ranges::sort(amounts);
     EXPECT_EQ(amounts, (Strings{"x2", "y3"}));
