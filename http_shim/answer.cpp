@@ -77,7 +77,7 @@ Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
                             &message::method_row(message::MethodId::kPing)};
     const Match match{&ping, {}, {}};
     if (deps.draining) co_return make_error_response(503, "The shim is shutting down");
-    const auto states = deps.daemons.states();
+    auto states = deps.daemons.states();
     if (std::ranges::none_of(states, client::is_ready))
         co_return make_error_response(503, client::why_not_ready(states));
     const RequestHead head;
@@ -96,6 +96,8 @@ Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
         if (!alarms.empty()) response.body += ",\"alarms\":" + alarms;
         response.body += '}';
     } else {
+        // Sooner than the pool has found out.
+        for (auto& daemon : states) daemon.answers = daemon.answers && !daemon.in_use;
         response = make_error_response(503, client::why_not_ready(states));
     }
     co_return response;

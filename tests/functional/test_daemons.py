@@ -1,5 +1,6 @@
 """Several daemons behind one shim, and pauses of either side: what a container or a debugger stops goes on as if nothing had been."""
 import http.client
+import json
 import signal
 import threading
 import time
@@ -64,7 +65,9 @@ class DaemonsTest(unittest.TestCase):
         for _ in range(3):  # The quickest counts: other programs use this machine, too.
             system.daemon.popen.send_signal(signal.SIGSTOP)
             began = time.monotonic()
-            self.assertEqual(self.readyz(system), 503)
+            answer = system.http("GET", "/readyz")
+            self.assertEqual(answer.status, 503)
+            self.assertIn(" 1 silent", json.loads(answer.body)["detail"])
             took.append(time.monotonic() - began)
             system.daemon.popen.send_signal(signal.SIGCONT)
             wait_until("the daemon again", lambda: self.readyz(system) == 200)

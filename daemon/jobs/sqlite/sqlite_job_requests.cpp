@@ -121,7 +121,7 @@ Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::str
     bool may_be_done = false;  // By a run whose answer was lost; the job may have gone on since.
     return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
-        if (!may_be_done || job.held != held) EW_CHECK(check_hold(job));
+        if (!may_be_done || job.held != held) EW_CHECK(check_hold(job, held));
         if (job.held == held) return show(connection, scope, job_id, at);
         EW_CHECK(connection
                      .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
