@@ -192,6 +192,7 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claim
             return claim_next(connection, database_.policy(), unwritten_holds_.json(), claimer,
                               now);
         }));
+        database_.add_failed_by_claims(claim.failed);
         if (!claim.again) return std::move(claim.job);
     }
 }
