@@ -1,5 +1,7 @@
 """What callers and operators can do with jobs, end to end: idempotency, holds, organizations, events, retention, fsck, backup, a foreign worker."""
 import contextlib
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -116,11 +118,47 @@ class JobTest(SystemTest):
         link = self.system.mint(job["job_id"], self.key)
         self.assertEqual(link.status, 200, link.body)
         self.assertTrue(self.system.fetch(link.json["download_url"]).body.startswith(b"key,name\r\nk0,n0\r\n"))
-        # The same request again finds the job it made, which has ended.
+        # The same request again finds the job it made, which has its file.
         again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-        self.assertEqual(again.returncode, 1)
-        self.assertEqual(again.stdout, done.stdout)
-        self.assertIn("already partial_success", again.stderr)
+        self.assertEqual((again.returncode, again.stdout, again.stderr), (0, done.stdout, "partial_success\n"))
+
+    def test_a_worker_that_is_started_again_or_gets_no_answer_counts_each_error_once(self):
+        spec = importlib.util.spec_from_file_location("worker", SOURCE / "examples/worker/worker.py")
+        worker = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(worker)
+        source = self.system.directory / "bad.jsonl"
+        source.write_text("".join(f"no JSON {n}\n" if n % 50 == 0 else json.dumps({"key": f"k{n}"}) + "\n" for n in range(1, 251)))
+        target = self.system.exports / "acme"
+        target.mkdir(parents=True, exist_ok=True)
+        test = self
+
+        class Killed(Exception):
+            pass
+
+        class Unlucky(worker.Daemon):
+            """Sends every report twice, as after a lost answer, and ends the worker after some."""
+            reports_left = 6
+
+            def call(self, method, **params):
+                if method == "jobs.report_progress":
+                    test.assertTrue(super().call(method, **params))
+                    self.reports_left -= 1
+                    if self.reports_left == 0:
+                        raise Killed()
+                return super().call(method, **params)
+
+        daemon = Unlucky(f"ipc://{self.system.state}/run/data.sock", self.key)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            with self.assertRaises(Killed):
+                worker.run(daemon, source, target, "request-2")
+            daemon.reports_left = 100
+            self.assertEqual(worker.run(daemon, source, target, "request-2"), "partial_success")
+            self.assertEqual(worker.run(daemon, source, target, "request-2"), "partial_success")
+        daemon.socket.close()
+        job_id, = set(printed.getvalue().split())
+        job = self.system.ctl_json("job", "show", job_id)
+        self.assertEqual((job["processed_items"], job["failed_items"]), (245, 5))
+        self.assertEqual([entry["entity_key"] for entry in job["errors"]], [f"line {n}" for n in range(50, 251, 50)])
 
 
 class FreezeTest(SystemTest):
