@@ -250,7 +250,37 @@ class CareTest(unittest.TestCase):
         self.assertRegex(refused.stderr, "expected at most 10 of 11 files to be missing or damaged, found 11; nothing was changed.*--max-withdrawn 11")
         self.assertIn("11 problems, 0 repaired", refused.stdout)
         self.assertEqual(self.system.ctl("fsck", "--max-withdrawn", "11", check=False).returncode, 64)
-        self.assertEqual(self.system.ctl_json("fsck", "--apply", "--max-withdrawn", "11")["repaired"], 11)
+        applied = self.system.ctl("fsck", "--apply", "--max-withdrawn", "11")
+        self.assertIn("11 problems, 11 repaired", applied.stdout)
+        self.assertNotIn("fsck --apply", applied.stdout)
+
+    def test_fsck_apply_does_not_advise_what_it_has_done(self):
+        for _ in range(3):
+            self.system.export()
+        lost, blocked, _ = self.system.files()
+        lost.unlink()
+        blocked.unlink()
+        blocked.mkdir()
+        plan = self.system.ctl("fsck", check=False)
+        self.assertIn("nothing was changed; exportctl fsck --apply repairs what has a repair, and withdraws 1 files", plan.stdout)
+        applied = self.system.ctl("fsck", "--apply", check=False)
+        self.assertEqual(applied.returncode, 65, applied.stderr)
+        self.assertIn("2 problems, 1 repaired", applied.stdout)
+        self.assertIn("the rest is as it was: the table says why and what to do; then run exportctl fsck --apply again", applied.stdout)
+        self.assertNotIn("withdraws", applied.stdout)
+
+    def test_a_clock_that_is_set_right_after_the_first_start_pauses_retention_until_it_is_right(self):
+        self.assertEqual(self.system.daemon.stop(), 0)
+        for database in self.system.state.glob("*.db*"):
+            database.unlink()
+        shutil.rmtree(self.system.exports)
+        clock = ClockJump(self.system.directory)
+        clock.jump(0)
+        self.system.start_daemon(clock.env)
+        clock.jump(30 * 86_400)
+        wait_until("the alarm", lambda: any("exportctl retention resume" in text for text in self.system.alarms()))
+        clock.jump(0)
+        wait_until("its end", lambda: not any("exportctl retention resume" in text for text in self.system.alarms()))
 
     def restart_with_clock(self, clock, seconds):
         self.assertEqual(self.system.daemon.stop(), 0)
