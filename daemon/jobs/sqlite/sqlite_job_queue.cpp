@@ -83,6 +83,10 @@ Result<void> publish(Connection& connection, const Lease& lease, const Completio
     return record_end_of(connection, lease.job_id, actor, now);
 }
 
+std::string json_of(const std::vector<std::string>& ids) {
+    return dump_json(json(ids));
+}
+
 std::string new_claim_token() {
     std::array<std::uint8_t, 8> bytes{};
     crypto::fill_id(bytes);
@@ -177,8 +181,8 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claim
                 EW_TRY(std::optional<ClaimedJob> claimed, find_claimed(connection, claimer));
                 if (claimed) return Claim{.job = std::move(claimed)};
             }
-            return claim_next(connection, database_.policy(), unwritten_holds_.json(), claimer,
-                              now);
+            return claim_next(connection, database_.policy(), json_of(unwritten_holds_.ids()),
+                              claimer, now);
         }));
         if (!claim.again) return std::move(claim.job);
     }

@@ -1,0 +1,173 @@
+#include "daemon/jobs/postgres/postgres_job_retention.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/postgres/access_rows.hpp"
+#include "daemon/jobs/postgres/deadlines.hpp"
+#include "daemon/jobs/postgres/job_lists.hpp"
+#include "daemon/jobs/postgres/settings.hpp"
+#include "daemon/jobs/postgres/withdraw_file.hpp"
+
+namespace export_worker::jobs::pg {
+namespace {
+
+using postgres::Connection;
+using postgres::Row;
+using postgres::Rows;
+using postgres::UnixTime;
+
+constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
+
+// Whether the database's clock may be believed: when retention ran last, and what the clock said
+// instead when it was too far from it.
+constexpr std::string_view kLastRun = "last_run_us";
+constexpr std::string_view kFound = "retention_paused_us";
+
+UnixTime before(std::chrono::seconds age, const Now& now) {
+    return {now.wall_us - us_of(age)};
+}
+
+// What is too old. A file is begun before its job ends: what was begun later is not due, and of
+// what was begun earlier all is due but the files of the few jobs that ran at that moment.
+#define EW_PG_OLD_FILES(before)                                                          \
+    " FROM file JOIN job USING (job_id) WHERE state = 'live' AND intended_at <= " before \
+    " AND completed_at <= " before
+// Whatever still has a file is left until that is gone: a published one keeps its job out of the
+// index, of the others there are few.
+#define EW_PG_OLD_JOBS(before)                                                                 \
+    " FROM job WHERE completed_at IS NOT NULL AND (runner = 'external' OR file_url = '') AND " \
+    "completed_at <= " before                                                                  \
+    " AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id)"
+#define EW_PG_OLD_NOTICES(before) \
+    " FROM notice WHERE at <= " before " AND delivery <> 'pending' AND published"
+
+Result<std::size_t> changed_by(const Result<Rows>& rows) {
+    if (!rows) return fail(rows.error());
+    return static_cast<std::size_t>(rows->changed());
+}
+
+Result<std::size_t> forget_jobs(Connection& connection, UnixTime before) {
+    return changed_by(
+        connection.query("DELETE FROM job WHERE job_id IN (SELECT job_id" EW_PG_OLD_JOBS(
+                             "$1") " ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                         before, kBatch));
+}
+
+Result<std::size_t> forget_notices(Connection& connection, UnixTime before) {
+    return changed_by(connection.query(
+        "DELETE FROM notice WHERE notice_id IN (SELECT notice_id" EW_PG_OLD_NOTICES(
+            "$1") " ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        before, kBatch));
+}
+
+}  // namespace
+
+Result<std::size_t> PostgresJobRetention::enforce_limits() {
+    EW_CHECK(database_.write([](Connection& connection, const Now&) -> Result<void> {
+        EW_TRY(const std::size_t folded, fold_counts(connection));
+        (void)folded;
+        return {};
+    }));
+    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+        const std::string actor = database_.instance_id();
+        EW_TRY(const std::size_t late, fail_late(connection, actor, now));
+        EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
+        EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
+        return late + silent + abandoned;
+    });
+}
+
+Result<void> PostgresJobRetention::restart_silence() {
+    return database_.write([&](Connection& connection, const Now& now) {
+        return connection.change(
+            "UPDATE job SET seen_at = $1, silent_at = $1 + silence_us * interval '1 us' WHERE "
+            "silence_us IS NOT NULL AND status = 'in_progress' AND NOT EXISTS (SELECT 1 FROM "
+            "instance WHERE instance_id <> $2 AND lease_until > $1)",
+            UnixTime{now.us}, database_.instance_id());
+    });
+}
+
+Result<bool> PostgresJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+        EW_TRY(const std::optional<std::int64_t> last_us, lock_setting(connection, kLastRun));
+        if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
+            EW_CHECK(write_setting(connection, kFound, now.wall_us));
+            return false;
+        }
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
+        return true;
+    });
+}
+
+Result<bool> PostgresJobRetention::resume_retention() {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+        EW_TRY(const std::optional<std::int64_t> found_us, lock_setting(connection, kFound));
+        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+        EW_CHECK(clear_setting(connection, kFound));
+        return found_us.has_value();
+    });
+}
+
+Result<std::optional<RetentionPause>> PostgresJobRetention::retention_pause() {
+    return database_.read([](Connection& connection) -> Result<std::optional<RetentionPause>> {
+        EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
+        if (!found_us) return std::optional<RetentionPause>();
+        EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
+        return std::optional(RetentionPause{last_us.value_or(0), *found_us});
+    });
+}
+
+Result<std::size_t> PostgresJobRetention::expire_files(std::chrono::seconds age) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+        EW_TRY(const Rows rows,
+               connection.query(
+                   "SELECT file_key FROM (SELECT file_key, organization_id" EW_PG_OLD_FILES(
+                       "$1") " ORDER BY intended_at LIMIT $2 FOR NO KEY UPDATE OF job "
+                             "SKIP LOCKED) AS old ORDER BY organization_id, file_key",
+                   before(age, now), kBatch));
+        for (const Row row : rows)
+            EW_CHECK(withdraw_file(connection, row.string(0), "expired", database_.instance_id(),
+                                   "older than the daemon keeps files", now));
+        return static_cast<std::size_t>(rows.size());
+    });
+}
+
+Result<Pruned> PostgresJobRetention::prune(std::chrono::seconds age) {
+    return database_.write([&](Connection& connection, const Now& now) -> Result<Pruned> {
+        const UnixTime too_old = before(age, now);
+        Pruned out;
+        EW_TRY(out.jobs, forget_jobs(connection, too_old));
+        EW_TRY(out.notices, forget_notices(connection, too_old));
+        EW_TRY(out.accesses, forget_accesses(connection, too_old.us));
+        return out;
+    });
+}
+
+Result<RetentionBacklog> PostgresJobRetention::retention_backlog(std::chrono::seconds file_age,
+                                                                 std::chrono::seconds job_age) {
+    return database_.read_at(
+        [&](Connection& connection, const Now& now) -> Result<RetentionBacklog> {
+            // No row is before NULL.
+            const auto cut = [&](std::chrono::seconds age) {
+                return age.count() > 0 ? std::optional(before(age, now)) : std::nullopt;
+            };
+            EW_TRY(const Rows rows,
+                   connection.query(
+                       "SELECT (SELECT count(*) FROM (SELECT 1" EW_PG_OLD_FILES(
+                           "$1") " LIMIT $3) AS files), (SELECT count(*) FROM (SELECT "
+                                 "1" EW_PG_OLD_JOBS("$2") " LIMIT $3) AS jobs), (SELECT count(*) "
+                                                          "FROM (SELECT "
+                                                          "1" EW_PG_OLD_NOTICES(
+                                                              "$2") " LIMIT $3) AS notices)",
+                       cut(file_age), cut(job_age),
+                       static_cast<std::int64_t>(limits::kRetentionCountMax)));
+            const Row row = rows.front();
+            return RetentionBacklog{row.integer(0), row.integer(1), row.integer(2)};
+        });
+}
+
+}  // namespace export_worker::jobs::pg
