@@ -8,9 +8,27 @@
 #include "base/limits.hpp"
 
 namespace export_worker {
+namespace {
+
+constexpr std::uint64_t kKibibyte = 1024;
+constexpr std::uint64_t kMebibyte = 1024 * kKibibyte;
+
+}  // namespace
 
 std::uint64_t DiskSpace::wanted_bytes() const {
     return std::min(limits::kDiskFreeBytesMin, total_bytes / 20);
+}
+
+std::string DiskSpace::problem() const {
+    if (!has_inodes()) return "no inode is free";
+    const std::uint64_t wanted = wanted_bytes();
+    if (free_bytes >= wanted) return {};
+    // On a small disk the two would be the same number of MiB.
+    const bool is_small = wanted < 10 * kMebibyte;
+    const std::uint64_t unit = is_small ? kKibibyte : kMebibyte;
+    const char* const name = is_small ? " KiB" : " MiB";
+    return std::to_string(free_bytes / unit) + name + " are free, expected " +
+           std::to_string(wanted / unit) + name;
 }
 
 Result<DiskSpace> read_disk_space(const std::string& path) {

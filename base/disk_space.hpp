@@ -19,6 +19,8 @@ struct DiskSpace {
     [[nodiscard]] bool has_inodes() const { return total_inodes == 0 || free_inodes > 0; }
     // Fewer free bytes are an alarm: kDiskFreeBytesMin, or a twentieth of a small file system.
     [[nodiscard]] std::uint64_t wanted_bytes() const;
+    // What is wrong with it, such as "3 MiB are free, expected 256 MiB"; empty: nothing.
+    [[nodiscard]] std::string problem() const;
 };
 
 // Errors: those of statvfs(). Blocks as long as the file system does. [any-thread]

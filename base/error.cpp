@@ -41,6 +41,7 @@ ErrorCode code_of(int errno_value) {
         case EACCES:
         case EPERM:
         case EROFS:
+        case EISDIR:
         case ELOOP: return ErrorCode::kFailedPrecondition;
         default: return ErrorCode::kInternal;
     }

@@ -36,6 +36,13 @@ tl::unexpected<Error> in_use(const std::string& path, const std::string& holder)
                                              "; stop it first, or give this one its own directory");
 }
 
+tl::unexpected<Error> not_a_file(const std::string& path) {
+    return fail(ErrorCode::kFailedPrecondition,
+                "lock " + path +
+                    ": expected a regular file or nothing, found something else; "
+                    "remove it");
+}
+
 std::string read_holder(int fd) {
     std::array<char, 64> text{};
     const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
@@ -79,9 +86,11 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
     if (::stat(path.c_str(), &info) == 0 && files.ids.contains({info.st_dev, info.st_ino}))
         return in_use(path, std::to_string(::getpid()));
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd && errno == EISDIR) return not_a_file(path);
     if (!fd) return fail(errno_error("open " + path, errno));
-    EW_CHECK(lock_whole(fd, path));
     if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat " + path, errno));
+    if (!S_ISREG(info.st_mode)) return not_a_file(path);
+    EW_CHECK(lock_whole(fd, path));
     if (::ftruncate(fd.get(), 0) != 0) return fail(errno_error("truncate " + path, errno));
     EW_CHECK(write_all(fd.get(), std::to_string(::getpid()), path));
     const FileId id{info.st_dev, info.st_ino};

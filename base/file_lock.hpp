@@ -16,7 +16,7 @@ namespace export_worker {
 class FileLock {
 public:
     // Errors: kUnavailable when another process, or this one, holds it, naming that process;
-    // those of the file system. [any-thread]
+    // kFailedPrecondition when `path` is no regular file; those of the file system. [any-thread]
     [[nodiscard]] static Result<FileLock> acquire(const std::string& path);
     // Whether another process holds it now; no when it cannot be opened. [any-thread]
     [[nodiscard]] static bool is_held(const std::string& path);

@@ -121,9 +121,12 @@ Result<void> check_directory(const std::string& path, bool must_exist) {
         if (errno == ENOENT && !must_exist) return {};
         return fail(errno_error("open " + path, errno));
     }
-    if (S_ISLNK(info.st_mode) && ::stat(path.c_str(), &info) != 0)
-        return fail(ErrorCode::kFailedPrecondition,
-                    "expected a directory, found a symbolic link that leads nowhere: " + path);
+    if (S_ISLNK(info.st_mode) && ::stat(path.c_str(), &info) != 0) {
+        const char* const where = errno == ELOOP ? "in a circle: " : "nowhere: ";
+        return fail(
+            ErrorCode::kFailedPrecondition,
+            "expected a directory, found a symbolic link that leads " + std::string(where) + path);
+    }
     if (S_ISDIR(info.st_mode)) return {};
     return fail(ErrorCode::kFailedPrecondition, "expected a directory, found a file: " + path);
 }
@@ -205,7 +208,8 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
             return fail(errno_error("create directory " + made.string(), errno));
         }
     }
-    if (!std::filesystem::is_directory(made)) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(made, ignored)) {
         return fail(ErrorCode::kFailedPrecondition,
                     "create directory " + path + ": something else has that name");
     }

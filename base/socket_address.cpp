@@ -44,6 +44,18 @@ std::optional<SocketAddress> make_v6(const std::string& host, std::uint16_t port
 
 }  // namespace
 
+std::string listen_advice(int errno_value) {
+    switch (errno_value) {
+        case EADDRINUSE:
+            return "; stop what listens there, or name another address of this machine";
+        case EADDRNOTAVAIL:
+            return "; no network interface of this machine has it: name another address, or start "
+                   "once it is there";
+        case EACCES: return "; name a port above 1023, or let systemd listen there";
+        default: return {};
+    }
+}
+
 std::uint16_t SocketAddress::port() const {
     return ntohs(storage.ss_family == AF_INET
                      ? reinterpret_cast<const sockaddr_in&>(storage).sin_port
@@ -76,6 +88,7 @@ Result<void> try_bind(const std::string& address, bool v6_only) {
     const int number = errno;
     const bool passes = number == EADDRINUSE || number == EADDRNOTAVAIL;
     Error error = errno_error("listen on " + address, number);
+    error.message += listen_advice(number);
     if (passes) error.code = ErrorCode::kUnavailable;
     return fail(std::move(error));
 }

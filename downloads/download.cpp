@@ -10,17 +10,20 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <limits>
 #include <optional>
 
 #include "base/base64.hpp"
 #include "base/log.hpp"
+#include "base/store_mark.hpp"
 #include "base/text.hpp"
 #include "signing/content_disposition.hpp"
 
 namespace export_worker::downloads {
 namespace {
 
+constexpr std::string_view kUnavailable = "Service temporarily unavailable";
 // The form of RFC 850.
 constexpr const char* kTwoDigitYear = "%A, %d-%b-%y %H:%M:%S GMT";
 
@@ -50,6 +53,15 @@ UniqueFd open_beneath(const std::string& root, const std::string& path) {
 bool is_gone(int error) {
     return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EXDEV ||
            error == ENAMETOOLONG || error == ENXIO;
+}
+
+// Of a root that is not mounted every file looks gone. One that cannot be listed says nothing.
+bool is_away(const DownloadRoot& root) {
+    std::error_code error;
+    if (std::filesystem::is_empty(root.root, error) && !error) return true;
+    if (!root.is_marked) return false;
+    const auto marks = marked_registries(root.root);
+    return marks && marks->empty();
 }
 
 // Strong: an export file is never written again once it has its name. A copy of it, restored or on
@@ -215,12 +227,17 @@ Download open_download(const DownloadRequest& request, const std::vector<Downloa
     if (!link) return error_response(403, link.error().message);
 
     Download out;
-    out.file = open_beneath(roots[link->store_index].root, link->path);
+    const DownloadRoot& root = roots[link->store_index];
+    out.file = open_beneath(root.root, link->path);
     struct stat info {};
     if (!out.file && !is_gone(errno)) {
-        log_error("download of {} from store {}: {}", link->path, roots[link->store_index].name,
-                  std::strerror(errno));
-        return error_response(503, "Service temporarily unavailable");
+        log_error("download of {} from store {}: {}", link->path, root.name, std::strerror(errno));
+        return error_response(503, kUnavailable);
+    }
+    if (!out.file && is_away(root)) {
+        log_error("download of {} from store {}: {} is empty or has no mark of a daemon; mount it",
+                  link->path, root.name, root.root);
+        return error_response(503, kUnavailable);
     }
     if (!out.file || ::fstat(out.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
         return error_response(410, "Export file is no longer available");

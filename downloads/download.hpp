@@ -19,6 +19,7 @@ struct DownloadRoot {
     std::string name;  // Of its store, as links say it.
     std::string root;
     std::shared_ptr<LinkKeys> keys;  // Shared by copies of a configuration.
+    bool is_marked = false;          // Exports go there: the daemon marks it (base/store_mark.hpp).
 };
 
 // What a request says, verbatim; empty: it does not.
@@ -45,7 +46,9 @@ struct Download {
 
 // Never follows a link out of the store's root. 403 for a bad or expired link, 410 for a file that
 // is gone, 412 for a condition that does not hold, 416 for a range behind its end; several ranges
-// are answered with the whole file.
+// are answered with the whole file. 503 for a file that is not there while its root is away: it is
+// missing, `is_marked` and has no mark of any registry, or is an empty directory, as the mount
+// point of a volume that is not mounted.
 [[nodiscard]] Download open_download(const DownloadRequest& request,
                                      const std::vector<DownloadRoot>& roots,
                                      std::int64_t now_unix_s);

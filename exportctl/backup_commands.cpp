@@ -10,6 +10,7 @@
 #include "exportctl/daemon_program.hpp"
 #include "exportctl/input.hpp"
 #include "exportctl/interrupt.hpp"
+#include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
 #include "exportctl/progress.hpp"
 
@@ -43,7 +44,7 @@ public:
         : client_(client), to_(to), bar_(quiet) {}
 
     [[nodiscard]] Answer<BackupManifest> run() {
-        const auto begun = client_.call("control.backup_begin", json::object());
+        const auto begun = begin();
         if (!begun) return tl::unexpected(begun.error());
         id_ = (*begun)["id"].get<std::string>();
         EW_CHECK(wait_for_copies());
@@ -60,6 +61,16 @@ public:
     }
 
 private:
+    [[nodiscard]] Answer<json> begin() {
+        const auto end = std::chrono::steady_clock::now() + limits::kBackupBeginTimeout;
+        for (;;) {
+            auto begun = client_.call("control.backup_begin", json::object());
+            const bool is_busy = !begun && begun.error().code == message::WireCode::kConflict;
+            if (!is_busy || interrupted() || std::chrono::steady_clock::now() >= end) return begun;
+            bar_.update(0, 0, "another backup ends");
+            std::this_thread::sleep_for(limits::kBackupBeginPause);
+        }
+    }
     [[nodiscard]] Answer<void> wait_for_copies() {
         for (;;) {
             const auto state = client_.call("control.task", json::object());

@@ -35,12 +35,16 @@ struct Patient {
 // Whether it answers, with the version that is installed; its alarms.
 [[nodiscard]] CheckResults check_daemon(const Patient& patient);
 [[nodiscard]] CheckResults check_alarms(const Patient& patient);
-// The shim at each of its addresses: /livez, /readyz, its version.
+// The shim at each of its addresses: /livez, /readyz, its version and the roots that it serves.
 [[nodiscard]] CheckResults check_shim(const Patient& patient);
 // base_url of the local stores: what a client of a link sees.
 [[nodiscard]] CheckResults check_public_address(const Patient& patient);
-// Credentials as the daemon says, and whether the store's address takes a connection.
+// Credentials and places as the daemon has them, and whether the store's address takes a
+// connection.
 [[nodiscard]] CheckResults check_stores(const Patient& patient);
+// Whether the shim, which serves `root` for this store, has what the file says.
+[[nodiscard]] CheckResult judge_served_root(const Patient& patient, const std::string& store,
+                                            const std::string& root);
 // This machine's clock against the times of the databases, and NTP.
 [[nodiscard]] CheckResults check_clock(const Patient& patient);
 // Room and inodes below the state directory and the roots of local stores.

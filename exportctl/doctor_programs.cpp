@@ -150,9 +150,39 @@ std::string version_on_page(const std::string& page) {
     return page.substr(begin, page.find('"', begin) - begin);
 }
 
-std::string shim_version(const std::string& where) {
+// The values of the labels in `line`, in their order; a metric's page escapes them as C does.
+std::vector<std::string> label_values(const std::string& line) {
+    std::vector<std::string> out;
+    bool is_inside = false;
+    for (std::size_t at = 0; at < line.size(); ++at) {
+        if (line[at] == '"') {
+            if (!is_inside) out.emplace_back();
+            is_inside = !is_inside;
+        } else if (is_inside) {
+            if (line[at] == '\\' && at + 1 < line.size()) ++at;
+            out.back() += line[at];
+        }
+    }
+    return out;
+}
+
+// What export_httpd_store_info says, with the labels root and store in this order.
+void judge_roots(const Patient& patient, const std::string& page, CheckResults& out) {
+    for (const std::string& line : lines_of(page)) {
+        if (!line.starts_with("export_httpd_store_info{")) continue;
+        const std::vector<std::string> values = label_values(line);
+        if (values.size() == 2) out.push_back(judge_served_root(patient, values[1], values[0]));
+    }
+}
+
+// Empty: only listed addresses may see it.
+std::string metrics_page(const std::string& where) {
     const auto page = http_get(where, "/metrics", limits::kDoctorAskTimeout);
-    if (page && page->status == 200) return version_on_page(page->body);
+    return page && page->status == 200 ? page->body : std::string();
+}
+
+std::string shim_version(const std::string& page) {
+    if (!page.empty()) return version_on_page(page);
     const std::string pid = unit_property("export-httpd.service", "MainPID");
     return pid.empty() || pid == "0" ? std::string() : version_said_by("/proc/" + pid + "/exe");
 }
@@ -190,7 +220,27 @@ bool waits_in_systemd(const std::string& where) {
            unit_property("export-httpd.service", "ActiveState") != "active";
 }
 
-void check_listener(const std::string& where, CheckResults& out) {
+// Something listens there that does not answer as a shim.
+CheckResult another_program(const std::string& where, const std::string& found) {
+    return {"shim", where, Health::kBad, "expected export-httpd, found another program: " + found,
+            "stop it (ss -ltnp names it), or change [http] listen"};
+}
+
+CheckResult judge_silence(const std::string& where, const Error& error) {
+    if (error.message.find("expected HTTP") != std::string::npos)
+        return another_program(where, error.message);
+    const bool is_silent = error.code == ErrorCode::kDeadlineExceeded;
+    return {"shim", where, is_installed(kShim) ? Health::kBad : Health::kWarn, error.message,
+            is_silent ? "it takes connections and is frozen or starved of CPU: "
+                        "systemctl restart export-httpd"
+                      : "systemctl start export-httpd"};
+}
+
+bool is_alive(int status, const std::string& body) {
+    return status == 200 && body.find("\"alive\"") != std::string::npos;
+}
+
+void check_listener(const Patient& patient, const std::string& where, CheckResults& out) {
     if (waits_in_systemd(where)) {
         out.push_back({"shim", where, Health::kWarn,
                        "does not run; export-httpd.socket starts it with the next connection",
@@ -198,32 +248,19 @@ void check_listener(const std::string& where, CheckResults& out) {
         return;
     }
     const auto alive = http_get(where, "/livez", limits::kDoctorAskTimeout);
-    if (!alive) {
-        const bool is_silent = alive.error().code == ErrorCode::kDeadlineExceeded;
-        out.push_back({"shim", where, is_installed(kShim) ? Health::kBad : Health::kWarn,
-                       alive.error().message,
-                       is_silent ? "it takes connections and is frozen or starved of CPU: "
-                                   "systemctl restart export-httpd"
-                                 : "systemctl start export-httpd"});
-        return;
-    }
-    if (alive->status != 200) {
-        out.push_back({"shim", where, Health::kBad,
-                       "expected export-httpd, found another program: /livez answers " +
-                           std::to_string(alive->status),
-                       "stop it, or change [http] listen"});
-        return;
-    }
+    if (!alive) return out.push_back(judge_silence(where, alive.error()));
+    if (!is_alive(alive->status, alive->body))
+        return out.push_back(another_program(where, "/livez answers " +
+                                                        std::to_string(alive->status) + " with '" +
+                                                        printable(alive->body, 80) + "'"));
     out.push_back(judge_readiness(where));
-    const std::string version = shim_version(where);
+    const std::string page = metrics_page(where);
+    judge_roots(patient, page, out);
+    const std::string version = shim_version(page);
     if (version.empty()) return;
     CheckResult judged = judge_version("shim", kShim, version);
     judged.subject = where;
     out.push_back(std::move(judged));
-}
-
-bool is_alive(int status, const std::string& body) {
-    return status == 200 && body.find("\"alive\"") != std::string::npos;
 }
 
 // Names, TLS and redirects are curl's business; http://ADDRESS:PORT needs none.
@@ -345,10 +382,10 @@ CheckResults check_shim(const Patient& patient) {
     CheckResults out;
     for (const std::string& where : patient.installation.listen) {
         if (where != "systemd") {
-            check_listener(where, out);
+            check_listener(patient, where, out);
             continue;
         }
-        for (const std::string& each : addresses_of_systemd()) check_listener(each, out);
+        for (const std::string& each : addresses_of_systemd()) check_listener(patient, each, out);
     }
     if (out.empty())
         out.push_back({"shim", "", Health::kWarn, "[http] listen = systemd has no sockets",

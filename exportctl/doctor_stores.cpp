@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <string_view>
 
 #include "base/json.hpp"
 #include "base/unique_fd.hpp"
@@ -20,6 +21,10 @@ namespace export_worker::exportctl {
 namespace {
 
 using nlohmann::json;
+constexpr const char* kReadAgain =
+    "links lead where the programs do not agree; restart both, once the files are where the file "
+    "says: systemctl restart export-workerd export-httpd";
+
 using AddressInfo = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
 struct HostAndPort {
@@ -103,13 +108,65 @@ CheckResult judge_way(const std::string& section, const Installation& installati
             "look at the network, name servers and the store's endpoint"};
 }
 
+// As the programs read it.
+std::string without_slashes(std::string path) {
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    return path;
+}
+
+std::string place_in_file(const Installation& installation, const std::string& section) {
+    for (const char* key : {"root", "prefix", "base_url"}) {
+        std::string place = installation.value(section, key);
+        if (!place.empty()) return key == std::string_view("root") ? without_slashes(place) : place;
+    }
+    return {};
+}
+
+// A daemon that has not read the file again looks for files elsewhere than the shim serves them.
+void compare_with_daemon(const Installation& installation, const json& status, CheckResults& out) {
+    std::map<std::string, std::string> in_file;
+    for (const std::string& section : installation.stores())
+        in_file[section.substr(std::string_view("store.").size())] =
+            place_in_file(installation, section);
+    for (const json& store : status["stores"]) {
+        if (!store.contains("place")) return;  // A daemon of an older version.
+        const std::string name = cell(store["name"]);
+        const auto found = in_file.find(name);
+        const bool is_gone = found == in_file.end();
+        if (is_gone || found->second != cell(store["place"]))
+            out.push_back({"store", name, Health::kBad,
+                           "the daemon runs with " + cell(store["place"]) + ", the file has " +
+                               (is_gone ? "no such store" : found->second),
+                           kReadAgain});
+        if (!is_gone) in_file.erase(found);
+    }
+    for (const auto& [name, place] : in_file)
+        out.push_back({"store", name, Health::kBad,
+                       "the daemon does not know it, the file has " + place, kReadAgain});
+}
+
 }  // namespace
+
+CheckResult judge_served_root(const Patient& patient, const std::string& store,
+                              const std::string& root) {
+    const std::string section = "store." + store;
+    const std::string in_file = patient.installation.value(section, "kind") == "local"
+                                    ? place_in_file(patient.installation, section)
+                                    : std::string();
+    if (in_file == root) return {"store", store, Health::kOk, "export-httpd serves " + root};
+    return {"store", store, Health::kBad,
+            "export-httpd serves " + root + ", the file has " +
+                (in_file.empty() ? "no such local store" : in_file) +
+                ": its links are answered 410 or 503",
+            kReadAgain};
+}
 
 CheckResults check_stores(const Patient& patient) {
     CheckResults out;
     if (patient.status) {
         for (const json& store : (*patient.status)["stores"])
             out.push_back(judge_credentials(store));
+        compare_with_daemon(patient.installation, *patient.status, out);
     }
     for (const std::string& section : patient.installation.stores()) {
         if (patient.installation.value(section, "kind") != "local")

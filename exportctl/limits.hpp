@@ -9,6 +9,11 @@ namespace export_worker::limits {
 
 inline constexpr std::size_t kImportBatchBytes = 512 * 1024;  // One message of `catalog import`.
 
+// How long `backup` waits for the end of another one: an exportctl that was killed, and the copies
+// of the daemon for it, take a moment to end.
+inline constexpr std::chrono::seconds kBackupBeginTimeout{5};
+inline constexpr std::chrono::milliseconds kBackupBeginPause{200};  // Between two tries.
+
 // JSON as people write it; the daemon bounds what is in it.
 inline constexpr std::size_t kTemplateFileBytesMax = 512 * 1024;
 inline constexpr std::size_t kSignLineBytesMax = 1024 * 1024;  // Longer: an error in its place.

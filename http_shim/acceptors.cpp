@@ -79,7 +79,7 @@ std::string normalized(const std::string& where) {
 tl::unexpected<Error> cannot_listen(const std::string& where, const error_code& error) {
     const bool forbidden = error == boost::system::errc::permission_denied;
     return fail(forbidden ? ErrorCode::kFailedPrecondition : ErrorCode::kUnavailable,
-                "listen on " + where + ": " + error.message());
+                "listen on " + where + ": " + error.message() + listen_advice(error.value()));
 }
 
 class Opening {

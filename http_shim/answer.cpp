@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "http_shim/api.hpp"
 #include "http_shim/cross_origin.hpp"
+#include "protocol/client/limits.hpp"
 
 namespace export_worker::http_shim {
 
@@ -76,12 +77,15 @@ Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
                             &message::method_row(message::MethodId::kPing)};
     const Match match{&ping, {}, {}};
     if (deps.draining) co_return make_error_response(503, "The shim is shutting down");
-    const auto states = deps.daemons.states();
+    auto states = deps.daemons.states();
     if (std::ranges::none_of(states, client::is_ready))
         co_return make_error_response(503, client::why_not_ready(states));
     const RequestHead head;
     const std::string body;
-    Response response = co_await call_daemon(match, head, body, exchange, deps, 1000);
+    // No longer than the pool waits: what it would call silent is not ready.
+    Response response =
+        co_await call_daemon(match, head, body, exchange, deps,
+                             static_cast<std::uint32_t>(limits::kPoolPingTimeout.count()));
     if (response.status == 200) {
         // Daemons with a job registry of their own: not asked while the first one's is there.
         const auto standby = std::ranges::count_if(
@@ -92,6 +96,8 @@ Awaitable<Response> ready(const Exchange& exchange, SessionDeps& deps) {
         if (!alarms.empty()) response.body += ",\"alarms\":" + alarms;
         response.body += '}';
     } else {
+        // Sooner than the pool has found out.
+        for (auto& daemon : states) daemon.answers = daemon.answers && !daemon.in_use;
         response = make_error_response(503, client::why_not_ready(states));
     }
     co_return response;
@@ -140,7 +146,10 @@ Awaitable<Response> answer_here(const Match& match, const RequestHead& head,
         case RouteKind::kMetrics:
             if (may_see_metrics(head, peer, deps.config)) {
                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-                response.body = deps.metrics.page(deps.connections, deps.daemons.states()).text();
+                response.body =
+                    deps.metrics
+                        .page(deps.connections, deps.config.downloads, deps.daemons.states())
+                        .text();
                 co_return response;
             }
             break;

@@ -137,12 +137,7 @@ void Checker::check_tcp_listener(const std::string& where) {
                                   : Listener::kOther;
     if (is_held_by_shim(where, listener)) return;
     if (listener == Listener::kSilent) return complain_of_silent(where);
-    const bool forbidden = bound.error().code == ErrorCode::kFailedPrecondition;
-    complain(
-        "[http] listen", bound.error().code,
-        bound.error().message +
-            (forbidden ? "; name a port above 1023, or let export-httpd.socket listen there"
-                       : "; stop what listens there, or name another address of this machine"));
+    complain("[http] listen", bound.error().code, bound.error().message);
 }
 
 void Checker::check_unix_listener(const std::string& where) {
@@ -180,8 +175,12 @@ void Checker::check_store(const downloads::DownloadRoot& root) {
     struct stat info {};
     if (::stat(root.root.c_str(), &info) != 0) {
         const int number = errno;
-        if (number == ENOENT)
+        if (number == ENOENT && root.is_marked)
             return note(where, root.root + " is not there yet; the daemon makes it");
+        if (number == ENOENT)
+            return warn(where, root.root +
+                                   " is not there: its links are answered 503; mount it, or make "
+                                   "it");
         return complain(where, ErrorCode::kFailedPrecondition,
                         errno_error("open " + root.root, number).message +
                             "; add the user of export-httpd to the group of the directory");

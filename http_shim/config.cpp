@@ -180,6 +180,7 @@ Result<void> read_downloads(const ConfigFile& file, const std::string& state_dir
             continue;
         }
         download.keys = std::move(*keys);
+        download.is_marked = download.name == options::export_store_of(config.values);
         config.downloads.push_back(std::move(download));
     }
     return {};

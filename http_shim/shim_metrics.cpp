@@ -20,6 +20,7 @@ void ShimMetrics::count(const Route* route, int status, std::chrono::nanoseconds
 }
 
 metrics::Page ShimMetrics::page(const Connections& connections,
+                                const std::vector<downloads::DownloadRoot>& stores,
                                 const std::vector<client::DaemonPool::DaemonState>& daemons) const {
     metrics::Page page;
     const auto name_of = [](std::size_t index) {
@@ -86,6 +87,10 @@ metrics::Page ShimMetrics::page(const Connections& connections,
          [](const State& of) { return of.sent; });
     each("export_httpd_daemon_losses_total", "Connections lost", Kind::kCounter,
          [](const State& of) { return of.losses; });
+    page.family("export_httpd_store_info", "1: the shim serves the files of this local store",
+                Kind::kGauge);
+    for (const downloads::DownloadRoot& store : stores)
+        page.sample({{"root", store.root}, {"store", store.name}}, 1);
     metrics::add_process(page, "export-httpd", version_);
     return page;
 }

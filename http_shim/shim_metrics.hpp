@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/metrics/page.hpp"
+#include "downloads/download.hpp"
 #include "http_shim/connections.hpp"
 #include "http_shim/routes.hpp"
 #include "protocol/client/daemon_pool.hpp"
@@ -31,7 +32,7 @@ public:
     std::int64_t configured_unix_s;  // When it was taken over.
 
     [[nodiscard]] metrics::Page page(
-        const Connections& connections,
+        const Connections& connections, const std::vector<downloads::DownloadRoot>& stores,
         const std::vector<client::DaemonPool::DaemonState>& daemons) const;
 
 private:

@@ -1,5 +1,6 @@
 #include "base/crypto/uuid.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "base/crypto/random.hpp"
@@ -8,6 +9,7 @@
 namespace export_worker::crypto {
 
 std::string make_uuid7(std::int64_t unix_us) {
+    unix_us = std::max(unix_us, std::int64_t{0});
     std::array<std::uint8_t, 16> bytes{};
     fill_id(bytes);
     const auto unix_ms = static_cast<std::uint64_t>(unix_us / 1000);

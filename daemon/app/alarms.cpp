@@ -32,12 +32,9 @@ void add_disks(const std::vector<std::string>& directories, std::vector<Alarm>& 
     for (const std::string& directory : directories) {
         const auto disk = read_disk_space(directory);
         if (!disk || !seen.insert(disk->file_system).second) continue;
-        if (disk->free_bytes < disk->wanted_bytes())
-            add(out, "disk", directory,
-                mib(disk->free_bytes) + " are free, expected " + mib(disk->wanted_bytes()),
-                "make room; jobs wait and are tried again, links go on");
-        if (!disk->has_inodes())
-            add(out, "disk", directory, "no inode is free", "delete files that are not needed");
+        add(out, "disk", directory, disk->problem(),
+            disk->has_inodes() ? "make room; jobs wait and are tried again, links go on"
+                               : "delete files that are not needed");
     }
 }
 
@@ -53,9 +50,8 @@ void add_descriptors(std::vector<Alarm>& out) {
 }
 
 void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
-    for (const std::string& problem :
-         {deps.jobs.problem(), deps.catalog.problem(), deps.auth_database.problem(),
-          deps.plugins.history().problem()}) {
+    for (const std::string& problem : {deps.jobs.problem(), deps.catalog.problem(),
+                                       deps.auth.problem(), deps.plugins.history().problem()}) {
         add(out, "database", problem.substr(0, problem.find(':')), problem,
             "look at the disk under state_dir; the next write that succeeds ends this alarm");
     }

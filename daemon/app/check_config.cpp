@@ -4,24 +4,31 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
 #include "base/clock.hpp"
+#include "base/disk_space.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/shared_limits.hpp"
 #include "base/socket_address.hpp"
 #include "base/text.hpp"
 #include "base/unix_socket.hpp"
 #include "base/user_name.hpp"
+#include "daemon/app/first_start.hpp"
+#include "daemon/app/host_config.hpp"
 #include "daemon/app/store_path.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
 #include "daemon/auth/session_provider.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/credentials/credential_store.hpp"
+#include "daemon/files/local_file_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
+#include "daemon/plugins/inspection/inspection.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/staging/trust.hpp"
@@ -67,8 +74,11 @@ private:
     void check_identity();
     void check_stores();
     void check_root(const std::string& where, const model::StoreSettings& store);
+    void check_mounted(const std::string& where, const model::StoreSettings& store);
+    void check_room(const std::string& where, const std::string& path);
     void check_curve_files();
     void check_plugins();
+    void check_plugin_file(const std::string& where, const config::PluginConfig& plugin);
     void check_addresses();
     void check_directory(const std::string& where, const std::string& path);
     void check_tcp(const std::string& where, const std::string& address);
@@ -77,6 +87,7 @@ private:
     const config::Config& config_;
     const options::Problems& told_;
     options::ConfigCheck out_;
+    std::set<unsigned long> disks_;  // Each is looked at once.
 };
 
 // A directory that is there, or could be made.
@@ -93,6 +104,7 @@ void Checker::check_directory(const std::string& where, const std::string& path)
 void Checker::check_state_dir() {
     const std::string where = "[daemon] state_dir";
     check_directory(where, config_.state_dir);
+    check_room(where, config_.state_dir);
     struct stat info {};
     if (::stat(config_.state_dir.c_str(), &info) != 0) return;
     judge(where, check_trusted_file(config_.state_dir, info.st_uid));
@@ -106,9 +118,10 @@ void Checker::check_state_dir() {
 void Checker::check_databases() {
     const std::string where = "[daemon] state_dir";
     const std::string directory = config_.state_dir + "/";
+    judge(where, check_first_start(config_));
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
-    judge(where, catalog::CatalogStore::check(directory + "catalog.db"));
-    judge(where, auth::check_auth_database(directory + "auth.db"));
+    judge(where, catalog::check_sqlite_catalog_store(directory + "catalog.db"));
+    judge(where, auth::check_sqlite_auth_store(directory + "auth.db"));
     judge(where, plugins::History::check(directory + "plugins.db"));
 }
 
@@ -159,9 +172,41 @@ void Checker::check_stores() {
     }
 }
 
+// The daemon says the same with an alarm.
+void Checker::check_room(const std::string& where, const std::string& path) {
+    fs::path existing = path;
+    std::error_code ignored;
+    while (!fs::exists(existing, ignored) && existing.has_relative_path())
+        existing = existing.parent_path();
+    const auto disk = read_disk_space(existing);
+    if (!disk || !disks_.insert(disk->file_system).second) return;
+    const std::string problem = disk->problem();
+    if (!problem.empty())
+        out_.warnings.push_back(where + ": " + path + ": " + problem + "; make room");
+}
+
+// A start goes on without the store, and exports and links wait for it.
+void Checker::check_mounted(const std::string& where, const model::StoreSettings& store) {
+    const std::string& root = store.values.at("root");
+    if (config_.exports.workers == 0 || store.name != config_.exports.store) {
+        std::error_code error;
+        if (!fs::exists(root, error))
+            out_.warnings.push_back(where + ": " + root +
+                                    " is not there: its links are answered 503; mount it, or make "
+                                    "it");
+        return;
+    }
+    const auto registry = jobs::read_registry(config_.state_dir + "/jobs.db");
+    if (!registry) return;  // check_databases() says why, or there is none yet.
+    const std::string problem = files::root_problem(root, {registry->id, registry->published});
+    if (!problem.empty()) out_.warnings.push_back(where + ": " + problem);
+}
+
 void Checker::check_root(const std::string& where, const model::StoreSettings& store) {
     const std::string& root = store.values.at("root");
     check_directory(where, root);
+    check_mounted(where, store);
+    check_room(where, root);
     const auto unshared = check_unshared(root);
     if (unshared || unshared.error().code == ErrorCode::kNotFound) return;
     if (config_.exports.workers > 0 && store.name == config_.exports.store)
@@ -170,20 +215,34 @@ void Checker::check_root(const std::string& where, const model::StoreSettings& s
         out_.warnings.push_back(where + ": " + unshared.error().message);
 }
 
+// By its bytes: none of its code runs. A start also tries it in a child process.
+void Checker::check_plugin_file(const std::string& where, const config::PluginConfig& plugin) {
+    const auto bytes = read_file(plugin.file, limits::kPluginFileBytesMax);
+    if (!bytes) return complain(where + "file", bytes.error());
+    const auto inspected =
+        plugins::inspect(*bytes, config_.reload.allow_needed, allowed_imports_of(config_));
+    if (!inspected) return complain(where + "file", plugins::to_text(inspected.error()));
+    const std::string& name = inspected->manifest.name;
+    if (name != plugin.name)
+        complain(where + "file", "expected the plugin " + plugin.name +
+                                     ", found one that calls itself " + name +
+                                     "; correct the section name or the file");
+}
+
 void Checker::check_plugins() {
     for (const config::PluginConfig& plugin : config_.plugins) {
         const std::string where = "[plugin." + plugin.name + "] ";
         if (const auto file = plugins::open_trusted(plugin.file); !file)
             complain(where + "file", plugins::to_text(file.error()));
+        else
+            check_plugin_file(where, plugin);
         const auto golden = plugins::read_golden_file(plugin.golden_file, plugin.file, "");
         if (!golden) complain(where + "golden_file", plugins::to_text(golden.error()));
     }
 }
 
 void Checker::check_tcp(const std::string& where, const std::string& address) {
-    if (const auto bound = try_bind(address); !bound)
-        complain(where, bound.error(),
-                 "; stop what listens there, or name another address of this machine");
+    judge(where, try_bind(address));
 }
 
 void Checker::check_ipc(const std::string& where, const std::string& endpoint) {

@@ -16,17 +16,18 @@
 #include "base/service_manager/notify.hpp"
 #include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
+#include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/link_lifetime.hpp"
 #include "daemon/app/part_metrics.hpp"
 #include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/control/control_server.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/credentials/credential_store.hpp"
@@ -96,9 +97,7 @@ Result<void> check_metrics_address(const std::string& address) {
     if (address.empty()) return {};
     const auto bound = try_bind(address);
     if (bound) return {};
-    return fail(bound.error().code,
-                "[daemon] metrics_listen: " + bound.error().message +
-                    "; stop what listens there, or name another address of this machine");
+    return fail(bound.error().code, "[daemon] metrics_listen: " + bound.error().message);
 }
 
 // Exports go on to where they went, so links lead there, too.
@@ -148,7 +147,7 @@ struct Daemon::Parts {
     std::shared_ptr<credentials::CredentialStore> credentials;
     std::optional<CurrentCredentials> current_credentials;
     std::atomic<bool> uploads_stopping{false};
-    std::unique_ptr<sqlite::Database> auth_database;
+    std::unique_ptr<auth::AuthStore> auth_store;
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<auth::MemberStore> members;
     std::unique_ptr<auth::SessionVerifier> sessions;
@@ -198,15 +197,17 @@ Result<void> Daemon::Parts::open_stores(const config::Config& config, const std:
                       config.exports.workers > 0, ""}));
     EW_CHECK(jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
     events.emplace(jobs->accesses());
-    EW_TRY(catalog, catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+    EW_TRY(catalog,
+           catalog::open_sqlite_catalog_store(config.state_dir + "/catalog.db", system_clock()));
     return {};
 }
 
 Result<void> Daemon::Parts::open_identity(const config::Config& config) {
     EW_TRY(auth::RolePolicy roles, read_roles(config));
-    EW_TRY(auth_database, auth::open_auth_database(config.state_dir + "/auth.db"));
-    EW_TRY(keys, auth::KeyStore::open(*auth_database, system_clock()));
-    EW_TRY(members, auth::MemberStore::open(*auth_database, system_clock()));
+    EW_TRY(auth_store, auth::open_sqlite_auth_store(config.state_dir + "/auth.db"));
+    EW_TRY(keys, auth::KeyStore::open(auth_store->keys(), system_clock()));
+    EW_TRY(members,
+           auth::MemberStore::open(auth_store->members(), auth_store->sessions(), system_clock()));
     EW_TRY(sessions, auth::SessionVerifier::open(config.auth, *members, system_clock()));
     authenticator.emplace(*keys, *members, *sessions, std::move(roles));
     return {};
@@ -236,7 +237,7 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
         const exports::ExportDeps& parts = export_deps.emplace(
             exports::ExportDeps{&system_clock(),
                                 jobs.get(),
-                                catalog.get(),
+                                &catalog->reader(),
                                 files.get(),
                                 config.state_dir + "/tmp",
                                 version,
@@ -249,7 +250,8 @@ Result<void> Daemon::Parts::open_exports(const config::Config& config, const std
     }
     std::function<void()> wake;
     if (export_workers) wake = [this] { export_workers->wake(); };
-    export_service.emplace(jobs->requests(), *catalog, config.exports.deadline, std::move(wake));
+    export_service.emplace(jobs->requests(), catalog->reader(), catalog->templates(),
+                           config.exports.deadline, std::move(wake));
     return {};
 }
 
@@ -308,7 +310,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         std::make_unique<server::DataServer>(std::move(*data_socket), *dispatcher, system_clock(),
                                              config.server_workers, ledger, watchdog());
     const control::ControlDeps control_parts{
-        *auth_database,
+        *auth_store,
         *keys,
         *members,
         *catalog,
@@ -353,7 +355,7 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     return {config.state_dir,
             std::move(directories),
             *authenticator,
-            *auth_database,
+            *auth_store,
             *sessions,
             *jobs,
             *catalog,
@@ -414,6 +416,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     if (restored.was_staged)
         log_warn("a restore that was interrupted is finished; what was there before is in {}",
                  restored.before);
+    EW_CHECK(begin_first_start(config));
     auto parts = std::make_unique<Parts>(std::move(lock));
     parts->started_with = config;
     parts->stores = config.stores;
@@ -421,6 +424,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->sent_files.emplace(config.state_dir + "/plugins/artifacts", system_clock());
     EW_CHECK(parts->open_identity(config));
     EW_CHECK(parts->open_stores(config, version));
+    EW_CHECK(end_first_start(config.state_dir));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
     EW_CHECK(parts->open_sockets(config));

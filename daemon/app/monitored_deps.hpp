@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/auth/auth_store.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/session_verifier.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -16,7 +17,6 @@
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
-#include "daemon/sqlite/database.hpp"
 
 namespace export_worker::app {
 
@@ -25,7 +25,7 @@ struct MonitoredDeps {
     std::string state_dir;
     std::vector<std::string> directories;  // Whose file systems need free space.
     const auth::Authenticator& authenticator;
-    const sqlite::Database& auth_database;
+    const auth::AuthStore& auth;
     const auth::SessionVerifier& sessions;
     jobs::JobStore& jobs;
     const catalog::CatalogStore& catalog;

@@ -42,7 +42,7 @@ void add_disks(Page& page, const MonitoredDeps& deps) {
     }
     page.family("export_worker_database_write_errors_total", "Commits that failed", Kind::kCounter);
     const std::array<std::uint64_t, kDatabases.size()> errors{
-        deps.jobs.write_errors(), deps.catalog.write_errors(), deps.auth_database.write_errors(),
+        deps.jobs.write_errors(), deps.catalog.write_errors(), deps.auth.write_errors(),
         deps.plugins.history().write_errors()};
     for (std::size_t index = 0; index < kDatabases.size(); ++index)
         page.sample({{"database", kDatabases[index]}}, static_cast<double>(errors[index]));

@@ -3,7 +3,7 @@
 #include <deque>
 #include <vector>
 
-#include "daemon/export/export_runner.hpp"
+#include "daemon/jobs/file_key.hpp"
 #include "signing/local_link.hpp"
 
 namespace export_worker::app {
@@ -20,7 +20,7 @@ bool record_download(const CurrentCredentials& credentials, jobs::EventRecorder&
     // It was good when it was served; that is all this asks.
     const auto link = signing::verify_local_link(target, stores, 0);
     if (!link) return false;
-    const std::string job_id = exports::job_id_of(link->path);
+    const std::string job_id = jobs::job_id_of(link->path);
     if (!job_id.empty()) events.record(job_id, "downloaded", "link of key " + link->key_id);
     return true;
 }

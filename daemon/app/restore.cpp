@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
@@ -19,7 +22,7 @@
 #include "base/user_name.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/config/config.hpp"
 #include "daemon/control/maintenance_methods.hpp"
 #include "daemon/export/fsck.hpp"
@@ -91,10 +94,10 @@ Result<exports::FsckReport> check_exports(const config::Config& config, const st
     EW_TRY(const auto jobs,
            jobs::open_sqlite_job_store(config.state_dir + "/jobs.db", system_clock()));
     EW_TRY(const auto catalog,
-           catalog::CatalogStore::open(config.state_dir + "/catalog.db", system_clock()));
+           catalog::open_sqlite_catalog_store(config.state_dir + "/catalog.db", system_clock()));
     EW_TRY(const auto files, open_export_store(config, current, *jobs, stopping));
     const exports::ExportDeps deps{
-        &system_clock(), jobs.get(), catalog.get(), files.get(), config.state_dir + "/tmp",
+        &system_clock(), jobs.get(), &catalog->reader(), files.get(), config.state_dir + "/tmp",
         version,         {}};
     exports::FsckOptions options;
     options.hashes = hashes;
@@ -143,15 +146,36 @@ Result<void> end_last_run(const std::string& state_dir) {
     return fail(std::move(history.error()));
 }
 
+// "0.2" of "0.2.1": the last part grows for corrections, which restore each other's backups.
+std::optional<std::array<std::uint64_t, 2>> release_of(std::string_view version) {
+    const std::size_t dot = version.find('.');
+    if (dot == std::string_view::npos) return std::nullopt;
+    const std::string_view rest = version.substr(dot + 1);
+    const auto major = parse_unsigned(version.substr(0, dot));
+    const auto minor = parse_unsigned(rest.substr(0, rest.find_first_not_of("0123456789")));
+    if (!major || !minor) return std::nullopt;
+    return std::array{*major, *minor};
+}
+
+Result<void> check_version(const std::string& of_backup, const std::string& own) {
+    const auto made_by = release_of(of_backup);
+    if (made_by && *made_by <= *release_of(own)) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                "expected a backup of version " + own + " or older, found one of " +
+                    printable(of_backup) + "; install that version first");
+}
+
 struct Restored {
     FileLock lock;
     BackupManifest manifest;
     FinishedRestore done;
 };
 
-Result<Restored> restore(const RestoreCommand& command, const std::string& state_dir) {
+Result<Restored> restore(const RestoreCommand& command, const std::string& state_dir,
+                         const std::string& version) {
     EW_TRY(const Owner owner, owner_of(state_dir));
     EW_TRY(const OpenBackup backup, OpenBackup::open(command.backup, owner.uid));
+    EW_CHECK(check_version(backup.manifest().version, version));
     EW_CHECK(become(owner));
     EW_TRY(FileLock lock, FileLock::acquire(state_dir + "/lock"));
     EW_TRY(const FinishedRestore earlier, finish_restore(state_dir, system_clock()));
@@ -194,7 +218,7 @@ int run_restore(const RestoreCommand& command, const std::string& version) {
     if (!config) return complain(command, config.error().message, kExitConfig);
     if (auto log = init_log("warn", config->log_format); !log)
         return complain(command, log.error().message, kExitConfig);
-    const auto restored = restore(command, config->state_dir);
+    const auto restored = restore(command, config->state_dir, version);
     if (!restored) return complain(command, restored.error().message, kExitRefused);
     std::optional<Result<exports::FsckReport>> fsck;
     if (config->exports.workers > 0) fsck = check_exports(*config, version, command.hashes);

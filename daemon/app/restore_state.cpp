@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -15,10 +16,11 @@
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "base/trust.hpp"
 #include "base/user_name.hpp"
-#include "daemon/auth/auth_database.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/sqlite/integrity.hpp"
@@ -119,10 +121,35 @@ Result<std::string> copy_hashed(int from, int to, const std::string& source,
     }
 }
 
+// Reading makes files beside the database; nothing is to be left of it.
+Result<jobs::RegistryFacts> read_registry_of(const std::string& state_dir) {
+    std::vector<std::string> made;
+    for (const char* with : {"/jobs.db-wal", "/jobs.db-shm"}) {
+        if (!exists(state_dir + with)) made.push_back(state_dir + with);
+    }
+    auto facts = jobs::read_registry(state_dir + "/jobs.db");
+    for (const std::string& path : made) EW_CHECK(delete_tree(path));
+    return facts;
+}
+
+// A backup of another installation must not take the place of this one by mistake. What cannot be
+// read says nothing: it may be what is to be restored.
+Result<void> check_registry(const std::string& new_directory, const std::string& state_dir) {
+    const auto of_backup = jobs::read_registry(new_directory + "/jobs.db");
+    if (!of_backup || !exists(state_dir + "/jobs.db")) return {};
+    const auto of_state = read_registry_of(state_dir);
+    if (!of_state || of_state->id.empty() || of_state->id == of_backup->id) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir + ": expected a backup of registry " + of_state->id +
+                    ", which is here, found one of registry " + of_backup->id +
+                    ", another installation; use a backup of this one. To replace it nonetheless, "
+                    "move its databases and the directory plugins away first");
+}
+
 Result<void> check_databases(const std::string& directory) {
     EW_CHECK(jobs::check_sqlite_job_store(directory + "/jobs.db"));
-    EW_CHECK(catalog::CatalogStore::check(directory + "/catalog.db"));
-    EW_CHECK(auth::check_auth_database(directory + "/auth.db"));
+    EW_CHECK(catalog::check_sqlite_catalog_store(directory + "/catalog.db"));
+    EW_CHECK(auth::check_sqlite_auth_store(directory + "/auth.db"));
     EW_CHECK(plugins::History::check(directory + "/plugins.db"));
     for (const std::string_view database : kBackupDatabases) {
         EW_CHECK(sqlite::check_integrity(directory + "/" + std::string(database)));
@@ -141,11 +168,23 @@ Result<void> sync_tree(const std::string& path) {
     return sync_directory(path);
 }
 
-Result<void> fill(const OpenBackup& backup, const std::string& part) {
+std::string in_backup(std::string message, const std::string& part, const std::string& backup) {
+    const std::string copies = part + "/new/";
+    for (std::size_t at = message.find(copies); at != std::string::npos;
+         at = message.find(copies, at + backup.size() + 1))
+        message.replace(at, copies.size(), backup + "/");
+    return message;
+}
+
+Result<void> fill(const OpenBackup& backup, const std::string& part, const std::string& state_dir) {
     EW_CHECK(make_directories(part + "/old", 0700));
     EW_CHECK(make_directories(part + "/new/" + std::string(kBackupPluginsDirectory), 0700));
     EW_CHECK(backup.copy_to(part + "/new"));
-    EW_CHECK(check_databases(part + "/new"));
+    EW_CHECK(check_registry(part + "/new", state_dir));
+    auto checked = check_databases(part + "/new");
+    // The copies go away again: what is wrong is wrong with the backup.
+    if (!checked)
+        return fail(checked.error().code, in_backup(checked.error().message, part, backup.path()));
     return sync_tree(part);
 }
 
@@ -192,6 +231,37 @@ Result<FinishedRestore> put_in_place(const std::string& state_dir, const Clock& 
     return FinishedRestore{true, std::move(before)};
 }
 
+bool is_named(const BackupManifest& manifest, const std::string& name) {
+    return name == kBackupManifestFile ||
+           std::ranges::find(manifest.files, name, &BackupFile::name) != manifest.files.end();
+}
+
+// "plugins" and "plugins/artifacts".
+bool leads_to_plugins(std::string_view directory) {
+    constexpr std::string_view kAll = kBackupPluginsDirectory;
+    return kAll == directory || (kAll.starts_with(directory) && kAll[directory.size()] == '/');
+}
+
+// A backup is what its manifest says. Another file has been put there since, such as the log of a
+// database that a program has opened and changed.
+Result<void> check_nothing_else(const std::string& directory, const BackupManifest& manifest) {
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
+         it.increment(error)) {
+        const std::string name = it->path().string().substr(directory.size() + 1);
+        const bool is_own = it->symlink_status().type() == fs::file_type::directory
+                                ? leads_to_plugins(name)
+                                : is_named(manifest, name);
+        if (!is_own)
+            return fail(ErrorCode::kFailedPrecondition,
+                        directory + ": expected only what " + kBackupManifestFile +
+                            " names, found " + printable(name) +
+                            "; move it away if the backup is otherwise as it was written");
+    }
+    if (error) return fail(errno_error("list " + directory, error.value()));
+    return {};
+}
+
 }  // namespace
 
 Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
@@ -211,6 +281,7 @@ Result<OpenBackup> OpenBackup::open(const std::string& path, uid_t owner) {
         EW_TRY(UniqueFd fd, open_file(real, file, owner));
         out.files_.push_back(std::move(fd));
     }
+    EW_CHECK(check_nothing_else(real, out.manifest_));
     return out;
 }
 
@@ -246,7 +317,7 @@ std::vector<std::string> state_in_use(const std::string& state_dir) {
 Result<void> stage_restore(const OpenBackup& backup, const std::string& state_dir) {
     const std::string part = state_dir + "/restore.part";
     EW_CHECK(delete_tree(part));
-    if (auto filled = fill(backup, part); !filled) {
+    if (auto filled = fill(backup, part, state_dir); !filled) {
         (void)delete_tree(part);
         return filled;
     }

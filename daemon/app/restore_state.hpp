@@ -25,10 +25,11 @@ class OpenBackup {
 public:
     // Directories and files must belong to root, to the user that runs this or to `owner`, and
     // group and others may have no rights. Errors: kNotFound (no manifest: not complete),
-    // kFailedPrecondition (rights, a newer format), kInvalidArgument (manifest), kDataLoss (a file
-    // is missing or has another size).
+    // kFailedPrecondition (rights, a newer format, a file that the manifest does not name),
+    // kInvalidArgument (manifest), kDataLoss (a file is missing or has another size).
     [[nodiscard]] static Result<OpenBackup> open(const std::string& path, uid_t owner);
     [[nodiscard]] const BackupManifest& manifest() const { return manifest_; }
+    [[nodiscard]] const std::string& path() const { return path_; }
     // Copies and syncs every file into `directory`, which is empty. Once. Errors: kDataLoss when a
     // hash is not that of the manifest, and those of the file system.
     [[nodiscard]] Result<void> copy_to(const std::string& directory) const;
@@ -42,8 +43,9 @@ private:
 // The databases and plugin files that a state directory has, by name.
 [[nodiscard]] std::vector<std::string> state_in_use(const std::string& state_dir);
 // Copies and checks the backup; from its return on finish_restore() puts it in place. The caller
-// holds the lock of the directory, and no restore is unfinished. Errors: those of copy_to(), and of
-// a database that is damaged or that this version cannot open; then nothing has changed.
+// holds the lock of the directory, and no restore is unfinished. Errors: those of copy_to(), of a
+// database that is damaged or that this version cannot open, and kFailedPrecondition for a backup
+// of another registry than the one that is there; then nothing has changed.
 [[nodiscard]] Result<void> stage_restore(const OpenBackup& backup, const std::string& state_dir);
 
 struct FinishedRestore {

@@ -36,7 +36,7 @@ std::string unit_needs(const std::string& root) {
 
 Result<void> check_holds_files(const std::string& path) {
     const std::filesystem::path existing = nearest_existing(path);
-    std::string probe = (existing / ".export-worker-check-XXXXXX").string();
+    std::string probe = (existing / ".check-export-worker-XXXXXX").string();
     const UniqueFd fd(::mkostemp(probe.data(), O_CLOEXEC));
     if (!fd) return fail(errno_error("make a file in " + existing.string(), errno));
     (void)::unlink(probe.c_str());

@@ -5,28 +5,14 @@
 
 #include "base/crypto/compare.hpp"
 #include "base/crypto/sha256.hpp"
-#include "base/hex.hpp"
 #include "base/in_memory_error.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
 #include "daemon/auth/role_policy.hpp"
-#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {
 namespace {
-
-using sqlite::Connection;
-using sqlite::Statement;
-
-#define EW_KEY_COLUMNS \
-    "id, organization_id, name, permissions, created_us, revoked_us, expires_us, last_used_us"
-
-ApiKey read_key(const Statement& row) {
-    return {
-        row.string(0),  row.string(1),           row.string(2),           split_words(row.text(3)),
-        row.integer(4), row.optional_integer(5), row.optional_integer(6), row.optional_integer(7)};
-}
 
 bool has_expired(const ApiKey& key, std::int64_t now_us) {
     return key.expires_us && *key.expires_us <= now_us;
@@ -64,8 +50,8 @@ tl::unexpected<Error> unknown_key(std::string_view id) {
 
 }  // namespace
 
-Result<std::unique_ptr<KeyStore>> KeyStore::open(sqlite::Database& database, const Clock& clock) {
-    std::unique_ptr<KeyStore> store(new KeyStore(database, clock));
+Result<std::unique_ptr<KeyStore>> KeyStore::open(KeyRecords& records, const Clock& clock) {
+    std::unique_ptr<KeyStore> store(new KeyStore(records, clock));
     EW_CHECK(store->load_active());
     return store;
 }
@@ -75,19 +61,12 @@ KeyStore::~KeyStore() {
 }
 
 Result<void> KeyStore::load_active() {
-    return database_.read([&](Connection& connection) -> Result<void> {
-        Statement rows = connection.statement(
-            "SELECT " EW_KEY_COLUMNS
-            ", sha256 FROM api_key WHERE revoked_us IS NULL AND coalesce(expires_us > ?1, true)");
-        rows.bind(clock_.unix_us());
-        return sqlite::for_each_row(rows, [&](const Statement& row) -> Result<void> {
-            auto digest = from_hex(row.text(8));
-            if (!digest) return fail(ErrorCode::kDataLoss, "api_key: an unreadable digest");
-            auto key = std::make_shared<const ApiKey>(read_key(row));
-            active_.try_emplace(key->id, std::move(*digest), key);
-            return {};
-        });
-    });
+    EW_TRY(std::vector<StoredKey> stored, records_.active(clock_.unix_us()));
+    for (StoredKey& each : stored) {
+        const auto key = std::make_shared<const ApiKey>(std::move(each.key));
+        active_.try_emplace(key->id, std::move(each.sha256), key);
+    }
+    return {};
 }
 
 Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std::string_view name,
@@ -97,13 +76,12 @@ Result<KeyStore::Created> KeyStore::create(std::string_view organization_id, std
     key.organization_id = organization_id;
     key.name = name;
     key.permissions = permissions;
-    return insert(std::move(key), length, [](Connection&) { return Result<void>(); });
+    return insert(std::move(key), length, nullptr);
 }
 
-template <typename Also>
 Result<KeyStore::Created> KeyStore::insert(ApiKey wanted,
                                            std::optional<std::chrono::seconds> length,
-                                           Also&& also) {
+                                           const ApiKey* rotated) {
     EW_CHECK(check_new_key(wanted, length));
     NewApiKey made = make_api_key();
     const std::int64_t now = clock_.unix_us();
@@ -121,20 +99,12 @@ Result<KeyStore::Created> KeyStore::insert(ApiKey wanted,
                         "keys: the limit is reached; revoke some first");
         }
     }
-    const std::string digest_hex =
-        to_hex({reinterpret_cast<const std::uint8_t*>(made.sha256.data()), made.sha256.size()});
-    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(also(connection));
-        return connection
-            .statement(
-                "INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us, "
-                "expires_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-            .bind(key->id, digest_hex, key->organization_id, key->name,
-                  join_words(key->permissions), key->created_us, key->expires_us)
-            .run();
-    }));
+    const StoredKey stored{*key, std::move(made.sha256)};
+    EW_CHECK(rotated == nullptr
+                 ? records_.insert(stored)
+                 : records_.insert_successor(stored, rotated->id, *rotated->expires_us));
     const std::unique_lock lock(active_mutex_);
-    active_.try_emplace(key->id, std::move(made.sha256), key);
+    active_.try_emplace(key->id, stored.sha256, key);
     return Created{*key, std::move(made.text)};
 }
 
@@ -152,11 +122,7 @@ Result<KeyStore::Created> KeyStore::rotate(std::string_view id, std::chrono::sec
                         to_iso8601(*old.expires_us));
     const std::int64_t end = clock_.unix_us() + as_us(overlap);
     old.expires_us = std::min(old.expires_us.value_or(end), end);
-    EW_TRY(Created created, insert(old, length, [&](Connection& connection) {
-               return connection.statement("UPDATE api_key SET expires_us = ?2 WHERE id = ?1")
-                   .bind(old.id, old.expires_us)
-                   .run();
-           }));
+    EW_TRY(Created created, insert(old, length, &old));
     const std::unique_lock lock(active_mutex_);
     if (const auto found = active_.find(id); found != active_.end())
         found->second.key = std::make_shared<const ApiKey>(std::move(old));
@@ -164,19 +130,14 @@ Result<KeyStore::Created> KeyStore::rotate(std::string_view id, std::chrono::sec
 }
 
 Result<ApiKey> KeyStore::find_counting(std::string_view id) {
-    return database_.read([&](Connection& connection) -> Result<ApiKey> {
-        Statement row =
-            connection.statement("SELECT " EW_KEY_COLUMNS " FROM api_key WHERE id = ?1");
-        EW_TRY(const bool found, row.bind(id).step());
-        if (!found) return unknown_key(id);
-        ApiKey key = read_key(row);
-        const std::shared_lock lock(active_mutex_);
-        const auto active = active_.find(id);
-        const bool revoked = active == active_.end() || active->second.key->revoked_us;
-        if (revoked || has_expired(key, clock_.unix_us()))
-            return fail(ErrorCode::kConflict, "The key '" + key.id + "' is revoked or expired");
-        return key;
-    });
+    EW_TRY(std::optional<ApiKey> key, records_.find(id));
+    if (!key) return unknown_key(id);
+    const std::shared_lock lock(active_mutex_);
+    const auto active = active_.find(id);
+    const bool revoked = active == active_.end() || active->second.key->revoked_us;
+    if (revoked || has_expired(*key, clock_.unix_us()))
+        return fail(ErrorCode::kConflict, "The key '" + key->id + "' is revoked or expired");
+    return std::move(*key);
 }
 
 Result<ApiKey> KeyStore::revoke(std::string_view id) {
@@ -187,26 +148,15 @@ Result<ApiKey> KeyStore::revoke(std::string_view id) {
         if (const auto found = active_.find(id); found != active_.end())
             used_us = found->second.used_us.load();
     }
-    auto revoked = database_.write([&](Connection& connection) -> Result<ApiKey> {
-        EW_CHECK(connection
-                     .statement("UPDATE api_key SET revoked_us = coalesce(revoked_us, ?2), "
-                                "last_used_us = nullif(max(coalesce(last_used_us, 0), ?3), 0) "
-                                "WHERE id = ?1")
-                     .bind(id, now, used_us)
-                     .run());
-        Statement row =
-            connection.statement("SELECT " EW_KEY_COLUMNS " FROM api_key WHERE id = ?1");
-        EW_TRY(const bool found, row.bind(id).step());
-        if (!found) return unknown_key(id);
-        return read_key(row);
-    });
+    auto revoked = records_.revoke(id, now, used_us);
+    if (revoked && !*revoked) return unknown_key(id);
     const std::unique_lock lock(active_mutex_);
     const auto found = active_.find(id);
-    if (found == active_.end()) return revoked;
     if (revoked) {
-        active_.erase(found);
-        return revoked;
+        if (found != active_.end()) active_.erase(found);
+        return std::move(**revoked);
     }
+    if (found == active_.end()) return fail(revoked.error());
     ApiKey refused = *found->second.key;
     refused.revoked_us = refused.revoked_us.value_or(now);
     found->second.key = std::make_shared<const ApiKey>(std::move(refused));
@@ -216,15 +166,7 @@ Result<ApiKey> KeyStore::revoke(std::string_view id) {
 Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const PageRequest& page) {
     EW_CHECK(check_page(page));
     EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
-    EW_TRY(std::vector<ApiKey> keys, database_.read([&](Connection& connection) {
-        Statement rows =
-            connection.statement("SELECT " EW_KEY_COLUMNS
-                                 " FROM api_key WHERE (created_us, id) > (?2, ?3) AND (?1 = '' OR "
-                                 "organization_id = ?1) ORDER BY created_us, id LIMIT ?4");
-        rows.bind(organization_id, after.created_us, after.id,
-                  static_cast<std::int64_t>(page.rows_max) + 1);
-        return sqlite::read_all(rows, read_key);
-    }));
+    EW_TRY(std::vector<ApiKey> keys, records_.list(organization_id, after, page.rows_max + 1));
     {
         const std::shared_lock lock(active_mutex_);
         for (ApiKey& key : keys) {
@@ -271,27 +213,14 @@ void KeyStore::record_uses() {
 }
 
 void KeyStore::write_uses() {
-    using Uses = std::vector<std::pair<std::string, std::int64_t>>;
-    Uses uses;
+    std::vector<KeyUse> uses;
     const auto write = [&] {
-        if (uses.empty()) return;
-        // Not waited for: a crash or a full disk costs a minute of what operators read.
-        (void)database_.begin_write(
-            [uses = std::exchange(uses, {})](Connection& connection) -> Result<void> {
-                for (const auto& [id, used_us] : uses) {
-                    EW_CHECK(connection
-                                 .statement("UPDATE api_key SET last_used_us = "
-                                            "max(coalesce(last_used_us, 0), ?2) WHERE id = ?1")
-                                 .bind(id, used_us)
-                                 .run());
-                }
-                return {};
-            });
+        if (!uses.empty()) records_.begin_record_uses(std::exchange(uses, {}));
     };
     const std::shared_lock lock(active_mutex_);
     for (const auto& [id, active] : active_) {
         if (const std::int64_t used_us = active.used_us.exchange(0); used_us != 0)
-            uses.emplace_back(id, used_us);
+            uses.push_back({id, used_us});
         if (uses.size() == limits::kKeyUsesPerWrite) write();
     }
     write();

@@ -1,4 +1,4 @@
-// The API keys: durable in a database, and complete in memory, where requests look them up.
+// The API keys: durable in KeyRecords, and complete in memory, where requests look them up.
 //
 // When a key was last used is kept in memory and written once a minute, many keys at once: requests
 // never wait for it, and a crash loses the last minute of it.
@@ -18,27 +18,16 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
+#include "daemon/auth/key_records.hpp"
 #include "daemon/auth/page.hpp"
-#include "daemon/sqlite/database.hpp"
 
 namespace export_worker::auth {
-
-struct ApiKey {
-    std::string id;
-    std::string organization_id;
-    std::string name;  // What the operator calls it.
-    std::vector<std::string> permissions;
-    std::int64_t created_us = 0;
-    std::optional<std::int64_t> revoked_us;
-    std::optional<std::int64_t> expires_us;    // Refused from then on. nullopt: never.
-    std::optional<std::int64_t> last_used_us;  // nullopt: never, or before this was recorded.
-};
 
 // [any-thread]
 class KeyStore {
 public:
     // Reads every key that is neither revoked nor expired. Both outlive the store.
-    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(sqlite::Database& database,
+    [[nodiscard]] static Result<std::unique_ptr<KeyStore>> open(KeyRecords& records,
                                                                 const Clock& clock);
     ~KeyStore();  // Has the last uses written.
     KeyStore(const KeyStore&) = delete;
@@ -85,17 +74,17 @@ private:
         std::shared_ptr<const ApiKey> key;             // Replaced when it ends sooner.
         mutable std::atomic<std::int64_t> used_us{0};  // 0: not since recorded_us.
     };
-    KeyStore(sqlite::Database& database, const Clock& clock) : database_(database), clock_(clock) {}
+    KeyStore(KeyRecords& records, const Clock& clock) : records_(records), clock_(clock) {}
     [[nodiscard]] Result<void> load_active();
-    // Stores `key`, less its id and its times, as a new one; `also` runs in the same transaction.
-    template <typename Also>
+    // Stores `key`, less its id and its times, as a new one. `rotated`: the key that it follows,
+    // with its new end; nullptr: none.
     [[nodiscard]] Result<Created> insert(ApiKey key, std::optional<std::chrono::seconds> length,
-                                         Also&& also);
+                                         const ApiKey* rotated);
     // The key, when it is neither revoked nor expired.
     [[nodiscard]] Result<ApiKey> find_counting(std::string_view id);
     void write_uses();
 
-    sqlite::Database& database_;
+    KeyRecords& records_;
     const Clock& clock_;
     mutable std::shared_mutex active_mutex_;
     // By id, looked up by string_view so that a request allocates nothing. Guarded by

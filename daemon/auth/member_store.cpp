@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
-#include <set>
 
 #include "base/base64.hpp"
 #include "base/crypto/random.hpp"
@@ -12,14 +11,9 @@
 #include "base/in_memory_error.hpp"
 #include "base/text.hpp"
 #include "daemon/auth/limits.hpp"
-#include "daemon/auth/role_policy.hpp"
-#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {
 namespace {
-
-using sqlite::Connection;
-using sqlite::Statement;
 
 constexpr std::size_t kSessionIdDigits = 16;
 constexpr std::size_t kTokenBytes = 32;
@@ -75,39 +69,26 @@ std::optional<Member> narrowed(const std::optional<Member>& known, const Member&
     return left;
 }
 
-Member read_member(const Statement& row) {
-    return {row.string(0), row.string(1), split_words(row.text(2)), row.integer(3) != 0};
-}
-
 }  // namespace
 
-Result<std::unique_ptr<MemberStore>> MemberStore::open(sqlite::Database& database,
+Result<std::unique_ptr<MemberStore>> MemberStore::open(MemberRecords& members,
+                                                       SessionRecords& sessions,
                                                        const Clock& clock) {
-    std::unique_ptr<MemberStore> store(new MemberStore(database, clock));
+    std::unique_ptr<MemberStore> store(new MemberStore(members, sessions, clock));
     EW_CHECK(store->load());
     return store;
 }
 
 Result<void> MemberStore::load() {
-    return database_.read([&](Connection& connection) -> Result<void> {
-        Statement rows =
-            connection.statement("SELECT subject, organization_id, roles, active FROM member");
-        EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
-            Member member = read_member(row);
-            members_[member.subject].push_back(std::move(member));
-            ++member_count_;
-        }));
-        Statement sessions = connection.statement(
-            "SELECT sha256, subject, expires_us FROM session WHERE revoked_us IS NULL AND "
-            "expires_us > ?1");
-        sessions.bind(clock_.unix_us());
-        return sqlite::for_each_row(sessions, [&](const Statement& row) -> Result<void> {
-            auto digest = from_hex(row.text(0));
-            if (!digest) return fail(ErrorCode::kDataLoss, "session: an unreadable digest");
-            sessions_.emplace(std::move(*digest), Session{row.string(1), row.integer(2)});
-            return {};
-        });
-    });
+    EW_TRY(std::vector<Member> members, member_records_.all());
+    member_count_ = members.size();
+    for (Member& member : members) members_[member.subject].push_back(std::move(member));
+    EW_TRY(std::vector<StoredSession> sessions, session_records_.active(clock_.unix_us()));
+    for (StoredSession& each : sessions) {
+        sessions_.emplace(std::move(each.sha256),
+                          Session{std::move(each.session.subject), each.session.expires_us});
+    }
+    return {};
 }
 
 Result<void> MemberStore::put(const Member& member) {
@@ -118,16 +99,7 @@ Result<void> MemberStore::put(const Member& member) {
         if (member_count_ >= limits::kMembersMax)
             return fail(ErrorCode::kResourceExhausted, "members: the limit is reached");
     }
-    auto written = database_.write([&](Connection& connection) {
-        return connection
-            .statement(
-                "INSERT INTO member (subject, organization_id, roles, active, changed_us) "
-                "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET roles = "
-                "excluded.roles, active = excluded.active, changed_us = excluded.changed_us")
-            .bind(member.subject, member.organization_id, join_words(member.roles),
-                  member.active ? 1 : 0, clock_.unix_us())
-            .run();
-    });
+    auto written = member_records_.put(member, clock_.unix_us());
     const auto now = written ? std::optional(member)
                              : narrowed(find(member.subject, member.organization_id), member);
     if (!now) return written;
@@ -153,18 +125,10 @@ Result<Page<Member>> MemberStore::list(std::string_view organization_id, const P
     EW_CHECK(check_page(page));
     // "ORGANIZATION SUBJECT": an organization's id has no blank.
     const std::size_t blank = std::min(page.after.find(' '), page.after.size());
-    const std::string_view after_organization = page.after.substr(0, blank);
-    const std::string_view after_subject =
-        page.after.substr(std::min(blank + 1, page.after.size()));
-    EW_TRY(std::vector<Member> members, database_.read([&](Connection& connection) {
-        Statement rows = connection.statement(
-            "SELECT subject, organization_id, roles, active FROM member WHERE "
-            "(organization_id, subject) > (?2, ?3) AND (?1 = '' OR organization_id = ?1) "
-            "ORDER BY organization_id, subject LIMIT ?4");
-        rows.bind(organization_id, after_organization, after_subject,
-                  static_cast<std::int64_t>(page.rows_max) + 1);
-        return sqlite::read_all(rows, read_member);
-    }));
+    const MemberCursor after{page.after.substr(0, blank),
+                             page.after.substr(std::min(blank + 1, page.after.size()))};
+    EW_TRY(std::vector<Member> members,
+           member_records_.list(organization_id, after, page.rows_max + 1));
     for (Member& member : members)
         member = find(member.subject, member.organization_id).value_or(member);
     return make_page(std::move(members), page.rows_max, [](const Member& member) {
@@ -186,9 +150,8 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     out.token = kTokenPrefix;
     append_base64url(out.token, {reinterpret_cast<const char*>(random.data()), random.size()});
     const crypto::Sha256Digest digest = crypto::sha256(out.token);
-    const std::string digest_hex = to_hex(digest);
     const std::int64_t now = clock_.unix_us();
-    out.session = {digest_hex.substr(0, kSessionIdDigits), std::string(subject), now,
+    out.session = {session_id(crypto::as_bytes(digest)), std::string(subject), now,
                    now + std::chrono::microseconds(length).count()};
     {
         const std::unique_lock lock(mutex_);
@@ -196,16 +159,7 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
         if (sessions_.size() >= limits::kSessionsMax)
             return fail(ErrorCode::kResourceExhausted, "sessions: the limit is reached");
     }
-    EW_CHECK(database_.write([&](Connection& connection) -> Result<void> {
-        EW_CHECK(
-            connection.statement("DELETE FROM session WHERE expires_us <= ?1").bind(now).run());
-        return connection
-            .statement(
-                "INSERT INTO session (sha256, id, subject, created_us, expires_us) VALUES "
-                "(?1, ?2, ?3, ?4, ?5)")
-            .bind(digest_hex, out.session.id, subject, now, out.session.expires_us)
-            .run();
-    }));
+    EW_CHECK(session_records_.insert({out.session, std::string(crypto::as_bytes(digest))}));
     const std::unique_lock lock(mutex_);
     sessions_.emplace(crypto::as_bytes(digest),
                       Session{std::string(subject), out.session.expires_us});
@@ -213,52 +167,33 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
 }
 
 Result<void> MemberStore::revoke_session(std::string_view id) {
-    std::string digest_hex;
-    auto written = database_.write([&](Connection& connection) -> Result<void> {
-        {
-            Statement row = connection.statement("SELECT sha256 FROM session WHERE id = ?1");
-            EW_TRY(const bool found, row.bind(id).step());
-            if (!found) return unknown_session(id);
-            digest_hex = row.string(0);
-        }
-        return connection
-            .statement("UPDATE session SET revoked_us = coalesce(revoked_us, ?2) WHERE sha256 = ?1")
-            .bind(digest_hex, clock_.unix_us())
-            .run();
-    });
+    const auto revoked = session_records_.revoke(id, clock_.unix_us());
+    if (revoked && !*revoked) return unknown_session(id);
     const std::unique_lock lock(mutex_);
-    if (written) {
-        sessions_.erase(from_hex(digest_hex).value_or(""));
+    if (revoked) {
+        sessions_.erase(**revoked);
         return {};
     }
     const auto ended =
         std::erase_if(sessions_, [&](const auto& each) { return session_id(each.first) == id; });
-    if (ended == 0) return written;
-    return fail(in_memory_error("The session '" + std::string(id) + "' is ended", written.error()));
+    if (ended == 0) return fail(revoked.error());
+    return fail(in_memory_error("The session '" + std::string(id) + "' is ended", revoked.error()));
 }
 
 Result<Page<OpaqueSession>> MemberStore::list_sessions(const PageRequest& page) {
     EW_CHECK(check_page(page));
     EW_TRY(const AgeCursor after, AgeCursor::parse(page.after));
-    std::set<std::string> over;  // In memory only.
-    EW_TRY(std::vector<OpaqueSession> sessions, database_.read([&](Connection& connection) {
-        Statement rows = connection.statement(
-            "SELECT id, subject, created_us, expires_us, sha256 FROM session WHERE revoked_us "
-            "IS NULL AND expires_us > ?1 AND (created_us, id) > (?2, ?3) ORDER BY "
-            "created_us, id LIMIT ?4");
-        rows.bind(clock_.unix_us(), after.created_us, after.id,
-                  static_cast<std::int64_t>(page.rows_max) + 1);
-        return sqlite::read_all(rows, [&](const Statement& row) {
-            const std::shared_lock lock(mutex_);
-            if (!sessions_.contains(from_hex(row.text(4)).value_or(""))) over.insert(row.string(0));
-            return OpaqueSession{row.string(0), row.string(1), row.integer(2), row.integer(3)};
-        });
-    }));
-    auto out = make_page(std::move(sessions), page.rows_max, [](const OpaqueSession& session) {
-        return AgeCursor{session.created_us, session.id}.text();
+    EW_TRY(std::vector<StoredSession> sessions,
+           session_records_.list(clock_.unix_us(), after, page.rows_max + 1));
+    auto stored = make_page(std::move(sessions), page.rows_max, [](const StoredSession& each) {
+        return AgeCursor{each.session.created_us, each.session.id}.text();
     });
-    std::erase_if(out.rows,
-                  [&](const OpaqueSession& session) { return over.contains(session.id); });
+    Page<OpaqueSession> out{{}, std::move(stored.next)};
+    const std::shared_lock lock(mutex_);
+    for (StoredSession& each : stored.rows) {
+        // Those that are over in memory only are left out.
+        if (sessions_.contains(each.sha256)) out.rows.push_back(std::move(each.session));
+    }
     return out;
 }
 

@@ -1,6 +1,6 @@
-// Members and opaque sessions: durable in auth.db, and complete in memory, where requests look them
-// up. A row for a member says more than a token does: its roles count instead of the token's, and a
-// member who is not active has no access, whatever token is shown.
+// Members and opaque sessions: durable in MemberRecords and SessionRecords, and complete in memory,
+// where requests look them up. A row for a member says more than a token does: its roles count
+// instead of the token's, and a member who is not active has no access, whatever token is shown.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +16,18 @@
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
 #include "daemon/auth/identity.hpp"
+#include "daemon/auth/member_records.hpp"
 #include "daemon/auth/page.hpp"
-#include "daemon/sqlite/database.hpp"
+#include "daemon/auth/session_records.hpp"
 
 namespace export_worker::auth {
-
-// A subject in one organization.
-struct Member {
-    std::string subject;
-    std::string organization_id;
-    std::vector<std::string> roles;
-    bool active = true;
-};
-
-struct OpaqueSession {
-    std::string id;  // The first 16 hex digits of the token's SHA-256: names it, does not open it.
-    std::string subject;
-    std::int64_t created_us = 0;
-    std::int64_t expires_us = 0;
-};
 
 // [any-thread]
 class MemberStore {
 public:
-    // Reads every member and every session that still counts. Both outlive the store.
-    [[nodiscard]] static Result<std::unique_ptr<MemberStore>> open(sqlite::Database& database,
+    // Reads every member and every session that still counts. All outlive the store.
+    [[nodiscard]] static Result<std::unique_ptr<MemberStore>> open(MemberRecords& members,
+                                                                   SessionRecords& sessions,
                                                                    const Clock& clock);
 
     // Makes or changes the member, at once. in_memory_error(): only what it takes away. Errors:
@@ -82,11 +69,12 @@ private:
         std::int64_t expires_us = 0;
     };
 
-    MemberStore(sqlite::Database& database, const Clock& clock)
-        : database_(database), clock_(clock) {}
+    MemberStore(MemberRecords& members, SessionRecords& sessions, const Clock& clock)
+        : member_records_(members), session_records_(sessions), clock_(clock) {}
     [[nodiscard]] Result<void> load();
 
-    sqlite::Database& database_;
+    MemberRecords& member_records_;
+    SessionRecords& session_records_;
     const Clock& clock_;
     mutable std::shared_mutex mutex_;
     ByText<std::vector<Member>> members_;  // By subject. Guarded by mutex_.

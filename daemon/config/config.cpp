@@ -156,7 +156,8 @@ bool lies_in(std::string_view path, const std::string& directory) {
 
 // A start empties directories of state_dir, whatever lies in them.
 bool is_for_the_daemon_alone(const std::string& path, const std::string& state_dir) {
-    constexpr std::array<const char*, 4> kOwn{"/run", "/tmp", "/plugins", "/restore.part"};
+    constexpr std::array<const char*, 6> kOwn{"/run",     "/tmp",    "/plugins",
+                                              "/restore", "/backup", "/restore.part"};
     return lies_in(state_dir, path) || std::ranges::any_of(kOwn, [&](const char* own) {
                return lies_in(path, state_dir + own);
            });

@@ -42,8 +42,8 @@ Result<void> add_databases(const Copying& of) {
         of.add("jobs.db", [&](const auto& to) { return deps.jobs.backup(to, of.keep_going); }));
     EW_CHECK(of.add("catalog.db",
                     [&](const auto& to) { return deps.catalog.backup(to, of.keep_going); }));
-    EW_CHECK(of.add("auth.db",
-                    [&](const auto& to) { return deps.auth_database.backup(to, of.keep_going); }));
+    EW_CHECK(
+        of.add("auth.db", [&](const auto& to) { return deps.auth.backup(to, of.keep_going); }));
     return of.add("plugins.db",
                   [&](const auto& to) { return deps.plugins.history().backup(to, of.keep_going); });
 }

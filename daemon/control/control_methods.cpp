@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "base/text.hpp"
+#include "daemon/catalog/import_lines.hpp"
 #include "daemon/control/backup_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
 #include "daemon/control/limits.hpp"
@@ -30,6 +31,7 @@ json stores_json(const ControlDeps& deps) {
             return unix_us == 0 ? json() : json(to_iso8601(unix_us));
         };
         out.push_back({{"name", state.store},
+                       {"place", state.place},
                        {"credentials", state.source},
                        {"usable", state.usable},
                        {"expires_at", time(state.expires_unix_us)},
@@ -84,14 +86,14 @@ Result<std::string> organization_of(const json& params) {
     return id;
 }
 
-template <Result<catalog::ImportReport> (catalog::CatalogStore::*Import)(
-    std::string_view, std::string_view, std::int64_t)>
+template <Result<catalog::ImportReport> (*Import)(catalog::CatalogImports&, std::string_view,
+                                                  std::string_view, std::int64_t)>
 Result<json> import_lines(const ControlDeps& deps, const json& params) {
     EW_TRY(const std::string organization, organization_of(params));
     JsonFields fields(params);
     EW_TRY(const std::string lines, fields.text("lines"));
     EW_TRY(const std::int64_t first_line, fields.integer("first_line", {0, INT64_MAX}));
-    EW_TRY(const auto report, (deps.catalog.*Import)(organization, lines, first_line));
+    EW_TRY(const auto report, Import(deps.catalog.imports(), organization, lines, first_line));
     json errors = json::array();
     for (const auto& error : report.errors)
         errors.push_back({{"line", error.line}, {"message", error.message}});
@@ -192,8 +194,8 @@ Result<json> drain(const ControlDeps& deps, const json&) {
 
 constexpr std::array<ControlRow, 8> kMethods{
     {{"control.status", status},
-     {"control.catalog_import", import_lines<&catalog::CatalogStore::import_lines>},
-     {"control.price_import", import_lines<&catalog::CatalogStore::import_prices>},
+     {"control.catalog_import", import_lines<catalog::import_products>},
+     {"control.price_import", import_lines<catalog::import_prices>},
      {"control.organization_list", organization_list},
      {"control.organization_show", organization_show},
      {"control.organization_set", organization_set},

@@ -14,6 +14,7 @@
 #include "base/clock.hpp"
 #include "base/metrics/page.hpp"
 #include "base/result.hpp"
+#include "daemon/auth/auth_store.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
@@ -32,7 +33,7 @@ namespace export_worker::control {
 
 // All outlive the control server.
 struct ControlDeps {
-    sqlite::Database& auth_database;  // What is behind the next two.
+    auth::AuthStore& auth;  // What is behind the next two.
     auth::KeyStore& keys;
     auth::MemberStore& members;
     catalog::CatalogStore& catalog;

@@ -65,7 +65,7 @@ std::vector<Compactable> databases_of(const ControlDeps& deps) {
     };
     return {{"jobs.db", compact_of(deps.jobs)},
             {"catalog.db", compact_of(deps.catalog)},
-            {"auth.db", compact_of(deps.auth_database)},
+            {"auth.db", compact_of(deps.auth)},
             {"plugins.db", compact_of(deps.plugins.history())}};
 }
 

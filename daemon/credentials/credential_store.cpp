@@ -28,6 +28,14 @@ std::vector<std::string> look_at(const std::vector<std::string>& paths) {
     return out;
 }
 
+std::string place_of(const model::StoreSettings& store) {
+    for (const char* key : {"root", "prefix", "base_url"}) {
+        const auto found = store.values.find(key);
+        if (found != store.values.end() && !found->second.empty()) return found->second;
+    }
+    return {};
+}
+
 // With refresh-first, credentials must outlive a whole link at all times.
 std::chrono::seconds ahead_of(const model::StoreSettings& store) {
     const auto seconds = [&](const char* key) {
@@ -119,6 +127,7 @@ void CredentialStore::take(Entry& entry, Result<Credentials> fetched,
     const auto known = by_store.find(entry.settings.name);
     CredentialState state;
     state.store = entry.settings.name;
+    state.place = place_of(entry.settings);
     state.source = entry.source->name();
     state.fetched_unix_us = now_us;
     if (fetched) {

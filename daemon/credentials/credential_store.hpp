@@ -46,6 +46,7 @@ struct CredentialState {
     std::int64_t expires_unix_us = 0;  // 0: no end.
     std::int64_t fetched_unix_us = 0;  // 0: never.
     std::string error;                 // Of the last try; empty when it went well.
+    std::string place = {};            // As configured: root, prefix or base_url.
 };
 
 class CredentialStore {

@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <thread>
 
+#include "base/assert.hpp"
 #include "base/backoff.hpp"
 #include "base/fault_point.hpp"
-#include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
-#include "base/text.hpp"
 #include "daemon/export/limits.hpp"
 #include "daemon/format/columns.hpp"
 #include "daemon/format/compressor.hpp"
 #include "daemon/format/product_encoder.hpp"
+#include "daemon/jobs/file_key.hpp"
 #include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
@@ -46,9 +47,11 @@ public:
         if (last_ && stage == stage_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
         stage_ = stage;
-        EW_TRY(const bool cancel,
-               deps_.jobs->queue().heartbeat(job_.lease, {processed, total_, stage}));
-        if (cancel) return fail(ErrorCode::kCancelled, "cancelled");
+        const auto cancel = deps_.jobs->queue().heartbeat(job_.lease, {processed, total_, stage});
+        // Written or not, the next one says more.
+        if (!cancel && cancel.error().code == ErrorCode::kUnknownOutcome) return {};
+        if (!cancel) return fail(cancel.error());
+        if (*cancel) return fail(ErrorCode::kCancelled, "cancelled");
         return {};
     }
 
@@ -123,17 +126,22 @@ void record_missing(Attempt& attempt, const std::string& key) {
 
 Result<void> write_listed_products(const ExportDeps& deps, Attempt& attempt,
                                    format::ProductEncoder& encoder, Heartbeat& heartbeat) {
+    std::vector<model::Product> batch;
     std::int64_t seen = 0;
-    for (const std::string& key : attempt.spec.product_keys) {
-        auto product = deps.catalog->find(attempt.query, key);
-        if (product) {
-            EW_CHECK(encoder.append(*product));
-        } else if (product.error().code == ErrorCode::kNotFound) {
-            record_missing(attempt, key);
-        } else {
-            return fail(product.error());
+    std::span<const std::string> keys(attempt.spec.product_keys);
+    while (!keys.empty()) {
+        EW_TRY(const std::size_t looked_up, deps.catalog->find(attempt.query, keys, batch));
+        EW_ASSERT(looked_up > 0 && looked_up <= keys.size());
+        auto product = batch.begin();
+        for (const std::string& key : keys.first(looked_up)) {
+            if (product != batch.end() && product->key == key) {
+                EW_CHECK(encoder.append(*product++));
+            } else {
+                record_missing(attempt, key);
+            }
+            EW_CHECK(heartbeat.send(++seen, "reading"));
         }
-        EW_CHECK(heartbeat.send(++seen, "reading"));
+        keys = keys.subspan(looked_up);
     }
     return {};
 }
@@ -154,7 +162,7 @@ Result<Attempt> prepare(const ExportDeps& deps, const ClaimedJob& job) {
     attempt.query.organization_id = job.organization_id;
     attempt.query.with_prices = format::wants_prices(attempt.columns);
     attempt.query.prices_at_us = attempt.as_of_us;
-    attempt.key = file_key(job, model::file_extension(attempt.spec));
+    attempt.key = jobs::file_key(job, model::file_extension(attempt.spec));
     return attempt;
 }
 
@@ -207,10 +215,10 @@ jobs::Completion completion_of(const ExportDeps& deps, const ClaimedJob& job, At
     return out;
 }
 
-// Until the next try; false: the process stops first.
-bool wait_to_record(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
-                    const RunWatch& watch) {
-    log_error("job {}: its end could not be recorded: {}", job.lease.job_id, error.message);
+// Until the next try; false: the process stops first. `what` of the job could not be recorded.
+bool wait_to_record(const ExportDeps& deps, const ClaimedJob& job, const char* what,
+                    const Error& error, const RunWatch& watch) {
+    log_error("job {}: its {} could not be recorded: {}", job.lease.job_id, what, error.message);
     const SteadyTime next = deps.clock->steady() + limits::kJobRecordInterval;
     while (deps.clock->steady() < next) {
         if (watch.stopping.load()) return false;
@@ -220,14 +228,26 @@ bool wait_to_record(const ExportDeps& deps, const ClaimedJob& job, const Error& 
 }
 
 // A commit whose answer was lost is run again until the registry says what it did. Errors: as
-// JobQueue::complete(); kUnknownOutcome when the process stops first.
+// JobQueue::intend_file(); kUnavailable when the process stops first.
+Result<void> intend(const ExportDeps& deps, const ClaimedJob& job, const model::FileKey& key,
+                    const RunWatch& watch) {
+    for (auto run = jobs::Run::kFirst;; run = jobs::Run::kAgain) {
+        auto intended = deps.jobs->queue().intend_file(job.lease, key, run);
+        if (intended || intended.error().code != ErrorCode::kUnknownOutcome) return intended;
+        if (!wait_to_record(deps, job, "file", intended.error(), watch))
+            return fail(ErrorCode::kUnavailable, "the daemon is stopping");
+    }
+}
+
+// The same with the end. Errors: as JobQueue::complete(); kUnknownOutcome when the process stops
+// first.
 Result<void> complete(const ExportDeps& deps, const ClaimedJob& job,
                       const jobs::Completion& completion, const RunWatch& watch) {
     jobs::JobQueue& queue = deps.jobs->queue();
     auto first = queue.complete(job.lease, completion);
     if (first || first.error().code != ErrorCode::kUnknownOutcome) return first;
     fault_point("run.outcome_unknown");
-    for (Error error = first.error(); wait_to_record(deps, job, error, watch);) {
+    for (Error error = first.error(); wait_to_record(deps, job, "end", error, watch);) {
         auto again = queue.complete(job.lease, completion, jobs::Run::kAgain);
         if (again || again.error().code == ErrorCode::kConflict ||
             again.error().code == ErrorCode::kCancelled)
@@ -249,7 +269,7 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
 
     // The order of a publication; life_of_an_export.md says what a crash between any two steps
     // leaves.
-    EW_CHECK(deps.jobs->queue().intend_file(job.lease, attempt.key));
+    EW_CHECK(intend(deps, job, attempt.key, watch));
     intended = attempt.key;
     fault_point("run.intended");
     EW_TRY(const std::unique_ptr<files::PendingFile> file,
@@ -308,7 +328,7 @@ void record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Err
         const auto recorded = record_end(deps, job, error, watch.stopping.load(), run);
         if (recorded || recorded.error().code == ErrorCode::kConflict) return;
         if (recorded.error().code == ErrorCode::kUnknownOutcome) run = jobs::Run::kAgain;
-        if (!wait_to_record(deps, job, recorded.error(), watch)) return;
+        if (!wait_to_record(deps, job, "end", recorded.error(), watch)) return;
     }
 }
 
@@ -335,39 +355,10 @@ void drop_unpublished_file(const ExportDeps& deps, const ClaimedJob& job,
         log_warn("job {}: left to the sweep: {}", job.lease.job_id, dropped.error().message);
 }
 
-constexpr std::size_t kKeyClaimDigits = 8;
-
-// EPOCH-CLAIM; EPOCH alone in keys of version 0.1.
-bool is_attempt(std::string_view text) {
-    const std::size_t dash = text.find('-');
-    if (!parse_unsigned(text.substr(0, dash))) return false;
-    if (dash == std::string_view::npos) return true;
-    const std::string_view claim = text.substr(dash + 1);
-    return claim.size() == kKeyClaimDigits && from_hex(claim).has_value();
-}
-
 }  // namespace
 
 std::chrono::microseconds retry_delay(const RunPolicy& policy, int attempt) {
     return full_jitter(policy.retry_base, policy.retry_max, attempt - 1);
-}
-
-std::string file_key(const ClaimedJob& job, std::string_view extension) {
-    return job.organization_id + "/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) +
-           "-" + job.claim_token.substr(0, kKeyClaimDigits) + "." + std::string(extension);
-}
-
-std::string job_id_of(std::string_view key) {
-    const std::size_t slash = key.find('/');
-    if (slash == std::string_view::npos || key.find('/', slash + 1) != std::string_view::npos)
-        return "";
-    const std::string_view name = key.substr(slash + 1);
-    const std::size_t first = name.find('.');
-    const std::size_t second = name.find('.', std::min(first + 1, name.size()));
-    if (first == 0 || first == std::string_view::npos || second == std::string_view::npos ||
-        !is_attempt(name.substr(first + 1, second - first - 1)))
-        return "";
-    return std::string(name.substr(0, first));
 }
 
 Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch& watch) {
@@ -437,7 +428,7 @@ Result<void> sweep(const ExportDeps& deps, std::chrono::seconds grace,
     const std::int64_t old_unix_s = deps.clock->unix_us() / 1'000'000 - grace.count();
     return deps.files->list([&](const files::ListedFile& file) -> Result<void> {
         if (stopping.load()) return fail(ErrorCode::kUnavailable, "the daemon is stopping");
-        const std::string job_id = job_id_of(file.key);
+        const std::string job_id = jobs::job_id_of(file.key);
         bool orphan = !job_id.empty() && file.modified_unix_s < old_unix_s;
         if (orphan) {
             EW_TRY(orphan, deps.jobs->files().is_orphan(file.key, job_id));

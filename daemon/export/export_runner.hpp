@@ -9,7 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/catalog_reader.hpp"
 #include "daemon/files/file_store.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/model/export_spec.hpp"
@@ -28,7 +28,7 @@ struct RunPolicy {
 struct ExportDeps {
     const Clock* clock = nullptr;
     jobs::JobStore* jobs = nullptr;
-    catalog::CatalogStore* catalog = nullptr;
+    catalog::CatalogReader* catalog = nullptr;
     files::FileStore* files = nullptr;
     std::string temporary_directory;  // Workbooks while they are written; emptied by recover().
     std::string version;              // Of this program, for the manifest.
@@ -63,13 +63,6 @@ struct RunWatch {
 // first of registry or store, after which the rest is left for the next time. [worker-thread of
 // export]
 [[nodiscard]] Result<std::size_t> drop_unpublished(const ExportDeps& deps);
-
-// "ORGANIZATION/JOB.EPOCH-CLAIM.csv": no other attempt has it, of this life or of one before a
-// restored backup.
-[[nodiscard]] model::FileKey file_key(const jobs::ClaimedJob& job, std::string_view extension);
-// JOB of such a key, and of "ORGANIZATION/JOB.EPOCH.csv", which version 0.1 made; empty for a key
-// no export has.
-[[nodiscard]] std::string job_id_of(std::string_view key);
 
 // Deletes withdrawn files whose links have ended, at most kHousekeepingBatch. `deleted`: how many,
 // also with an error. Ends early once `stopping`. Errors: the first of registry or store; a file

@@ -56,7 +56,7 @@ Result<json> ExportService::with_template(std::string_view organization_id, json
     if (!name) return request;
     if (!is_template_name(*name))
         return fail(ErrorCode::kInvalidArgument, "template: expected the name of a template");
-    const auto found = catalog_.find_template(organization_id, *name);
+    const auto found = templates_.find(organization_id, *name);
     if (!found && found.error().code == ErrorCode::kNotFound)
         return fail(ErrorCode::kInvalidArgument, "template: there is none named '" +
                                                      printable(*name) +
@@ -80,7 +80,7 @@ Result<void> ExportService::put_template(std::string_view organization_id, std::
         return fail(ErrorCode::kInvalidArgument,
                     "template: expected at most " +
                         std::to_string(limits::kExportTemplateBytesMax) + " bytes of JSON");
-    return catalog_.put_template(organization_id, {std::string(name), text, 0});
+    return templates_.put(organization_id, {std::string(name), text, 0});
 }
 
 Result<jobs::Pending<ExportService::Accepted>> ExportService::begin_submit(

@@ -9,7 +9,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/result.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/catalog/catalog_reader.hpp"
+#include "daemon/catalog/export_templates.hpp"
 #include "daemon/jobs/job_requests.hpp"
 
 namespace export_worker::exports {
@@ -20,10 +21,12 @@ public:
     // `wake_workers` is called once per accepted job; null: this daemon runs none, and none is
     // accepted. All outlive this object.
     // `deadline`: of a job that does not say, from its start to its end; zero: none.
-    ExportService(jobs::JobRequests& requests, catalog::CatalogStore& catalog,
-                  std::chrono::seconds deadline, std::function<void()> wake_workers)
+    ExportService(jobs::JobRequests& requests, catalog::CatalogReader& catalog,
+                  catalog::ExportTemplates& templates, std::chrono::seconds deadline,
+                  std::function<void()> wake_workers)
         : requests_(requests),
           catalog_(catalog),
+          templates_(templates),
           deadline_(deadline),
           wake_workers_(std::move(wake_workers)) {}
 
@@ -56,15 +59,15 @@ public:
     // kNotFound when there is none of that name.
     [[nodiscard]] Result<catalog::ExportTemplate> find_template(std::string_view organization_id,
                                                                 std::string_view name) {
-        return catalog_.find_template(organization_id, name);
+        return templates_.find(organization_id, name);
     }
     [[nodiscard]] Result<std::vector<catalog::ExportTemplate>> templates(
         std::string_view organization_id) {
-        return catalog_.templates(organization_id);
+        return templates_.list(organization_id);
     }
     [[nodiscard]] Result<void> drop_template(std::string_view organization_id,
                                              std::string_view name) {
-        return catalog_.drop_template(organization_id, name);
+        return templates_.drop(organization_id, name);
     }
     // Tells the workers that a job may be due.
     void wake() {
@@ -76,7 +79,8 @@ private:
                                                        nlohmann::json request);
 
     jobs::JobRequests& requests_;
-    catalog::CatalogStore& catalog_;
+    catalog::CatalogReader& catalog_;
+    catalog::ExportTemplates& templates_;
     const std::chrono::seconds deadline_;
     std::function<void()> wake_workers_;
 };

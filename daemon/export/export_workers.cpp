@@ -8,30 +8,17 @@
 #include "daemon/export/limits.hpp"
 
 namespace export_worker::exports {
-void ExportWorkers::start(unsigned count) {
-    for (unsigned index = 0; index < count; ++index) slots_.emplace_back(stopping_);
-    for (Slot& slot : slots_) threads_.emplace_back([this, &slot] { run(slot); });
-    threads_.emplace_back([this] { run_watch(); });
-}
 
-void ExportWorkers::wake() {
-    {
-        const std::lock_guard lock(mutex_);
-        ++wakes_;
-    }
-    changed_.notify_all();
+void ExportWorkers::start(unsigned count) {
+    for (unsigned index = 0; index < count; ++index) slots_.emplace_back(threads_.stopping());
+    for (Slot& slot : slots_) threads_.start([this, &slot] { run(slot); });
+    threads_.start([this] { run_watch(); });
 }
 
 void ExportWorkers::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_.store(true);
-    }
-    changed_.notify_all();
-    ending_.notify_all();
+    threads_.request_stop();
     fault_point("workers.stopping");
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
+    threads_.stop();
 }
 
 void ExportWorkers::run(Slot& slot) {
@@ -39,23 +26,17 @@ void ExportWorkers::run(Slot& slot) {
     set_thread_role(ThreadRole::kExport);
     // An export takes seconds anyway; whoever asks for a link must not wait for it.
     give_way_to_other_threads();
-    std::uint64_t seen_wakes = 0;
-    while (!stopping_.load()) {
-        {
-            const std::lock_guard lock(mutex_);
-            seen_wakes = wakes_;
-        }
+    while (!threads_.stopping().load()) {
+        // A wake that comes after the look at the queue must not be slept through. Retries come
+        // due by time alone.
+        const std::uint64_t seen = threads_.wakes();
         auto job = deps_.jobs->queue().claim();
         if (job && job->has_value()) {
             run_one(slot, **job);
             continue;
         }
         if (!job) log_error("claim: {}", job.error().message);
-        // A wake that came after the look at the queue must not be slept through. Retries come due
-        // by time alone.
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, limits::kJobPollInterval,
-                          [&] { return stopping_.load() || wakes_ != seen_wakes; });
+        (void)threads_.wait_for(limits::kJobPollInterval, seen);
     }
 }
 
@@ -83,8 +64,8 @@ void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
         std::chrono::duration_cast<std::chrono::microseconds>(took).count());
     stats_.seconds.observe(took);
     const ErrorCode code = attempt ? ErrorCode::kInternal : attempt.error().code;
-    const bool put_back =
-        code == ErrorCode::kConflict || (code == ErrorCode::kUnavailable && stopping_.load());
+    const bool put_back = code == ErrorCode::kConflict ||
+                          (code == ErrorCode::kUnavailable && threads_.stopping().load());
     ++(attempt                         ? stats_.completed
        : code == ErrorCode::kCancelled ? stats_.cancelled
        : put_back                      ? stats_.put_back
@@ -144,12 +125,7 @@ void ExportWorkers::run_watch() {
     count_anew();
     for (;;) {
         const auto asleep_since = std::chrono::steady_clock::now();
-        {
-            std::unique_lock lock(mutex_);
-            if (ending_.wait_for(lock, limits::kStallPollInterval,
-                                 [this] { return stopping_.load(); }))
-                return;
-        }
+        if (!threads_.wait_for(limits::kStallPollInterval)) return;
         if (was_frozen(asleep_since, limits::kStallPollInterval)) count_anew();
         for (Slot& slot : slots_) fence_stalled(slot);
     }

@@ -3,14 +3,12 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <thread>
-#include <vector>
 
 #include "base/metrics/histogram.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/export/export_runner.hpp"
 #include "daemon/model/limits.hpp"
 
@@ -45,7 +43,7 @@ public:
     // `count` workers, and the thread that watches them.
     void start(unsigned count);
     // A job may be due. [any-thread]
-    void wake();
+    void wake() { threads_.wake(); }
     // Why exports fail, in words: the last kExportFailuresAlarm attempts all did, whatever jobs
     // they were of, and not because of what was asked for. Empty: they do not. [any-thread]
     [[nodiscard]] std::string problem() const;
@@ -76,15 +74,11 @@ private:
     const ExportDeps deps_;
     const std::chrono::seconds stall_limit_;
     ExportStats stats_;
-    std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
-    std::condition_variable changed_;  // A wake, or the end.
-    std::condition_variable ending_;
-    std::uint64_t wakes_ = 0;   // Guarded by mutex_.
     int failures_ = 0;          // Attempts in a row. Guarded by mutex_.
     std::string last_failure_;  // Guarded by mutex_.
     std::deque<Slot> slots_;    // One a worker; fixed once started.
-    std::vector<std::thread> threads_;
+    StoppableThreads threads_;
 };
 
 }  // namespace export_worker::exports

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/export/limits.hpp"
+#include "daemon/jobs/file_key.hpp"
 
 namespace export_worker::exports {
 namespace {
@@ -162,7 +163,7 @@ private:
 
     Result<void> check_listed(const files::ListedFile& file, std::int64_t old_unix_s) {
         EW_CHECK(go_on());
-        const std::string job_id = job_id_of(file.key);
+        const std::string job_id = jobs::job_id_of(file.key);
         bool orphan = false;
         if (!job_id.empty()) {
             EW_TRY(orphan, deps_.jobs->files().is_orphan(file.key, job_id));

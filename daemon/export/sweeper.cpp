@@ -9,24 +9,6 @@
 
 namespace export_worker::exports {
 
-void Sweeper::start() {
-    thread_ = std::thread([this] { run(); });
-}
-
-void Sweeper::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_.store(true);
-    }
-    ending_.notify_all();
-    if (thread_.joinable()) thread_.join();
-}
-
-bool Sweeper::sleep() {
-    std::unique_lock lock(mutex_);
-    return !ending_.wait_for(lock, limits::kSweepPollInterval, [this] { return stopping_.load(); });
-}
-
 void Sweeper::record(const Result<void>& deleted) {
     const std::lock_guard lock(mutex_);
     if (deleted) {
@@ -52,12 +34,12 @@ bool Sweeper::delete_withdrawn() {
     std::size_t some = 0;
     Result<void> done;
     do {
-        done = drop_withdrawn(deps_, stopping_, some);
+        done = drop_withdrawn(deps_, threads_.stopping(), some);
         sum += some;
-    } while (some > 0 && !stopping_.load());
+    } while (some > 0 && !threads_.stopping().load());
     stats_.withdrawn += sum;
     if (sum > 0) log_info("{} expired or withdrawn files are deleted", sum);
-    if (stopping_.load()) return true;
+    if (threads_.stopping().load()) return true;
     record(done);
     if (!done) log_warn("expired files are not deleted yet: {}", done.error().message);
     return done.has_value();
@@ -67,20 +49,20 @@ void Sweeper::delete_unpublished() {
     const auto dropped = drop_unpublished(deps_);
     if (dropped) {
         stats_.unpublished += *dropped;
-    } else if (!stopping_.load()) {
+    } else if (!threads_.stopping().load()) {
         log_warn("files nobody published are left to the sweep: {}", dropped.error().message);
     }
 }
 
 void Sweeper::sweep_now() {
     Swept swept;
-    const auto done = sweep(deps_, policy_.orphan_grace, stopping_, swept);
+    const auto done = sweep(deps_, policy_.orphan_grace, threads_.stopping(), swept);
     stats_.unpublished += swept.unpublished;
     stats_.orphans += swept.orphans;
     if (swept.unpublished + swept.orphans > 0)
         log_info("sweep: deleted {} unpublished files and {} orphans", swept.unpublished,
                  swept.orphans);
-    if (!done && !stopping_.load()) log_warn("sweep: {}", done.error().message);
+    if (!done && !threads_.stopping().load()) log_warn("sweep: {}", done.error().message);
 }
 
 void Sweeper::run() {
@@ -91,7 +73,7 @@ void Sweeper::run() {
     const Clock& clock = *deps_.clock;
     SteadyTime next_sweep = clock.steady() + std::min(policy_.interval, limits::kOrphanSweepFirst);
     SteadyTime next_deletion = clock.steady();
-    while (sleep()) {
+    while (threads_.wait_for(limits::kSweepPollInterval)) {
         if (clock.steady() >= next_deletion && !delete_withdrawn())
             next_deletion = clock.steady() + limits::kSweepRetryInterval;
         if (clock.steady() >= next_sweep) {

@@ -7,14 +7,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "base/clock.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/export/export_runner.hpp"
 #include "daemon/model/limits.hpp"
 
@@ -36,12 +35,13 @@ class Sweeper {
 public:
     // `deps` outlive this object. Starts nothing yet.
     Sweeper(const ExportDeps& deps, const SweepPolicy& policy) : deps_(deps), policy_(policy) {}
-    ~Sweeper() { stop(); }
     Sweeper(const Sweeper&) = delete;
     Sweeper& operator=(const Sweeper&) = delete;
 
-    void start();
-    void stop();  // Returns once the call into the store that is under way has ended.
+    void start() {
+        threads_.start([this] { run(); });
+    }
+    void stop() { threads_.stop(); }  // Returns once the call into the store under way has ended.
     [[nodiscard]] const SweepStats& stats() const { return stats_; }
     // Why withdrawn files are still there, in words: none could be deleted for kSweepLateAlarm.
     // Empty: they can. [any-thread]
@@ -49,8 +49,6 @@ public:
 
 private:
     void run();
-    // False: it ends.
-    [[nodiscard]] bool sleep();
     // False: some could not be deleted.
     [[nodiscard]] bool delete_withdrawn();
     void record(const Result<void>& deleted);
@@ -60,12 +58,10 @@ private:
     const ExportDeps deps_;
     const SweepPolicy policy_;
     SweepStats stats_;
-    std::atomic<bool> stopping_{false};
     mutable std::mutex mutex_;
-    std::condition_variable ending_;
     std::optional<SteadyTime> failing_since_;  // Guarded by mutex_, as the next.
     std::string last_failure_;
-    std::thread thread_;
+    StoppableThreads threads_;
 };
 
 }  // namespace export_worker::exports

@@ -16,6 +16,7 @@
 #include "base/hex.hpp"
 #include "base/io.hpp"
 #include "base/log.hpp"
+#include "base/store_mark.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/model/limits.hpp"
 #include "signing/limits.hpp"
@@ -28,7 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPartSuffix = ".part";
-constexpr std::string_view kMarkPrefix = ".export-worker-";
 
 bool exists(const std::string& path) {
     return ::access(path.c_str(), F_OK) == 0;
@@ -41,22 +41,50 @@ std::string normal_root(const std::string& root) {
 }
 
 std::string mark_of(const std::string& root, const RootOwner& owner) {
-    if (owner.registry_id.empty()) return {};
-    return root + "/" + std::string(kMarkPrefix) + owner.registry_id;
+    return owner.registry_id.empty() ? std::string() : store_mark_path(root, owner.registry_id);
 }
 
-Result<void> make_mark(const std::string& path) {
-    const UniqueFd fd(
-        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640));
-    if (!fd && errno == EEXIST) return {};
-    if (!fd) return fail(errno_error("create " + path, errno));
-    if (::fchmod(fd.get(), 0640) != 0) return fail(errno_error("chmod " + path, errno));
-    EW_CHECK(write_all(fd.get(),
-                       "Exports of an export-worker are here. Without this file the daemon takes "
-                       "the directory for one whose volume is not mounted.\n",
-                       path));
-    if (::fsync(fd.get()) != 0) return fail(errno_error("sync " + path, errno));
-    return sync_directory(fs::path(path).parent_path().string());
+// A root of before version 0.2, or one that was copied without its mark, has the files: all but a
+// tenth, which is what fsck withdraws without being told to. One stray file says nothing.
+bool has_files_of(const std::string& root, const RootOwner& owner) {
+    const auto missing = std::ranges::count_if(
+        owner.published, [&](const model::FileKey& key) { return !exists(root + "/" + key); });
+    return static_cast<std::size_t>(missing) * 10 <= owner.published.size();
+}
+
+// Why a root without our mark is not ours, as far as its entries say it.
+std::string found_instead(const std::string& root, const std::string& mark) {
+    struct stat info {};
+    if (::lstat(mark.c_str(), &info) == 0)
+        return "expected a regular file, found something else. Once that is moved away";
+    const auto others = marked_registries(root);
+    if (others && !others->empty())
+        return root + " has the mark of another registry (" + others->front() +
+               "): exports of another daemon are there, or state_dir is not the one that made "
+               "them; mount the right volume, restore the right state_dir, or give each daemon a "
+               "root of its own. If this registry takes the directory over";
+    return root +
+           " is not where exports were written to, or its volume is not mounted; mount it. If it "
+           "is right and its files are gone for good";
+}
+
+// How an operator says that the root is right.
+std::string how_to_mark(const std::string& root, const std::string& mark) {
+    const bool is_read_only = ::faccessat(AT_FDCWD, root.c_str(), W_OK, AT_EACCESS) != 0;
+    return (is_read_only ? ", make it writable (mount -o remount,rw, or ReadWritePaths= of the "
+                           "unit), then touch "
+                         : ": touch ") +
+           mark;
+}
+
+// Of a store that is not mounted every file looks lost.
+std::string why_away(const std::string& root, const std::string& mark) {
+    if (exists(root))
+        return "open " + mark + ": " + found_instead(root, mark) + how_to_mark(root, mark);
+    const int number = errno;
+    return "open " + root + ": " + std::strerror(number) +
+           (number == ELOOP ? "; correct the symbolic link, or name the directory itself in root"
+                            : "; mount it, or put it back");
 }
 
 tl::unexpected<Error> not_a_file(const std::string& path, const char* found) {
@@ -129,13 +157,20 @@ private:
 }  // namespace
 
 bool is_root_of(const std::string& root, const RootOwner& owner) {
-    if (owner.registry_id.empty() || owner.published.empty()) return true;
+    if (owner.registry_id.empty()) return true;
     const std::string normal = normal_root(root);
-    // A root of before version 0.2, or one that was copied without its mark, has the files.
-    return exists(mark_of(normal, owner)) ||
-           std::ranges::any_of(owner.published, [&](const model::FileKey& key) {
-               return exists(normal + "/" + key);
-           });
+    const std::string mark = mark_of(normal, owner);
+    struct stat info {};
+    if (::lstat(mark.c_str(), &info) == 0) return S_ISREG(info.st_mode);
+    const auto others = marked_registries(normal);
+    if (others && !others->empty()) return false;
+    return has_files_of(normal, owner);
+}
+
+std::string root_problem(const std::string& root, const RootOwner& owner) {
+    if (is_root_of(root, owner)) return {};
+    const std::string normal = normal_root(root);
+    return why_away(normal, mark_of(normal, owner));
 }
 
 Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& root,
@@ -153,7 +188,7 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
     if (::faccessat(AT_FDCWD, normal.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         return fail(
             errno_error("files: expected a directory to write exports to, " + normal, errno));
-    if (!mark.empty()) EW_CHECK(make_mark(mark));
+    if (!mark.empty()) EW_CHECK(make_store_mark(mark));
     std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal), std::move(mark)));
     EW_CHECK(store->sweep_parts());
     return store;
@@ -172,18 +207,9 @@ Result<void> LocalFileStore::sweep_parts() {
     return {};
 }
 
-// Of a store that is not mounted every file looks lost.
 Result<void> LocalFileStore::check_present() const {
-    if (exists(mark_.empty() ? root_ : mark_)) return {};
-    const int number = errno;
-    if (!exists(root_))
-        return fail(ErrorCode::kUnavailable,
-                    "open " + root_ + ": " + std::strerror(errno) + "; mount it, or put it back");
-    return fail(ErrorCode::kUnavailable,
-                "open " + mark_ + ": " + std::strerror(number) + ": " + root_ +
-                    " is not where exports were written to, or its volume is not mounted; mount "
-                    "it. If it is right and its files are gone for good: touch " +
-                    mark_);
+    if (mark_.empty() ? exists(root_) : is_store_mark(mark_)) return {};
+    return fail(ErrorCode::kUnavailable, why_away(root_, mark_));
 }
 
 std::string LocalFileStore::problem() const {
@@ -270,7 +296,7 @@ Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedF
             if (::lstat(path.c_str(), &info) != 0 || path.ends_with(kPartSuffix)) continue;
             if (S_ISDIR(info.st_mode)) directories.push_back(path);
             const bool is_mark =
-                directory == root_ && it->path().filename().string().starts_with(kMarkPrefix);
+                directory == root_ && has_mark_name(it->path().filename().string());
             if (!S_ISREG(info.st_mode) || is_mark) continue;
             EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
         }

@@ -4,9 +4,10 @@
 // deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
 // no process is writing them.
 //
-// ROOT/.export-worker-REGISTRY is the mark of the registry whose exports are there. A root that has
-// lost it, as an empty mount point has, is away: every function then returns kUnavailable, nothing
-// is written there, and no file counts as missing. It is back as soon as the mark is.
+// ROOT/.export-worker-REGISTRY is the mark of the registry whose exports are there
+// (base/store_mark.hpp). A root without it, such as an empty mount point or the store of another
+// registry, is away: every function then returns kUnavailable, nothing is written there, and no
+// file counts as missing. It is back as soon as the mark is.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,14 @@ struct RootOwner {
     std::string registry_id;                // Empty: any directory is right, and none is marked.
     std::vector<model::FileKey> published;  // Some of its files. Empty: it has published none.
 };
-// Whether the root has the mark of `owner` or one of its files, or need not have any.
+// Whether `root` is the one of `owner`: it has the owner's mark; or no mark of any registry, and
+// all but a tenth of the published files (of none: all). What the mark's name belongs to is a
+// regular file, or no mark.
 [[nodiscard]] bool is_root_of(const std::string& root, const RootOwner& owner);
+
+// Why nothing can be said of the files below `root`, with what to do; empty: it is the root of
+// `owner`. [any-thread]
+[[nodiscard]] std::string root_problem(const std::string& root, const RootOwner& owner);
 
 class LocalFileStore final : public FileStore {
 public:

@@ -66,11 +66,6 @@ void rescue_attempt(Job& job, const Now& now) {
     put_back(job, now.us, now);
 }
 
-void fail_job(Job& job, std::string_view why, const Now& now) {
-    end_job(job, JobStatus::kFailed, now);
-    job.error_message = why;
-}
-
 void cancel_job(Job& job, const Now& now) {
     job.cancel_requested = true;
     end_job(job, JobStatus::kCancelled, now);

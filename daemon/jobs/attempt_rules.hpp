@@ -22,8 +22,7 @@ void release_attempt(model::Job& job, const Now& now);
 // The daemon that ran it has died: the attempt does not count, too many deaths do.
 void rescue_attempt(model::Job& job, const Now& now);
 
-// Also for a pending one. `why`: its error message.
-void fail_job(model::Job& job, std::string_view why, const Now& now);
+// Also for a pending one.
 void cancel_job(model::Job& job, const Now& now);
 // As JobRequests::retry(), but for its deadline. The job has failed or was cancelled.
 void retry_job(model::Job& job, const Now& now);

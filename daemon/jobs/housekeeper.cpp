@@ -1,12 +1,14 @@
 #include "daemon/jobs/housekeeper.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/fault_point.hpp"
 #include "base/freeze.hpp"
 #include "base/log.hpp"
 #include "base/this_thread.hpp"
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/now.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -17,6 +19,11 @@ std::chrono::seconds retention_tolerance(const RetentionPolicy& policy) {
         if (age.count() > 0) half = std::min(half, age / 2);
     }
     return std::max(half, limits::kRetentionToleranceMin);
+}
+
+std::int64_t wall_offset_us(const Clock& clock) {
+    return clock.unix_us() - us_of(std::chrono::duration_cast<std::chrono::microseconds>(
+                                 clock.steady().time_since_epoch()));
 }
 
 bool is_full(const Pruned& batch) {
@@ -40,27 +47,11 @@ std::chrono::milliseconds pause_after(std::chrono::steady_clock::time_point bega
 
 }  // namespace
 
-void Housekeeper::start() {
-    thread_ = std::thread([this] { run(); });
-}
-
-void Housekeeper::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    ending_.notify_all();
-    if (thread_.joinable()) thread_.join();
-}
-
-bool Housekeeper::sleep(std::chrono::milliseconds length) {
-    std::unique_lock lock(mutex_);
-    return !ending_.wait_for(lock, length, [this] { return stopping_; });
-}
-
+// Between two writes requests get their turn, and it may be time to stop.
 void Housekeeper::restart_silence() {
-    if (auto done = jobs_.restart_silence(); !done)
-        log_warn("silence of jobs: {}", done.error().message);
+    const auto done =
+        jobs_.restart_silence([this] { return threads_.wait_for(limits::kHousekeepingPause); });
+    if (!done && !threads_.stopping().load()) log_warn("silence of jobs: {}", done.error().message);
 }
 
 bool Housekeeper::enforce_limits() {
@@ -78,7 +69,13 @@ bool Housekeeper::enforce_limits() {
     return false;
 }
 
+bool Housekeeper::clock_was_set() const {
+    const std::int64_t moved_us = wall_offset_us(clock_) - wall_offset_us_;
+    return std::abs(moved_us) > us_of(retention_tolerance(retention_));
+}
+
 bool Housekeeper::clock_is_trusted() {
+    wall_offset_us_ = wall_offset_us(clock_);
     const auto trusted = jobs_.check_retention_clock(retention_tolerance(retention_));
     if (!trusted) {
         log_warn("retention: {}", trusted.error().message);
@@ -97,6 +94,7 @@ Result<Pruned> Housekeeper::retain_batch() {
     Pruned out;
     if (retention_.job_age.count() > 0) {
         EW_TRY(out, jobs_.prune(retention_.job_age));
+        fault_point("retention.pruned");
     }
     if (retention_.file_age.count() > 0) {
         EW_TRY(out.files, jobs_.expire_files(retention_.file_age));
@@ -173,7 +171,7 @@ Result<Pruned> Housekeeper::prune_now(const std::function<bool(const Pruned&)>& 
         EW_TRY(const Pruned batch, retain_batch());
         add(sum, batch);
         if (!progress(sum) || !is_full(batch)) break;
-        if (!sleep(pause_after(began))) break;
+        if (!threads_.wait_for(pause_after(began))) break;
     }
     log_info("prune: {} files have expired, {} jobs and {} notices are forgotten", sum.files,
              sum.jobs, sum.notices);
@@ -187,7 +185,7 @@ void Housekeeper::run() {
     std::chrono::milliseconds pause = limits::kHousekeepingInterval;
     for (;;) {
         const auto asleep_since = std::chrono::steady_clock::now();
-        if (!sleep(pause)) return;
+        if (!threads_.wait_for(pause)) return;
         const auto began = std::chrono::steady_clock::now();
         if (was_frozen(asleep_since, pause)) {
             log_warn(
@@ -196,7 +194,7 @@ void Housekeeper::run() {
             restart_silence();
         }
         bool more = enforce_limits();
-        if (clock_.steady() >= next_retention) {
+        if (clock_.steady() >= next_retention || clock_was_set()) {
             const bool too_old = retain();
             if (!too_old) next_retention = clock_.steady() + limits::kRetentionInterval;
             more = more || too_old;

@@ -6,16 +6,15 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/jobs/job_retention.hpp"
 #include "daemon/model/limits.hpp"
 
@@ -43,12 +42,13 @@ public:
     // `jobs` and `clock` outlive this object. Starts nothing yet.
     Housekeeper(JobRetention& jobs, const Clock& clock, const RetentionPolicy& retention)
         : jobs_(jobs), clock_(clock), retention_(retention) {}
-    ~Housekeeper() { stop(); }
     Housekeeper(const Housekeeper&) = delete;
     Housekeeper& operator=(const Housekeeper&) = delete;
 
-    void start();
-    void stop();  // Returns once the write under way has ended.
+    void start() {
+        threads_.start([this] { run(); });
+    }
+    void stop() { threads_.stop(); }  // Returns once the write under way has ended.
     [[nodiscard]] const HousekeepingStats& stats() const { return stats_; }
     [[nodiscard]] const RetentionPolicy& retention() const { return retention_; }
     // Why what is too old is still there, in words: retention has not caught up for
@@ -61,14 +61,14 @@ public:
 
 private:
     void run();
-    // False: it ends.
-    [[nodiscard]] bool sleep(std::chrono::milliseconds length);
     void restart_silence();
     // Each is one batch. True: there may be more.
     [[nodiscard]] bool enforce_limits();
     [[nodiscard]] bool retain();
     // False: deleting by age could be deleting by a wrong clock. The log says so once.
     [[nodiscard]] bool clock_is_trusted();
+    // By more than retention tolerates, since it last looked: then it does not wait for its time.
+    [[nodiscard]] bool clock_was_set() const;
     [[nodiscard]] Result<Pruned> retain_batch();
     void record_backlog(bool more);
     void log_retention();
@@ -78,15 +78,14 @@ private:
     const RetentionPolicy retention_;
     HousekeepingStats stats_;
     mutable std::mutex mutex_;
-    std::condition_variable ending_;
-    bool stopping_ = false;                   // Guarded by mutex_.
     std::optional<SteadyTime> behind_since_;  // Guarded by mutex_.
     // Of the thread:
     bool retention_paused_ = false;
-    Pruned retained_;         // Since nothing was too old.
-    std::size_t failed_ = 0;  // Jobs past their deadline or silent, since there was none.
+    std::int64_t wall_offset_us_ = 0;  // Of the wall clock to the steady one, at the last look.
+    Pruned retained_;                  // Since nothing was too old.
+    std::size_t failed_ = 0;           // Jobs past their deadline or silent, since there was none.
     SteadyTime next_count_{};
-    std::thread thread_;
+    StoppableThreads threads_;
 };
 
 }  // namespace export_worker::jobs

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "base/result.hpp"
@@ -41,8 +42,11 @@ public:
     // many: to be called again until it is 0.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // From now on, external jobs that say how long they may be silent are silent anew: while the
-    // daemon was away no worker could report.
-    [[nodiscard]] virtual Result<void> restart_silence() = 0;
+    // daemon was away no worker could report. Writes at most kHousekeepingBatch at once, and asks
+    // `keep_going` between two (null: to the end). Errors: kCancelled once that returns false;
+    // those that were not reached count as before.
+    [[nodiscard]] virtual Result<void> restart_silence(
+        const std::function<bool()>& keep_going = {}) = 0;
     // May retention go by the wall clock? Yes when it is at most `tolerance` from the last yes,
     // which it then replaces; the first time it is yes. Otherwise retention is paused until the
     // clock is back or resume_retention() is called. To be asked before expire_files() and prune().

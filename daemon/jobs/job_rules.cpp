@@ -3,6 +3,7 @@
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
 #include "daemon/jobs/job_metadata.hpp"
+#include "daemon/jobs/limits.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -50,11 +51,12 @@ Result<void> check_retry(const Job& job) {
                     std::string(model::to_string(job.status)));
 }
 
-Result<void> check_hold(const Job& job) {
+Result<void> check_hold(const Job& job, bool held) {
     EW_CHECK(check_runs_here(job));
     if (job.status == JobStatus::kPending) return {};
-    return fail(ErrorCode::kConflict, "Only a pending export can be held; this job is " +
-                                          std::string(model::to_string(job.status)));
+    return fail(ErrorCode::kConflict,
+                "Only a pending export can be " + std::string(held ? "held" : "released") +
+                    "; this job is " + std::string(model::to_string(job.status)));
 }
 
 Result<void> check_report(const ProgressReport& report) {
@@ -86,6 +88,19 @@ Result<ReportedJob> with_report(Job job, const ProgressReport& report, const Now
     if (model::is_final(job.status)) job.completed_us = now.wall_us;
     return ReportedJob{std::move(job), text_in(metadata, "file_url").value_or(""),
                        text_in(metadata, "filename").value_or("")};
+}
+
+tl::unexpected<Error> too_many_job_types() {
+    return fail(ErrorCode::kInvalidArgument,
+                "job_type: expected one of the " + std::to_string(limits::kJobTypesMax) +
+                    " types of jobs that the organization has, found another. Take one of those; "
+                    "a type goes with the last job of it (job_retention_s)");
+}
+
+tl::unexpected<Error> names_export_of(std::string_view job_id) {
+    return fail(ErrorCode::kInvalidArgument,
+                "metadata.file_url: expected a file of the worker's own, found the one of export " +
+                    std::string(job_id) + "; ask for links of that job");
 }
 
 tl::unexpected<Error> not_found() {

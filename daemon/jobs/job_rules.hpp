@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "daemon/jobs/job_requests.hpp"
@@ -14,7 +15,8 @@ namespace export_worker::jobs {
 // Errors: kConflict, naming the state.
 [[nodiscard]] Result<void> check_cancel(const model::Job& job);
 [[nodiscard]] Result<void> check_retry(const model::Job& job);
-[[nodiscard]] Result<void> check_hold(const model::Job& job);
+// `held`: it is to be held, otherwise released.
+[[nodiscard]] Result<void> check_hold(const model::Job& job, bool held);
 // kInvalidArgument: two transitions; kConflict: the job has ended, its deadline has passed, or it
 // is the daemon's.
 [[nodiscard]] Result<void> check_report(const ProgressReport& report);
@@ -31,6 +33,12 @@ struct ReportedJob {
 [[nodiscard]] Result<ReportedJob> with_report(model::Job job, const ProgressReport& report,
                                               const Now& now);
 
+// An organization has worker's jobs of kJobTypesMax types, and none of the one that is asked for:
+// kInvalidArgument.
+[[nodiscard]] tl::unexpected<Error> too_many_job_types();
+// A file has one owner. kInvalidArgument: `file_url` names the file of `job_id`, an export of the
+// same organization, and a worker's job may not: links to it would outlive it.
+[[nodiscard]] tl::unexpected<Error> names_export_of(std::string_view job_id);
 [[nodiscard]] tl::unexpected<Error> not_found();
 [[nodiscard]] tl::unexpected<Error> lease_lost(const model::Lease& lease);
 

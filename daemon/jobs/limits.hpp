@@ -12,7 +12,7 @@ inline constexpr std::size_t kJobErrorsMax =
     200;  // Entries kept on a job, errors and warnings each.
 inline constexpr std::size_t kJobTextBytesMax = 2048;  // Error text, stage, message.
 inline constexpr int kJobInterruptionsMax = 50;
-// Different ones among an organization's jobs; a list looks at each of them.
+// Different ones among an organization's jobs of workers; a list looks at each of them.
 inline constexpr std::int64_t kJobTypesMax = 100;
 inline constexpr std::int64_t kJobEventsMax = 1'000;  // Of one job.
 inline constexpr std::size_t kJobEventsPage = 500;

@@ -28,6 +28,19 @@ tl::unexpected<Error> at_path(const std::string& path, const Error& error) {
     return fail(error.code, path + ": " + error.message);
 }
 
+// Anything else that has the name stays until an operator moves it.
+Result<void> check_kind(const std::string& path) {
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return {};
+    const char* const found = S_ISDIR(info.st_mode)   ? "a directory"
+                              : S_ISLNK(info.st_mode) ? "a symbolic link"
+                                                      : "another kind of file";
+    return fail(ErrorCode::kFailedPrecondition, path + ": expected a database file, found " +
+                                                    found +
+                                                    "; move it away and put the file there, or "
+                                                    "restore a backup");
+}
+
 Result<void> check_identity(Connection& connection, const DatabaseOptions& options) {
     EW_TRY(const std::int64_t application_id, connection.query_integer("PRAGMA application_id"));
     EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
@@ -104,6 +117,7 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
         return fail(ErrorCode::kNotFound,
                     options.path + ": expected a database of this program, found none");
     }
+    EW_CHECK(check_kind(options.path));
     // SQLite gives the files beside it the database's mode when it makes them.
     EW_CHECK(make_private_file(options.path));
     for (const char* beside : {"-wal", "-shm", "-journal"})
@@ -124,6 +138,7 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
 
 Result<void> Database::check(const DatabaseOptions& options) {
     std::error_code ignored;
+    EW_CHECK(check_kind(options.path));
     if (!std::filesystem::exists(options.path, ignored)) return {};
     EW_TRY(const std::unique_ptr<Connection> connection,
            Connection::open(options.path, Connection::Mode::kQueryOnly));
@@ -398,6 +413,7 @@ Result<void> Database::compact(std::chrono::milliseconds pause_max,
             EW_CHECK(vacuum(pause_max));
             return 0;
         }));
+        fault_point("compact.written_anew");
     }
     for (std::int64_t free_pages = 1; free_pages > 0;) {
         if (keep_going && !keep_going())
@@ -406,6 +422,7 @@ Result<void> Database::compact(std::chrono::milliseconds pause_max,
                    EW_CHECK(free_some_pages());
                    return connection.query_integer(kFreePages);
                }));
+        fault_point("compact.some_freed");
     }
     // The file gets shorter when the log is copied into it.
     EW_CHECK(run_alone([this](Connection& connection) -> Result<std::int64_t> {

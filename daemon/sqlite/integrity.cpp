@@ -1,5 +1,6 @@
 #include "daemon/sqlite/integrity.hpp"
 
+#include <cstdint>
 #include <memory>
 
 #include "daemon/sqlite/connection.hpp"
@@ -17,6 +18,14 @@ Result<void> check_integrity(const std::string& path) {
                 path + ": expected a whole database, found damaged pages" +
                     (damages ? std::string() : " (" + damages.error().message + ")") +
                     "; use another backup");
+}
+
+Result<bool> has_tables(const std::string& path) {
+    EW_TRY(const std::unique_ptr<Connection> connection,
+           Connection::open(path, Connection::Mode::kQueryOnly));
+    EW_TRY(const std::int64_t tables,
+           connection->query_integer("SELECT count(*) FROM sqlite_schema"));
+    return tables > 0;
 }
 
 }  // namespace export_worker::sqlite

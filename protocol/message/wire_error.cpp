@@ -110,8 +110,12 @@ WireError from_error(const Error& error) {
         }
         case ErrorCode::kResourceExhausted:
         case ErrorCode::kUnavailable: {
-            WireError out = make_error(WireCode::kOverloaded,
-                                       "the service cannot do this right now; try again");
+            const bool is_full = error.code == ErrorCode::kResourceExhausted;
+            WireError out = make_error(
+                WireCode::kOverloaded,
+                is_full ? "the service has no room for this, such as on a full disk; try again "
+                          "later; its operator finds the reason in its log and alarms"
+                        : "the service cannot do this right now; try again");
             out.retry_after_ms = 1000;
             return out;
         }

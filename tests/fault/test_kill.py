@@ -29,6 +29,20 @@ EXPORT_POINTS = [
 ]
 # The Nth commit of any database since the start: those of the start itself, of the request, of the run.
 COMMITS = [f"{point}:kill:{n}" for point in ("database.before_commit", "database.after_commit") for n in range(1, 13)]
+# The same, counted from the submission of an export on: its creation, its claim, its file, its end.
+COMMITS_OF_AN_EXPORT = [f"{point}:kill:{n}" for point in ("database.before_commit", "database.after_commit") for n in range(1, 9)]
+# What removes rows: what it is, and where the daemon dies.
+REMOVALS = [("prune", "retention.pruned:kill"), ("compact", "compact.written_anew:kill"), ("compact", "compact.some_freed:kill")]
+COMMITS_OF_REMOVALS = [(what, f"{point}:kill:{n}") for what in ("prune", "expire") for point in ("database.before_commit", "database.after_commit") for n in range(1, 5)]
+RETENTION = {"prune": "job_retention_s = 1\nfile_retention_s = 0\n", "expire": "job_retention_s = 0\nfile_retention_s = 1\n", "compact": ""}
+# Numbers that the registry keeps, and how they are counted.
+KEPT = {"SELECT organization_id, status, job_type, jobs FROM job_count": "SELECT organization_id, status, job_type, count(*) FROM job GROUP BY 1, 2, 3",
+        "SELECT status, job_type, jobs FROM job_count_of_all": "SELECT status, job_type, count(*) FROM job GROUP BY 1, 2",
+        "SELECT sum(pending), sum(running) FROM organization":
+            "SELECT count(*) FILTER (WHERE status = 'pending'), count(*) FILTER (WHERE status = 'in_progress') FROM job WHERE runner = 'daemon'",
+        "SELECT sum(stored_bytes) FROM organization": "SELECT coalesce(sum(bytes), 0) FROM file WHERE state = 'live'",
+        "SELECT value FROM setting WHERE name = 'notices_pending'": "SELECT count(*) FROM notice WHERE delivery = 'pending'",
+        "SELECT 0": "SELECT count(*) FROM job_event WHERE job_id NOT IN (SELECT job_id FROM job)"}
 TORN_WRITES = [("jobs.db-wal", n) for n in (1, 2, 4, 6, 9)] + [(".csv.part", n) for n in (1, 2)]
 MIGRATIONS = ["database.before_migration", "database.in_migration", "database.after_migration"]
 
@@ -67,6 +81,7 @@ class Site(System):
         self.port = 1
         self.extra = f"\n[export]\nsweep_interval_s = 1\norphan_grace_s = 1\nretry_base_ms = 50\n{extra}"
         self.submitted = 0
+        self.armed = self.directory / "armed"  # For EXPORT_WORKER_FAULTS_ARMED.
 
     def jobs(self):
         return self.ctl_json("job", "list", "--limit", "500")["items"]
@@ -95,6 +110,8 @@ class Site(System):
         for name in ("jobs.db", "catalog.db"):
             with contextlib.closing(sqlite3.connect(self.state / name)) as database:
                 test.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)], point)
+                for kept, counted in KEPT.items() if name == "jobs.db" else ():
+                    test.assertEqual(sorted(database.execute(kept)), sorted(database.execute(counted)), (point, kept))
         self.start_daemon()
         test.assertEqual([(j["job_id"], j["status"], j["metadata"]) for j in self.jobs()], before, point)
         test.assertEqual(set(self.files()), set(named), point)
@@ -119,10 +136,12 @@ class Site(System):
 
     def die_and_recover(self, key, point, env=None, faults=None):
         """A restart with a fault, one export that meets it, a restart without; then the client asks again with the same key."""
+        self.armed.unlink(missing_ok=True)
         self.test.assertEqual(self.daemon.stop(), 0)
         # The start itself may be what dies.
         self.start_daemon(env, faults=faults, must_start=False)
         wait_until("ready or dead", lambda: "ready: data on" in self.daemon.text() or self.daemon.popen.poll() is not None)
+        self.armed.touch()
         answered = self.submit_export(key) if self.daemon.popen.poll() is None else None
         self.test.assertEqual(self.wait_for_death(), -signal.SIGKILL, point)
         self.start_daemon()
@@ -171,6 +190,51 @@ class NamedPoints(KillCase):
         site = self.site()
         for fault in faults:
             site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (C9)", fault), faults=fault)
+
+    def test_every_commit_of_an_export(self):
+        side_by_side(self, self.die_at_commits_of_an_export, lanes(COMMITS_OF_AN_EXPORT if FULL else COMMITS_OF_AN_EXPORT[1::8], 6 if FULL else 2))
+
+    def die_at_commits_of_an_export(self, faults):
+        site = self.site()
+        for fault in faults:
+            site.die_and_recover(f"request-{fault}", re.sub(r":kill:\d+$", " (of an export)", fault),
+                                 env={"EXPORT_WORKER_FAULTS_ARMED": str(site.armed)}, faults=fault)
+
+    def test_what_removes_rows(self):
+        """Of forgotten jobs all is gone or nothing, what is kept stays, and the file of the registry is whole."""
+        side_by_side(self, self.die_while_rows_are_removed, REMOVALS + (COMMITS_OF_REMOVALS if FULL else COMMITS_OF_REMOVALS[3:8:4]))
+
+    def die_while_rows_are_removed(self, case):
+        what, fault = case
+        verb = "compact" if what == "compact" else "prune"
+        site = self.site(products=10, store_keys="link_lifetime_s = 1\n")
+        wait_until("the export", lambda job=site.submit_export(): site.job_when(job, "completed"))
+        site.ctl("organization", "set", "acme", "--hold")
+        for _ in range(5):
+            site.ctl("job", "cancel", site.submit_export())
+        ended = time.monotonic()
+        self.assertEqual(site.daemon.stop(), 0)
+        with contextlib.closing(sqlite3.connect(site.state / "jobs.db")) as database:
+            # With pages to give back.
+            database.execute("CREATE TABLE filler AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000) SELECT zeroblob(4000) FROM n")
+            database.execute("DROP TABLE filler")
+            database.commit()
+            if fault.startswith("compact.written_anew"):  # As version 0.1 made it.
+                database.execute("PRAGMA auto_vacuum = NONE")
+                database.execute("VACUUM")
+        wait_until("the jobs to be old", lambda: time.monotonic() > ended + 1)
+        site.extra += RETENTION[what]
+        site.start_daemon({"EXPORT_WORKER_FAULTS_ARMED": str(site.armed)}, faults=fault)
+        site.armed.touch()
+        site.ctl(verb, check=False)
+        self.assertEqual(site.wait_for_death(), -signal.SIGKILL)
+        site.start_daemon()
+        if what == "prune":
+            wait_until("the cancelled jobs to be forgotten", lambda: site.ctl("prune") and len(site.jobs()) == 1)
+        if what == "expire":
+            wait_until("the file to expire", lambda: site.ctl("prune") and [j for j in site.jobs() if j["expired_at"]])
+        site.ctl("compact")
+        site.check(f"{re.sub(r':kill.*', '', fault)} ({what})", 1 if what == "prune" else 6, allowed=("completed", "cancelled"))
 
     def test_answers_of_commits_that_are_lost(self):
         """The commit happens and is answered by an error. Then answers come again, the daemon dies, or it is stopped."""

@@ -153,7 +153,8 @@ def preloaded(name):
         if not library.exists():
             subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(SOURCE / "tests" / "fault" / f"{name}.c"), "-ldl"], check=True)
     # A sanitizer's runtime insists on being first; it does not mind ours behind it.
-    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    options = [os.environ["ASAN_OPTIONS"]] if "ASAN_OPTIONS" in os.environ else []
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": ":".join([*options, "verify_asan_link_order=0"])}
 
 
 class ClockJump:

@@ -173,9 +173,12 @@ class AlarmTest(unittest.TestCase):
         self.start()
         self.system.import_generated(5)
         job = self.system.export()["job_id"]
+        link = self.system.mint(job, self.system.make_key()).json["download_url"]
         away = self.system.exports.rename(self.system.directory / "away")
         self.system.exports.mkdir(mode=0o750)  # As an empty mount point.
         alarm = self.raised("store", "local", "is not where exports were written to, or its volume is not mounted")
+        answer = self.system.fetch(link)
+        self.assertEqual((answer.status, bool(answer.headers["Retry-After"])), (503, True), "not 410, which is for ever")
         for words in (["fsck"], ["fsck", "--apply"]):
             done = self.system.ctl(*words, check=False)
             self.assertEqual((done.returncode, "its volume is not mounted; mount it" in done.stderr), (1, True), done)
@@ -188,6 +191,7 @@ class AlarmTest(unittest.TestCase):
         self.over("store")
         self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
         self.assertEqual(self.system.ctl("link", job).returncode, 0)
+        self.assertEqual(self.system.fetch(link).status, 200)
         # The operator says that the files are gone for good, as the alarm tells it.
         mark = re.search(r"touch (\S+)$", alarm["cause"])[1]
         shutil.rmtree(self.system.exports)
@@ -195,6 +199,7 @@ class AlarmTest(unittest.TestCase):
         self.raised("store", "local", "its volume is not mounted")
         pathlib.Path(mark).touch()
         wait_until("the end of the alarm", lambda: "store" not in self.named())
+        self.assertEqual(self.system.fetch(link).status, 410)
         self.assertEqual(self.system.ctl_json("fsck", "--apply")["repaired"], 1)
 
     def test_exports_that_all_fail(self):
@@ -202,7 +207,10 @@ class AlarmTest(unittest.TestCase):
         self.system.import_generated(5)
         self.disk.breaks(f"write ENOSPC {self.system.exports}/*")
         self.system.ctl("export", "submit", "--organization", "acme", "--max-attempts", "100")
-        self.raised("exports", "", "the last [0-9]+ attempts have failed, the last one: .*No space left")
+        alarm = self.raised("exports", "", rf"^the last [0-9]+ attempts have failed, the last one: .*{self.system.exports}.*No space left on device")
+        self.assertEqual(alarm["remedy"], "look at the store of [export] and at the disk under state_dir; jobs that are pending are tried again by themselves, "
+                                          "failed ones with exportctl job retry")
+        self.assertIn(f"ALARM: exports: {alarm['cause']}", self.system.ctl("status").stdout)
         self.disk.works()
         self.over("exports")
 

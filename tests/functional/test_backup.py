@@ -118,6 +118,19 @@ class BackupTest(BackupCase):
         self.assertEqual(self.system.daemon.stop(), 0)
         self.refused("cut off: use another one", "restore", self.target)
 
+    def test_a_backup_right_after_one_that_was_killed(self):
+        """The daemon still makes the copies of the first."""
+        self.system.start_daemon(faults="backup.before_rename:pause:2")
+        killed = self.begin("backup", self.target)
+        self.system.paused_at("backup.before_rename")
+        killed.kill()
+        again = self.begin("backup", self.system.directory / "other")
+        self.system.daemon.wait_for_log(r"audit method=control\.backup_begin outcome=conflict")
+        self.system.let_go("backup.before_rename")
+        _, told = again.communicate(timeout=60)
+        self.assertEqual(again.returncode, 0, told)
+        killed.communicate()
+
     def test_one_at_a_time(self):
         self.system.start_daemon(faults="backup.before_read:pause:3")
         fetching = self.begin("backup", self.target)
@@ -277,6 +290,36 @@ class RestoreTest(BackupCase):
             self.refused("expected one of root, found one of nobody", "restore", self.target, "--force")
         self.assertEqual(self.state_files(), before)
 
+    def test_what_is_not_as_the_manifest_says_is_refused(self):
+        self.make_backup()
+        before = self.state_files()
+        extra = self.target / "jobs.db-wal"
+        extra.touch(mode=0o600)
+        self.refused("expected only what manifest.json names, found jobs.db-wal; move it away", "restore", self.target, "--force")
+        extra.unlink()
+        manifest = self.target / "manifest.json"
+        kept = manifest.read_text()
+        version = json.loads(kept)["version"]
+        for newer in ("9.9.9", f"{version.split('.')[0]}.{int(version.split('.')[1]) + 1}.0", "1"):
+            manifest.write_text(kept.replace(f'"version":"{version}"', f'"version":"{newer}"'))
+            self.refused(f"expected a backup of version {version} or older, found one of {newer}; install that version first", "restore", self.target, "--force")
+        self.assertEqual(self.state_files(), before)
+        manifest.write_text(kept.replace(f'"version":"{version}"', f'"version":"{version}.1"'))
+        self.assertEqual(self.ctl("restore", self.target, "--force").returncode, 0)
+
+    def test_a_backup_of_another_installation_is_called_so(self):
+        self.make_backup()
+        shutil.rmtree(self.system.state)
+        shutil.rmtree(self.system.exports)
+        self.system.start_daemon()  # Another registry, with a store of its own.
+        self.assertEqual(self.system.daemon.stop(), 0)
+        before = self.state_files()
+        self.refused("another installation; use a backup of this one", "restore", self.target, "--force")
+        self.assertEqual(self.state_files(), before)
+        shutil.rmtree(self.system.state)
+        self.system.state.mkdir(mode=0o750)
+        self.refused("has the mark of another registry", "restore", self.target)
+
     def test_damage_is_found_before_anything_changes(self):
         self.make_backup()
         before = self.state_files()
@@ -320,7 +363,7 @@ class RestoreTest(BackupCase):
             if file["name"] == "jobs.db":
                 file["sha256"] = hashlib.sha256(pages).hexdigest()
         (self.target / "manifest.json").write_text(json.dumps(manifest))
-        self.refused("jobs.db: expected a whole database, found damaged pages", "restore", self.target, "--force")
+        self.refused(f"{database}: expected a whole database, found damaged pages", "restore", self.target, "--force")
         self.assertEqual(self.state_files(), before)
 
     def test_a_store_that_is_not_mounted_is_not_made(self):

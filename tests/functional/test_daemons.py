@@ -1,5 +1,6 @@
 """Several daemons behind one shim, and pauses of either side: what a container or a debugger stops goes on as if nothing had been."""
 import http.client
+import json
 import signal
 import threading
 import time
@@ -55,6 +56,22 @@ class DaemonsTest(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 5, "21 answers, none of which waits for the daemon")
         system.daemon.popen.send_signal(signal.SIGCONT)
         wait_until("the daemon again", lambda: system.api("GET", "/api/jobs/", key).status == 200)
+
+    def test_a_probe_does_not_outlast_its_own_patience(self):
+        """Probes wait for a second as a rule: a daemon that falls silent is not ready before that."""
+        system = self.start().start()
+        self.addCleanup(system.daemon.popen.send_signal, signal.SIGCONT)
+        took = []
+        for _ in range(3):  # The quickest counts: other programs use this machine, too.
+            system.daemon.popen.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+            answer = system.http("GET", "/readyz")
+            self.assertEqual(answer.status, 503)
+            self.assertIn(" 1 silent", json.loads(answer.body)["detail"])
+            took.append(time.monotonic() - began)
+            system.daemon.popen.send_signal(signal.SIGCONT)
+            wait_until("the daemon again", lambda: self.readyz(system) == 200)
+        self.assertLess(min(took), 1.2)
 
     def pause(self, seconds, who):
         system = self.start().start()

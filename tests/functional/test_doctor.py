@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import unittest
 
 from functional.harness import BUILD, SystemTest, free_port, wait_until
@@ -162,6 +163,43 @@ esac
         finally:
             away.rename(self.system.exports)
 
+    def test_a_store_that_was_moved_in_the_file_alone(self):
+        """The daemon has not read it again; a shim that is started anew has."""
+        moved = self.system.directory / "moved"
+        moved.mkdir(mode=0o750, exist_ok=True)
+        config = self.system.directory / "moved.ini"
+        config.write_text(self.system.config.read_text().replace(f"root = {self.system.exports}\n", f"root = {moved}/\n"))
+        done = subprocess.run([BUILD / "bin" / "exportctl", "--config", config, "doctor"], capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": "/nonexistent"})
+        self.assertRegex(done.stdout, rf"(?m)^bad   store local: the daemon runs with {self.system.exports}, the file has {moved}; .*restart both")
+        self.assertRegex(done.stdout, rf"(?m)^bad   store local: export-httpd serves {self.system.exports}, the file has {moved}: its links are answered 410 or 503; ")
+        self.found("store", "ok", f"local .*export-httpd serves {self.system.exports}")
+        self.system.extra = f"[store.new]\nkind = local\nroot = {moved}\nbase_url = http://127.0.0.1:{self.system.port}\nkey_file = {self.system.keys}\n[export]\nstore = local\n"
+        self.found("store", "bad", "new .*the daemon does not know it, the file has .*/moved")
+
+    def test_another_program_on_the_address_of_the_shim(self):
+        text = self.system.config.read_text()
+        for answer, found in ((b"220 mail.example.com ESMTP\r\n", "expected HTTP, found '220 mail"), (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "/livez answers 200 with 'hello'")):
+            with self.subTest(answer), socket.create_server(("127.0.0.1", 0)) as other:
+                def serve(listener=other, bytes_=answer):
+                    while True:
+                        try:
+                            peer = listener.accept()[0]
+                        except OSError:
+                            return
+                        with peer:
+                            peer.recv(4096)
+                            peer.sendall(bytes_)
+                thread = threading.Thread(target=serve, daemon=True)
+                thread.start()
+                config = self.system.directory / "other.ini"
+                config.write_text(text.replace(f"listen = 127.0.0.1:{self.system.port}", f"listen = 127.0.0.1:{other.getsockname()[1]}"))
+                done = subprocess.run([BUILD / "bin" / "exportctl", "--config", config, "doctor"], capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": "/nonexistent"})
+                other.shutdown(socket.SHUT_RDWR)
+                thread.join(10)
+                self.assertIn("expected export-httpd, found another program: ", done.stdout)
+                self.assertIn(found, done.stdout)
+                self.assertRegex(done.stdout, r"(?m)^bad   shim .*; stop it \(ss -ltnp names it\), or change \[http\] listen$")
+
     def test_a_shim_that_is_frozen(self):
         self.system.shim.popen.send_signal(signal.SIGSTOP)
         try:
@@ -190,6 +228,15 @@ esac
 
 
 class WithoutADaemonTest(SystemTest):
+    def test_a_lost_database(self):
+        self.assertEqual(self.system.daemon.stop(), 0)
+        database = self.system.state / "auth.db"
+        away = database.rename(self.system.directory / "away.db")
+        self.addCleanup(away.rename, database)
+        done = subprocess.run([BUILD / "bin" / "exportctl", "--config", self.system.config, "doctor"], capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "PATH": "/nonexistent"})
+        self.assertRegex(done.stdout, r"(?m)^bad   configuration export-workerd: .*found auth.db missing beside .*; restore a backup")
+
     def test_what_is_down_is_bad(self):
         self.assertEqual(self.system.daemon.stop(), 0)
         self.assertEqual(self.system.shim.stop(), 0)

@@ -1,9 +1,12 @@
 """What time does to jobs: deadlines, silence and retention without workers, wrong clocks, why a job waits, prune."""
+import contextlib
 import pathlib
+import sqlite3
 import time
 import unittest
 
-from functional.harness import ClockJump, System, wait_until
+from functional.harness import SANITIZED, ClockJump, System, alarm_texts, wait_until
+from functional.registry_size import Registry, copy_rows
 
 
 class HousekeepingTest(unittest.TestCase):
@@ -72,6 +75,67 @@ class HousekeepingTest(unittest.TestCase):
             self.restart("", clock.env)
             self.system.ctl("organization", "set", "acme", "--release")
             wait_until(f"the export of a clock {hours} hours off", lambda j=job: self.system.job_when(j, "completed"))
+
+    def test_a_clock_that_is_set_while_it_runs_is_an_alarm_at_once(self):
+        self.start("")
+        clock = ClockJump(self.system.directory)
+        self.restart("", clock.env)
+        marked = "SELECT value FROM setting WHERE name = 'last_run_us' AND value > ? * 1000000"
+        started = int(time.time()) - 1
+        with contextlib.closing(sqlite3.connect(f"file:{self.system.state}/jobs.db?mode=ro", uri=True)) as database:
+            wait_until("the first look at the clock", lambda: database.execute(marked, (started,)).fetchall())
+
+        def paused():
+            return any("retention is paused" in text for text in alarm_texts(self.system.ctl_json("status")))
+        self.assertFalse(paused())
+        for days, expected in ((40, True), (0, False)):
+            clock.jump(days * 86_400)
+            wait_until(f"the alarm at {days} days", lambda e=expected: paused() == e)
+
+    def overdue(self, jobs):
+        """A registry with so many jobs of workers that are past their deadline, so many that are silent, and no daemon."""
+        self.start("")
+        wire, key = self.system.wire(), self.system.make_key()
+        late = wire.call("jobs.create", {"job_type": "import", "total_items": 9, "deadline_s": 86_400}, key)["result"]["job_id"]
+        silent = wire.call("jobs.create", {"job_type": "import", "total_items": 9, "silence_limit_s": 86_400}, key)["result"]["job_id"]
+        for job in (late, silent):
+            self.assertTrue(wire.call("jobs.report_progress", {"job_id": job, "mark_started": True}, key)["ok"])
+        wire.close()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        ago = "- 200000000000"  # More than two days.
+        with contextlib.closing(sqlite3.connect(self.system.state / "jobs.db")) as database, database:
+            for template, column in ((late, "deadline_us"), (silent, "seen_us")):
+                own = {"job_id": f"printf('{column}-%08d', n)"}
+                copy_rows(database, "job", template, jobs, {**own, column: column + ago})
+                copy_rows(database, "job_event", template, jobs, own)
+            Registry.recount(database)
+        return key
+
+    def test_overdue_jobs_of_workers_delay_neither_a_start_nor_submissions(self):
+        """Of so many of each: the late ones fail, the silent ones count anew."""
+        jobs = 3_000 if SANITIZED else 15_000
+        key = self.overdue(jobs)
+        began = time.monotonic()
+        self.system.start_daemon()
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+        took, failed = [], 0
+        while failed < jobs:
+            self.assertLess(time.monotonic() - began, 240 if SANITIZED else 60, f"{failed} jobs have failed")
+            asked = time.monotonic()
+            reply = wire.call("jobs.create", {"job_type": "import", "total_items": 1}, key)
+            took.append(time.monotonic() - asked)
+            self.assertTrue(reply["ok"], reply)
+            if len(took) == 1:
+                first = time.monotonic() - began
+            failed = wire.call("jobs.list", {"status": "failed", "limit": 1}, key)["result"]["total"]
+        seconds = time.monotonic() - began
+        print(f"\nfirst submission {first:.2f} s after the start; {jobs} late jobs ended after {seconds:.1f} s; "
+              f"{len(took)} submissions meanwhile, the slowest {max(took) * 1e3:.0f} ms")
+        self.assertLess(first, 20 if SANITIZED else 5, "a start that waits for what is overdue took 35 s")
+        self.assertLess(max(took), 8 if SANITIZED else 2, "a submission that waits for more than a batch or two")
+        self.assertEqual(failed, jobs)
+        self.assertNotIn("has not reported", str(wire.call("jobs.list", {"status": "failed", "limit": 50}, key)["result"]["items"]))
 
     def test_prune(self):
         self.start("[export]\njob_retention_s = 1\nfile_retention_s = 0\n")

@@ -37,7 +37,10 @@ class JobTest(SystemTest):
         self.assertEqual(self.system.ctl_json("job", "show", job)["status"], "pending")
         self.assertEqual(self.system.api("POST", f"/api/jobs/{job}/release", self.key).status, 200)
         wait_until("the export", lambda: self.system.job_when(job, "completed"))
-        self.assertEqual(self.system.api("POST", f"/api/jobs/{job}/hold", self.key).status, 409)
+        for verb, word in (("hold", "held"), ("release", "released")):
+            refused = self.system.api("POST", f"/api/jobs/{job}/{verb}", self.key)
+            self.assertEqual(refused.status, 409)
+            self.assertEqual(refused.json["detail"], f"Only a pending export can be {word}; this job is completed")
         events = self.system.api("GET", f"/api/jobs/{job}/events", self.key).json["items"]
         self.assertEqual([e["kind"] for e in events], ["submitted", "held", "released", "claimed", "published"])
         later = self.system.api("GET", f"/api/jobs/{job}/events?after=4", self.key).json["items"]

@@ -92,7 +92,8 @@ class MetricsTest(SystemTest):
 
     def test_an_address_that_is_taken_is_said_at_the_start(self):
         config = self.system.directory / "taken.ini"
-        config.write_text(self.system.config.read_text().replace(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory / 'other'}"))
+        config.write_text(self.system.config.read_text().replace(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory / 'other'}")
+                          .replace(f"root = {self.system.exports}", f"root = {self.system.directory / 'other-exports'}"))
         done = subprocess.run([BUILD / "bin" / "export-workerd", "--config", config], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 75)
         self.assertIn(f"[daemon] metrics_listen: listen on 127.0.0.1:{self.port}", done.stderr)

@@ -90,6 +90,20 @@ secret_access_key_file = {system.directory}/secret
         self.assertEqual(self.system.fetch(result["download_url"]).status, 410)
         self.assertEqual(self.system.mint(job, self.key).status, 410)
 
+    def test_the_file_of_an_export_belongs_to_its_job_alone(self):
+        self.system.import_generated(3)
+        export = self.system.export()
+        file_url = export["metadata"]["file_url"]
+        for spelling in (file_url, file_url.replace("/acme/", "/%61cme/"), f"s3://shared/acme/{file_url.rsplit('/', 1)[1]}"):
+            job = self.wire.call("jobs.create", {"job_type": "export", "total_items": 0}, self.key)["result"]["job_id"]
+            for method, params in (("jobs.report_progress", {"job_id": job, "mark_completed": True, "metadata_patch": {"file_url": spelling}}),
+                                   ("jobs.create", {"job_type": "export", "total_items": 0, "metadata": {"file_url": spelling}})):
+                error = self.wire.call(method, params, self.key)["error"]
+                self.assertEqual((error["code"], error["executed"]), ("invalid_argument", "no"), spelling)
+                self.assertIn(f"found the one of export {export['job_id']}; ask for links of that job", error["message"])
+            self.assertEqual(self.wire.call("jobs.get", {"job_id": job}, self.key)["result"]["status"], "pending")
+        self.assertTrue(self.link(export["job_id"])["ok"])
+
     def test_only_what_a_store_matches_below_the_own_organization_is_signed(self):
         for file_url in ("s3://other-bucket/acme/x.csv", "s3://merchant-exports/umbrella/x.csv", "s3://merchant-exports/acmeX/x.csv",
                          "s3://merchant-exports/acme/../umbrella/x.csv", "file:///etc/passwd", f"file://{self.system.exports}/umbrella/x.csv",

@@ -235,6 +235,7 @@ class ExitStatusTest(unittest.TestCase):
             self.system.start_daemon(disk.env)
             self.assertEqual(self.system.daemon.stop(), 0)
             if call == "pwrite64":
+                (self.system.state / "new-databases").touch()
                 for path in self.system.state.glob("jobs.db*"):
                     path.unlink()
 

@@ -3,13 +3,15 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import unittest
 
-from functional.harness import BUILD, SOURCE, System
+from functional.harness import BUILD, SOURCE, FailingDisk, System, wait_until
 
 
 NOBODY = 65534
@@ -21,9 +23,9 @@ class StartupTest(unittest.TestCase):
         self.system.port = 1  # Nobody listens: only the daemon starts here.
         self.addCleanup(self.system.close)
 
-    def start(self, program="export-workerd", config=None, arguments=()):
+    def start(self, program="export-workerd", config=None, arguments=(), env=None):
         return subprocess.run([str(BUILD / "bin" / program), "--config", str(config or self.system.config), *arguments],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env={**os.environ, **(env or {})})
 
     def refused(self, *needles, status=78, **more):
         done = self.start(**more)
@@ -37,6 +39,12 @@ class StartupTest(unittest.TestCase):
         path = self.system.directory / "changed.ini"
         path.write_text(text.replace(old, new))
         return path
+
+    def another_installation(self):
+        """With the sockets of this one."""
+        config = self.config_with(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        config.write_text(config.read_text().replace(f"root = {self.system.exports}", f"root = {self.system.directory}/other-exports"))
+        return config
 
     def test_check_config(self):
         done = self.start(arguments=["--check-config"])
@@ -84,7 +92,7 @@ class StartupTest(unittest.TestCase):
 
     def test_check_and_start_agree_about_an_address_in_use(self):
         self.system.start_daemon()
-        other = self.config_with(f"state_dir = {self.system.state}", f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
+        other = self.another_installation()
         for arguments in ([], ["--check-config"]):
             self.refused("another process is already listening there; stop it first", status=75, config=other, arguments=arguments)
         self.assertEqual(self.system.daemon.stop(), 0)
@@ -215,9 +223,7 @@ class StartupTest(unittest.TestCase):
         self.system.start_daemon()
         self.refused("held by another running process", f"pid {self.system.daemon.popen.pid}", status=75)
         # Another state directory, but the same sockets.
-        other = self.config_with(f"state_dir = {self.system.state}",
-                                 f"state_dir = {self.system.directory}/other\ndata_endpoint = ipc://{self.system.state}/run/data.sock")
-        self.refused("already listening", status=75, config=other)
+        self.refused("already listening", status=75, config=self.another_installation())
         self.assertIsNone(self.system.daemon.popen.poll())
 
     def test_damaged_foreign_and_newer_databases(self):
@@ -249,6 +255,126 @@ class StartupTest(unittest.TestCase):
         self.refused("plugins.db", "restore it from a backup")
         history.write_bytes(kept_history)
         self.system.start_daemon()
+
+    def both(self, *needles, status=78):
+        """A start and --check-config say the same."""
+        for arguments in ([], ["--check-config"]):
+            self.refused(*needles, status=status, arguments=arguments)
+
+    def test_a_lost_database_is_no_new_installation(self):
+        self.system.start_daemon()
+        kept = self.system.make_key()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        word = self.system.state / "new-databases"
+        self.assertFalse(word.exists())
+        away = self.system.directory / "away.db"
+        for name in ("auth.db", "jobs.db", "catalog.db"):
+            with self.subTest(name):
+                database = self.system.state / name
+                database.rename(away)
+                self.both(f"expected auth.db, jobs.db and catalog.db, found {name} missing", "exportctl restore DIRECTORY --force", f"touch {word} and start again")
+                self.assertFalse(database.exists())
+                database.touch(mode=0o600)
+                self.both(f"found {name} without a table")
+                self.assertEqual(database.stat().st_size, 0)
+                away.rename(database)
+        for name in ("auth.db", "jobs.db", "catalog.db"):
+            (self.system.state / name).rename(self.system.directory / name)
+        self.both("found auth.db, jobs.db, catalog.db missing beside plugins.db;")
+        for name in ("auth.db", "jobs.db", "catalog.db"):
+            (self.system.directory / name).rename(self.system.state / name)
+        self.system.start_daemon()
+        self.assertEqual(len(self.system.ctl_json("key", "list")["items"]), 1, kept)
+        self.assertEqual(self.system.daemon.stop(), 0)
+        # The operator goes on without it.
+        (self.system.state / "auth.db").unlink()
+        word.touch()
+        self.system.start_daemon()
+        self.assertIn("new-databases is there: databases that are missing are made anew", self.system.daemon.text())
+        self.assertFalse(word.exists())
+        self.assertEqual(self.system.ctl_json("key", "list")["items"], [])
+
+    def test_a_first_start_that_died_goes_on(self):
+        self.system.start_daemon(faults="database.before_migration:kill:5", must_start=False)
+        self.assertEqual(self.system.wait_for_death(), -9)
+        self.assertTrue((self.system.state / "new-databases").exists())
+        self.assertFalse(all((self.system.state / name).exists() for name in ("auth.db", "jobs.db", "catalog.db")))
+        self.system.start_daemon()
+        self.assertFalse((self.system.state / "new-databases").exists())
+
+    def test_an_empty_state_directory_beside_the_exports_of_a_registry(self):
+        """As one whose volume is not mounted."""
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        mark, = self.system.exports.glob(".export-worker-*")
+        away = self.system.state.rename(self.system.directory / "away")
+        self.system.state.mkdir(mode=0o750)
+        self.both(f"expected the databases of registry {mark.name.removeprefix('.export-worker-')}, whose exports are in {self.system.exports}",
+                  "mount the volume of state_dir, or restore a backup", status=75)
+        self.assertEqual(list(self.system.state.glob("*.db")), [])
+        shutil.rmtree(self.system.state)
+        away.rename(self.system.state)
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        # The operator gives the registry up: its exports stay away until the mark is made, too.
+        shutil.rmtree(self.system.state)
+        self.system.state.mkdir(mode=0o750)
+        (self.system.state / "new-databases").touch()
+        self.system.start_daemon()
+        alarm, = wait_until("the alarm", self.system.alarms)
+        self.assertIn("has the mark of another registry", alarm)
+        pathlib.Path(re.search(r"touch (\S+?);", alarm)[1]).touch()
+        wait_until("the end of the alarm", lambda: self.system.alarms() == [])
+
+    def test_directories_in_the_place_of_files(self):
+        self.system.state.mkdir(mode=0o750)
+        lock = self.system.state / "lock"
+        for make in (lock.mkdir, lambda: os.mkfifo(lock, 0o600)):
+            make()
+            self.refused(f"lock {lock}: expected a regular file or nothing, found something else; remove it")
+            lock.rmdir() if lock.is_dir() else lock.unlink()
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        for name in ("auth.db", "jobs.db", "catalog.db", "plugins.db"):
+            with self.subTest(name):
+                database = self.system.state / name
+                kept = database.rename(self.system.directory / name)
+                database.mkdir()
+                self.both(f"{database}: expected a database file, found a directory; move it away")
+                database.rmdir()
+                kept.rename(database)
+
+    def test_check_config_looks_at_the_disk(self):
+        disk = FailingDisk(self.system.directory)
+        disk.breaks(f"statvfs ENOSPC {self.system.directory}*")
+        done = self.start(arguments=["--check-config"], env=disk.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, rf"warning: \[daemon\] state_dir: {self.system.state}: 0 .iB are free, expected [0-9]+ .iB; make room")
+
+    def test_check_config_looks_for_stores_that_are_not_mounted(self):
+        self.system.start_daemon()
+        self.system.import_generated(5)
+        self.system.export()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        away = self.system.exports.rename(self.system.directory / "away")
+        self.system.exports.mkdir(mode=0o750)
+        self.system.extra = f"[store.other]\nkind = local\nroot = {self.system.directory}/none\nbase_url = http://127.0.0.1:1\nkey_file = {self.system.keys}\n[export]\nstore = local\n"
+        done = self.start(arguments=["--check-config"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"warning: \[store.local\] root: open .*is not where exports were written to, or its volume is not mounted; mount it")
+        self.assertRegex(done.stderr, r"warning: \[store.other\] root: .*/none is not there: its links are answered 503")
+        done = self.start(program="export-httpd", arguments=["--check-config"])
+        self.assertRegex(done.stderr, r"warning: \[store.other\] root: .*/none is not there: its links are answered 503")
+        self.system.exports.rmdir()
+        away.rename(self.system.exports)
+        self.assertNotIn("is not mounted", self.start(arguments=["--check-config"]).stderr)
+
+    def test_check_config_knows_the_names_of_plugins(self):
+        config = self.config_with("[plugin.download_url]", "[plugin.download-url]")
+        for arguments in ([], ["--check-config"]):
+            self.refused("[plugin.download-url]", "calls itself download_url", "correct the section name or the file", config=config, arguments=arguments)
+        config.write_text(config.read_text().replace(str(self.system.plugin), str(self.system.keys)))
+        self.refused("[plugin.download-url] file: ", config=config, arguments=["--check-config"])
 
     def quarantine(self, *words, offline=True):
         """Exit status, stdout and stderr of exportctl plugin quarantine."""

@@ -20,18 +20,13 @@ Result<std::unique_ptr<InstanceLease>> InstanceLease::enter(postgres::Database& 
                                                             std::chrono::seconds length) {
     std::unique_ptr<InstanceLease> out(new InstanceLease(database, clock, version, length));
     EW_CHECK(out->enter_anew());
-    out->thread_ = std::thread([lease = out.get()] { lease->run(); });
+    out->threads_.start([lease = out.get()] { lease->run(); });
     return out;
 }
 
 InstanceLease::~InstanceLease() {
-    if (!thread_.joinable()) return;
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    ending_.notify_all();
-    thread_.join();
+    threads_.stop();
+    if (id().empty()) return;
     const auto ended = database_.write([&](Connection& connection, std::int64_t) {
         return connection.change(
             "UPDATE instance SET lease_until = '-infinity' WHERE instance_id = $1", id());
@@ -78,17 +73,12 @@ void InstanceLease::run() {
     name_this_thread("lease");
     SteadyTime next = clock_.steady() + limits::kLeaseInterval;
     bool is_failing = false;  // The log says so once.
-    for (std::unique_lock lock(mutex_); !stopping_;) {
-        if (clock_.steady() < next) {
-            ending_.wait_for(lock, clock_.block_for(limits::kLeaseInterval));
-            continue;
-        }
-        lock.unlock();
+    while (threads_.wait_for(clock_.block_for(limits::kLeaseInterval))) {
+        if (clock_.steady() < next) continue;
         const auto renewed = renew();
         if (!renewed && !is_failing) log_warn("lease: {}", renewed.error().message);
         is_failing = !renewed;
         next = clock_.steady() + limits::kLeaseInterval;
-        lock.lock();
     }
 }
 

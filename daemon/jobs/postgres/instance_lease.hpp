@@ -6,16 +6,14 @@
 // write about it fails.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/postgres/database.hpp"
 
 namespace export_worker::jobs::pg {
@@ -49,11 +47,9 @@ private:
     const std::string version_;
     const std::chrono::seconds length_;
     mutable std::mutex mutex_;
-    std::condition_variable ending_;
-    std::string id_;         // Guarded by mutex_.
-    bool stopping_ = false;  // Guarded by mutex_.
-    std::mutex renewal_;     // One renewal at a time, so that a lost row is replaced once.
-    std::thread thread_;
+    std::string id_;      // Guarded by mutex_; empty until it has entered.
+    std::mutex renewal_;  // One renewal at a time, so that a lost row is replaced once.
+    StoppableThreads threads_;
 };
 
 }  // namespace export_worker::jobs::pg

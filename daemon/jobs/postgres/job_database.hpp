@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "daemon/jobs/job_draft.hpp"
+#include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/now.hpp"
 #include "daemon/jobs/postgres/instance_lease.hpp"
@@ -48,6 +49,23 @@ public:
         auto result = write(work);
         for (int tries = 1; is_unknown(result) && tries < limits::kOutcomeTriesMax; ++tries)
             result = write(work);
+        return result;
+    }
+    // The same for work that must know: `work(connection, now, run)`. `run` is kAgain once the
+    // outcome of a run was unknown, so that it may find its own work; one that was rolled back for
+    // others' sake is none.
+    template <typename Work>
+    [[nodiscard]] auto write_judged(const Work& work) {
+        Run run = Run::kFirst;
+        const auto once = [&] {
+            return write([&](postgres::Connection& connection, const Now& now) {
+                return work(connection, now, run);
+            });
+        };
+        auto result = once();
+        run = Run::kAgain;
+        for (int tries = 1; is_unknown(result) && tries < limits::kOutcomeTriesMax; ++tries)
+            result = once();
         return result;
     }
     template <typename T>

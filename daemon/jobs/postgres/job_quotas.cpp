@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/jobs/job_rules.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/request_quotas.hpp"
 
@@ -62,12 +63,11 @@ Result<void> check_job_type(Connection& connection, std::string_view organizatio
     if (!known.empty()) return {};
     EW_TRY(const Rows types,
            connection.query("SELECT count(*) FROM (SELECT 1 FROM job_counts WHERE organization_id "
-                            "= $1 GROUP BY job_type HAVING sum(jobs) > 0) AS types",
-                            organization_id));
+                            "= $1 AND job_type <> $2 GROUP BY job_type HAVING sum(jobs) > 0) AS "
+                            "types",
+                            organization_id, model::kExportJobType));
     if (types.front().integer(0) < limits::kJobTypesMax) return {};
-    return quota_exceeded(organization_id, "may have jobs of " +
-                                               std::to_string(limits::kJobTypesMax) +
-                                               " types, and has them; expected one of those");
+    return too_many_job_types();
 }
 
 }  // namespace export_worker::jobs::pg

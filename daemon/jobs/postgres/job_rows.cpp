@@ -6,6 +6,7 @@
 
 #include "base/json.hpp"
 #include "base/json_fields.hpp"
+#include "daemon/jobs/file_key.hpp"
 #include "daemon/jobs/job_entry_json.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/notice_body.hpp"
@@ -96,6 +97,18 @@ Result<Job> lock_leased(Connection& connection, const model::Lease& lease,
                             lease.job_id, lease.epoch, instance_id));
     if (rows.empty()) return lease_lost(lease);
     return read_job(rows.front());
+}
+
+Result<void> check_names_no_export(Connection& connection, std::string_view organization_id,
+                                   std::string_view file_url) {
+    const std::string owner = job_id_of_url(file_url);
+    if (owner.empty()) return {};
+    EW_TRY(const Rows rows,
+           connection.query("SELECT 1 FROM job WHERE job_id = $1 AND organization_id = $2 AND "
+                            "runner = 'daemon'",
+                            owner, organization_id));
+    if (!rows.empty()) return names_export_of(owner);
+    return {};
 }
 
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {

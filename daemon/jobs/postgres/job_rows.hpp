@@ -32,7 +32,7 @@ namespace export_worker::jobs::pg {
 [[nodiscard]] Result<model::Job> load_row(postgres::Connection& connection,
                                           const model::OrganizationScope& scope,
                                           std::string_view job_id);
-// The same; nobody else changes it until the transaction ends.
+// The same; no other transaction changes it until the transaction ends.
 [[nodiscard]] Result<model::Job> lock_row(postgres::Connection& connection,
                                           const model::OrganizationScope& scope,
                                           std::string_view job_id);
@@ -40,6 +40,10 @@ namespace export_worker::jobs::pg {
 [[nodiscard]] Result<model::Job> lock_leased(postgres::Connection& connection,
                                              const model::Lease& lease,
                                              std::string_view instance_id);
+// May a worker's job of the organization name this file? Errors: names_export_of().
+[[nodiscard]] Result<void> check_names_no_export(postgres::Connection& connection,
+                                                 std::string_view organization_id,
+                                                 std::string_view file_url);
 // The job with its errors and warnings.
 [[nodiscard]] Result<model::Job> load(postgres::Connection& connection,
                                       const model::OrganizationScope& scope,

@@ -39,7 +39,7 @@ Result<std::vector<model::FileKey>> PostgresJobFiles::deletable_files() {
 
 // Links that were made while they lived longer end when they were to end.
 Result<void> PostgresJobFiles::set_link_lifetime(std::chrono::seconds lifetime) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<void> {
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<void> {
         EW_TRY(const auto before_us, lock_setting(connection, kLinkLifetime));
         if (before_us && *before_us > us_of(lifetime)) {
             EW_TRY(const auto end_us, read_setting(connection, kLinksEnd));
@@ -53,7 +53,7 @@ Result<void> PostgresJobFiles::set_link_lifetime(std::chrono::seconds lifetime) 
 }
 
 Result<void> PostgresJobFiles::forget_files(std::span<const model::FileKey> keys) {
-    return database_.write([&](Connection& connection, const Now&) {
+    return database_.write_until_known([&](Connection& connection, const Now&) {
         return connection.change(
             "DELETE FROM file WHERE file_key = ANY ($1::text[]) AND state <> 'live'", keys);
     });
@@ -91,7 +91,7 @@ Result<std::vector<PublishedFile>> PostgresJobFiles::published_files(const model
 }
 
 Result<void> PostgresJobFiles::withdraw_file(const model::FileKey& key, std::string_view reason) {
-    return database_.write([&](Connection& connection, const Now& now) {
+    return database_.write_until_known([&](Connection& connection, const Now& now) {
         return pg::withdraw_file(connection, key, "withdrawn", database_.instance_id(), reason,
                                  now);
     });

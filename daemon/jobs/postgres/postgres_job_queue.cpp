@@ -61,16 +61,6 @@ Result<void> record_end_if_final(Connection& connection, const Job& job, std::st
     return model::is_final(job.status) ? record_end(connection, job, actor, now) : Result<void>();
 }
 
-// The job's metadata with that of its export in it.
-Result<json> completed_metadata(const Job& job, const Completion& completion) {
-    EW_TRY(json patch, parse_metadata(completion.metadata_json));
-    patch["file_url"] = completion.file.file_url;
-    patch["filename"] = completion.filename;
-    json metadata = parse_json(job.metadata_json);
-    metadata.merge_patch(patch);
-    return metadata;
-}
-
 Result<void> publish_file(Connection& connection, const model::FileReceipt& file) {
     EW_TRY(const Rows published,
            connection.query(
@@ -82,7 +72,7 @@ Result<void> publish_file(Connection& connection, const model::FileReceipt& file
 
 Result<void> publish(Connection& connection, Job job, const Completion& completion,
                      std::string_view actor, const Now& now) {
-    EW_TRY(const json metadata, completed_metadata(job, completion));
+    EW_TRY(const json metadata, completed_metadata(job.metadata_json, completion));
     complete_attempt(job, completion, now);
     job.metadata_json = dump_json(metadata);
     EW_CHECK(write_state(connection, job, now));
@@ -179,9 +169,10 @@ Result<std::optional<ClaimedJob>> PostgresJobQueue::take_next(const Claimer& cla
             ++looks;
             continue;
         }
-        EW_TRY(const bool is_due, database_.write([&](Connection& connection, const Now& now) {
-            return raise_next_due(connection, step.claim.without_work, now);
-        }));
+        EW_TRY(const bool is_due,
+               database_.write_until_known([&](Connection& connection, const Now& now) {
+                   return raise_next_due(connection, step.claim.without_work, now);
+               }));
         if (is_due) ++looks;
     }
     return std::optional<ClaimedJob>();
@@ -315,7 +306,7 @@ Result<std::size_t> PostgresJobQueue::rescue_some() {
 // A claim that is on its way holds the row of its instance: the deletion waits for it, and then
 // fails, because a job has that owner. Then there is something to put back again.
 Result<void> PostgresJobQueue::forget_ended_instances() {
-    auto forgotten = database_.write([&](Connection& connection, const Now& now) {
+    auto forgotten = database_.write_until_known([&](Connection& connection, const Now& now) {
         return connection.change(
             "DELETE FROM instance WHERE lease_until <= $1 AND instance_id <> $2 AND NOT EXISTS "
             "(SELECT 1 FROM job WHERE owner = instance_id)",

@@ -1,6 +1,7 @@
 #include "daemon/jobs/postgres/postgres_job_requests.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/crypto/uuid.hpp"
 #include "base/json.hpp"
@@ -33,6 +34,9 @@ Result<bool> is_last_report(Connection& connection, std::string_view job_id,
 Result<void> apply_report(Connection& connection, const Job& job, const ProgressReport& report,
                           std::string_view actor, const Now& at) {
     EW_TRY(const ReportedJob reported, with_report(job, report, at));
+    // A report without a patch names no file.
+    if (!report.metadata_patch_json.empty())
+        EW_CHECK(check_names_no_export(connection, job.organization_id, reported.file_url));
     if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));
     if (report.warning)
         EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning, at));
@@ -48,6 +52,19 @@ Result<void> apply_report(Connection& connection, const Job& job, const Progress
     if (job.status == JobStatus::kPending && status == JobStatus::kInProgress)
         return append_event(connection, {job.job_id, "started", ""}, actor, at);
     return {};
+}
+
+Result<void> cancel(Connection& connection, Job job, std::string_view actor, const Now& at) {
+    // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here
+    // and now.
+    if (job.status != JobStatus::kInProgress || job.runner != JobRunner::kDaemon) {
+        cancel_job(job, at);
+        EW_CHECK(write_state(connection, job, at));
+        return record_end(connection, job, actor, at);
+    }
+    job.cancel_requested = true;
+    EW_CHECK(write_state(connection, job, at));
+    return append_event(connection, {job.job_id, "cancel_requested", ""}, actor, at);
 }
 
 }  // namespace
@@ -110,43 +127,43 @@ Result<Pending<Job>> PostgresJobRequests::begin_report(const OrganizationScope& 
 
 Result<Job> PostgresJobRequests::request_cancel(const OrganizationScope& scope,
                                                 std::string_view job_id, std::string_view actor) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
-        EW_TRY(Job job, lock_row(connection, scope, job_id));
-        EW_CHECK(check_cancel(job));
-        // Nobody runs a pending job, and nobody of ours runs an external one: both are
-        // cancelled here and now.
-        if (job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon) {
-            job.cancel_requested = true;
-            EW_CHECK(write_state(connection, job, at));
-            EW_CHECK(append_event(connection, {job.job_id, "cancel_requested", ""}, actor, at));
-        } else {
-            cancel_job(job, at);
-            EW_CHECK(write_state(connection, job, at));
-            EW_CHECK(record_end(connection, job, actor, at));
-        }
-        return show(connection, scope, job_id, at);
-    });
+    return database_.write_judged(
+        [&](Connection& connection, const Now& at, Run run) -> Result<Job> {
+            EW_TRY(Job job, lock_row(connection, scope, job_id));
+            const bool is_done = job.cancel_requested || job.status == JobStatus::kCancelled;
+            if (run == Run::kAgain && is_done) return show(connection, scope, job_id, at);
+            EW_CHECK(check_cancel(job));
+            EW_CHECK(cancel(connection, std::move(job), actor, at));
+            return show(connection, scope, job_id, at);
+        });
 }
 
 Result<Job> PostgresJobRequests::retry(const OrganizationScope& scope, std::string_view job_id,
                                        std::string_view actor) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
-        EW_TRY(Job job, lock_row(connection, scope, job_id));
-        EW_CHECK(check_retry(job));
-        EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-        retry_job(job, at);
-        EW_CHECK(write_state(connection, job, at));
-        EW_CHECK(restart_deadline(connection, job_id, at.us));
-        EW_CHECK(append_event(connection, {job.job_id, "retried", ""}, actor, at));
-        return show(connection, scope, job_id, at);
-    });
+    std::optional<std::int64_t> retried_us;  // The end of the job that the first run retries.
+    return database_.write_judged(
+        [&](Connection& connection, const Now& at, Run run) -> Result<Job> {
+            EW_TRY(Job job, lock_row(connection, scope, job_id));
+            if (run == Run::kFirst) retried_us = job.completed_us;
+            if (run == Run::kAgain && job.completed_us != retried_us)
+                return show(connection, scope, job_id, at);
+            EW_CHECK(check_retry(job));
+            EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
+            retry_job(job, at);
+            EW_CHECK(write_state(connection, job, at));
+            EW_CHECK(restart_deadline(connection, job_id, at.us));
+            EW_CHECK(append_event(connection, {job.job_id, "retried", ""}, actor, at));
+            return show(connection, scope, job_id, at);
+        });
 }
 
 Result<Job> PostgresJobRequests::set_held(const OrganizationScope& scope, std::string_view job_id,
                                           std::string_view actor, bool held) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+    return database_.write_judged([&](Connection& connection, const Now& at,
+                                      Run run) -> Result<Job> {
         EW_TRY(Job job, lock_row(connection, scope, job_id));
-        EW_CHECK(check_hold(job));
+        // The run before may have done it, and the job may have gone on since.
+        if (run == Run::kFirst || job.held != held) EW_CHECK(check_hold(job, held));
         if (job.held == held) return show(connection, scope, job_id, at);
         job.held = held;
         job.deadline_us.reset();

@@ -1,6 +1,7 @@
 #include "daemon/jobs/postgres/postgres_job_retention.hpp"
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -63,35 +64,70 @@ Result<std::size_t> forget_notices(Connection& connection, UnixTime before) {
         before, kBatch));
 }
 
+struct SilenceSpan {
+    std::int64_t end_us = 0;    // The first end of a silence that is looked at.
+    std::int64_t since_us = 0;  // Jobs that were seen before this.
+    std::int64_t now_us = 0;
+};
+struct SilenceBatch {
+    std::size_t jobs = 0;
+    std::int64_t end_us = 0;  // Of the last one's silence, as it was.
+};
+// Each change moves a job to a later end, so that one walk along the ends meets all of them. None
+// while another daemon lives: workers could report to that one.
+Result<SilenceBatch> restart_some(Connection& connection, const SilenceSpan& span,
+                                  std::string_view instance_id) {
+    EW_TRY(const Rows rows,
+           connection.query(
+               "WITH batch AS (SELECT job_id, silent_at FROM job WHERE silent_at >= $1 AND status "
+               "= 'in_progress' AND seen_at < $2 AND NOT EXISTS (SELECT 1 FROM instance WHERE "
+               "instance_id <> $4 AND lease_until > $3) ORDER BY silent_at LIMIT $5 FOR NO KEY "
+               "UPDATE), seen AS (UPDATE job SET seen_at = $3, silent_at = $3 + silence_us * "
+               "interval '1 us' FROM batch WHERE job.job_id = batch.job_id) SELECT count(*), "
+               "max(silent_at) FROM batch",
+               UnixTime{span.end_us}, UnixTime{span.since_us}, UnixTime{span.now_us}, instance_id,
+               kBatch));
+    return SilenceBatch{static_cast<std::size_t>(rows.front().integer(0)),
+                        rows.front().optional_unix_us(1).value_or(span.end_us)};
+}
+
 }  // namespace
 
 Result<std::size_t> PostgresJobRetention::enforce_limits() {
-    EW_CHECK(database_.write([](Connection& connection, const Now&) -> Result<void> {
+    EW_CHECK(database_.write_until_known([](Connection& connection, const Now&) -> Result<void> {
         EW_TRY(const std::size_t folded, fold_counts(connection));
         (void)folded;
         return {};
     }));
-    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
-        const std::string actor = database_.instance_id();
-        EW_TRY(const std::size_t late, fail_late(connection, actor, now));
-        EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
-        EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
-        return late + silent + abandoned;
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now& now) -> Result<std::size_t> {
+            const std::string actor = database_.instance_id();
+            EW_TRY(const std::size_t late, fail_late(connection, actor, now));
+            EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
+            EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
+            return late + silent + abandoned;
+        });
 }
 
-Result<void> PostgresJobRetention::restart_silence() {
-    return database_.write([&](Connection& connection, const Now& now) {
-        return connection.change(
-            "UPDATE job SET seen_at = $1, silent_at = $1 + silence_us * interval '1 us' WHERE "
-            "silence_us IS NOT NULL AND status = 'in_progress' AND NOT EXISTS (SELECT 1 FROM "
-            "instance WHERE instance_id <> $2 AND lease_until > $1)",
-            UnixTime{now.us}, database_.instance_id());
-    });
+Result<void> PostgresJobRetention::restart_silence(const std::function<bool()>& keep_going) {
+    std::optional<std::int64_t> since_us;
+    std::int64_t end_us = 0;  // Before every end.
+    for (;;) {
+        EW_TRY(const SilenceBatch batch, database_.write_until_known([&](Connection& connection,
+                                                                         const Now& now)
+                                                                         -> Result<SilenceBatch> {
+            if (!since_us) since_us = now.us;
+            return restart_some(connection, {end_us, *since_us, now.us}, database_.instance_id());
+        }));
+        if (batch.jobs < limits::kHousekeepingBatch) return {};
+        if (keep_going && !keep_going())
+            return fail(ErrorCode::kCancelled, "silence of jobs: stopped before all count anew");
+        end_us = batch.end_us;
+    }
 }
 
 Result<bool> PostgresJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<bool> {
         EW_TRY(const std::optional<std::int64_t> last_us, lock_setting(connection, kLastRun));
         if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
             EW_CHECK(write_setting(connection, kFound, now.wall_us));
@@ -104,12 +140,15 @@ Result<bool> PostgresJobRetention::check_retention_clock(std::chrono::seconds to
 }
 
 Result<bool> PostgresJobRetention::resume_retention() {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
-        EW_TRY(const std::optional<std::int64_t> found_us, lock_setting(connection, kFound));
-        EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
-        EW_CHECK(clear_setting(connection, kFound));
-        return found_us.has_value();
-    });
+    bool was_paused = false;  // As the first run found it; it may have ended the pause.
+    return database_.write_judged(
+        [&](Connection& connection, const Now& now, Run run) -> Result<bool> {
+            EW_TRY(const std::optional<std::int64_t> found_us, lock_setting(connection, kFound));
+            if (run == Run::kFirst) was_paused = found_us.has_value();
+            EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
+            EW_CHECK(clear_setting(connection, kFound));
+            return was_paused || found_us.has_value();
+        });
 }
 
 Result<std::optional<RetentionPause>> PostgresJobRetention::retention_pause() {
@@ -122,7 +161,8 @@ Result<std::optional<RetentionPause>> PostgresJobRetention::retention_pause() {
 }
 
 Result<std::size_t> PostgresJobRetention::expire_files(std::chrono::seconds age) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+    return database_.write_until_known([&](Connection& connection,
+                                           const Now& now) -> Result<std::size_t> {
         EW_TRY(const Rows rows,
                connection.query(
                    "SELECT file_key FROM (SELECT file_key, organization_id" EW_PG_OLD_FILES(
@@ -137,14 +177,15 @@ Result<std::size_t> PostgresJobRetention::expire_files(std::chrono::seconds age)
 }
 
 Result<Pruned> PostgresJobRetention::prune(std::chrono::seconds age) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<Pruned> {
-        const UnixTime too_old = before(age, now);
-        Pruned out;
-        EW_TRY(out.jobs, forget_jobs(connection, too_old));
-        EW_TRY(out.notices, forget_notices(connection, too_old));
-        EW_TRY(out.accesses, forget_accesses(connection, too_old.us));
-        return out;
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now& now) -> Result<Pruned> {
+            const UnixTime too_old = before(age, now);
+            Pruned out;
+            EW_TRY(out.jobs, forget_jobs(connection, too_old));
+            EW_TRY(out.notices, forget_notices(connection, too_old));
+            EW_TRY(out.accesses, forget_accesses(connection, too_old.us));
+            return out;
+        });
 }
 
 Result<RetentionBacklog> PostgresJobRetention::retention_backlog(std::chrono::seconds file_age,

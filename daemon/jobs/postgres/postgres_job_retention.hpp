@@ -18,7 +18,7 @@ public:
     // Also adds up changes of the numbers of jobs.
     Result<std::size_t> enforce_limits() override;
     // Only while no other daemon lives: workers could report to that one.
-    Result<void> restart_silence() override;
+    Result<void> restart_silence(const std::function<bool()>& keep_going) override;
     Result<bool> check_retention_clock(std::chrono::seconds tolerance) override;
     Result<bool> resume_retention() override;
     Result<std::optional<RetentionPause>> retention_pause() override;

@@ -1,7 +1,5 @@
 #include "daemon/jobs/postgres/postgres_outbox.hpp"
 
-#include <optional>
-
 #include "base/text.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/postgres/notice_rows.hpp"
@@ -61,17 +59,18 @@ Result<void> PostgresOutbox::mark_delivery(std::int64_t sequence, Delivery deliv
     const char* state = delivery == Delivery::kDone    ? "done"
                         : delivery == Delivery::kRetry ? "pending"
                                                        : "given_up";
-    std::optional<std::int64_t> attempts;  // As before the first run.
-    return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<void> {
-        if (!attempts) {
-            EW_TRY(attempts, attempts_of(connection, sequence));
-        }
-        return connection.change(
-            "UPDATE notice SET delivery = $2, answer = $3, due_at = $4, attempts = $5 WHERE "
-            "sequence = $1",
-            sequence, state, utf8_prefix(answer, limits::kJobTextBytesMax),
-            UnixTime{at.us + delay_us}, *attempts + 1);
-    });
+    std::int64_t attempts = 0;  // As before the first run.
+    return database_.write_judged(
+        [&](Connection& connection, const Now& at, Run run) -> Result<void> {
+            if (run == Run::kFirst) {
+                EW_TRY(attempts, attempts_of(connection, sequence));
+            }
+            return connection.change(
+                "UPDATE notice SET delivery = $2, answer = $3, due_at = $4, attempts = $5 WHERE "
+                "sequence = $1",
+                sequence, state, utf8_prefix(answer, limits::kJobTextBytesMax),
+                UnixTime{at.us + delay_us}, attempts + 1);
+        });
 }
 
 }  // namespace export_worker::jobs::pg

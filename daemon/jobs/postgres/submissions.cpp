@@ -74,7 +74,9 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
         if (found) return CreatedJob{std::move(*found), true};
     }
     EW_CHECK(check_job_quotas(connection, draft.job.organization_id, draft.job.runner));
-    EW_CHECK(check_job_type(connection, draft.job.organization_id, draft.job.job_type));
+    if (draft.job.runner == model::JobRunner::kExternal)
+        EW_CHECK(check_job_type(connection, draft.job.organization_id, draft.job.job_type));
+    EW_CHECK(check_names_no_export(connection, draft.job.organization_id, draft.file_url));
     EW_TRY(const bool inserted, insert_row(connection, submitted, draft, now));
     if (inserted) return CreatedJob{std::move(draft.job), false};
     EW_TRY(std::optional<Job> first, same_request(connection, submitted));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "base/json.hpp"
+#include "daemon/jobs/job_metadata.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/notice_body.hpp"
 #include "daemon/jobs/postgres/job_rows.hpp"
@@ -43,9 +43,7 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
                             key, UnixTime{links_end_us}));
     if (withdrawn.changed() == 0) return {};
     model::Job job = read_job(jobs.front());
-    nlohmann::json metadata = parse_json(job.metadata_json);
-    if (metadata.is_object()) metadata.erase("file_url");
-    job.metadata_json = dump_json(metadata);
+    job.metadata_json = without_file_url(job.metadata_json);
     EW_CHECK(connection.change(
         "UPDATE job SET file_url = '', expired_at = $2, metadata = $3 WHERE job_id = $1",
         job.job_id, UnixTime{now.wall_us}, job.metadata_json));

@@ -111,10 +111,9 @@ Result<ClaimedJob> start_job(Connection& connection, const std::string& job_id,
     row.bind(job_id, claimer.instance_id, now.wall_us, claimer.claim_token);
     EW_TRY(std::optional<ClaimedJob> job, read_claimed(row));
     if (!job) return fail(ErrorCode::kInternal, "claim: the job was there a moment ago");
-    EW_CHECK(append_event(connection,
-                          {job->lease.job_id, "claimed", claimer.instance_id,
-                           "epoch " + std::to_string(job->lease.epoch), 1},
-                          now));
+    const std::string epoch = "epoch " + std::to_string(job->lease.epoch);
+    EW_CHECK(
+        append_event(connection, job->lease.job_id, {"claimed", claimer.instance_id, epoch}, now));
     return std::move(*job);
 }
 

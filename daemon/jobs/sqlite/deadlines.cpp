@@ -1,9 +1,10 @@
 #include "daemon/jobs/sqlite/deadlines.hpp"
 
-#include <string>
-#include <vector>
+#include <map>
 
+#include "base/json.hpp"
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/notice_body.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/sqlite/rows.hpp"
 
@@ -15,41 +16,50 @@ using sqlite::Statement;
 
 constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
 
-Result<std::string> why_late(Connection& connection, std::string_view job_id) {
-    Statement row = connection.statement(
-        "SELECT stored_bytes_max, stored_bytes FROM job JOIN organization USING (organization_id) "
-        "WHERE job_id = ?1 AND status = 'pending' AND runner = 'daemon' AND stored_bytes >= "
-        "stored_bytes_max");
-    EW_TRY(const bool over_quota, row.bind(job_id).step());
-    if (!over_quota) return std::string("its deadline has passed");
-    return "its deadline has passed while it waited: its organization may store " +
-           std::to_string(row.integer(0)) + " bytes of exports, and stores " +
-           std::to_string(row.integer(1)) + "; retry it when some have expired";
+struct Late {
+    std::string job_id;
+    std::string why;
+};
+
+Late read_late(const Statement& row) {
+    Late late{row.string(0), "its deadline has passed"};
+    if (const auto stored_bytes_max = row.optional_integer(1)) {
+        late.why += " while it waited: its organization may store " +
+                    std::to_string(*stored_bytes_max) + " bytes of exports, and stores " +
+                    std::to_string(row.integer(2)) + "; retry it when some have expired";
+    }
+    return late;
 }
 
 }  // namespace
 
-Result<void> fail_job(Connection& connection, std::string_view job_id, std::string_view why,
-                      std::string_view actor, const Now& now) {
+Result<void> fail_jobs(Connection& connection, const std::vector<std::string>& job_ids,
+                       std::string_view why, std::string_view actor, const Now& now) {
+    if (job_ids.empty()) return {};
+    const std::string ids = dump_json(nlohmann::json(job_ids));
     EW_CHECK(connection
-                 .statement("UPDATE job SET status = 'failed', completed_us = ?2, stage = '', "
-                            "error_message = ?3 WHERE job_id = ?1")
-                 .bind(job_id, now.wall_us, why)
+                 .statement("UPDATE job SET status = 'failed', completed_us = ?2, ended_us = ?3, "
+                            "stage = '', error_message = ?4 WHERE job_id IN (SELECT value FROM "
+                            "json_each(?1))")
+                 .bind(ids, now.wall_us, now.us, why)
                  .run());
-    return record_end_of(connection, job_id, actor, now);
+    const EndKinds kinds = end_kinds(model::JobStatus::kFailed);
+    EW_CHECK(append_events(connection, ids, {kinds.event, actor, why}, now));
+    return append_notices(connection, job_ids, kinds.notice, now);
 }
 
 Result<std::size_t> fail_late(Connection& connection, std::string_view actor, const Now& now) {
-    EW_TRY(const std::vector<std::string> late,
-           sqlite::select_texts(
-               connection,
-               "SELECT job_id FROM job WHERE deadline_us IS NOT NULL AND status IN ('pending', "
-               "'in_progress') AND deadline_us <= ?1 ORDER BY deadline_us LIMIT ?2",
-               now.us, kBatch));
-    for (const std::string& job_id : late) {
-        EW_TRY(const std::string why, why_late(connection, job_id));
-        EW_CHECK(fail_job(connection, job_id, why, actor, now));
-    }
+    Statement rows = connection.statement(
+        "SELECT job_id, iif(status = 'pending' AND runner = 'daemon' AND stored_bytes >= "
+        "stored_bytes_max, stored_bytes_max, NULL), stored_bytes FROM job LEFT JOIN organization "
+        "USING (organization_id) WHERE deadline_us IS NOT NULL AND status IN ('pending', "
+        "'in_progress') AND deadline_us <= ?1 ORDER BY deadline_us LIMIT ?2");
+    rows.bind(now.us, kBatch);
+    EW_TRY(const std::vector<Late> late, sqlite::read_all(rows, read_late));
+    std::map<std::string, std::vector<std::string>> by_reason;
+    for (const Late& each : late) by_reason[each.why].push_back(each.job_id);
+    for (const auto& [why, job_ids] : by_reason)
+        EW_CHECK(fail_jobs(connection, job_ids, why, actor, now));
     return late.size();
 }
 

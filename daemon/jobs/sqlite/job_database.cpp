@@ -15,6 +15,16 @@ namespace export_worker::jobs {
 using sqlite::Connection;
 using sqlite::Statement;
 
+namespace {
+
+// Empty where it cannot be read.
+std::string kernel_boot_id() {
+    auto read = read_file("/proc/sys/kernel/random/boot_id", 64);
+    return read ? without_line_end(std::move(*read)) : "";
+}
+
+}  // namespace
+
 JobDatabase::JobDatabase(std::unique_ptr<sqlite::Database> database, const Clock& clock,
                          JobPolicy policy)
     : clock_(clock),
@@ -52,9 +62,7 @@ Result<void> JobDatabase::read_registry_id() {
 // A number of its own for every start: process ids come again, and so do boots. All lives before
 // this one are over: the lock of the directory is this process's.
 Result<void> JobDatabase::enter_instance() {
-    std::string boot_id = policy_.boot_id;
-    if (auto read = read_file("/proc/sys/kernel/random/boot_id", 64); boot_id.empty() && read)
-        boot_id = without_line_end(std::move(*read));
+    const std::string boot_id = policy_.boot_id.empty() ? kernel_boot_id() : policy_.boot_id;
     return database_->write([&](Connection& connection) -> Result<void> {
         EW_TRY(time_offset_us_, open_time_line(connection, clock_, boot_id));
         const Now at = now();

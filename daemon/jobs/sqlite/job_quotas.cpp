@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "daemon/jobs/job_rules.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/request_quotas.hpp"
 
@@ -64,12 +65,11 @@ Result<void> check_job_type(Connection& connection, std::string_view organizatio
     EW_TRY(const bool is_known, known.bind(organization_id, job_type).step());
     if (is_known) return {};
     Statement types = connection.statement(
-        "SELECT count(DISTINCT job_type) FROM job_count WHERE organization_id = ?1");
-    EW_TRY(const bool counted, types.bind(organization_id).step());
+        "SELECT count(DISTINCT job_type) FROM job_count WHERE organization_id = ?1 AND job_type <> "
+        "?2");
+    EW_TRY(const bool counted, types.bind(organization_id, model::kExportJobType).step());
     if (!counted || types.integer(0) < limits::kJobTypesMax) return {};
-    return quota_exceeded(organization_id, "may have jobs of " +
-                                               std::to_string(limits::kJobTypesMax) +
-                                               " types, and has them; expected one of those");
+    return too_many_job_types();
 }
 
 }  // namespace export_worker::jobs

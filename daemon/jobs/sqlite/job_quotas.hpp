@@ -14,7 +14,7 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<void> check_job_quotas(sqlite::Connection& connection,
                                             std::string_view organization_id,
                                             model::JobRunner runner);
-// May it have a job of this type? Errors: kQuotaExceeded: it has kJobTypesMax others.
+// May it have a worker's job of this type? Errors: too_many_job_types().
 [[nodiscard]] Result<void> check_job_type(sqlite::Connection& connection,
                                           std::string_view organization_id,
                                           std::string_view job_type);

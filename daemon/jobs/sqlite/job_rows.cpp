@@ -1,5 +1,7 @@
 #include "daemon/jobs/sqlite/job_rows.hpp"
 
+#include "base/json.hpp"
+#include "daemon/jobs/file_key.hpp"
 #include "daemon/jobs/job_entry_json.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/notice_body.hpp"
@@ -18,6 +20,40 @@ using sqlite::Statement;
 
 constexpr int kSpecColumn = 8;
 constexpr int kMetadataColumn = 15;
+
+// As append_events(), where the last event is the same: the jobs it is so for.
+Result<std::vector<std::string>> count_on_last(Connection& connection,
+                                               std::string_view job_ids_json, const NewEvent& event,
+                                               const Now& now) {
+    Statement rows = connection.statement(
+        "UPDATE job_event SET count = count + 1, at_us = ?4 WHERE (job_id, number) IN (SELECT "
+        "value, (SELECT max(number) FROM job_event AS same WHERE same.job_id = value AND kind = ?2 "
+        "AND actor = ?3) FROM json_each(?1)) AND (number >= ?6 OR (at_us > ?4 - ?5 AND number = "
+        "(SELECT max(number) FROM job_event AS last WHERE last.job_id = job_event.job_id))) AND "
+        "detail = ?7 RETURNING job_id");
+    rows.bind(job_ids_json, event.kind, event.actor, now.wall_us, us_of(limits::kJobEventMerge),
+              limits::kJobEventsMax, event.detail);
+    return sqlite::read_all(rows, sqlite::first_text);
+}
+
+Result<void> insert_notice(Connection& connection, const Job& job, const char* type,
+                           const Now& now) {
+    const model::Notice notice = make_notice(job, type, now.wall_us);
+    return connection
+        .statement(
+            "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "
+            "due_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+        .bind(notice.event_id, job.organization_id, job.job_id, type, notice.body_json, now.wall_us,
+              now.us)
+        .run();
+}
+
+Result<void> count_notices(Connection& connection, std::size_t count) {
+    return connection
+        .statement("UPDATE setting SET value = value + ?1 WHERE name = 'notices_pending'")
+        .bind(static_cast<std::int64_t>(count))
+        .run();
+}
 
 }  // namespace
 
@@ -74,6 +110,17 @@ Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
     return read_job(row);
 }
 
+Result<void> check_names_no_export(Connection& connection, std::string_view organization_id,
+                                   std::string_view file_url) {
+    const std::string owner = job_id_of_url(file_url);
+    if (owner.empty()) return {};
+    Statement row = connection.statement(
+        "SELECT 1 FROM job WHERE job_id = ?1 AND organization_id = ?2 AND runner = 'daemon'");
+    EW_TRY(const bool is_export, row.bind(owner, organization_id).step());
+    if (is_export) return names_export_of(owner);
+    return {};
+}
+
 Result<Job> load(Connection& connection, const OrganizationScope& scope, std::string_view job_id) {
     EW_TRY(Job job, load_row(connection, scope, job_id));
     Statement entries = connection.statement(
@@ -98,49 +145,50 @@ Result<void> append_entry(Connection& connection, std::string_view job_id, const
         .run();
 }
 
-Result<void> append_first_event(Connection& connection, const NewEvent& event, const Now& now) {
+Result<void> append_first_event(Connection& connection, std::string_view job_id,
+                                const NewEvent& event, const Now& now) {
     return connection
         .statement(
-            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
-            "VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)")
-        .bind(event.job_id, now.wall_us, event.kind, event.actor, event.detail, event.count)
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail) "
+            "VALUES (?1, 1, ?2, ?3, ?4, ?5)")
+        .bind(job_id, now.wall_us, event.kind, event.actor, event.detail)
         .run();
 }
 
-Result<void> append_event(Connection& connection, const NewEvent& event, const Now& now) {
-    const std::int64_t merge_us = us_of(limits::kJobEventMerge);
-    EW_CHECK(connection
-                 .statement(
-                     "UPDATE job_event SET count = count + ?5, at_us = ?4 WHERE job_id = ?1 AND "
-                     "number = (SELECT max(number) FROM job_event WHERE job_id = ?1 AND kind = ?2 "
-                     "AND actor = ?3) AND (number >= ?7 OR (at_us > ?4 - ?6 AND number = (SELECT "
-                     "max(number) FROM job_event WHERE job_id = ?1))) AND detail = ?8")
-                 .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, merge_us,
-                       limits::kJobEventsMax, event.detail)
-                 .run());
-    if (connection.changes() > 0) return {};
+Result<void> append_event(Connection& connection, std::string_view job_id, const NewEvent& event,
+                          const Now& now) {
+    return append_events(connection, dump_json(nlohmann::json::array({job_id})), event, now);
+}
+
+Result<void> append_events(Connection& connection, std::string_view job_ids_json,
+                           const NewEvent& event, const Now& now) {
+    EW_TRY(const std::vector<std::string> counted,
+           count_on_last(connection, job_ids_json, event, now));
     return connection
         .statement(
-            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail, count) "
-            "SELECT ?1, 1 + coalesce((SELECT max(number) FROM job_event WHERE job_id = ?1), 0), "
-            "?4, ?2, ?3, ?6, ?5 WHERE EXISTS (SELECT 1 FROM job WHERE job_id = ?1)")
-        .bind(event.job_id, event.kind, event.actor, now.wall_us, event.count, event.detail)
+            "INSERT INTO job_event (job_id, number, at_us, kind, actor, detail) SELECT value, 1 + "
+            "coalesce((SELECT max(number) FROM job_event WHERE job_id = value), 0), ?4, ?2, ?3, ?5 "
+            "FROM json_each(?1) WHERE value NOT IN (SELECT value FROM json_each(?6)) AND EXISTS "
+            "(SELECT 1 FROM job WHERE job_id = value)")
+        .bind(job_ids_json, event.kind, event.actor, now.wall_us, event.detail,
+              dump_json(nlohmann::json(counted)))
         .run();
 }
 
 Result<void> append_notice(Connection& connection, const Job& job, const char* type,
                            const Now& now) {
-    const model::Notice notice = make_notice(job, type, now.wall_us);
-    EW_CHECK(
-        connection.statement("UPDATE setting SET value = value + 1 WHERE name = 'notices_pending'")
-            .run());
-    return connection
-        .statement(
-            "INSERT INTO notice (event_id, organization_id, job_id, type, body, at_us, "
-            "due_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-        .bind(notice.event_id, job.organization_id, job.job_id, type, notice.body_json, now.wall_us,
-              now.us)
-        .run();
+    EW_CHECK(count_notices(connection, 1));
+    return insert_notice(connection, job, type, now);
+}
+
+Result<void> append_notices(Connection& connection, const std::vector<std::string>& job_ids,
+                            const char* type, const Now& now) {
+    EW_CHECK(count_notices(connection, job_ids.size()));
+    for (const std::string& job_id : job_ids) {
+        EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
+        EW_CHECK(insert_notice(connection, job, type, now));
+    }
+    return {};
 }
 
 Result<void> record_end(Connection& connection, const Job& job, std::string_view actor,
@@ -150,9 +198,8 @@ Result<void> record_end(Connection& connection, const Job& job, std::string_view
     EW_CHECK(connection.statement("UPDATE job SET ended_us = ?2 WHERE job_id = ?1")
                  .bind(job.job_id, now.us)
                  .run());
-    EW_CHECK(append_event(
-        connection,
-        {job.job_id, kinds.event, std::string(actor), failed ? job.error_message : "", 1}, now));
+    const std::string_view detail = failed ? std::string_view(job.error_message) : "";
+    EW_CHECK(append_event(connection, job.job_id, {kinds.event, actor, detail}, now));
     return append_notice(connection, job, kinds.notice, now);
 }
 

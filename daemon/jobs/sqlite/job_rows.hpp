@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "daemon/jobs/job_rules.hpp"
@@ -30,6 +31,10 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
                                           const model::OrganizationScope& scope,
                                           std::string_view job_id);
+// May a worker's job of the organization name this file? Errors: names_export_of().
+[[nodiscard]] Result<void> check_names_no_export(sqlite::Connection& connection,
+                                                 std::string_view organization_id,
+                                                 std::string_view file_url);
 // How much text read_job() will copy.
 [[nodiscard]] std::size_t job_bytes(const sqlite::Statement& row);
 // The job with its errors and warnings. kNotFound for unknown ones and those outside the scope
@@ -38,31 +43,39 @@ namespace export_worker::jobs {
                                       const model::OrganizationScope& scope,
                                       std::string_view job_id);
 
+// Borrowed for the call.
 struct NewEvent {
-    std::string job_id;
-    std::string kind;
-    std::string actor;
-    std::string detail;
-    std::int64_t count = 1;
+    std::string_view kind;
+    std::string_view actor;
+    std::string_view detail = {};
 };
 
 [[nodiscard]] Result<void> append_entry(sqlite::Connection& connection, std::string_view job_id,
                                         const char* kind, model::JobEntry entry, const Now& now);
 // The one a job begins with: nothing to look at, nothing to merge with.
-[[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection, const NewEvent& event,
+[[nodiscard]] Result<void> append_first_event(sqlite::Connection& connection,
+                                              std::string_view job_id, const NewEvent& event,
                                               const Now& now);
 // One more event. The same by the same actor within kJobEventMerge, or beyond kJobEventsMax events,
 // is counted on the one that is there.
-[[nodiscard]] Result<void> append_event(sqlite::Connection& connection, const NewEvent& event,
-                                        const Now& now);
+[[nodiscard]] Result<void> append_event(sqlite::Connection& connection, std::string_view job_id,
+                                        const NewEvent& event, const Now& now);
+// The same for each of these jobs, in as many statements as for one. `job_ids_json`: an array.
+[[nodiscard]] Result<void> append_events(sqlite::Connection& connection,
+                                         std::string_view job_ids_json, const NewEvent& event,
+                                         const Now& now);
 // Of a job that has just ended: the event, and the notice for the outside. Call it in the
 // transaction that ends the job.
 [[nodiscard]] Result<void> record_end(sqlite::Connection& connection, const model::Job& job,
                                       std::string_view actor, const Now& now);
 [[nodiscard]] Result<void> record_end_of(sqlite::Connection& connection, std::string_view job_id,
                                          std::string_view actor, const Now& now);
-// The same for any type of notice.
+// The notice alone, of any type.
 [[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
                                          const char* type, const Now& now);
+// The same for each of these jobs, as it is now.
+[[nodiscard]] Result<void> append_notices(sqlite::Connection& connection,
+                                          const std::vector<std::string>& job_ids, const char* type,
+                                          const Now& now);
 
 }  // namespace export_worker::jobs

@@ -37,6 +37,9 @@ Result<bool> is_last_report(Connection& connection, std::string_view job_id,
 Result<void> apply_report(Connection& connection, const Job& job, const ProgressReport& report,
                           std::string_view actor, const Now& at) {
     EW_TRY(const ReportedJob reported, with_report(job, report, at));
+    // A report without a patch names no file.
+    if (!report.metadata_patch_json.empty())
+        EW_CHECK(check_names_no_export(connection, job.organization_id, reported.file_url));
     if (report.error) EW_CHECK(append_entry(connection, job.job_id, "error", *report.error, at));
     if (report.warning)
         EW_CHECK(append_entry(connection, job.job_id, "warning", *report.warning, at));
@@ -44,7 +47,7 @@ Result<void> apply_report(Connection& connection, const Job& job, const Progress
     const JobStatus status = reported.job.status;
     if (model::is_final(status)) return record_end(connection, reported.job, actor, at);
     if (job.status == JobStatus::kPending && status == JobStatus::kInProgress)
-        return append_event(connection, {job.job_id, "started", std::string(actor), "", 1}, at);
+        return append_event(connection, job.job_id, {"started", actor}, at);
     return {};
 }
 

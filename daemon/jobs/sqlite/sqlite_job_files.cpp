@@ -36,7 +36,7 @@ Result<std::vector<model::FileKey>> SqliteJobFiles::deletable_files() {
 
 // Links that were made while they lived longer end when they were to end.
 Result<void> SqliteJobFiles::set_link_lifetime(std::chrono::seconds lifetime) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<void> {
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<void> {
         EW_TRY(const auto before_us, read_setting(connection, kLinkLifetime));
         if (before_us && *before_us > us_of(lifetime)) {
             EW_TRY(const auto end_us, read_setting(connection, kLinksEnd));
@@ -50,7 +50,7 @@ Result<void> SqliteJobFiles::set_link_lifetime(std::chrono::seconds lifetime) {
 }
 
 Result<void> SqliteJobFiles::forget_files(std::span<const model::FileKey> keys) {
-    return database_.write([&](Connection& connection, const Now&) -> Result<void> {
+    return database_.write_until_known([&](Connection& connection, const Now&) -> Result<void> {
         for (const model::FileKey& key : keys) {
             EW_CHECK(
                 connection.statement("DELETE FROM file WHERE file_key = ?1 AND state <> 'live'")
@@ -96,7 +96,7 @@ Result<std::vector<PublishedFile>> SqliteJobFiles::published_files(const model::
 }
 
 Result<void> SqliteJobFiles::withdraw_file(const model::FileKey& key, std::string_view reason) {
-    return database_.write([&](Connection& connection, const Now& now) {
+    return database_.write_until_known([&](Connection& connection, const Now& now) {
         return jobs::withdraw_file(connection, key, "withdrawn", database_.instance_id(), reason,
                                    now);
     });

@@ -42,30 +42,34 @@ Result<void> why_not_mine(Connection& connection, const Lease& lease) {
     return lease_lost(lease);
 }
 
+// The metadata of the lease's job; nullopt: it is not to be completed under this lease.
+Result<std::optional<std::string>> metadata_under(Connection& connection, const Lease& lease) {
+    Statement row = connection.statement(
+        "SELECT metadata FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
+        "cancel_us IS NULL");
+    EW_TRY(const bool found, row.bind(lease.job_id, lease.epoch).step());
+    return found ? std::optional(row.string(0)) : std::nullopt;
+}
+
 Result<void> publish(Connection& connection, const Lease& lease, const Completion& completion,
                      std::string_view actor, const Now& now) {
-    EW_TRY(json patch, parse_metadata(completion.metadata_json));
-    patch["file_url"] = completion.file.file_url;
-    patch["filename"] = completion.filename;
-    const std::string patch_text = dump_json(patch);
+    EW_TRY(const std::optional<std::string> before, metadata_under(connection, lease));
+    if (!before) return why_not_mine(connection, lease);
+    EW_TRY(const json metadata, completed_metadata(*before, completion));
     EW_CHECK(connection
-                 .statement("UPDATE job SET status = CASE WHEN ?8 > 0 THEN "
-                            "'partial_success' WHEN ?9 > 0 THEN "
+                 .statement("UPDATE job SET status = CASE WHEN ?7 > 0 THEN "
+                            "'partial_success' WHEN ?8 > 0 THEN "
                             "'completed_with_warnings' ELSE 'completed' END, "
-                            "completed_us = ?3, stage = '', error_message = '', "
-                            "processed_items = ?4, total_items = ?4 + ?8, "
-                            "failed_items = ?8, warned_items = ?9, "
-                            "file_url = ?5, filename = ?6, "
-                            "metadata = json_patch(metadata, ?7), "
-                            "content_type = coalesce(?7 ->> '$.content_type', ''), "
-                            "sha256 = coalesce(?7 ->> '$.sha256', '') "
-                            "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' "
-                            "AND cancel_us IS NULL")
-                 .bind(lease.job_id, lease.epoch, now.wall_us, completion.processed_items,
-                       completion.file.file_url, completion.filename, patch_text,
+                            "completed_us = ?2, stage = '', error_message = '', "
+                            "processed_items = ?3, total_items = ?3 + ?7, "
+                            "failed_items = ?7, warned_items = ?8, "
+                            "file_url = ?4, filename = ?5, metadata = ?6, "
+                            "content_type = coalesce(?6 ->> '$.content_type', ''), "
+                            "sha256 = coalesce(?6 ->> '$.sha256', '') WHERE job_id = ?1")
+                 .bind(lease.job_id, now.wall_us, completion.processed_items,
+                       completion.file.file_url, completion.filename, dump_json(metadata),
                        completion.failed_items, completion.warned_items)
                  .run());
-    if (connection.changes() == 0) return why_not_mine(connection, lease);
     for (const JobEntry& error : completion.errors) {
         EW_CHECK(append_entry(connection, lease.job_id, "error", error, now));
     }
@@ -131,7 +135,7 @@ Result<void> put_back(Connection& connection, const std::string& job_id,
             .run());
     EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
     if (model::is_final(job.status)) return record_end(connection, job, instance_id, now);
-    return append_event(connection, {job_id, "rescued", instance_id, "", 1}, now);
+    return append_event(connection, job_id, {"rescued", instance_id}, now);
 }
 
 }  // namespace
@@ -256,9 +260,8 @@ Result<void> SqliteJobQueue::give_up_attempt(const Lease& lease, std::string_vie
                           delay_us)
                     .run());
             if (connection.changes() == 0) return lease_lost(lease);
-            EW_CHECK(append_event(
-                connection, {lease.job_id, "attempt_failed", database_.instance_id(), text, 1},
-                now));
+            EW_CHECK(append_event(connection, lease.job_id,
+                                  {"attempt_failed", database_.instance_id(), text}, now));
             return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
         },
         [&](Connection& connection) { return has_ended(connection, lease); });
@@ -280,8 +283,8 @@ Result<void> SqliteJobQueue::release(const Lease& lease, Run run) {
                                now.wall_us)
                          .run());
             if (connection.changes() == 0) return lease_lost(lease);
-            EW_CHECK(append_event(
-                connection, {lease.job_id, "interrupted", database_.instance_id(), "", 1}, now));
+            EW_CHECK(append_event(connection, lease.job_id,
+                                  {"interrupted", database_.instance_id()}, now));
             return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
         },
         [&](Connection& connection) { return has_ended(connection, lease); });

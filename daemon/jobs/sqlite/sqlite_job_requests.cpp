@@ -1,6 +1,7 @@
 #include "daemon/jobs/sqlite/sqlite_job_requests.hpp"
 
 #include <memory>
+#include <optional>
 
 #include "base/crypto/uuid.hpp"
 #include "daemon/jobs/sqlite/job_quotas.hpp"
@@ -16,6 +17,24 @@ using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 using sqlite::Connection;
+
+namespace {
+
+Result<void> cancel(Connection& connection, const Job& job, std::string_view actor, const Now& at) {
+    // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here
+    // and now.
+    const bool ours_and_running =
+        job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
+    const char* sql =
+        ours_and_running ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
+                         : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
+                           "WHERE job_id = ?1";
+    EW_CHECK(connection.statement(sql).bind(job.job_id, at.wall_us).run());
+    if (!ours_and_running) return record_end_of(connection, job.job_id, actor, at);
+    return append_event(connection, job.job_id, {"cancel_requested", actor}, at);
+}
+
+}  // namespace
 
 Result<Pending<CreatedJob>> SqliteJobRequests::begin_create(NewJob submitted) {
     const Now at = database_.now();
@@ -46,8 +65,8 @@ Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
                                                    const std::string& job_id, const Now& at) {
     return database_.write_until_known(
         [&](Connection& connection, const Now&) -> Result<CreatedJob> {
-            auto there = JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-                             .load(OrganizationScope::one(submitted.organization_id), job_id);
+            auto there =
+                show(connection, OrganizationScope::one(submitted.organization_id), job_id, at);
             if (there) return CreatedJob{std::move(*there), false};
             if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
             EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
@@ -55,36 +74,32 @@ Result<CreatedJob> SqliteJobRequests::create_again(const NewJob& submitted,
         });
 }
 
+Result<Job> SqliteJobRequests::show(Connection& connection, const OrganizationScope& scope,
+                                    std::string_view job_id, const Now& at) {
+    return JobPresenter(connection, database_.policy(), unwritten_holds_, at).load(scope, job_id);
+}
+
 Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
                                               std::string_view job_id, std::string_view actor) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+    bool may_be_done = false;  // By a run whose answer was lost.
+    return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
+        const bool is_done = job.cancel_requested || job.status == JobStatus::kCancelled;
+        if (may_be_done && is_done) return show(connection, scope, job_id, at);
         EW_CHECK(check_cancel(job));
-        // Nobody runs a pending job, and nobody of ours runs an external one: both are
-        // cancelled here and now.
-        const bool ours_and_running =
-            job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
-        const char* sql =
-            ours_and_running
-                ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
-                : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
-                  "WHERE job_id = ?1";
-        EW_CHECK(connection.statement(sql).bind(job_id, at.wall_us).run());
-        if (ours_and_running) {
-            EW_CHECK(append_event(connection,
-                                  {job.job_id, "cancel_requested", std::string(actor), "", 1}, at));
-        } else {
-            EW_CHECK(record_end_of(connection, job_id, actor, at));
-        }
-        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-            .load(scope, job_id);
+        EW_CHECK(cancel(connection, job, actor, at));
+        may_be_done = true;
+        return show(connection, scope, job_id, at);
     });
 }
 
 Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string_view job_id,
                                      std::string_view actor) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+    std::optional<std::int64_t> retried_us;  // The end of the job that may be retried already.
+    return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
+        if (retried_us && job.completed_us != retried_us)
+            return show(connection, scope, job_id, at);
         EW_CHECK(check_retry(job));
         EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
         EW_CHECK(connection
@@ -95,29 +110,27 @@ Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string
                                 "processed_items = 0 WHERE job_id = ?1")
                      .bind(job_id, at.us)
                      .run());
-        EW_CHECK(append_event(connection, {job.job_id, "retried", std::string(actor), "", 1}, at));
-        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-            .load(scope, job_id);
+        EW_CHECK(append_event(connection, job_id, {"retried", actor}, at));
+        retried_us = job.completed_us;
+        return show(connection, scope, job_id, at);
     });
 }
 
 Result<Job> SqliteJobRequests::set_held(const OrganizationScope& scope, std::string_view job_id,
                                         std::string_view actor, bool held) {
-    return database_.write([&](Connection& connection, const Now& at) -> Result<Job> {
+    bool may_be_done = false;  // By a run whose answer was lost; the job may have gone on since.
+    return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
         EW_TRY(const Job job, load_row(connection, scope, job_id));
-        EW_CHECK(check_hold(job));
-        if (job.held == held)
-            return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-                .load(scope, job_id);
+        if (!may_be_done || job.held != held) EW_CHECK(check_hold(job, held));
+        if (job.held == held) return show(connection, scope, job_id, at);
         EW_CHECK(connection
                      .statement("UPDATE job SET held = ?2, deadline_us = iif(?2, NULL, "
                                 "max(due_us, ?3) + deadline_length_us) WHERE job_id = ?1")
                      .bind(job_id, held ? 1 : 0, at.us)
                      .run());
-        EW_CHECK(append_event(
-            connection, {job.job_id, held ? "held" : "released", std::string(actor), "", 1}, at));
-        return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
-            .load(scope, job_id);
+        EW_CHECK(append_event(connection, job_id, {held ? "held" : "released", actor}, at));
+        may_be_done = true;
+        return show(connection, scope, job_id, at);
     });
 }
 

@@ -34,7 +34,11 @@ public:
                                              std::string actor) override;
 
 private:
-    // insert_job(), and the job as a caller sees it.
+    // The job as a caller sees it.
+    [[nodiscard]] Result<model::Job> show(sqlite::Connection& connection,
+                                          const model::OrganizationScope& scope,
+                                          std::string_view job_id, const Now& at);
+    // insert_job(), and that.
     [[nodiscard]] Result<CreatedJob> insert(sqlite::Connection& connection, const NewJob& submitted,
                                             JobDraft draft, const Now& at);
     // After kUnknownOutcome, with the same id: the job is there, or it is inserted now.

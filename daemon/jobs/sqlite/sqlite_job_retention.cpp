@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/access_rows.hpp"
 #include "daemon/jobs/sqlite/deadlines.hpp"
@@ -30,11 +31,8 @@ Result<std::size_t> fail_silent(Connection& connection, std::string_view actor, 
                "SELECT job_id FROM job WHERE silence_us IS NOT NULL AND status = 'in_progress' AND "
                "seen_us + silence_us < ?1 ORDER BY seen_us + silence_us LIMIT ?2",
                now.us, kBatch));
-    for (const std::string& job_id : silent) {
-        EW_CHECK(fail_job(connection, job_id,
-                          "its worker has not reported for longer than the job allows", actor,
-                          now));
-    }
+    EW_CHECK(fail_jobs(connection, silent,
+                       "its worker has not reported for longer than the job allows", actor, now));
     return silent.size();
 }
 
@@ -47,11 +45,39 @@ Result<std::size_t> fail_abandoned(Connection& connection, std::string_view acto
                "AND coalesce(seen_us, due_us) <= ?1 ORDER BY coalesce(seen_us, due_us) "
                "LIMIT ?2",
                now.us - us_of(limits::kExternalSilenceMax), kBatch));
-    for (const std::string& job_id : abandoned) {
-        EW_CHECK(
-            fail_job(connection, job_id, "no worker has reported on it for 30 days", actor, now));
-    }
+    EW_CHECK(
+        fail_jobs(connection, abandoned, "no worker has reported on it for 30 days", actor, now));
     return abandoned.size();
+}
+
+// External jobs that say how long they may be silent and were last seen before `since_us`, from the
+// one on whose silence ends at `end_us`: each change moves a job to a later end, so that one walk
+// along the ends meets all of them.
+struct SilenceBatch {
+    std::vector<std::string> job_ids;
+    std::int64_t end_us = 0;  // Of the last one.
+};
+Result<SilenceBatch> silences_from(Connection& connection, std::int64_t end_us,
+                                   std::int64_t since_us) {
+    Statement rows = connection.statement(
+        "SELECT job_id, seen_us + silence_us FROM job WHERE silence_us IS NOT NULL AND status = "
+        "'in_progress' AND seen_us + silence_us >= ?1 AND seen_us < ?2 ORDER BY seen_us + "
+        "silence_us LIMIT ?3");
+    rows.bind(end_us, since_us, kBatch);
+    SilenceBatch out;
+    EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
+        out.job_ids.push_back(row.string(0));
+        out.end_us = row.integer(1);
+    }));
+    return out;
+}
+
+Result<void> see_now(Connection& connection, const std::vector<std::string>& job_ids,
+                     const Now& now) {
+    return connection
+        .statement("UPDATE job SET seen_us = ?2 WHERE job_id IN (SELECT value FROM json_each(?1))")
+        .bind(dump_json(nlohmann::json(job_ids)), now.us)
+        .run();
 }
 
 // Whether the wall clock may be believed: the last time the daemon ran, and what the clock said
@@ -108,28 +134,36 @@ Result<std::size_t> forget_notices(Connection& connection, const Before& before)
 }  // namespace
 
 Result<std::size_t> SqliteJobRetention::enforce_limits() {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
-        const std::string& actor = database_.instance_id();
-        EW_TRY(const std::size_t late, fail_late(connection, actor, now));
-        EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
-        EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
-        return late + silent + abandoned;
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now& now) -> Result<std::size_t> {
+            const std::string& actor = database_.instance_id();
+            EW_TRY(const std::size_t late, fail_late(connection, actor, now));
+            EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
+            EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
+            return late + silent + abandoned;
+        });
 }
 
-Result<void> SqliteJobRetention::restart_silence() {
-    return database_.write([&](Connection& connection, const Now& now) {
-        return connection
-            .statement(
-                "UPDATE job SET seen_us = ?1 WHERE silence_us IS NOT NULL AND "
-                "status = 'in_progress'")
-            .bind(now.us)
-            .run();
-    });
+Result<void> SqliteJobRetention::restart_silence(const std::function<bool()>& keep_going) {
+    const std::int64_t since_us = database_.now().us;
+    std::int64_t end_us = INT64_MIN;
+    for (;;) {
+        EW_TRY(const SilenceBatch batch,
+               database_.write_until_known(
+                   [&](Connection& connection, const Now& now) -> Result<SilenceBatch> {
+                       EW_TRY(SilenceBatch some, silences_from(connection, end_us, since_us));
+                       EW_CHECK(see_now(connection, some.job_ids, now));
+                       return some;
+                   }));
+        if (batch.job_ids.size() < limits::kHousekeepingBatch) return {};
+        if (keep_going && !keep_going())
+            return fail(ErrorCode::kCancelled, "silence of jobs: stopped before all count anew");
+        end_us = batch.end_us;
+    }
 }
 
 Result<bool> SqliteJobRetention::check_retention_clock(std::chrono::seconds tolerance) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<bool> {
         EW_CHECK(mark_time(connection, now));
         EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
         if (last_us && std::abs(now.wall_us - *last_us) > us_of(tolerance)) {
@@ -143,12 +177,14 @@ Result<bool> SqliteJobRetention::check_retention_clock(std::chrono::seconds tole
 }
 
 Result<bool> SqliteJobRetention::resume_retention() {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<bool> {
+    bool was_paused = false;  // As the first run found it; it may have ended the pause.
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<bool> {
         EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
+        was_paused = was_paused || found_us.has_value();
         EW_CHECK(write_setting(connection, kLastRun, now.wall_us));
         EW_CHECK(clear_setting(connection, kFound));
-        if (found_us) EW_CHECK(write_setting(connection, kConfirmed, now.us));
-        return found_us.has_value();
+        if (was_paused) EW_CHECK(write_setting(connection, kConfirmed, now.us));
+        return was_paused;
     });
 }
 
@@ -162,7 +198,8 @@ Result<std::optional<RetentionPause>> SqliteJobRetention::retention_pause() {
 }
 
 Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<std::size_t> {
+    return database_.write_until_known([&](Connection& connection,
+                                           const Now& now) -> Result<std::size_t> {
         EW_TRY(const Before too_old, before(connection, age, now));
         // A file is begun before its job ends: what was begun later is not due, and of what was
         // begun earlier all is due but the files of the few jobs that ran at that moment.
@@ -182,14 +219,15 @@ Result<std::size_t> SqliteJobRetention::expire_files(std::chrono::seconds age) {
 }
 
 Result<Pruned> SqliteJobRetention::prune(std::chrono::seconds age) {
-    return database_.write([&](Connection& connection, const Now& now) -> Result<Pruned> {
-        EW_TRY(const Before too_old, before(connection, age, now));
-        Pruned out;
-        EW_TRY(out.jobs, forget_jobs(connection, too_old));
-        EW_TRY(out.notices, forget_notices(connection, too_old));
-        EW_TRY(out.accesses, forget_accesses(connection, too_old.wall_us));
-        return out;
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now& now) -> Result<Pruned> {
+            EW_TRY(const Before too_old, before(connection, age, now));
+            Pruned out;
+            EW_TRY(out.jobs, forget_jobs(connection, too_old));
+            EW_TRY(out.notices, forget_notices(connection, too_old));
+            EW_TRY(out.accesses, forget_accesses(connection, too_old.wall_us));
+            return out;
+        });
 }
 
 Result<RetentionBacklog> SqliteJobRetention::retention_backlog(std::chrono::seconds file_age,

@@ -15,7 +15,7 @@ public:
     explicit SqliteJobRetention(JobDatabase& database) : database_(database) {}  // Outlives it.
 
     Result<std::size_t> enforce_limits() override;
-    Result<void> restart_silence() override;
+    Result<void> restart_silence(const std::function<bool()>& keep_going) override;
     Result<bool> check_retention_clock(std::chrono::seconds tolerance) override;
     Result<bool> resume_retention() override;
     Result<std::optional<RetentionPause>> retention_pause() override;

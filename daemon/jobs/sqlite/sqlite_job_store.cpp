@@ -14,6 +14,7 @@
 #include "daemon/jobs/sqlite/sqlite_organizations.hpp"
 #include "daemon/jobs/sqlite/sqlite_outbox.hpp"
 #include "daemon/jobs/unwritten_holds.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -72,6 +73,26 @@ Result<std::unique_ptr<JobStore>> open_sqlite_job_store(const std::string& path,
 Result<void> check_sqlite_job_store(const std::string& path) {
     return sqlite::Database::check(
         {.path = path, .application_id = kJobApplicationId, .migrations = kJobMigrations});
+}
+
+Result<RegistryFacts> read_registry(const std::string& path) {
+    EW_CHECK(check_sqlite_job_store(path));
+    EW_TRY(const std::unique_ptr<sqlite::Connection> connection,
+           sqlite::Connection::open(path, sqlite::Connection::Mode::kQueryOnly));
+    RegistryFacts out;
+    EW_TRY(const std::int64_t tables,
+           connection->query_integer(
+               "SELECT count(*) FROM sqlite_schema WHERE name IN ('registry', 'file')"));
+    if (tables != 2) return out;
+    sqlite::Statement row = connection->statement("SELECT registry_id FROM registry");
+    EW_TRY(const bool found, row.step());
+    if (found) out.id = row.string(0);
+    sqlite::Statement rows = connection->statement(
+        "SELECT file_key FROM file WHERE state = 'live' ORDER BY file_key LIMIT ?1");
+    rows.bind(static_cast<std::int64_t>(limits::kFsckPage));
+    EW_TRY(out.published,
+           sqlite::read_all(rows, [](const sqlite::Statement& each) { return each.string(0); }));
+    return out;
 }
 
 }  // namespace export_worker::jobs

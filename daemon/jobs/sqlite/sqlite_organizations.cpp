@@ -69,7 +69,7 @@ Result<void> SqliteOrganizations::read_request_quotas() {
 }
 
 Result<void> SqliteOrganizations::set_organization(const OrganizationPolicy& policy) {
-    const auto written = database_.write(
+    const auto written = database_.write_until_known(
         [&](Connection& connection, const Now&) { return write_policy(connection, policy); });
     if (written || policy.held) unwritten_holds_.set(policy.organization_id, !written);
     if (!written && policy.held)

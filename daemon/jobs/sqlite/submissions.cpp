@@ -63,7 +63,9 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
     }
     const Job& job = draft.job;
     EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-    EW_CHECK(check_job_type(connection, job.organization_id, job.job_type));
+    if (job.runner == model::JobRunner::kExternal)
+        EW_CHECK(check_job_type(connection, job.organization_id, job.job_type));
+    EW_CHECK(check_names_no_export(connection, job.organization_id, draft.file_url));
     const auto length_us = [](const std::optional<std::chrono::seconds>& length) {
         return length ? std::optional(us_of(*length)) : std::nullopt;
     };
@@ -86,8 +88,8 @@ Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, J
                   job.start_us)
             .run());
     EW_CHECK(count_arrival(connection, job));
-    EW_CHECK(append_first_event(connection,
-                                {job.job_id, "submitted", submitted.submitted_by, "", 1}, now));
+    EW_CHECK(
+        append_first_event(connection, job.job_id, {"submitted", submitted.submitted_by}, now));
     return CreatedJob{std::move(draft.job), false};
 }
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "daemon/jobs/job_metadata.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/settings.hpp"
@@ -27,14 +28,13 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
         EW_TRY(const bool more, row.step());
         (void)more;
     }
-    EW_CHECK(connection
-                 .statement("UPDATE job SET file_url = '', expired_us = ?2, metadata = "
-                            "json_remove(metadata, '$.file_url') WHERE job_id = ?1")
-                 .bind(job_id, now.wall_us)
-                 .run());
-    EW_CHECK(append_event(
-        connection, {job_id, std::string(event), std::string(actor), std::string(reason), 1}, now));
     EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
+    EW_CHECK(connection
+                 .statement("UPDATE job SET file_url = '', expired_us = ?2, metadata = ?3 WHERE "
+                            "job_id = ?1")
+                 .bind(job_id, now.wall_us, without_file_url(job.metadata_json))
+                 .run());
+    EW_CHECK(append_event(connection, job_id, {event, actor, reason}, now));
     return append_notice(connection, job, "job.expired", now);
 }
 

@@ -30,5 +30,14 @@ TEST(Uuid7, SortsByTimeAndHasItsVersion) {
     EXPECT_NE(crypto::make_uuid7(1'000'000), first);
 }
 
+// A machine without a clock may be before 1970.
+TEST(Uuid7, ATimeBefore1970Is1970) {
+    for (const std::int64_t us : {std::int64_t{-1}, std::int64_t{-86'400'000'000}, INT64_MIN}) {
+        const std::string id = crypto::make_uuid7(us);
+        EXPECT_TRUE(id.starts_with("00000000-0000-7000-")) << id;
+        EXPECT_LT(id, crypto::make_uuid7(1)) << us;
+    }
+}
+
 }  // namespace
 }  // namespace export_worker

@@ -37,5 +37,18 @@ TEST(DiskSpace, WantsLessOfASmallFileSystem) {
     EXPECT_FALSE(disk.has_inodes());
 }
 
+TEST(DiskSpace, SaysWhatIsWrongInAUnitThatShowsIt) {
+    DiskSpace disk;
+    disk.total_bytes = 2'000'000;
+    disk.free_bytes = 50'000;
+    EXPECT_EQ(disk.problem(), "48 KiB are free, expected 97 KiB");
+    disk.free_bytes = 100'000;
+    EXPECT_EQ(disk.problem(), "");
+    disk.total_bytes = std::uint64_t{1} << 50U;
+    EXPECT_EQ(disk.problem(), "0 MiB are free, expected 256 MiB");
+    disk.total_inodes = 10;
+    EXPECT_EQ(disk.problem(), "no inode is free");
+}
+
 }  // namespace
 }  // namespace export_worker

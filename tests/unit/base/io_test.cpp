@@ -137,6 +137,17 @@ TEST(FileLock, EndsWithItsProcessWhateverThatHasForked) {
     EXPECT_TRUE(FileLock::acquire(dir / "lock"));
 }
 
+TEST(FileLock, AnythingButAFileStaysUntilItIsRemoved) {
+    const TempDir dir;
+    std::filesystem::create_directory(dir / "lock");
+    EXPECT_EQ(FileLock::acquire(dir / "lock").error().code, ErrorCode::kFailedPrecondition);
+    std::filesystem::remove(dir / "lock");
+    ASSERT_EQ(::mkfifo((dir / "lock").c_str(), 0600), 0);
+    EXPECT_EQ(FileLock::acquire(dir / "lock").error().code, ErrorCode::kFailedPrecondition);
+    std::filesystem::remove(dir / "lock");
+    EXPECT_TRUE(FileLock::acquire(dir / "lock"));
+}
+
 TEST(ReadTrustedFile, RefusesOneOfAnotherUser) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
     const TempDir dir;
@@ -170,6 +181,16 @@ TEST(CheckDirectory, KnowsWhatIsNone) {
               ErrorCode::kFailedPrecondition);
     EXPECT_EQ(check_directory(dir.write("file", ""), false).error().code,
               ErrorCode::kFailedPrecondition);
+}
+
+TEST(CheckDirectory, ALoopOfSymbolicLinksIsCalledSo) {
+    const TempDir dir;
+    std::filesystem::create_symlink(dir / "loop", dir / "loop");
+    const auto checked = check_directory(dir / "loop", false);
+    ASSERT_FALSE(checked);
+    EXPECT_NE(checked.error().message.find("in a circle"), std::string::npos)
+        << checked.error().message;
+    EXPECT_EQ(make_directories(dir / "loop", 0750).error().code, ErrorCode::kFailedPrecondition);
 }
 
 }  // namespace

@@ -51,6 +51,7 @@ TEST(TryBind, TellsAnAddressInUseFromAFreeOne) {
         ASSERT_FALSE(taken);
         EXPECT_EQ(taken.error().code, ErrorCode::kUnavailable);
         EXPECT_NE(taken.error().message.find("listen on " + address), std::string::npos);
+        EXPECT_NE(taken.error().message.find("stop what listens there"), std::string::npos);
     }
     EXPECT_TRUE(try_bind(address));
 }
@@ -59,6 +60,10 @@ TEST(TryBind, TellsAnAddressOfAnotherMachine) {
     const auto elsewhere = try_bind("192.0.2.1:0");
     ASSERT_FALSE(elsewhere);
     EXPECT_EQ(elsewhere.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(elsewhere.error().message.find("no network interface of this machine has it"),
+              std::string::npos)
+        << elsewhere.error().message;
+    EXPECT_EQ(elsewhere.error().message.find("stop what"), std::string::npos);
 }
 
 TEST(TryBind, RefusesWhatIsNoAddress) {

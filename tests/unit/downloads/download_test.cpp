@@ -74,6 +74,21 @@ TEST_F(DownloadTest, AFileThatCannotBeOpenedNowIsNotGone) {
     EXPECT_EQ(open("acme/a.csv").status, 200);
 }
 
+// An empty directory is what a volume that is not mounted leaves; what exports go to has a mark.
+TEST_F(DownloadTest, AFileOfARootThatIsAwayIsNotGone) {
+    roots_[0].is_marked = true;
+    EXPECT_EQ(open("acme/none.csv").status, 503) << "no mark";
+    EXPECT_EQ(open("acme/a.csv").status, 200);
+    dir_.write("root/.export-worker-0123", "");
+    EXPECT_EQ(open("acme/none.csv").status, 410);
+    roots_[0].is_marked = false;
+    std::filesystem::rename(dir_ / "root", dir_ / "away");
+    std::filesystem::create_directory(dir_ / "root");
+    EXPECT_EQ(open("acme/a.csv").status, 503) << "an empty directory";
+    dir_.write("root/file", "");
+    EXPECT_EQ(open("acme/a.csv").status, 410);
+}
+
 TEST_F(DownloadTest, TheLinkSaysWhatTheFileIs) {
     signing::LocalLinkRequest link;
     link.path = "acme/a.csv";

@@ -7,8 +7,8 @@
 #include "base/base64.hpp"
 #include "base/crypto/private_key.hpp"
 #include "base/json.hpp"
-#include "daemon/auth/auth_database.hpp"
 #include "daemon/auth/authenticator.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
 #include "tests/unit/support/test_keys.hpp"
 
 namespace export_worker::testing {
@@ -65,17 +65,17 @@ inline nlohmann::json stytch_claims() {
 // Everything that authenticates, over one auth.db.
 struct Identity {
     Identity(const std::string& path, const Clock& clock, const model::AuthSettings& settings = {})
-        : database(
-              std::move(*auth::open_auth_database(path, sqlite::Durability::kUnsyncedForTest))),
-          keys(std::move(*auth::KeyStore::open(*database, clock))),
-          members(std::move(*auth::MemberStore::open(*database, clock))),
+        : store(
+              std::move(*auth::open_sqlite_auth_store(path, sqlite::Durability::kUnsyncedForTest))),
+          keys(std::move(*auth::KeyStore::open(store->keys(), clock))),
+          members(std::move(*auth::MemberStore::open(store->members(), store->sessions(), clock))),
           sessions(std::move(*auth::SessionVerifier::open(settings, *members, clock))),
           authenticator(*keys, *members, *sessions,
                         settings.roles_file.empty()
                             ? auth::RolePolicy()
                             : std::move(*auth::RolePolicy::read(settings.roles_file))) {}
 
-    std::unique_ptr<sqlite::Database> database;
+    std::unique_ptr<auth::AuthStore> store;
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<auth::MemberStore> members;
     std::unique_ptr<auth::SessionVerifier> sessions;

@@ -1,5 +1,5 @@
-// What SQLite runs in this process: the texts of its statements, and the steps of its virtual
-// machine, which measure work whatever else the machine does meanwhile.
+// What SQLite runs in this process: the texts of its statements, the steps of its virtual machine,
+// and the pages it writes. The latter two measure work whatever else the machine does meanwhile.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -31,6 +31,10 @@ public:
     }
     // Of all statements that have ended.
     [[nodiscard]] std::uint64_t steps() const { return steps_.load(); }
+    // How many have ended; those of triggers belong to the one that made them run.
+    [[nodiscard]] std::uint64_t runs() const { return runs_.load(); }
+    // Written by all statements that have ended, into logs and temporary databases.
+    [[nodiscard]] std::uint64_t pages_written() const { return pages_written_.load(); }
 
 private:
     Statements() {
@@ -46,8 +50,14 @@ private:
     static int see(unsigned event, void* /*context*/, void* subject, void* text) {
         auto* statement = static_cast<sqlite3_stmt*>(subject);
         if (event == SQLITE_TRACE_PROFILE) {
+            get().runs_.fetch_add(1);
             get().steps_.fetch_add(static_cast<std::uint64_t>(
                 sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1)));
+            int pages = 0;
+            int unused = 0;
+            sqlite3_db_status(sqlite3_db_handle(statement), SQLITE_DBSTATUS_CACHE_WRITE, &pages,
+                              &unused, 1);
+            get().pages_written_.fetch_add(static_cast<std::uint64_t>(pages));
         } else if (const std::string_view of_trigger = static_cast<const char*>(text);
                    !of_trigger.starts_with("--")) {
             const std::lock_guard lock(get().mutex_);
@@ -57,6 +67,8 @@ private:
     }
 
     std::atomic<std::uint64_t> steps_{0};
+    std::atomic<std::uint64_t> runs_{0};
+    std::atomic<std::uint64_t> pages_written_{0};
     std::mutex mutex_;
     std::set<std::string> texts_;  // Guarded by mutex_.
 };

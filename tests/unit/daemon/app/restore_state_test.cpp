@@ -8,8 +8,8 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
-#include "daemon/auth/auth_database.hpp"
-#include "daemon/catalog/catalog_store.hpp"
+#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -29,8 +29,8 @@ protected:
         for (const char* name : {"", "/plugins", "/plugins/artifacts"})
             fs::permissions(backup_ + name, fs::perms(0700));
         ASSERT_TRUE(jobs::open_sqlite_job_store(backup_ + "/jobs.db", clock_));
-        ASSERT_TRUE(catalog::CatalogStore::open(backup_ + "/catalog.db", clock_));
-        ASSERT_TRUE(auth::open_auth_database(backup_ + "/auth.db"));
+        ASSERT_TRUE(catalog::open_sqlite_catalog_store(backup_ + "/catalog.db", clock_));
+        ASSERT_TRUE(auth::open_sqlite_auth_store(backup_ + "/auth.db"));
         ASSERT_TRUE(plugins::History::open(backup_ + "/plugins.db", clock_));
         dir_.write("backup/" + plugin_, "elf");
         list();
@@ -149,6 +149,29 @@ TEST_F(RestoreStateTest, DamageIsFoundBeforeAnythingChanges) {
     fs::remove(backup_ + "/manifest.json");
     EXPECT_NE(refusal().find("cut off"), std::string::npos);
     EXPECT_TRUE(fs::is_empty(state_));
+}
+
+TEST_F(RestoreStateTest, AFileThatTheManifestDoesNotNameIsRefused) {
+    for (const char* extra : {"jobs.db-wal", "plugins/note", "plugins/artifacts/more.so"}) {
+        dir_.write(std::string("backup/") + extra, "x");
+        EXPECT_NE(refusal().find(std::string("found ") + extra), std::string::npos) << refusal();
+        fs::remove(backup_ + "/" + extra);
+    }
+    fs::create_directory(backup_ + "/more");
+    EXPECT_NE(refusal().find("found more"), std::string::npos) << refusal();
+    fs::remove(backup_ + "/more");
+    EXPECT_EQ(refusal(), "staged");
+}
+
+TEST_F(RestoreStateTest, ABackupOfAnotherRegistryIsRefused) {
+    ASSERT_TRUE(jobs::open_sqlite_job_store(state_ + "/jobs.db", clock_));
+    const std::string before = testing::read_text(state_ + "/jobs.db");
+    EXPECT_NE(refusal().find("another installation; use a backup of this one"), std::string::npos)
+        << refusal();
+    EXPECT_EQ(restored("jobs.db"), before);
+    EXPECT_FALSE(fs::exists(state_ + "/restore.part"));
+    for (const char* ending : {"", "-wal", "-shm"}) fs::remove(state_ + "/jobs.db" + ending);
+    EXPECT_EQ(refusal(), "staged");
 }
 
 TEST_F(RestoreStateTest, ADatabaseThatIsNoneIsRefused) {

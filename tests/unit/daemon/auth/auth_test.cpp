@@ -2,6 +2,7 @@
 
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -86,14 +87,13 @@ TEST_F(AuthTest, BadKeysAreNotMade) {
 }
 
 TEST_F(AuthTest, TheNumberOfKeysIsBounded) {
-    ASSERT_TRUE(identity_->database->write([](sqlite::Connection& connection) {
-        return connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+    testing::execute_in(
+        dir_ / "auth.db",
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < " +
             std::to_string(limits::kApiKeysMax) +
             ") INSERT INTO api_key (id, sha256, organization_id, name, permissions, created_us) "
             "SELECT printf('%016x', i), printf('%064x', i), 'acme', '', "
             "'product:read', 0 FROM n");
-    }));
     identity_.reset();
     identity_.emplace(dir_ / "auth.db", clock_);
     const auto refused = identity_->keys->create("acme", "one more", {"product:read"});

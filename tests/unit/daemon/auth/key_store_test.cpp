@@ -38,10 +38,7 @@ protected:
     }
     // What auth.db has, whatever is in memory.
     std::int64_t last_used_in_file(const std::string& id) {
-        return *identity_->database->read([&](sqlite::Connection& connection) {
-            return connection.query_integer(
-                "SELECT coalesce(last_used_us, 0) FROM api_key WHERE id = '" + id + "'");
-        });
+        return identity_->store->keys().find(id)->value().last_used_us.value_or(0);
     }
 
     const testing::TempDir dir_;
@@ -208,10 +205,8 @@ TEST_F(KeyStoreTest, EveryKeyThatDoesNotCountIsRefusedWithOneText) {
     const auto expired = create(seconds(1));
     clock_.advance(seconds(1));
     const auto emptied = create();
-    ASSERT_TRUE(identity_->database->write([&](sqlite::Connection& connection) {
-        return connection.execute("UPDATE api_key SET permissions = '' WHERE id = '" +
-                                  emptied.key.id + "'");
-    }));
+    testing::execute_in(dir_ / "auth.db",
+                        "UPDATE api_key SET permissions = '' WHERE id = '" + emptied.key.id + "'");
     restart();
     std::string unknown = create().text;
     unknown.back() = unknown.back() == '0' ? '1' : '0';
@@ -249,6 +244,15 @@ TEST_F(KeyStoreTest, ARevocationThatCannotBeWrittenHoldsUntilTheRestart) {
     ASSERT_TRUE(keys().revoke(key.key.id));
     restart();
     EXPECT_FALSE(counts(key));
+}
+
+TEST_F(KeyStoreTest, AKeyThatIsRevokedAlreadyHasNothingToHoldInMemory) {
+    const auto key = create();
+    ASSERT_TRUE(keys().revoke(key.key.id));
+    testing::refuse_writes(dir_ / "auth.db", "api_key");
+    const auto again = keys().revoke(key.key.id);
+    ASSERT_FALSE(again);
+    EXPECT_FALSE(is_in_memory_error(again.error())) << again.error().message;
 }
 
 TEST_F(KeyStoreTest, ARevocationIsWrittenWhenItIsRepeated) {

@@ -15,6 +15,7 @@
 #include "daemon/auth/jwt.hpp"
 #include "daemon/auth/limits.hpp"
 #include "tests/unit/support/cost.hpp"
+#include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/eventually.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/http_server.hpp"
@@ -180,12 +181,11 @@ TEST_F(SessionsTest, BadMembersAreNotMade) {
 
 TEST_F(SessionsTest, TheNumberOfMembersIsBoundedAndThoseThereAreCanBeChanged) {
     open();
-    ASSERT_TRUE(identity_->database->write([](sqlite::Connection& connection) {
-        return connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+    testing::execute_in(
+        dir_ / "auth.db",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
             std::to_string(limits::kMembersMax) +
             ") INSERT INTO member SELECT 'm' || i, 'acme', 'Viewer', 1, 0 FROM n");
-    }));
     identity_.reset();
     open();
     const auto refused = identity_->members->put({"one-more", "acme", {"Viewer"}, true});
@@ -200,13 +200,12 @@ TEST_F(SessionsTest, TheNumberOfMembersIsBoundedAndThoseThereAreCanBeChanged) {
 TEST_F(SessionsTest, TheNumberOfSessionsIsBounded) {
     open();
     ASSERT_TRUE(identity_->members->put({"m", "acme", {"Viewer"}, true}));
-    ASSERT_TRUE(identity_->database->write([&](sqlite::Connection& connection) {
-        return connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+    testing::execute_in(
+        dir_ / "auth.db",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
             std::to_string(limits::kSessionsMax) +
             ") INSERT INTO session SELECT printf('%064x', i), printf('%016x', i), 'm', 0, " +
             std::to_string(clock_.unix_us() + 60'000'000) + ", NULL FROM n");
-    }));
     identity_.reset();
     open();
     const auto refused = identity_->members->create_session("m", std::chrono::seconds(60));

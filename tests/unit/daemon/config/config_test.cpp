@@ -47,8 +47,9 @@ TEST(Config, ExportsHaveADirectoryOfTheirOwn) {
         return error_of("[daemon]\nstate_dir = /var/lib/ew\n[store.files]\nkind = local\nroot = " +
                         root + "\nbase_url = https://d.example\nkey_file = /etc/keys\n");
     };
-    for (const char* taken : {"/var/lib/ew", "/var/lib/ew/", "/var", "/var/lib/ew/run",
-                              "/var/lib/ew/tmp/exports", "/var/lib/ew/plugins"})
+    for (const char* taken :
+         {"/var/lib/ew", "/var/lib/ew/", "/var", "/var/lib/ew/run", "/var/lib/ew/tmp/exports",
+          "/var/lib/ew/plugins", "/var/lib/ew/backup/exports", "/var/lib/ew/restore"})
         EXPECT_NE(with_root(taken).find("root: expected a directory for exports alone"),
                   std::string::npos)
             << taken;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/control/control_methods.hpp"
 #include "daemon/control/params.hpp"
 #include "daemon/files/local_file_store.hpp"
@@ -75,14 +76,15 @@ protected:
     std::unique_ptr<jobs::JobStore> jobs_ =
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
-        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+        std::move(*catalog::open_sqlite_catalog_store(dir_ / "catalog.db", clock_));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
     model::Ledger ledger_;
     std::unique_ptr<plugins::PluginHost> plugins_ =
         std::move(*plugins::PluginHost::open(host_options()));
     int wakes_ = 0;
-    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
+    exports::ExportService exports_{jobs_->requests(), catalog_->reader(), catalog_->templates(),
+                                    std::chrono::seconds(0), [] {}};
     server::Dispatcher dispatcher_{{identity_.authenticator,
                                     plugins_->routing(),
                                     {jobs_->reader(), jobs_->requests(), exports_},
@@ -95,14 +97,14 @@ protected:
         std::move(*transport::ServerSocket::open("ipc://" + dir_.path() + "/data.sock", 0600)),
         dispatcher_, system_clock(), 1, ledger_};
     exports::ExportDeps export_deps_{
-        &clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
+        &clock_, jobs_.get(), &catalog_->reader(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
     jobs::Housekeeper housekeeper_{jobs_->retention(), clock_, {}};
     BackupStore backups_{dir_ / "backup", clock_};
     SentFiles sent_files_{dir_ / "plugins/artifacts", clock_};
     LongTask task_;
-    ControlDeps deps_{*identity_.database,
+    ControlDeps deps_{*identity_.store,
                       *identity_.keys,
                       *identity_.members,
                       *catalog_,

@@ -70,7 +70,7 @@ TEST_F(ControlMethodsTest, ImportsCountAndNumberTheLines) {
     ASSERT_EQ(report["errors"].size(), 2U);
     EXPECT_EQ(report["errors"][0]["line"], 42);
     EXPECT_EQ(report["errors"][1]["line"], 44);
-    EXPECT_EQ(*catalog_->count("acme"), 1);
+    EXPECT_EQ(*catalog_->reader().count("acme"), 1);
 }
 
 TEST_F(ControlMethodsTest, HostileLinesCostOnlyThemselves) {
@@ -99,7 +99,7 @@ TEST_F(ControlMethodsTest, ImportRefusesWrongParameters) {
             EXPECT_TRUE(refusal(method, params).starts_with("invalid_argument: ")) << name;
         }
     }
-    EXPECT_EQ(*catalog_->count("acme"), 0);
+    EXPECT_EQ(*catalog_->reader().count("acme"), 0);
 }
 
 TEST_F(ControlMethodsTest, ParametersThatAreNoMapNameNothing) {

@@ -10,6 +10,8 @@
 
 #include "base/crypto/sha256.hpp"
 #include "base/hex.hpp"
+#include "daemon/catalog/import_lines.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/export/export_service.hpp"
 #include "daemon/export/export_workers.hpp"
 #include "daemon/export/limits.hpp"
@@ -40,10 +42,11 @@ protected:
                      R"(","productType":"t","properties":{"name":"n"}})"
                      "\n";
         }
-        ASSERT_TRUE(catalog_->import_lines("acme", lines, 1));
+        ASSERT_TRUE(catalog::import_products(catalog_->imports(), "acme", lines, 1));
     }
     ExportService service() {
-        return {jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
+        return {jobs_->requests(), catalog_->reader(), catalog_->templates(),
+                std::chrono::seconds(0), [] {}};
     }
     std::string submit(const json& request) {
         auto accepted = service().submit("acme", request, "test");
@@ -77,11 +80,12 @@ protected:
     jobs::JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
         dir_ / "jobs.db", clock_, policy_, sqlite::Durability::kUnsyncedForTest));
-    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::open_sqlite_catalog_store(
         dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<files::LocalFileStore> files_ =
         std::move(*files::LocalFileStore::open(dir_ / "exports"));
-    ExportDeps deps_{&clock_, jobs_.get(), catalog_.get(), files_.get(), dir_ / "tmp", "test", {}};
+    ExportDeps deps_{&clock_, jobs_.get(), &catalog_->reader(), files_.get(), dir_ / "tmp",
+                     "test",  {}};
     // The jobs run once more, as after a death: another instance owns them then.
     void reopen_jobs() {
         deps_.jobs = nullptr;
@@ -126,6 +130,26 @@ TEST_F(ExportRunnerTest, MissingKeysMakeAPartialSuccess) {
     EXPECT_EQ(job.processed_items, 1);
     EXPECT_EQ(job.failed_items, 1);
     EXPECT_EQ(parse_json_or_throw(job.metadata_json)["missing_products"], 1);
+}
+
+TEST_F(ExportRunnerTest, ListedProductsKeepTheirOrderOverManyBatches) {
+    std::vector<std::string> keys;
+    std::string expected = "key\r\n";
+    for (int index = 1199; index >= 0; --index) {
+        keys.push_back("k" + std::to_string(10000 + index));
+        expected += keys.back() + "\r\n";
+        if (index % 100 == 0) keys.push_back("none" + std::to_string(index));
+    }
+    const model::Job job =
+        run(submit({{"product_keys", keys}, {"columns", {"key"}}, {"format", "csv"}}));
+    EXPECT_EQ(job.status, JobStatus::kPartialSuccess);
+    EXPECT_EQ(job.processed_items, 1200);
+    EXPECT_EQ(job.failed_items, 12);
+    ASSERT_EQ(job.errors.size(), 12U);
+    EXPECT_EQ(job.errors[0].entity_key, "none1100");
+    const json metadata = parse_json_or_throw(job.metadata_json);
+    const std::string path = metadata["file_url"].get<std::string>().substr(7);
+    EXPECT_EQ(testing::read_text(path), expected);
 }
 
 TEST_F(ExportRunnerTest, AlteredCellsMakeItCompletedWithWarnings) {
@@ -259,9 +283,9 @@ TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
     const auto id = submit({{"product_keys", {"k10001"}}});
     catalog_.reset();
     testing::damage_table(dir_ / "catalog.db", "product");
-    catalog_ = std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_,
-                                                      sqlite::Durability::kUnsyncedForTest));
-    deps_.catalog = catalog_.get();
+    catalog_ = std::move(*catalog::open_sqlite_catalog_store(dir_ / "catalog.db", clock_,
+                                                             sqlite::Durability::kUnsyncedForTest));
+    deps_.catalog = &catalog_->reader();
     const model::Job job = run(id);
     EXPECT_EQ(job.status, JobStatus::kPending);  // It is tried again.
     EXPECT_NE(job.error_message.find("malformed"), std::string::npos) << job.error_message;
@@ -337,19 +361,36 @@ private:
     };
 };
 
+// Each look at it is a second later, so that the next try comes at once.
+struct MovingClock final : Clock {
+    explicit MovingClock(testing::FakeClock& under) : clock(under) {}
+    std::int64_t unix_us() const override { return clock.unix_us(); }
+    SteadyTime steady() const override {
+        clock.advance(std::chrono::seconds(1));
+        return clock.steady();
+    }
+    testing::FakeClock& clock;
+};
+
+// The first write of an attempt is a heartbeat, the second one announces its file.
+TEST_F(ExportRunnerTest, AnswersThatStayLostCostNoAttempt) {
+    MovingClock moving(clock_);
+    deps_.clock = &moving;
+    for (const int writes : {1, 2, 3}) {
+        const auto id = submit({{"format", "csv"}});
+        const auto job = jobs_->queue().claim();
+        testing::lose_commit_answers(writes * limits::kOutcomeTriesMax);
+        EXPECT_TRUE(run_export(deps_, **job, watch_)) << writes;
+        EXPECT_EQ(find(id).status, JobStatus::kCompleted) << writes;
+        EXPECT_EQ(find(id).attempt, 1) << writes;
+    }
+    EXPECT_EQ(files(), 3U);
+}
+
 TEST_F(ExportRunnerTest, ACompletionWhoseAnswerIsLostIsRunAgainAndKeepsItsFile) {
     LosingStore losing(*files_);
     deps_.files = &losing;
-    // Each look at it is a second later, so that the next try comes at once.
-    struct Moving final : Clock {
-        explicit Moving(testing::FakeClock& under) : clock(under) {}
-        std::int64_t unix_us() const override { return clock.unix_us(); }
-        SteadyTime steady() const override {
-            clock.advance(std::chrono::seconds(1));
-            return clock.steady();
-        }
-        testing::FakeClock& clock;
-    } moving(clock_);
+    MovingClock moving(clock_);
     deps_.clock = &moving;
     const auto id = submit({{"format", "csv"}});
     const auto job = jobs_->queue().claim();
@@ -376,19 +417,6 @@ TEST_F(ExportRunnerTest, AFileOfAnUnknownOutcomeStaysWhenTheProcessStops) {
     ASSERT_TRUE(recover(deps_));
     EXPECT_EQ(find(id).status, JobStatus::kCompleted);
     EXPECT_EQ(files(), 1U);
-}
-
-TEST_F(ExportRunnerTest, AKeyNamesJobEpochAndClaim) {
-    jobs::ClaimedJob job;
-    job.organization_id = "acme";
-    job.lease = {"j", 3};
-    job.claim_token = "0a1b2c3d4e5f6071";
-    EXPECT_EQ(file_key(job, "csv.gz"), "acme/j.3-0a1b2c3d.csv.gz");
-    EXPECT_EQ(job_id_of("acme/j.3-0a1b2c3d.csv.gz"), "j");
-    EXPECT_EQ(job_id_of("acme/j.3.csv"), "j") << "of version 0.1";
-    for (const char* foreign : {"acme/j.3-.csv", "acme/j.3-0a1b2c3.csv", "acme/j.-0a1b2c3d.csv",
-                                "acme/j.3-0a1b2c3x.csv", "acme/j.x-0a1b2c3d.csv", "j.3.csv"})
-        EXPECT_EQ(job_id_of(foreign), "") << foreign;
 }
 
 TEST_F(ExportRunnerTest, AStalledJobIsTakenAwayOnceThatCanBeWritten) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -188,7 +189,7 @@ TEST(LocalFileStore, ARootIsMarkedAtItsFirstUseAndWhenItHasTheFiles) {
     EXPECT_EQ((*LocalFileStore::open(dir / "new", {"id", {}}))->problem(), "");
     EXPECT_TRUE(std::filesystem::exists(dir / "new/.export-worker-id"));
     std::filesystem::create_directories(dir / "copied/acme");
-    dir.write("copied/acme/2.csv", "x");
+    for (const char* file : {"copied/acme/1.csv", "copied/acme/2.csv"}) dir.write(file, "x");
     const auto copied =
         std::move(*LocalFileStore::open(dir / "copied", {"id", {"acme/1.csv", "acme/2.csv"}}));
     EXPECT_EQ(copied->problem(), "");
@@ -198,7 +199,87 @@ TEST(LocalFileStore, ARootIsMarkedAtItsFirstUseAndWhenItHasTheFiles) {
         ++listed;
         return {};
     }));
-    EXPECT_EQ(listed, 1U) << "the mark is no file";
+    EXPECT_EQ(listed, 2U) << "the mark is no file";
+}
+
+// A copy of one file lies in a volume that is not the store.
+TEST(LocalFileStore, AStrayFileDoesNotMakeARoot) {
+    const TempDir dir;
+    RootOwner owner{"id", {}};
+    std::filesystem::create_directories(dir / "x/acme");
+    for (int each = 0; each < 20; ++each) {
+        owner.published.push_back("acme/" + std::to_string(each) + ".csv");
+        if (each < 17) dir.write("x/" + owner.published.back(), "x");
+    }
+    EXPECT_FALSE(is_root_of(dir / "x", owner)) << "17 of 20";
+    dir.write("x/" + owner.published[17], "x");
+    EXPECT_TRUE(is_root_of(dir / "x", owner)) << "18 of 20";
+}
+
+TEST(LocalFileStore, ARootWithTheMarkOfAnotherRegistryIsAway) {
+    const TempDir dir;
+    std::filesystem::create_directories(dir / "x/acme");
+    dir.write("x/acme/1.csv", "x");
+    dir.write("x/.export-worker-other", "");
+    for (const RootOwner& owner : {RootOwner{"id", {}}, RootOwner{"id", {"acme/1.csv"}}}) {
+        const auto store = std::move(*LocalFileStore::open(dir / "x", owner));
+        EXPECT_NE(store->problem().find("has the mark of another registry (other)"),
+                  std::string::npos)
+            << store->problem();
+        EXPECT_FALSE(std::filesystem::exists(dir / "x/.export-worker-id"));
+    }
+    // An operator has said that this one takes it over.
+    dir.write("x/.export-worker-id", "");
+    EXPECT_EQ((*LocalFileStore::open(dir / "x", {"id", {}}))->problem(), "");
+}
+
+TEST(LocalFileStore, OnlyARegularFileIsAMark) {
+    const TempDir dir;
+    const std::string mark = dir / "x/.export-worker-id";
+    std::filesystem::create_directories(mark);
+    const auto store = std::move(*LocalFileStore::open(dir / "x", {"id", {}}));
+    EXPECT_NE(store->problem().find("expected a regular file, found something else"),
+              std::string::npos)
+        << store->problem();
+    std::filesystem::remove(mark);
+    ASSERT_EQ(::mkfifo(mark.c_str(), 0600), 0);
+    EXPECT_NE(store->problem(), "");
+    std::filesystem::remove(mark);
+    dir.write("elsewhere", "");
+    std::filesystem::create_symlink(dir / "elsewhere", mark);
+    EXPECT_NE(store->problem(), "");
+    std::filesystem::remove(mark);
+    dir.write("x/.export-worker-id", "");
+    EXPECT_EQ(store->problem(), "");
+}
+
+TEST(LocalFileStore, ARootThatCannotBeWrittenIsToBeMadeWritableFirst) {
+    const TempDir dir;
+    std::filesystem::create_directory(dir / "x");
+    for (const std::string& path : {dir.path(), dir / "x"})
+        std::filesystem::permissions(path, std::filesystem::perms(0555));
+    const RootOwner owner{"id", {"acme/1.csv"}};
+    const bool is_root = ::geteuid() == 0;  // Who may write everywhere.
+    if (is_root) {
+        ASSERT_EQ(::seteuid(65534), 0);
+    }
+    const std::string problem = root_problem(dir / "x", owner);
+    if (is_root) {
+        ASSERT_EQ(::seteuid(0), 0);
+    }
+    EXPECT_NE(problem.find("make it writable (mount -o remount,rw"), std::string::npos) << problem;
+    for (const std::string& path : {dir.path(), dir / "x"})
+        std::filesystem::permissions(path, std::filesystem::perms(0755));
+    EXPECT_NE(root_problem(dir / "x", owner).find("gone for good: touch "), std::string::npos);
+}
+
+TEST(LocalFileStore, ALoopOfSymbolicLinksIsNotToBeMounted) {
+    const TempDir dir;
+    const auto store = open_store(dir / "x");
+    std::filesystem::remove_all(dir / "x");
+    std::filesystem::create_symlink(dir / "x", dir / "x");
+    EXPECT_NE(store->problem().find("correct the symbolic link"), std::string::npos)
+        << store->problem();
 }
 
 TEST(LocalFileStore, ARootThatOthersMayWriteIsRefused) {

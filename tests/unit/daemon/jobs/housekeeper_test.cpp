@@ -83,11 +83,14 @@ TEST_F(HousekeeperTest, AWrongClockRemovesNothingBeforeAnOperatorConfirmsIt) {
 }
 
 // There is always more.
-class EndlessRetention final : public JobRetention {
+class EndlessRetention : public JobRetention {
 public:
     Result<std::size_t> enforce_limits() override { return 0; }
-    Result<void> restart_silence() override { return {}; }
-    Result<bool> check_retention_clock(std::chrono::seconds) override { return true; }
+    Result<void> restart_silence(const std::function<bool()>&) override { return {}; }
+    Result<bool> check_retention_clock(std::chrono::seconds) override {
+        ++looks;
+        return true;
+    }
     Result<bool> resume_retention() override { return false; }
     Result<std::optional<RetentionPause>> retention_pause() override {
         return std::optional<RetentionPause>();
@@ -102,6 +105,7 @@ public:
     }
 
     std::atomic<bool> endless{true};
+    std::atomic<int> looks{0};  // At the clock.
 };
 
 TEST_F(HousekeeperTest, RetentionThatDoesNotCatchUpIsAProblem) {
@@ -116,6 +120,37 @@ TEST_F(HousekeeperTest, RetentionThatDoesNotCatchUpIsAProblem) {
     retention.endless = false;
     EXPECT_TRUE(testing::eventually([&] { return housekeeper.problem().empty(); }));
     EXPECT_TRUE(testing::eventually([&] { return housekeeper.stats().jobs_due.load() == 0; }));
+    housekeeper.stop();
+}
+
+// Not a minute later, and a clock that is right again ends the alarm as soon.
+TEST_F(HousekeeperTest, AClockThatIsSetWhileItRunsIsLookedAtAtOnce) {
+    EndlessRetention retention;
+    retention.endless = false;
+    Housekeeper housekeeper(retention, clock_, {});
+    housekeeper.start();
+    ASSERT_TRUE(testing::eventually([&] { return retention.looks.load() == 1; }));
+    for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
+        const int looks = retention.looks.load();
+        clock_.jump(jump);
+        EXPECT_TRUE(testing::eventually([&] { return retention.looks.load() > looks; }));
+    }
+    housekeeper.stop();
+}
+
+TEST_F(HousekeeperTest, AStopEndsTheWorkOfAStart) {
+    struct Slow final : EndlessRetention {
+        Result<void> restart_silence(const std::function<bool()>& keep_going) override {
+            begun = true;
+            while (keep_going()) {
+            }
+            return fail(ErrorCode::kCancelled, "stopped");
+        }
+        std::atomic<bool> begun{false};
+    } retention;
+    Housekeeper housekeeper(retention, clock_, {});
+    housekeeper.start();
+    EXPECT_TRUE(testing::eventually([&] { return retention.begun.load(); }));
     housekeeper.stop();
 }
 

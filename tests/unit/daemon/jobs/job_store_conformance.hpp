@@ -320,6 +320,59 @@ TEST_P(JobStoreConformance, AForeignWorkerReportsItsFile) {
     EXPECT_EQ(die_and_rescue(), 0U);
 }
 
+// Its file goes when it expires; links of another job to it would go on.
+TEST_P(JobStoreConformance, AWorkersJobMayNotNameTheFileOfAnExport) {
+    const auto owner = submit().job_id;
+    ASSERT_TRUE(finish(claim()));
+    const auto patch = [](const std::string& file_url) {
+        return R"({"file_url": ")" + file_url + "\"}";
+    };
+    const std::string file = owner + ".1-0a1b2c3d.csv";
+    for (const std::string& file_url :
+         {"s3://bucket/acme/" + file, "file:///srv/exports/acme/" + file,
+          "https://h/bucket/acme%2F" + owner + "%2E1-0a1b2c3d.csv"}) {
+        ProgressReport done;
+        done.mark_completed = true;
+        done.metadata_patch_json = patch(file_url);
+        const auto id = create_external().job_id;
+        const auto reported = store_->requests().report(OrganizationScope::every(), id, done, "w");
+        ASSERT_FALSE(reported) << file_url;
+        EXPECT_EQ(reported.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_NE(reported.error().message.find("found the one of export " + owner),
+                  std::string::npos)
+            << reported.error().message;
+        EXPECT_EQ(find(id).status, JobStatus::kPending);
+        NewJob job = export_of("acme");
+        job.runner = JobRunner::kExternal;
+        job.metadata_json = patch(file_url);
+        EXPECT_EQ(store_->requests().create(job).error().code, ErrorCode::kInvalidArgument);
+        job.organization_id = "other";  // Which has no such export, and gets no link to it.
+        EXPECT_TRUE(store_->requests().create(job));
+    }
+    ProgressReport own;
+    own.mark_completed = true;
+    const auto id = create_external().job_id;
+    own.metadata_patch_json = patch("s3://bucket/acme/" + id + ".1-0a1b2c3d.csv");
+    EXPECT_TRUE(store_->requests().report(OrganizationScope::every(), id, own, "w"));
+}
+
+TEST_P(JobStoreConformance, MetadataIsMergedByOneRule) {
+    const auto id = submit().job_id;
+    const ClaimedJob job = claim();
+    Completion done = completion(job);
+    done.metadata_json = R"({"rows": 7, "nothing": null, "nested": {"a": 1, "b": null}})";
+    ASSERT_TRUE(store_->queue().intend_file(job.lease, done.file.key));
+    ASSERT_TRUE(store_->queue().complete(job.lease, done));
+    nlohmann::json expected = {{"rows", 7},
+                               {"nested", {{"a", 1}}},
+                               {"file_url", done.file.file_url},
+                               {"filename", done.filename}};
+    EXPECT_EQ(parse_json(find(id).metadata_json), expected);
+    ASSERT_TRUE(store_->files().withdraw_file(done.file.key, "gone"));
+    expected.erase("file_url");
+    EXPECT_EQ(parse_json(find(id).metadata_json), expected);
+}
+
 TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
     const auto id = create_external().job_id;
     ProgressReport both;

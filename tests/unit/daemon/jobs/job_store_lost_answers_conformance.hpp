@@ -145,6 +145,92 @@ TEST_P(JobStoreConformance, AReportWhoseAnswerIsLostIsTakenOnce) {
               ErrorCode::kConflict);
 }
 
+TEST_P(JobStoreConformance, AReportWhoseAnswerStaysLostIsSentAgainByItsCaller) {
+    const auto id = create_external().job_id;
+    ProgressReport report;
+    report.report_id = "r1";
+    report.mark_started = true;
+    report.warning = model::JobEntry();
+    const auto send = [&] {
+        return store_->requests().report(OrganizationScope::every(), id, report, "w");
+    };
+    testing::lose_commit_answers(1 + kTooManyLost);
+    EXPECT_EQ(send().error().code, ErrorCode::kUnknownOutcome);
+    ASSERT_TRUE(send());
+    EXPECT_EQ(find(id).warned_items, 1);
+    EXPECT_EQ(kinds(id), (std::vector<std::string>{"submitted", "started"}));
+}
+
+TEST_P(JobStoreConformance, WhatACallerAsksOfAJobHappensOnceWhenTheAnswerIsLost) {
+    const auto every = OrganizationScope::every();
+    JobRequests& requests = store_->requests();
+    const auto id = submit().job_id;
+    const auto running = submit("umbrella").job_id;
+    const auto once = [&](const std::string& job_id, const char* kind, auto ask) {
+        testing::lose_commit_answers(1);
+        const Result<model::Job> asked = ask();
+        ASSERT_TRUE(asked) << kind << ": " << asked.error().message;
+        EXPECT_EQ(count_of(kinds(job_id), kind), 1) << kind;
+        EXPECT_EQ(store_->reader().events(every, job_id, 0)->items.back().count, 1) << kind;
+    };
+    once(id, "held", [&] { return requests.hold(every, id, "me"); });
+    EXPECT_TRUE(find(id).held);
+    once(id, "released", [&] { return requests.release_hold(every, id, "me"); });
+    EXPECT_FALSE(find(id).held);
+    once(id, "cancelled", [&] { return requests.request_cancel(every, id, "me"); });
+    EXPECT_EQ(find(id).status, JobStatus::kCancelled);
+    EXPECT_EQ(store_->outbox().unpublished_notices()->size(), 1U);
+    once(id, "retried", [&] { return requests.retry(every, id, "me"); });
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    for (ClaimedJob job = claim(); job.lease.job_id != running;) job = claim();
+    once(running, "cancel_requested",
+         [&] { return requests.request_cancel(every, running, "me"); });
+    EXPECT_TRUE(find(running).cancel_requested);
+}
+
+TEST_P(JobStoreConformance, WhatAJobsStateForbidsStaysForbiddenWhenTheAnswerIsLost) {
+    const auto every = OrganizationScope::every();
+    JobRequests& requests = store_->requests();
+    const auto id = submit().job_id;
+    const auto refused = [&](auto ask) {
+        testing::lose_commit_answers(1);
+        EXPECT_EQ(ask().error().code, ErrorCode::kConflict);
+    };
+    refused([&] { return requests.retry(every, id, "me"); });
+    ASSERT_TRUE(requests.request_cancel(every, id, "me"));
+    refused([&] { return requests.request_cancel(every, id, "me"); });
+    refused([&] { return requests.hold(every, id, "me"); });
+    refused([&] { return requests.release_hold(every, id, "me"); });
+}
+
+TEST_P(JobStoreConformance, WhatAnOperatorSetsIsWrittenWhenTheAnswerIsLost) {
+    const auto day = std::chrono::seconds(86'400);
+    submit();
+    const ClaimedJob job = claim();
+    ASSERT_TRUE(finish(job));
+    const model::FileKey key = completion(job).file.key;
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(store_->organizations().set_organization(
+        quota("acme", &OrganizationPolicy::stored_bytes_max, 7)));
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(store_->files().set_link_lifetime(std::chrono::seconds(60)));
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(store_->files().withdraw_file(key, "gone"));
+    EXPECT_EQ(count_of(kinds(job.lease.job_id), "withdrawn"), 1);
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(store_->files().forget_file(key));
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day));
+    clock_.jump(3 * day);
+    ASSERT_FALSE(*store_->retention().check_retention_clock(day));
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(*store_->retention().resume_retention()) << "it was paused";
+    clock_.advance(day);
+    testing::lose_commit_answers(1);
+    EXPECT_TRUE(store_->retention().prune(day));
+    EXPECT_FALSE(store_->reader().find(OrganizationScope::every(), job.lease.job_id));
+}
+
 TEST_P(JobStoreConformance, EveryClaimHasATokenOfItsOwn) {
     submit();
     const ClaimedJob first = claim();

@@ -146,6 +146,35 @@ TEST_P(JobStoreConformance, SilenceCountsAnewWhenTheDaemonWasAway) {
     EXPECT_EQ(*store_->retention().enforce_limits(), 1U);
 }
 
+// Each write is short, others get their turn in between, and a stop waits for one of them.
+TEST_P(JobStoreConformance, SilenceOfManyJobsCountsAnewInBatches) {
+    constexpr std::size_t kJobs = 2 * limits::kHousekeepingBatch + 1;
+    NewJob job = export_of("acme");
+    job.runner = JobRunner::kExternal;
+    ProgressReport started;
+    started.mark_started = true;
+    for (std::size_t index = 0; index < kJobs; ++index) {
+        job.silence_limit = std::chrono::seconds(index % 2 == 0 ? 30 : 3'000);
+        const auto id = store_->requests().create(job)->job.job_id;
+        ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "me"));
+    }
+    clock_.advance(std::chrono::seconds(3'001));
+    int asked = 0;
+    ASSERT_TRUE(store_->retention().restart_silence([&] {
+        ++asked;
+        return true;
+    }));
+    EXPECT_EQ(asked, 2);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+    clock_.advance(std::chrono::seconds(3'001));
+    const auto stopped = store_->retention().restart_silence([] { return false; });
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+    std::size_t failed = 0;
+    while (const std::size_t some = *store_->retention().enforce_limits()) failed += some;
+    EXPECT_EQ(failed, kJobs - limits::kHousekeepingBatch);
+}
+
 TEST_P(JobStoreConformance, ASilentExternalJobFails) {
     NewJob job = export_of("acme");
     job.runner = JobRunner::kExternal;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/server/limits.hpp"
 #include "protocol/message/limits.hpp"
@@ -95,7 +96,7 @@ protected:
     testing::Identity identity_;
     std::unique_ptr<jobs::JobStore> jobs_ = std::move(*jobs::open_sqlite_job_store(
         dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
-    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::CatalogStore::open(
+    std::unique_ptr<catalog::CatalogStore> catalog_ = std::move(*catalog::open_sqlite_catalog_store(
         dir_ / "catalog.db", clock_, sqlite::Durability::kUnsyncedForTest));
     std::unique_ptr<plugins::PluginHost> plugins_ =
         std::move(*plugins::PluginHost::open(testing::host_options(dir_, {&clock_,
@@ -105,7 +106,8 @@ protected:
                                                                           nullptr,
                                                                           {}})));
     model::Ledger ledger_;
-    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0), [] {}};
+    exports::ExportService exports_{jobs_->requests(), catalog_->reader(), catalog_->templates(),
+                                    std::chrono::seconds(0), [] {}};
     Dispatcher dispatcher_{{identity_.authenticator,
                             plugins_->routing(),
                             {jobs_->reader(), jobs_->requests(), exports_},

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/shared_limits.hpp"
+#include "daemon/catalog/import_lines.hpp"
 #include "daemon/server/limits.hpp"
 #include "tests/unit/daemon/server/server_fixture.hpp"
 
@@ -60,8 +61,8 @@ TEST_F(JobMethodsTest, WhoCreatesAJobMaySaySomebodyElseWantedIt) {
 }
 
 TEST_F(JobMethodsTest, SubmitQueuesAnExport) {
-    ASSERT_TRUE(
-        catalog_->import_lines("acme", R"({"key":"k1","productType":"t","properties":{}})", 1));
+    ASSERT_TRUE(catalog::import_products(catalog_->imports(), "acme",
+                                         R"({"key":"k1","productType":"t","properties":{}})", 1));
     const json accepted = call("exports.submit", {{"format", "csv"}});
     EXPECT_EQ(accepted["message"], "Export queued for 1 products");
     EXPECT_EQ(accepted["total"], 1);

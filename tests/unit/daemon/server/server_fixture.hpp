@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/server/dispatcher.hpp"
 #include "tests/unit/support/fake_clock.hpp"
@@ -80,7 +81,7 @@ protected:
     std::unique_ptr<jobs::JobStore> jobs_ =
         std::move(*jobs::open_sqlite_job_store(dir_ / "jobs.db", clock_));
     std::unique_ptr<catalog::CatalogStore> catalog_ =
-        std::move(*catalog::CatalogStore::open(dir_ / "catalog.db", clock_));
+        std::move(*catalog::open_sqlite_catalog_store(dir_ / "catalog.db", clock_));
     std::unique_ptr<plugins::PluginHost> plugins_ =
         std::move(*plugins::PluginHost::open(testing::host_options(dir_, {&clock_,
                                                                           &identity_.authenticator,
@@ -89,8 +90,8 @@ protected:
                                                                           nullptr,
                                                                           {}})));
     int wakes_ = 0;
-    exports::ExportService exports_{jobs_->requests(), *catalog_, std::chrono::seconds(0),
-                                    [this] { ++wakes_; }};
+    exports::ExportService exports_{jobs_->requests(), catalog_->reader(), catalog_->templates(),
+                                    std::chrono::seconds(0), [this] { ++wakes_; }};
     std::string downloaded_;  // The target of the last download that was told of.
     std::map<std::string, std::string, std::less<>> left_out_;  // Plugins by method.
     Dispatcher dispatcher_{{identity_.authenticator,

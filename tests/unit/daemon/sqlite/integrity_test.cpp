@@ -45,5 +45,12 @@ TEST_F(IntegrityTest, ADamagedSchemaIsAnErrorToo) {
     EXPECT_EQ(check_integrity(path_).error().code, ErrorCode::kDataLoss);
 }
 
+TEST_F(IntegrityTest, AFileBeforeItsFirstMigrationHasNoTables) {
+    EXPECT_TRUE(*has_tables(path_));
+    EXPECT_FALSE(*has_tables(dir_.write("empty.db", "")));
+    EXPECT_FALSE(has_tables(dir_.write("text.db", "no database, but long enough to be one")));
+    EXPECT_FALSE(has_tables(dir_ / "none.db"));
+}
+
 }  // namespace
 }  // namespace export_worker::sqlite

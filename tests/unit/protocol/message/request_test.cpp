@@ -390,6 +390,13 @@ TEST(WireError, ALimitOnCallersSaysWhenToComeBack) {
     EXPECT_EQ(error.retry_after_ms, 1000U);
 }
 
+TEST(WireError, AFullDiskIsCalledSoWithoutItsPath) {
+    const WireError error = from_error({ErrorCode::kResourceExhausted, "/srv/jobs.db: full"});
+    EXPECT_NE(error.message.find("no room for this, such as on a full disk"), std::string::npos);
+    EXPECT_EQ(error.message.find("/srv"), std::string::npos);
+    EXPECT_NE(from_error({ErrorCode::kUnavailable, "x"}).message, error.message);
+}
+
 TEST(WireError, InternalTextStaysInside) {
     EXPECT_EQ(from_error({ErrorCode::kDataLoss, "/secret/path broke"}).message, "internal error");
     EXPECT_EQ(from_error({ErrorCode::kNotFound, "Job not found"}).message, "Job not found");

@@ -1,7 +1,6 @@
 // What the registry's reads and writes cost against its size, in steps of SQLite's virtual machine.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/damage.hpp"
+#include "tests/unit/support/doubling.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/statements.hpp"
 #include "tests/unit/support/temp_dir.hpp"
@@ -24,7 +24,6 @@ using model::OrganizationScope;
 constexpr int kSmallest = 1'000;
 constexpr int kLargest = 64'000;
 constexpr double kFlat = 1.5;
-constexpr double kDoubling = 2.3;
 constexpr std::chrono::seconds kDay{86'400};
 
 class JobStoreCost : public ::testing::Test {
@@ -168,42 +167,13 @@ TEST_F(JobStoreCost, OneReadOrWriteCostsTheSameInARegistryOfAnySize) {
     }
 }
 
-// What many rows cost together: twice the rows, at most kDoubling times the steps.
-class Doubling {
-public:
-    void add(std::uint64_t rows, std::uint64_t steps) {
-        if (rows_ > 0) {
-            const double times = static_cast<double>(rows) / static_cast<double>(rows_);
-            EXPECT_LE(static_cast<double>(steps),
-                      static_cast<double>(steps_) * times * kDoubling / 2)
-                << rows << " rows";
-        }
-        rows_ = rows;
-        steps_ = steps;
-    }
-
-private:
-    std::uint64_t rows_ = 0;
-    std::uint64_t steps_ = 0;
-};
-
-// 1,000 and its doublings up to 4,000, or to what the environment says.
-std::vector<int> batches() {
-    const char* rows_max = std::getenv("EXPORT_WORKER_COST_ROWS");
-    std::vector<int> out;
-    for (int rows = kSmallest; rows <= (rows_max == nullptr ? 4'000 : std::atoi(rows_max));
-         rows *= 2)
-        out.push_back(rows);
-    return out;
-}
-
 // However many they are, a submission waits for one write of kHousekeepingBatch.
 TEST_F(JobStoreCost, JobsThatReachTheirDeadlineTogether) {
-    Doubling cost;
+    testing::Doubling cost;
     std::uint64_t first_write = 0;
     NewJob job = job_of("a");
     job.deadline = std::chrono::seconds(1);
-    for (const int count : batches()) {
+    for (const int count : testing::doubling_rows()) {
         submit(count, job);
         clock_.advance(std::chrono::seconds(2));
         const std::uint64_t one_write = steps_of(
@@ -217,11 +187,64 @@ TEST_F(JobStoreCost, JobsThatReachTheirDeadlineTogether) {
     }
 }
 
+// Each statement that changes rows makes SQLite copy every page it touches: what they have in
+// common is written for all of a batch at once, and only the notice, which names its job, for each.
+TEST_F(JobStoreCost, JobsOfWorkersThatEndTogetherTakeFewStatements) {
+    NewJob late = job_of("a");
+    late.runner = model::JobRunner::kExternal;
+    NewJob silent = late;
+    late.deadline = std::chrono::seconds(60);
+    silent.silence_limit = std::chrono::seconds(60);
+    ProgressReport started;
+    started.mark_started = true;
+    constexpr auto kBatch = static_cast<int>(limits::kHousekeepingBatch);
+    const auto end_batch = [&](std::chrono::seconds after) {
+        clock_.advance(after);
+        const std::uint64_t before = testing::Statements::get().runs();
+        EXPECT_EQ(*store_->retention().enforce_limits(), limits::kHousekeepingBatch);
+        EXPECT_LE(testing::Statements::get().runs() - before, 2 * kBatch + 20);
+    };
+    submit(kBatch, late);
+    end_batch(std::chrono::seconds(61));
+    for (const std::string& id : submit(kBatch, silent))
+        ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "w"));
+    end_batch(std::chrono::seconds(61));
+    submit(kBatch, silent);  // None of them is ever begun.
+    end_batch(limits::kExternalSilenceMax);
+    EXPECT_EQ(store_->reader().counts()->failed, 3 * kBatch);
+}
+
+TEST_F(JobStoreCost, SilenceOfManyJobsThatCountsAnew) {
+    testing::Doubling cost;
+    NewJob job = job_of("a");
+    job.runner = model::JobRunner::kExternal;
+    ProgressReport started;
+    started.mark_started = true;
+    for (const int count : testing::doubling_rows()) {
+        std::vector<std::string> ids;
+        // Two lengths: what counts anew already lies before what is left of the longer one.
+        for (const std::chrono::seconds limit : {std::chrono::hours(1), std::chrono::hours(100)}) {
+            job.silence_limit = limit;
+            for (std::string& id : submit(count / 2, job)) ids.push_back(std::move(id));
+        }
+        for (const std::string& id : ids)
+            ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, started, "w"));
+        clock_.advance(std::chrono::hours(2));
+        cost.add(static_cast<std::uint64_t>(count),
+                 steps_of([&] { EXPECT_TRUE(store_->retention().restart_silence()); }));
+        EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+        ProgressReport done;
+        done.mark_completed = true;
+        for (const std::string& id : ids)
+            ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, done, "w"));
+    }
+}
+
 TEST_F(JobStoreCost, AClaimFailsWhatIsLateAndFindsTheJobBehindIt) {
     NewJob late = job_of("a");
     late.deadline = std::chrono::seconds(1);
-    Doubling cost;
-    for (const int count : batches()) {
+    testing::Doubling cost;
+    for (const int count : testing::doubling_rows()) {
         submit(count, late);
         clock_.advance(std::chrono::seconds(2));
         const std::string id = store_->requests().create(job_of("a"))->job.job_id;
@@ -234,8 +257,8 @@ TEST_F(JobStoreCost, AClaimFailsWhatIsLateAndFindsTheJobBehindIt) {
 }
 
 TEST_F(JobStoreCost, ClaimsOfManyOrganizations) {
-    Doubling cost;
-    for (const int count : batches()) {
+    testing::Doubling cost;
+    for (const int count : testing::doubling_rows()) {
         for (int organization = 0; organization < 100; ++organization)
             submit(count / 100, job_of("o" + std::to_string(organization)));
         cost.add(static_cast<std::uint64_t>(count), steps_of([&] {
@@ -247,8 +270,8 @@ TEST_F(JobStoreCost, ClaimsOfManyOrganizations) {
 }
 
 TEST_F(JobStoreCost, LinksToManyJobs) {
-    Doubling cost;
-    for (const int count : batches()) {
+    testing::Doubling cost;
+    for (const int count : testing::doubling_rows()) {
         std::vector<JobAccess> accesses;
         for (const std::string& id : submit(count, job_of("a")))
             accesses.push_back({id, "link_minted", "k1", 1});
@@ -258,9 +281,9 @@ TEST_F(JobStoreCost, LinksToManyJobs) {
 }
 
 TEST_F(JobStoreCost, RetentionOfManyJobs) {
-    Doubling cost;
+    testing::Doubling cost;
     int from = 0;
-    for (const int count : batches()) {
+    for (const int count : testing::doubling_rows()) {
         grow(from, from + count);
         from += count;
         clock_.advance(2 * kDay);

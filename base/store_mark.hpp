@@ -1,0 +1,26 @@
+// The mark of a registry in the root of a local store: the file ROOT/.export-worker-REGISTRY.
+//
+// The daemon makes it in the directory that its exports go to. It tells the right directory from an
+// empty mount point, from another volume and from the store of another registry. Only a regular
+// file is a mark.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace export_worker {
+
+[[nodiscard]] std::string store_mark_path(const std::string& root, const std::string& registry_id);
+[[nodiscard]] bool is_store_mark(const std::string& path);
+// Whether an entry of a root has the name of a mark, whatever it is.
+[[nodiscard]] bool has_mark_name(const std::string& file_name);
+// The ids of the registries that have marked `root`, sorted. Reads the names in it. Errors: those
+// of the file system, kNotFound when there is no such directory. [any-thread]
+[[nodiscard]] Result<std::vector<std::string>> marked_registries(const std::string& root);
+// Makes the mark at `path` and syncs it; one that is there is fine. Errors: kFailedPrecondition for
+// anything else of that name, those of the file system.
+[[nodiscard]] Result<void> make_store_mark(const std::string& path);
+
+}  // namespace export_worker
