@@ -64,4 +64,22 @@ Result<void> make_store_mark(const std::string& path) {
     return sync_directory(fs::path(path).parent_path().string());
 }
 
+bool is_no_file(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EXDEV ||
+           error == ENAMETOOLONG || error == ENXIO;
+}
+
+bool is_root_away(const std::string& root, std::optional<std::string_view> registry_id) {
+    struct stat info {};
+    if (::stat(root.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return true;
+    if (registry_id && !registry_id->empty())
+        return !is_store_mark(store_mark_path(root, std::string(*registry_id)));
+    if (registry_id) {
+        const auto marks = marked_registries(root);
+        return marks && marks->empty();
+    }
+    std::error_code error;
+    return fs::is_empty(root, error) && !error;
+}
+
 }  // namespace export_worker

@@ -2,10 +2,13 @@
 //
 // The daemon makes it in the directory that its exports go to. It tells the right directory from an
 // empty mount point, from another volume and from the store of another registry. Only a regular
-// file is a mark.
+// file is a mark. What a missing file means, to whoever mints a link or follows one, is decided
+// here, too: of a root that is away every file looks gone.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -22,5 +25,16 @@ namespace export_worker {
 // Makes the mark at `path` and syncs it; one that is there is fine. Errors: kFailedPrecondition for
 // anything else of that name, those of the file system.
 [[nodiscard]] Result<void> make_store_mark(const std::string& path);
+
+// Whether `error`, the errno of opening a file below a root, says that there is no such file, or
+// something else in its place. Anything else, such as a broken disk or no right, says nothing of
+// it.
+[[nodiscard]] bool is_no_file(int error);
+// Whether the root of a local store is away: missing, no directory, or without the mark of
+// `registry_id` (empty: of any registry). A store without marks (nullopt) is away when its root is
+// empty, as the mount point of a volume that is not mounted. A root that cannot be listed is not
+// away. To be asked only after is_no_file(). [any-thread]
+[[nodiscard]] bool is_root_away(const std::string& root,
+                                std::optional<std::string_view> registry_id);
 
 }  // namespace export_worker

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <limits>
 #include <optional>
 
@@ -37,10 +36,7 @@ Download error_response(int status, std::string_view detail) {
 // The kernel resolves the path and refuses to leave `root`, whatever lies there.
 UniqueFd open_beneath(const std::string& root, const std::string& path) {
     const UniqueFd directory(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) {
-        if (errno == ENOENT) errno = EIO;  // The store's own root: not the file that is gone.
-        return {};
-    }
+    if (!directory) return {};
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
@@ -48,20 +44,9 @@ UniqueFd open_beneath(const std::string& root, const std::string& path) {
     return UniqueFd(static_cast<int>(fd));
 }
 
-// What opening says when there is no such file, or something that is never served in its place.
-// Anything else, such as no descriptors or no right, is ours to mend.
-bool is_gone(int error) {
-    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == EXDEV ||
-           error == ENAMETOOLONG || error == ENXIO;
-}
-
-// Of a root that is not mounted every file looks gone. One that cannot be listed says nothing.
 bool is_away(const DownloadRoot& root) {
-    std::error_code error;
-    if (std::filesystem::is_empty(root.root, error) && !error) return true;
-    if (!root.is_marked) return false;
-    const auto marks = marked_registries(root.root);
-    return marks && marks->empty();
+    return is_root_away(root.root,
+                        root.is_marked ? std::optional<std::string_view>("") : std::nullopt);
 }
 
 // Strong: an export file is never written again once it has its name. A copy of it, restored or on
@@ -230,13 +215,15 @@ Download open_download(const DownloadRequest& request, const std::vector<Downloa
     const DownloadRoot& root = roots[link->store_index];
     out.file = open_beneath(root.root, link->path);
     struct stat info {};
-    if (!out.file && !is_gone(errno)) {
+    if (!out.file && !is_no_file(errno)) {
         log_error("download of {} from store {}: {}", link->path, root.name, std::strerror(errno));
         return error_response(503, kUnavailable);
     }
     if (!out.file && is_away(root)) {
-        log_error("download of {} from store {}: {} is empty or has no mark of a daemon; mount it",
-                  link->path, root.name, root.root);
+        log_error(
+            "download of {} from store {}: {} is missing, empty or without the mark of a daemon; "
+            "mount it",
+            link->path, root.name, root.root);
         return error_response(503, kUnavailable);
     }
     if (!out.file || ::fstat(out.file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {

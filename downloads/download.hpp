@@ -46,9 +46,8 @@ struct Download {
 
 // Never follows a link out of the store's root. 403 for a bad or expired link, 410 for a file that
 // is gone, 412 for a condition that does not hold, 416 for a range behind its end; several ranges
-// are answered with the whole file. 503 for a file that is not there while its root is away: it is
-// missing, `is_marked` and has no mark of any registry, or is an empty directory, as the mount
-// point of a volume that is not mounted.
+// are answered with the whole file. 503 for a file that is not there while its root is away
+// (is_root_away() of base/store_mark.hpp; `is_marked`: any registry's mark counts).
 [[nodiscard]] Download open_download(const DownloadRequest& request,
                                      const std::vector<DownloadRoot>& roots,
                                      std::int64_t now_unix_s);

@@ -163,11 +163,13 @@ std::optional<uid_t> owner_of(const std::string& state_dir) {
 
 Result<void> read_downloads(const ConfigFile& file, const std::string& state_dir, Config& config) {
     for (Section& section : file.sections("store")) {
-        std::string kind;
         downloads::DownloadRoot download;
         std::string key_file;
-        section.text("kind", kind);
-        if (kind != "local") continue;
+        if (options::read_store_kind(section) != "local") {
+            (void)section.take_rest();  // The daemon's.
+            EW_CHECK(section.finish());
+            continue;
+        }
         section.directory("root", download.root);
         section.required_text("key_file", key_file);
         (void)section.take_rest();  // The daemon's.

@@ -85,6 +85,7 @@ Result<void> read_prefix(const Values& values, std::string_view scheme, Store& s
 
 Result<void> read_local(const Values& values, Store& store) {
     store.root = value_of(values, "root");
+    store.registry = value_of(values, "registry");
     store.base_url = value_of(values, "base_url");
     std::string path;
     append_percent_encoded_path(path, store.root);

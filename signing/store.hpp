@@ -46,6 +46,7 @@ struct Store {
     std::string bucket;    // s3, gcs: the bucket; azure: the container.
     std::string region;    // s3.
     std::string root;      // local: the directory.
+    std::string registry;  // local: whose mark the root has (base/store_mark.hpp); empty: none.
     std::string base_url;  // local, cloudfront: what links start with, without a slash at the end.
     // azure
     std::string account;

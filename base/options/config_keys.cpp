@@ -136,6 +136,8 @@ constexpr std::array kKeys = std::to_array<ConfigKey>({
     {"plugins", "allow_needed", kLive, kUnused},
 });
 
+constexpr std::array<std::string_view, 5> kStoreKinds{"local", "s3", "gcs", "azure", "cloudfront"};
+
 using Keys = std::map<std::string, std::string>;
 
 std::string_view family_of(std::string_view section) {
@@ -151,14 +153,11 @@ bool is_word_of(std::string_view word, std::string_view list) {
     return false;
 }
 
-// An unknown kind is told by the daemon, with those it may be.
+// An unknown kind is told by read_store_kind(), with those it may be.
 bool has_kind(const ConfigKey& key, const Keys& section) {
     const auto kind = section.find("kind");
-    const auto is_known = [](std::string_view name) {
-        return std::ranges::any_of(
-            kKeys, [&](const ConfigKey& each) { return is_word_of(name, each.kinds); });
-    };
-    return key.kinds.empty() || kind == section.end() || !is_known(kind->second) ||
+    return key.kinds.empty() || kind == section.end() ||
+           std::ranges::find(kStoreKinds, kind->second) == kStoreKinds.end() ||
            is_word_of(kind->second, key.kinds);
 }
 
@@ -214,6 +213,15 @@ bool is_overridden(Program program, std::string_view section, const ConfigValues
 
 std::span<const ConfigKey> config_keys() {
     return kKeys;
+}
+
+std::string read_store_kind(Section& section) {
+    std::string kind;
+    section.choice("kind", kind, kStoreKinds);
+    if (!section.has("kind"))
+        section.add_error("kind", "missing; expected local, s3, gcs, azure or cloudfront");
+    if (kind.empty()) (void)section.take_rest();
+    return kind;
 }
 
 Result<void> check_known_keys(const ConfigFile& file) {

@@ -29,6 +29,11 @@ struct ConfigKey {
 
 [[nodiscard]] std::span<const ConfigKey> config_keys();
 
+// Reads `kind` of a [store.NAME]: local, s3, gcs, azure or cloudfront. Empty: it is missing or
+// unknown. The section's finish() says so, and nothing of its other keys, which are taken: what
+// they mean depends on the kind.
+[[nodiscard]] std::string read_store_kind(Section& section);
+
 // Every program refuses the same sections and keys, whichever of them it uses. Errors:
 // kInvalidArgument, a section or key that is not in the table, with the closest one that is; those
 // that `file` collects are no errors.

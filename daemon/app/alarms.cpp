@@ -97,13 +97,13 @@ void add_work(const MonitoredDeps& deps, std::vector<Alarm>& out) {
             "are tried again by themselves, failed ones with exportctl job retry");
     if (deps.files != nullptr)
         add(out, "store", deps.export_store, deps.files->problem(),
-            "until then exports fail, and neither fsck nor the sweep says or deletes anything");
+            "until then exports wait, and neither fsck nor the sweep says or deletes anything");
     const auto pause = deps.jobs.retention().retention_pause();
     if (!pause)
         add(out, "database", "jobs", pause.error().message, "look at the disk under state_dir");
     if (pause && *pause)
         add(out, "retention", "",
-            "retention is paused: the clock says " + to_iso8601((*pause)->found_us) +
+            "retention is paused: the clock says " + to_iso8601((*pause)->now_us) +
                 ", and the daemon last ran at " + to_iso8601((*pause)->last_run_us),
             "set the clock if it is wrong, otherwise exportctl retention resume");
     for (const auto& [organization_id, answer] : deps.notifier.failing())

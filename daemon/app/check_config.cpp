@@ -18,6 +18,7 @@
 #include "base/user_name.hpp"
 #include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
+#include "daemon/app/limits.hpp"
 #include "daemon/app/store_path.hpp"
 #include "daemon/auth/jwks_source.hpp"
 #include "daemon/auth/role_policy.hpp"
@@ -76,6 +77,7 @@ private:
     void check_root(const std::string& where, const model::StoreSettings& store);
     void check_mounted(const std::string& where, const model::StoreSettings& store);
     void check_room(const std::string& where, const std::string& path);
+    void check_start_room(const std::string& where);
     void check_curve_files();
     void check_plugins();
     void check_plugin_file(const std::string& where, const config::PluginConfig& plugin);
@@ -104,6 +106,7 @@ void Checker::check_directory(const std::string& where, const std::string& path)
 void Checker::check_state_dir() {
     const std::string where = "[daemon] state_dir";
     check_directory(where, config_.state_dir);
+    check_start_room(where);
     check_room(where, config_.state_dir);
     struct stat info {};
     if (::stat(config_.state_dir.c_str(), &info) != 0) return;
@@ -172,13 +175,34 @@ void Checker::check_stores() {
     }
 }
 
-// The daemon says the same with an alarm.
-void Checker::check_room(const std::string& where, const std::string& path) {
+// The file system of a path, which need not be there yet.
+Result<DiskSpace> disk_of(const std::string& path) {
     fs::path existing = path;
     std::error_code ignored;
     while (!fs::exists(existing, ignored) && existing.has_relative_path())
         existing = existing.parent_path();
-    const auto disk = read_disk_space(existing);
+    return read_disk_space(existing);
+}
+
+void Checker::check_start_room(const std::string& where) {
+    std::error_code ignored;
+    const bool is_first = !fs::exists(config_.state_dir + "/jobs.db", ignored);
+    const std::uint64_t wanted =
+        is_first ? limits::kFirstStartFreeBytesMin : limits::kStartFreeBytesMin;
+    const auto disk = disk_of(config_.state_dir);
+    if (!disk || (disk->has_inodes() && disk->free_bytes >= wanted)) return;
+    disks_.insert(disk->file_system);
+    const std::string found = disk->has_inodes()
+                                  ? std::to_string(disk->free_bytes / 1024) + " KiB are free"
+                                  : "no inode is free";
+    complain(where, Error{ErrorCode::kResourceExhausted,
+                          config_.state_dir + ": " + found + ", and a start needs " +
+                              std::to_string(wanted / 1024) + " KiB; make room"});
+}
+
+// The daemon says the same with an alarm.
+void Checker::check_room(const std::string& where, const std::string& path) {
+    const auto disk = disk_of(path);
     if (!disk || !disks_.insert(disk->file_system).second) return;
     const std::string problem = disk->problem();
     if (!problem.empty())

@@ -58,7 +58,7 @@ Verdict<void> configure(const std::string& config_path, const std::string& file,
     if (!read) return plugins::refuse(refusal_of("configuration", read.error()));
     auto credentials = credentials::CredentialStore::load(read->stores);
     if (!credentials) return plugins::refuse(refusal_of("configuration", credentials.error()));
-    const plugins::HostConfig host = host_config_of(*read, std::move(*credentials));
+    const plugins::HostConfig host = host_config_of(*read, std::move(*credentials), {});
     request.credentials = host.credentials;
     request.timeout = host.policy.probe_timeout;
     const auto setup =

@@ -185,7 +185,13 @@ struct Daemon::Parts {
                                             const std::function<bool()>& is_cancelled);
     [[nodiscard]] Result<void> serve(const config::Config& config, const std::string& version);
     [[nodiscard]] MonitoredDeps monitored(const config::Config& config);
+    [[nodiscard]] MarkedStore marked_store() const;
 };
+
+// Exports go on to where they went, whatever a SIGHUP has read since.
+MarkedStore Daemon::Parts::marked_store() const {
+    return {options::export_store_of(started_with.values), jobs->reader().registry_id()};
+}
 
 Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
     EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
@@ -291,7 +297,7 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config,
                     &jobs->organizations(), &*events,        credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugins::PluginHost::open(options));
-    return plugins->start(host_config_of(config, credentials), is_cancelled);
+    return plugins->start(host_config_of(config, credentials, marked_store()), is_cancelled);
 }
 
 Result<void> Daemon::Parts::serve(const config::Config& config, const std::string& version) {
@@ -475,7 +481,8 @@ Result<void> Daemon::take_over(config::Config config) {
         parts_->stores = config.stores;
     }
     say_what_waits(parts_->started_with, config);
-    parts_->plugins->reconfigure(host_config_of(config, credentials), "SIGHUP");
+    parts_->plugins->reconfigure(host_config_of(config, credentials, parts_->marked_store()),
+                                 "SIGHUP");
     return {};
 }
 

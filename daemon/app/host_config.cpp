@@ -4,11 +4,14 @@ namespace export_worker::app {
 namespace {
 
 std::map<std::string, std::string> settings_of(const config::PluginConfig& plugin,
-                                               const std::vector<model::StoreSettings>& stores) {
+                                               const std::vector<model::StoreSettings>& stores,
+                                               const MarkedStore& marked) {
     std::map<std::string, std::string> out = plugin.values;
     for (const model::StoreSettings& store : stores) {
         for (const auto& [key, value] : store.values)
             out["store." + store.name + "." + key] = value;
+        if (store.kind == "local" && store.name == marked.name)
+            out["store." + store.name + ".registry"] = marked.registry_id;
     }
     return out;
 }
@@ -39,13 +42,14 @@ plugins::AllowedImports allowed_imports_of(const config::Config& config) {
     return out;
 }
 
-plugins::HostConfig host_config_of(
-    const config::Config& config, std::shared_ptr<const credentials::CredentialStore> credentials) {
+plugins::HostConfig host_config_of(const config::Config& config,
+                                   std::shared_ptr<const credentials::CredentialStore> credentials,
+                                   const MarkedStore& marked) {
     plugins::HostConfig out;
     out.credentials = std::move(credentials);
     for (const config::PluginConfig& plugin : config.plugins) {
-        out.plugins.push_back(
-            {plugin.name, plugin.file, plugin.golden_file, settings_of(plugin, config.stores)});
+        out.plugins.push_back({plugin.name, plugin.file, plugin.golden_file,
+                               settings_of(plugin, config.stores, marked)});
     }
     out.policy = policy_of(config.reload);
     out.policy.allow_imports = allowed_imports_of(config);

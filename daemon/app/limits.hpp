@@ -15,6 +15,11 @@ inline constexpr std::chrono::seconds kStopTimeout{28};
 // emptied.
 inline constexpr std::uint64_t kLogAlarmBytes = 128 * 1024 * 1024;
 
+// With less free under state_dir no start succeeds: each database gets a -shm file and a log. The
+// first start also makes the databases.
+inline constexpr std::uint64_t kStartFreeBytesMin = 256 * 1024;
+inline constexpr std::uint64_t kFirstStartFreeBytesMin = 1024 * 1024;
+
 // Organizations whose waiting jobs have a time series each; the rest share one.
 inline constexpr std::size_t kQueuesShownMax = 20;
 

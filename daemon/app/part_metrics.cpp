@@ -51,7 +51,8 @@ void add_disks(Page& page, const MonitoredDeps& deps) {
 void add_exports(Page& page, const exports::ExportWorkers& workers) {
     const exports::ExportStats& stats = workers.stats();
     page.family("export_worker_export_attempts_total",
-                "Attempts of exports that ended; put_back: the daemon stopped, or the job was "
+                "Attempts of exports that ended; put_back: the daemon stopped, the store was away, "
+                "or the job was "
                 "taken away",
                 Kind::kCounter);
     for (const auto& [outcome, count] :

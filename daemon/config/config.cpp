@@ -263,11 +263,12 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
         const std::size_t problems = file.problem_count();
         model::StoreSettings store;
         store.name = section.name().substr(std::string_view("store.").size());
-        constexpr std::array<std::string_view, 5> kKinds{"local", "s3", "gcs", "azure",
-                                                         "cloudfront"};
-        section.choice("kind", store.kind, kKinds);
-        if (store.kind.empty() && !section.has("kind"))
-            section.add_error("kind", "missing; expected local, s3, gcs, azure or cloudfront");
+        store.kind = options::read_store_kind(section);
+        if (store.kind.empty()) {
+            EW_CHECK(section.finish());
+            config.stores.push_back(std::move(store));  // For [export], which may name it.
+            continue;
+        }
         store.values["kind"] = store.kind;
         std::uint64_t lifetime_s = limits::kLinkLifetimeSecondsDefault;
         section.number("link_lifetime_s", lifetime_s, 1, limits::kLinkLifetimeSecondsMax);
@@ -346,9 +347,13 @@ void read_export_store(Section& section, Config& config) {
         return out.store.empty() ? store.kind == "local" : store.name == out.store;
     };
     const auto found = std::ranges::find_if(config.stores, usable);
+    // One of an unknown kind, which is told, may be the one that was meant.
+    const bool may_be_there =
+        out.store.empty() &&
+        std::ranges::any_of(config.stores, [](const auto& store) { return store.kind.empty(); });
     if (found != config.stores.end() && found->kind != "cloudfront") {
         out.store = found->name;
-    } else if (out.workers > 0) {
+    } else if (out.workers > 0 && !may_be_there) {
         section.add_error("store",
                           out.store.empty()
                               ? "exports need a place to go: name a [store.NAME], add one with "

@@ -303,12 +303,22 @@ Result<void> produce(const ExportDeps& deps, const ClaimedJob& job, RunWatch& wa
     return {};
 }
 
+// A store that went away under an attempt explains whatever error came of that.
+std::optional<Error> away_instead_of(const ExportDeps& deps, const Error& error) {
+    if (error.code == ErrorCode::kCancelled || error.code == ErrorCode::kConflict ||
+        error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kUnknownOutcome)
+        return std::nullopt;
+    std::string problem = deps.files->problem();
+    if (problem.empty()) return std::nullopt;
+    return Error{ErrorCode::kUnavailable, std::move(problem)};
+}
+
 // Says what became of an attempt that did not publish.
 Result<void> record_end(const ExportDeps& deps, const ClaimedJob& job, const Error& error,
-                        bool stopping, jobs::Run run) {
+                        bool interrupted, jobs::Run run) {
     jobs::JobQueue& queue = deps.jobs->queue();
     // Interrupted is not failed: the attempt is given back.
-    if (stopping && error.code == ErrorCode::kUnavailable) return queue.release(job.lease, run);
+    if (interrupted && error.code == ErrorCode::kUnavailable) return queue.release(job.lease, run);
     switch (error.code) {
         case ErrorCode::kCancelled: return queue.cancelled(job.lease, run);
         case ErrorCode::kConflict: return {};  // The lease is lost: somebody else says how it ends.
@@ -325,7 +335,8 @@ void record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Err
                         const RunWatch& watch) {
     auto run = jobs::Run::kFirst;
     for (;;) {
-        const auto recorded = record_end(deps, job, error, watch.stopping.load(), run);
+        const bool interrupted = watch.store_was_away || watch.stopping.load();
+        const auto recorded = record_end(deps, job, error, interrupted, run);
         if (recorded || recorded.error().code == ErrorCode::kConflict) return;
         if (recorded.error().code == ErrorCode::kUnknownOutcome) run = jobs::Run::kAgain;
         if (!wait_to_record(deps, job, "end", recorded.error(), watch)) return;
@@ -365,8 +376,13 @@ Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch&
     const LogScope scope("", job.trace_id);
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     std::optional<model::FileKey> intended;
+    watch.store_was_away = false;
     auto done = produce(deps, job, watch, intended);
     if (done) return done;
+    if (auto away = away_instead_of(deps, done.error())) {
+        watch.store_was_away = true;
+        done = fail(std::move(*away));
+    }
     const Error& error = done.error();
     log_text(error.code == ErrorCode::kCancelled ? LogLevel::kInfo : LogLevel::kWarn, "job {}: {}",
              fmt::make_format_args(job.lease.job_id, error.message));

@@ -40,11 +40,13 @@ struct RunWatch {
     explicit RunWatch(const std::atomic<bool>& stop) : stopping(stop) {}
     const std::atomic<bool>& stopping;        // The process stops.
     std::atomic<SteadyTime> progressed_at{};  // The last sign of progress.
+    bool store_was_away = false;  // The last run ended for that. Of the thread that runs.
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
-// early, with the attempt given back, once `watch.stopping` is true. Errors: why the attempt did
-// not complete; it is recorded already. [worker-thread of export]
+// early, with the attempt given back, once `watch.stopping` is true; it is given back, too, when
+// the store is away afterwards (FileStore::problem()). Errors: why the attempt did not complete; it
+// is recorded already. [worker-thread of export]
 [[nodiscard]] Result<void> run_export(const ExportDeps& deps, const jobs::ClaimedJob& job,
                                       RunWatch& watch);
 

@@ -30,6 +30,11 @@ void ExportWorkers::run(Slot& slot) {
         // A wake that comes after the look at the queue must not be slept through. Retries come
         // due by time alone.
         const std::uint64_t seen = threads_.wakes();
+        // Jobs wait for a store that is away: an attempt could only fail. The alarm says why.
+        if (!deps_.files->problem().empty()) {
+            (void)threads_.wait_for(limits::kJobPollInterval, seen);
+            continue;
+        }
         auto job = deps_.jobs->queue().claim();
         if (job && job->has_value()) {
             run_one(slot, **job);
@@ -48,7 +53,8 @@ void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
     }
     const SteadyTime began = deps_.clock->steady();
     ++stats_.running;
-    count(run_export(deps_, job, slot.watch), began);
+    const auto attempt = run_export(deps_, job, slot.watch);
+    count(attempt, slot.watch.store_was_away || threads_.stopping().load(), began);
     --stats_.running;
     {
         const std::lock_guard lock(slot.mutex);
@@ -58,14 +64,14 @@ void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
     wake();
 }
 
-void ExportWorkers::count(const Result<void>& attempt, SteadyTime began) {
+void ExportWorkers::count(const Result<void>& attempt, bool interrupted, SteadyTime began) {
     const auto took = deps_.clock->steady() - began;
     stats_.busy_us += static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(took).count());
     stats_.seconds.observe(took);
     const ErrorCode code = attempt ? ErrorCode::kInternal : attempt.error().code;
-    const bool put_back = code == ErrorCode::kConflict ||
-                          (code == ErrorCode::kUnavailable && threads_.stopping().load());
+    const bool put_back =
+        code == ErrorCode::kConflict || (code == ErrorCode::kUnavailable && interrupted);
     ++(attempt                         ? stats_.completed
        : code == ErrorCode::kCancelled ? stats_.cancelled
        : put_back                      ? stats_.put_back

@@ -19,9 +19,10 @@ struct ExportStats {
     std::atomic<std::uint64_t> completed{0};  // Attempts, as the next three.
     std::atomic<std::uint64_t> failed{0};
     std::atomic<std::uint64_t> cancelled{0};
-    std::atomic<std::uint64_t> put_back{0};  // The daemon stops, or the lease is lost.
-    std::atomic<std::uint64_t> busy_us{0};   // What all attempts took, of the steady clock.
-    std::atomic<unsigned> running{0};        // Now.
+    std::atomic<std::uint64_t> put_back{
+        0};  // The daemon stops, the store is away, or the lease is lost.
+    std::atomic<std::uint64_t> busy_us{0};  // What all attempts took, of the steady clock.
+    std::atomic<unsigned> running{0};       // Now.
     // The failed ones by ErrorCode.
     std::array<std::atomic<std::uint64_t>, kErrorCodes> failed_by{};
     // Taken from a worker that made no progress; the attempt ends later, as put_back.
@@ -64,7 +65,7 @@ private:
 
     void run(Slot& slot);
     void run_one(Slot& slot, const jobs::ClaimedJob& job);
-    void count(const Result<void>& attempt, SteadyTime began);
+    void count(const Result<void>& attempt, bool interrupted, SteadyTime began);
     void run_watch();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);

@@ -14,7 +14,7 @@ namespace export_worker::jobs {
 // The wall clock is too far from the last time the daemon ran: retention deletes nothing.
 struct RetentionPause {
     std::int64_t last_run_us = 0;  // Unix time, as all of it.
-    std::int64_t found_us = 0;     // What the clock said instead.
+    std::int64_t now_us = 0;       // What the clock says now.
 };
 
 // What one batch of retention removes, or several.
@@ -38,8 +38,9 @@ public:
     virtual ~JobRetention() = default;
 
     // Fails what is past its deadline, and external jobs that were silent for longer than they
-    // allow or than kExternalSilenceMax. At most kHousekeepingBatch for each of these reasons; how
-    // many: to be called again until it is 0.
+    // allow or than kExternalSilenceMax. At most kHousekeepingBatch for each of these reasons.
+    // Returns how many, with those past their deadline that claims have failed since the last call:
+    // to be called again until it is 0.
     [[nodiscard]] virtual Result<std::size_t> enforce_limits() = 0;
     // From now on, external jobs that say how long they may be silent are silent anew: while the
     // daemon was away no worker could report. Writes at most kHousekeepingBatch at once, and asks

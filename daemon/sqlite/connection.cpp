@@ -2,7 +2,10 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+
 #include "base/assert.hpp"
+#include "base/disk_space.hpp"
 #include "daemon/sqlite/limits.hpp"
 
 namespace export_worker::sqlite {
@@ -45,6 +48,22 @@ int record_log_pages(void* pages, sqlite3* /*database*/, const char* /*schema*/,
     return SQLITE_OK;
 }
 
+// What to do about a full disk; empty: it is not full. SQLite has no word of it where it makes a
+// -shm file: that ends as an I/O error.
+std::string advice_for_full_disk(sqlite3* database, int status) {
+    const int kind = status & 0xff;
+    const char* const path = sqlite3_db_filename(database, "main");
+    if ((kind != SQLITE_FULL && kind != SQLITE_IOERR) || path == nullptr || *path == '\0')
+        return {};
+    const auto disk = read_disk_space(path);
+    const bool is_full =
+        disk && (disk->free_bytes < limits::kDatabaseFullDiskBytes || !disk->has_inodes());
+    if (kind == SQLITE_IOERR && !is_full && sqlite3_system_errno(database) != ENOSPC) return {};
+    std::string out = kind == SQLITE_IOERR ? ", because the disk is full" : "";
+    if (disk) out += " (" + std::to_string(disk->free_bytes / 1024) + " KiB are free)";
+    return out + "; make room on the file system of " + path;
+}
+
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
     if (status == SQLITE_INTERRUPT) return fail(ErrorCode::kDeadlineExceeded, kTooLong);
@@ -52,6 +71,7 @@ tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried
     const std::string_view kind = sqlite3_errstr(status);
     std::string message = tried + ": " + std::string(what);
     if (kind != what) message += " (" + std::string(kind) + ")";
+    message += advice_for_full_disk(database, status);
     return fail(code_of(status, sqlite3_system_errno(database)), std::move(message));
 }
 

@@ -10,6 +10,8 @@ namespace export_worker::limits {
 inline constexpr int kDatabaseBusyTimeoutMs = 5'000;
 inline constexpr std::int64_t kDatabaseJournalBytesMax = 16 * 1024 * 1024;
 inline constexpr int kDatabaseCheckpointPages = 2'000;
+// With less free, a disk is full to SQLite: a -shm file has 32 KiB, and a page comes with it.
+inline constexpr std::uint64_t kDatabaseFullDiskBytes = 64 * 1024;
 // Of disk, for the log of a database whose small writes must succeed on a full disk: more than it
 // grows to before its checkpoint (4,120 bytes a page).
 inline constexpr std::int64_t kDatabaseLogBytesReserved = 9 * 1024 * 1024;

@@ -2,7 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <optional>
+
 #include "base/clock.hpp"
+#include "base/store_mark.hpp"
 #include "base/text.hpp"
 #include "plugins/download_url/abi_text.hpp"
 #include "protocol/message/wire_error.hpp"
@@ -39,9 +43,17 @@ bool is_sha256(std::string_view text) {
            text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
 }
 
-bool is_readable_file(const std::string& path) {
+enum class FileState { kThere, kGone, kAway };
+
+// One look at the file when it is there; at the root only when it is not.
+FileState look_for(const Store& store, const std::string& key) {
     struct stat info {};
-    return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+    if (::stat((store.root + "/" + key).c_str(), &info) == 0)
+        return S_ISREG(info.st_mode) ? FileState::kThere : FileState::kGone;
+    if (!is_no_file(errno)) return FileState::kAway;
+    const std::optional<std::string_view> registry =
+        store.registry.empty() ? std::nullopt : std::optional<std::string_view>(store.registry);
+    return is_root_away(store.root, registry) ? FileState::kAway : FileState::kGone;
 }
 
 std::string_view name_of(StoreKind kind) {
@@ -103,6 +115,24 @@ bool Minter::find_job(const ew_request& request, std::string_view permission,
     return false;
 }
 
+tl::expected<void, Minter::Refusal> Minter::check_file(
+    const signing::StoreLocation& location) const {
+    const Store& store = *location.store;
+    switch (look_for(store, location.key)) {
+        case FileState::kThere: return {};
+        case FileState::kGone:
+            return tl::unexpected(Refusal{EW_ERROR_GONE, "Export file is no longer available"});
+        case FileState::kAway: break;
+    }
+    const std::string text = "no link to " + printable(location.key) + " of store " + store.name +
+                             ": " + store.root +
+                             " is missing, empty, without the daemon's mark or cannot be read; "
+                             "mount it";
+    services_.log->write(services_.host, EW_LOG_WARN, abi_string(text));
+    return tl::unexpected(Refusal{EW_ERROR_UNAVAILABLE,
+                                  "The file's store is not available right now; try again later"});
+}
+
 Minter::Decided Minter::decide(const ew_request& request, const Job& job) {
     const auto unsignable = [](const Error& error) {
         return tl::unexpected(
@@ -113,8 +143,10 @@ Minter::Decided Minter::decide(const ew_request& request, const Job& job) {
     Minted out;
     out.location = std::move(*location);
     const Store& store = *out.location.store;
-    if (store.kind == StoreKind::kLocal && !is_readable_file(store.root + "/" + out.location.key))
-        return tl::unexpected(Refusal{EW_ERROR_GONE, "Export file is no longer available"});
+    if (store.kind == StoreKind::kLocal) {
+        if (auto there = check_file(out.location); !there)
+            return tl::unexpected(std::move(there).error());
+    }
     out.filename = signing::safe_filename(!job.filename.empty() ? job.filename
                                                                 : last_segment(out.location.key));
     if (signing::is_content_type(job.content_type)) out.content_type = job.content_type;

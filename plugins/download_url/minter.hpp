@@ -67,6 +67,9 @@ private:
     [[nodiscard]] bool find_job(const ew_request& request, std::string_view permission,
                                 std::string_view job_id, ew_writer& writer, Job& job) const;
     [[nodiscard]] Decided decide(const ew_request& request, const Job& job);
+    // Of a local store: kGone is for ever, so a store that is away is told apart.
+    [[nodiscard]] tl::expected<void, Refusal> check_file(
+        const signing::StoreLocation& location) const;
     [[nodiscard]] tl::expected<void, Refusal> sign(const ew_request* request, Minted& minted);
     void count(std::int32_t counter) const;
 

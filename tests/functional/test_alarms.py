@@ -173,12 +173,35 @@ class AlarmTest(unittest.TestCase):
         self.start()
         self.system.import_generated(5)
         job = self.system.export()["job_id"]
-        link = self.system.mint(job, self.system.make_key()).json["download_url"]
+        key = self.system.make_key()
+        link = self.system.mint(job, key).json["download_url"]
+        wire = self.system.wire()
+        self.addCleanup(wire.close)
+
+        def no_new_link(where):
+            answer = self.system.mint(job, key)
+            self.assertEqual((answer.status, bool(answer.headers["Retry-After"])), (503, True), where)
+            error = wire.call("download_url.get", {"job_id": job}, key)["error"]
+            self.assertEqual((error["code"], error["retryable"], error["executed"]), ("unavailable", True, "no"), where)
+            self.assertGreater(error["retry_after_ms"], 0)
+
         away = self.system.exports.rename(self.system.directory / "away")
         self.system.exports.mkdir(mode=0o750)  # As an empty mount point.
         alarm = self.raised("store", "local", "is not where exports were written to, or its volume is not mounted")
         answer = self.system.fetch(link)
         self.assertEqual((answer.status, bool(answer.headers["Retry-After"])), (503, True), "not 410, which is for ever")
+        no_new_link("an empty mount point")
+        foreign = self.system.exports / ".export-worker-of-another"
+        foreign.touch()
+        no_new_link("the store of another registry")
+        foreign.unlink()
+        self.system.exports.rmdir()
+        no_new_link("no directory")
+        self.system.exports.touch()
+        no_new_link("a file instead")
+        self.system.exports.unlink()
+        self.system.exports.mkdir(mode=0o750)
+        waiting = json.loads(self.system.ctl("--json", "export", "submit", "--organization", "acme", "--max-attempts", "1").stdout)["job_id"]
         for words in (["fsck"], ["fsck", "--apply"]):
             done = self.system.ctl(*words, check=False)
             self.assertEqual((done.returncode, "its volume is not mounted; mount it" in done.stderr), (1, True), done)
@@ -189,6 +212,8 @@ class AlarmTest(unittest.TestCase):
         self.system.exports.rmdir()
         away.rename(self.system.exports)
         self.over("store")
+        # It waited through a stop, too, and its one attempt was not used up.
+        wait_until("the export that waited", lambda: self.system.ctl_json("job", "show", waiting)["status"] == "completed")
         self.assertEqual(self.system.ctl_json("fsck")["problems"], 0)
         self.assertEqual(self.system.ctl("link", job).returncode, 0)
         self.assertEqual(self.system.fetch(link).status, 200)
@@ -200,7 +225,8 @@ class AlarmTest(unittest.TestCase):
         pathlib.Path(mark).touch()
         wait_until("the end of the alarm", lambda: "store" not in self.named())
         self.assertEqual(self.system.fetch(link).status, 410)
-        self.assertEqual(self.system.ctl_json("fsck", "--apply")["repaired"], 1)
+        self.assertEqual(self.system.mint(job, key).status, 410)
+        self.assertEqual(self.system.ctl_json("fsck", "--apply", "--max-withdrawn", 2)["repaired"], 2)
 
     def test_exports_that_all_fail(self):
         self.start("[export]\nretry_base_ms = 100\nretry_max_s = 1\n")

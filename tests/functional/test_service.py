@@ -239,6 +239,34 @@ class ExitStatusTest(unittest.TestCase):
                 for path in self.system.state.glob("jobs.db*"):
                     path.unlink()
 
+    def test_a_disk_that_is_full_before_the_start(self):
+        """The check ends as the start does, and both say what is wrong."""
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+        script = ('mount -t tmpfs -o size=64m none "$1" && cp -a "$2/." "$1" && chmod 700 "$1" && chown "$(stat -c %u:%g "$2")" "$1" && '
+                  'fallocate -l "$(($(df -k --output=avail "$1" | tail -n 1) - $3))K" "$1/fill" && shift 3 && exec "$@"')
+        state = self.system.directory / "small"
+        state.mkdir(mode=0o700)
+        config = self.system.directory / "small.ini"
+        config.write_text(self.system.config.read_text().replace(f"state_dir = {self.system.state}\n", f"state_dir = {state}\n"))
+        config.chmod(0o600)
+        self.assertIn(str(state), config.read_text())
+        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+
+        def run(free_kib, *words):
+            command = ["unshare", *user, "--mount", "sh", "-c", script, "sh", state, self.system.state, str(free_kib), BUILD / "bin" / "export-workerd", "--config", config]
+            return subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+        for kib, why in ((0, "disk I/O error, because the disk is full"), (64, "database or disk is full")):
+            start = run(kib)
+            self.assertEqual(start.returncode, TRY_AGAIN, start.stderr)
+            self.assertRegex(start.stderr, why + r" \([0-9]+ KiB are free\); make room on the file system of ")
+            checked = run(kib, "--check-config")
+            self.assertEqual(checked.returncode, TRY_AGAIN, checked.stderr)
+            self.assertRegex(checked.stderr, r"\[daemon\] state_dir: .*: [0-9]+ KiB are free, and a start needs 256 KiB; make room")
+        checked = run(1_536, "--check-config")
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        self.assertRegex(checked.stderr, rf"warning: \[daemon\] state_dir: {state}: 15[0-9]+ KiB are free, expected 3[0-9]+ KiB; make room")
+
     def test_no_descriptors(self):
         few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
         self.ends(TRY_AGAIN, "unable to open database file", preexec_fn=few)

@@ -2,6 +2,8 @@
 // rules it was opened with. What the parts of the PostgreSQL store share. [any-thread]
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -81,6 +83,11 @@ public:
     [[nodiscard]] std::string instance_id() const { return lease_->id(); }
     [[nodiscard]] const std::string& registry_id() const { return registry_id_; }
 
+    // Jobs that claims found past their deadline and failed; they are told with those that
+    // enforce_limits() finds itself.
+    void add_failed_by_claims(std::size_t count) { failed_by_claims_ += count; }
+    [[nodiscard]] std::size_t take_failed_by_claims() { return failed_by_claims_.exchange(0); }
+
 private:
     JobDatabase(std::unique_ptr<postgres::Database> database, const Clock& clock, JobPolicy policy)
         : clock_(clock), policy_(std::move(policy)), database_(std::move(database)) {}
@@ -88,6 +95,7 @@ private:
 
     const Clock& clock_;
     const JobPolicy policy_;
+    std::atomic<std::size_t> failed_by_claims_{0};
     const std::unique_ptr<postgres::Database> database_;
     std::string registry_id_;               // Fixed once open() returns.
     std::unique_ptr<InstanceLease> lease_;  // The same. Last: its thread uses the database.

@@ -129,7 +129,7 @@ Result<PostgresJobQueue::Step> PostgresJobQueue::claim_once(const Claimer& claim
             }
             // First, so that no search has to pass by jobs that may not start any more.
             EW_TRY(const std::size_t late, fail_late(connection, claimer.instance_id, now));
-            if (late > 0) return Step{.failed_late = true};
+            if (late > 0) return Step{.failed = late};
             EW_TRY(Claim claim, claim_next(connection, database_.policy(), unwritten_holds_.ids(),
                                            claimer, locked, now));
             return Step{.claim = std::move(claim)};
@@ -159,7 +159,8 @@ Result<std::optional<ClaimedJob>> PostgresJobQueue::take_next(const Claimer& cla
     while (looks < limits::kClaimLooksMax) {
         EW_TRY(Step step, claim_once(claimer, locked, run_before));
         if (step.claim.job) return std::move(step.claim.job);
-        if (step.failed_late) continue;
+        database_.add_failed_by_claims(step.failed);
+        if (step.failed > 0) continue;
         locked = Locked::kPass;
         if (step.claim.without_work.empty()) {
             // Who has a turn may be locked by another claim, or by the end of a job.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -43,7 +44,7 @@ private:
                                                               bool run_before);
     struct Step {
         Claim claim = {};
-        bool failed_late = false;  // Jobs past their deadline, instead of a claim.
+        std::size_t failed = 0;  // Jobs past their deadline, instead of a claim.
     };
     // One transaction of that. `run_before` is true afterwards.
     [[nodiscard]] Result<Step> claim_once(const Claimer& claimer, Locked locked, bool& run_before);

@@ -99,14 +99,16 @@ Result<std::size_t> PostgresJobRetention::enforce_limits() {
         (void)folded;
         return {};
     }));
-    return database_.write_until_known(
-        [&](Connection& connection, const Now& now) -> Result<std::size_t> {
-            const std::string actor = database_.instance_id();
-            EW_TRY(const std::size_t late, fail_late(connection, actor, now));
-            EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
-            EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
-            return late + silent + abandoned;
-        });
+    EW_TRY(const std::size_t failed,
+           database_.write_until_known(
+               [&](Connection& connection, const Now& now) -> Result<std::size_t> {
+                   const std::string actor = database_.instance_id();
+                   EW_TRY(const std::size_t late, fail_late(connection, actor, now));
+                   EW_TRY(const std::size_t silent, fail_silent(connection, actor, now));
+                   EW_TRY(const std::size_t abandoned, fail_abandoned(connection, actor, now));
+                   return late + silent + abandoned;
+               }));
+    return failed + database_.take_failed_by_claims();
 }
 
 Result<void> PostgresJobRetention::restart_silence(const std::function<bool()>& keep_going) {
@@ -152,11 +154,12 @@ Result<bool> PostgresJobRetention::resume_retention() {
 }
 
 Result<std::optional<RetentionPause>> PostgresJobRetention::retention_pause() {
-    return database_.read([](Connection& connection) -> Result<std::optional<RetentionPause>> {
+    using Pause = std::optional<RetentionPause>;
+    return database_.read_at([](Connection& connection, const Now& now) -> Result<Pause> {
         EW_TRY(const std::optional<std::int64_t> found_us, read_setting(connection, kFound));
-        if (!found_us) return std::optional<RetentionPause>();
+        if (!found_us) return Pause();
         EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
-        return std::optional(RetentionPause{last_us.value_or(0), *found_us});
+        return Pause(RetentionPause{last_us.value_or(0), now.wall_us});
     });
 }
 

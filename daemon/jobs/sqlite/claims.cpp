@@ -123,20 +123,20 @@ Result<Claim> claim_next(Connection& connection, const JobPolicy& policy,
                          std::string_view held_json, const Claimer& claimer, const Now& now) {
     // First, so that no search has to pass by jobs that may not start any more.
     EW_TRY(const std::size_t late, fail_late(connection, claimer.instance_id, now));
-    if (late == limits::kHousekeepingBatch) return Claim{.job = {}, .again = true};
+    if (late == limits::kHousekeepingBatch) return Claim{.job = {}, .failed = late, .again = true};
     for (std::size_t looked = 0; looked < limits::kHousekeepingBatch; ++looked) {
         EW_TRY(const std::optional<Turn> turn,
                next_organization(connection, policy, held_json, now));
-        if (!turn) return Claim();
+        if (!turn) return Claim{.job = {}, .failed = late};
         EW_TRY(const Candidate candidate, first_due(connection, *turn, now));
         if (!candidate.job_id.empty()) {
             EW_CHECK(take_turn(connection, *turn));
             EW_TRY(ClaimedJob job, start_job(connection, candidate.job_id, claimer, now));
-            return Claim{.job = std::move(job)};
+            return Claim{.job = std::move(job), .failed = late};
         }
         EW_CHECK(set_next_due(connection, *turn, candidate.next_due_us));
     }
-    return Claim{.job = {}, .again = true};
+    return Claim{.job = {}, .failed = late, .again = true};
 }
 
 Result<std::optional<ClaimedJob>> find_claimed(Connection& connection, const Claimer& claimer) {

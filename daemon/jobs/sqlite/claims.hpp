@@ -30,6 +30,7 @@ struct Claimer {
 
 struct Claim {
     std::optional<ClaimedJob> job;
+    std::size_t failed = 0;  // Jobs past their deadline, on the way.
     bool again = false;  // The search goes on in another transaction: this one has done its share.
 };
 

@@ -2,6 +2,8 @@
 // is. What the parts of the SQLite store share. [any-thread]
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -59,6 +61,11 @@ public:
     [[nodiscard]] const std::string& instance_id() const { return instance_id_; }
     [[nodiscard]] const std::string& registry_id() const { return registry_id_; }
 
+    // Jobs that claims found past their deadline and failed; they are told with those that
+    // enforce_limits() finds itself.
+    void add_failed_by_claims(std::size_t count) { failed_by_claims_ += count; }
+    [[nodiscard]] std::size_t take_failed_by_claims() { return failed_by_claims_.exchange(0); }
+
 private:
     JobDatabase(std::unique_ptr<sqlite::Database> database, const Clock& clock, JobPolicy policy);
     [[nodiscard]] Result<void> read_registry_id();
@@ -67,8 +74,9 @@ private:
     const Clock& clock_;
     const JobPolicy policy_;
     const std::string instance_id_;
-    std::string registry_id_;                           // Fixed once open() returns.
-    std::int64_t time_offset_us_ = 0;                   // open_time_line(). The same.
+    std::string registry_id_;          // Fixed once open() returns.
+    std::int64_t time_offset_us_ = 0;  // open_time_line(). The same.
+    std::atomic<std::size_t> failed_by_claims_{0};
     const std::unique_ptr<sqlite::Database> database_;  // Last: its writes use what is above.
 };
 

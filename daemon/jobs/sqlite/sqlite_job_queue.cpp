@@ -188,6 +188,7 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claim
             return claim_next(connection, database_.policy(), json_of(unwritten_holds_.ids()),
                               claimer, now);
         }));
+        database_.add_failed_by_claims(claim.failed);
         if (!claim.again) return std::move(claim.job);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace export_worker::limits {
 
@@ -11,6 +12,9 @@ inline constexpr std::size_t kPluginNameBytesMax = 64;
 inline constexpr std::size_t kPluginMethodsMax = 64;
 inline constexpr std::size_t kPluginErrorBytesMax = 1024;
 inline constexpr std::size_t kPluginCountersMax = 64;
+// When to ask again after a plugin said `unavailable` and had done nothing, as for a store that is
+// away: an operator has to act.
+inline constexpr std::uint32_t kPluginUnavailableRetryMs = 10'000;
 // For thread-local destructors of plugins at the end of the thread that creates and ends them.
 inline constexpr std::chrono::milliseconds kPluginThreadEndTimeout{1'000};
 inline constexpr std::size_t kPluginCrashesBytesMax = 64 * 1024;

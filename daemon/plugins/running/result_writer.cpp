@@ -62,6 +62,11 @@ ew_status writer_set_error(ew_writer* base, std::uint32_t code, ew_string messag
     writer.error = message::make_error(static_cast<message::WireCode>(code),
                                        printable(view_of(message), limits::kPluginErrorBytesMax));
     writer.error.executed = static_cast<message::Executed>(executed);
+    // Nothing was done, so the usual caution of this code does not apply.
+    if (code == EW_ERROR_UNAVAILABLE && executed == EW_EXECUTED_NO) {
+        writer.error.retryable = true;
+        writer.error.retry_after_ms = limits::kPluginUnavailableRetryMs;
+    }
     writer.error.details.assign(view_of(details));
     return EW_OK;
 }

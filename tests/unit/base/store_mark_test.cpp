@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker {
@@ -34,6 +38,34 @@ TEST(StoreMark, AnythingElseOfThatNameIsRefused) {
     EXPECT_EQ(make_store_mark(mark).error().code, ErrorCode::kFailedPrecondition);
     EXPECT_EQ(make_store_mark(dir / "none/mark").error().code, ErrorCode::kNotFound);
     EXPECT_EQ(marked_registries(dir / "none").error().code, ErrorCode::kNotFound);
+}
+
+TEST(StoreMark, ARootIsAwayWithoutWhatItShouldHave) {
+    const TempDir dir;
+    const std::string root = dir / "root";
+    EXPECT_TRUE(is_root_away(root, std::nullopt)) << "missing";
+    dir.write("root", "text");
+    for (const auto registry :
+         {std::optional<std::string_view>(), std::optional<std::string_view>(""),
+          std::optional<std::string_view>("a")})
+        EXPECT_TRUE(is_root_away(root, registry)) << "a file";
+    std::filesystem::remove(root);
+    std::filesystem::create_directory(root);
+    EXPECT_TRUE(is_root_away(root, std::nullopt)) << "empty";
+    dir.write("root/file", "");
+    EXPECT_FALSE(is_root_away(root, std::nullopt));
+    EXPECT_TRUE(is_root_away(root, "")) << "no mark";
+    ASSERT_TRUE(make_store_mark(store_mark_path(root, "b")));
+    EXPECT_FALSE(is_root_away(root, ""));
+    EXPECT_TRUE(is_root_away(root, "a")) << "the mark of another registry";
+    ASSERT_TRUE(make_store_mark(store_mark_path(root, "a")));
+    EXPECT_FALSE(is_root_away(root, "a"));
+}
+
+TEST(StoreMark, OnlySomeErrorsSayThatThereIsNoFile) {
+    EXPECT_TRUE(is_no_file(ENOENT));
+    EXPECT_TRUE(is_no_file(ENOTDIR));
+    for (const int error : {EACCES, EIO, EMFILE, ESTALE}) EXPECT_FALSE(is_no_file(error)) << error;
 }
 
 }  // namespace

@@ -87,6 +87,12 @@ TEST_F(DownloadTest, AFileOfARootThatIsAwayIsNotGone) {
     EXPECT_EQ(open("acme/a.csv").status, 503) << "an empty directory";
     dir_.write("root/file", "");
     EXPECT_EQ(open("acme/a.csv").status, 410);
+    std::filesystem::rename(dir_ / "root", dir_ / "other");
+    dir_.write("root", "text");
+    for (const bool is_marked : {false, true}) {
+        roots_[0].is_marked = is_marked;
+        EXPECT_EQ(open("acme/a.csv").status, 503) << "a file in place of the root";
+    }
 }
 
 TEST_F(DownloadTest, TheLinkSaysWhatTheFileIs) {

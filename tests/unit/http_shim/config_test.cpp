@@ -162,6 +162,13 @@ TEST_F(ConfigTest, WhatTheDaemonsSectionsMustHaveIsNamed) {
     EXPECT_NE(complaint(daemon + "[store.a]\nkind = local\nkey_file = /k\n")
                   .find("[store.a] root: missing"),
               std::string::npos);
+    EXPECT_NE(complaint(daemon + "[store.a]\nroot = /srv\nkey_file = /k\n")
+                  .find("[store.a] kind: missing; expected local, s3"),
+              std::string::npos);
+    EXPECT_NE(complaint(daemon + "[store.a]\nkind = lokal\nroot = /srv\nkey_file = /k\n")
+                  .find("[store.a] kind: expected one of local, s3, gcs, azure, cloudfront, found "
+                        "'lokal'"),
+              std::string::npos);
     EXPECT_NE(complaint("[http]\ndocs = on\n").find("[daemon] state_dir: missing"),
               std::string::npos);
     EXPECT_TRUE(read("[http]\ndaemons = ipc:///x\n"));

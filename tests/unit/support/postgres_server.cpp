@@ -102,7 +102,7 @@ void PostgresServer::start(const std::string& programs) {
     ASSERT_TRUE(wait_for_end(made, std::chrono::seconds(60), status));
     ASSERT_EQ(status, 0) << read_text(log);
     pid_ = spawn({programs + "/postgres", "-D", data, "-k", dir_.path(), "-c", "listen_addresses=",
-                  "-c", "fsync=on", "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
+                  "-c", "fsync=off", "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
                  log, SIGQUIT);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!answers()) {

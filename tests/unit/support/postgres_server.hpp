@@ -1,5 +1,5 @@
 // A PostgreSQL server of the test program's own: Debian's postgresql-15, a new cluster in a
-// temporary directory, a Unix socket and nothing else, fsync on.
+// temporary directory, a Unix socket and nothing else. It syncs nothing: no test cuts its power.
 //
 // It is made when the first test asks for it, lives until the program ends, and dies with it. Each
 // test has a schema of its own in it. Without the package the test is skipped and names it.

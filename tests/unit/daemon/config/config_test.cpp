@@ -57,6 +57,22 @@ TEST(Config, ExportsHaveADirectoryOfTheirOwn) {
         EXPECT_EQ(with_root(free), "") << free;
 }
 
+// What the other keys of such a section mean is not known, nor which store exports were to go to.
+TEST(Config, AMisspeltKindIsTheOnlyComplaint) {
+    const TempDir dir;
+    for (const char* kind : {"", "kind = lokal\n"}) {
+        options::Problems problems;
+        const auto config = read_config(
+            dir.write("c.ini", "[daemon]\nstate_dir = /x\n[store.a]\n" + std::string(kind) +
+                                   "root = /srv\nbase_url = https://d.example\nkey_file = /k\n"),
+            &problems);
+        ASSERT_TRUE(config) << config.error().message;
+        ASSERT_EQ(problems.size(), 1U) << problems.back().message;
+        EXPECT_NE(problems[0].message.find("[store.a] kind: "), std::string::npos)
+            << problems[0].message;
+    }
+}
+
 TEST(Config, NumbersHaveBounds) {
     const auto refused = [](const std::string& section, const std::string& line) {
         return error_of(kGood + "[" + section + "]\n" + line + "\n");

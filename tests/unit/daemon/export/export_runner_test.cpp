@@ -98,6 +98,43 @@ protected:
     RunWatch watch_{stopping_};
 };
 
+// It comes back by itself, however long that takes.
+TEST_F(ExportRunnerTest, AStoreThatIsAwayCostsNoAttempt) {
+    files_ = std::move(*files::LocalFileStore::open(dir_ / "marked", {"registry", {}}));
+    deps_.files = files_.get();
+    const auto id = submit({{"format", "csv"}, {"columns", {"key"}}});
+    std::filesystem::rename(dir_ / "marked", dir_ / "away");
+    std::filesystem::create_directory(dir_ / "marked");
+    for (int attempts = 0; attempts < 2 * policy_.attempts_max; ++attempts) {
+        const model::Job job = run(id);
+        EXPECT_EQ(job.status, JobStatus::kPending);
+        EXPECT_EQ(job.attempt, 0);
+        EXPECT_TRUE(watch_.store_was_away);
+    }
+    std::filesystem::remove(dir_ / "marked");
+    std::filesystem::rename(dir_ / "away", dir_ / "marked");
+    EXPECT_EQ(run(id).status, JobStatus::kCompleted);
+    EXPECT_FALSE(watch_.store_was_away);
+}
+
+TEST_F(ExportRunnerTest, WorkersTakeNoJobWhileTheStoreIsAway) {
+    files_ = std::move(*files::LocalFileStore::open(dir_ / "marked", {"registry", {}}));
+    deps_.files = files_.get();
+    const auto id = submit({{"format", "csv"}, {"columns", {"key"}}});
+    std::filesystem::rename(dir_ / "marked", dir_ / "away");
+    ExportWorkers workers(deps_, std::chrono::seconds(60));
+    workers.start(1);
+    workers.wake();
+    // One interval of the queue and more: it would have been taken by then.
+    std::this_thread::sleep_for(limits::kJobPollInterval + std::chrono::milliseconds(200));
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    EXPECT_EQ(find(id).interruptions, 0);
+    std::filesystem::rename(dir_ / "away", dir_ / "marked");
+    EXPECT_TRUE(testing::eventually([&] { return find(id).status == JobStatus::kCompleted; }));
+    workers.stop();
+    EXPECT_EQ(workers.stats().failed.load(), 0U);
+}
+
 TEST_F(ExportRunnerTest, PublishesAFileThatMatchesItsRecord) {
     const auto id =
         submit({{"format", "csv"}, {"columns", {"key", "name"}}, {"filename", "mine.csv"}});

@@ -49,6 +49,20 @@ TEST_F(HousekeeperTest, DeadlinesEndWithoutAnyWorker) {
         [&] { return testing::has_logged("1 jobs have failed: past their deadline"); }));
 }
 
+// Whichever part of the daemon meets them first.
+TEST_F(HousekeeperTest, OverdueJobsAreToldInOneTotal) {
+    const std::size_t count = 2 * limits::kHousekeepingBatch + 7;
+    for (std::size_t index = 0; index < count; ++index) submit();
+    clock_.advance(std::chrono::seconds(61));
+    ASSERT_EQ(*store_->retention().enforce_limits(), limits::kHousekeepingBatch);
+    ASSERT_FALSE(*store_->queue().claim()) << "it fails the rest on its way";
+    Housekeeper housekeeper(store_->retention(), clock_, {});
+    housekeeper.start();
+    const std::string line =
+        std::to_string(count - limits::kHousekeepingBatch) + " jobs have failed: past their";
+    EXPECT_TRUE(testing::eventually([&] { return testing::has_logged(line); }));
+}
+
 TEST_F(HousekeeperTest, RetentionGoesOnWhileThereIsMore) {
     const std::size_t count = 2 * limits::kHousekeepingBatch + 1;
     for (std::size_t index = 0; index < count; ++index) fail_one();

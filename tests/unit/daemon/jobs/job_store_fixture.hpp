@@ -45,6 +45,8 @@ struct StoreUnderTest {
         open;
     // Sets the wall clock that the registry goes by.
     std::function<void(RegistryClock& clock, std::chrono::microseconds by)> jump;
+    // The test of `directory` has ended well, and its stores are closed.
+    std::function<void(const std::string& directory)> done = [](const std::string&) {};
     // Why it cannot be tested here; empty: it can.
     std::function<std::string()> why_not = [] { return std::string(); };
 };
@@ -59,6 +61,10 @@ protected:
         if (const std::string why_not = GetParam().why_not(); !why_not.empty())
             GTEST_SKIP() << why_not;
         reopen();
+    }
+    void TearDown() override {
+        store_.reset();
+        if (!HasFailure() && !IsSkipped()) GetParam().done(dir_.path());
     }
     std::unique_ptr<JobStore> open() { return GetParam().open(dir_.path(), clock_, policy_); }
     void reopen() {

@@ -438,7 +438,7 @@ TEST_P(PostgresJobStoreSuite, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
     EXPECT_TRUE(is_in_memory_error(refused.error())) << refused.error().message;
     EXPECT_NE(store_->problem(), "");
     EXPECT_TRUE(store_->organizations().organization("a")->policy.held);
-    ASSERT_TRUE(connection->execute("DROP TRIGGER full_disk ON organization"));
+    ASSERT_TRUE(connection->execute("DROP FUNCTION refuse CASCADE"));
     EXPECT_EQ(claim().organization_id, "b");
     EXPECT_FALSE(*store_->queue().claim());
     reopen();

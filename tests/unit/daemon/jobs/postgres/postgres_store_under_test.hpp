@@ -1,11 +1,13 @@
 // PostgreSQL's job store, for the suites of all of them: a schema for each directory, whose
-// database_now() is the test's clock.
+// database_now() is the test's clock. A schema is some hundred files, so the next test gets that
+// of one that has ended, emptied.
 #pragma once
 
 #include <array>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/jobs/postgres/postgres_job_store.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
@@ -18,19 +20,60 @@ class PostgresRegistries {
 public:
     // Made when it is asked for first; null where there is no PostgreSQL.
     static const PostgresStoreOptions* find(const std::string& directory, RegistryClock& clock) {
-        static std::map<std::string, PostgresStoreOptions> registries;
-        if (const auto known = registries.find(directory); known != registries.end())
-            return &known->second;
+        if (const auto known = used().find(directory); known != used().end()) return &known->second;
         std::string why_not;
         testing::PostgresServer* server = testing::PostgresServer::get(why_not);
         if (server == nullptr) return nullptr;
         PostgresStoreOptions options;
-        options.database = server->new_schema();
+        if (free().empty()) {
+            options.database = server->new_schema();
+        } else {
+            options = free().back();
+            free().pop_back();
+            empty(options.database);
+        }
         follow(options.database, clock);
-        return &registries.emplace(directory, options).first->second;
+        return &used().emplace(directory, options).first->second;
+    }
+    // No store is open there, and its tables and functions are those of a new one.
+    static void give_back(const std::string& directory) {
+        const auto known = used().find(directory);
+        if (known == used().end()) return;
+        free().push_back(known->second);
+        used().erase(known);
     }
 
 private:
+    static std::map<std::string, PostgresStoreOptions>& used() {
+        static std::map<std::string, PostgresStoreOptions> by_directory;
+        return by_directory;
+    }
+    static std::vector<PostgresStoreOptions>& free() {
+        static std::vector<PostgresStoreOptions> options;
+        return options;
+    }
+    // As a new one is, with another registry's id.
+    static void empty(const postgres::DatabaseOptions& options) {
+        auto connection = postgres::Connection::open(options.connect);
+        ASSERT_TRUE(connection) << connection.error().message;
+        const auto emptied = (*connection)->execute(R"sql(
+            BEGIN;
+            SET LOCAL session_replication_role = replica;
+            DO $$
+            DECLARE
+                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number'];
+                name name;
+            BEGIN
+                FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND tablename <> ALL (kept) LOOP
+                    EXECUTE format('DELETE FROM %I', name);
+                END LOOP;
+            END $$;
+            UPDATE registry SET registry_id = replace(gen_random_uuid()::text, '-', '');
+            UPDATE notice_number SET last = 0;
+            COMMIT
+        )sql");
+        ASSERT_TRUE(emptied) << emptied.error().message;
+    }
     // The schema's clock shows what the test's does, from now on.
     static void follow(const postgres::DatabaseOptions& options, RegistryClock& clock) {
         static constexpr std::array<const char*, 1> kTestClock{
@@ -65,6 +108,7 @@ inline StoreUnderTest postgres_store() {
             },
             // The server's: the daemon's own clock is in no row.
             .jump = [](RegistryClock& clock, std::chrono::microseconds by) { clock.advance(by); },
+            .done = PostgresRegistries::give_back,
             .why_not =
                 [] {
                     std::string why_not;

@@ -358,5 +358,16 @@ TEST_F(HostServicesTest, BrokenArgumentsOfTheWriterMakeAFault) {
     EXPECT_EQ(writer.misuse, nullptr);
 }
 
+TEST_F(HostServicesTest, UnavailableMayBeTriedAgainWhenNothingWasDone) {
+    ResultWriter& writer = call_.writer;
+    for (const std::uint32_t executed : {EW_EXECUTED_NO, EW_EXECUTED_UNKNOWN}) {
+        writer.reset();
+        ASSERT_EQ(writer.set_error(&writer, EW_ERROR_UNAVAILABLE, abi("away"), executed, abi("")),
+                  EW_OK);
+        EXPECT_EQ(writer.error.retryable, executed == EW_EXECUTED_NO);
+        EXPECT_EQ(writer.error.retry_after_ms.has_value(), executed == EW_EXECUTED_NO);
+    }
+}
+
 }  // namespace
 }  // namespace export_worker::plugins
