@@ -4,28 +4,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
 
 #include "base/hex.hpp"
 #include "base/io.hpp"
+#include "base/text.hpp"
 
 namespace export_worker::exportctl {
 namespace {
 
 namespace fs = std::filesystem;
 
+bool has_backup_name(const std::string& name) {
+    return std::ranges::find(kBackupDatabases, name) != kBackupDatabases.end() ||
+           name == "plugins" || name.starts_with(kBackupManifestFile);
+}
+
 Result<void> check_empty(const std::string& path) {
     std::error_code error;
-    const fs::directory_iterator entries(path, error);
+    std::string other;  // An entry that no backup has.
+    bool is_empty = true;
+    for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+        is_empty = false;
+        const std::string name = it->path().filename().string();
+        if (!has_backup_name(name)) other = name;
+    }
     if (error) return fail(errno_error("open directory " + path, error.value()));
-    if (entries == fs::directory_iterator()) return {};
-    const bool is_backup = fs::exists(path + "/" + kBackupManifestFile, error);
-    return fail(ErrorCode::kConflict,
-                path + ": expected a new or empty directory, found " +
-                    (is_backup ? "a backup" : "one with " + entries->path().filename().string()) +
-                    "; name another directory");
+    if (is_empty) return {};
+    std::string found = other.empty()
+                            ? "a backup that was cut off; delete it (rm -r " + path + ") or"
+                            : "one with " + printable(other) + ";";
+    if (fs::exists(path + "/" + kBackupManifestFile, error)) found = "a backup;";
+    return fail(ErrorCode::kConflict, path + ": expected a new or empty directory, found " + found +
+                                          " name another directory");
 }
 
 // The daemon empties and replaces what is below its state directory.
@@ -55,13 +69,25 @@ Result<void> take(const std::string& path) {
     return {};
 }
 
+// Its parents are not made: below the mount point of a volume that is not mounted they would fill
+// another disk.
+Result<void> make(const std::string& path) {
+    fs::path parent = fs::path(path).parent_path();
+    if (path.ends_with('/')) parent = parent.parent_path();
+    std::error_code ignored;
+    if (fs::exists(parent, ignored)) return make_directories(path, 0700);
+    return fail(ErrorCode::kFailedPrecondition,
+                path + ": expected a directory to make it in, found no " + parent.string() +
+                    "; mount its volume, correct the path, or make it first (mkdir -p)");
+}
+
 }  // namespace
 
 Result<BackupDirectory> BackupDirectory::create(const std::string& path) {
     EW_CHECK(check_outside_of_state(path));
     std::error_code ignored;
     const bool is_there = fs::exists(path, ignored);
-    EW_CHECK(is_there ? take(path) : make_directories(path, 0700));
+    EW_CHECK(is_there ? take(path) : make(path));
     return BackupDirectory(path, !is_there);
 }
 

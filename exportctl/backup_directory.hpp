@@ -19,8 +19,9 @@ namespace export_worker::exportctl {
 // [one-owner]
 class BackupDirectory {
 public:
-    // Creates `path` and its parents, or takes an empty directory of this user. Errors: kConflict
-    // when it is not empty or another user's, and those of the file system.
+    // Creates `path` in a directory that is there, or takes an empty directory of this user.
+    // Errors: kConflict when it is not empty or another user's, kFailedPrecondition when the
+    // directory above it is missing, and those of the file system.
     [[nodiscard]] static Result<BackupDirectory> create(const std::string& path);
     BackupDirectory(BackupDirectory&& other) noexcept;
     ~BackupDirectory();  // Without commit(): deletes what was written, and the directory it made.

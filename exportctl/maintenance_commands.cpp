@@ -48,7 +48,18 @@ int run_task(const Context& context, const char* method, const json& params, con
     return end(context, state["result"]);
 }
 
-int show_fsck(const Context& context, const json& report) {
+// What is left to do; empty: nothing.
+std::string fsck_advice(const json& report, bool applied) {
+    if (report["problems"] == report["repaired"]) return {};
+    if (applied)
+        return "the rest is as it was: the table says why and what to do; then run exportctl fsck "
+               "--apply again";
+    return "nothing was changed; exportctl fsck --apply repairs what has a repair" +
+           (report["lost"] == 0 ? std::string()
+                                : ", and withdraws " + cell(report["lost"]) + " files");
+}
+
+int show_fsck(const Context& context, const json& report, bool applied) {
     if (context.json) {
         print_json(report);
     } else {
@@ -63,14 +74,18 @@ int show_fsck(const Context& context, const json& report) {
                    " bytes read, " + cell(report["problems"]) + " problems, " +
                    cell(report["repaired"]) + " repaired, " + cell(report["foreign"]) +
                    " files of others left alone");
-        if (report["problems"] != report["repaired"])
-            print_line(
-                "nothing was changed for the rest; exportctl fsck --apply repairs what has a "
-                "repair" +
-                (report["lost"] == 0 ? std::string()
-                                     : ", and withdraws " + cell(report["lost"]) + " files"));
+        if (const std::string advice = fsck_advice(report, applied); !advice.empty())
+            print_line(advice);
     }
     return report["problems"] == report["repaired"] ? int{kExitOk} : int{kExitBadData};
+}
+
+int show_checked(const Context& context, const json& report) {
+    return show_fsck(context, report, false);
+}
+
+int show_applied(const Context& context, const json& report) {
+    return show_fsck(context, report, true);
 }
 
 int show_compact(const Context& context, const json& report) {
@@ -120,7 +135,8 @@ int run_fsck(const Context& context, const Arguments& arguments) {
             return complain(kExitUsage, "fsck: --max-withdrawn: expected --apply with it");
         put_number(arguments, "max-withdrawn", "max_withdrawn", params);
     }
-    return run_task(context, "control.fsck", params, "files", show_fsck);
+    return run_task(context, "control.fsck", params, "files",
+                    arguments.has("apply") ? show_applied : show_checked);
 }
 
 }  // namespace export_worker::exportctl

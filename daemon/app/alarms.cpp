@@ -50,10 +50,10 @@ void add_descriptors(std::vector<Alarm>& out) {
 }
 
 void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
-    for (const std::string& problem : {deps.jobs.problem(), deps.catalog.problem(),
-                                       deps.auth.problem(), deps.plugins.history().problem()}) {
-        add(out, "database", problem.substr(0, problem.find(':')), problem,
-            "look at the disk under state_dir; the next write that succeeds ends this alarm");
+    for (const Problem& problem : {deps.jobs.problem(), deps.catalog.problem(), deps.auth.problem(),
+                                   deps.plugins.history().problem()}) {
+        add(out, "database", problem.cause.substr(0, problem.cause.find(':')), problem.cause,
+            problem.remedy);
     }
 }
 

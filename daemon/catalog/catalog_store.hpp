@@ -14,6 +14,7 @@
 #include <functional>
 #include <string>
 
+#include "base/problem.hpp"
 #include "base/result.hpp"
 #include "daemon/catalog/catalog_imports.hpp"
 #include "daemon/catalog/catalog_reader.hpp"
@@ -39,8 +40,8 @@ public:
     // it, kCancelled once `keep_going` returns false.
     [[nodiscard]] virtual Result<void> compact(std::chrono::milliseconds pause_max,
                                                const std::function<bool()>& keep_going) = 0;
-    // Why the last write could not be made durable, in words; empty: it was.
-    [[nodiscard]] virtual std::string problem() const = 0;
+    // Why the last write could not be made durable, or that the database is gone.
+    [[nodiscard]] virtual Problem problem() const = 0;
     // Commits that failed since the start.
     [[nodiscard]] virtual std::uint64_t write_errors() const = 0;
 };

@@ -139,12 +139,18 @@ private:
         EW_TRY(const auto files, deps_.jobs->files().unpublished_files());
         for (const jobs::UnpublishedFile& file : files) {
             EW_CHECK(go_on());
-            FsckProblem problem{"unpublished",     file.key,
-                                file.lease.job_id, "an attempt has ended without publishing it",
-                                "delete it",       false};
-            EW_CHECK(repair(std::move(problem)));
+            EW_CHECK(check_unpublished_file(file));
         }
         return {};
+    }
+
+    // An attempt names its file before it begins it: many never were. The sweep forgets those.
+    Result<void> check_unpublished_file(const jobs::UnpublishedFile& file) {
+        const auto facts = deps_.files->inspect(file.key, false);
+        if (!facts && facts.error().code == ErrorCode::kUnavailable) return fail(facts.error());
+        if (facts && !*facts) return {};
+        return repair({"unpublished", file.key, file.lease.job_id,
+                       "an attempt has ended without publishing it", "delete it", false});
     }
 
     Result<void> check_orphans() {

@@ -17,7 +17,8 @@ namespace export_worker::exports {
 
 struct FsckProblem {
     // missing: a job's file is not there. damaged: not what was published. unreadable: left alone.
-    // unpublished: of an attempt that ended. orphan: of a known job, and nothing points to it.
+    // unpublished: there, and of an attempt that ended. orphan: of a known job, and nothing points
+    // to it.
     std::string problem;
     model::FileKey key;
     std::string job_id;

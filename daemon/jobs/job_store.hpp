@@ -22,6 +22,7 @@
 #include <functional>
 #include <string>
 
+#include "base/problem.hpp"
 #include "base/result.hpp"
 #include "daemon/jobs/job_accesses.hpp"
 #include "daemon/jobs/job_files.hpp"
@@ -57,8 +58,8 @@ public:
     // room for it, kCancelled once `keep_going` returns false.
     [[nodiscard]] virtual Result<void> compact(std::chrono::milliseconds pause_max,
                                                const std::function<bool()>& keep_going) = 0;
-    // Why the last write could not be made durable, in words; empty: it was.
-    [[nodiscard]] virtual std::string problem() const = 0;
+    // Why the last write could not be made durable, or that the database is gone.
+    [[nodiscard]] virtual Problem problem() const = 0;
     // Commits that failed since the start.
     [[nodiscard]] virtual std::uint64_t write_errors() const = 0;
 };

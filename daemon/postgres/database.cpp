@@ -39,9 +39,12 @@ void Database::record_write(const Error* error) {
     problem_ = is_ours ? error->message : "";
 }
 
-std::string Database::problem() const {
+Problem Database::problem() const {
     const std::lock_guard lock(problem_mutex_);
-    return problem_;
+    if (problem_.empty()) return {};
+    return {problem_,
+            "see that the server runs, can be reached and has room; the next write that "
+            "succeeds ends this alarm"};
 }
 
 }  // namespace export_worker::postgres

@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "base/problem.hpp"
 #include "base/result.hpp"
 #include "daemon/postgres/connection.hpp"
 #include "daemon/postgres/migrations.hpp"
@@ -56,8 +57,8 @@ public:
         return out;
     }
 
-    // Why the last write could not be made durable, in words; empty: it was. [any-thread]
-    [[nodiscard]] std::string problem() const;
+    // Why the last write could not be made durable. [any-thread]
+    [[nodiscard]] Problem problem() const;
     // Writes that failed for the database's sake since the start. [any-thread]
     [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
 

@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/disk_space.hpp"
+#include "base/text.hpp"
 #include "daemon/sqlite/limits.hpp"
 
 namespace export_worker::sqlite {
@@ -64,15 +65,30 @@ std::string advice_for_full_disk(sqlite3* database, int status) {
     return out + "; make room on the file system of " + path;
 }
 
+// The daemon goes on without what plugins.db says; without the others it is another installation.
+std::string advice_on_damage(std::string_view path) {
+    std::string out = "; restore a backup (exportctl restore DIRECTORY --force)";
+    if (path.ends_with("/plugins.db"))
+        out +=
+            ", or move it away with its -wal and -shm: pins, commits and quarantines are then "
+            "forgotten";
+    return out;
+}
+
 tl::unexpected<Error> database_error(sqlite3* database, const std::string& tried) {
     const int status = sqlite3_extended_errcode(database);
     if (status == SQLITE_INTERRUPT) return fail(ErrorCode::kDeadlineExceeded, kTooLong);
-    const std::string_view what = sqlite3_errmsg(database);
+    // SQLite quotes a damaged schema as it is.
+    const std::string what = printable(sqlite3_errmsg(database), limits::kDatabaseErrorBytesMax);
     const std::string_view kind = sqlite3_errstr(status);
-    std::string message = tried + ": " + std::string(what);
+    std::string message = tried + ": " + what;
     if (kind != what) message += " (" + std::string(kind) + ")";
     message += advice_for_full_disk(database, status);
-    return fail(code_of(status, sqlite3_system_errno(database)), std::move(message));
+    const ErrorCode code = code_of(status, sqlite3_system_errno(database));
+    const char* const path = sqlite3_db_filename(database, "main");
+    if (code == ErrorCode::kDataLoss && path != nullptr)
+        message = std::string(path) + ": " + message + advice_on_damage(path);
+    return fail(code, std::move(message));
 }
 
 }  // namespace
@@ -155,7 +171,9 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mo
     if (mode == Mode::kQueryOnly)
         sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     if (auto done = connection->execute(setup); !done)
-        return fail(done.error().code, path + ": " + done.error().message);
+        return fail(done.error().code, done.error().message.starts_with(path)
+                                           ? done.error().message
+                                           : path + ": " + done.error().message);
     // Takes the place of SQLite's own automatic checkpoints.
     if (mode == Mode::kReadWrite)
         sqlite3_wal_hook(database, record_log_pages, &connection->log_pages_);

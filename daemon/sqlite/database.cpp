@@ -24,8 +24,9 @@ constexpr std::int64_t kIncremental = 2;  // Of kAutoVacuum.
 constexpr const char* kPageCount = "PRAGMA page_count";
 constexpr const char* kFreePages = "PRAGMA freelist_count";
 
-tl::unexpected<Error> at_path(const std::string& path, const Error& error) {
-    return fail(error.code, path + ": " + error.message);
+// An error of a damaged file names it already.
+std::string with_path(const std::string& path, const std::string& message) {
+    return message.starts_with(path) ? message : path + ": " + message;
 }
 
 // Anything else that has the name stays until an operator moves it.
@@ -63,9 +64,42 @@ Result<void> check_identity(Connection& connection, const DatabaseOptions& optio
     return {};
 }
 
+std::string quoted(std::string_view name) {
+    std::string out = "\"";
+    for (const char each : name) out += each == '"' ? std::string("\"\"") : std::string(1, each);
+    return out + "\"";
+}
+
+// The way to the first row of each table and index. More is not read: a file may be large, and what
+// is damaged beyond is found by the statement that comes there.
+Result<void> check_first_rows(Connection& connection) {
+    Statement rows =
+        connection.statement("SELECT name, tbl_name, type FROM sqlite_schema WHERE rootpage > 0");
+    std::vector<std::string> first_rows;
+    for (;;) {
+        EW_TRY(const bool found, rows.step());
+        if (!found) break;
+        first_rows.push_back("SELECT * FROM " + quoted(rows.text(1)) +
+                             (rows.text(2) == "index" ? " INDEXED BY " + quoted(rows.text(0))
+                                                      : std::string(" NOT INDEXED")) +
+                             " LIMIT 1");
+    }
+    for (const std::string& first_row : first_rows) {
+        const auto read = connection.execute(first_row);
+        // A partial index cannot be read so; SQLite refuses that as a mistake in the statement.
+        if (!read && read.error().code == ErrorCode::kDataLoss) return read;
+    }
+    return {};
+}
+
+Result<void> check_file(Connection& connection, const DatabaseOptions& options) {
+    EW_CHECK(check_identity(connection, options));
+    return check_first_rows(connection);
+}
+
 // What prepare() does to a file that this program must leave as it is.
 Result<void> check_schema(Connection& connection, const DatabaseOptions& options) {
-    EW_CHECK(check_identity(connection, options));
+    EW_CHECK(check_file(connection, options));
     EW_TRY(const std::int64_t version, connection.query_integer("PRAGMA user_version"));
     const auto known = static_cast<std::int64_t>(options.migrations.size());
     if (version == known) return {};
@@ -103,7 +137,7 @@ Result<void> prepare(Connection& connection, const DatabaseOptions& options) {
     // second.
     EW_CHECK(connection.execute("PRAGMA page_size=" + std::to_string(options.page_bytes) +
                                 "; PRAGMA auto_vacuum=INCREMENTAL"));
-    EW_CHECK(check_identity(connection, options));
+    EW_CHECK(check_file(connection, options));
     EW_CHECK(connection.execute("PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=" +
                                 std::to_string(limits::kDatabaseJournalBytesMax)));
     return migrate(connection, options);
@@ -128,12 +162,11 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options)
         EW_CHECK(writer->execute("PRAGMA synchronous=OFF"));
     const auto ready =
         options.must_exist ? check_schema(*writer, options) : prepare(*writer, options);
-    if (!ready) {
-        if (ready.error().message.starts_with(options.path)) return fail(ready.error());
-        return at_path(options.path, ready.error());
-    }
+    if (!ready) return fail(ready.error().code, with_path(options.path, ready.error().message));
     EW_TRY(const std::int64_t page_bytes, writer->query_integer("PRAGMA page_size"));
-    return std::unique_ptr<Database>(new Database(options, std::move(writer), page_bytes));
+    std::unique_ptr<Database> database(new Database(options, std::move(writer), page_bytes));
+    EW_CHECK(database->readers_.open_first());
+    return database;
 }
 
 Result<void> Database::check(const DatabaseOptions& options) {
@@ -142,28 +175,21 @@ Result<void> Database::check(const DatabaseOptions& options) {
     if (!std::filesystem::exists(options.path, ignored)) return {};
     EW_TRY(const std::unique_ptr<Connection> connection,
            Connection::open(options.path, Connection::Mode::kQueryOnly));
-    auto known = check_identity(*connection, options);
-    if (!known && !known.error().message.starts_with(options.path))
-        return at_path(options.path, known.error());
-    return known;
+    const auto known = check_file(*connection, options);
+    if (known) return {};
+    return fail(known.error().code, with_path(options.path, known.error().message));
 }
 
 Database::Database(const DatabaseOptions& options, std::unique_ptr<Connection> writer,
                    std::int64_t page_bytes)
     : path_(options.path),
       writer_(std::move(writer)),
-      readers_(path_, options.read_time_max),
+      opened_(file_id(path_)),
+      readers_(path_, opened_, options.read_time_max),
       log_bytes_max_(options.log_bytes_max),
       log_bytes_copy_max_(options.log_bytes_copy_max),
       frame_bytes_(page_bytes + kFrameHeaderBytes),
-      opened_(file_id(path_)),
       thread_([this] { run_writer(); }) {}
-
-std::optional<Database::FileId> Database::file_id(const std::string& path) {
-    struct stat found {};
-    if (::stat(path.c_str(), &found) != 0) return std::nullopt;
-    return FileId{found.st_dev, found.st_ino};
-}
 
 Database::~Database() {
     {
@@ -290,14 +316,18 @@ void Database::record_commit(const Result<void>& committed) {
     problem_ = committed ? "" : committed.error().message;
 }
 
-std::string Database::problem() const {
+Problem Database::problem() const {
     if (file_id(path_) != opened_) {
-        return path_ +
-               ": was deleted or replaced while the daemon runs; what it writes now is lost when "
-               "it ends: stop it, then restore the file from a backup";
+        return {path_ +
+                    ": was deleted or replaced while the daemon runs, which still has its data and "
+                    "loses it when it ends",
+                "before it ends: exportctl backup DIRECTORY; then stop it, exportctl restore "
+                "DIRECTORY --force, and start it. The restart ends this alarm"};
     }
     const std::lock_guard lock(problem_mutex_);
-    return problem_.empty() ? "" : path_ + ": " + problem_;
+    if (problem_.empty()) return {};
+    return {with_path(path_, problem_),
+            "look at the disk under state_dir; the next write that succeeds ends this alarm"};
 }
 
 bool Database::run_task(Task& task) {

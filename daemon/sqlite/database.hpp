@@ -16,8 +16,6 @@
 // A crash loses nothing that write() has returned, and keeps nothing of a write that has not.
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -32,9 +30,11 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/problem.hpp"
 #include "base/result.hpp"
 #include "daemon/sqlite/connection.hpp"
 #include "daemon/sqlite/durability.hpp"
+#include "daemon/sqlite/file_id.hpp"
 #include "daemon/sqlite/limits.hpp"
 #include "daemon/sqlite/readers.hpp"
 
@@ -60,8 +60,9 @@ public:
     // (written by a newer version), and those of the file system. With `must_exist` also kNotFound,
     // and kFailedPrecondition for an older version.
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
-    // Whether open() would take the file, without changing it; a missing file is fine. Reads its
-    // header only. Errors: as open().
+    // Whether open() would take the file, without changing it; a missing file is fine. Reads what
+    // open() does: the header, the schema, and of each table and index the way to its first row.
+    // Errors: as open().
     [[nodiscard]] static Result<void> check(const DatabaseOptions& options);
     ~Database();  // Finishes queued writes, checkpoints, closes.
     Database(const Database&) = delete;
@@ -123,9 +124,10 @@ public:
         return read_as(Readers::Use::kQuery, std::forward<Work>(work));
     }
 
-    // Why the last commit failed, or that the path no longer names the file that is open, in words;
-    // empty: neither. [any-thread]
-    [[nodiscard]] std::string problem() const;
+    // Why the last commit failed, or that the path no longer names the file that is open. Then
+    // reads, writes and backup() go on with the file that is open, and it is gone with this object.
+    // [any-thread]
+    [[nodiscard]] Problem problem() const;
     // Commits that failed since the start. [any-thread]
     [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.load(); }
 
@@ -206,6 +208,7 @@ private:
     std::deque<std::shared_ptr<Task>> tasks_;  // Guarded by tasks_mutex_.
     bool stopping_ = false;                    // Guarded by tasks_mutex_.
 
+    const std::optional<FileId> opened_;  // What path_ named then.
     Readers readers_;
     const std::int64_t log_bytes_max_;
     const std::int64_t log_bytes_copy_max_;
@@ -216,13 +219,6 @@ private:
     std::optional<SteadyTime> next_shrink_;
 
     std::atomic<std::uint64_t> write_errors_{0};
-    struct FileId {
-        dev_t device = 0;
-        ino_t inode = 0;
-        bool operator==(const FileId&) const = default;
-    };
-    [[nodiscard]] static std::optional<FileId> file_id(const std::string& path);
-    const std::optional<FileId> opened_;  // What path_ named then.
     mutable std::mutex problem_mutex_;
     std::string problem_;  // Guarded by problem_mutex_, written by the writer thread alone.
 

@@ -15,9 +15,7 @@ Result<void> check_integrity(const std::string& path) {
         "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check <> 'ok'");
     if (damages && *damages == 0) return {};
     return fail(ErrorCode::kDataLoss,
-                path + ": expected a whole database, found damaged pages" +
-                    (damages ? std::string() : " (" + damages.error().message + ")") +
-                    "; use another backup");
+                path + ": expected a whole database, found damaged pages; use another backup");
 }
 
 Result<bool> has_tables(const std::string& path) {

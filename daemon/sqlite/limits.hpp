@@ -38,6 +38,7 @@ inline constexpr std::chrono::milliseconds kDatabaseShrinkDelay{1'000};  // Afte
 // Of disk that a VACUUM leaves free.
 inline constexpr std::int64_t kDatabaseCompactFreeBytesMin = 64 * 1024 * 1024;
 inline constexpr int kDatabaseCopyPages = 1'024;  // Between two looks at whether to go on.
+inline constexpr std::size_t kDatabaseErrorBytesMax = 512;   // Of SQLite's text in a message.
 inline constexpr std::size_t kDatabaseGroupCommitMax = 256;  // Writes that share one commit.
 // At once, of one database; a reader more waits. Above what exports hold, so that requests never
 // wait for one of those.

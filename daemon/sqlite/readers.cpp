@@ -7,8 +7,18 @@
 
 namespace export_worker::sqlite {
 
-Readers::Readers(std::string path, std::chrono::milliseconds query_time_max)
-    : path_(std::move(path)), query_time_max_(query_time_max) {}
+Readers::Readers(std::string path, std::optional<FileId> opened,
+                 std::chrono::milliseconds query_time_max)
+    : path_(std::move(path)), opened_(opened), query_time_max_(query_time_max) {}
+
+// The first read opens the log, too.
+Result<void> Readers::open_first() {
+    EW_TRY(Reader reader, borrow(Use::kQuery));
+    const auto read = reader.connection->query_integer("SELECT count(*) FROM sqlite_schema");
+    give_back(std::move(reader), false);
+    if (!read) return fail(read.error());
+    return {};
+}
 
 Result<Readers::Reader> Readers::borrow(Use use) {
     EW_TRY(Reader reader, take(use));
@@ -22,8 +32,10 @@ Result<Readers::Reader> Readers::borrow(Use use) {
 Result<Readers::Reader> Readers::take(Use use) {
     {
         std::unique_lock lock(mutex_);
-        returned_.wait(lock,
-                       [this] { return !idle_.empty() || open_ < limits::kDatabaseReadersMax; });
+        returned_.wait(lock, [this] {
+            return !idle_.empty() || (open_ < limits::kDatabaseReadersMax &&
+                                      (open_ == 0 || file_id(path_) == opened_));
+        });
         if (!idle_.empty()) {
             Reader reader = std::move(idle_.back());
             idle_.pop_back();

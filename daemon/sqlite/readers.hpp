@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "daemon/sqlite/connection.hpp"
+#include "daemon/sqlite/file_id.hpp"
 
 namespace export_worker::sqlite {
 
@@ -33,7 +35,14 @@ public:
         Use use = Use::kQuery;
     };
 
-    Readers(std::string path, std::chrono::milliseconds query_time_max);
+    // `opened`: the file of the writer. Once `path` does not name it any more, no connection is
+    // opened, and those that are open serve alone.
+    Readers(std::string path, std::optional<FileId> opened,
+            std::chrono::milliseconds query_time_max);
+
+    // Opens one that stays, so that a file whose name goes can be read. Errors: those of
+    // Connection::open() and of a read.
+    [[nodiscard]] Result<void> open_first();
 
     // Waits until one of kDatabaseReadersMax is free. Rows committed before the call are visible.
     // Errors: those of Connection::open().
@@ -64,6 +73,7 @@ private:
     };
 
     const std::string path_;
+    const std::optional<FileId> opened_;
     const std::chrono::milliseconds query_time_max_;
     std::mutex mutex_;
     std::condition_variable returned_;

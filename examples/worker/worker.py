@@ -5,8 +5,9 @@
         worker.py INPUT.jsonl OUTPUT_DIRECTORY REQUEST_ID
 
 Writes the products of INPUT.jsonl as CSV below OUTPUT_DIRECTORY, reports every hundred lines, one error for each line that is no
-product, and prints the job's id. The same REQUEST_ID again continues with the same job instead of making another one. Needs
-python3-zmq and python3-msgpack. Exit status: 0 when the job has its file, 1 when it failed or was cancelled.
+product, and prints the job's id. The same REQUEST_ID again continues with the same job instead of making another one; run one
+process at a time for each. Needs python3-zmq and python3-msgpack. Exit status: 0 when the job has its file, also from a run
+before this one; 1 when it failed or was cancelled.
 """
 import csv
 import json
@@ -17,6 +18,8 @@ import urllib.parse
 
 import msgpack
 import zmq
+
+DONE = {"completed", "completed_with_warnings", "partial_success"}
 
 
 class Refused(Exception):
@@ -44,7 +47,8 @@ class Daemon:
             try:
                 reply = msgpack.unpackb(self.socket.recv())
             except zmq.Again:
-                # A REQ socket that got no answer is of no more use. Every report here may be sent twice: counts are absolute.
+                # A REQ socket that got no answer is of no more use. Every report here may be sent twice: it has its report_id,
+                # and no other one of the job is sent before its answer is here.
                 self.socket.close()
                 self.connect()
                 continue
@@ -57,27 +61,50 @@ class Daemon:
 
 def run(daemon, source, directory, request_id):
     lines = source.read_text().splitlines()
-    job = daemon.call("jobs.create", job_type="product_export", total_items=len(lines), idempotency_key=request_id,
-                      silence_limit_s=120, deadline_s=3600)["job_id"]
-    print(job)
+
+    def find_job():
+        return daemon.call("jobs.create", job_type="product_export", total_items=len(lines), idempotency_key=request_id,
+                           silence_limit_s=120, deadline_s=3600)
+
+    found = find_job()
+    print(found["job_id"], flush=True)
+    if found["status"] in DONE:
+        return found["status"]  # By a run before this one.
+    try:
+        return write_file(daemon, lines, directory, found)
+    except Refused as refused:
+        status = find_job()["status"] if refused.code == "conflict" else ""
+        if status not in DONE:
+            raise
+        return status
+
+
+def write_file(daemon, lines, directory, found):
+    job = found["job_id"]
+    # The number of the last line whose error is in the job. It is written with the error, so a run that is killed and started
+    # again reports each line once: the daemon knows the report_id of a job's last report only.
+    error_lines = found["metadata"].get("error_lines", 0)
     path = directory / f"{job}.csv"
     part = path.with_suffix(".csv.part")
     written = 0
     with open(part, "w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["key", "name"])
-        daemon.call("jobs.report_progress", job_id=job, mark_started=True, stage="writing")
+        daemon.call("jobs.report_progress", job_id=job, report_id="started", mark_started=True, stage="writing")
         for number, line in enumerate(lines, 1):
             try:
                 product = json.loads(line)
                 out.writerow([product["key"], product.get("properties", {}).get("name", "")])
                 written += 1
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                daemon.call("jobs.report_progress", job_id=job,
-                            error={"entity_key": f"line {number}", "error_type": "unreadable", "message": str(error)})
+                if number > error_lines:
+                    daemon.call("jobs.report_progress", job_id=job, report_id=f"error in line {number}",
+                                error={"entity_key": f"line {number}", "error_type": "unreadable", "message": str(error)},
+                                metadata_patch={"error_lines": number})
             if number % 100 == 0:
                 # One call says that we live and how far we are, and brings back whether somebody wants it to stop.
-                if daemon.call("jobs.report_progress", job_id=job, processed_items=written)["status"] == "cancelled":
+                if daemon.call("jobs.report_progress", job_id=job, report_id=f"up to line {number}",
+                               processed_items=written)["status"] == "cancelled":
                     raise Refused({"code": "conflict", "message": "somebody cancelled the job"})
         file.flush()
         os.fsync(file.fileno())
@@ -86,7 +113,7 @@ def run(daemon, source, directory, request_id):
     os.fsync(folder)
     os.close(folder)
     # The pointer last: a job never names a file that is not whole.
-    done = daemon.call("jobs.report_progress", job_id=job, mark_completed=True, processed_items=written,
+    done = daemon.call("jobs.report_progress", job_id=job, report_id="completed", mark_completed=True, processed_items=written,
                        metadata_patch={"file_url": "file://" + urllib.parse.quote(str(path)), "filename": "products.csv"})
     return done["status"]
 

@@ -83,7 +83,19 @@ class BackupTest(BackupCase):
         unfinished = self.system.directory / "unfinished"
         unfinished.mkdir()
         shutil.copy(self.target / "jobs.db", unfinished)
-        self.refused("found one with jobs.db", "backup", unfinished)
+        self.refused(f"found a backup that was cut off; delete it (rm -r {unfinished}) or name another directory", "backup", unfinished)
+        (unfinished / "notes.txt").touch()
+        self.refused("found one with notes.txt; name another directory", "backup", unfinished)
+
+    def test_a_volume_that_is_not_mounted_is_not_filled_elsewhere(self):
+        self.system.start_daemon()
+        away = self.system.directory / "volume"
+        for target in (away / "monday", f"{away}/monday/", away / "a" / "b"):
+            self.refused("; mount its volume, correct the path, or make it first (mkdir -p)", "backup", target)
+        self.assertFalse(away.exists())
+        away.mkdir()
+        self.system.ctl("backup", f"{away}/monday/")
+        self.assertTrue((away / "monday" / "manifest.json").exists())
 
     def test_a_daemon_that_dies_leaves_nothing(self):
         self.system.start_daemon(faults="backup.before_read:kill:2")
@@ -250,6 +262,34 @@ class RestoreTest(BackupCase):
         self.assertEqual(link.status, 200, link.body)
         self.assertEqual(self.system.fetch(link.json["download_url"]).status, 200)
         self.assertEqual(self.system.export()["processed_items"], 500)
+
+    def test_the_alarm_of_a_deleted_database_says_how_its_data_is_rescued(self):
+        """What the alarm says is done; every piece of the advice is needed."""
+        self.system.start_daemon()
+        self.system.import_generated(20)
+        kept = [self.system.export()["job_id"]]
+        key = self.system.make_key()
+        for name in ("jobs.db", "auth.db"):
+            for path in self.system.state.glob(f"{name}*"):
+                path.unlink()
+        alarms = wait_until("the alarms", lambda: (lambda found: found if len(found) == 2 else None)(
+            [alarm for alarm in self.system.ctl_json("status")["alarms"] if alarm["name"] == "database"]))
+        for alarm in alarms:
+            self.assertIn("was deleted or replaced while the daemon runs", alarm["cause"])
+            self.assertRegex(alarm["remedy"], "exportctl backup DIRECTORY; then stop it, exportctl restore DIRECTORY --force, and start it")
+            self.assertNotIn("next write", alarm["remedy"])
+        kept.append(self.system.export()["job_id"])
+        later = self.system.make_key()
+        self.system.ctl("backup", self.target)
+        self.assertEqual(self.system.daemon.stop(), 0)
+        done = self.ctl("restore", self.target, "--force")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.system.start_daemon()
+        self.assertEqual(self.jobs(), sorted(kept))
+        wire = self.system.wire()
+        self.assertEqual([wire.call("jobs.list", {}, each)["ok"] for each in (key, later)], [True, True])
+        wire.close()
+        self.assertEqual(self.system.alarms(), [])
 
     def test_a_new_machine_needs_no_force(self):
         kept, _ = self.make_backup()

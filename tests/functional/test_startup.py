@@ -256,6 +256,32 @@ class StartupTest(unittest.TestCase):
         history.write_bytes(kept_history)
         self.system.start_daemon()
 
+    def test_damaged_pages_are_named_by_the_start_and_by_check_config(self):
+        self.system.start_daemon()
+        self.assertEqual(self.system.daemon.stop(), 0)
+
+        def write(database, content):
+            for leftover in self.system.state.glob(f"{database.name}-*"):
+                leftover.unlink()
+            database.write_bytes(content)
+        for name in ("auth.db", "jobs.db", "catalog.db", "plugins.db"):
+            with self.subTest(name):
+                database = self.system.state / name
+                kept = database.read_bytes()
+                page_bytes = int.from_bytes(kept[16:18], "big")  # SQLite, "The Database Header".
+                write(database, kept[:2 * page_bytes] + b"\xff" * 2 * page_bytes + kept[4 * page_bytes:])
+                advice = ", or move it away with its -wal and -shm" if name == "plugins.db" else ""
+                self.both(f"{database}: ", "restore a backup (exportctl restore DIRECTORY --force)" + advice)
+                # The text of a damaged schema is quoted by SQLite.
+                write(database, kept.replace(b"CREATE TABLE", b"CREATE T\x1b\xff\x07E"))
+                for arguments in ([], ["--check-config"]):
+                    done = subprocess.run([BUILD / "bin" / "export-workerd", "--config", self.system.config, *arguments], capture_output=True, timeout=60)
+                    self.assertEqual(done.returncode, 78, done.stderr)
+                    self.assertIn(f"{database}: ".encode(), done.stderr)
+                    self.assertNotRegex(done.stderr, rb"[\x00-\x09\x0b-\x1f\x7f-\xff]")
+                write(database, kept)
+        self.system.start_daemon()
+
     def both(self, *needles, status=78):
         """A start and --check-config say the same."""
         for arguments in ([], ["--check-config"]):

@@ -44,7 +44,7 @@ public:
                          const std::function<bool()>& keep_going) override {
         return database_->compact(pause_max, keep_going);
     }
-    std::string problem() const override { return database_->problem(); }
+    Problem problem() const override { return database_->problem(); }
     std::uint64_t write_errors() const override { return database_->write_errors(); }
 
 private:

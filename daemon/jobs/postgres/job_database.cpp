@@ -1,6 +1,7 @@
 #include "daemon/jobs/postgres/job_database.hpp"
 
 #include "daemon/jobs/postgres/job_schema.hpp"
+#include "daemon/jobs/postgres/settings.hpp"
 
 namespace export_worker::jobs::pg {
 
@@ -15,6 +16,7 @@ Result<std::unique_ptr<JobDatabase>> JobDatabase::open(const PostgresStoreOption
         postgres::Database::open(options.database, {.component = "jobs", .steps = kJobMigrations}));
     std::unique_ptr<JobDatabase> out(new JobDatabase(std::move(database), clock, policy));
     EW_CHECK(out->read_registry_id());
+    EW_CHECK(out->begin_last_run());
     EW_TRY(out->lease_,
            InstanceLease::enter(*out->database_, clock, policy.version, options.lease_length));
     return out;
@@ -30,6 +32,16 @@ Result<void> JobDatabase::read_registry_id() {
                return rows.front().string(0);
            }));
     return {};
+}
+
+// A new registry's life begins now: a clock that is set before retention looks at it for the first
+// time is compared with this.
+Result<void> JobDatabase::begin_last_run() {
+    return write_until_known([](Connection& connection, const Now& now) {
+        return connection.change(
+            "INSERT INTO setting VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", kLastRun,
+            now.wall_us);
+    });
 }
 
 }  // namespace export_worker::jobs::pg

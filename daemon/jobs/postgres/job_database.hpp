@@ -92,6 +92,7 @@ private:
     JobDatabase(std::unique_ptr<postgres::Database> database, const Clock& clock, JobPolicy policy)
         : clock_(clock), policy_(std::move(policy)), database_(std::move(database)) {}
     [[nodiscard]] Result<void> read_registry_id();
+    [[nodiscard]] Result<void> begin_last_run();
 
     const Clock& clock_;
     const JobPolicy policy_;

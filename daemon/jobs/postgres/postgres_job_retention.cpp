@@ -22,9 +22,7 @@ using postgres::UnixTime;
 
 constexpr auto kBatch = static_cast<std::int64_t>(limits::kHousekeepingBatch);
 
-// Whether the database's clock may be believed: when retention ran last, and what the clock said
-// instead when it was too far from it.
-constexpr std::string_view kLastRun = "last_run_us";
+// What the database's clock said when it was too far from kLastRun.
 constexpr std::string_view kFound = "retention_paused_us";
 
 UnixTime before(std::chrono::seconds age, const Now& now) {

@@ -43,7 +43,7 @@ public:
                     "compact: the job registry is in PostgreSQL, whose autovacuum reuses free "
                     "space; run VACUUM (FULL) on a table to give it back to the disk");
     }
-    std::string problem() const override { return database_->database().problem(); }
+    Problem problem() const override { return database_->database().problem(); }
     std::uint64_t write_errors() const override { return database_->database().write_errors(); }
 
 private:

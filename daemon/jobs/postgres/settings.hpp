@@ -15,6 +15,9 @@ namespace export_worker::jobs::pg {
 inline constexpr std::string_view kLinkLifetime = "link_lifetime_us";
 inline constexpr std::string_view kLinksEnd = "links_end_us";
 
+// When retention ran last under a clock that it trusts; first, when the registry was opened.
+inline constexpr std::string_view kLastRun = "last_run_us";
+
 // Locks it until the transaction ends, if it is there.
 [[nodiscard]] Result<std::optional<std::int64_t>> lock_setting(postgres::Connection& connection,
                                                                std::string_view name);

@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 
 #include "base/crypto/uuid.hpp"
 #include "base/io.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
+#include "daemon/jobs/sqlite/settings.hpp"
 #include "daemon/jobs/sqlite/time_line.hpp"
 
 namespace export_worker::jobs {
@@ -21,6 +23,14 @@ namespace {
 std::string kernel_boot_id() {
     auto read = read_file("/proc/sys/kernel/random/boot_id", 64);
     return read ? without_line_end(std::move(*read)) : "";
+}
+
+// A new registry's life begins now: a clock that is set before retention looks at it for the first
+// time is compared with this.
+Result<void> begin_last_run(Connection& connection, const Now& at) {
+    EW_TRY(const std::optional<std::int64_t> last_us, read_setting(connection, kLastRun));
+    if (last_us) return {};
+    return write_setting(connection, kLastRun, at.wall_us);
 }
 
 }  // namespace
@@ -66,6 +76,7 @@ Result<void> JobDatabase::enter_instance() {
     return database_->write([&](Connection& connection) -> Result<void> {
         EW_TRY(time_offset_us_, open_time_line(connection, clock_, boot_id));
         const Now at = now();
+        EW_CHECK(begin_last_run(connection, at));
         EW_CHECK(connection.statement("UPDATE instance SET ended_us = ?1 WHERE ended_us IS NULL")
                      .bind(at.wall_us)
                      .run());

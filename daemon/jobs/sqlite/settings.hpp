@@ -14,6 +14,9 @@ namespace export_worker::jobs {
 inline constexpr const char* kLinkLifetime = "link_lifetime_us";
 inline constexpr const char* kLinksEnd = "links_end_us";
 
+// When the daemon last ran under a clock that retention trusts, on the wall clock.
+inline constexpr const char* kLastRun = "last_run_us";
+
 [[nodiscard]] Result<std::optional<std::int64_t>> read_setting(sqlite::Connection& connection,
                                                                const char* name);
 [[nodiscard]] Result<void> write_setting(sqlite::Connection& connection, const char* name,

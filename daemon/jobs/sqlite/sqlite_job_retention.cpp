@@ -80,9 +80,7 @@ Result<void> see_now(Connection& connection, const std::vector<std::string>& job
         .run();
 }
 
-// Whether the wall clock may be believed: the last time the daemon ran, and what the clock said
-// instead when it was too far from it.
-constexpr const char* kLastRun = "last_run_us";
+// What the clock said when it was too far from kLastRun.
 constexpr const char* kFound = "retention_paused_us";
 
 // Up to when an operator has said that the wall clock is right, in the registry's own time.

@@ -41,7 +41,7 @@ public:
                          const std::function<bool()>& keep_going) override {
         return database_->database().compact(pause_max, keep_going);
     }
-    std::string problem() const override { return database_->database().problem(); }
+    Problem problem() const override { return database_->database().problem(); }
     std::uint64_t write_errors() const override { return database_->database().write_errors(); }
 
 private:

@@ -157,7 +157,7 @@ public:
                                        const std::function<bool()>& keep_going) {
         return database_->compact(pause_max, keep_going);
     }
-    [[nodiscard]] std::string problem() const { return database_->problem(); }
+    [[nodiscard]] Problem problem() const { return database_->problem(); }
     [[nodiscard]] std::uint64_t write_errors() const { return database_->write_errors(); }
 
 private:

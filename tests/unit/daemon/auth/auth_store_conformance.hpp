@@ -284,7 +284,7 @@ TEST_P(AuthStoreConformance, SessionsAreListedByAgeInPages) {
 
 TEST_P(AuthStoreConformance, NothingIsWrongWithAStoreThatWasWritten) {
     ASSERT_TRUE(store_->members().put({"ann", "acme", {}, true}, kNow));
-    EXPECT_EQ(store_->problem(), "");
+    EXPECT_EQ(store_->problem().cause, "");
     EXPECT_EQ(store_->write_errors(), 0U);
 }
 

@@ -351,7 +351,7 @@ TEST_P(CatalogStoreConformance, TemplatesComeByNameAndKeepTheirTime) {
 
 TEST_P(CatalogStoreConformance, NothingIsWrongWithACatalogThatWasWritten) {
     import(product_lines(1));
-    EXPECT_EQ(store_->problem(), "");
+    EXPECT_EQ(store_->problem().cause, "");
     EXPECT_EQ(store_->write_errors(), 0U);
 }
 

@@ -319,9 +319,10 @@ TEST_F(ExportRunnerTest, ARequestThatCannotBeReadEndsTheJob) {
 TEST_F(ExportRunnerTest, ADamagedCatalogIsNoMissingProduct) {
     const auto id = submit({{"product_keys", {"k10001"}}});
     catalog_.reset();
-    testing::damage_table(dir_ / "catalog.db", "product");
+    // A start would find the damage.
     catalog_ = std::move(*catalog::open_sqlite_catalog_store(dir_ / "catalog.db", clock_,
                                                              sqlite::Durability::kUnsyncedForTest));
+    testing::damage_table(dir_ / "catalog.db", "product");
     deps_.catalog = &catalog_->reader();
     const model::Job job = run(id);
     EXPECT_EQ(job.status, JobStatus::kPending);  // It is tried again.

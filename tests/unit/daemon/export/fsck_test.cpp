@@ -171,6 +171,18 @@ TEST_F(FsckTest, WhatAnAttemptLeftIsUnpublished) {
     EXPECT_EQ(check().problems, 0);
 }
 
+// As when the store was away.
+TEST_F(FsckTest, AFileThatAnAttemptNamedAndNeverBeganIsNoProblem) {
+    const auto [lease, key] = begin_attempt();
+    ASSERT_TRUE(jobs_->queue().release(lease));
+    EXPECT_EQ(check().problems, 0);
+    std::filesystem::remove_all(dir_ / "exports");
+    const auto away = try_check();
+    ASSERT_FALSE(away);
+    EXPECT_EQ(away.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(away.error().message.find("mount it"), std::string::npos) << away.error().message;
+}
+
 TEST_F(FsckTest, AnOrphanIsFoundOnceItsGraceIsOver) {
     const auto [id, key] = publish();
     const std::string orphan = "acme/" + id + ".7.csv";

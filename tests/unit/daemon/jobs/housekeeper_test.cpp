@@ -172,6 +172,7 @@ TEST_F(HousekeeperTest, PruneEndsWhenItIsToldTo) {
     for (std::size_t index = 0; index <= limits::kHousekeepingBatch; ++index) fail_one();
     Housekeeper housekeeper(store_->retention(), clock_, {});
     clock_.advance(limits::kJobRetentionDefault);
+    ASSERT_TRUE(store_->retention().resume_retention());
     EXPECT_EQ(housekeeper.prune_now([](const Pruned&) { return false; })->jobs,
               limits::kHousekeepingBatch);
     EXPECT_EQ(housekeeper.prune_now([](const Pruned&) { return true; })->jobs, 1U);

@@ -154,7 +154,7 @@ TEST_P(JobStoreConformance, JobsThatAClaimFailsAreCountedWithTheOthers) {
 
 TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
     const auto day = std::chrono::seconds(86'400);
-    EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "nothing to compare with";
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "as when it was opened";
     for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
         const std::int64_t last_us = clock_.unix_us();
         jump_registry_clock(jump);
@@ -176,6 +176,15 @@ TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
     }
     clock_.advance(day);
     EXPECT_TRUE(*store_->retention().check_retention_clock(day));
+}
+
+TEST_P(JobStoreConformance, AClockThatIsSetRightAfterTheFirstStartPausesRetentionUntilItIsRight) {
+    const auto day = std::chrono::seconds(86'400);
+    jump_registry_clock(std::chrono::days(30));
+    EXPECT_FALSE(*store_->retention().check_retention_clock(day));
+    jump_registry_clock(-std::chrono::days(30));
+    EXPECT_TRUE(*store_->retention().check_retention_clock(day));
+    EXPECT_FALSE(*store_->retention().retention_pause());
 }
 
 TEST_P(JobStoreConformance, AnOperatorResumesRetention) {

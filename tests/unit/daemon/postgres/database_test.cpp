@@ -51,7 +51,7 @@ TEST_F(DatabaseTest, AWriteIsAllOrNothing) {
                   .code,
               ErrorCode::kConflict);
     EXPECT_EQ(count(), 1);
-    EXPECT_EQ(database_->problem(), "") << "a conflict is the caller's";
+    EXPECT_EQ(database_->problem().cause, "") << "a conflict is the caller's";
     EXPECT_EQ(database_->write_errors(), 0U);
 }
 
@@ -140,7 +140,7 @@ TEST_F(DatabaseTest, ACommitThatWasNotSentRunsAgainAndOneThatWasDoesNot) {
     EXPECT_EQ(write(1).error().code, ErrorCode::kUnknownOutcome);
     EXPECT_EQ(runs, 1);
     EXPECT_EQ(count(), 1);
-    EXPECT_NE(through->problem(), "");
+    EXPECT_NE(through->problem().cause, "");
     EXPECT_EQ(through->write_errors(), 1U);
     // Whether it arrived is not known either, so it does not run again by itself.
     proxy.cut_before_commits(1);
@@ -148,7 +148,7 @@ TEST_F(DatabaseTest, ACommitThatWasNotSentRunsAgainAndOneThatWasDoesNot) {
     EXPECT_EQ(runs, 2);
     EXPECT_EQ(count(), 1);
     EXPECT_TRUE(write(2)) << "again, with the same id";
-    EXPECT_EQ(through->problem(), "");
+    EXPECT_EQ(through->problem().cause, "");
 }
 
 TEST_F(DatabaseTest, TwoThatWaitForEachOtherBothSucceed) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <latch>
 #include <string>
@@ -212,7 +213,7 @@ TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
     EXPECT_EQ(half_way.first.error().code, ErrorCode::kInternal);
     EXPECT_FALSE(half_way.second);
     EXPECT_EQ((*database)->write_errors(), 1U);
-    EXPECT_NE((*database)->problem().find("failed half-way"), std::string::npos);
+    EXPECT_NE((*database)->problem().cause.find("failed half-way"), std::string::npos);
     // As SQLite does by itself when the disk is full.
     const auto give_up = [](Connection& connection) -> Result<void> {
         EW_CHECK(connection.execute("ROLLBACK"));
@@ -223,7 +224,7 @@ TEST(Database, AWriteWithoutASavepointThatFailsHalfWayTakesTheOthersAlong) {
     EXPECT_FALSE(given_up.second) << "what is not durable is not said to be";
     EXPECT_EQ(count(**database), 1) << "and what was refused is not kept";
     EXPECT_TRUE(insert(**database, "b", 2)) << "the next transaction is a new one";
-    EXPECT_EQ((*database)->problem(), "");
+    EXPECT_EQ((*database)->problem().cause, "");
     EXPECT_EQ((*database)->write_errors(), 2U);
 }
 
@@ -270,10 +271,73 @@ TEST(Database, ACommitWhoseAnswerIsLostHasAnUnknownOutcome) {
     const auto lost = insert(**database, "a", 1);
     ASSERT_FALSE(lost);
     EXPECT_EQ(lost.error().code, ErrorCode::kUnknownOutcome);
-    EXPECT_FALSE((*database)->problem().empty());
+    EXPECT_FALSE((*database)->problem().cause.empty());
     EXPECT_EQ(count(**database), 1) << "it has happened";
     EXPECT_EQ(insert(**database, "a", 1).error().code, ErrorCode::kConflict);
-    EXPECT_TRUE((*database)->problem().empty());
+    EXPECT_TRUE((*database)->problem().cause.empty());
+}
+
+// As "exportctl backup" has it from a daemon whose state_dir was emptied: the log has what is new.
+TEST(Database, AFileWhoseNameIsGoneIsServedAndCopiedUntilItEnds) {
+    for (const bool replaced : {false, true}) {
+        const TempDir dir;
+        auto database = Database::open(options(dir / "d.db"));
+        ASSERT_TRUE(insert(**database, "a", 1));
+        for (const char* beside : {"", "-wal", "-shm"})
+            std::filesystem::remove(dir / "d.db" + beside);
+        if (replaced) {
+            ASSERT_TRUE(Database::open(options(dir / "d.db")));
+        }
+        const Problem problem = (*database)->problem();
+        EXPECT_NE(problem.cause.find("was deleted or replaced"), std::string::npos);
+        EXPECT_NE(problem.remedy.find("exportctl backup"), std::string::npos);
+        EXPECT_EQ(problem.remedy.find("the next write"), std::string::npos);
+        ASSERT_TRUE(insert(**database, "b", 2));
+        // Two at once: a second connection would find nothing, or another file.
+        std::atomic<bool> begun{false};
+        std::thread second;
+        ASSERT_TRUE((*database)->read([&](Connection&) -> Result<void> {
+            second = std::thread([&] {
+                begun = true;
+                EXPECT_EQ(count(**database), 2);
+            });
+            while (!begun) std::this_thread::yield();
+            return {};
+        }));
+        second.join();
+        ASSERT_TRUE((*database)->backup(dir / "copy.db"));
+        EXPECT_EQ(count(**Database::open(options(dir / "copy.db"))), 2);
+    }
+}
+
+TEST(Database, DamageAtTheRootOfATableOrAnIndexIsFoundAtTheStart) {
+    for (const char* damaged : {"t", "sqlite_autoindex_t_1"}) {
+        const TempDir dir;
+        std::int64_t page = 0;
+        {
+            auto database = Database::open(options(dir / "d.db"));
+            ASSERT_TRUE(insert(**database, "a", 1));
+            page = *(*database)->read([&](Connection& connection) {
+                return connection.query_integer(
+                    "SELECT rootpage FROM sqlite_schema WHERE name = '" + std::string(damaged) +
+                    "'");
+            });
+        }
+        std::fstream file(dir / "d.db", std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp((page - 1) * 4096);
+        file << std::string(4096, '\xff');
+        file.close();
+        const auto opened = Database::open(options(dir / "d.db"));
+        const auto checked = Database::check(options(dir / "d.db"));
+        ASSERT_FALSE(opened) << damaged;
+        ASSERT_FALSE(checked) << damaged;
+        EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss);
+        EXPECT_EQ(opened.error().message, checked.error().message);
+        EXPECT_TRUE(opened.error().message.starts_with(dir / "d.db: ")) << opened.error().message;
+        EXPECT_NE(opened.error().message.find("exportctl restore DIRECTORY --force"),
+                  std::string::npos)
+            << opened.error().message;
+    }
 }
 
 TEST(Database, RefusesForeignAndDamagedFiles) {

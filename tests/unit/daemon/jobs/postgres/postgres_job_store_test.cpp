@@ -436,7 +436,7 @@ TEST_P(PostgresJobStoreSuite, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
     EXPECT_TRUE(is_in_memory_error(refused.error())) << refused.error().message;
-    EXPECT_NE(store_->problem(), "");
+    EXPECT_NE(store_->problem().cause, "");
     EXPECT_TRUE(store_->organizations().organization("a")->policy.held);
     ASSERT_TRUE(connection->execute("DROP FUNCTION refuse CASCADE"));
     EXPECT_EQ(claim().organization_id, "b");
