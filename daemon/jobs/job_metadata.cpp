@@ -35,6 +35,13 @@ Result<json> merge_metadata(const std::string& metadata_json, const std::string&
     return parse_metadata(dump_json(metadata));
 }
 
+Result<json> completed_metadata(const std::string& metadata_json, const Completion& completion) {
+    EW_TRY(json patch, parse_metadata(completion.metadata_json));
+    patch["file_url"] = completion.file.file_url;
+    patch["filename"] = completion.filename;
+    return merge_metadata(metadata_json, dump_json(patch));
+}
+
 std::string without_file_url(const std::string& metadata_json) {
     json metadata = parse_json(metadata_json);
     if (!metadata.is_object() || metadata.erase("file_url") == 0) return metadata_json;

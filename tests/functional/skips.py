@@ -7,7 +7,7 @@ import os
 import shutil
 import unittest
 
-# Peer, as `scripts/test --without` takes it: what brings it. `vectors` are read by the unit tests.
+# Peer, as `scripts/test --without` takes it: what brings it. `postgresql` and `vectors` are used by the unit tests.
 PEERS = {
     "buildah": "install buildah mmdebstrap",
     "caddy": "install caddy",
@@ -17,6 +17,7 @@ PEERS = {
     "man": "install man-db",
     "nginx": "install nginx-light",
     "node": "install nodejs npm",
+    "postgresql": "install postgresql-15",
     "prometheus": "install prometheus",
     "pyflakes": "install pyflakes3",
     "rust": "install rustc cargo",

@@ -8,6 +8,7 @@
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/plugins/routing/limits.hpp"
+#include "daemon/postgres/limits.hpp"
 #include "daemon/server/limits.hpp"
 #include "daemon/sqlite/limits.hpp"
 #include "exportctl/limits.hpp"
@@ -36,6 +37,10 @@ static_assert(kDeadlineDefaultMs <= kDeadlineMaxMs);
 static_assert(kHttpFirstRequestDrainTimeout < kHttpDrainTimeout);
 static_assert(kLogAlarmBytes >= 2 * kDatabaseLogBytesMax,
               "a log that is being emptied is no alarm");
+static_assert(kPostgresLockTimeout < kPostgresStatementTimeout,
+              "a wait for a lock has an error of its own");
+static_assert(kPostgresStatementTimeout < kPostgresRetryTimeMax,
+              "what was given up once may run again");
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
               "the log has room until its checkpoint");

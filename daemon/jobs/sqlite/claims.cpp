@@ -119,27 +119,6 @@ Result<ClaimedJob> start_job(Connection& connection, const std::string& job_id,
 
 }  // namespace
 
-void UnwrittenHolds::set(const std::string& organization_id, bool held) {
-    const std::lock_guard lock(mutex_);
-    if (held) {
-        ids_.insert(organization_id);
-    } else {
-        ids_.erase(organization_id);
-    }
-}
-
-bool UnwrittenHolds::contains(const std::string& organization_id) const {
-    const std::lock_guard lock(mutex_);
-    return ids_.contains(organization_id);
-}
-
-std::string UnwrittenHolds::json() const {
-    const std::lock_guard lock(mutex_);
-    std::string out = "[";
-    for (const std::string& id : ids_) out += (out.size() > 1 ? ",\"" : "\"") + id + '"';
-    return out + "]";
-}
-
 Result<Claim> claim_next(Connection& connection, const JobPolicy& policy,
                          std::string_view held_json, const Claimer& claimer, const Now& now) {
     // First, so that no search has to pass by jobs that may not start any more.

@@ -11,9 +11,7 @@
 // it.
 #pragma once
 
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -24,18 +22,6 @@
 #include "daemon/sqlite/connection.hpp"
 
 namespace export_worker::jobs {
-
-// Organizations whose hold could not be written: held until the process ends. [any-thread]
-class UnwrittenHolds {
-public:
-    void set(const std::string& organization_id, bool held);
-    [[nodiscard]] bool contains(const std::string& organization_id) const;
-    [[nodiscard]] std::string json() const;  // An array.
-
-private:
-    mutable std::mutex mutex_;
-    std::set<std::string> ids_;  // Of A-Z a-z 0-9 . _ -. Guarded by mutex_.
-};
 
 struct Claimer {
     std::string instance_id;
@@ -49,7 +35,7 @@ struct Claim {
 };
 
 // As JobQueue::claim(). Fails jobs past their deadline on its way, at most kHousekeepingBatch.
-// `held_json`: UnwrittenHolds::json().
+// `held_json`: an array of the organizations in UnwrittenHolds.
 [[nodiscard]] Result<Claim> claim_next(sqlite::Connection& connection, const JobPolicy& policy,
                                        std::string_view held_json, const Claimer& claimer,
                                        const Now& now);

@@ -51,19 +51,11 @@ Result<std::optional<std::string>> metadata_under(Connection& connection, const 
     return found ? std::optional(row.string(0)) : std::nullopt;
 }
 
-Result<std::string> with_file(const std::string& metadata_json, const Completion& completion) {
-    EW_TRY(json patch, parse_metadata(completion.metadata_json));
-    patch["file_url"] = completion.file.file_url;
-    patch["filename"] = completion.filename;
-    EW_TRY(const json merged, merge_metadata(metadata_json, dump_json(patch)));
-    return dump_json(merged);
-}
-
 Result<void> publish(Connection& connection, const Lease& lease, const Completion& completion,
                      std::string_view actor, const Now& now) {
     EW_TRY(const std::optional<std::string> before, metadata_under(connection, lease));
     if (!before) return why_not_mine(connection, lease);
-    EW_TRY(const std::string metadata, with_file(*before, completion));
+    EW_TRY(const json metadata, completed_metadata(*before, completion));
     EW_CHECK(connection
                  .statement("UPDATE job SET status = CASE WHEN ?7 > 0 THEN "
                             "'partial_success' WHEN ?8 > 0 THEN "
@@ -75,7 +67,7 @@ Result<void> publish(Connection& connection, const Lease& lease, const Completio
                             "content_type = coalesce(?6 ->> '$.content_type', ''), "
                             "sha256 = coalesce(?6 ->> '$.sha256', '') WHERE job_id = ?1")
                  .bind(lease.job_id, now.wall_us, completion.processed_items,
-                       completion.file.file_url, completion.filename, metadata,
+                       completion.file.file_url, completion.filename, dump_json(metadata),
                        completion.failed_items, completion.warned_items)
                  .run());
     for (const JobEntry& error : completion.errors) {
@@ -93,6 +85,10 @@ Result<void> publish(Connection& connection, const Lease& lease, const Completio
     if (connection.changes() == 0)
         return fail(ErrorCode::kInternal, "the file was never announced");
     return record_end_of(connection, lease.job_id, actor, now);
+}
+
+std::string json_of(const std::vector<std::string>& ids) {
+    return dump_json(json(ids));
 }
 
 std::string new_claim_token() {
@@ -189,8 +185,8 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::take_next(const Claimer& claim
                 EW_TRY(std::optional<ClaimedJob> claimed, find_claimed(connection, claimer));
                 if (claimed) return Claim{.job = std::move(claimed)};
             }
-            return claim_next(connection, database_.policy(), unwritten_holds_.json(), claimer,
-                              now);
+            return claim_next(connection, database_.policy(), json_of(unwritten_holds_.ids()),
+                              claimer, now);
         }));
         database_.add_failed_by_claims(claim.failed);
         if (!claim.again) return std::move(claim.job);

@@ -12,6 +12,7 @@
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs {
 

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "daemon/jobs/job_reader.hpp"
-#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs {
 

@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "daemon/jobs/job_requests.hpp"
-#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs {
 

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_accesses.hpp"
@@ -14,6 +13,7 @@
 #include "daemon/jobs/sqlite/sqlite_job_retention.hpp"
 #include "daemon/jobs/sqlite/sqlite_organizations.hpp"
 #include "daemon/jobs/sqlite/sqlite_outbox.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {

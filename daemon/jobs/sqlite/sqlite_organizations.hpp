@@ -5,8 +5,8 @@
 
 #include "daemon/jobs/organizations.hpp"
 #include "daemon/jobs/request_quotas.hpp"
-#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs {
 

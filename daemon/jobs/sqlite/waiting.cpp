@@ -1,38 +1,35 @@
 #include "daemon/jobs/sqlite/waiting.hpp"
 
+#include "daemon/jobs/waiting_reason.hpp"
+
 namespace export_worker::jobs {
 
-using model::JobRunner;
-using model::JobStatus;
 using model::WaitingReason;
 using sqlite::Statement;
 
 Result<JobPresenter::Reason> JobPresenter::reason_of_organization(const std::string& id) {
-    if (holds_.contains(id)) return Reason(WaitingReason::kOrganizationHeld);
+    OrganizationStop stop{.is_held = holds_.contains(id)};
     Statement row = connection_.statement(
         "SELECT held, coalesce(stored_bytes >= stored_bytes_max, 0), running >= "
         "coalesce(running_max, ?2) FROM organization WHERE organization_id = ?1");
     EW_TRY(const bool found, row.bind(id, policy_.organization_running_max).step());
-    if (!found) return Reason();
-    if (row.integer(0) != 0) return Reason(WaitingReason::kOrganizationHeld);
-    if (row.integer(1) != 0) return Reason(WaitingReason::kOverQuota);
-    if (row.integer(2) != 0) return Reason(WaitingReason::kOrganizationAtLimit);
-    return Reason();
+    if (found) {
+        stop.is_held = stop.is_held || row.integer(0) != 0;
+        stop.is_over_quota = row.integer(1) != 0;
+        stop.is_at_limit = row.integer(2) != 0;
+    }
+    return waiting_reason(stop);
 }
 
 Result<JobPresenter::Reason> JobPresenter::reason_of(const model::Job& job) {
-    if (job.status != JobStatus::kPending) return Reason();
-    if (job.runner == JobRunner::kExternal) return Reason(WaitingReason::kExternalWorker);
-    if (job.held) return Reason(WaitingReason::kHeld);
-    if (!policy_.runs_exports) return Reason(WaitingReason::kNoWorkers);
-    if (job.due_us > now_.us)
-        return Reason(job.attempt > 0 ? WaitingReason::kRetryLater : WaitingReason::kNotYetDue);
+    const Reason own = waiting_reason(job, policy_, now_);
+    if (own != WaitingReason::kNoWorkerFree) return own;
     auto known = organizations_.find(job.organization_id);
     if (known == organizations_.end()) {
         EW_TRY(const Reason reason, reason_of_organization(job.organization_id));
         known = organizations_.emplace(job.organization_id, reason).first;
     }
-    return known->second ? known->second : Reason(WaitingReason::kNoWorkerFree);
+    return known->second ? known->second : own;
 }
 
 Result<model::Job> JobPresenter::present(model::Job job) {

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "base/result.hpp"
-#include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
 #include "daemon/sqlite/connection.hpp"
 
 namespace export_worker::jobs {

@@ -22,17 +22,57 @@ using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 
-using StoreFactory = std::function<std::unique_ptr<JobStore>(
-    const std::string& directory, const Clock& clock, const JobPolicy& policy)>;
+// A clock that tells a registry with a clock of its own how late it is.
+class RegistryClock : public testing::FakeClock {
+public:
+    void advance(std::chrono::microseconds by) {
+        FakeClock::advance(by);
+        if (moved_) moved_(now_us_.load());
+    }
+    // `moved(microseconds since 1970)` is called after each advance().
+    void tell(std::function<void(std::int64_t)> moved) { moved_ = std::move(moved); }
 
-class JobStoreConformance : public ::testing::TestWithParam<StoreFactory> {
+private:
+    std::function<void(std::int64_t)> moved_;
+};
+
+// An implementation, as the suites need it.
+struct StoreUnderTest {
+    std::string name;
+    // The registry of `directory`; another directory has another one.
+    std::function<std::unique_ptr<JobStore>(const std::string& directory, RegistryClock& clock,
+                                            const JobPolicy& policy)>
+        open;
+    // Sets the wall clock that the registry goes by.
+    std::function<void(RegistryClock& clock, std::chrono::microseconds by)> jump;
+    // The test of `directory` has ended well, and its stores are closed.
+    std::function<void(const std::string& directory)> done = [](const std::string&) {};
+    // Why it cannot be tested here; empty: it can.
+    std::function<std::string()> why_not = [] { return std::string(); };
+};
+
+inline void PrintTo(const StoreUnderTest& store, std::ostream* out) {
+    *out << store.name;
+}
+
+class JobStoreConformance : public ::testing::TestWithParam<StoreUnderTest> {
 protected:
-    void SetUp() override { reopen(); }
+    void SetUp() override {
+        if (const std::string why_not = GetParam().why_not(); !why_not.empty())
+            GTEST_SKIP() << why_not;
+        reopen();
+    }
+    void TearDown() override {
+        store_.reset();
+        if (!HasFailure() && !IsSkipped()) GetParam().done(dir_.path());
+    }
+    std::unique_ptr<JobStore> open() { return GetParam().open(dir_.path(), clock_, policy_); }
     void reopen() {
         store_.reset();
-        store_ = GetParam()(dir_.path(), clock_, policy_);
+        store_ = open();
         ASSERT_NE(store_, nullptr);
     }
+    void jump_registry_clock(std::chrono::microseconds by) { GetParam().jump(clock_, by); }
     // As after a death: the same file, another instance.
     std::size_t die_and_rescue() {
         reopen();
@@ -98,7 +138,7 @@ protected:
     }
 
     const testing::TempDir dir_;
-    testing::FakeClock clock_;
+    RegistryClock clock_;
     // One organization has many jobs in these tests.
     JobPolicy policy_{.attempts_max = 3, .organization_running_max = 100, .version = "test"};
     std::unique_ptr<JobStore> store_;

@@ -142,12 +142,22 @@ TEST_P(JobStoreConformance, ADeadlineThatPassesAboveTheQuotaSaysSo) {
         << find(id).error_message;
 }
 
+TEST_P(JobStoreConformance, JobsThatAClaimFailsAreCountedWithTheOthers) {
+    NewJob job = export_of("acme");
+    job.deadline = std::chrono::seconds(60);
+    for (int count = 0; count < 3; ++count) ASSERT_TRUE(store_->requests().create(job));
+    clock_.advance(std::chrono::seconds(61));
+    ASSERT_FALSE(*store_->queue().claim());
+    EXPECT_EQ(*store_->retention().enforce_limits(), 3U);
+    EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
+}
+
 TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
     const auto day = std::chrono::seconds(86'400);
     EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "as when it was opened";
-    const std::int64_t last_us = clock_.unix_us();
     for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
-        clock_.jump(jump);
+        const std::int64_t last_us = clock_.unix_us();
+        jump_registry_clock(jump);
         reopen();
         EXPECT_FALSE(*store_->retention().check_retention_clock(day));
         EXPECT_FALSE(*store_->retention().check_retention_clock(day))
@@ -156,12 +166,11 @@ TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
         ASSERT_TRUE(pause);
         EXPECT_EQ(pause->last_run_us, last_us);
         EXPECT_EQ(pause->now_us, clock_.unix_us());
-        clock_.jump(std::chrono::seconds(90));
+        clock_.advance(std::chrono::seconds(90));
         reopen();
         EXPECT_EQ((*store_->retention().retention_pause())->now_us, clock_.unix_us())
             << "not what the clock of an earlier life said";
-        clock_.jump(-std::chrono::seconds(90));
-        clock_.jump(-jump);
+        jump_registry_clock(-jump);
         EXPECT_TRUE(*store_->retention().check_retention_clock(day)) << "the clock is right again";
         EXPECT_FALSE(*store_->retention().retention_pause());
     }
@@ -171,9 +180,9 @@ TEST_P(JobStoreConformance, RetentionIsPausedWhileTheClockIsFarFromTheLastRun) {
 
 TEST_P(JobStoreConformance, AClockThatIsSetRightAfterTheFirstStartPausesRetentionUntilItIsRight) {
     const auto day = std::chrono::seconds(86'400);
-    clock_.jump(std::chrono::days(30));
+    jump_registry_clock(std::chrono::days(30));
     EXPECT_FALSE(*store_->retention().check_retention_clock(day));
-    clock_.jump(-std::chrono::days(30));
+    jump_registry_clock(-std::chrono::days(30));
     EXPECT_TRUE(*store_->retention().check_retention_clock(day));
     EXPECT_FALSE(*store_->retention().retention_pause());
 }

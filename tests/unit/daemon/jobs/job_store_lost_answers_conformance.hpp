@@ -221,7 +221,7 @@ TEST_P(JobStoreConformance, WhatAnOperatorSetsIsWrittenWhenTheAnswerIsLost) {
     EXPECT_TRUE(store_->files().forget_file(key));
     testing::lose_commit_answers(1);
     EXPECT_TRUE(*store_->retention().check_retention_clock(day));
-    clock_.jump(3 * day);
+    jump_registry_clock(3 * day);
     ASSERT_FALSE(*store_->retention().check_retention_clock(day));
     testing::lose_commit_answers(1);
     EXPECT_TRUE(*store_->retention().resume_retention()) << "it was paused";

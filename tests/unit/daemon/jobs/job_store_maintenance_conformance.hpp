@@ -1,4 +1,4 @@
-// What every job store must do, 2: keys, turns, time, events, retention, notices, backup.
+// What every job store must do, 2: keys, turns, time, events, retention, notices.
 #pragma once
 
 #include "daemon/jobs/limits.hpp"
@@ -353,7 +353,7 @@ TEST_P(JobStoreConformance, ARegistryKeepsItsIdentity) {
     reopen();
     EXPECT_EQ(store_->reader().registry_id(), id);
     const testing::TempDir other;
-    EXPECT_NE(GetParam()(other.path(), clock_, policy_)->reader().registry_id(), id);
+    EXPECT_NE(GetParam().open(other.path(), clock_, policy_)->reader().registry_id(), id);
 }
 
 TEST_P(JobStoreConformance, UnfinishedJobsHaveAQuota) {
@@ -629,18 +629,6 @@ TEST_P(JobStoreConformance, EveryEndIsANoticeWithANumberOfItsOwn) {
                   .notices(OrganizationScope::one("acme"), (*fresh)[0].sequence)
                   ->items.size(),
               1U);
-}
-
-TEST_P(JobStoreConformance, ABackupOpens) {
-    const auto id = submit().job_id;
-    ASSERT_TRUE(store_->backup(dir_ / "copy"));
-    submit();
-    std::filesystem::create_directory(dir_ / "restored");
-    std::filesystem::rename(dir_ / "copy", dir_ / "restored/jobs.db");
-    const auto copy = GetParam()(dir_ / "restored", clock_, policy_);
-    ASSERT_NE(copy, nullptr);
-    EXPECT_TRUE(copy->reader().find(OrganizationScope::every(), id));
-    EXPECT_EQ(copy->reader().counts()->pending, 1);
 }
 
 }  // namespace export_worker::jobs

@@ -1,0 +1,94 @@
+// What workers do, in PostgreSQL: every change is under the lock of the job's row, and conditional
+// on the lease's epoch and on this life of the daemon.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/jobs/job_queue.hpp"
+#include "daemon/jobs/postgres/claims.hpp"
+#include "daemon/jobs/postgres/job_database.hpp"
+#include "daemon/jobs/unwritten_holds.hpp"
+
+namespace export_worker::jobs::pg {
+
+class PostgresJobQueue final : public JobQueue {
+public:
+    // All outlive it. `fenced` counts the writes that came too late.
+    PostgresJobQueue(JobDatabase& database, const UnwrittenHolds& unwritten_holds,
+                     std::atomic<std::int64_t>& fenced)
+        : database_(database), unwritten_holds_(unwritten_holds), fenced_(fenced) {}
+
+    Result<std::optional<ClaimedJob>> claim() override;
+    Result<bool> heartbeat(const model::Lease& lease, const Progress& progress) override;
+    Result<void> intend_file(const model::Lease& lease, const model::FileKey& key,
+                             Run run) override;
+    Result<void> complete(const model::Lease& lease, const Completion& completion,
+                          Run run) override;
+    Result<void> give_up_attempt(const model::Lease& lease, std::string_view error, bool permanent,
+                                 std::int64_t delay_us, Run run) override;
+    Result<void> release(const model::Lease& lease, Run run) override;
+    Result<void> cancelled(const model::Lease& lease, Run run) override;
+    Result<std::size_t> rescue() override;
+
+private:
+    [[nodiscard]] Result<bool> may_claim();
+    // `run_before`: a claim with this token may have taken a job.
+    [[nodiscard]] Result<std::optional<ClaimedJob>> take_next(const Claimer& claimer,
+                                                              bool run_before);
+    struct Step {
+        Claim claim = {};
+        std::size_t failed = 0;  // Jobs past their deadline, instead of a claim.
+    };
+    // One transaction of that. `run_before` is true afterwards.
+    [[nodiscard]] Result<Step> claim_once(const Claimer& claimer, Locked locked, bool& run_before);
+    // Why a claim broke a constraint.
+    [[nodiscard]] Result<Step> resolve_conflict(const Claimer& claimer);
+    // Tokens of claims whose outcome is unknown are used again.
+    [[nodiscard]] std::optional<std::string> take_unresolved();
+    void keep_unresolved(const std::string& claim_token);
+    [[nodiscard]] Result<std::size_t> rescue_some();
+    [[nodiscard]] Result<void> forget_ended_instances();
+
+    // A worker's write: `work(connection, now)`, and what it finds when it is run again and the
+    // lease is lost: `done(connection)`, was it done before? One that came too late has changed
+    // nothing; how often that happens is a metric.
+    template <typename Work, typename Done>
+    [[nodiscard]] auto write(Run run, const Work& work, const Done& done) {
+        auto result = write_once(run, work, done);
+        for (int tries = 1; tries < limits::kOutcomeTriesMax; ++tries) {
+            if (!JobDatabase::is_unknown(result)) break;
+            result = write_once(Run::kAgain, work, done);
+        }
+        if (is_conflict(result)) fenced_.fetch_add(1);
+        return result;
+    }
+    template <typename Work, typename Done>
+    [[nodiscard]] auto write_once(Run run, const Work& work, const Done& done) {
+        return database_.write([&](postgres::Connection& connection, const Now& now) {
+            auto result = work(connection, now);
+            if (run == Run::kFirst || !is_conflict(result)) return result;
+            const Result<bool> found = done(connection);
+            if (!found) return decltype(result)(fail(found.error()));
+            return *found ? decltype(result)() : result;
+        });
+    }
+    template <typename T>
+    [[nodiscard]] static bool is_conflict(const Result<T>& result) {
+        return !result && result.error().code == ErrorCode::kConflict;
+    }
+
+    JobDatabase& database_;
+    const UnwrittenHolds& unwritten_holds_;
+    std::atomic<std::int64_t>& fenced_;
+    std::mutex mutex_;
+    std::vector<std::string> unresolved_;  // Guarded by mutex_; at most one a worker.
+};
+
+}  // namespace export_worker::jobs::pg
