@@ -301,7 +301,11 @@ void Database::run_group(const std::vector<std::shared_ptr<Task>>& group) {
 
 Result<void> Database::commit() {
     auto committed = writer_->execute("COMMIT");
-    if (!committed && committed.error().code != ErrorCode::kDataLoss) return committed;
+    // A full disk, or a database that is busy, is found before the log is whole; an I/O error may
+    // come after that.
+    const bool is_known = !committed && committed.error().code != ErrorCode::kDataLoss &&
+                          committed.error().code != ErrorCode::kInternal;
+    if (is_known) return committed;
     if (committed && !fault_loses_answer("database.commit_answer")) return {};
     // The log may have the transaction all the same: then a crash makes it visible.
     return fail(ErrorCode::kUnknownOutcome,

@@ -142,6 +142,20 @@ class Process:
         return code
 
 
+def freeze(popen):
+    """SIGSTOP, and none of its threads runs any more when this returns: the signal alone takes its time."""
+    popen.send_signal(signal.SIGSTOP)
+    tasks = pathlib.Path(f"/proc/{popen.pid}/task")
+
+    def is_frozen(task):
+        try:
+            return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtXZ"
+        except FileNotFoundError:
+            return True
+
+    wait_until("the process to stop", lambda: all(is_frozen(task) for task in tasks.iterdir()))
+
+
 PRELOADS = tempfile.TemporaryDirectory(prefix="export-worker-preloads-")
 PRELOADS_LOCK = threading.Lock()
 

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from functional.harness import FULL, System, free_port, wait_until
+from functional.harness import FULL, System, free_port, freeze, wait_until
 from functional.zmtp import COMMAND, MORE, RawPeer, frame
 
 
@@ -46,7 +46,7 @@ class DaemonsTest(unittest.TestCase):
     def test_a_silent_daemon_costs_no_request_its_time(self):
         system = self.start().start()
         key = system.make_key()
-        system.daemon.popen.send_signal(signal.SIGSTOP)
+        freeze(system.daemon.popen)
         self.addCleanup(system.daemon.popen.send_signal, signal.SIGCONT)
         wait_until("the shim to notice", lambda: "has answered no ping" in system.shim.text())
         began = time.monotonic()
@@ -63,7 +63,7 @@ class DaemonsTest(unittest.TestCase):
         self.addCleanup(system.daemon.popen.send_signal, signal.SIGCONT)
         took = []
         for _ in range(3):  # The quickest counts: other programs use this machine, too.
-            system.daemon.popen.send_signal(signal.SIGSTOP)
+            freeze(system.daemon.popen)
             began = time.monotonic()
             answer = system.http("GET", "/readyz")
             self.assertEqual(answer.status, 503)
@@ -89,7 +89,7 @@ class DaemonsTest(unittest.TestCase):
         for client in clients:
             client.start()
         try:
-            process.popen.send_signal(signal.SIGSTOP)
+            freeze(process.popen)
             time.sleep(seconds)  # sleep: the pause is what is tested
             process.popen.send_signal(signal.SIGCONT)
             wait_until(f"answers after {seconds} s", lambda: system.api("GET", "/api/jobs/", key).status == 200)
@@ -111,7 +111,7 @@ class DaemonsTest(unittest.TestCase):
         system = self.start().start()
         key = system.make_key()
         peers = [RawPeer(system.state / "run" / "data.sock") for _ in range(20)]
-        system.daemon.popen.send_signal(signal.SIGSTOP)
+        freeze(system.daemon.popen)
         for peer in peers:
             self.assertTrue(peer.send((frame(b"", MORE) + frame(b"x")) * 60 + frame(b"\x04PING\0\0", COMMAND)))
             peer.close()

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from functional.harness import BUILD, SystemTest, free_port, wait_until
+from functional.harness import BUILD, SystemTest, free_port, freeze, wait_until
 
 OK, WARN, BAD = 0, 1, 2
 
@@ -201,7 +201,7 @@ esac
                 self.assertRegex(done.stdout, r"(?m)^bad   shim .*; stop it \(ss -ltnp names it\), or change \[http\] listen$")
 
     def test_a_shim_that_is_frozen(self):
-        self.system.shim.popen.send_signal(signal.SIGSTOP)
+        freeze(self.system.shim.popen)
         try:
             found = self.run_doctor().stdout
             self.assertRegex(found, rf"(?m)^bad   configuration export-httpd: .*another process listens on 127.0.0.1:{self.system.port}; it does not answer /livez .*frozen: systemctl restart")

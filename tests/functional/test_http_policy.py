@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from functional.harness import BUILD, FULL, SANITIZED, Process, System, SystemTest, wait_until
+from functional.harness import BUILD, FULL, SANITIZED, Process, System, SystemTest, freeze, wait_until
 from functional.skips import need
 from functional.test_http import raw_exchange
 
@@ -564,7 +564,7 @@ class SeveralDaemonsTest(unittest.TestCase):
         self.assertLessEqual(load.statuses.get(503, 0), 8, "only what the killed one had in flight")
 
     def test_a_stopped_daemon_gets_nothing_new(self):
-        self.second.popen.send_signal(signal.SIGSTOP)
+        freeze(self.second.popen)
         began = time.monotonic()
         wait_until("its silence", lambda: self.up()[1] == 0)
         self.assertLess(time.monotonic() - began, 1.5)

@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 
-from functional.harness import SOURCE, ClockJump, System, SystemTest, wait_until
+from functional.harness import SOURCE, ClockJump, System, SystemTest, freeze, wait_until
 
 
 class JobTest(SystemTest):
@@ -170,7 +170,7 @@ class FreezeTest(SystemTest):
         wire = self.system.wire()
         job = wire.call("jobs.create", {"job_type": "import", "total_items": 9, "silence_limit_s": 3}, key)["result"]["job_id"]
         self.assertTrue(wire.call("jobs.report_progress", {"job_id": job, "mark_started": True}, key)["ok"])
-        self.system.daemon.popen.send_signal(signal.SIGSTOP)
+        freeze(self.system.daemon.popen)
         time.sleep(6)  # sleep: the length of the freeze is the subject
         self.system.daemon.popen.send_signal(signal.SIGCONT)
         self.system.daemon.wait_for_log("the process was frozen for")
