@@ -146,13 +146,15 @@ Result<void> check_registry(const std::string& new_directory, const std::string&
                     "move its databases and the directory plugins away first");
 }
 
+// Damage first: what the others say of it is for a database in use.
 Result<void> check_databases(const std::string& directory) {
+    for (const std::string_view database : kBackupDatabases)
+        EW_CHECK(sqlite::check_integrity(directory + "/" + std::string(database)));
     EW_CHECK(jobs::check_sqlite_job_store(directory + "/jobs.db"));
     EW_CHECK(catalog::check_sqlite_catalog_store(directory + "/catalog.db"));
     EW_CHECK(auth::check_sqlite_auth_store(directory + "/auth.db"));
     EW_CHECK(plugins::History::check(directory + "/plugins.db"));
     for (const std::string_view database : kBackupDatabases) {
-        EW_CHECK(sqlite::check_integrity(directory + "/" + std::string(database)));
         for (const char* with : {"-wal", "-shm"})
             EW_CHECK(delete_tree(directory + "/" + std::string(database) + with));
     }

@@ -52,7 +52,7 @@ protected:
 };
 
 TEST_F(BackupDirectoryTest, IsCompleteWithItsManifest) {
-    const std::string path = dir_ / "new/backup";
+    const std::string path = dir_ / "backup";
     const auto manifest = write(path);
     ASSERT_TRUE(manifest) << manifest.error().message;
     EXPECT_EQ(parse_backup_manifest(testing::read_text(path + "/manifest.json")), *manifest);
@@ -64,6 +64,18 @@ TEST_F(BackupDirectoryTest, IsCompleteWithItsManifest) {
     }
     EXPECT_EQ(files, 6U);
     EXPECT_EQ(mode_of(path), 0700U);
+}
+
+TEST_F(BackupDirectoryTest, TheDirectoryAboveItMustBeThere) {
+    for (const char* name : {"new/backup", "new/backup/", "new/a/backup"}) {
+        const auto refused = BackupDirectory::create(dir_ / name);
+        ASSERT_FALSE(refused) << name;
+        EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_NE(refused.error().message.find("make it first (mkdir -p)"), std::string::npos)
+            << refused.error().message;
+    }
+    EXPECT_FALSE(fs::exists(dir_ / "new"));
+    ASSERT_TRUE(write(dir_ / "backup/"));
 }
 
 TEST_F(BackupDirectoryTest, WithoutCommitNothingIsLeft) {
@@ -87,6 +99,10 @@ TEST_F(BackupDirectoryTest, NothingIsOverwritten) {
     fs::remove(dir_ / "backup/manifest.json");
     EXPECT_NE(refusal(dir_ / "backup").find("expected a new or empty directory"),
               std::string::npos);
+    EXPECT_NE(refusal(dir_ / "backup").find("found a backup that was cut off; delete it (rm -r "),
+              std::string::npos);
+    dir_.write("backup/notes.txt", "x");
+    EXPECT_NE(refusal(dir_ / "backup").find("found one with notes.txt"), std::string::npos);
     EXPECT_NE(refusal(dir_.write("file", "x")).find("file"), std::string::npos);
     EXPECT_EQ(testing::read_text(dir_ / "backup/jobs.db"), "bytes of jobs.db");
 }

@@ -125,8 +125,8 @@ TEST_F(ExportRunnerTest, WorkersTakeNoJobWhileTheStoreIsAway) {
     ExportWorkers workers(deps_, std::chrono::seconds(60));
     workers.start(1);
     workers.wake();
-    // One interval of the queue and more: it would have been taken by then.
-    std::this_thread::sleep_for(limits::kJobPollInterval + std::chrono::milliseconds(200));
+    const auto taken_by_then = limits::kJobPollInterval + std::chrono::milliseconds(200);
+    std::this_thread::sleep_for(taken_by_then);  // sleep: nothing is to happen
     EXPECT_EQ(find(id).status, JobStatus::kPending);
     EXPECT_EQ(find(id).interruptions, 0);
     std::filesystem::rename(dir_ / "away", dir_ / "marked");
