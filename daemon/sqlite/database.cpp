@@ -85,7 +85,7 @@ Result<void> check_first_rows(Connection& connection) {
                              " LIMIT 1");
     }
     for (const std::string& first_row : first_rows) {
-        const auto read = connection.execute(first_row);
+        auto read = connection.execute(first_row);
         // A partial index cannot be read so; SQLite refuses that as a mistake in the statement.
         if (!read && read.error().code == ErrorCode::kDataLoss) return read;
     }
