@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/jobs/event_page.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/postgres/job_rows.hpp"
 
@@ -13,22 +14,6 @@ using postgres::Connection;
 using postgres::Row;
 using postgres::Rows;
 using postgres::UnixTime;
-
-constexpr std::int64_t kMinuteUs = 60'000'000;
-constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
-// One more than a page has, so that the last tells whether more follow.
-constexpr auto kRowsMax = static_cast<std::int64_t>(limits::kJobEventsPage) + 1;
-
-// A place in the list of a job's events: behind so many of what it went through and behind this row
-// of job_access.
-struct Place {
-    static constexpr int kEventBits = 20;
-    std::int64_t event = 0;
-    std::int64_t access = 0;
-    explicit Place(std::int64_t number)
-        : event(number & ((std::int64_t{1} << kEventBits) - 1)), access(number >> kEventBits) {}
-    [[nodiscard]] std::int64_t number() const { return (access << kEventBits) | event; }
-};
 
 model::JobEvent read_event(const Row& row) {
     return {row.integer(0),
@@ -45,7 +30,7 @@ Result<std::vector<model::JobEvent>> read_events(Connection& connection, std::st
     EW_TRY(const Rows rows,
            connection.query("SELECT number, at, kind, actor, detail, count FROM job_event WHERE "
                             "job_id = $1 AND number > $2 ORDER BY number LIMIT $3",
-                            job_id, after, kRowsMax));
+                            job_id, after, kEventRowsMax));
     return rows.each(read_event);
 }
 
@@ -60,23 +45,8 @@ Result<std::vector<model::JobEvent>> read_accesses(Connection& connection, std::
                "SELECT access_id, at, kind, actor, '', count FROM days CROSS JOIN LATERAL (SELECT "
                "* FROM job_access WHERE job_access.day = days.day AND job_id = $1 AND access_id > "
                "$3) AS found ORDER BY access_id LIMIT $4",
-               job_id, created_us / kDayUs, after, kRowsMax));
+               job_id, created_us / kDayUs, after, kEventRowsMax));
     return rows.each(read_event);
-}
-
-// Adds `events` to the page, as far as it has room; false: it is full.
-bool add_to_page(std::vector<model::JobEvent> events, std::size_t& bytes,
-                 Page<model::JobEvent>& page) {
-    for (model::JobEvent& event : events) {
-        page.more = true;
-        bytes += event.actor.size() + event.detail.size();
-        const bool full =
-            page.items.size() == limits::kJobEventsPage || bytes > limits::kJobsPageBytesMax;
-        if (full && !page.items.empty()) return false;
-        page.items.push_back(std::move(event));
-    }
-    page.more = false;
-    return true;
 }
 
 }  // namespace
@@ -109,24 +79,12 @@ Result<Page<model::JobEvent>> events_after(Connection& connection,
                                            const model::OrganizationScope& scope,
                                            std::string_view job_id, std::int64_t after) {
     EW_TRY(const model::Job job, load_row(connection, scope, job_id));
-    Place place(after);
-    EW_TRY(std::vector<model::JobEvent> events, read_events(connection, job_id, place.event));
-    for (model::JobEvent& event : events) {
-        place.event = event.number;
-        event.number = place.number();
-    }
-    Page<model::JobEvent> page;
-    std::size_t bytes = 0;
-    if (!add_to_page(std::move(events), bytes, page)) return page;
-    EW_TRY(std::vector<model::JobEvent> accesses,
-           read_accesses(connection, job_id, job.created_us, place.access));
-    for (model::JobEvent& access : accesses) {
-        place.access = access.number;
-        access.number = place.number();
-    }
-    add_to_page(std::move(accesses), bytes, page);
-    for (model::JobEvent& event : page.items) event.trace_id = job.trace_id;
-    return page;
+    return event_page(
+        after, job.trace_id,
+        [&](std::int64_t event) { return read_events(connection, job_id, event); },
+        [&](std::int64_t access) {
+            return read_accesses(connection, job_id, job.created_us, access);
+        });
 }
 
 Result<std::size_t> forget_accesses(Connection& connection, std::int64_t before_us) {

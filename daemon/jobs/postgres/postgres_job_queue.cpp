@@ -1,12 +1,9 @@
 #include "daemon/jobs/postgres/postgres_job_queue.hpp"
 
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/crypto/random.hpp"
-#include "base/hex.hpp"
 #include "base/json.hpp"
 #include "daemon/jobs/attempt_rules.hpp"
 #include "daemon/jobs/job_metadata.hpp"
@@ -24,12 +21,6 @@ using nlohmann::json;
 using postgres::Connection;
 using postgres::Rows;
 using postgres::UnixTime;
-
-std::string new_claim_token() {
-    std::array<std::uint8_t, 8> bytes{};
-    crypto::fill_id(bytes);
-    return to_hex(bytes);
-}
 
 Result<bool> finds(const Result<Rows>& rows) {
     if (!rows) return fail(rows.error());
@@ -93,21 +84,8 @@ Result<bool> PostgresJobQueue::may_claim() {
     });
 }
 
-std::optional<std::string> PostgresJobQueue::take_unresolved() {
-    const std::lock_guard lock(mutex_);
-    if (unresolved_.empty()) return std::nullopt;
-    std::string token = std::move(unresolved_.back());
-    unresolved_.pop_back();
-    return token;
-}
-
-void PostgresJobQueue::keep_unresolved(const std::string& claim_token) {
-    const std::lock_guard lock(mutex_);
-    unresolved_.push_back(claim_token);
-}
-
 Result<std::optional<ClaimedJob>> PostgresJobQueue::claim() {
-    const std::optional<std::string> unresolved = take_unresolved();
+    const std::optional<std::string> unresolved = unresolved_.take();
     if (!unresolved) {
         // Workers that find nothing look every second: without a transaction that locks.
         EW_TRY(const bool any, may_claim());
@@ -115,7 +93,7 @@ Result<std::optional<ClaimedJob>> PostgresJobQueue::claim() {
     }
     const Claimer claimer{database_.instance_id(), unresolved ? *unresolved : new_claim_token()};
     auto job = take_next(claimer, unresolved.has_value());
-    if (!job && (unresolved || JobDatabase::is_unknown(job))) keep_unresolved(claimer.claim_token);
+    if (!job && (unresolved || JobDatabase::is_unknown(job))) unresolved_.keep(claimer.claim_token);
     return job;
 }
 

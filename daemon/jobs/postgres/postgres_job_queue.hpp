@@ -5,15 +5,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/postgres/claims.hpp"
 #include "daemon/jobs/postgres/job_database.hpp"
+#include "daemon/jobs/unresolved_claims.hpp"
 #include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs::pg {
@@ -50,9 +49,6 @@ private:
     [[nodiscard]] Result<Step> claim_once(const Claimer& claimer, Locked locked, bool& run_before);
     // Why a claim broke a constraint.
     [[nodiscard]] Result<Step> resolve_conflict(const Claimer& claimer);
-    // Tokens of claims whose outcome is unknown are used again.
-    [[nodiscard]] std::optional<std::string> take_unresolved();
-    void keep_unresolved(const std::string& claim_token);
     [[nodiscard]] Result<std::size_t> rescue_some();
     [[nodiscard]] Result<void> forget_ended_instances();
 
@@ -87,8 +83,7 @@ private:
     JobDatabase& database_;
     const UnwrittenHolds& unwritten_holds_;
     std::atomic<std::int64_t>& fenced_;
-    std::mutex mutex_;
-    std::vector<std::string> unresolved_;  // Guarded by mutex_; at most one a worker.
+    UnresolvedClaims unresolved_;
 };
 
 }  // namespace export_worker::jobs::pg

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/jobs/event_page.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/sqlite/rows.hpp"
@@ -13,11 +14,6 @@ namespace {
 using sqlite::Connection;
 using sqlite::Statement;
 
-constexpr std::int64_t kMinuteUs = 60'000'000;
-constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
-// One more than a page has, so that the last tells whether more follow.
-constexpr auto kRowsMax = static_cast<std::int64_t>(limits::kJobEventsPage) + 1;
-
 // The first day from `day` on that has any; nullopt: none has.
 Result<std::optional<std::int64_t>> day_from(Connection& connection, std::int64_t day) {
     Statement row = connection.statement("SELECT min(day) FROM job_access WHERE day >= ?1");
@@ -25,23 +21,12 @@ Result<std::optional<std::int64_t>> day_from(Connection& connection, std::int64_
     return found ? row.optional_integer(0) : std::nullopt;
 }
 
-// A place in the list of a job's events: behind so many of what it went through and behind this row
-// of job_access.
-struct Place {
-    static constexpr int kEventBits = 20;
-    std::int64_t event = 0;
-    std::int64_t access = 0;
-    explicit Place(std::int64_t number)
-        : event(number & ((std::int64_t{1} << kEventBits) - 1)), access(number >> kEventBits) {}
-    [[nodiscard]] std::int64_t number() const { return (access << kEventBits) | event; }
-};
-
 Result<std::vector<model::JobEvent>> read_events(Connection& connection, std::string_view job_id,
                                                  std::int64_t after) {
     Statement rows = connection.statement(
         "SELECT number, at_us, kind, actor, detail, count FROM job_event WHERE job_id = ?1 "
         "AND number > ?2 ORDER BY number LIMIT ?3");
-    rows.bind(job_id, after, kRowsMax);
+    rows.bind(job_id, after, kEventRowsMax);
     return sqlite::read_all(rows, [](const Statement& row) {
         return model::JobEvent{row.integer(0),
                                row.integer(1),
@@ -57,12 +42,12 @@ Result<std::vector<model::JobEvent>> read_accesses(Connection& connection, std::
                                                    std::int64_t created_us, std::int64_t after) {
     EW_TRY(std::optional<std::int64_t> day, day_from(connection, created_us / kDayUs));
     std::vector<model::JobEvent> out;
-    while (day && out.size() < kRowsMax) {
+    while (day && out.size() < kEventRowsMax) {
         {
             Statement rows = connection.statement(
                 "SELECT access_id, at_us, kind, actor, count FROM job_access WHERE day = ?1 AND "
                 "job_id = ?2 AND access_id > ?3 ORDER BY access_id LIMIT ?4");
-            rows.bind(*day, job_id, after, kRowsMax);
+            rows.bind(*day, job_id, after, kEventRowsMax);
             EW_CHECK(sqlite::for_each_row(rows, [&](const Statement& row) {
                 out.push_back({row.integer(0), row.integer(1), row.string(2), row.string(3), "",
                                row.integer(4), ""});
@@ -71,21 +56,6 @@ Result<std::vector<model::JobEvent>> read_accesses(Connection& connection, std::
         EW_TRY(day, day_from(connection, *day + 1));
     }
     return out;
-}
-
-// Adds `events` to the page, as far as it has room; false: it is full.
-bool add_to_page(std::vector<model::JobEvent> events, std::size_t& bytes,
-                 Page<model::JobEvent>& page) {
-    for (model::JobEvent& event : events) {
-        page.more = true;
-        bytes += event.actor.size() + event.detail.size();
-        const bool full =
-            page.items.size() == limits::kJobEventsPage || bytes > limits::kJobsPageBytesMax;
-        if (full && !page.items.empty()) return false;
-        page.items.push_back(std::move(event));
-    }
-    page.more = false;
-    return true;
 }
 
 }  // namespace
@@ -109,24 +79,12 @@ Result<Page<model::JobEvent>> events_after(Connection& connection,
                                            const model::OrganizationScope& scope,
                                            std::string_view job_id, std::int64_t after) {
     EW_TRY(const model::Job job, load_row(connection, scope, job_id));
-    Place place(after);
-    EW_TRY(std::vector<model::JobEvent> events, read_events(connection, job_id, place.event));
-    for (model::JobEvent& event : events) {
-        place.event = event.number;
-        event.number = place.number();
-    }
-    Page<model::JobEvent> page;
-    std::size_t bytes = 0;
-    if (!add_to_page(std::move(events), bytes, page)) return page;
-    EW_TRY(std::vector<model::JobEvent> accesses,
-           read_accesses(connection, job_id, job.created_us, place.access));
-    for (model::JobEvent& access : accesses) {
-        place.access = access.number;
-        access.number = place.number();
-    }
-    add_to_page(std::move(accesses), bytes, page);
-    for (model::JobEvent& event : page.items) event.trace_id = job.trace_id;
-    return page;
+    return event_page(
+        after, job.trace_id,
+        [&](std::int64_t event) { return read_events(connection, job_id, event); },
+        [&](std::int64_t access) {
+            return read_accesses(connection, job_id, job.created_us, access);
+        });
 }
 
 Result<std::size_t> forget_accesses(Connection& connection, std::int64_t before_us) {

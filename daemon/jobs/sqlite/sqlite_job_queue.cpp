@@ -1,12 +1,9 @@
 #include "daemon/jobs/sqlite/sqlite_job_queue.hpp"
 
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/crypto/random.hpp"
-#include "base/hex.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "daemon/jobs/job_metadata.hpp"
@@ -91,12 +88,6 @@ std::string json_of(const std::vector<std::string>& ids) {
     return dump_json(json(ids));
 }
 
-std::string new_claim_token() {
-    std::array<std::uint8_t, 8> bytes{};
-    crypto::fill_id(bytes);
-    return to_hex(bytes);
-}
-
 // Has the attempt of this lease been recorded as ended?
 Result<bool> has_ended(Connection& connection, const Lease& lease) {
     Statement row = connection.statement(
@@ -150,21 +141,8 @@ Result<bool> SqliteJobQueue::has_due() {
     });
 }
 
-std::optional<std::string> SqliteJobQueue::take_unresolved() {
-    const std::lock_guard lock(mutex_);
-    if (unresolved_.empty()) return std::nullopt;
-    std::string token = std::move(unresolved_.back());
-    unresolved_.pop_back();
-    return token;
-}
-
-void SqliteJobQueue::keep_unresolved(const std::string& claim_token) {
-    const std::lock_guard lock(mutex_);
-    unresolved_.push_back(claim_token);
-}
-
 Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
-    const std::optional<std::string> unresolved = take_unresolved();
+    const std::optional<std::string> unresolved = unresolved_.take();
     if (!unresolved) {
         // Workers that find nothing look every second: not through the writer.
         EW_TRY(const bool any, has_due());
@@ -172,7 +150,7 @@ Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
     }
     const Claimer claimer{database_.instance_id(), unresolved ? *unresolved : new_claim_token()};
     auto job = take_next(claimer, unresolved.has_value());
-    if (!job && (unresolved || JobDatabase::is_unknown(job))) keep_unresolved(claimer.claim_token);
+    if (!job && (unresolved || JobDatabase::is_unknown(job))) unresolved_.keep(claimer.claim_token);
     return job;
 }
 

@@ -3,15 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/sqlite/claims.hpp"
 #include "daemon/jobs/sqlite/job_database.hpp"
+#include "daemon/jobs/unresolved_claims.hpp"
 #include "daemon/jobs/unwritten_holds.hpp"
 
 namespace export_worker::jobs {
@@ -40,9 +39,6 @@ private:
     // `run_before`: a claim with this token may have taken a job.
     [[nodiscard]] Result<std::optional<ClaimedJob>> take_next(const Claimer& claimer,
                                                               bool run_before);
-    // Tokens of claims whose outcome is unknown are used again.
-    [[nodiscard]] std::optional<std::string> take_unresolved();
-    void keep_unresolved(const std::string& claim_token);
     // A worker's write: `work(connection, now)`, and what it finds when it is run again and the
     // lease is lost: `done(connection)`, was it done before? One that came too late has changed
     // nothing; how often that happens is a metric.
@@ -70,8 +66,7 @@ private:
     JobDatabase& database_;
     const UnwrittenHolds& unwritten_holds_;
     std::atomic<std::int64_t>& fenced_;
-    std::mutex mutex_;
-    std::vector<std::string> unresolved_;  // Guarded by mutex_; at most one a worker.
+    UnresolvedClaims unresolved_;
 };
 
 }  // namespace export_worker::jobs
