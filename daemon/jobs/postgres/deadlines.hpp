@@ -18,8 +18,8 @@ namespace export_worker::jobs::pg {
 // External jobs that were silent for longer than they allow.
 [[nodiscard]] Result<std::size_t> fail_silent(postgres::Connection& connection,
                                               std::string_view actor, const Now& now);
-// External jobs that nobody has reported on for kExternalSilenceMax: nobody may ever, and what
-// never ends is never pruned.
+// Fails external jobs that nobody has reported on for kExternalSilenceMax: their workers may be
+// gone, and a job that never ends is never pruned.
 [[nodiscard]] Result<std::size_t> fail_abandoned(postgres::Connection& connection,
                                                  std::string_view actor, const Now& now);
 

@@ -1,9 +1,9 @@
 // This life of the daemon, as the database knows it: a row with a lease that a thread renews.
 //
 // A life is over when its lease has passed on the database's clock, or when its daemon has said so
-// at its end. Its jobs are put back by another one's rescue(), and its row goes. A daemon that
-// finds its row gone enters anew, under another id: what it ran then belongs to nobody, and every
-// write about it fails.
+// at its end. Another daemon's rescue() puts its jobs back and deletes its row. A daemon that finds
+// its row deleted enters again under a new id; every write for a job it ran before then fails,
+// because that job has no owner any more or another one.
 #pragma once
 
 #include <chrono>
