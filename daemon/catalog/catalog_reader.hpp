@@ -1,8 +1,9 @@
 // The catalog as exports read it. [any-thread]
 //
-// Reading goes in key order, batch by batch, each batch one short read transaction: a product that
-// is changed while an export runs appears once, old or new; one added behind the reading point is
-// missed.
+// Reading goes in key order, batch by batch, and no batch keeps anything of the one before: a
+// product that is changed while an export runs appears once, old or new; one added behind the
+// reading point is missed. The prices of a product come in the order of variant, type, currency,
+// brand and start.
 #pragma once
 
 #include <cstddef>

@@ -3,10 +3,11 @@
 //
 // One interface for each of those who use it, and this object has them all. One conformance suite
 // (tests/unit/daemon/catalog/catalog_store_conformance.hpp) runs against every implementation;
-// SQLite's is daemon/catalog/sqlite. Errors of all of them, beside those named: kResourceExhausted
-// (disk full), kUnavailable, kDeadlineExceeded (a read that took too long), kDataLoss, kInternal;
-// of writes kUnknownOutcome: the commit may have happened, and the same batch again
-// leaves the same products.
+// SQLite's is daemon/catalog/sqlite, PostgreSQL's is daemon/catalog/postgres. Errors of all of
+// them, beside those named: kResourceExhausted (disk full), kUnavailable, kDeadlineExceeded (a read
+// that took too long), kDataLoss, kInternal; of writes kUnknownOutcome: the commit may have
+// happened, and the same batch again leaves the same products, in the same versions unless a key
+// comes twice in it: then its changes count again.
 #pragma once
 
 #include <chrono>

@@ -16,4 +16,8 @@ inline constexpr std::size_t kCatalogBatchRows = 500;
 inline constexpr std::size_t kCatalogScanRows = 10'000;  // Looked at for one batch of a filter.
 inline constexpr std::size_t kCatalogBatchBytes = 4 * 1024 * 1024;
 
+// One statement of an import into PostgreSQL; a batch is as many as it needs.
+inline constexpr std::size_t kCatalogWriteRows = 2'000;
+inline constexpr std::size_t kCatalogWriteBytes = 4 * 1024 * 1024;
+
 }  // namespace export_worker::limits

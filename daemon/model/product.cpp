@@ -16,12 +16,20 @@ namespace {
 
 using nlohmann::json;
 
+// Not every database can hold U+0000, and a text without it is another one.
+Result<void> check_no_null(std::string_view text, std::string_view name) {
+    if (text.find('\0') == std::string_view::npos) return {};
+    return invalid_argument(std::string(name) + ": expected no U+0000, found '" + printable(text) +
+                            "'");
+}
+
 // Refuses paths that no column can name: every path repeats the names of the objects around it, and
 // a long name around many others would take thousands of times the bytes of the line.
 Result<void> collect_paths(const json& object, const std::string& prefix,
                            std::vector<std::string>& out) {
     for (const auto& item : object.items()) {
         const std::string path = prefix.empty() ? item.key() : prefix + "." + item.key();
+        EW_CHECK(check_no_null(path, "properties"));
         if (path.size() > limits::kProductKeyBytesMax) {
             return invalid_argument("properties: expected names of at most " +
                                     std::to_string(limits::kProductKeyBytesMax) +
@@ -126,6 +134,7 @@ Result<Product> read_product(const json& object) {
     Product out;
     EW_TRY(out.key, fields.text("key", kKeyBounds));
     EW_TRY(out.product_type, product_type_of(fields));
+    EW_CHECK(check_no_null(out.product_type, "productType"));
     EW_TRY(out.is_published, fields.boolean_or("isPublished", false));
     EW_TRY(out.publish_status, publish_status_of(fields, out.is_published));
     EW_TRY(const auto version, fields.optional_integer("version", {1, std::int64_t{1} << 53}));
@@ -176,6 +185,9 @@ Result<Price> parse_price(std::string_view line) {
     EW_TRY(price.product_key, fields.text("product_key", kPriceText));
     EW_TRY(price.brand_key, fields.text("brand_key", kPriceText));
     EW_TRY(price.variant_key, fields.text_or("variant_key", "", kPriceText));
+    EW_CHECK(check_no_null(price.product_key, "product_key"));
+    EW_CHECK(check_no_null(price.brand_key, "brand_key"));
+    EW_CHECK(check_no_null(price.variant_key, "variant_key"));
     EW_TRY(price.currency, fields.text_or("currency", "USD", kPriceText));
     EW_TRY(const std::size_t type, fields.word_or("price_type", kPriceTypes, std::size_t{0}));
     price.price_type = kPriceTypes[type];

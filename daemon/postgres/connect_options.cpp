@@ -55,12 +55,15 @@ std::string seconds(std::chrono::seconds length) {
 
 std::vector<std::pair<std::string, std::string>> session_settings(const ConnectOptions& options) {
     const auto ms = [](std::chrono::milliseconds length) { return std::to_string(length.count()); };
-    return {{"search_path", '"' + options.schema + '"'},
-            {"statement_timeout", ms(limits::kPostgresStatementTimeout)},
-            {"lock_timeout", ms(limits::kPostgresLockTimeout)},
-            {"idle_in_transaction_session_timeout", ms(limits::kPostgresIdleTransactionTimeout)},
-            {"default_transaction_isolation", "read\\ committed"},
-            {"synchronous_commit", "on"}};
+    std::vector<std::pair<std::string, std::string>> out{
+        {"search_path", '"' + options.schema + '"'},
+        {"statement_timeout", ms(limits::kPostgresStatementTimeout)},
+        {"lock_timeout", ms(limits::kPostgresLockTimeout)},
+        {"idle_in_transaction_session_timeout", ms(limits::kPostgresIdleTransactionTimeout)},
+        {"default_transaction_isolation", "read\\ committed"},
+        {"synchronous_commit", "on"}};
+    out.insert(out.end(), options.settings.begin(), options.settings.end());
+    return out;
 }
 
 Result<Keywords> connect_keywords(const ConnectOptions& options) {

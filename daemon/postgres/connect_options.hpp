@@ -23,6 +23,8 @@ struct ConnectOptions {
     std::string schema = "export_worker";
     std::string application_name = "export-worker";
     Pooler pooler = Pooler::kNone;
+    // More settings of each session, or other values of its own: name and literal.
+    std::vector<std::pair<std::string, std::string>> settings = {};
 };
 
 // What libpq is to be given, in its order. Errors: kInvalidArgument (not libpq's format, or a

@@ -17,10 +17,6 @@ void append_number(std::string& out, T value) {
         out += static_cast<char>(static_cast<std::uint64_t>(value) >> shift);
 }
 
-bool is_storable(std::string_view text) {
-    return text.find('\0') == std::string_view::npos && is_valid_utf8(text);
-}
-
 std::string storable(std::string_view text) {
     std::string out;
     while (!text.empty()) {
@@ -49,6 +45,10 @@ std::string array_head(unsigned element_type, std::size_t size) {
 
 }  // namespace
 
+bool is_storable(std::string_view text) {
+    return text.find('\0') == std::string_view::npos && is_valid_utf8(text);
+}
+
 void Parameters::add(std::int64_t value) {
     std::string bytes;
     append_number(bytes, value);
@@ -74,15 +74,20 @@ void Parameters::add(UnixTime value) {
     values_.push_back({kTimestamptz, false, {}, std::move(bytes)});
 }
 
-void Parameters::add(std::span<const std::string> values) {
+template <typename Text>
+void Parameters::add_texts(std::span<const Text> values) {
     std::string bytes = array_head(kText, values.size());
-    for (const std::string& value : values) {
-        const std::string text = is_storable(value) ? value : storable(value);
+    for (const std::string_view value : values) {
+        std::string changed;
+        if (!is_storable(value)) changed = storable(value);
+        const std::string_view text = changed.empty() ? value : changed;
         append_number(bytes, static_cast<std::int32_t>(text.size()));
         bytes += text;
     }
     values_.push_back({kTextArray, false, {}, std::move(bytes)});
 }
+template void Parameters::add_texts(std::span<const std::string> values);
+template void Parameters::add_texts(std::span<const std::string_view> values);
 
 void Parameters::add(std::span<const std::int64_t> values) {
     std::string bytes = array_head(kBigint, values.size());

@@ -20,9 +20,12 @@ struct UnixTime {
     return us ? std::optional(UnixTime{*us}) : std::nullopt;
 }
 
+// PostgreSQL's text holds no U+0000 and only valid UTF-8. Is this such a text?
+[[nodiscard]] bool is_storable(std::string_view text);
+
 // int64_t and int: bigint; bool: boolean; text: text; UnixTime: timestamptz; spans: arrays of text
 // and bigint; an optional without a value: NULL of its type. Text is borrowed for the object's
-// life. PostgreSQL's text holds no U+0000 and only valid UTF-8: what is neither becomes U+FFFD.
+// life. Of a text that is not storable, each U+0000 and each invalid byte becomes U+FFFD.
 class Parameters {
 public:
     template <typename... Values>
@@ -55,8 +58,11 @@ private:
     void add(const std::string& value) { add(std::string_view(value)); }
     void add(const char* value) { add(std::string_view(value)); }
     void add(UnixTime value);
-    void add(std::span<const std::string> values);
-    void add(const std::vector<std::string>& values) { add(std::span(values)); }
+    void add(std::span<const std::string> values) { add_texts(values); }
+    void add(const std::vector<std::string>& values) { add_texts<std::string>(values); }
+    void add(const std::vector<std::string_view>& values) { add_texts<std::string_view>(values); }
+    template <typename Text>
+    void add_texts(std::span<const Text> values);
     void add(std::span<const std::int64_t> values);
     void add(const std::vector<std::int64_t>& values) { add(std::span(values)); }
     template <typename T>

@@ -70,7 +70,9 @@ Result<void> join_prices(Connection& connection, const BatchQuery& query,
     Statement rows = connection.statement(
         "SELECT product_key, variant_key, price_type, currency, brand_key, effective_from_us, "
         "effective_to_us, amount FROM price WHERE organization_id = ?1 AND product_key BETWEEN ?2 "
-        "AND ?3 AND effective_from_us <= ?4 AND effective_to_us > ?4 ORDER BY product_key");
+        "AND ?3 AND effective_from_us <= ?4 AND effective_to_us > ?4 ORDER BY product_key, "
+        "variant_key, "
+        "price_type, currency, brand_key, effective_from_us");
     rows.bind(query.organization_id, batch.front().key, batch.back().key, query.prices_at_us);
     auto product = batch.begin();
     for (;;) {

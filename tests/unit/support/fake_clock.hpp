@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <utility>
 
 #include "base/clock.hpp"
 
@@ -27,6 +29,20 @@ protected:
 
 private:
     std::atomic<std::int64_t> jumped_us_{0};
+};
+
+// A clock that tells a database with a clock of its own how late it is.
+class DatabaseClock : public FakeClock {
+public:
+    void advance(std::chrono::microseconds by) {
+        FakeClock::advance(by);
+        if (moved_) moved_(now_us_.load());
+    }
+    // `moved(microseconds since 1970)` is called after each advance().
+    void tell(std::function<void(std::int64_t)> moved) { moved_ = std::move(moved); }
+
+private:
+    std::function<void(std::int64_t)> moved_;
 };
 
 // A clock on which every wait is over at once: the wait moves the clock instead.

@@ -1,96 +1,19 @@
-// What every catalog does, whatever its database. An implementation brings a factory:
-// INSTANTIATE_TEST_SUITE_P(NAME, CatalogStoreConformance, Values(CatalogFactory(...))).
+// What every catalog does with products, whatever its database. An implementation says how it is
+// opened: INSTANTIATE_TEST_SUITE_P(NAME, CatalogStoreConformance, Values(CatalogUnderTest{...})).
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <chrono>
-#include <functional>
-#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "base/shared_limits.hpp"
-#include "daemon/catalog/catalog_store.hpp"
-#include "daemon/catalog/import_lines.hpp"
 #include "daemon/catalog/limits.hpp"
 #include "daemon/model/limits.hpp"
-#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/daemon/catalog/catalog_store_fixture.hpp"
 #include "tests/unit/support/lost_answers.hpp"
-#include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::catalog {
-
-// The catalog of the directory; nullptr, with a failure of the test: it cannot be opened.
-using CatalogFactory =
-    std::function<std::unique_ptr<CatalogStore>(const std::string& directory, const Clock& clock)>;
-
-class CatalogStoreConformance : public ::testing::TestWithParam<CatalogFactory> {
-protected:
-    using Strings = std::vector<std::string>;
-
-    void SetUp() override { reopen(); }
-    void reopen() {
-        store_.reset();
-        store_ = GetParam()(dir_.path(), clock_);
-        ASSERT_NE(store_, nullptr);
-    }
-    void import(const std::string& lines, const std::string& organization = "acme") {
-        const auto report = import_products(store_->imports(), organization, lines, 1);
-        ASSERT_TRUE(report) << report.error().message;
-        ASSERT_EQ(report->rejected, 0) << report->errors[0].message;
-    }
-    // k10000, k10001, ...
-    static std::string product_lines(std::size_t count, const std::string& rest = "") {
-        std::string lines;
-        for (std::size_t index = 0; index < count; ++index)
-            lines += R"({"key":"k)" + std::to_string(10000 + index) + R"(","productType":"t")" +
-                     rest + "}\n";
-        return lines;
-    }
-    static BatchQuery query_of(const std::string& organization) {
-        BatchQuery query;
-        query.organization_id = organization;
-        return query;
-    }
-    std::vector<model::Product> next_batch(BatchQuery& query) {
-        std::vector<model::Product> batch;
-        const auto read = store_->reader().read_batch(query, batch);
-        EXPECT_TRUE(read) << read.error().message;
-        if (!read) query.at_end = true;
-        return batch;
-    }
-    Strings all_keys(BatchQuery query) {
-        Strings out;
-        while (!query.at_end) {
-            for (const model::Product& product : next_batch(query)) out.push_back(product.key);
-        }
-        return out;
-    }
-    // Those of `keys` that are there.
-    std::vector<model::Product> find_all(const BatchQuery& query, const Strings& keys) {
-        std::vector<model::Product> batch;
-        const auto looked_up = store_->reader().find(query, keys, batch);
-        EXPECT_TRUE(looked_up) << looked_up.error().message;
-        EXPECT_EQ(looked_up.value_or(0), keys.size());
-        return batch;
-    }
-    model::Product find(const std::string& organization, const std::string& key) {
-        const auto found = find_all(query_of(organization), {key});
-        EXPECT_EQ(found.size(), 1U);
-        return found.empty() ? model::Product() : found[0];
-    }
-    static Strings keys_of(const std::vector<model::Product>& products) {
-        Strings out;
-        for (const model::Product& product : products) out.push_back(product.key);
-        return out;
-    }
-
-    const testing::TempDir dir_;
-    testing::FakeClock clock_;
-    std::unique_ptr<CatalogStore> store_;
-};
 
 TEST_P(CatalogStoreConformance, AnImportReplacesByKeyWithinTheOrganization) {
     import(R"({"key":"a","productType":"one"})");
@@ -168,6 +91,40 @@ TEST_P(CatalogStoreConformance, ABatchIsBoundedInBytes) {
     EXPECT_EQ(keys_of(batch), Strings(keys.begin() + 1, keys.begin() + 1 + kFull));
 }
 
+// A batch that is full does not know what follows.
+TEST_P(CatalogStoreConformance, ABatchOfAllThereIsIsFollowedByAnEmptyOne) {
+    import(product_lines(limits::kCatalogBatchRows));
+    BatchQuery query = query_of("acme");
+    EXPECT_EQ(next_batch(query).size(), limits::kCatalogBatchRows);
+    EXPECT_FALSE(query.at_end);
+    EXPECT_TRUE(next_batch(query).empty());
+    EXPECT_TRUE(query.at_end);
+    query = query_of("nobody");
+    EXPECT_TRUE(next_batch(query).empty());
+    EXPECT_TRUE(query.at_end);
+}
+
+// Its bytes are those of the products that the filter keeps, and none behind the last is skipped.
+TEST_P(CatalogStoreConformance, AFilteredBatchIsBoundedInBytes) {
+    const std::string bulk(limits::kCatalogBatchBytes / 10, 'x');
+    const std::string rest = R"(","properties":{"bulk":")" + bulk + R"("}})";
+    std::string lines;
+    for (int index = 0; index < 12; ++index) {
+        const std::string key = "k" + std::to_string(10 + index);
+        lines += R"({"key":")" + key + R"(","productType":"wanted)" + rest + "\n" + R"({"key":")" +
+                 key + R"(x","productType":"other"})" + "\n";
+    }
+    import(lines);
+    model::ExportFilter filter;
+    filter.product_types = {"wanted"};
+    BatchQuery query = query_of("acme");
+    query.filter = &filter;
+    EXPECT_EQ(next_batch(query).size(), 10U);
+    EXPECT_FALSE(query.at_end);
+    EXPECT_EQ(keys_of(next_batch(query)), (Strings{"k20", "k21"}));
+    EXPECT_TRUE(query.at_end);
+}
+
 // A filter looks at so many products and no more, and goes on behind them.
 TEST_P(CatalogStoreConformance, AFilterThatKeepsLittleGivesEmptyBatches) {
     import(product_lines(limits::kCatalogScanRows));
@@ -241,6 +198,121 @@ TEST_P(CatalogStoreConformance, OfAKeyThatComesTwiceTheLaterProductStays) {
     EXPECT_EQ(*store_->reader().count("acme"), 2);
 }
 
+TEST_P(CatalogStoreConformance, EachChangeOfAKeyInABatchIsMadeInItsOrder) {
+    import(R"({"key":"a","productType":"t"})");
+    import(R"({"key":"a","productType":"u","version":5})"
+           "\n"
+           R"({"key":"b","productType":"t","version":3})"
+           "\n"
+           R"({"key":"a","productType":"v"})"
+           "\n"
+           R"({"key":"b","productType":"t","version":3})"
+           "\n"
+           R"({"key":"a","productType":"v"})");
+    EXPECT_EQ(find("acme", "a").product_type, "v");
+    EXPECT_EQ(find("acme", "a").version, 6);
+    EXPECT_EQ(find("acme", "b").version, 3);
+    clock_.advance(std::chrono::seconds(10));
+    import(R"({"key":"b","productType":"t","version":2})");
+    EXPECT_EQ(find("acme", "b").version, 2);
+    EXPECT_EQ(find("acme", "b").updated_us, clock_.unix_us());
+    EXPECT_EQ(*store_->reader().count("acme"), 2);
+}
+
+// One that waits for the other finds its products.
+TEST_P(CatalogStoreConformance, SeveralThreadsImportIntoOneOrganization) {
+    constexpr int kThreads = 4;
+    constexpr std::size_t kBatches = 10;
+    constexpr std::size_t kProducts = 50;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (std::size_t batch = 0; batch < kBatches; ++batch) {
+                const std::string number = std::to_string(thread) + "." + std::to_string(batch);
+                std::string lines =
+                    product_lines(kProducts, R"(,"properties":{"p)" + number + R"(":1})");
+                lines += R"({"key":"own)" + number + R"(","productType":"t"})";
+                if (thread % 2 == 1) lines = reversed(lines);
+                import(lines);
+                import(product_lines(1), "org" + number);
+            }
+        });
+    }
+    for (std::thread& each : threads) each.join();
+    EXPECT_EQ(*store_->reader().count("acme"), kProducts + kThreads * kBatches);
+    EXPECT_EQ(all_keys(query_of("acme")).size(), kProducts + kThreads * kBatches);
+    EXPECT_EQ(store_->reader().property_paths("acme")->size(), kThreads * kBatches);
+    EXPECT_EQ(find("acme", "k10000").version, static_cast<std::int64_t>(kThreads * kBatches));
+    EXPECT_EQ(*store_->reader().count("org3.9"), 1);
+    EXPECT_EQ(store_->write_errors(), 0U);
+}
+
+TEST_P(CatalogStoreConformance, SeveralThreadsImportPricesOfOneOrganization) {
+    std::vector<std::string> batches(4);
+    for (std::size_t thread = 0; thread < batches.size(); ++thread) {
+        for (int index = 0; index < 200; ++index)
+            batches[thread] += R"({"product_key":"k)" + std::to_string(index) +
+                               R"(","brand_key":"b","amount":)" + std::to_string(thread) + "}\n";
+        if (thread % 2 == 1) batches[thread] = reversed(batches[thread]);
+    }
+    std::vector<std::thread> threads;
+    for (const std::string& lines : batches) {
+        threads.emplace_back([&] {
+            for (int time = 0; time < 5; ++time)
+                EXPECT_TRUE(import_prices(store_->imports(), "acme", lines, 1));
+        });
+    }
+    for (std::thread& each : threads) each.join();
+    import(R"({"key":"k1","productType":"t"})");
+    BatchQuery query = query_of("acme");
+    query.with_prices = true;
+    EXPECT_EQ(next_batch(query).at(0).prices.size(), 1U);
+}
+
+// Some databases cannot hold it, and what they would make of it may be another product's.
+TEST_P(CatalogStoreConformance, ALineWithANullCharacterInANameIsRefused) {
+    const auto report = import_products(
+        store_->imports(), "acme",
+        R"({"key":"a\u0000","productType":"t"})"
+        "\n"
+        R"({"key":"a","productType":"t\u0000"})"
+        "\n"
+        R"({"key":"a","productType":"t","variants":[{"key":"v","properties":{"x":{"y\u0000":1}}}]})"
+        "\n"
+        R"({"key":"b","productType":"t","properties":{"x":"\u0000"}})",
+        1);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->imported, 1);
+    ASSERT_EQ(report->errors.size(), 3U);
+    EXPECT_EQ(report->errors[1].message, "productType: expected no U+0000, found 't?'");
+    EXPECT_EQ(report->errors[2].message, "properties: expected no U+0000, found 'x.y?'");
+    EXPECT_EQ(all_keys(query_of("acme")), Strings{"b"});
+    const auto prices = import_prices(store_->imports(), "acme",
+                                      R"({"product_key":"b\u0000","brand_key":"x","amount":1})", 1);
+    ASSERT_TRUE(prices);
+    EXPECT_EQ(prices->errors.at(0).message, "product_key: expected no U+0000, found 'b?'");
+}
+
+TEST_P(CatalogStoreConformance, NoKeyIsTakenForAnother) {
+    const std::string null("a\0", 2);
+    import("{\"key\":\"a\uFFFD\",\"productType\":\"a\uFFFD\"}");
+    EXPECT_EQ(find_all(query_of("acme"), {null, "a\xff", "", "a\uFFFD", "a"}).size(), 1U);
+    model::ExportFilter filter;
+    BatchQuery query = query_of("acme");
+    query.filter = &filter;
+    for (const std::string& type : {null, std::string("a\xff"), std::string()}) {
+        filter.product_types = {type};
+        EXPECT_TRUE(all_keys(query).empty());
+    }
+    filter.product_types = {null, "a\uFFFD"};
+    EXPECT_EQ(all_keys(query), Strings{"a\uFFFD"});
+    ASSERT_TRUE(store_->templates().put("acme", {"a\uFFFD", "{}", 0}));
+    for (const std::string& name : {null, std::string("a\xff")}) {
+        EXPECT_EQ(store_->templates().find("acme", name).error().code, ErrorCode::kNotFound);
+        EXPECT_EQ(store_->templates().drop("acme", name).error().code, ErrorCode::kNotFound);
+    }
+}
+
 // The answer to its commit is lost; whoever imports sends the batch again.
 TEST_P(CatalogStoreConformance, AnImportWithAnUnknownOutcomeCanBeRunAgain) {
     const std::string lines = product_lines(2, R"(,"properties":{"x":1})");
@@ -271,82 +343,6 @@ TEST_P(CatalogStoreConformance, FiltersByTypeStatusAndTime) {
     EXPECT_EQ(all_keys(query), (Strings{"b", "c", "d"}));
     filter.updated_since_us = later;
     EXPECT_EQ(all_keys(query), Strings{"d"});
-}
-
-TEST_P(CatalogStoreConformance, PricesAreJoinedAsOfAnInstant) {
-    import("{\"key\":\"a\",\"productType\":\"t\"}\n{\"key\":\"b\",\"productType\":\"t\"}");
-    const auto report = import_prices(
-        store_->imports(), "acme",
-        "{\"product_key\":\"a\",\"brand_key\":\"x\",\"amount\":12.50,\"currency\":\"EUR\"}\n"
-        "{\"product_key\":\"b\",\"brand_key\":\"x\",\"amount\":\"7\",\"effective_from\":\"2026-01-"
-        "01T00:00:00Z\",\"effective_to\":\"2026-02-01T00:00:00Z\"}",
-        1);
-    ASSERT_TRUE(report);
-    EXPECT_EQ(report->imported, 2);
-    BatchQuery query = query_of("acme");
-    query.with_prices = true;
-    query.prices_at_us = *parse_iso8601_seconds("2026-01-15T00:00:00Z") * 1'000'000;
-    const auto batch = next_batch(query);
-    ASSERT_EQ(batch.size(), 2U);
-    EXPECT_EQ(batch[0].prices.at(0).amount, "12.50");
-    EXPECT_EQ(batch[1].prices.at(0).amount, "7");
-    EXPECT_EQ(batch[1].prices.at(0).price_type, "map");
-    const auto found = find_all(query, {"b", "a"});
-    EXPECT_EQ(found.at(0).prices.at(0).amount, "7");
-    EXPECT_EQ(found.at(1).prices.at(0).amount, "12.50");
-    query.prices_at_us = *parse_iso8601_seconds("2026-02-01T00:00:00Z") * 1'000'000;
-    EXPECT_TRUE(find_all(query, {"b"}).at(0).prices.empty());
-    query.with_prices = false;
-    EXPECT_TRUE(find_all(query, {"a"}).at(0).prices.empty());
-}
-
-TEST_P(CatalogStoreConformance, APriceReplacesTheOneOfTheSameStart) {
-    import(R"({"key":"a","productType":"t"})");
-    for (const char* amount : {"1", "2"}) {
-        const std::string line =
-            R"({"product_key":"a","brand_key":"x","amount":")" + std::string(amount) + "\"}\n";
-        ASSERT_TRUE(import_prices(store_->imports(), "acme", line, 1));
-    }
-    ASSERT_TRUE(import_prices(store_->imports(), "acme",
-                              R"({"product_key":"a","brand_key":"y","amount":"3"})", 1));
-    BatchQuery query = query_of("acme");
-    query.with_prices = true;
-    const model::Product product = find_all(query, {"a"}).at(0);
-    Strings amounts;
-    for (const model::Price& price : product.prices)
-        amounts.push_back(price.brand_key + price.amount);
-    std::ranges::sort(amounts);
-    EXPECT_EQ(amounts, (Strings{"x2", "y3"}));
-}
-
-TEST_P(CatalogStoreConformance, TemplatesBelongToOneOrganization) {
-    ExportTemplates& templates = store_->templates();
-    ASSERT_TRUE(templates.put("acme", {"weekly", "{}", 0}));
-    ASSERT_TRUE(templates.put("acme", {"weekly", R"({"format":"csv"})", 0}));
-    EXPECT_EQ(templates.find("acme", "weekly")->body_json, R"({"format":"csv"})");
-    EXPECT_EQ(templates.find("umbrella", "weekly").error().code, ErrorCode::kNotFound);
-    EXPECT_EQ(templates.list("acme")->size(), 1U);
-    for (std::size_t index = 1; index < limits::kExportTemplatesMax; ++index)
-        ASSERT_TRUE(templates.put("acme", {"t" + std::to_string(index), "{}", 0}));
-    EXPECT_EQ(templates.put("acme", {"one more", "{}", 0}).error().code, ErrorCode::kConflict);
-    EXPECT_EQ(templates.list("acme")->size(), limits::kExportTemplatesMax);
-    EXPECT_TRUE(templates.put("umbrella", {"one more", "{}", 0}));
-    ASSERT_TRUE(templates.drop("acme", "weekly"));
-    EXPECT_EQ(templates.drop("acme", "weekly").error().code, ErrorCode::kNotFound);
-}
-
-TEST_P(CatalogStoreConformance, TemplatesComeByNameAndKeepTheirTime) {
-    ExportTemplates& templates = store_->templates();
-    const std::int64_t before = clock_.unix_us();
-    for (const char* name : {"b", "a", "B"}) ASSERT_TRUE(templates.put("acme", {name, "{}", 7}));
-    clock_.advance(std::chrono::seconds(1));
-    ASSERT_TRUE(templates.put("acme", {"a", R"({"format":"csv"})", 7}));
-    reopen();
-    const auto listed = *store_->templates().list("acme");
-    ASSERT_EQ(listed.size(), 3U);
-    EXPECT_EQ(listed[0].name + listed[1].name + listed[2].name, "Bab");
-    EXPECT_EQ(listed[0].updated_us, before);
-    EXPECT_EQ(listed[1].updated_us, clock_.unix_us());
 }
 
 TEST_P(CatalogStoreConformance, NothingIsWrongWithACatalogThatWasWritten) {

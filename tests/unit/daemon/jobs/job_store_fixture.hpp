@@ -22,19 +22,7 @@ using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 
-// A clock that tells a registry with a clock of its own how late it is.
-class RegistryClock : public testing::FakeClock {
-public:
-    void advance(std::chrono::microseconds by) {
-        FakeClock::advance(by);
-        if (moved_) moved_(now_us_.load());
-    }
-    // `moved(microseconds since 1970)` is called after each advance().
-    void tell(std::function<void(std::int64_t)> moved) { moved_ = std::move(moved); }
-
-private:
-    std::function<void(std::int64_t)> moved_;
-};
+using RegistryClock = testing::DatabaseClock;
 
 // An implementation, as the suites need it.
 struct StoreUnderTest {

@@ -65,6 +65,26 @@ TEST(Product, RefusesWrongValues) {
         EXPECT_TRUE(complaint("variants", value).starts_with("variants")) << value;
 }
 
+// Not every database can hold it; in a value it is an escape, which is plain text.
+TEST(Product, RefusesTheNullCharacterInNames) {
+    const std::string null("a\0b", 3);
+    EXPECT_EQ(complaint("key", null), "key: expected no control characters");
+    EXPECT_EQ(complaint("productType", null), "productType: expected no U+0000, found 'a?b'");
+    EXPECT_EQ(complaint("productType", {{"key", null}}),
+              "productType: expected no U+0000, found 'a?b'");
+    EXPECT_EQ(complaint("properties", {{"x", {{null, 1}}}}),
+              "properties: expected no U+0000, found 'x.a?b'");
+    EXPECT_EQ(complaint("variants", {{{"key", "v"}, {"properties", {{null, 1}}}}}),
+              "properties: expected no U+0000, found 'a?b'");
+    EXPECT_EQ(complaint("properties", {{"x", null}}), "");
+    for (const char* name : {"product_key", "brand_key", "variant_key"}) {
+        json price = {{"product_key", "p"}, {"brand_key", "b"}, {"amount", 1}};
+        price[name] = null;
+        EXPECT_EQ(parse_price(price.dump()).error().message,
+                  std::string(name) + ": expected no U+0000, found 'a?b'");
+    }
+}
+
 TEST(Product, TheNumberOfVariantsIsBounded) {
     json variants = json::array();
     while (variants.size() < 2'000)

@@ -51,5 +51,13 @@ TEST(ConnectOptions, SessionSettingsArePartOfTheStartUnlessAPoolerIsBetween) {
     EXPECT_EQ(value_of(*pooled, "options"), "");
 }
 
+TEST(ConnectOptions, SettingsOfTheCallerComeLastAndCount) {
+    const ConnectOptions options{.conninfo = "host=x", .settings = {{"statement_timeout", "7"}}};
+    const auto keywords = connect_keywords(options);
+    ASSERT_TRUE(keywords);
+    EXPECT_TRUE(value_of(*keywords, "options").ends_with(" -c statement_timeout=7"));
+    EXPECT_EQ(session_settings(options).back().first, "statement_timeout");
+}
+
 }  // namespace
 }  // namespace export_worker::postgres

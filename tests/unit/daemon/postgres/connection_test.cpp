@@ -65,6 +65,31 @@ TEST_F(ConnectionTest, TextThatPostgresCannotStoreIsReplaced) {
               "a\xef\xbf\xbd"
               "b");
     EXPECT_EQ(rows->front().text(1), "c\xef\xbf\xbd\xc3\xa4");
+    const std::string null("a\0b", 3);
+    const auto listed = connection_->query(
+        "SELECT unnest($1::text[]) UNION ALL SELECT unnest($2::text[])",
+        std::vector<std::string>{null, ""}, std::vector<std::string_view>{null, "c", "\xff"});
+    ASSERT_TRUE(listed) << listed.error().message;
+    EXPECT_EQ(listed->texts(),
+              (std::vector<std::string>{"a\uFFFDb", "", "a\uFFFDb", "c", "\uFFFD"}));
+    EXPECT_FALSE(is_storable(null));
+    EXPECT_FALSE(is_storable("\xff"));
+    EXPECT_TRUE(is_storable("a\uFFFDb"));
+    EXPECT_TRUE(is_storable(""));
+}
+
+TEST_F(ConnectionTest, SettingsOfTheCallerAreTheSessions) {
+    for (const Pooler pooler : {Pooler::kNone, Pooler::kTransaction}) {
+        options_.connect.pooler = pooler;
+        options_.connect.settings = {{"enable_seqscan", "off"}, {"statement_timeout", "1234"}};
+        const auto connection = connect();
+        ASSERT_TRUE(connection->begin(Connection::Access::kReadOnly));
+        const auto rows = connection->query(
+            "SELECT current_setting('enable_seqscan'), current_setting('statement_timeout')");
+        ASSERT_TRUE(rows) << rows.error().message;
+        EXPECT_EQ(rows->front().text(0), "off");
+        EXPECT_EQ(rows->front().text(1), "1234ms");
+    }
 }
 
 TEST_F(ConnectionTest, ErrorsHaveTheCodeThatSaysWhatToDo) {

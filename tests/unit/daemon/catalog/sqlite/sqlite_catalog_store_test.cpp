@@ -1,9 +1,19 @@
 #include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "daemon/catalog/import_lines.hpp"
 #include "daemon/catalog/sqlite/catalog_schema.hpp"
 #include "daemon/sqlite/database.hpp"
-#include "tests/unit/daemon/catalog/catalog_store_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
+#include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::catalog {
 namespace {
@@ -23,16 +33,6 @@ protected:
     const testing::TempDir dir_;
     testing::FakeClock clock_;
 };
-
-}  // namespace
-
-INSTANTIATE_TEST_SUITE_P(Sqlite, CatalogStoreConformance,
-                         ::testing::Values(CatalogFactory([](const std::string& directory,
-                                                             const Clock& clock) {
-                             return open(directory + "/catalog.db", clock);
-                         })));
-
-namespace {
 
 TEST_F(SqliteCatalogStore, ABackupIsAWholeCatalog) {
     const auto store = open(dir_ / "catalog.db", clock_);

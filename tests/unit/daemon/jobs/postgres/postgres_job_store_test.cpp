@@ -27,7 +27,7 @@ protected:
         if (IsSkipped()) return;
         std::string why_not;
         server_ = testing::PostgresServer::get(why_not);
-        options_ = *PostgresRegistries::find(dir_.path(), clock_);
+        options_.database = *testing::PostgresSchemas::find(dir_.path(), clock_);
     }
     // Another daemon with the same database.
     std::unique_ptr<JobStore> open_through(const testing::PostgresProxy& proxy) {
