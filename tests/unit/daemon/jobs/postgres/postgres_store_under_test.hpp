@@ -3,7 +3,6 @@
 // of one that has ended, emptied.
 #pragma once
 
-#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "daemon/jobs/postgres/postgres_job_store.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
+#include "tests/unit/support/postgres_clock.hpp"
 #include "tests/unit/support/postgres_server.hpp"
 
 namespace export_worker::jobs {
@@ -61,7 +61,7 @@ private:
             SET LOCAL session_replication_role = replica;
             DO $$
             DECLARE
-                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number'];
+                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number', 'leader'];
                 name name;
             BEGIN
                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND tablename <> ALL (kept) LOOP
@@ -70,30 +70,61 @@ private:
             END $$;
             UPDATE registry SET registry_id = replace(gen_random_uuid()::text, '-', '');
             UPDATE notice_number SET last = 0;
+            UPDATE leader SET until = '-infinity';
             COMMIT
         )sql");
         ASSERT_TRUE(emptied) << emptied.error().message;
     }
     // The schema's clock shows what the test's does, from now on.
     static void follow(const postgres::DatabaseOptions& options, RegistryClock& clock) {
-        static constexpr std::array<const char*, 1> kTestClock{
-            "CREATE TABLE test_clock (at timestamptz NOT NULL);"
-            "INSERT INTO test_clock VALUES (now());"
-            "CREATE OR REPLACE FUNCTION database_now() RETURNS timestamptz LANGUAGE sql VOLATILE "
-            "AS 'SELECT at FROM test_clock'"};
-        auto made = postgres::Database::open(options, {.component = "test", .steps = kTestClock});
-        ASSERT_TRUE(made) << made.error().message;
-        const std::shared_ptr<postgres::Database> database = std::move(*made);
-        const auto set = [database](std::int64_t unix_us) {
-            const auto done = database->read([&](postgres::Connection& connection) {
-                return connection.change("UPDATE test_clock SET at = $1",
-                                         postgres::UnixTime{unix_us});
-            });
-            ASSERT_TRUE(done) << done.error().message;
-        };
+        const auto set = testing::schema_clock(options);
         set(clock.unix_us());
         clock.tell(set);
     }
+};
+
+// A daemon as the registry sees it: a membership, and a store that it owns.
+class JoinedJobStore final : public JobStore {
+public:
+    // nullptr, with a failure of the test: it cannot be opened.
+    static std::unique_ptr<JobStore> open(const PostgresStoreOptions& options, const Clock& clock,
+                                          const JobPolicy& policy) {
+        auto membership = cluster::Membership::join(
+            {.database = options.database, .name = "test", .version = policy.version}, clock);
+        EXPECT_TRUE(membership) << membership.error().message;
+        if (!membership) return nullptr;
+        auto store = open_postgres_job_store(options, **membership, clock, policy);
+        EXPECT_TRUE(store) << store.error().message;
+        if (!store) return nullptr;
+        return std::unique_ptr<JobStore>(
+            new JoinedJobStore(std::move(*membership), std::move(*store)));
+    }
+    [[nodiscard]] cluster::Membership& membership() { return *membership_; }
+
+    JobReader& reader() override { return store_->reader(); }
+    JobRequests& requests() override { return store_->requests(); }
+    JobQueue& queue() override { return store_->queue(); }
+    JobFiles& files() override { return store_->files(); }
+    JobRetention& retention() override { return store_->retention(); }
+    JobAccesses& accesses() override { return store_->accesses(); }
+    Organizations& organizations() override { return store_->organizations(); }
+    Outbox& outbox() override { return store_->outbox(); }
+    Result<void> backup(const std::string& path, const std::function<bool()>& keep_going) override {
+        return store_->backup(path, keep_going);
+    }
+    Result<void> compact(std::chrono::milliseconds pause_max,
+                         const std::function<bool()>& keep_going) override {
+        return store_->compact(pause_max, keep_going);
+    }
+    Problem problem() const override { return store_->problem(); }
+    std::uint64_t write_errors() const override { return store_->write_errors(); }
+
+private:
+    JoinedJobStore(std::unique_ptr<cluster::Membership> membership, std::unique_ptr<JobStore> store)
+        : membership_(std::move(membership)), store_(std::move(store)) {}
+
+    const std::unique_ptr<cluster::Membership> membership_;
+    const std::unique_ptr<JobStore> store_;
 };
 
 inline StoreUnderTest postgres_store() {
@@ -102,9 +133,7 @@ inline StoreUnderTest postgres_store() {
                        const JobPolicy& policy) -> std::unique_ptr<JobStore> {
                 const PostgresStoreOptions* options = PostgresRegistries::find(directory, clock);
                 if (options == nullptr) return nullptr;
-                auto store = open_postgres_job_store(*options, clock, policy);
-                EXPECT_TRUE(store) << store.error().message;
-                return store ? std::move(*store) : nullptr;
+                return JoinedJobStore::open(*options, clock, policy);
             },
             // The server's: the daemon's own clock is in no row.
             .jump = [](RegistryClock& clock, std::chrono::microseconds by) { clock.advance(by); },
