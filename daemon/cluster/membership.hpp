@@ -101,8 +101,8 @@ public:
     [[nodiscard]] Result<void> evict(std::string_view instance_id);
     // Names of files that living daemons do not have alike.
     [[nodiscard]] Result<std::vector<std::string>> differing_files();
-    // What is wrong with this daemon's lease now, and with the database as of the last
-    // kDatabaseCheckInterval.
+    // What is wrong with this daemon's lease and clock (kClockOffsetMax) now, and with the database
+    // as of the last kDatabaseCheckInterval.
     [[nodiscard]] std::vector<Problem> problems() const;
 
 private:

@@ -308,6 +308,12 @@ TEST_F(MembershipTest, TheClockIsComparedWithTheDatabases) {
     EXPECT_EQ(a->clock_offset(), seconds(3));
     ASSERT_TRUE(a->renew());
     EXPECT_EQ(find(*a, "a").clock_offset, seconds(3));
+    ASSERT_EQ(a->problems().size(), 1U);
+    EXPECT_NE(a->problems().at(0).cause.find("3000 ms off"), std::string::npos);
+    clock_->jump(seconds(-5));
+    ASSERT_TRUE(a->renew());
+    EXPECT_EQ(a->clock_offset(), seconds(-2));
+    EXPECT_TRUE(a->problems().empty());
 }
 
 TEST_F(MembershipTest, WhatIsWrongWithTheDatabaseIsSeenOnTheLeaseThread) {
