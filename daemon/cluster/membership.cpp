@@ -52,7 +52,9 @@ Result<std::unique_ptr<Membership>> Membership::join(MembershipOptions options,
     EW_CHECK(out->find_privileges());
     EW_CHECK(out->enter_anew());
     EW_CHECK(out->renew());
-    out->threads_.start([membership = out.get()] { membership->run(); });
+    out->threads_.start([membership = out.get(), next = clock.steady() + limits::kLeaseInterval] {
+        membership->run(next);
+    });
     return out;
 }
 
@@ -313,9 +315,8 @@ void Membership::check_database_if_due() {
     database_problems_ = std::move(*problems);
 }
 
-void Membership::run() {
+void Membership::run(SteadyTime next) {
     name_this_thread("lease");
-    SteadyTime next = clock_.steady() + limits::kLeaseInterval;
     bool is_failing = false;  // The log says so once.
     for (std::uint64_t seen = threads_.wakes();;) {
         if (clock_.steady() >= next || threads_.wakes() != seen) {

@@ -122,7 +122,7 @@ private:
     void take_timeline(const std::string& timeline);
     void lead_if_free(const Renewal& renewal);
     void check_database_if_due();
-    void run();
+    void run(SteadyTime next);  // `next`: when to renew first.
     [[nodiscard]] std::chrono::microseconds answer_length() const;
     // With mutex_ held: what is_up_to_date() goes by.
     void set_answers_until();
