@@ -3,8 +3,9 @@
 // KeyStore and MemberStore hold everything of it in memory, where requests look it up, and have the
 // rules; this has the rows. One conformance suite
 // (tests/unit/daemon/auth/auth_store_conformance.hpp) runs against every implementation; SQLite's
-// is daemon/auth/sqlite. Errors of all of them, beside those named: kResourceExhausted (disk full),
-// kUnavailable, kDataLoss, kInternal; of writes kUnknownOutcome: the commit may have happened.
+// is daemon/auth/sqlite, that of several daemons daemon/auth/postgres. Errors of all of them,
+// beside those named: kResourceExhausted (disk full), kUnavailable, kDataLoss, kInternal; of writes
+// kUnknownOutcome: the commit may have happened.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,7 @@
 
 #include "base/problem.hpp"
 #include "base/result.hpp"
+#include "daemon/auth/auth_changes.hpp"
 #include "daemon/auth/key_records.hpp"
 #include "daemon/auth/member_records.hpp"
 #include "daemon/auth/session_records.hpp"
@@ -28,6 +30,18 @@ public:
     [[nodiscard]] virtual KeyRecords& keys() = 0;
     [[nodiscard]] virtual MemberRecords& members() = 0;
     [[nodiscard]] virtual SessionRecords& sessions() = 0;
+
+    // Records that several daemons share: `follower` gets what has changed since the store was
+    // opened before this returns, and from then on every change, of this process, too, until
+    // unfollow(). One of this process: before the write returns. Of another daemon: within about a
+    // second. A write after which less is allowed returns when every daemon's follower has it.
+    // Records of one process: nothing changes behind its back, and it is never called. Errors:
+    // those of reads.
+    [[nodiscard]] virtual Result<void> follow(AuthFollower& /*follower*/) { return {}; }
+    virtual void unfollow() {}  // Returns once it is not called any more.
+    // What the follower was told may be answered from. False: other daemons cannot be heard of, and
+    // may have revoked anything. Always true of records of one process.
+    [[nodiscard]] virtual bool is_current() const { return true; }
 
     // A copy of the records as they are now, whole and consistent, at `path` (replaced). Errors:
     // kCancelled once `keep_going` returns false (null: to the end).

@@ -45,10 +45,12 @@ tl::unexpected<Error> not_a_member() {
 }  // namespace
 
 Authenticator::Authenticator(const KeyStore& keys, const MemberStore& members,
-                             SessionVerifier& sessions, RolePolicy roles)
+                             SessionVerifier& sessions, RolePolicy roles,
+                             std::function<bool()> may_answer)
     : keys_(keys),
       members_(members),
       sessions_(sessions),
+      may_answer_(std::move(may_answer)),
       roles_(std::make_shared<const RolePolicy>(std::move(roles))) {}
 
 Result<void> Authenticator::authenticate(const Presented& presented,
@@ -79,6 +81,9 @@ void Authenticator::count_refusal(ErrorCode code, bool with_credentials) const {
 Result<void> Authenticator::judge(const Presented& presented, model::Principal& principal) const {
     if (presented.authorization.empty() && presented.session.empty())
         return fail(ErrorCode::kUnauthenticated, "Not authenticated");
+    // Another daemon may have revoked what is shown.
+    if (!may_answer())
+        return fail(ErrorCode::kUnavailable, "Credentials cannot be checked right now; try again");
     if (is_key(presented))
         return act_as_key(token_of(presented), presented.organization_id, principal);
     SessionToken token = session_token_of(presented);
@@ -140,7 +145,7 @@ Result<void> Authenticator::act_as_member(const Identity& identity,
 }
 
 bool Authenticator::begin_introspection(Presented& presented) const {
-    if (is_key(presented)) return false;
+    if (is_key(presented) || !may_answer()) return false;
     SessionToken token = session_token_of(presented);
     const bool needed = sessions_.begin_introspection(token, presented.client_address);
     presented.token_sha256 = token.computed_sha256();

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,15 +46,16 @@ struct RefusalCounts {
 // [any-thread]
 class Authenticator {
 public:
-    // All outlive it.
+    // All outlive it. `may_answer`: whether what is in memory may be answered from
+    // (AuthStore::is_current()); null: always. [any-thread]
     Authenticator(const KeyStore& keys, const MemberStore& members, SessionVerifier& sessions,
-                  RolePolicy roles);
+                  RolePolicy roles, std::function<bool()> may_answer = {});
 
     // Fills `principal`, reusing its buffers. Errors: kUnauthenticated ("Not authenticated" without
     // credentials, "Invalid credentials" with bad ones and for a member who is not active),
     // kPermissionDenied for an organization the caller is not in and for a caller of several who
-    // names none, kUnavailable when a session cannot be checked, kRateLimited when too many unknown
-    // ones have come from its address.
+    // names none, kUnavailable when credentials cannot be checked, kRateLimited when too many
+    // unknown ones have come from its address.
     [[nodiscard]] Result<void> authenticate(const Presented& presented,
                                             model::Principal& principal) const;
 
@@ -77,6 +79,7 @@ private:
     [[nodiscard]] Result<void> judge(const Presented& presented, model::Principal& principal) const;
     void count_refusal(ErrorCode code, bool with_credentials) const;
     [[nodiscard]] std::shared_ptr<const RolePolicy> roles_now() const;
+    [[nodiscard]] bool may_answer() const { return !may_answer_ || may_answer_(); }
     [[nodiscard]] Result<void> act_as_key(std::string_view token, std::string_view organization_id,
                                           model::Principal& principal) const;
     [[nodiscard]] Result<void> act_as_member(const Identity& identity,
@@ -86,6 +89,7 @@ private:
     const KeyStore& keys_;
     const MemberStore& members_;
     SessionVerifier& sessions_;
+    const std::function<bool()> may_answer_;
     mutable RefusalCounts refused_;
     mutable std::mutex roles_mutex_;
     // Shared with calls that use them while they are replaced. Guarded by roles_mutex_.

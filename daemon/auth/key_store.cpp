@@ -104,7 +104,8 @@ Result<KeyStore::Created> KeyStore::insert(ApiKey wanted,
                  ? records_.insert(stored)
                  : records_.insert_successor(stored, rotated->id, *rotated->expires_us));
     const std::unique_lock lock(active_mutex_);
-    active_.try_emplace(key->id, stored.sha256, key);
+    // By now the feed may have told that another daemon has revoked it.
+    if (!is_fed_) active_.try_emplace(key->id, stored.sha256, key);
     return Created{*key, std::move(made.text)};
 }
 
@@ -124,7 +125,7 @@ Result<KeyStore::Created> KeyStore::rotate(std::string_view id, std::chrono::sec
     old.expires_us = std::min(old.expires_us.value_or(end), end);
     EW_TRY(Created created, insert(old, length, &old));
     const std::unique_lock lock(active_mutex_);
-    if (const auto found = active_.find(id); found != active_.end())
+    if (const auto found = active_.find(id); found != active_.end() && !is_fed_)
         found->second.key = std::make_shared<const ApiKey>(std::move(old));
     return created;
 }
@@ -134,7 +135,8 @@ Result<ApiKey> KeyStore::find_counting(std::string_view id) {
     if (!key) return unknown_key(id);
     const std::shared_lock lock(active_mutex_);
     const auto active = active_.find(id);
-    const bool revoked = active == active_.end() || active->second.key->revoked_us;
+    const bool revoked =
+        key->revoked_us || (active != active_.end() && active->second.key->revoked_us);
     if (revoked || has_expired(*key, clock_.unix_us()))
         return fail(ErrorCode::kConflict, "The key '" + key->id + "' is revoked or expired");
     return std::move(*key);
@@ -173,8 +175,8 @@ Result<Page<ApiKey>> KeyStore::list(std::string_view organization_id, const Page
             const auto found = active_.find(key.id);
             if (found == active_.end()) continue;
             const std::int64_t used = found->second.used_us.load();
-            if (used != 0) key.last_used_us = used;
-            key.revoked_us = found->second.key->revoked_us;
+            if (used > key.last_used_us.value_or(0)) key.last_used_us = used;
+            if (!key.revoked_us) key.revoked_us = found->second.key->revoked_us;
         }
     }
     return make_page(std::move(keys), page.rows_max, [](const ApiKey& key) {
@@ -200,6 +202,33 @@ std::shared_ptr<const ApiKey> KeyStore::verify(std::string_view text) const {
     if (now - active.used_us.load(std::memory_order_relaxed) >= 1'000'000)
         active.used_us.store(now, std::memory_order_relaxed);
     return active.key;
+}
+
+void KeyStore::apply(const AuthChanges& changes) {
+    ByText<Active> before;  // Ends without the lock.
+    const std::unique_lock lock(active_mutex_);
+    is_fed_ = true;
+    if (!changes.is_whole) {
+        for (const StoredKey& each : changes.keys) put(active_, each);
+        return;
+    }
+    for (const StoredKey& each : changes.keys) put(before, each);
+    before.swap(active_);
+}
+
+void KeyStore::put(ByText<Active>& keys, const StoredKey& stored) {
+    const std::string& id = stored.key.id;
+    if (stored.key.revoked_us || has_expired(stored.key, clock_.unix_us())) {
+        keys.erase(id);
+        return;
+    }
+    const auto known = active_.find(id);
+    ApiKey fresh = stored.key;
+    if (known != active_.end()) fresh.revoked_us = known->second.key->revoked_us;
+    auto key = std::make_shared<const ApiKey>(std::move(fresh));
+    const auto [entry, is_new] = keys.try_emplace(id, stored.sha256, key);
+    if (!is_new) entry->second.key = std::move(key);
+    if (is_new && known != active_.end()) entry->second.used_us.store(known->second.used_us.load());
 }
 
 void KeyStore::record_uses() {

@@ -2,6 +2,10 @@
 //
 // When a key was last used is kept in memory and written once a minute, many keys at once: requests
 // never wait for it, and a crash loses the last minute of it.
+//
+// Where several daemons share the records, AuthFeed has the memory follow them: a key that another
+// daemon has made is accepted here within about a second, and one that it has revoked is refused
+// here when its revoke() returns.
 #pragma once
 
 #include <atomic>
@@ -18,6 +22,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
+#include "daemon/auth/auth_changes.hpp"
 #include "daemon/auth/key_records.hpp"
 #include "daemon/auth/page.hpp"
 
@@ -64,6 +69,10 @@ public:
     // wait for the disk. To be called every few seconds.
     void record_uses();
 
+    // Takes over what has changed in the records. From the first call on nothing else adds to
+    // memory. What is revoked in memory only stays so.
+    void apply(const AuthChanges& changes);
+
 private:
     struct Active {
         Active(std::string digest, std::shared_ptr<const ApiKey> of)
@@ -83,6 +92,8 @@ private:
     // The key, when it is neither revoked nor expired.
     [[nodiscard]] Result<ApiKey> find_counting(std::string_view id);
     void write_uses();
+    // With active_mutex_ held: `stored` as it counts by now, in `keys`.
+    void put(ByText<Active>& keys, const StoredKey& stored);
 
     KeyRecords& records_;
     const Clock& clock_;
@@ -90,6 +101,7 @@ private:
     // By id, looked up by string_view so that a request allocates nothing. Guarded by
     // active_mutex_.
     ByText<Active> active_;
+    bool is_fed_ = false;  // By apply(). Guarded by active_mutex_.
     std::mutex uses_mutex_;
     SteadyTime uses_due_{};  // Guarded by uses_mutex_.
 };

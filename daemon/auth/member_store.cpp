@@ -56,6 +56,10 @@ tl::unexpected<Error> unknown_session(std::string_view id) {
     return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
 }
 
+bool is_same(const Member& one, const Member& other) {
+    return one.subject == other.subject && one.organization_id == other.organization_id;
+}
+
 // What is left in memory when `wanted` could not be written: `known`, less what `wanted` takes
 // away. nullopt: it takes nothing away.
 std::optional<Member> narrowed(const std::optional<Member>& known, const Member& wanted) {
@@ -105,15 +109,9 @@ Result<void> MemberStore::put(const Member& member) {
     if (!now) return written;
     {
         const std::unique_lock lock(mutex_);
-        std::vector<Member>& rows = members_[member.subject];
-        const auto found =
-            std::ranges::find(rows, member.organization_id, &Member::organization_id);
-        if (found != rows.end()) {
-            *found = *now;
-        } else {
-            rows.push_back(*now);
-            ++member_count_;
-        }
+        forget_unwritten(member);
+        if (!written) unwritten_members_.push_back(member);
+        if (!written || !is_fed_) keep(*now);
     }
     if (written) return {};
     return fail(in_memory_error("The member '" + printable(member.subject) + "' " +
@@ -161,8 +159,10 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     }
     EW_CHECK(session_records_.insert({out.session, std::string(crypto::as_bytes(digest))}));
     const std::unique_lock lock(mutex_);
-    sessions_.emplace(crypto::as_bytes(digest),
-                      Session{std::string(subject), out.session.expires_us});
+    // By now the feed may have told that another daemon has ended it.
+    if (!is_fed_)
+        sessions_.emplace(crypto::as_bytes(digest),
+                          Session{std::string(subject), out.session.expires_us});
     return out;
 }
 
@@ -172,11 +172,14 @@ Result<void> MemberStore::revoke_session(std::string_view id) {
     const std::unique_lock lock(mutex_);
     if (revoked) {
         sessions_.erase(**revoked);
+        if (const auto known = unwritten_sessions_.find(id); known != unwritten_sessions_.end())
+            unwritten_sessions_.erase(known);
         return {};
     }
     const auto ended =
         std::erase_if(sessions_, [&](const auto& each) { return session_id(each.first) == id; });
     if (ended == 0) return fail(revoked.error());
+    unwritten_sessions_.emplace(id);
     return fail(in_memory_error("The session '" + std::string(id) + "' is ended", revoked.error()));
 }
 
@@ -192,7 +195,8 @@ Result<Page<OpaqueSession>> MemberStore::list_sessions(const PageRequest& page) 
     const std::shared_lock lock(mutex_);
     for (StoredSession& each : stored.rows) {
         // Those that are over in memory only are left out.
-        if (sessions_.contains(each.sha256)) out.rows.push_back(std::move(each.session));
+        if (!unwritten_sessions_.contains(each.session.id))
+            out.rows.push_back(std::move(each.session));
     }
     return out;
 }
@@ -219,6 +223,59 @@ std::optional<Member> MemberStore::find(std::string_view subject,
     if (rows == members_.end()) return std::nullopt;
     const auto found = std::ranges::find(rows->second, organization_id, &Member::organization_id);
     return found == rows->second.end() ? std::nullopt : std::optional(*found);
+}
+
+void MemberStore::apply(const AuthChanges& changes) {
+    const std::unique_lock lock(mutex_);
+    is_fed_ = true;
+    if (changes.is_whole) {
+        members_.clear();
+        member_count_ = 0;
+        sessions_.clear();
+    }
+    for (const Member& each : changes.members) {
+        if (!changes.is_whole) forget_unwritten(each);
+        keep(each);
+    }
+    for (const SessionChange& each : changes.sessions) keep(each);
+    if (changes.is_whole) restore_unwritten();
+}
+
+void MemberStore::keep(const Member& member) {
+    std::vector<Member>& rows = members_[member.subject];
+    const auto found = std::ranges::find(rows, member.organization_id, &Member::organization_id);
+    if (found != rows.end()) {
+        *found = member;
+    } else {
+        rows.push_back(member);
+        ++member_count_;
+    }
+}
+
+void MemberStore::keep(const SessionChange& session) {
+    if (session.revoked || session.expires_us <= clock_.unix_us() ||
+        unwritten_sessions_.contains(session_id(session.sha256))) {
+        sessions_.erase(session.sha256);
+    } else {
+        sessions_.insert_or_assign(session.sha256, Session{session.subject, session.expires_us});
+    }
+}
+
+void MemberStore::forget_unwritten(const Member& member) {
+    std::erase_if(unwritten_members_, [&](const Member& each) { return is_same(each, member); });
+}
+
+void MemberStore::restore_unwritten() {
+    for (const Member& wanted : unwritten_members_) {
+        const auto rows = members_.find(wanted.subject);
+        std::optional<Member> known;
+        if (rows != members_.end()) {
+            for (const Member& each : rows->second) {
+                if (is_same(each, wanted)) known = each;
+            }
+        }
+        if (const auto left = narrowed(known, wanted)) keep(*left);
+    }
 }
 
 std::vector<Member> MemberStore::of(std::string_view subject) const {

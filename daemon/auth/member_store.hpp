@@ -1,11 +1,16 @@
 // Members and opaque sessions: durable in MemberRecords and SessionRecords, and complete in memory,
 // where requests look them up. A row for a member says more than a token does: its roles count
 // instead of the token's, and a member who is not active has no access, whatever token is shown.
+//
+// Where several daemons share the records, AuthFeed has the memory follow them: a session that
+// another daemon has made is accepted here within about a second, and one that it has ended, or the
+// access of a member that it has narrowed, is refused here when its call returns.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -15,6 +20,7 @@
 #include "base/crypto/sha256.hpp"
 #include "base/result.hpp"
 #include "base/text_hash.hpp"
+#include "daemon/auth/auth_changes.hpp"
 #include "daemon/auth/identity.hpp"
 #include "daemon/auth/member_records.hpp"
 #include "daemon/auth/page.hpp"
@@ -63,6 +69,10 @@ public:
     // The subject's rows.
     [[nodiscard]] std::vector<Member> of(std::string_view subject) const;
 
+    // Takes over what has changed in the records. From the first call on nothing else adds to
+    // memory. What was taken away in memory only stays so until the member is put again.
+    void apply(const AuthChanges& changes);
+
 private:
     struct Session {
         std::string subject;
@@ -72,6 +82,11 @@ private:
     MemberStore(MemberRecords& members, SessionRecords& sessions, const Clock& clock)
         : member_records_(members), session_records_(sessions), clock_(clock) {}
     [[nodiscard]] Result<void> load();
+    // All with mutex_ held.
+    void keep(const Member& member);
+    void keep(const SessionChange& session);
+    void forget_unwritten(const Member& member);
+    void restore_unwritten();
 
     MemberRecords& member_records_;
     SessionRecords& session_records_;
@@ -82,6 +97,10 @@ private:
     // By the token's SHA-256: a map's comparison may end early, but nobody can steer a digest
     // towards another one. Guarded by mutex_.
     ByText<Session> sessions_;
+    // What is in memory only, guarded by mutex_: members as they were to be, sessions' ids.
+    std::vector<Member> unwritten_members_;
+    std::set<std::string, std::less<>> unwritten_sessions_;
+    bool is_fed_ = false;  // By apply(). Guarded by mutex_.
 };
 
 }  // namespace export_worker::auth

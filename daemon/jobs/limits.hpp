@@ -56,10 +56,6 @@ inline constexpr std::size_t kOrganizationsPage = 500;
 inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
 // A write whose outcome is unknown is run so often before its caller is told.
 inline constexpr int kOutcomeTriesMax = 3;
-// How long a daemon that shares a database with others may be silent before its jobs run elsewhere,
-// and how often it says that it lives.
-inline constexpr std::chrono::seconds kLeaseLengthDefault{10};
-inline constexpr std::chrono::milliseconds kLeaseInterval{1'000};
 // Notices that one write numbers in a shared database, and changes of numbers of jobs that one adds
 // up.
 inline constexpr std::size_t kNoticesNumberedMax = 1'000;

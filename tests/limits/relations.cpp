@@ -2,6 +2,7 @@
 #include "base/limits.hpp"
 #include "base/shared_limits.hpp"
 #include "daemon/app/limits.hpp"
+#include "daemon/cluster/limits.hpp"
 #include "daemon/config/limits.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/export/limits.hpp"
@@ -20,6 +21,13 @@
 
 namespace export_worker::limits {
 
+static_assert(kLeaseLengthMin - kLeaseInterval > kLeaseMargin,
+              "a renewal counts when the lease before it was good for the margin");
+static_assert(kLeaseLengthMin - kLeaseMargin > 2 * kLeaseInterval,
+              "a daemon takes itself for ended only when a renewal was missed");
+static_assert(kLeaderLength - kLeaseMargin > 2 * kLeaseInterval, "the same for the leader");
+static_assert(kLeaseLengthMin <= kLeaseLengthDefault && kLeaseLengthDefault <= kLeaseLengthMax,
+              "the default is one of those that are accepted");
 static_assert(kTransportMessageBytesMax > kRequestBytesMax, "too_large must be answerable");
 static_assert(kTransportMessageBytesMax > kReplyBytesMax, "a legal reply must fit a message");
 static_assert(kHttpBodyBytesMax < kRequestBytesMax, "a body the shim takes must fit a message");

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "daemon/auth/digests.hpp"
 #include "daemon/auth/role_policy.hpp"
-#include "daemon/auth/sqlite/digests.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {

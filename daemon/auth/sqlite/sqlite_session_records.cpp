@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "daemon/auth/sqlite/digests.hpp"
+#include "daemon/auth/digests.hpp"
 #include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::auth {

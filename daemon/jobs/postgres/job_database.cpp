@@ -9,16 +9,16 @@ using postgres::Connection;
 using postgres::Rows;
 
 Result<std::unique_ptr<JobDatabase>> JobDatabase::open(const PostgresStoreOptions& options,
+                                                       cluster::Membership& membership,
                                                        const Clock& clock,
                                                        const JobPolicy& policy) {
     EW_TRY(
         std::unique_ptr<postgres::Database> database,
         postgres::Database::open(options.database, {.component = "jobs", .steps = kJobMigrations}));
-    std::unique_ptr<JobDatabase> out(new JobDatabase(std::move(database), clock, policy));
+    std::unique_ptr<JobDatabase> out(
+        new JobDatabase(std::move(database), membership, clock, policy));
     EW_CHECK(out->read_registry_id());
     EW_CHECK(out->begin_last_run());
-    EW_TRY(out->lease_,
-           InstanceLease::enter(*out->database_, clock, policy.version, options.lease_length));
     return out;
 }
 

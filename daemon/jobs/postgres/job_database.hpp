@@ -10,11 +10,11 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "daemon/cluster/membership.hpp"
 #include "daemon/jobs/job_draft.hpp"
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/now.hpp"
-#include "daemon/jobs/postgres/instance_lease.hpp"
 #include "daemon/jobs/postgres/postgres_job_store.hpp"
 #include "daemon/postgres/database.hpp"
 
@@ -22,10 +22,11 @@ namespace export_worker::jobs::pg {
 
 class JobDatabase {
 public:
-    // Brings the schema up to date and enters this instance. `clock` outlives it; no time of it
-    // gets into a row. Errors: those of postgres::Database::open().
+    // Brings the schema up to date. `membership` and `clock` outlive it; no time of the clock gets
+    // into a row. Errors: those of postgres::Database::open().
     [[nodiscard]] static Result<std::unique_ptr<JobDatabase>> open(
-        const PostgresStoreOptions& options, const Clock& clock, const JobPolicy& policy);
+        const PostgresStoreOptions& options, cluster::Membership& membership, const Clock& clock,
+        const JobPolicy& policy);
 
     // As those of postgres::Database, with the time as Now: both clocks of it are the database's.
     template <typename Work>
@@ -76,11 +77,11 @@ public:
     }
 
     [[nodiscard]] postgres::Database& database() { return *database_; }
-    [[nodiscard]] InstanceLease& lease() { return *lease_; }
+    [[nodiscard]] cluster::Membership& membership() { return membership_; }
     [[nodiscard]] const Clock& clock() const { return clock_; }
     [[nodiscard]] const JobPolicy& policy() const { return policy_; }
     // Of this life; another one after the lease was lost.
-    [[nodiscard]] std::string instance_id() const { return lease_->id(); }
+    [[nodiscard]] std::string instance_id() const { return membership_.id(); }
     [[nodiscard]] const std::string& registry_id() const { return registry_id_; }
 
     // Jobs that claims found past their deadline and failed; they are told with those that
@@ -89,17 +90,21 @@ public:
     [[nodiscard]] std::size_t take_failed_by_claims() { return failed_by_claims_.exchange(0); }
 
 private:
-    JobDatabase(std::unique_ptr<postgres::Database> database, const Clock& clock, JobPolicy policy)
-        : clock_(clock), policy_(std::move(policy)), database_(std::move(database)) {}
+    JobDatabase(std::unique_ptr<postgres::Database> database, cluster::Membership& membership,
+                const Clock& clock, JobPolicy policy)
+        : membership_(membership),
+          clock_(clock),
+          policy_(std::move(policy)),
+          database_(std::move(database)) {}
     [[nodiscard]] Result<void> read_registry_id();
     [[nodiscard]] Result<void> begin_last_run();
 
+    cluster::Membership& membership_;
     const Clock& clock_;
     const JobPolicy policy_;
     std::atomic<std::size_t> failed_by_claims_{0};
     const std::unique_ptr<postgres::Database> database_;
-    std::string registry_id_;               // Fixed once open() returns.
-    std::unique_ptr<InstanceLease> lease_;  // The same. Last: its thread uses the database.
+    std::string registry_id_;  // Fixed once open() returns.
 };
 
 }  // namespace export_worker::jobs::pg

@@ -1,4 +1,5 @@
-// The tables of the job registry. Private to daemon/jobs/postgres.
+// The tables of the job registry. Private to daemon/jobs/postgres. Jobs reference `instance`, a
+// table of daemon/cluster.
 //
 // Texts that are compared or sorted are COLLATE "C": by their bytes, as in SQLite, whatever the
 // locale of the database. JSON is kept as text: jsonb changes bytes and refuses \u0000.
@@ -17,13 +18,6 @@ INSERT INTO registry VALUES (replace(gen_random_uuid()::text, '-', ''));
 CREATE TABLE setting (
     name  text PRIMARY KEY,
     value bigint NOT NULL
-);
--- One life of a daemon. It is over when lease_until has passed; what it owned is put back, and then its row goes.
-CREATE TABLE instance (
-    instance_id text COLLATE "C" PRIMARY KEY,
-    version     text NOT NULL,
-    started_at  timestamptz NOT NULL,
-    lease_until timestamptz NOT NULL
 );
 
 -- next_due: no job of the organization that a daemon may start is due earlier; NULL: none waits. What makes a job wait lowers

@@ -287,8 +287,8 @@ Result<std::size_t> PostgresJobQueue::rescue_some() {
 Result<void> PostgresJobQueue::forget_ended_instances() {
     auto forgotten = database_.write_until_known([&](Connection& connection, const Now& now) {
         return connection.change(
-            "DELETE FROM instance WHERE lease_until <= $1 AND instance_id <> $2 AND NOT EXISTS "
-            "(SELECT 1 FROM job WHERE owner = instance_id)",
+            "DELETE FROM instance WHERE lease_until <= $1 AND answers_until <= $1 AND instance_id "
+            "<> $2 AND NOT EXISTS (SELECT 1 FROM job WHERE owner = instance_id)",
             UnixTime{now.us}, database_.instance_id());
     });
     if (forgotten || is_conflict(forgotten)) return {};
@@ -297,7 +297,7 @@ Result<void> PostgresJobQueue::forget_ended_instances() {
 
 Result<std::size_t> PostgresJobQueue::rescue() {
     // Whoever can write is alive.
-    EW_CHECK(database_.lease().renew());
+    EW_CHECK(database_.membership().renew());
     std::size_t all = 0;
     for (std::size_t some = limits::kHousekeepingBatch; some == limits::kHousekeepingBatch;
          all += some) {

@@ -64,10 +64,11 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<JobStore>> open_postgres_job_store(const PostgresStoreOptions& options,
+                                                          cluster::Membership& membership,
                                                           const Clock& clock,
                                                           const JobPolicy& policy) {
     EW_TRY(std::unique_ptr<pg::JobDatabase> database,
-           pg::JobDatabase::open(options, clock, policy));
+           pg::JobDatabase::open(options, membership, clock, policy));
     auto store =
         std::make_unique<PostgresJobStore>(std::move(database), options.database.connect.schema);
     EW_CHECK(store->read_request_quotas());

@@ -6,7 +6,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "tests/unit/support/fake_clock.hpp"
+#include "tests/unit/support/postgres_clock.hpp"
 #include "tests/unit/support/postgres_server.hpp"
 
 namespace export_worker::testing {
@@ -65,7 +65,7 @@ private:
             SET LOCAL session_replication_role = replica;
             DO $$
             DECLARE
-                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number'];
+                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number', 'leader'];
                 name name;
             BEGIN
                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND tablename <> ALL (kept) LOOP
@@ -75,6 +75,9 @@ private:
                     UPDATE registry SET registry_id = replace(gen_random_uuid()::text, '-', '');
                     UPDATE notice_number SET last = 0;
                 END IF;
+                IF to_regclass('leader') IS NOT NULL THEN
+                    UPDATE leader SET until = '-infinity';
+                END IF;
             END $$;
             COMMIT
         )sql");
@@ -82,21 +85,7 @@ private:
     }
     // The schema's clock shows what the test's does, from now on.
     static void follow(const postgres::DatabaseOptions& options, DatabaseClock& clock) {
-        static constexpr std::array<const char*, 1> kTestClock{
-            "CREATE TABLE test_clock (at timestamptz NOT NULL);"
-            "INSERT INTO test_clock VALUES (now());"
-            "CREATE OR REPLACE FUNCTION database_now() RETURNS timestamptz LANGUAGE sql VOLATILE "
-            "AS 'SELECT at FROM test_clock'"};
-        auto made = postgres::Database::open(options, {.component = "test", .steps = kTestClock});
-        ASSERT_TRUE(made) << made.error().message;
-        const std::shared_ptr<postgres::Database> database = std::move(*made);
-        const auto set = [database](std::int64_t unix_us) {
-            const auto done = database->read([&](postgres::Connection& connection) {
-                return connection.change("UPDATE test_clock SET at = $1",
-                                         postgres::UnixTime{unix_us});
-            });
-            ASSERT_TRUE(done) << done.error().message;
-        };
+        const auto set = schema_clock(options);
         set(clock.unix_us());
         clock.tell(set);
     }

@@ -1,5 +1,6 @@
 // What every store of keys, members and sessions does, whatever its database. An implementation
-// brings a factory: INSTANTIATE_TEST_SUITE_P(NAME, AuthStoreConformance, Values(AuthFactory(...))).
+// brings itself: INSTANTIATE_TEST_SUITE_P(NAME, AuthStoreConformance,
+// Values(AuthStoreUnderTest{...})).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,23 +13,25 @@
 #include <vector>
 
 #include "daemon/auth/auth_store.hpp"
+#include "tests/unit/daemon/auth/auth_store_under_test.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::auth {
 
-// The store of the directory; nullptr, with a failure of the test: it cannot be opened.
-using AuthFactory = std::function<std::unique_ptr<AuthStore>(const std::string& directory)>;
-
-class AuthStoreConformance : public ::testing::TestWithParam<AuthFactory> {
+class AuthStoreConformance : public ::testing::TestWithParam<AuthStoreUnderTest> {
 protected:
     using Strings = std::vector<std::string>;
     static constexpr std::int64_t kNow = 1'700'000'000'000'000;
     static constexpr std::size_t kAll = 100;
 
-    void SetUp() override { reopen(); }
+    void SetUp() override {
+        if (const std::string why_not = GetParam().why_not(); !why_not.empty())
+            GTEST_SKIP() << why_not;
+        reopen();
+    }
     void reopen() {
         store_.reset();
-        store_ = GetParam()(dir_.path());
+        store_ = GetParam().open(dir_.path());
         ASSERT_NE(store_, nullptr);
     }
     // 32 bytes of which none is like the next: zero, and what is no UTF-8, among them.

@@ -2,12 +2,30 @@
 
 #include "daemon/auth/api_key.hpp"
 #include "daemon/auth/limits.hpp"
+#include "tests/unit/daemon/auth/auth_store_conformance.hpp"
+#include "tests/unit/daemon/auth/postgres/postgres_auth_under_test.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/sessions.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
 namespace export_worker::auth {
+namespace {
+
+AuthStoreUnderTest sqlite_auth_store() {
+    return {.name = "SQLite", .open = [](const std::string& directory) {
+                auto store = open_sqlite_auth_store(directory + "/auth.db",
+                                                    sqlite::Durability::kUnsyncedForTest);
+                EXPECT_TRUE(store) << store.error().message;
+                return store ? std::move(*store) : nullptr;
+            }};
+}
+
+}  // namespace
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, AuthStoreConformance, ::testing::Values(sqlite_auth_store()));
+INSTANTIATE_TEST_SUITE_P(Postgres, AuthStoreConformance, ::testing::Values(postgres_auth_store()));
+
 namespace {
 
 class AuthTest : public ::testing::Test {
@@ -102,6 +120,27 @@ TEST_F(AuthTest, TheNumberOfKeysIsBounded) {
     EXPECT_EQ(refused.error().message, "keys: the limit is reached; revoke some first");
     ASSERT_TRUE(identity_->keys->revoke(created_.key.id));
     EXPECT_TRUE(identity_->keys->create("acme", "one more", {"product:read"}));
+}
+
+TEST_F(AuthTest, NothingIsAnsweredFromAMemoryThatMayBeOutOfDate) {
+    bool may_answer = true;
+    const Authenticator authenticator(*identity_->keys, *identity_->members, *identity_->sessions,
+                                      RolePolicy(), [&] { return may_answer; });
+    const std::string header = "Bearer " + created_.text;
+    model::Principal principal;
+    EXPECT_TRUE(authenticator.authenticate({header, "", ""}, principal));
+    may_answer = false;
+    for (const Presented& presented :
+         {Presented{header, "", ""}, Presented{"Bearer mo_unknown", "", ""},
+          Presented{"", "", "some-session"}}) {
+        const auto refused = authenticator.authenticate(presented, principal);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+    }
+    EXPECT_EQ(authenticator.refused().unavailable, 3U);
+    EXPECT_EQ(authenticator.organization_of({header, "", ""}), "");
+    EXPECT_EQ(authenticator.authenticate({"", "", ""}, principal).error().code,
+              ErrorCode::kUnauthenticated);
 }
 
 }  // namespace

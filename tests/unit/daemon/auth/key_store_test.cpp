@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/crypto/sha256.hpp"
 #include "base/in_memory_error.hpp"
 #include "base/permissions.hpp"
 #include "daemon/auth/limits.hpp"
@@ -264,6 +265,64 @@ TEST_F(KeyStoreTest, ARevocationIsWrittenWhenItIsRepeated) {
     restart();
     EXPECT_FALSE(counts(key));
     EXPECT_TRUE(listed(key.key.id).revoked_us);
+}
+
+// What another daemon has done, as the feed tells it.
+AuthChanges changes_of(std::vector<StoredKey> keys, bool is_whole = false) {
+    return {.is_whole = is_whole, .keys = std::move(keys), .members = {}, .sessions = {}};
+}
+
+class FedKeyStoreTest : public KeyStoreTest {
+protected:
+    // As it is in the records.
+    StoredKey stored(const KeyStore::Created& created) {
+        const crypto::Sha256Digest digest = crypto::sha256(created.text);
+        return {created.key, std::string(crypto::as_bytes(digest))};
+    }
+};
+
+TEST_F(FedKeyStoreTest, MemoryGoesByWhatIsTold) {
+    const auto known = create();
+    StoredKey changed = stored(known);
+    changed.key.expires_us = clock_.unix_us() + 5'000'000;
+    keys().apply(changes_of({changed}));
+    EXPECT_TRUE(counts(known));
+    clock_.advance(seconds(5));
+    EXPECT_FALSE(counts(known));
+    changed.key.expires_us.reset();
+    keys().apply(changes_of({changed}));
+    EXPECT_TRUE(counts(known));
+    changed.key.revoked_us = clock_.unix_us();
+    keys().apply(changes_of({changed}));
+    EXPECT_FALSE(counts(known));
+}
+
+TEST_F(FedKeyStoreTest, AKeyThatIsMadeIsAddedByTheFeedAlone) {
+    keys().apply({});
+    const auto made = create();
+    EXPECT_FALSE(counts(made)) << "the feed may have told already that it is revoked";
+    keys().apply(changes_of({stored(made)}));
+    EXPECT_TRUE(counts(made));
+}
+
+TEST_F(FedKeyStoreTest, EverythingReplacesWhatWasKnownAndKeepsTheUses) {
+    const auto kept = create();
+    const auto gone = create();
+    ASSERT_TRUE(counts(kept));
+    keys().apply(changes_of({stored(kept)}, true));
+    EXPECT_TRUE(counts(kept));
+    EXPECT_FALSE(counts(gone));
+    EXPECT_EQ(listed(kept.key.id).last_used_us, clock_.unix_us());
+}
+
+TEST_F(FedKeyStoreTest, ARevocationInMemoryOutlivesWhatIsTold) {
+    const auto key = create();
+    testing::refuse_writes(dir_ / "auth.db", "api_key");
+    ASSERT_FALSE(keys().revoke(key.key.id));
+    keys().apply(changes_of({stored(key)}));
+    EXPECT_FALSE(counts(key));
+    keys().apply(changes_of({stored(key)}, true));
+    EXPECT_FALSE(counts(key));
 }
 
 }  // namespace

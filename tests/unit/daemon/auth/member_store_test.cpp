@@ -81,5 +81,60 @@ TEST_F(MemberStoreTest, ASessionThatCannotBeEndedOnDiskIsOverUntilTheRestart) {
     EXPECT_FALSE(reopened()->find_session(crypto::sha256(ended.token)));
 }
 
+SessionChange session_change(const MemberStore::CreatedSession& created) {
+    const crypto::Sha256Digest digest = crypto::sha256(created.token);
+    return {std::string(crypto::as_bytes(digest)), created.session.subject,
+            created.session.expires_us, false};
+}
+
+TEST_F(MemberStoreTest, MemoryGoesByWhatIsTold) {
+    ASSERT_TRUE(members().put(ann_));
+    const auto session = *members().create_session("ann", std::chrono::seconds(60));
+    AuthChanges changes;
+    changes.members = {{"ann", "acme", {}, false}, {"bob", "acme", {"Viewer"}, true}};
+    changes.sessions = {session_change(session)};
+    changes.sessions[0].revoked = true;
+    members().apply(changes);
+    EXPECT_FALSE(members().find("ann", "acme")->active);
+    EXPECT_TRUE(members().find("bob", "acme")->active);
+    EXPECT_FALSE(members().find_session(crypto::sha256(session.token)));
+    // What is made from now on comes from the feed.
+    const auto made = *members().create_session("bob", std::chrono::seconds(60));
+    EXPECT_FALSE(members().find_session(crypto::sha256(made.token)));
+    changes.sessions = {session_change(made)};
+    members().apply(changes);
+    EXPECT_TRUE(members().find_session(crypto::sha256(made.token)));
+    changes.is_whole = true;
+    changes.members.pop_back();
+    changes.sessions.clear();
+    members().apply(changes);
+    EXPECT_FALSE(members().find("bob", "acme"));
+    EXPECT_FALSE(members().find_session(crypto::sha256(made.token)));
+}
+
+TEST_F(MemberStoreTest, WhatWasTakenAwayInMemoryOutlivesEverythingThatIsReadAgain) {
+    ASSERT_TRUE(members().put(ann_));
+    const auto session = *members().create_session("ann", std::chrono::seconds(60));
+    AuthChanges all;
+    all.is_whole = true;
+    all.members = {ann_};
+    all.sessions = {session_change(session)};
+    testing::refuse_writes(dir_ / "auth.db", "session");
+    ASSERT_FALSE(members().revoke_session(session.session.id));
+    testing::allow_writes(dir_ / "auth.db");
+    testing::refuse_writes(dir_ / "auth.db", "member");
+    ASSERT_TRUE(is_in_memory_error(refusal({"ann", "acme", {"Viewer"}, true})));
+    ASSERT_TRUE(is_in_memory_error(refusal({"bob", "acme", {}, false})));
+    members().apply(all);
+    EXPECT_EQ(members().find("ann", "acme")->roles, std::vector<std::string>{"Viewer"});
+    EXPECT_FALSE(members().find("bob", "acme")->active);
+    EXPECT_FALSE(members().find_session(crypto::sha256(session.token)));
+    // Another daemon's word on the member is newer.
+    members().apply({.is_whole = false, .keys = {}, .members = {ann_}, .sessions = {}});
+    EXPECT_EQ(members().find("ann", "acme")->roles, ann_.roles);
+    members().apply(all);
+    EXPECT_EQ(members().find("ann", "acme")->roles, ann_.roles);
+}
+
 }  // namespace
 }  // namespace export_worker::auth

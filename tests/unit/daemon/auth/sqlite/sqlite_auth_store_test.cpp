@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "daemon/sqlite/limits.hpp"
-#include "tests/unit/daemon/auth/auth_store_conformance.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -18,15 +17,6 @@ std::unique_ptr<AuthStore> open(const std::string& path) {
     EXPECT_TRUE(store) << store.error().message;
     return store ? std::move(*store) : nullptr;
 }
-
-}  // namespace
-
-INSTANTIATE_TEST_SUITE_P(Sqlite, AuthStoreConformance,
-                         ::testing::Values(AuthFactory([](const std::string& directory) {
-                             return open(directory + "/auth.db");
-                         })));
-
-namespace {
 
 TEST(SqliteAuthStore, ItsLogHasRoomOnDiskBeforeItNeedsIt) {
     const testing::TempDir dir;

@@ -33,9 +33,7 @@ protected:
     std::unique_ptr<JobStore> open_through(const testing::PostgresProxy& proxy) {
         PostgresStoreOptions options = options_;
         options.database = proxy.through(options.database);
-        auto opened = open_postgres_job_store(options, clock_, policy_);
-        EXPECT_TRUE(opened) << opened.error().message;
-        return opened ? std::move(*opened) : nullptr;
+        return JoinedJobStore::open(options, clock_, policy_);
     }
     std::unique_ptr<postgres::Connection> connect() {
         auto connection = postgres::Connection::open(options_.database.connect);
@@ -104,7 +102,7 @@ TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatIsSilentRunElsewhereAndItsWritesA
     ASSERT_TRUE(silent->queue().intend_file(zombie.lease, completion(zombie).file.key));
     proxy.stop(true);
     EXPECT_EQ(*store_->queue().rescue(), 0U) << "its lease is good";
-    clock_.advance(options_.lease_length);
+    clock_.advance(limits::kLeaseLengthDefault);
     EXPECT_EQ(*store_->queue().rescue(), 1U);
     const ClaimedJob current = claim();
     EXPECT_EQ(current.lease.job_id, id);
@@ -126,7 +124,8 @@ TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatIsSilentRunElsewhereAndItsWritesA
 TEST_P(PostgresJobStoreSuite, AClaimOnItsWayKeepsTheRowOfItsDaemon) {
     submit();
     const auto late = connect();
-    ASSERT_TRUE(late->change("INSERT INTO instance VALUES ('late', '', now(), '-infinity')"));
+    ASSERT_TRUE(late->change(
+        "INSERT INTO instance VALUES ('late', '', '', now(), '-infinity', '-infinity')"));
     ASSERT_TRUE(late->begin(postgres::Connection::Access::kReadWrite));
     ASSERT_TRUE(
         late->change("UPDATE job SET status = 'in_progress', epoch = 1, attempt = 1, owner "
@@ -365,30 +364,30 @@ TEST_P(PostgresJobStoreSuite, NumbersOfNoticesHaveNoGapAndAppearInOrder) {
 TEST_P(PostgresJobStoreSuite, ADaemonBehindAPoolerSharesTheRegistry) {
     PostgresStoreOptions options = options_;
     options.database.connect.pooler = postgres::Pooler::kTransaction;
-    const auto pooled = open_postgres_job_store(options, clock_, policy_);
-    ASSERT_TRUE(pooled) << pooled.error().message;
-    const auto created = (*pooled)->requests().create(export_of("acme"));
+    const auto pooled = JoinedJobStore::open(options, clock_, policy_);
+    ASSERT_NE(pooled, nullptr);
+    const auto created = pooled->requests().create(export_of("acme"));
     ASSERT_TRUE(created) << created.error().message;
-    const auto job = (*pooled)->queue().claim();
+    const auto job = pooled->queue().claim();
     ASSERT_TRUE(job && job->has_value());
-    ASSERT_TRUE(finish_on(**pooled, **job, completion(**job)));
+    ASSERT_TRUE(finish_on(*pooled, **job, completion(**job)));
     EXPECT_EQ(find(created->job.job_id).status, JobStatus::kCompleted);
-    EXPECT_EQ((*pooled)->reader().list(OrganizationScope::every(), {})->total, 1);
-    EXPECT_EQ((*pooled)->outbox().unpublished_notices()->size(), 1U);
+    EXPECT_EQ(pooled->reader().list(OrganizationScope::every(), {})->total, 1);
+    EXPECT_EQ(pooled->outbox().unpublished_notices()->size(), 1U);
 }
 
 TEST_P(PostgresJobStoreSuite, ADaemonsOwnClockGetsIntoNoRow) {
     RegistryClock wrong;
     wrong.jump(hours(-7));
-    const auto other = open_postgres_job_store(options_, wrong, policy_);
-    ASSERT_TRUE(other) << other.error().message;
+    const auto other = JoinedJobStore::open(options_, wrong, policy_);
+    ASSERT_NE(other, nullptr);
     NewJob job = export_of("acme");
     job.deadline = seconds(60);
-    const auto created = (*other)->requests().create(job);
+    const auto created = other->requests().create(job);
     ASSERT_TRUE(created);
     EXPECT_EQ(created->job.created_us, clock_.unix_us());
     EXPECT_EQ(created->job.deadline_us, clock_.unix_us() + 60'000'000);
-    EXPECT_TRUE((*other)->queue().claim()->has_value());
+    EXPECT_TRUE(other->queue().claim()->has_value());
     EXPECT_EQ(*store_->retention().enforce_limits(), 0U);
 }
 

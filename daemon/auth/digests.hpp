@@ -1,4 +1,4 @@
-// SHA-256s as auth.db has them: in hex digits.
+// SHA-256s as databases have them: in hex digits.
 #pragma once
 
 #include <string>

@@ -1,0 +1,23 @@
+// What can be wrong with the database itself, as an ordinary role can see it. Private to
+// daemon/cluster.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "base/problem.hpp"
+#include "base/result.hpp"
+#include "daemon/postgres/connection.hpp"
+
+namespace export_worker::cluster {
+
+struct DatabaseChecks {
+    bool require_synchronous = true;
+    std::chrono::microseconds snapshot_age_max;
+};
+// Of the sessions of other roles, PostgreSQL shows the snapshots only to members of
+// pg_read_all_stats.
+[[nodiscard]] Result<std::vector<Problem>> check_database(postgres::Connection& connection,
+                                                          const DatabaseChecks& checks);
+
+}  // namespace export_worker::cluster
