@@ -50,6 +50,8 @@ inline constexpr std::chrono::seconds kFileDeletionMargin{5};
 // A job that is due so much longer goes before one of the next higher priority.
 inline constexpr std::chrono::seconds kPriorityAge{3'600};
 inline constexpr std::size_t kNoticesPage = 200;
+// Who delivers a notice has so long; then another may deliver it.
+inline constexpr std::chrono::seconds kDeliveryLease{30};
 inline constexpr std::size_t kFsckPage = 500;
 inline constexpr std::size_t kOrganizationsPage = 500;
 // An external job that no worker has reported on for so long has failed; then it ages as others do.

@@ -166,21 +166,26 @@ CREATE TABLE notice (
     type            text NOT NULL,
     body            text NOT NULL,
     at              timestamptz NOT NULL,
-    published       boolean NOT NULL DEFAULT false,
     delivery        text COLLATE "C" NOT NULL DEFAULT 'pending' CHECK (delivery IN ('pending', 'done', 'given_up')),
     attempts        integer NOT NULL DEFAULT 0,
     due_at          timestamptz NOT NULL,
     answer          text NOT NULL DEFAULT ''
 );
 CREATE INDEX notice_unnumbered ON notice (notice_id) WHERE sequence IS NULL;
-CREATE INDEX notice_unpublished ON notice (sequence) WHERE NOT published;
-CREATE INDEX notice_due ON notice (due_at, sequence) WHERE delivery = 'pending';
-CREATE INDEX notice_prunable ON notice (at) WHERE delivery <> 'pending' AND published;
+CREATE INDEX notice_due ON notice (organization_id, due_at, sequence) WHERE delivery = 'pending';
+CREATE INDEX notice_prunable ON notice (at) WHERE delivery <> 'pending';
 CREATE INDEX notice_of_organization ON notice (organization_id, sequence);
 CREATE TABLE notice_number (
     last bigint NOT NULL
 );
 INSERT INTO notice_number VALUES (0);
+-- Deliveries under way, at most one of an organization. A row whose time is over counts as none.
+CREATE TABLE delivery_turn (
+    organization_id text COLLATE "C" PRIMARY KEY,
+    sequence        bigint NOT NULL,
+    leased_by       text COLLATE "C" NOT NULL,
+    leased_until    timestamptz NOT NULL
+) WITH (fillfactor = 50);
 
 -- How many jobs there are. A change is a row of its own, so that no two writers wait for each other; housekeeping adds the
 -- changes to the numbers. Who wants to know adds both (job_counts).

@@ -40,8 +40,7 @@ UnixTime before(std::chrono::seconds age, const Now& now) {
     " FROM job WHERE completed_at IS NOT NULL AND (runner = 'external' OR file_url = '') AND " \
     "completed_at <= " before                                                                  \
     " AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id)"
-#define EW_PG_OLD_NOTICES(before) \
-    " FROM notice WHERE at <= " before " AND delivery <> 'pending' AND published"
+#define EW_PG_OLD_NOTICES(before) " FROM notice WHERE at <= " before " AND delivery <> 'pending'"
 
 Result<std::size_t> changed_by(const Result<Rows>& rows) {
     if (!rows) return fail(rows.error());

@@ -21,7 +21,10 @@ class PostgresJobStore final : public JobStore {
 public:
     PostgresJobStore(std::unique_ptr<pg::JobDatabase> database, std::string schema)
         : database_(std::move(database)), schema_(std::move(schema)) {}
-    Result<void> read_request_quotas() { return organizations_.read_request_quotas(); }
+    Result<void> begin() {
+        EW_CHECK(organizations_.read_request_quotas());
+        return outbox_.begin();
+    }
 
     JobReader& reader() override { return reader_; }
     JobRequests& requests() override { return requests_; }
@@ -70,7 +73,7 @@ Result<std::unique_ptr<JobStore>> open_postgres_job_store(const PostgresStoreOpt
            pg::JobDatabase::open(options, clock, policy));
     auto store =
         std::make_unique<PostgresJobStore>(std::move(database), options.database.connect.schema);
-    EW_CHECK(store->read_request_quotas());
+    EW_CHECK(store->begin());
     return std::unique_ptr<JobStore>(std::move(store));
 }
 

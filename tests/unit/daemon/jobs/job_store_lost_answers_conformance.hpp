@@ -115,10 +115,10 @@ TEST_P(JobStoreConformance, AnEndWhoseAnswerIsLostIsRecordedOnce) {
 TEST_P(JobStoreConformance, ADeliveryWhoseAnswerIsLostIsCountedOnce) {
     submit();
     ASSERT_TRUE(finish(claim()));
-    const std::int64_t sequence = store_->outbox().due_notices()->at(0).sequence;
+    const std::int64_t sequence = take_notices().at(0).sequence;
     testing::lose_commit_answers(1);
     ASSERT_TRUE(store_->outbox().mark_delivery(sequence, Outbox::Delivery::kRetry, "503", 0));
-    EXPECT_EQ(store_->outbox().due_notices()->at(0).attempts, 1);
+    EXPECT_EQ(take_notices().at(0).attempts, 1);
     testing::lose_commit_answers(1);
     ASSERT_TRUE(store_->outbox().mark_published(sequence));
     EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());

@@ -314,6 +314,108 @@ TEST_P(PostgresJobStoreSuite, ACommitThatDidNotArriveHappensOnceToo) {
     EXPECT_EQ(store_->outbox().unpublished_notices()->size(), 1U);
 }
 
+TEST_P(PostgresJobStoreSuite, EveryDaemonPublishesEveryNotice) {
+    const auto before = end_one("acme");
+    const auto other = open();
+    EXPECT_TRUE(other->outbox().unpublished_notices()->empty()) << "from the newest on";
+    const auto after = end_one("acme");
+    const auto fresh = *store_->outbox().unpublished_notices();
+    ASSERT_EQ(fresh.size(), 2U);
+    EXPECT_EQ(fresh[0].job_id, before);
+    ASSERT_TRUE(store_->outbox().mark_published(fresh[1].sequence));
+    EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
+    const auto others = *other->outbox().unpublished_notices();
+    ASSERT_EQ(others.size(), 1U) << "whatever another daemon has published";
+    EXPECT_EQ(others[0].job_id, after);
+    EXPECT_EQ(others[0].sequence, fresh[1].sequence);
+}
+
+// What a failover lost is numbered again, and published under the numbers of before.
+TEST_P(PostgresJobStoreSuite, NumbersThatWentBackArePublishedAgain) {
+    for (int count = 0; count < 3; ++count) end_one("acme");
+    ASSERT_TRUE(
+        store_->outbox().mark_published(store_->outbox().unpublished_notices()->back().sequence));
+    ASSERT_TRUE(
+        connect()->execute("DELETE FROM notice WHERE sequence > 1;"
+                           "UPDATE notice_number SET last = 1"));
+    EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
+    end_one("acme");
+    const auto fresh = *store_->outbox().unpublished_notices();
+    ASSERT_EQ(fresh.size(), 1U);
+    EXPECT_EQ(fresh[0].sequence, 2);
+}
+
+TEST_P(PostgresJobStoreSuite, AnotherDaemonDeliversWhatOneHasTakenAndNotEnded) {
+    const auto other = open();
+    end_one("acme");
+    const auto taken = *other->outbox().take_due_notices(10);
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_TRUE(take_notices().empty());
+    EXPECT_EQ(store_->outbox()
+                  .mark_delivery(taken[0].sequence, Outbox::Delivery::kDone, "200", 0)
+                  .error()
+                  .code,
+              ErrorCode::kConflict)
+        << "the other has it";
+    clock_.advance(limits::kDeliveryLease);
+    const auto again = take_notices();
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_EQ(again[0].event_id, taken[0].event_id);
+    EXPECT_EQ(other->outbox()
+                  .mark_delivery(taken[0].sequence, Outbox::Delivery::kRetry, "late", 0)
+                  .error()
+                  .code,
+              ErrorCode::kConflict);
+    ASSERT_TRUE(
+        store_->outbox().mark_delivery(again[0].sequence, Outbox::Delivery::kDone, "200", 0));
+    EXPECT_EQ(store_->reader().counts()->notices_pending, 0);
+    EXPECT_EQ(number("SELECT count(*) FROM delivery_turn"), 0);
+}
+
+TEST_P(PostgresJobStoreSuite, TwoDaemonsDeliverEachNoticeOnceAndInOrder) {
+    constexpr int kOrganizations = 4;
+    constexpr int kNotices = 10;  // Of each.
+    const auto other = open();
+    for (int notice = 0; notice < kNotices; ++notice) {
+        for (int organization = 0; organization < kOrganizations; ++organization)
+            end_one("o" + std::to_string(organization));
+    }
+    std::mutex mutex;
+    std::set<std::string> busy;
+    std::map<std::string, std::vector<std::int64_t>> delivered;
+    std::atomic<int> left{kOrganizations * kNotices};
+    const auto deliver = [&](JobStore& store) {
+        while (left > 0) {
+            const auto due = store.outbox().take_due_notices(2);
+            ASSERT_TRUE(due) << due.error().message;
+            for (const model::Notice& notice : *due) {
+                {
+                    const std::lock_guard lock(mutex);
+                    EXPECT_TRUE(busy.insert(notice.organization_id).second) << "two at once";
+                    delivered[notice.organization_id].push_back(notice.sequence);
+                }
+                {
+                    // Before the end: from then on another may take the next one.
+                    const std::lock_guard lock(mutex);
+                    busy.erase(notice.organization_id);
+                }
+                ASSERT_TRUE(store.outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone,
+                                                         "200", 0));
+                --left;
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 6; ++thread)
+        threads.emplace_back([&, thread] { deliver(thread % 2 == 0 ? *store_ : *other); });
+    for (auto& thread : threads) thread.join();
+    for (const auto& [organization, sequences] : delivered) {
+        EXPECT_EQ(sequences.size(), kNotices) << organization;
+        EXPECT_TRUE(std::ranges::is_sorted(sequences)) << organization;
+    }
+    EXPECT_EQ(store_->reader().counts()->notices_pending, 0);
+}
+
 TEST_P(PostgresJobStoreSuite, NoticesAreNumberedByOneAtATime) {
     const auto cancel_one = [&] {
         EXPECT_TRUE(
