@@ -145,6 +145,7 @@ CREATE TABLE file (
     file_key     text COLLATE "C" PRIMARY KEY,
     job_id       text COLLATE "C" NOT NULL REFERENCES job (job_id),
     epoch        bigint NOT NULL,
+    claim_token  text COLLATE "C" NOT NULL,
     state        text COLLATE "C" NOT NULL CHECK (state IN ('intended', 'live', 'expiring')),
     bytes        bigint,
     sha256       text,

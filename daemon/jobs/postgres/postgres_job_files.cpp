@@ -16,11 +16,12 @@ using postgres::UnixTime;
 Result<std::vector<UnpublishedFile>> PostgresJobFiles::unpublished_files() {
     return database_.read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
         EW_TRY(const Rows rows,
-               connection.query("SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' "
-                                "AND NOT EXISTS (SELECT 1 FROM job WHERE job.job_id = file.job_id "
-                                "AND job.epoch = file.epoch AND job.status = 'in_progress')"));
+               connection.query("SELECT file_key, job_id FROM file WHERE state = 'intended' AND "
+                                "NOT EXISTS (SELECT 1 FROM job WHERE job.job_id = file.job_id AND "
+                                "job.epoch = file.epoch AND job.claim_token = file.claim_token "
+                                "AND job.status = 'in_progress')"));
         return rows.each([](const Row& row) {
-            return UnpublishedFile{row.string(0), {row.string(1), row.integer(2)}};
+            return UnpublishedFile{row.string(0), row.string(1)};
         });
     });
 }

@@ -1,5 +1,5 @@
 // What workers do, in PostgreSQL: every change is under the lock of the job's row, and conditional
-// on the lease's epoch and on this life of the daemon.
+// on the lease's epoch and claim and on this life of the daemon.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// What workers do, in jobs.db: every change is conditional on the lease's epoch.
+// What workers do, in jobs.db: every change is conditional on the lease's epoch
+// and claim.
 #pragma once
 
 #include <atomic>

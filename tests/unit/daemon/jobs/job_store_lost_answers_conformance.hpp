@@ -231,14 +231,29 @@ TEST_P(JobStoreConformance, WhatAnOperatorSetsIsWrittenWhenTheAnswerIsLost) {
     EXPECT_FALSE(store_->reader().find(OrganizationScope::every(), job.lease.job_id));
 }
 
+TEST_P(JobStoreConformance, ALeaseWithTheTokenOfAnotherClaimIsLost) {
+    submit();
+    const ClaimedJob job = claim();
+    model::Lease other = job.lease;
+    other.claim_token = "0123456789abcdef";
+    JobQueue& queue = store_->queue();
+    EXPECT_EQ(queue.heartbeat(other, {1, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.intend_file(other, "k").error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.complete(other, completion(job)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.give_up_attempt(other, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.release(other).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.cancelled(other).error().code, ErrorCode::kConflict);
+    EXPECT_TRUE(queue.heartbeat(job.lease, {1, 10, "x"}));
+}
+
 TEST_P(JobStoreConformance, EveryClaimHasATokenOfItsOwn) {
     submit();
     const ClaimedJob first = claim();
     ASSERT_TRUE(store_->queue().give_up_attempt(first.lease, "no progress", false, 0));
     const ClaimedJob second = claim();
-    EXPECT_EQ(first.claim_token.size(), 16U);
-    EXPECT_EQ(second.claim_token.size(), 16U);
-    EXPECT_NE(first.claim_token, second.claim_token);
+    EXPECT_EQ(first.lease.claim_token.size(), 16U);
+    EXPECT_EQ(second.lease.claim_token.size(), 16U);
+    EXPECT_NE(first.lease.claim_token, second.lease.claim_token);
 }
 
 }  // namespace export_worker::jobs

@@ -57,7 +57,7 @@ protected:
         });
     }
     static Result<void> finish_on(JobStore& store, const ClaimedJob& job, Completion done) {
-        done.file.key += "-" + job.claim_token;
+        done.file.key += "-" + job.lease.claim_token;
         EW_CHECK(store.queue().intend_file(job.lease, done.file.key));
         return store.queue().complete(job.lease, done);
     }
@@ -120,6 +120,38 @@ TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatIsSilentRunElsewhereAndItsWritesA
         const auto next = silent->queue().claim();
         return next && next->has_value();
     }));
+}
+
+// As after a failover to a standby that lacked the newest commits: the job is claimed again, under
+// the epoch of before.
+TEST_P(PostgresJobStoreSuite, AnAttemptWhoseEpochWasGivenAgainWritesNothing) {
+    const auto id = submit().job_id;
+    const ClaimedJob lost = claim();
+    ASSERT_TRUE(store_->queue().intend_file(lost.lease, completion(lost).file.key));
+    ASSERT_TRUE(connect()->execute(
+        "UPDATE job SET status = 'pending', epoch = 0, attempt = 0, owner = NULL, claim_token = "
+        "NULL"));
+    const ClaimedJob current = claim();
+    ASSERT_EQ(current.lease.job_id, id);
+    ASSERT_EQ(current.lease.epoch, lost.lease.epoch);
+    JobQueue& queue = store_->queue();
+    for (const jobs::Run run : {jobs::Run::kFirst, jobs::Run::kAgain}) {
+        EXPECT_EQ(queue.intend_file(lost.lease, "k", run).error().code, ErrorCode::kConflict);
+        EXPECT_EQ(queue.complete(lost.lease, completion(lost), run).error().code,
+                  ErrorCode::kConflict);
+        EXPECT_EQ(queue.give_up_attempt(lost.lease, "x", true, 0, run).error().code,
+                  ErrorCode::kConflict);
+        EXPECT_EQ(queue.release(lost.lease, run).error().code, ErrorCode::kConflict);
+        EXPECT_EQ(queue.cancelled(lost.lease, run).error().code, ErrorCode::kConflict);
+    }
+    EXPECT_EQ(queue.heartbeat(lost.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->files().unpublished_files()->at(0).key, completion(lost).file.key)
+        << "the sweep may have it at once";
+    EXPECT_EQ(find(id).status, JobStatus::kInProgress);
+    ASSERT_TRUE(finish_on(*store_, current, completion(current)));
+    EXPECT_EQ(queue.complete(lost.lease, completion(lost), jobs::Run::kAgain).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
 }
 
 // The hole of solid_queue#244: a claim that is on its way when its daemon is declared dead.
@@ -285,7 +317,8 @@ TEST_P(PostgresJobStoreSuite, ACommitWhoseAnswerIsLostOnTheWayHappensOnce) {
     proxy.swallow_commit_answers(1);
     const auto claimed = store->queue().claim();
     ASSERT_TRUE(claimed && claimed->has_value());
-    EXPECT_EQ((*claimed)->lease, (model::Lease{id, 1}));
+    EXPECT_EQ((*claimed)->lease.job_id, id);
+    EXPECT_EQ((*claimed)->lease.epoch, 1);
     const Completion done = completion(**claimed);
     proxy.swallow_commit_answers(1);
     ASSERT_TRUE(store->queue().intend_file((*claimed)->lease, done.file.key));
