@@ -91,6 +91,9 @@ public:
     // store knows which lives are over: on SQLite all before this one, because the lock of the
     // directory belongs to one process.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
+    // The jobs in progress that this life owns. One that no attempt of the process runs was taken
+    // by a claim whose answer was lost (UnattendedJobs).
+    [[nodiscard]] virtual Result<std::vector<model::Lease>> owned_jobs() = 0;
 };
 
 }  // namespace export_worker::jobs

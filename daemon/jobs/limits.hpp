@@ -56,6 +56,8 @@ inline constexpr std::size_t kFsckPage = 500;
 inline constexpr std::size_t kOrganizationsPage = 500;
 // An external job that no worker has reported on for so long has failed; then it ages as others do.
 inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
+// A job that a daemon owns and does not run is put back after so long.
+inline constexpr std::chrono::seconds kUnattendedMax{5};
 // A write whose outcome is unknown is run so often before its caller is told.
 inline constexpr int kOutcomeTriesMax = 3;
 // How long a daemon that shares a database with others may be silent before its jobs run elsewhere,

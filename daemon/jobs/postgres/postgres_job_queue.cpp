@@ -19,6 +19,7 @@ using model::JobEntry;
 using model::Lease;
 using nlohmann::json;
 using postgres::Connection;
+using postgres::Row;
 using postgres::Rows;
 using postgres::UnixTime;
 
@@ -309,6 +310,17 @@ Result<std::size_t> PostgresJobQueue::rescue() {
     }
     EW_CHECK(forget_ended_instances());
     return all;
+}
+
+Result<std::vector<Lease>> PostgresJobQueue::owned_jobs() {
+    return database_.read([&](Connection& connection) -> Result<std::vector<Lease>> {
+        EW_TRY(const Rows rows,
+               connection.query("SELECT job_id, epoch, claim_token FROM job WHERE owner = $1",
+                                database_.instance_id()));
+        return rows.each([](const Row& row) {
+            return Lease{row.string(0), row.integer(1), row.string(2)};
+        });
+    });
 }
 
 }  // namespace export_worker::jobs::pg

@@ -305,4 +305,16 @@ Result<std::size_t> SqliteJobQueue::rescue() {
     return all;
 }
 
+Result<std::vector<Lease>> SqliteJobQueue::owned_jobs() {
+    return database_.read([&](Connection& connection) {
+        Statement rows = connection.statement(
+            "SELECT job_id, epoch, claim_token FROM job WHERE status = 'in_progress' AND runner = "
+            "'daemon' AND owner = ?1");
+        rows.bind(database_.instance_id());
+        return sqlite::read_all(rows, [](const Statement& row) {
+            return Lease{row.string(0), row.integer(1), row.string(2)};
+        });
+    });
+}
+
 }  // namespace export_worker::jobs

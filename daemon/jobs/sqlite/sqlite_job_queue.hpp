@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/sqlite/claims.hpp"
@@ -34,6 +35,7 @@ public:
     Result<void> release(const model::Lease& lease, Run run) override;
     Result<void> cancelled(const model::Lease& lease, Run run) override;
     Result<std::size_t> rescue() override;
+    Result<std::vector<model::Lease>> owned_jobs() override;
 
 private:
     [[nodiscard]] Result<bool> has_due();

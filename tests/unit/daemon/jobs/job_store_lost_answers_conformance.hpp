@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/unattended_jobs.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
 #include "tests/unit/support/lost_answers.hpp"
 
@@ -229,6 +230,28 @@ TEST_P(JobStoreConformance, WhatAnOperatorSetsIsWrittenWhenTheAnswerIsLost) {
     testing::lose_commit_answers(1);
     EXPECT_TRUE(store_->retention().prune(day));
     EXPECT_FALSE(store_->reader().find(OrganizationScope::every(), job.lease.job_id));
+}
+
+// As when all workers are busy after that: no later claim asks what became of it.
+TEST_P(JobStoreConformance, AJobOfAClaimThatIsNotAskedForAgainIsPutBack) {
+    const auto id = submit().job_id;
+    testing::lose_commit_answers(kTooManyLost);
+    EXPECT_EQ(store_->queue().claim().error().code, ErrorCode::kUnknownOutcome);
+    testing::lose_commit_answers(0);
+    const auto owned = store_->queue().owned_jobs();
+    ASSERT_EQ(owned->size(), 1U);
+    EXPECT_EQ(owned->at(0).job_id, id);
+    UnattendedJobs unattended;
+    EXPECT_EQ(*unattended.release(store_->queue(), {}, clock_.steady()), 0U);
+    clock_.advance(limits::kUnattendedMax);
+    EXPECT_EQ(*unattended.release(store_->queue(), {}, clock_.steady()), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    EXPECT_TRUE(store_->queue().owned_jobs()->empty());
+    // The worker asks at last: with the token of the claim that was lost.
+    const ClaimedJob job = claim();
+    EXPECT_EQ(job.lease.job_id, id);
+    EXPECT_EQ(job.attempt, 1);
+    ASSERT_TRUE(finish(job));
 }
 
 TEST_P(JobStoreConformance, ALeaseWithTheTokenOfAnotherClaimIsLost) {

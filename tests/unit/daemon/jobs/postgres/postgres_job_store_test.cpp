@@ -88,6 +88,17 @@ TEST_P(PostgresJobStoreSuite, EveryDaemonAnswersForEveryJob) {
     EXPECT_EQ(other->reader().counts()->cancelled, 1);
 }
 
+TEST_P(PostgresJobStoreSuite, ADaemonOwnsItsOwnJobsOnly) {
+    const auto other = open();
+    submit();
+    submit();
+    const ClaimedJob mine = claim();
+    const auto others = other->queue().claim();
+    ASSERT_TRUE(others && others->has_value());
+    EXPECT_EQ(*store_->queue().owned_jobs(), std::vector{mine.lease});
+    EXPECT_EQ(*other->queue().owned_jobs(), std::vector{(*others)->lease});
+}
+
 TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatLivesAreNotRescued) {
     const auto other = open();
     submit();
