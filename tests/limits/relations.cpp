@@ -42,6 +42,9 @@ static_assert(kPostgresLockTimeout < kPostgresStatementTimeout,
               "a wait for a lock has an error of its own");
 static_assert(kPostgresStatementTimeout < kPostgresRetryTimeMax,
               "what was given up once may run again");
+static_assert(kFileCacheTime + std::chrono::seconds(5) <= kFileDeletionMargin,
+              "the last link to a withdrawn file ends before the file is deleted");
+static_assert(2 * kFileChangesInterval <= kFileCacheTime, "one late answer empties no cache");
 static_assert(kWebhookTimeout + kPostgresRetryTimeMax < kDeliveryLease,
               "a webhook that answers is marked before another daemon delivers again");
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");

@@ -156,6 +156,19 @@ CREATE INDEX file_of_job ON file (job_id);
 CREATE INDEX file_intended ON file (job_id) WHERE state = 'intended';
 CREATE INDEX file_live ON file (intended_at) WHERE state = 'live';
 CREATE INDEX file_withdrawn ON file (delete_after) WHERE state = 'expiring';
+-- Withdrawn files, for daemons that keep files in memory. Whoever withdraws takes the one row of file_version first, so that
+-- versions are committed in their order.
+CREATE TABLE file_version (
+    version bigint NOT NULL
+);
+INSERT INTO file_version VALUES (0);
+CREATE TABLE file_change (
+    version bigint NOT NULL,
+    job_id  text COLLATE "C" NOT NULL,
+    at      timestamptz NOT NULL,
+    PRIMARY KEY (version, job_id)
+);
+CREATE INDEX file_change_age ON file_change (at);
 -- A notice is written with the end of its job and without a number. Those that are committed are numbered together under the
 -- lock of the one row of notice_number: no number is missing, and none appears behind one that was read.
 CREATE TABLE notice (

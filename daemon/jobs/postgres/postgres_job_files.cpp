@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/postgres/file_changes.hpp"
 #include "daemon/jobs/postgres/settings.hpp"
 #include "daemon/jobs/postgres/withdraw_file.hpp"
 
@@ -92,9 +93,12 @@ Result<std::vector<PublishedFile>> PostgresJobFiles::published_files(const model
 }
 
 Result<void> PostgresJobFiles::withdraw_file(const model::FileKey& key, std::string_view reason) {
-    return database_.write_until_known([&](Connection& connection, const Now& now) {
-        return pg::withdraw_file(connection, key, "withdrawn", database_.instance_id(), reason,
-                                 now);
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_CHECK(lock_file_version(connection));
+        EW_TRY(const std::string job_id, pg::withdraw_file(connection, key, "withdrawn",
+                                                           database_.instance_id(), reason, now));
+        if (job_id.empty()) return {};
+        return record_withdrawn(connection, std::span(&job_id, 1), now);
     });
 }
 

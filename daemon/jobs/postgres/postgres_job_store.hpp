@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 
 #include "base/clock.hpp"
@@ -15,6 +16,9 @@ struct PostgresStoreOptions {
     postgres::DatabaseOptions database;
     // A daemon that has not renewed its lease for so long is over, and its jobs run elsewhere.
     std::chrono::seconds lease_length = limits::kLeaseLengthDefault;
+    // Files of finished jobs that are kept in memory for links; at most kFileCacheBytesMax, 0:
+    // none.
+    std::size_t lookup_cache = limits::kFileCacheEntriesDefault;
 };
 
 // Brings the schema up to date, and enters this process into its list of instances, which a thread

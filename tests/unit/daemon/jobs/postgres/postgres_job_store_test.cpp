@@ -62,6 +62,32 @@ protected:
         return store.queue().complete(job.lease, done);
     }
 
+    // A finished job whose file is in the memory of `store`; its key.
+    model::FileKey keep_file(JobStore& store, std::string& job_id) {
+        job_id = submit().job_id;
+        const ClaimedJob job = claim();
+        EXPECT_TRUE(finish(job));
+        EXPECT_NE(url_of(store, job_id), "");
+        // Behind its back, and told nobody: who says "products.csv" has it from memory.
+        EXPECT_TRUE(
+            connect()->change("UPDATE job SET filename = 'changed' WHERE job_id = $1", job_id));
+        const std::string id = job_id;
+        EXPECT_TRUE(testing::eventually([&] { return is_in_memory(store, id); }));
+        return completion(job).file.key;
+    }
+    static model::JobFile file_of(JobStore& store, const std::string& job_id) {
+        model::JobFile file;
+        const auto found = store.reader().find_file(OrganizationScope::every(), job_id, file);
+        EXPECT_TRUE(found) << found.error().message;
+        return file;
+    }
+    static std::string url_of(JobStore& store, const std::string& job_id) {
+        return file_of(store, job_id).file_url;
+    }
+    static bool is_in_memory(JobStore& store, const std::string& job_id) {
+        return file_of(store, job_id).filename == "products.csv";
+    }
+
     testing::PostgresServer* server_ = nullptr;
     PostgresStoreOptions options_;
 };
@@ -589,6 +615,65 @@ TEST_P(PostgresJobStoreSuite, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
     EXPECT_FALSE(*store_->queue().claim());
     reopen();
     EXPECT_EQ(claim().organization_id, "a");
+}
+
+TEST_P(PostgresJobStoreSuite, AFileThatAnotherDaemonHasWithdrawnIsForgotten) {
+    const auto other = open();
+    std::string id;
+    const model::FileKey key = keep_file(*store_, id);
+    model::JobFile file;
+    EXPECT_EQ(store_->reader().find_file(OrganizationScope::one("umbrella"), id, file).error().code,
+              ErrorCode::kNotFound);
+    ASSERT_TRUE(other->files().withdraw_file(key, "damaged"));
+    EXPECT_NE(url_of(*store_, id), "") << "for a second at most";
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return url_of(*store_, id).empty(); }));
+}
+
+TEST_P(PostgresJobStoreSuite, AFileThatHasExpiredIsForgotten) {
+    std::string id;
+    keep_file(*store_, id);
+    clock_.advance(hours(2));
+    EXPECT_EQ(*store_->retention().expire_files(hours(1)), 1U);
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return url_of(*store_, id).empty(); }));
+}
+
+TEST_P(PostgresJobStoreSuite, MemoryIsNotUsedWhenItIsNotKnownWhatWasWithdrawn) {
+    testing::PostgresProxy proxy(*server_);
+    const auto silent = open_through(proxy);
+    std::string id;
+    const model::FileKey key = keep_file(*silent, id);
+    ASSERT_TRUE(is_in_memory(*silent, id));
+    proxy.stop(true);
+    ASSERT_TRUE(store_->files().withdraw_file(key, "damaged"));
+    clock_.advance(limits::kFileCacheTime);
+    EXPECT_TRUE(is_in_memory(*silent, id)) << "to the end of its time";
+    clock_.advance(std::chrono::milliseconds(1));
+    std::string url = "not asked";
+    std::jthread reader([&] { url = url_of(*silent, id); });
+    proxy.stop(false);
+    reader.join();
+    EXPECT_EQ(url, "");
+}
+
+TEST_P(PostgresJobStoreSuite, AHistoryThatWasLostEmptiesTheMemory) {
+    std::string id;
+    keep_file(*store_, id);
+    ASSERT_TRUE(connect()->execute("UPDATE file_version SET version = -1"));
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return !is_in_memory(*store_, id); }));
+    EXPECT_NE(url_of(*store_, id), "");
+}
+
+TEST_P(PostgresJobStoreSuite, ChangesOfFilesAreForgottenInTheEnd) {
+    std::string id;
+    ASSERT_TRUE(store_->files().withdraw_file(keep_file(*store_, id), "damaged"));
+    ASSERT_TRUE(store_->retention().enforce_limits());
+    EXPECT_EQ(number("SELECT count(*) FROM file_change"), 1);
+    clock_.advance(limits::kFileChangesKept);
+    ASSERT_TRUE(store_->retention().enforce_limits());
+    EXPECT_EQ(number("SELECT count(*) FROM file_change"), 0);
 }
 
 TEST_P(PostgresJobStoreSuite, BackupsAndFreeSpaceArePostgresOwnMatter) {

@@ -61,7 +61,7 @@ private:
             SET LOCAL session_replication_role = replica;
             DO $$
             DECLARE
-                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number'];
+                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number', 'file_version'];
                 name name;
             BEGIN
                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND tablename <> ALL (kept) LOOP
@@ -70,6 +70,7 @@ private:
             END $$;
             UPDATE registry SET registry_id = replace(gen_random_uuid()::text, '-', '');
             UPDATE notice_number SET last = 0;
+            UPDATE file_version SET version = 0;
             COMMIT
         )sql");
         ASSERT_TRUE(emptied) << emptied.error().message;
