@@ -24,6 +24,9 @@ inline constexpr std::chrono::milliseconds kPostgresTcpUserTimeout{5'000};
 inline constexpr std::chrono::seconds kPostgresKeepaliveIdle{5};
 // A caller waits so long for a connection, then fails.
 inline constexpr std::chrono::milliseconds kPostgresBorrowWaitMax{5'000};
+// Writes of one transaction of a batch, and tries of a commit whose outcome is unknown.
+inline constexpr std::size_t kBatchWritesMax = 256;
+inline constexpr int kBatchTriesMax = 4;
 // Lookups that go together: keys of one statement, and statements at once.
 inline constexpr std::size_t kLookupKeysMax = 64;
 inline constexpr std::size_t kLookupRoundsMax = 2;

@@ -39,6 +39,22 @@ TEST_P(JobStoreConformance, ACallerIsToldThatAJobMayBeThere) {
     EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 1);
 }
 
+TEST_P(JobStoreConformance, JobsThatAreBegunTogetherAreCreatedOnce) {
+    std::vector<Pending<CreatedJob>> pending;
+    testing::lose_commit_answers(1);
+    for (int count = 0; count < 20; ++count)
+        pending.push_back(*store_->requests().begin_create(export_of("acme")));
+    std::set<std::string> ids;
+    for (const auto& each : pending) {
+        const auto created = each();
+        ASSERT_TRUE(created) << created.error().message;
+        EXPECT_FALSE(created->existed);
+        ids.insert(created->job.job_id);
+    }
+    EXPECT_EQ(ids.size(), 20U);
+    EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 20);
+}
+
 TEST_P(JobStoreConformance, AClaimWhoseAnswerIsLostIsFoundAgain) {
     submit();
     submit();

@@ -327,6 +327,49 @@ TEST_P(PostgresJobStoreSuite, NoJobIsForgottenWhenItsOrganizationRunsOutOfWork) 
     EXPECT_EQ(claimed, kJobs);
 }
 
+// Groups of submissions of two daemons lock the same organizations, and run into claims that empty
+// them.
+TEST_P(PostgresJobStoreSuite, TwoDaemonsSubmitToTheSameOrganizationsTogether) {
+    constexpr int kThreads = 4;
+    constexpr int kRounds = 10;
+    constexpr int kOrganizations = 8;
+    const auto other = open();
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            JobStore& store = thread % 2 == 0 ? *store_ : *other;
+            for (int round = 0; round < kRounds; ++round) {
+                std::vector<Pending<CreatedJob>> pending;
+                for (int number = 0; number < kOrganizations; ++number) {
+                    // Each in another order.
+                    NewJob job = export_of("o" + std::to_string((number * (2 * thread + 1)) % 8));
+                    if (number % 3 == 0) job.start_unix_us = clock_.unix_us() + us_of_days(1);
+                    pending.push_back(*store.requests().begin_create(job));
+                }
+                for (const auto& each : pending) {
+                    const auto created = each();
+                    ASSERT_TRUE(created) << created.error().message;
+                }
+            }
+        });
+    }
+    std::atomic<bool> submitted{false};
+    std::jthread claimer([&] {
+        for (bool last = false; !last;) {
+            last = submitted;
+            for (auto job = store_->queue().claim(); job && job->has_value();
+                 job = store_->queue().claim())
+                ASSERT_TRUE(finish_on(*store_, **job, completion(**job)));
+        }
+    });
+    for (auto& thread : threads) thread.join();
+    submitted = true;
+    claimer.join();
+    const JobCounts counts = *store_->reader().counts();
+    EXPECT_EQ(counts.completed + counts.pending, kThreads * kRounds * kOrganizations);
+    EXPECT_EQ(counts.completed, number("SELECT count(*) FROM job WHERE start_at IS NULL"));
+}
+
 TEST_P(PostgresJobStoreSuite, TurnsFollowWeightsOverAllDaemons) {
     const auto other = open();
     ASSERT_TRUE(store_->organizations().set_organization({"heavy", 100, 3, false}));
