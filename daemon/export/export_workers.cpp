@@ -121,6 +121,17 @@ void ExportWorkers::fence_stalled(Slot& slot) {
     wake();
 }
 
+void ExportWorkers::release_unattended() {
+    std::vector<model::Lease> running;
+    for (Slot& slot : slots_) {
+        const std::lock_guard lock(slot.mutex);
+        if (slot.job) running.push_back(slot.job->lease);
+    }
+    const auto released = unattended_.release(deps_.jobs->queue(), running, deps_.clock->steady());
+    if (!released) return log_warn("jobs without a worker: {}", released.error().message);
+    if (*released > 0) wake();
+}
+
 void ExportWorkers::count_anew() {
     for (Slot& slot : slots_) slot.watch.progressed_at.store(deps_.clock->steady());
 }
@@ -134,6 +145,7 @@ void ExportWorkers::run_watch() {
         if (!threads_.wait_for(limits::kStallPollInterval)) return;
         if (was_frozen(asleep_since, limits::kStallPollInterval)) count_anew();
         for (Slot& slot : slots_) fence_stalled(slot);
+        release_unattended();
     }
 }
 

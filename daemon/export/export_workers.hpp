@@ -10,6 +10,7 @@
 #include "base/metrics/histogram.hpp"
 #include "base/stoppable_threads.hpp"
 #include "daemon/export/export_runner.hpp"
+#include "daemon/jobs/unattended_jobs.hpp"
 #include "daemon/model/limits.hpp"
 
 namespace export_worker::exports {
@@ -69,6 +70,8 @@ private:
     void run_watch();
     // Takes the job away from a worker that makes no progress: its lease is lost from then on.
     void fence_stalled(Slot& slot);
+    // Puts back jobs that a claim has taken without an answer.
+    void release_unattended();
     // After a freeze: stalls are measured from now on.
     void count_anew();
 
@@ -76,9 +79,10 @@ private:
     const std::chrono::seconds stall_limit_;
     ExportStats stats_;
     mutable std::mutex mutex_;
-    int failures_ = 0;          // Attempts in a row. Guarded by mutex_.
-    std::string last_failure_;  // Guarded by mutex_.
-    std::deque<Slot> slots_;    // One a worker; fixed once started.
+    int failures_ = 0;                 // Attempts in a row. Guarded by mutex_.
+    std::string last_failure_;         // Guarded by mutex_.
+    std::deque<Slot> slots_;           // One a worker; fixed once started.
+    jobs::UnattendedJobs unattended_;  // Of the watch.
     StoppableThreads threads_;
 };
 

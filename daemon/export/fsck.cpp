@@ -149,7 +149,7 @@ private:
         const auto facts = deps_.files->inspect(file.key, false);
         if (!facts && facts.error().code == ErrorCode::kUnavailable) return fail(facts.error());
         if (facts && !*facts) return {};
-        return repair({"unpublished", file.key, file.lease.job_id,
+        return repair({"unpublished", file.key, file.job_id,
                        "an attempt has ended without publishing it", "delete it", false});
     }
 

@@ -24,7 +24,7 @@ bool is_attempt(std::string_view text) {
 
 model::FileKey file_key(const ClaimedJob& job, std::string_view extension) {
     return job.organization_id + "/" + job.lease.job_id + "." + std::to_string(job.lease.epoch) +
-           "-" + job.claim_token.substr(0, kKeyClaimDigits) + "." + std::string(extension);
+           "-" + job.lease.claim_token.substr(0, kKeyClaimDigits) + "." + std::string(extension);
 }
 
 std::string job_id_of(std::string_view key) {

@@ -19,7 +19,7 @@ namespace export_worker::jobs {
 // A file that was intended but never published by a finished job.
 struct UnpublishedFile {
     model::FileKey key;
-    model::Lease lease;
+    std::string job_id;
 };
 
 // A file of a finished job, as the store remembers it.

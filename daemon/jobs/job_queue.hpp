@@ -1,8 +1,8 @@
 // What workers do: take the next job, and say under its lease how it goes and how it ends.
 //
-// The holder of a Lease writes under its epoch. A write with an older epoch, or on a job that is no
-// longer in progress, changes nothing and returns kConflict. Time never decides who may write; it
-// only decides when the epoch may be raised. [any-thread], durable when they return.
+// The holder of a Lease writes under its epoch and its claim's token. A write with others, or on a
+// job that is no longer in progress, changes nothing and returns kConflict. Time never decides who
+// may write; it only decides when the epoch may be raised. [any-thread], durable when they return.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,6 @@ namespace export_worker::jobs {
 
 struct ClaimedJob {
     model::Lease lease;
-    // Of this claim alone, 16 hex digits: for keys of files, which two attempts never share, not
-    // even after a restored backup has taken the epoch back.
-    std::string claim_token;
     std::string organization_id;
     std::string spec_json;
     int attempt = 0;  // 1 for the first.
@@ -94,6 +91,9 @@ public:
     // store knows which lives are over: on SQLite all before this one, because the lock of the
     // directory belongs to one process.
     [[nodiscard]] virtual Result<std::size_t> rescue() = 0;
+    // The jobs in progress that this life owns. One that no attempt of the process runs was taken
+    // by a claim whose answer was lost (UnattendedJobs).
+    [[nodiscard]] virtual Result<std::vector<model::Lease>> owned_jobs() = 0;
 };
 
 }  // namespace export_worker::jobs

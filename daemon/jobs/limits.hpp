@@ -45,15 +45,32 @@ inline constexpr std::chrono::seconds kRetentionToleranceMax{86'400};
 // After a reboot, time in which no daemon ran counts as at most this: only the wall clock knows it,
 // and it may have been wrong before.
 inline constexpr std::chrono::seconds kRegistryAwayMax{3'600};
-// A withdrawn file is kept for the longest lifetime of a link, and so much longer.
-inline constexpr std::chrono::seconds kFileDeletionMargin{5};
+// A withdrawn file is kept for the longest lifetime of a link, and so much longer: links are made
+// from what is in memory for kFileCacheTime more, and the clocks of daemons differ.
+inline constexpr std::chrono::seconds kFileDeletionMargin{6};
+// Files of finished jobs in memory, with a shared database: how many and how much; those that were
+// asked for least recently go first.
+inline constexpr std::size_t kFileCacheEntriesDefault = 100'000;
+inline constexpr std::size_t kFileCacheBytesMax = 64 * 1024 * 1024;
+// They are used for so long after it was last known which files were withdrawn, and so often that
+// is asked.
+inline constexpr std::chrono::milliseconds kFileCacheTime{1'000};
+inline constexpr std::chrono::milliseconds kFileChangesInterval{500};
+// One who asks and has missed more of them forgets all files.
+inline constexpr std::int64_t kFileChangesMax = 10'000;
+// Which files were withdrawn is kept for so long; one who has not asked for half of it forgets all.
+inline constexpr std::chrono::seconds kFileChangesKept{3'600};
 // A job that is due so much longer goes before one of the next higher priority.
 inline constexpr std::chrono::seconds kPriorityAge{3'600};
 inline constexpr std::size_t kNoticesPage = 200;
+// Who delivers a notice has so long; then another may deliver it.
+inline constexpr std::chrono::seconds kDeliveryLease{30};
 inline constexpr std::size_t kFsckPage = 500;
 inline constexpr std::size_t kOrganizationsPage = 500;
 // An external job that no worker has reported on for so long has failed; then it ages as others do.
 inline constexpr std::chrono::seconds kExternalSilenceMax{30 * 86'400};
+// A job that a daemon owns and does not run is put back after so long.
+inline constexpr std::chrono::seconds kUnattendedMax{5};
 // A write whose outcome is unknown is run so often before its caller is told.
 inline constexpr int kOutcomeTriesMax = 3;
 // Notices that one write numbers in a shared database, and changes of numbers of jobs that one adds

@@ -151,13 +151,16 @@ struct Notice {
 // The job's trace id in a notice's JSON; empty: it has none.
 [[nodiscard]] std::string trace_id_of(const nlohmann::json& notice);
 
-// The right to run a job: every write of a worker carries it, and fails once the job has a higher
-// epoch.
+// The right to run a job: every write of a worker carries it, and fails once the job has another
+// epoch or was claimed anew.
 struct Lease {
     bool operator==(const Lease&) const = default;
 
     std::string job_id;
     std::int64_t epoch = 0;
+    // Of this claim alone, 16 hex digits: two attempts never share it, not even after a failover or
+    // a restored backup has taken the epoch back.
+    std::string claim_token;
 };
 
 }  // namespace export_worker::model

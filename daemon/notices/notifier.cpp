@@ -6,7 +6,6 @@
 #include "base/text.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "base/fault_point.hpp"
 #include "base/io.hpp"
@@ -48,21 +47,22 @@ Result<std::unique_ptr<Notifier>> Notifier::open(
     for (const model::WebhookSettings& settings : webhooks) {
         EW_TRY(std::string secret, read_webhook_secret(settings));
         out->webhooks_[settings.organization_id] = {settings, std::move(secret)};
+        out->receivers_.push_back(settings.organization_id);
     }
     return out;
 }
 
 Notifier::~Notifier() {
-    stopping_.store(true);
-    { const std::lock_guard lock(mutex_); }
-    stop_requested_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    threads_.stop();
 }
 
 void Notifier::start() {
     // A webhook that takes its time must not hold up subscribers.
-    threads_.emplace_back([this] { run(&Notifier::publish_fresh); });
-    threads_.emplace_back([this] { run(&Notifier::deliver_due); });
+    threads_.start([this] { publish(); });
+    // One at least, which ends the deliveries that need no webhook.
+    const std::size_t senders =
+        std::clamp<std::size_t>(webhooks_.size(), 1, limits::kWebhookThreads);
+    for (std::size_t sender = 0; sender < senders; ++sender) threads_.start([this] { deliver(); });
 }
 
 std::map<std::string, std::string> Notifier::failing() const {
@@ -86,16 +86,10 @@ void Notifier::count(const std::string& organization_id, bool taken, const std::
     failures.last = answer;
 }
 
-void Notifier::run(Result<void> (Notifier::*look)()) {
+void Notifier::publish() {
     name_this_thread("notices");
-    for (;;) {
-        {
-            std::unique_lock lock(mutex_);
-            if (stop_requested_.wait_for(lock, limits::kNoticeInterval,
-                                         [this] { return stopping_.load(); }))
-                return;
-        }
-        if (auto done = (this->*look)(); !done && !stopping_.load())
+    while (threads_.wait_for(limits::kNoticeInterval)) {
+        if (auto done = publish_fresh(); !done && !threads_.stopping().load())
             log_warn("notices: {}", done.error().message);
     }
 }
@@ -125,50 +119,70 @@ void Notifier::count_end(const json& notice) {
         ++ends_.jobs.at(static_cast<std::size_t>(*status));
 }
 
-Result<void> Notifier::deliver_due() {
-    EW_TRY(const auto due, outbox_.due_notices());
-    // One that does not answer must not hold up the others for each of its notices.
-    std::set<std::string> silent;
-    for (const model::Notice& notice : due) {
-        if (stopping_.load()) return {};
-        const auto webhook = webhooks_.find(notice.organization_id);
-        if (webhook == webhooks_.end()) {
-            EW_CHECK(outbox_.mark_delivery(notice.sequence, jobs::Outbox::Delivery::kDone, "", 0));
-            continue;
-        }
-        if (silent.contains(notice.organization_id)) continue;
-        bool taken = false;
-        EW_CHECK(deliver(webhook->second, notice, taken));
-        if (!taken) silent.insert(notice.organization_id);
+void Notifier::deliver() {
+    name_this_thread("webhooks");
+    http::HttpClient client(&threads_.stopping());
+    while (const auto notice = next_due()) {
+        const auto webhook = webhooks_.find(notice->organization_id);
+        const auto done =
+            webhook == webhooks_.end()
+                ? outbox_.mark_delivery(notice->sequence, jobs::Outbox::Delivery::kDone, "", 0)
+                : deliver(client, webhook->second, *notice);
+        if (!done && !threads_.stopping().load()) log_warn("notices: {}", done.error().message);
+        // The next one of this organization may be due.
+        threads_.wake();
     }
-    return {};
 }
 
-Result<void> Notifier::deliver(const Webhook& webhook, const model::Notice& notice, bool& taken) {
+std::optional<model::Notice> Notifier::next_due() {
+    const std::lock_guard one(looking_);
+    for (;;) {
+        const std::uint64_t seen = threads_.wakes();
+        if (threads_.stopping().load()) return std::nullopt;
+        auto due = take_due();
+        if (due && !due->empty()) return std::move(due->front());
+        if (!due) log_warn("notices: {}", due.error().message);
+        const bool goes_on = due ? threads_.wait_for(limits::kNoticeInterval, seen)
+                                 : threads_.wait_for(limits::kNoticeInterval);
+        if (!goes_on) return std::nullopt;
+    }
+}
+
+Result<std::vector<model::Notice>> Notifier::take_due() {
+    EW_TRY(const std::size_t skipped, outbox_.skip_deliveries(receivers_));
+    if (skipped > 0) threads_.wake();  // There may be more.
+    return outbox_.take_due_notices(1);
+}
+
+Result<void> Notifier::deliver(http::HttpClient& client, const Webhook& webhook,
+                               const model::Notice& notice) {
     const json object = model::to_json(notice);
     const std::string trace_id = model::trace_id_of(object);
     const LogScope scope("", trace_id);
     const std::string body = dump_json(object);
     fault_point("notice.before_send");
-    const WebhookAnswer answer = send_webhook(client_, webhook.settings, webhook.secret,
+    const WebhookAnswer answer = send_webhook(client, webhook.settings, webhook.secret,
                                               clock_.unix_us() / 1'000'000, notice.event_id, body);
     fault_point("notice.sent");
-    if (stopping_.load()) return {};  // Cut off by us: that says nothing about the receiver.
-    taken = answer.outcome == WebhookOutcome::kTaken;
-    count(notice.organization_id, taken, answer.text);
     using Delivery = jobs::Outbox::Delivery;
+    // Cut off by us: that says nothing about the receiver.
+    if (threads_.stopping().load())
+        return outbox_.mark_delivery(notice.sequence, Delivery::kPutBack, "", 0);
+    const bool taken = answer.outcome == WebhookOutcome::kTaken;
+    count(notice.organization_id, taken, answer.text);
     const bool last = notice.attempts + 1 >= limits::kWebhookTriesMax;
     const Delivery delivery = taken ? Delivery::kDone
                               : answer.outcome == WebhookOutcome::kRefused || last
                                   ? Delivery::kGivenUp
                                   : Delivery::kRetry;
-    ++(taken ? stats_.taken : delivery == Delivery::kGivenUp ? stats_.given_up : stats_.retry);
     log_text(
         taken ? LogLevel::kInfo : LogLevel::kWarn, "job {}: notice {} to the webhook of {}: {}{}",
         fmt::make_format_args(notice.job_id, notice.sequence, notice.organization_id, answer.text,
                               delivery == Delivery::kGivenUp ? "; given up" : ""));
-    return outbox_.mark_delivery(notice.sequence, delivery, answer.text,
-                                 retry_delay_us(notice.attempts));
+    auto marked = outbox_.mark_delivery(notice.sequence, delivery, answer.text,
+                                        retry_delay_us(notice.attempts));
+    ++(taken ? stats_.taken : delivery == Delivery::kGivenUp ? stats_.given_up : stats_.retry);
+    return marked;
 }
 
 }  // namespace export_worker::notices

@@ -151,6 +151,10 @@ void Connection::rollback() {
     must_run_again_ = again;
 }
 
+bool Connection::has_failed() const {
+    return lost_ || PQtransactionStatus(connection_) == PQTRANS_INERROR;
+}
+
 Result<Rows> Connection::answer(int sent, milliseconds patience) {
     sqlstate_.clear();
     if (lost_ || sent == 0) return fail(lost(PQerrorMessage(connection_)));

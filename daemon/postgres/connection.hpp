@@ -63,6 +63,8 @@ public:
 
     // Has it ended, or is it of no more use?
     [[nodiscard]] bool is_lost() const { return lost_; }
+    // Does the server take no more of this transaction, or is the connection lost?
+    [[nodiscard]] bool has_failed() const;
     // The last statement that failed was given up for others' sake; the transaction may run again.
     [[nodiscard]] bool must_run_again() const { return must_run_again_; }
     [[nodiscard]] Pooler pooler() const { return options_.pooler; }

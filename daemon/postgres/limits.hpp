@@ -24,6 +24,14 @@ inline constexpr std::chrono::milliseconds kPostgresTcpUserTimeout{5'000};
 inline constexpr std::chrono::seconds kPostgresKeepaliveIdle{5};
 // A caller waits so long for a connection, then fails.
 inline constexpr std::chrono::milliseconds kPostgresBorrowWaitMax{5'000};
+// Writes of one transaction of a batch, and tries of a commit whose outcome is unknown.
+inline constexpr std::size_t kBatchWritesMax = 256;
+inline constexpr int kBatchTriesMax = 4;
+// Lookups that go together: keys of one statement, and statements at once.
+inline constexpr std::size_t kLookupKeysMax = 64;
+inline constexpr std::size_t kLookupRoundsMax = 2;
+// A caller waits so long for the round that answers it, then fails.
+inline constexpr std::chrono::milliseconds kLookupWaitMax{10'000};
 // After a connection could not be made: before the next one is tried, with jitter.
 inline constexpr std::chrono::milliseconds kPostgresReconnectBase{50};
 inline constexpr std::chrono::milliseconds kPostgresReconnectMax{2'000};

@@ -8,6 +8,7 @@
 #include "daemon/export/limits.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/model/limits.hpp"
+#include "daemon/notices/limits.hpp"
 #include "daemon/plugins/routing/limits.hpp"
 #include "daemon/postgres/limits.hpp"
 #include "daemon/server/limits.hpp"
@@ -49,6 +50,11 @@ static_assert(kPostgresLockTimeout < kPostgresStatementTimeout,
               "a wait for a lock has an error of its own");
 static_assert(kPostgresStatementTimeout < kPostgresRetryTimeMax,
               "what was given up once may run again");
+static_assert(kFileCacheTime + std::chrono::seconds(5) <= kFileDeletionMargin,
+              "the last link to a withdrawn file ends before the file is deleted");
+static_assert(2 * kFileChangesInterval <= kFileCacheTime, "one late answer empties no cache");
+static_assert(kWebhookTimeout + kPostgresRetryTimeMax < kDeliveryLease,
+              "a webhook that answers is marked before another daemon delivers again");
 static_assert(kDatabaseReadersMax > kExportWorkersMax, "a request must not wait for exports");
 static_assert(kDatabaseLogBytesReserved > std::int64_t{kDatabaseCheckpointPages} * 4'120,
               "the log has room until its checkpoint");

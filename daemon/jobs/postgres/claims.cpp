@@ -60,8 +60,12 @@ constexpr std::int64_t kTurn = 1'000'000;
 constexpr int kTurnColumn = 8;
 
 ClaimedJob read_claimed(const Row& row) {
-    return {{row.string(0), row.integer(1)},  row.string(2),  row.string(3), row.string(4),
-            static_cast<int>(row.integer(5)), row.unix_us(6), row.string(7)};
+    return {{row.string(0), row.integer(1), row.string(2)},
+            row.string(3),
+            row.string(4),
+            static_cast<int>(row.integer(5)),
+            row.unix_us(6),
+            row.string(7)};
 }
 
 }  // namespace

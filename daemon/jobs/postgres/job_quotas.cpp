@@ -28,7 +28,8 @@ Result<bool> has_unfinished(Connection& connection, std::string_view organizatio
 }  // namespace
 
 Result<void> check_job_quotas(Connection& connection, std::string_view organization_id,
-                              model::JobRunner runner) {
+                              model::JobRunner runner, UnlimitedOrganizations& unlimited) {
+    if (unlimited.contains(organization_id)) return {};
     EW_TRY(const Rows rows,
            connection.query("SELECT unfinished_max, stored_bytes_max, stored_bytes FROM "
                             "organization WHERE organization_id = $1",
@@ -36,6 +37,7 @@ Result<void> check_job_quotas(Connection& connection, std::string_view organizat
     if (rows.empty()) return {};
     const std::optional<std::int64_t> unfinished_max = rows.front().optional_integer(0);
     const std::optional<std::int64_t> stored_bytes_max = rows.front().optional_integer(1);
+    if (!unfinished_max && !stored_bytes_max) unlimited.emplace(organization_id);
     const std::int64_t stored_bytes = rows.front().integer(2);
     if (unfinished_max) {
         EW_TRY(const bool full, has_unfinished(connection, organization_id, *unfinished_max));

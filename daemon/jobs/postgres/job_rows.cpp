@@ -92,9 +92,9 @@ Result<Job> lock_leased(Connection& connection, const model::Lease& lease,
                         std::string_view instance_id) {
     EW_TRY(const Rows rows,
            connection.query("SELECT " EW_PG_JOB_COLUMNS
-                            " FROM job WHERE job_id = $1 AND epoch = $2 AND owner = $3 FOR NO KEY "
-                            "UPDATE",
-                            lease.job_id, lease.epoch, instance_id));
+                            " FROM job WHERE job_id = $1 AND epoch = $2 AND claim_token = $3 AND "
+                            "owner = $4 FOR NO KEY UPDATE",
+                            lease.job_id, lease.epoch, lease.claim_token, instance_id));
     if (rows.empty()) return lease_lost(lease);
     return read_job(rows.front());
 }

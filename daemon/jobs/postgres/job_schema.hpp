@@ -139,6 +139,7 @@ CREATE TABLE file (
     file_key     text COLLATE "C" PRIMARY KEY,
     job_id       text COLLATE "C" NOT NULL REFERENCES job (job_id),
     epoch        bigint NOT NULL,
+    claim_token  text COLLATE "C" NOT NULL,
     state        text COLLATE "C" NOT NULL CHECK (state IN ('intended', 'live', 'expiring')),
     bytes        bigint,
     sha256       text,
@@ -149,6 +150,19 @@ CREATE INDEX file_of_job ON file (job_id);
 CREATE INDEX file_intended ON file (job_id) WHERE state = 'intended';
 CREATE INDEX file_live ON file (intended_at) WHERE state = 'live';
 CREATE INDEX file_withdrawn ON file (delete_after) WHERE state = 'expiring';
+-- Withdrawn files, for daemons that keep files in memory. Whoever withdraws takes the one row of file_version first, so that
+-- versions are committed in their order.
+CREATE TABLE file_version (
+    version bigint NOT NULL
+);
+INSERT INTO file_version VALUES (0);
+CREATE TABLE file_change (
+    version bigint NOT NULL,
+    job_id  text COLLATE "C" NOT NULL,
+    at      timestamptz NOT NULL,
+    PRIMARY KEY (version, job_id)
+);
+CREATE INDEX file_change_age ON file_change (at);
 -- A notice is written with the end of its job and without a number. Those that are committed are numbered together under the
 -- lock of the one row of notice_number: no number is missing, and none appears behind one that was read.
 CREATE TABLE notice (
@@ -160,21 +174,26 @@ CREATE TABLE notice (
     type            text NOT NULL,
     body            text NOT NULL,
     at              timestamptz NOT NULL,
-    published       boolean NOT NULL DEFAULT false,
     delivery        text COLLATE "C" NOT NULL DEFAULT 'pending' CHECK (delivery IN ('pending', 'done', 'given_up')),
     attempts        integer NOT NULL DEFAULT 0,
     due_at          timestamptz NOT NULL,
     answer          text NOT NULL DEFAULT ''
 );
 CREATE INDEX notice_unnumbered ON notice (notice_id) WHERE sequence IS NULL;
-CREATE INDEX notice_unpublished ON notice (sequence) WHERE NOT published;
-CREATE INDEX notice_due ON notice (due_at, sequence) WHERE delivery = 'pending';
-CREATE INDEX notice_prunable ON notice (at) WHERE delivery <> 'pending' AND published;
+CREATE INDEX notice_due ON notice (organization_id, due_at, sequence) WHERE delivery = 'pending';
+CREATE INDEX notice_prunable ON notice (at) WHERE delivery <> 'pending';
 CREATE INDEX notice_of_organization ON notice (organization_id, sequence);
 CREATE TABLE notice_number (
     last bigint NOT NULL
 );
 INSERT INTO notice_number VALUES (0);
+-- Deliveries under way, at most one of an organization. A row whose time is over counts as none.
+CREATE TABLE delivery_turn (
+    organization_id text COLLATE "C" PRIMARY KEY,
+    sequence        bigint NOT NULL,
+    leased_by       text COLLATE "C" NOT NULL,
+    leased_until    timestamptz NOT NULL
+) WITH (fillfactor = 50);
 
 -- How many jobs there are. A change is a row of its own, so that no two writers wait for each other; housekeeping adds the
 -- changes to the numbers. Who wants to know adds both (job_counts).

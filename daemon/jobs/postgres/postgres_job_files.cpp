@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/postgres/file_changes.hpp"
 #include "daemon/jobs/postgres/settings.hpp"
 #include "daemon/jobs/postgres/withdraw_file.hpp"
 
@@ -16,11 +17,12 @@ using postgres::UnixTime;
 Result<std::vector<UnpublishedFile>> PostgresJobFiles::unpublished_files() {
     return database_.read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
         EW_TRY(const Rows rows,
-               connection.query("SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' "
-                                "AND NOT EXISTS (SELECT 1 FROM job WHERE job.job_id = file.job_id "
-                                "AND job.epoch = file.epoch AND job.status = 'in_progress')"));
+               connection.query("SELECT file_key, job_id FROM file WHERE state = 'intended' AND "
+                                "NOT EXISTS (SELECT 1 FROM job WHERE job.job_id = file.job_id AND "
+                                "job.epoch = file.epoch AND job.claim_token = file.claim_token "
+                                "AND job.status = 'in_progress')"));
         return rows.each([](const Row& row) {
-            return UnpublishedFile{row.string(0), {row.string(1), row.integer(2)}};
+            return UnpublishedFile{row.string(0), row.string(1)};
         });
     });
 }
@@ -91,9 +93,12 @@ Result<std::vector<PublishedFile>> PostgresJobFiles::published_files(const model
 }
 
 Result<void> PostgresJobFiles::withdraw_file(const model::FileKey& key, std::string_view reason) {
-    return database_.write_until_known([&](Connection& connection, const Now& now) {
-        return pg::withdraw_file(connection, key, "withdrawn", database_.instance_id(), reason,
-                                 now);
+    return database_.write_until_known([&](Connection& connection, const Now& now) -> Result<void> {
+        EW_CHECK(lock_file_version(connection));
+        EW_TRY(const std::string job_id, pg::withdraw_file(connection, key, "withdrawn",
+                                                           database_.instance_id(), reason, now));
+        if (job_id.empty()) return {};
+        return record_withdrawn(connection, std::span(&job_id, 1), now);
     });
 }
 

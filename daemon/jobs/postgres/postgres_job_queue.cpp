@@ -19,6 +19,7 @@ using model::JobEntry;
 using model::Lease;
 using nlohmann::json;
 using postgres::Connection;
+using postgres::Row;
 using postgres::Rows;
 using postgres::UnixTime;
 
@@ -30,21 +31,23 @@ Result<bool> finds(const Result<Rows>& rows) {
 // Has the attempt of this lease been recorded as ended?
 Result<bool> has_ended(Connection& connection, const Lease& lease) {
     return finds(connection.query(
-        "SELECT 1 FROM job WHERE job_id = $1 AND epoch = $2 AND status <> 'in_progress'",
-        lease.job_id, lease.epoch));
+        "SELECT 1 FROM job WHERE job_id = $1 AND epoch = $2 AND claim_token = $3 AND status <> "
+        "'in_progress'",
+        lease.job_id, lease.epoch, lease.claim_token));
 }
 
 Result<bool> has_intended(Connection& connection, const Lease& lease, const model::FileKey& key) {
     return finds(
-        connection.query("SELECT 1 FROM file WHERE file_key = $1 AND job_id = $2 AND epoch = $3",
-                         key, lease.job_id, lease.epoch));
+        connection.query("SELECT 1 FROM file WHERE file_key = $1 AND job_id = $2 AND epoch = $3 "
+                         "AND claim_token = $4",
+                         key, lease.job_id, lease.epoch, lease.claim_token));
 }
 
 Result<bool> has_published(Connection& connection, const Lease& lease, const model::FileKey& key) {
     return finds(connection.query(
-        "SELECT 1 FROM file WHERE file_key = $1 AND job_id = $2 AND epoch = $3 AND state <> "
-        "'intended'",
-        key, lease.job_id, lease.epoch));
+        "SELECT 1 FROM file WHERE file_key = $1 AND job_id = $2 AND epoch = $3 AND claim_token = "
+        "$4 AND state <> 'intended'",
+        key, lease.job_id, lease.epoch, lease.claim_token));
 }
 
 Result<void> record_end_if_final(Connection& connection, const Job& job, std::string_view actor,
@@ -166,13 +169,14 @@ Result<bool> PostgresJobQueue::heartbeat(const Lease& lease, const Progress& pro
             EW_TRY(const Rows rows,
                    connection.query(
                        "WITH mine AS (SELECT job_id, cancel_at IS NOT NULL AS is_cancelled FROM "
-                       "job WHERE job_id = $1 AND epoch = $2 AND owner = $3), written AS (UPDATE "
-                       "job SET processed_items = $4, total_items = coalesce($5, total_items), "
-                       "stage = $6 WHERE job_id = $1 AND epoch = $2 AND owner = $3 AND "
-                       "(processed_items, total_items, stage) IS DISTINCT FROM ($4, coalesce($5, "
-                       "total_items), $6)) SELECT is_cancelled FROM mine",
-                       lease.job_id, lease.epoch, database_.instance_id(), progress.processed_items,
-                       progress.total_items, progress.stage));
+                       "job WHERE job_id = $1 AND epoch = $2 AND claim_token = $3 AND owner = "
+                       "$4), written AS (UPDATE job SET processed_items = $5, total_items = "
+                       "coalesce($6, total_items), stage = $7 WHERE job_id = $1 AND epoch = $2 "
+                       "AND claim_token = $3 AND owner = $4 AND (processed_items, total_items, "
+                       "stage) IS DISTINCT FROM ($5, coalesce($6, total_items), $7)) SELECT "
+                       "is_cancelled FROM mine",
+                       lease.job_id, lease.epoch, lease.claim_token, database_.instance_id(),
+                       progress.processed_items, progress.total_items, progress.stage));
             if (rows.empty()) return lease_lost(lease);
             return rows.front().boolean(0);
         },
@@ -185,10 +189,11 @@ Result<void> PostgresJobQueue::intend_file(const Lease& lease, const model::File
         [&](Connection& connection, const Now& now) -> Result<void> {
             EW_TRY(const Job job, lock_leased(connection, lease, database_.instance_id()));
             EW_TRY(const Rows inserted,
-                   connection.query("INSERT INTO file (file_key, job_id, epoch, state, "
-                                    "intended_at) VALUES ($1, $2, $3, 'intended', $4) ON CONFLICT "
-                                    "(file_key) DO NOTHING",
-                                    key, job.job_id, job.epoch, UnixTime{now.wall_us}));
+                   connection.query(
+                       "INSERT INTO file (file_key, job_id, epoch, claim_token, state, "
+                       "intended_at) VALUES ($1, $2, $3, $4, 'intended', $5) ON "
+                       "CONFLICT (file_key) DO NOTHING",
+                       key, job.job_id, job.epoch, lease.claim_token, UnixTime{now.wall_us}));
             if (inserted.changed() > 0) return {};
             return fail(ErrorCode::kConflict, "file " + key + ": its key is in use");
         },
@@ -305,6 +310,17 @@ Result<std::size_t> PostgresJobQueue::rescue() {
     }
     EW_CHECK(forget_ended_instances());
     return all;
+}
+
+Result<std::vector<Lease>> PostgresJobQueue::owned_jobs() {
+    return database_.read([&](Connection& connection) -> Result<std::vector<Lease>> {
+        EW_TRY(const Rows rows,
+               connection.query("SELECT job_id, epoch, claim_token FROM job WHERE owner = $1",
+                                database_.instance_id()));
+        return rows.each([](const Row& row) {
+            return Lease{row.string(0), row.integer(1), row.string(2)};
+        });
+    });
 }
 
 }  // namespace export_worker::jobs::pg

@@ -1,5 +1,5 @@
 // What workers do, in PostgreSQL: every change is under the lock of the job's row, and conditional
-// on the lease's epoch and on this life of the daemon.
+// on the lease's epoch and claim and on this life of the daemon.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/postgres/claims.hpp"
@@ -35,6 +36,7 @@ public:
     Result<void> release(const model::Lease& lease, Run run) override;
     Result<void> cancelled(const model::Lease& lease, Run run) override;
     Result<std::size_t> rescue() override;
+    Result<std::vector<model::Lease>> owned_jobs() override;
 
 private:
     [[nodiscard]] Result<bool> may_claim();

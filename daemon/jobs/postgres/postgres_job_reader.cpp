@@ -15,6 +15,42 @@ using postgres::Row;
 using postgres::Rows;
 using postgres::UnixTime;
 
+namespace {
+
+// The last column: a published file of a finished job, which nothing changes but its withdrawal.
+constexpr const char* kFindFiles =
+    "SELECT job_id, organization_id, job_type, status, file_url, filename, content_type, sha256, "
+    "runner = 'daemon' AND completed_at IS NOT NULL AND file_url <> '' FROM job WHERE job_id = ANY "
+    "($1::text[])";
+constexpr int kIsSettledColumn = 8;
+
+void read_file(const Row& row, model::JobFile& file) {
+    file.organization_id.assign(row.text(1));
+    file.job_type.assign(row.text(2));
+    file.status.assign(row.text(3));
+    file.file_url.assign(row.text(4));
+    file.filename.assign(row.text(5));
+    file.content_type.assign(row.text(6));
+    file.sha256.assign(row.text(7));
+}
+
+}  // namespace
+
+PostgresJobReader::PostgresJobReader(JobDatabase& database, const UnwrittenHolds& unwritten_holds,
+                                     const std::atomic<std::int64_t>& fenced,
+                                     std::size_t lookup_cache)
+    : database_(database),
+      unwritten_holds_(unwritten_holds),
+      fenced_(fenced),
+      lookup_cache_(lookup_cache),
+      lookups_(database.database(), kFindFiles),
+      files_(lookup_cache, limits::kFileCacheBytesMax),
+      file_changes_(database, files_) {}
+
+Result<void> PostgresJobReader::start() {
+    return lookup_cache_ > 0 ? file_changes_.start() : Result<void>();
+}
+
 Result<Job> PostgresJobReader::find(const OrganizationScope& scope, std::string_view job_id) {
     return database_.read_at([&](Connection& connection, const Now& at) {
         return JobPresenter(connection, database_.policy(), unwritten_holds_, at)
@@ -24,23 +60,20 @@ Result<Job> PostgresJobReader::find(const OrganizationScope& scope, std::string_
 
 Result<void> PostgresJobReader::find_file(const OrganizationScope& scope, std::string_view job_id,
                                           model::JobFile& file) {
-    return database_.read([&](Connection& connection) -> Result<void> {
-        EW_TRY(const Rows rows,
-               connection.query("SELECT organization_id, job_type, status, file_url, filename, "
-                                "content_type, sha256 FROM job WHERE job_id = $1 AND ($2::text IS "
-                                "NULL OR organization_id = $2)",
-                                job_id, scope.organization_id()));
-        if (rows.empty()) return not_found();
-        const Row row = rows.front();
-        file.organization_id.assign(row.text(0));
-        file.job_type.assign(row.text(1));
-        file.status.assign(row.text(2));
-        file.file_url.assign(row.text(3));
-        file.filename.assign(row.text(4));
-        file.content_type.assign(row.text(5));
-        file.sha256.assign(row.text(6));
-        return {};
-    });
+    if (file_changes_.is_current()) {
+        const FileCache::Found known = files_.find(scope, job_id, file);
+        if (known == FileCache::Found::kYes) return {};
+        if (known == FileCache::Found::kOutsideScope) return not_found();
+    }
+    const std::uint64_t generation = files_.generation();
+    EW_TRY(const postgres::FoundRow found, lookups_.find(job_id));
+    if (found.empty()) return not_found();
+    const Row row = found.row();
+    const auto& organization_id = scope.organization_id();
+    if (organization_id && row.text(1) != *organization_id) return not_found();
+    read_file(row, file);
+    if (row.boolean(kIsSettledColumn)) files_.add(job_id, file, generation);
+    return {};
 }
 
 Result<JobPage> PostgresJobReader::list(const OrganizationScope& scope, const JobFilter& filter) {

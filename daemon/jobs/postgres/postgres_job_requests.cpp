@@ -74,30 +74,42 @@ Result<Job> PostgresJobRequests::show(Connection& connection, const Organization
     return JobPresenter(connection, database_.policy(), unwritten_holds_, at).load(scope, job_id);
 }
 
-Result<CreatedJob> PostgresJobRequests::create(const NewJob& submitted) {
-    std::string job_id;  // Of the first run that got as far; every other one uses it.
-    const auto insert = [&](Connection& connection, const Now& at) -> Result<CreatedJob> {
-        if (job_id.empty()) job_id = crypto::make_uuid7(at.wall_us);
-        EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
-        EW_TRY(CreatedJob created, insert_job(connection, submitted, std::move(draft), at));
-        JobPresenter presenter(connection, database_.policy(), unwritten_holds_, at);
-        EW_TRY(created.job, presenter.present(std::move(created.job)));
-        return created;
-    };
-    auto first = database_.write(insert);
-    if (!JobDatabase::is_unknown(first)) return first;
-    const auto scope = OrganizationScope::one(submitted.organization_id);
-    return database_.write_until_known(
-        [&](Connection& connection, const Now& at) -> Result<CreatedJob> {
-            auto there = show(connection, scope, job_id, at);
-            if (there) return CreatedJob{std::move(*there), false};
-            if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
-            return insert(connection, at);
-        });
+Result<CreatedJob> PostgresJobRequests::create(Connection& connection, const NewJob& submitted,
+                                               std::string& job_id, const postgres::BatchRun& run) {
+    const Now at{run.now_us, run.now_us};
+    if (job_id.empty()) job_id = crypto::make_uuid7(at.wall_us);
+    if (run.is_again) {
+        const auto scope = OrganizationScope::one(submitted.organization_id);
+        auto there = show(connection, scope, job_id, at);
+        if (there) return CreatedJob{std::move(*there), false};
+        if (there.error().code != ErrorCode::kNotFound) return fail(std::move(there.error()));
+    }
+    EW_TRY(JobDraft draft, draft_job(submitted, job_id, database_.policy(), at));
+    Submitting& known = submitting(connection, run);
+    EW_TRY(CreatedJob created,
+           insert_job(connection, submitted, std::move(draft), known.unlimited, at));
+    EW_TRY(created.job, known.presenter.present(std::move(created.job)));
+    return created;
 }
 
+PostgresJobRequests::Submitting& PostgresJobRequests::submitting(Connection& connection,
+                                                                 const postgres::BatchRun& run) {
+    if (submitting_ && submitting_->transaction == run.transaction) return *submitting_;
+    const Now at{run.now_us, run.now_us};
+    submitting_.emplace(Submitting{
+        run.transaction, {}, JobPresenter(connection, database_.policy(), unwritten_holds_, at)});
+    return *submitting_;
+}
+
+// Earlier starts first: what lowers next_due of an organization goes before what shares its row.
 Result<Pending<CreatedJob>> PostgresJobRequests::begin_create(NewJob submitted) {
-    return Pending<CreatedJob>([out = create(submitted)] { return out; });
+    postgres::BatchPlace place{"organization " + submitted.organization_id,
+                               submitted.start_unix_us.value_or(0)};
+    return batch_.begin<CreatedJob>(
+        std::move(place), [this, submitted = std::move(submitted), job_id = std::string()](
+                              Connection& connection, const postgres::BatchRun& run) mutable {
+            return create(connection, submitted, job_id, run);
+        });
 }
 
 Result<Job> PostgresJobRequests::report(Connection& connection, const OrganizationScope& scope,
@@ -119,10 +131,13 @@ Result<Pending<Job>> PostgresJobRequests::begin_report(const OrganizationScope& 
     EW_CHECK(check_report(wanted));
     if (wanted.report_id.empty())
         wanted.report_id = crypto::make_uuid7(database_.clock().unix_us());
-    return Pending<Job>(
-        [out = database_.write_until_known([&](Connection& connection, const Now& at) {
-            return report(connection, scope, job_id, wanted, actor, at);
-        })] { return out; });
+    postgres::BatchPlace place{"job " + job_id, 0};
+    return batch_.begin<Job>(
+        std::move(place),
+        [this, scope, job_id = std::move(job_id), wanted = std::move(wanted),
+         actor = std::move(actor)](Connection& connection, const postgres::BatchRun& run) {
+            return report(connection, scope, job_id, wanted, actor, Now{run.now_us, run.now_us});
+        });
 }
 
 Result<Job> PostgresJobRequests::request_cancel(const OrganizationScope& scope,
@@ -148,7 +163,8 @@ Result<Job> PostgresJobRequests::retry(const OrganizationScope& scope, std::stri
             if (run == Run::kAgain && job.completed_us != retried_us)
                 return show(connection, scope, job_id, at);
             EW_CHECK(check_retry(job));
-            EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
+            UnlimitedOrganizations unlimited;
+            EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner, unlimited));
             retry_job(job, at);
             EW_CHECK(write_state(connection, job, at));
             EW_CHECK(restart_deadline(connection, job_id, at.us));

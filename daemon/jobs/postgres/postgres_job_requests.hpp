@@ -1,12 +1,17 @@
 // What callers do to jobs, in PostgreSQL.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "daemon/jobs/job_requests.hpp"
 #include "daemon/jobs/postgres/job_database.hpp"
+#include "daemon/jobs/postgres/job_quotas.hpp"
+#include "daemon/jobs/postgres/waiting.hpp"
 #include "daemon/jobs/unwritten_holds.hpp"
+#include "daemon/postgres/batch.hpp"
 
 namespace export_worker::jobs::pg {
 
@@ -14,9 +19,8 @@ class PostgresJobRequests final : public JobRequests {
 public:
     // Both outlive it.
     PostgresJobRequests(JobDatabase& database, const UnwrittenHolds& unwritten_holds)
-        : database_(database), unwritten_holds_(unwritten_holds) {}
+        : database_(database), unwritten_holds_(unwritten_holds), batch_(database.database()) {}
 
-    // Both writes happen before they return; what comes back has their results.
     Result<Pending<CreatedJob>> begin_create(NewJob job) override;
     Result<Pending<model::Job>> begin_report(const model::OrganizationScope& scope,
                                              std::string job_id, ProgressReport report,
@@ -35,7 +39,10 @@ public:
     }
 
 private:
-    [[nodiscard]] Result<CreatedJob> create(const NewJob& submitted);
+    // Under `job_id`, which is made by the first run that gets as far, and is the same for all.
+    [[nodiscard]] Result<CreatedJob> create(postgres::Connection& connection,
+                                            const NewJob& submitted, std::string& job_id,
+                                            const postgres::BatchRun& run);
     [[nodiscard]] Result<model::Job> report(postgres::Connection& connection,
                                             const model::OrganizationScope& scope,
                                             const std::string& job_id, const ProgressReport& report,
@@ -48,8 +55,19 @@ private:
                                           const model::OrganizationScope& scope,
                                           std::string_view job_id, const Now& at);
 
+    // What the submissions of one transaction need to know of organizations, read once.
+    struct Submitting {
+        std::uint64_t transaction = 0;
+        UnlimitedOrganizations unlimited;
+        JobPresenter presenter;
+    };
+    [[nodiscard]] Submitting& submitting(postgres::Connection& connection,
+                                         const postgres::BatchRun& run);
+
     JobDatabase& database_;
     const UnwrittenHolds& unwritten_holds_;
+    std::optional<Submitting> submitting_;  // The batch's thread's.
+    postgres::Batch batch_;  // Submissions and reports. Last: its thread uses what is above.
 };
 
 }  // namespace export_worker::jobs::pg

@@ -4,10 +4,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/postgres/access_rows.hpp"
 #include "daemon/jobs/postgres/deadlines.hpp"
+#include "daemon/jobs/postgres/file_changes.hpp"
 #include "daemon/jobs/postgres/job_lists.hpp"
 #include "daemon/jobs/postgres/settings.hpp"
 #include "daemon/jobs/postgres/withdraw_file.hpp"
@@ -40,8 +43,7 @@ UnixTime before(std::chrono::seconds age, const Now& now) {
     " FROM job WHERE completed_at IS NOT NULL AND (runner = 'external' OR file_url = '') AND " \
     "completed_at <= " before                                                                  \
     " AND NOT EXISTS (SELECT 1 FROM file WHERE file.job_id = job.job_id)"
-#define EW_PG_OLD_NOTICES(before) \
-    " FROM notice WHERE at <= " before " AND delivery <> 'pending' AND published"
+#define EW_PG_OLD_NOTICES(before) " FROM notice WHERE at <= " before " AND delivery <> 'pending'"
 
 Result<std::size_t> changed_by(const Result<Rows>& rows) {
     if (!rows) return fail(rows.error());
@@ -92,11 +94,12 @@ Result<SilenceBatch> restart_some(Connection& connection, const SilenceSpan& spa
 }  // namespace
 
 Result<std::size_t> PostgresJobRetention::enforce_limits() {
-    EW_CHECK(database_.write_until_known([](Connection& connection, const Now&) -> Result<void> {
-        EW_TRY(const std::size_t folded, fold_counts(connection));
-        (void)folded;
-        return {};
-    }));
+    EW_CHECK(
+        database_.write_until_known([](Connection& connection, const Now& now) -> Result<void> {
+            EW_TRY(const std::size_t folded, fold_counts(connection));
+            (void)folded;
+            return forget_file_changes(connection, now);
+        }));
     EW_TRY(const std::size_t failed,
            database_.write_until_known(
                [&](Connection& connection, const Now& now) -> Result<std::size_t> {
@@ -162,19 +165,25 @@ Result<std::optional<RetentionPause>> PostgresJobRetention::retention_pause() {
 }
 
 Result<std::size_t> PostgresJobRetention::expire_files(std::chrono::seconds age) {
-    return database_.write_until_known([&](Connection& connection,
-                                           const Now& now) -> Result<std::size_t> {
-        EW_TRY(const Rows rows,
-               connection.query(
-                   "SELECT file_key FROM (SELECT file_key, organization_id" EW_PG_OLD_FILES(
-                       "$1") " ORDER BY intended_at LIMIT $2 FOR NO KEY UPDATE OF job "
-                             "SKIP LOCKED) AS old ORDER BY organization_id, file_key",
-                   before(age, now), kBatch));
-        for (const Row row : rows)
-            EW_CHECK(withdraw_file(connection, row.string(0), "expired", database_.instance_id(),
-                                   "older than the daemon keeps files", now));
-        return static_cast<std::size_t>(rows.size());
-    });
+    return database_.write_until_known(
+        [&](Connection& connection, const Now& now) -> Result<std::size_t> {
+            EW_CHECK(lock_file_version(connection));
+            EW_TRY(const Rows rows,
+                   connection.query(
+                       "SELECT file_key FROM (SELECT file_key, organization_id" EW_PG_OLD_FILES(
+                           "$1") " ORDER BY intended_at LIMIT $2 FOR NO KEY UPDATE OF job "
+                                 "SKIP LOCKED) AS old ORDER BY organization_id, file_key",
+                       before(age, now), kBatch));
+            std::vector<std::string> withdrawn;
+            for (const Row row : rows) {
+                EW_TRY(std::string job_id,
+                       withdraw_file(connection, row.string(0), "expired", database_.instance_id(),
+                                     "older than the daemon keeps files", now));
+                if (!job_id.empty()) withdrawn.push_back(std::move(job_id));
+            }
+            EW_CHECK(record_withdrawn(connection, withdrawn, now));
+            return static_cast<std::size_t>(rows.size());
+        });
 }
 
 Result<Pruned> PostgresJobRetention::prune(std::chrono::seconds age) {

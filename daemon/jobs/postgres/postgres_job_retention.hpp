@@ -15,7 +15,7 @@ class PostgresJobRetention final : public JobRetention {
 public:
     explicit PostgresJobRetention(JobDatabase& database) : database_(database) {}  // Outlives it.
 
-    // Also adds up changes of the numbers of jobs.
+    // Also adds up changes of the numbers of jobs, and forgets old changes of files.
     Result<std::size_t> enforce_limits() override;
     // Only while no other daemon lives: workers could report to that one.
     Result<void> restart_silence(const std::function<bool()>& keep_going) override;

@@ -19,9 +19,15 @@ namespace {
 
 class PostgresJobStore final : public JobStore {
 public:
-    PostgresJobStore(std::unique_ptr<pg::JobDatabase> database, std::string schema)
-        : database_(std::move(database)), schema_(std::move(schema)) {}
-    Result<void> read_request_quotas() { return organizations_.read_request_quotas(); }
+    PostgresJobStore(std::unique_ptr<pg::JobDatabase> database, const PostgresStoreOptions& options)
+        : database_(std::move(database)),
+          schema_(options.database.connect.schema),
+          reader_(*database_, unwritten_holds_, fenced_, options.lookup_cache) {}
+    Result<void> begin() {
+        EW_CHECK(organizations_.read_request_quotas());
+        EW_CHECK(outbox_.begin());
+        return reader_.start();
+    }
 
     JobReader& reader() override { return reader_; }
     JobRequests& requests() override { return requests_; }
@@ -51,7 +57,7 @@ private:
     const std::unique_ptr<pg::JobDatabase> database_;
     const std::string schema_;
     std::atomic<std::int64_t> fenced_{0};
-    pg::PostgresJobReader reader_{*database_, unwritten_holds_, fenced_};
+    pg::PostgresJobReader reader_;
     pg::PostgresJobRequests requests_{*database_, unwritten_holds_};
     pg::PostgresJobQueue queue_{*database_, unwritten_holds_, fenced_};
     pg::PostgresJobFiles files_{*database_};
@@ -69,9 +75,8 @@ Result<std::unique_ptr<JobStore>> open_postgres_job_store(const PostgresStoreOpt
                                                           const JobPolicy& policy) {
     EW_TRY(std::unique_ptr<pg::JobDatabase> database,
            pg::JobDatabase::open(options, membership, clock, policy));
-    auto store =
-        std::make_unique<PostgresJobStore>(std::move(database), options.database.connect.schema);
-    EW_CHECK(store->read_request_quotas());
+    auto store = std::make_unique<PostgresJobStore>(std::move(database), options);
+    EW_CHECK(store->begin());
     return std::unique_ptr<JobStore>(std::move(store));
 }
 

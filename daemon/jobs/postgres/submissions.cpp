@@ -67,13 +67,13 @@ Result<bool> insert_row(Connection& connection, const NewJob& submitted, const J
 }  // namespace
 
 Result<CreatedJob> insert_job(Connection& connection, const NewJob& submitted, JobDraft draft,
-                              const Now& now) {
+                              UnlimitedOrganizations& unlimited, const Now& now) {
     const bool has_key = !submitted.idempotency_key.empty();
     if (has_key) {
         EW_TRY(std::optional<Job> found, same_request(connection, submitted));
         if (found) return CreatedJob{std::move(*found), true};
     }
-    EW_CHECK(check_job_quotas(connection, draft.job.organization_id, draft.job.runner));
+    EW_CHECK(check_job_quotas(connection, draft.job.organization_id, draft.job.runner, unlimited));
     if (draft.job.runner == model::JobRunner::kExternal)
         EW_CHECK(check_job_type(connection, draft.job.organization_id, draft.job.job_type));
     EW_CHECK(check_names_no_export(connection, draft.job.organization_id, draft.file_url));

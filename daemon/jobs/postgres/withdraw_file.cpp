@@ -26,9 +26,9 @@ Result<std::int64_t> end_of_links(Connection& connection, const Now& now) {
 
 }  // namespace
 
-Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
-                           std::string_view event, std::string_view actor, std::string_view reason,
-                           const Now& now) {
+Result<std::string> withdraw_file(Connection& connection, const model::FileKey& key,
+                                  std::string_view event, std::string_view actor,
+                                  std::string_view reason, const Now& now) {
     EW_TRY(const std::int64_t links_end_us, end_of_links(connection, now));
     // The job first, as everywhere: its lock is who waits for whom.
     EW_TRY(const Rows jobs,
@@ -36,12 +36,12 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
                             " FROM job WHERE job_id = (SELECT job_id FROM file WHERE file_key = "
                             "$1 AND state = 'live') FOR NO KEY UPDATE",
                             key));
-    if (jobs.empty()) return {};
+    if (jobs.empty()) return std::string();
     EW_TRY(const Rows withdrawn,
            connection.query("UPDATE file SET state = 'expiring', delete_after = $2 WHERE file_key "
                             "= $1 AND state = 'live'",
                             key, UnixTime{links_end_us}));
-    if (withdrawn.changed() == 0) return {};
+    if (withdrawn.changed() == 0) return std::string();
     model::Job job = read_job(jobs.front());
     job.metadata_json = without_file_url(job.metadata_json);
     EW_CHECK(connection.change(
@@ -50,7 +50,8 @@ Result<void> withdraw_file(Connection& connection, const model::FileKey& key,
     EW_CHECK(append_event(connection, {job.job_id, std::string(event), std::string(reason)}, actor,
                           now));
     const model::Notice notice = make_notice(job, "job.expired", now.wall_us);
-    return append_notices(connection, std::span(&notice, 1), now);
+    EW_CHECK(append_notices(connection, std::span(&notice, 1), now));
+    return std::move(job.job_id);
 }
 
 }  // namespace export_worker::jobs::pg

@@ -95,8 +95,12 @@ Result<void> take_turn(Connection& connection, const Turn& turn) {
 Result<std::optional<ClaimedJob>> read_claimed(Statement& row) {
     EW_TRY(const bool found, row.step());
     if (!found) return std::optional<ClaimedJob>();
-    ClaimedJob job{{row.string(0), row.integer(1)},  row.string(2),  row.string(3), row.string(4),
-                   static_cast<int>(row.integer(5)), row.integer(6), row.string(7)};
+    ClaimedJob job{{row.string(0), row.integer(1), row.string(2)},
+                   row.string(3),
+                   row.string(4),
+                   static_cast<int>(row.integer(5)),
+                   row.integer(6),
+                   row.string(7)};
     EW_TRY(const bool more, row.step());
     (void)more;
     return std::optional(std::move(job));

@@ -25,7 +25,7 @@ namespace export_worker::jobs {
 
 struct Claimer {
     std::string instance_id;
-    std::string claim_token;  // ClaimedJob::claim_token.
+    std::string claim_token;  // model::Lease::claim_token.
 };
 
 struct Claim {

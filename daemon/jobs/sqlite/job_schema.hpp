@@ -9,7 +9,7 @@ namespace export_worker::jobs {
 inline constexpr std::int64_t kJobApplicationId = 0x45574a31;  // "EWJ1"
 
 // One entry a schema version; released entries never change.
-inline constexpr std::array<const char*, 12> kJobMigrations{R"sql(
+inline constexpr std::array<const char*, 13> kJobMigrations{R"sql(
 CREATE TABLE job (
     job_id          TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL,
@@ -320,6 +320,11 @@ UPDATE job SET start_us = due_us
 -- When it ended, in the registry's own time: what ended under a wrong clock is not as old as completed_us says.
 ALTER TABLE job ADD COLUMN ended_us INTEGER;
 CREATE INDEX job_scheduled ON job (start_us) WHERE start_us IS NOT NULL AND status = 'pending';
+)sql",
+                                                            R"sql(
+-- What is due of each organization, whatever another has waiting.
+DROP INDEX notice_due;
+CREATE INDEX notice_due ON notice (organization_id, due_us, sequence) WHERE delivery = 'pending';
 )sql"};
 
 }  // namespace export_worker::jobs

@@ -15,11 +15,11 @@ using sqlite::Statement;
 Result<std::vector<UnpublishedFile>> SqliteJobFiles::unpublished_files() {
     return database_.read([&](Connection& connection) -> Result<std::vector<UnpublishedFile>> {
         Statement rows = connection.statement(
-            "SELECT file_key, job_id, epoch FROM file WHERE state = 'intended' AND NOT EXISTS "
+            "SELECT file_key, job_id FROM file WHERE state = 'intended' AND NOT EXISTS "
             "(SELECT 1 FROM job WHERE job.job_id = file.job_id AND job.epoch = file.epoch AND "
             "job.status = 'in_progress')");
         return sqlite::read_all(rows, [](const Statement& row) {
-            return UnpublishedFile{row.string(0), {row.string(1), row.integer(2)}};
+            return UnpublishedFile{row.string(0), row.string(1)};
         });
     });
 }

@@ -29,22 +29,23 @@ Result<void> record_end_if_final(Connection& connection, const std::string& job_
     return record_end(connection, job, actor, now);
 }
 
+// The job of an attempt that still runs: ?1 to ?3 are the lease.
+#define EW_LEASED "job_id = ?1 AND epoch = ?2 AND claim_token = ?3 AND status = 'in_progress'"
+
 // The final commit found the job otherwise than it expected.
 Result<void> why_not_mine(Connection& connection, const Lease& lease) {
-    Statement row = connection.statement(
-        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-        "cancel_us IS NOT NULL");
-    EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch).step());
+    Statement row =
+        connection.statement("SELECT 1 FROM job WHERE " EW_LEASED " AND cancel_us IS NOT NULL");
+    EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch, lease.claim_token).step());
     if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
     return lease_lost(lease);
 }
 
 // The metadata of the lease's job; nullopt: it is not to be completed under this lease.
 Result<std::optional<std::string>> metadata_under(Connection& connection, const Lease& lease) {
-    Statement row = connection.statement(
-        "SELECT metadata FROM job WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-        "cancel_us IS NULL");
-    EW_TRY(const bool found, row.bind(lease.job_id, lease.epoch).step());
+    Statement row =
+        connection.statement("SELECT metadata FROM job WHERE " EW_LEASED " AND cancel_us IS NULL");
+    EW_TRY(const bool found, row.bind(lease.job_id, lease.epoch, lease.claim_token).step());
     return found ? std::optional(row.string(0)) : std::nullopt;
 }
 
@@ -91,8 +92,9 @@ std::string json_of(const std::vector<std::string>& ids) {
 // Has the attempt of this lease been recorded as ended?
 Result<bool> has_ended(Connection& connection, const Lease& lease) {
     Statement row = connection.statement(
-        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND status <> 'in_progress'");
-    return row.bind(lease.job_id, lease.epoch).step();
+        "SELECT 1 FROM job WHERE job_id = ?1 AND epoch = ?2 AND claim_token = ?3 AND status <> "
+        "'in_progress'");
+    return row.bind(lease.job_id, lease.epoch, lease.claim_token).step();
 }
 
 Result<bool> has_intended(Connection& connection, const Lease& lease, const model::FileKey& key) {
@@ -176,11 +178,10 @@ Result<bool> SqliteJobQueue::heartbeat(const Lease& lease, const Progress& progr
         Run::kFirst,
         [&](Connection& connection, const Now&) -> Result<bool> {
             Statement row = connection.statement(
-                "UPDATE job SET processed_items = ?3, total_items = coalesce(?4, total_items), "
-                "stage = ?5 "
-                "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' RETURNING cancel_us");
-            row.bind(lease.job_id, lease.epoch, progress.processed_items, progress.total_items,
-                     progress.stage);
+                "UPDATE job SET processed_items = ?4, total_items = coalesce(?5, total_items), "
+                "stage = ?6 WHERE " EW_LEASED " RETURNING cancel_us");
+            row.bind(lease.job_id, lease.epoch, lease.claim_token, progress.processed_items,
+                     progress.total_items, progress.stage);
             EW_TRY(const bool mine, row.step());
             if (!mine) return lease_lost(lease);
             // Looked at here: SQLite 3.40 answers 1 to "RETURNING cancel_us IS NOT NULL" even when
@@ -200,9 +201,9 @@ Result<void> SqliteJobQueue::intend_file(const Lease& lease, const model::FileKe
             EW_CHECK(
                 connection
                     .statement("INSERT INTO file (file_key, job_id, epoch, state, intended_us) "
-                               "SELECT ?3, job_id, epoch, 'intended', ?4 FROM job "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                    .bind(lease.job_id, lease.epoch, key, now.wall_us)
+                               "SELECT ?4, job_id, epoch, 'intended', ?5 FROM job "
+                               "WHERE " EW_LEASED)
+                    .bind(lease.job_id, lease.epoch, lease.claim_token, key, now.wall_us)
                     .run());
             if (connection.changes() == 0) return lease_lost(lease);
             return {};
@@ -229,14 +230,13 @@ Result<void> SqliteJobQueue::give_up_attempt(const Lease& lease, std::string_vie
             const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
             EW_CHECK(
                 connection
-                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?3, "
-                               "due_us = ?6 + ?7, status = CASE WHEN cancel_us IS NOT NULL THEN "
-                               "'cancelled' WHEN ?4 OR attempt >= attempts_max THEN 'failed' ELSE "
-                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?4 OR "
-                               "attempt >= attempts_max, ?5, NULL) "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                    .bind(lease.job_id, lease.epoch, text, permanent ? 1 : 0, now.wall_us, now.us,
-                          delay_us)
+                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?4, "
+                               "due_us = ?7 + ?8, status = CASE WHEN cancel_us IS NOT NULL THEN "
+                               "'cancelled' WHEN ?5 OR attempt >= attempts_max THEN 'failed' ELSE "
+                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?5 OR "
+                               "attempt >= attempts_max, ?6, NULL) WHERE " EW_LEASED)
+                    .bind(lease.job_id, lease.epoch, lease.claim_token, text, permanent ? 1 : 0,
+                          now.wall_us, now.us, delay_us)
                     .run());
             if (connection.changes() == 0) return lease_lost(lease);
             EW_CHECK(append_event(connection, lease.job_id,
@@ -252,14 +252,13 @@ Result<void> SqliteJobQueue::release(const Lease& lease, Run run) {
         [&](Connection& connection, const Now& now) -> Result<void> {
             EW_CHECK(connection
                          .statement(
-                             "UPDATE job SET status = iif(interruptions >= ?4 AND attempt >= "
+                             "UPDATE job SET status = iif(interruptions >= ?5 AND attempt >= "
                              "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
-                             ">= ?4 AND attempt >= attempts_max, ?5, NULL), attempt = attempt - "
-                             "iif(interruptions >= ?4, 0, 1), interruptions = interruptions + 1, "
-                             "owner = '', due_us = ?3, stage = '' "
-                             "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress'")
-                         .bind(lease.job_id, lease.epoch, now.us, limits::kJobInterruptionsMax,
-                               now.wall_us)
+                             ">= ?5 AND attempt >= attempts_max, ?6, NULL), attempt = attempt - "
+                             "iif(interruptions >= ?5, 0, 1), interruptions = interruptions + 1, "
+                             "owner = '', due_us = ?4, stage = '' WHERE " EW_LEASED)
+                         .bind(lease.job_id, lease.epoch, lease.claim_token, now.us,
+                               limits::kJobInterruptionsMax, now.wall_us)
                          .run());
             if (connection.changes() == 0) return lease_lost(lease);
             EW_CHECK(append_event(connection, lease.job_id,
@@ -275,10 +274,9 @@ Result<void> SqliteJobQueue::cancelled(const Lease& lease, Run run) {
         [&](Connection& connection, const Now& now) -> Result<void> {
             EW_CHECK(
                 connection
-                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?3, stage = '' "
-                               "WHERE job_id = ?1 AND epoch = ?2 AND status = 'in_progress' AND "
-                               "cancel_us IS NOT NULL")
-                    .bind(lease.job_id, lease.epoch, now.wall_us)
+                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?4, stage = '' "
+                               "WHERE " EW_LEASED " AND cancel_us IS NOT NULL")
+                    .bind(lease.job_id, lease.epoch, lease.claim_token, now.wall_us)
                     .run());
             if (connection.changes() == 0) return lease_lost(lease);
             return record_end_of(connection, lease.job_id, database_.instance_id(), now);
@@ -305,6 +303,18 @@ Result<std::size_t> SqliteJobQueue::rescue() {
         }));
     }
     return all;
+}
+
+Result<std::vector<Lease>> SqliteJobQueue::owned_jobs() {
+    return database_.read([&](Connection& connection) {
+        Statement rows = connection.statement(
+            "SELECT job_id, epoch, claim_token FROM job WHERE status = 'in_progress' AND runner = "
+            "'daemon' AND owner = ?1");
+        rows.bind(database_.instance_id());
+        return sqlite::read_all(rows, [](const Statement& row) {
+            return Lease{row.string(0), row.integer(1), row.string(2)};
+        });
+    });
 }
 
 }  // namespace export_worker::jobs

@@ -1,4 +1,5 @@
-// What workers do, in jobs.db: every change is conditional on the lease's epoch.
+// What workers do, in jobs.db: every change is conditional on the lease's epoch
+// and claim.
 #pragma once
 
 #include <atomic>
@@ -6,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/sqlite/claims.hpp"
@@ -33,6 +35,7 @@ public:
     Result<void> release(const model::Lease& lease, Run run) override;
     Result<void> cancelled(const model::Lease& lease, Run run) override;
     Result<std::size_t> rescue() override;
+    Result<std::vector<model::Lease>> owned_jobs() override;
 
 private:
     [[nodiscard]] Result<bool> has_due();

@@ -65,7 +65,7 @@ private:
             SET LOCAL session_replication_role = replica;
             DO $$
             DECLARE
-                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number', 'leader'];
+                kept CONSTANT name[] := ARRAY['schema_version', 'test_clock', 'registry', 'notice_number', 'leader', 'file_version'];
                 name name;
             BEGIN
                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema AND tablename <> ALL (kept) LOOP
@@ -74,6 +74,7 @@ private:
                 IF to_regclass('registry') IS NOT NULL THEN
                     UPDATE registry SET registry_id = replace(gen_random_uuid()::text, '-', '');
                     UPDATE notice_number SET last = 0;
+                    UPDATE file_version SET version = 0;
                 END IF;
                 IF to_regclass('leader') IS NOT NULL THEN
                     UPDATE leader SET until = '-infinity';

@@ -8,8 +8,7 @@ namespace {
 TEST(FileKey, NamesJobEpochAndClaim) {
     ClaimedJob job;
     job.organization_id = "acme";
-    job.lease = {"j", 3};
-    job.claim_token = "0a1b2c3d4e5f6071";
+    job.lease = {"j", 3, "0a1b2c3d4e5f6071"};
     EXPECT_EQ(file_key(job, "csv.gz"), "acme/j.3-0a1b2c3d.csv.gz");
     EXPECT_EQ(job_id_of("acme/j.3-0a1b2c3d.csv.gz"), "j");
     EXPECT_EQ(job_id_of("acme/j.3.csv"), "j") << "of version 0.1";

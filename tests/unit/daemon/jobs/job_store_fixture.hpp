@@ -13,6 +13,7 @@
 
 #include "base/json.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/limits.hpp"
 #include "tests/unit/support/fake_clock.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -99,6 +100,33 @@ protected:
         job.job_type = "export";
         job.runner = JobRunner::kExternal;
         return store_->requests().create(job)->job;
+    }
+    // A job that ends at once, and leaves one notice; its id.
+    std::string end_one(const std::string& organization) {
+        const std::string id = submit(organization).job_id;
+        EXPECT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), id, "test"));
+        return id;
+    }
+    std::vector<model::Notice> take_notices(std::size_t notices_max = limits::kNoticesPage) {
+        auto taken = store_->outbox().take_due_notices(notices_max);
+        EXPECT_TRUE(taken) << taken.error().message;
+        return taken ? std::move(*taken) : std::vector<model::Notice>();
+    }
+    // Of every notice that is due.
+    void deliver_notices() {
+        for (auto due = take_notices(); !due.empty(); due = take_notices()) {
+            for (const model::Notice& notice : due)
+                ASSERT_TRUE(store_->outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone,
+                                                           "200", 0));
+        }
+    }
+    // The same with the publication.
+    void tell_notices() {
+        deliver_notices();
+        const auto fresh = store_->outbox().unpublished_notices();
+        ASSERT_TRUE(fresh) << fresh.error().message;
+        if (fresh->empty()) return;
+        ASSERT_TRUE(store_->outbox().mark_published(fresh->back().sequence));
     }
     static std::int64_t us_of_days(int days) { return std::int64_t{days} * 86'400'000'000; }
     ClaimedJob claim() {

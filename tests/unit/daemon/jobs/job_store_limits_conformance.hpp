@@ -18,6 +18,77 @@ TEST_P(JobStoreConformance, ADeadlineCountsFromTheStartThatWasAskedFor) {
     EXPECT_NE(find(id).error_message.find("deadline"), std::string::npos);
 }
 
+// As a commit worker does: it begins what waits, and then waits for all of it.
+TEST_P(JobStoreConformance, JobsThatAreBegunTogetherAreJudgedEachByItself) {
+    ASSERT_TRUE(store_->organizations().set_organization(
+        quota("umbrella", &OrganizationPolicy::unfinished_max, 2)));
+    NewJob keyed = export_of("acme");
+    keyed.idempotency_key = "once";
+    keyed.request_sha256 = "a";
+    NewJob other = keyed;
+    other.request_sha256 = "b";
+    NewJob invalid = export_of("acme");
+    invalid.start_unix_us = INT64_MAX;
+    NewJob late = export_of("acme");
+    late.start_unix_us = clock_.unix_us() + us_of_days(1);
+    std::vector<Pending<CreatedJob>> pending;
+    for (const NewJob& job : {export_of("umbrella"), keyed, export_of("umbrella"), late, invalid,
+                              keyed, export_of("umbrella"), other, export_of("acme")}) {
+        auto begun = store_->requests().begin_create(job);
+        if (begun) {
+            pending.push_back(std::move(*begun));
+        } else {
+            pending.emplace_back(
+                [error = begun.error()] { return Result<CreatedJob>(fail(error)); });
+        }
+    }
+    std::vector<Result<CreatedJob>> out;
+    for (const auto& each : pending) out.push_back(each());
+    for (const std::size_t good : {0U, 1U, 2U, 3U, 5U, 8U})
+        EXPECT_TRUE(out[good]) << good << ": " << out[good].error().message;
+    EXPECT_EQ(out[1]->job.job_id, out[5]->job.job_id);
+    EXPECT_FALSE(out[1]->existed);
+    EXPECT_TRUE(out[5]->existed);
+    EXPECT_EQ(out[4].error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(out[6].error().code, ErrorCode::kQuotaExceeded);
+    EXPECT_EQ(out[7].error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 5);
+    EXPECT_EQ(find(out[3]->job.job_id).start_us, late.start_unix_us);
+}
+
+TEST_P(JobStoreConformance, ReportsThatAreBegunTogetherKeepTheirOrder) {
+    const auto id = create_external().job_id;
+    const auto second = create_external().job_id;
+    ProgressReport report;
+    report.mark_started = true;
+    std::vector<Pending<model::Job>> pending;
+    const auto begin = [&](const std::string& job_id) {
+        auto begun =
+            store_->requests().begin_report(OrganizationScope::every(), job_id, report, "me");
+        ASSERT_TRUE(begun) << begun.error().message;
+        pending.push_back(std::move(*begun));
+    };
+    begin(id);
+    for (int count = 1; count <= 5; ++count) {
+        report.processed_items = count;
+        begin(count % 2 == 0 ? second : id);
+    }
+    begin("no such job");
+    report.mark_completed = true;
+    begin(id);
+    report.processed_items = 9;
+    begin(id);
+    std::vector<Result<model::Job>> out;
+    for (const auto& each : pending) out.push_back(each());
+    for (std::size_t index = 0; index < 6; ++index) EXPECT_TRUE(out[index]) << index;
+    EXPECT_EQ(out[6].error().code, ErrorCode::kNotFound);
+    EXPECT_TRUE(out[7]) << out[7].error().message;
+    EXPECT_EQ(out[8].error().code, ErrorCode::kConflict) << "it has ended";
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
+    EXPECT_EQ(find(id).processed_items, 5);
+    EXPECT_EQ(find(second).processed_items, 4);
+}
+
 TEST_P(JobStoreConformance, AStartInThePastLengthensNoDeadline) {
     NewJob job = export_of("acme");
     job.start_unix_us = clock_.unix_us() - us_of_days(1);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/unattended_jobs.hpp"
 #include "tests/unit/daemon/jobs/job_store_fixture.hpp"
 #include "tests/unit/support/lost_answers.hpp"
 
@@ -36,6 +37,22 @@ TEST_P(JobStoreConformance, ACallerIsToldThatAJobMayBeThere) {
     ASSERT_TRUE(again);
     EXPECT_TRUE(again->existed);
     EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 1);
+}
+
+TEST_P(JobStoreConformance, JobsThatAreBegunTogetherAreCreatedOnce) {
+    std::vector<Pending<CreatedJob>> pending;
+    testing::lose_commit_answers(1);
+    for (int count = 0; count < 20; ++count)
+        pending.push_back(*store_->requests().begin_create(export_of("acme")));
+    std::set<std::string> ids;
+    for (const auto& each : pending) {
+        const auto created = each();
+        ASSERT_TRUE(created) << created.error().message;
+        EXPECT_FALSE(created->existed);
+        ids.insert(created->job.job_id);
+    }
+    EXPECT_EQ(ids.size(), 20U);
+    EXPECT_EQ(store_->reader().list(OrganizationScope::every(), {})->total, 20);
 }
 
 TEST_P(JobStoreConformance, AClaimWhoseAnswerIsLostIsFoundAgain) {
@@ -115,10 +132,10 @@ TEST_P(JobStoreConformance, AnEndWhoseAnswerIsLostIsRecordedOnce) {
 TEST_P(JobStoreConformance, ADeliveryWhoseAnswerIsLostIsCountedOnce) {
     submit();
     ASSERT_TRUE(finish(claim()));
-    const std::int64_t sequence = store_->outbox().due_notices()->at(0).sequence;
+    const std::int64_t sequence = take_notices().at(0).sequence;
     testing::lose_commit_answers(1);
     ASSERT_TRUE(store_->outbox().mark_delivery(sequence, Outbox::Delivery::kRetry, "503", 0));
-    EXPECT_EQ(store_->outbox().due_notices()->at(0).attempts, 1);
+    EXPECT_EQ(take_notices().at(0).attempts, 1);
     testing::lose_commit_answers(1);
     ASSERT_TRUE(store_->outbox().mark_published(sequence));
     EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
@@ -231,14 +248,51 @@ TEST_P(JobStoreConformance, WhatAnOperatorSetsIsWrittenWhenTheAnswerIsLost) {
     EXPECT_FALSE(store_->reader().find(OrganizationScope::every(), job.lease.job_id));
 }
 
+// As when all workers are busy after that: no later claim asks what became of it.
+TEST_P(JobStoreConformance, AJobOfAClaimThatIsNotAskedForAgainIsPutBack) {
+    const auto id = submit().job_id;
+    testing::lose_commit_answers(kTooManyLost);
+    EXPECT_EQ(store_->queue().claim().error().code, ErrorCode::kUnknownOutcome);
+    testing::lose_commit_answers(0);
+    const auto owned = store_->queue().owned_jobs();
+    ASSERT_EQ(owned->size(), 1U);
+    EXPECT_EQ(owned->at(0).job_id, id);
+    UnattendedJobs unattended;
+    EXPECT_EQ(*unattended.release(store_->queue(), {}, clock_.steady()), 0U);
+    clock_.advance(limits::kUnattendedMax);
+    EXPECT_EQ(*unattended.release(store_->queue(), {}, clock_.steady()), 1U);
+    EXPECT_EQ(find(id).status, JobStatus::kPending);
+    EXPECT_TRUE(store_->queue().owned_jobs()->empty());
+    // The worker asks at last: with the token of the claim that was lost.
+    const ClaimedJob job = claim();
+    EXPECT_EQ(job.lease.job_id, id);
+    EXPECT_EQ(job.attempt, 1);
+    ASSERT_TRUE(finish(job));
+}
+
+TEST_P(JobStoreConformance, ALeaseWithTheTokenOfAnotherClaimIsLost) {
+    submit();
+    const ClaimedJob job = claim();
+    model::Lease other = job.lease;
+    other.claim_token = "0123456789abcdef";
+    JobQueue& queue = store_->queue();
+    EXPECT_EQ(queue.heartbeat(other, {1, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.intend_file(other, "k").error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.complete(other, completion(job)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.give_up_attempt(other, "x", true, 0).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.release(other).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(queue.cancelled(other).error().code, ErrorCode::kConflict);
+    EXPECT_TRUE(queue.heartbeat(job.lease, {1, 10, "x"}));
+}
+
 TEST_P(JobStoreConformance, EveryClaimHasATokenOfItsOwn) {
     submit();
     const ClaimedJob first = claim();
     ASSERT_TRUE(store_->queue().give_up_attempt(first.lease, "no progress", false, 0));
     const ClaimedJob second = claim();
-    EXPECT_EQ(first.claim_token.size(), 16U);
-    EXPECT_EQ(second.claim_token.size(), 16U);
-    EXPECT_NE(first.claim_token, second.claim_token);
+    EXPECT_EQ(first.lease.claim_token.size(), 16U);
+    EXPECT_EQ(second.lease.claim_token.size(), 16U);
+    EXPECT_NE(first.lease.claim_token, second.lease.claim_token);
 }
 
 }  // namespace export_worker::jobs

@@ -56,12 +56,7 @@ TEST_P(JobStoreConformance, WhatEndsUnderAClockThatIsBehindIsKeptForItsWholeTime
     ASSERT_TRUE(finish(claim()));
     const auto reported = create_external().job_id;
     ASSERT_TRUE(store_->requests().request_cancel(OrganizationScope::every(), reported, "me"));
-    const auto notices = store_->outbox().due_notices();
-    for (const model::Notice& notice : *notices) {
-        ASSERT_TRUE(
-            store_->outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone, "200", 0));
-        ASSERT_TRUE(store_->outbox().mark_published(notice.sequence));
-    }
+    tell_notices();
     clock_.jump(hours(40 * 24));
     EXPECT_EQ(retain(), 0U);
     EXPECT_EQ(store_->retention().retention_backlog(week, week)->jobs, 0);
@@ -227,12 +222,7 @@ TEST_P(JobStoreConformance, TheBacklogOfRetentionIsCounted) {
     ASSERT_TRUE(finish(claim()));
     submit();
     ASSERT_TRUE(store_->queue().give_up_attempt(claim().lease, "no", true, 0));
-    const auto notices = store_->outbox().unpublished_notices();
-    for (const auto& notice : *notices) {
-        ASSERT_TRUE(
-            store_->outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone, "200", 0));
-        ASSERT_TRUE(store_->outbox().mark_published(notice.sequence));
-    }
+    tell_notices();
     const auto numbers = [&](seconds file_age, seconds job_age) {
         const auto backlog = *store_->retention().retention_backlog(file_age, job_age);
         return std::vector<std::int64_t>{backlog.files, backlog.jobs, backlog.notices};

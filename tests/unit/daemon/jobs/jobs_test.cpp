@@ -1,5 +1,6 @@
 // One set of suites for every job store.
 #include "tests/unit/daemon/jobs/job_store_conformance.hpp"
+#include "tests/unit/daemon/jobs/job_store_deliveries_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_limits_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_lists_conformance.hpp"
 #include "tests/unit/daemon/jobs/job_store_lost_answers_conformance.hpp"

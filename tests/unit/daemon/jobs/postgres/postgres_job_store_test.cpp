@@ -55,9 +55,35 @@ protected:
         });
     }
     static Result<void> finish_on(JobStore& store, const ClaimedJob& job, Completion done) {
-        done.file.key += "-" + job.claim_token;
+        done.file.key += "-" + job.lease.claim_token;
         EW_CHECK(store.queue().intend_file(job.lease, done.file.key));
         return store.queue().complete(job.lease, done);
+    }
+
+    // A finished job whose file is in the memory of `store`; its key.
+    model::FileKey keep_file(JobStore& store, std::string& job_id) {
+        job_id = submit().job_id;
+        const ClaimedJob job = claim();
+        EXPECT_TRUE(finish(job));
+        EXPECT_NE(url_of(store, job_id), "");
+        // Behind its back, and told nobody: who says "products.csv" has it from memory.
+        EXPECT_TRUE(
+            connect()->change("UPDATE job SET filename = 'changed' WHERE job_id = $1", job_id));
+        const std::string id = job_id;
+        EXPECT_TRUE(testing::eventually([&] { return is_in_memory(store, id); }));
+        return completion(job).file.key;
+    }
+    static model::JobFile file_of(JobStore& store, const std::string& job_id) {
+        model::JobFile file;
+        const auto found = store.reader().find_file(OrganizationScope::every(), job_id, file);
+        EXPECT_TRUE(found) << found.error().message;
+        return file;
+    }
+    static std::string url_of(JobStore& store, const std::string& job_id) {
+        return file_of(store, job_id).file_url;
+    }
+    static bool is_in_memory(JobStore& store, const std::string& job_id) {
+        return file_of(store, job_id).filename == "products.csv";
     }
 
     testing::PostgresServer* server_ = nullptr;
@@ -84,6 +110,17 @@ TEST_P(PostgresJobStoreSuite, EveryDaemonAnswersForEveryJob) {
     EXPECT_EQ(find(id).status, JobStatus::kCancelled);
     EXPECT_EQ(other->reader().registry_id(), store_->reader().registry_id());
     EXPECT_EQ(other->reader().counts()->cancelled, 1);
+}
+
+TEST_P(PostgresJobStoreSuite, ADaemonOwnsItsOwnJobsOnly) {
+    const auto other = open();
+    submit();
+    submit();
+    const ClaimedJob mine = claim();
+    const auto others = other->queue().claim();
+    ASSERT_TRUE(others && others->has_value());
+    EXPECT_EQ(*store_->queue().owned_jobs(), std::vector{mine.lease});
+    EXPECT_EQ(*other->queue().owned_jobs(), std::vector{(*others)->lease});
 }
 
 TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatLivesAreNotRescued) {
@@ -118,6 +155,38 @@ TEST_P(PostgresJobStoreSuite, JobsOfADaemonThatIsSilentRunElsewhereAndItsWritesA
         const auto next = silent->queue().claim();
         return next && next->has_value();
     }));
+}
+
+// As after a failover to a standby that lacked the newest commits: the job is claimed again, under
+// the epoch of before.
+TEST_P(PostgresJobStoreSuite, AnAttemptWhoseEpochWasGivenAgainWritesNothing) {
+    const auto id = submit().job_id;
+    const ClaimedJob lost = claim();
+    ASSERT_TRUE(store_->queue().intend_file(lost.lease, completion(lost).file.key));
+    ASSERT_TRUE(connect()->execute(
+        "UPDATE job SET status = 'pending', epoch = 0, attempt = 0, owner = NULL, claim_token = "
+        "NULL"));
+    const ClaimedJob current = claim();
+    ASSERT_EQ(current.lease.job_id, id);
+    ASSERT_EQ(current.lease.epoch, lost.lease.epoch);
+    JobQueue& queue = store_->queue();
+    for (const jobs::Run run : {jobs::Run::kFirst, jobs::Run::kAgain}) {
+        EXPECT_EQ(queue.intend_file(lost.lease, "k", run).error().code, ErrorCode::kConflict);
+        EXPECT_EQ(queue.complete(lost.lease, completion(lost), run).error().code,
+                  ErrorCode::kConflict);
+        EXPECT_EQ(queue.give_up_attempt(lost.lease, "x", true, 0, run).error().code,
+                  ErrorCode::kConflict);
+        EXPECT_EQ(queue.release(lost.lease, run).error().code, ErrorCode::kConflict);
+        EXPECT_EQ(queue.cancelled(lost.lease, run).error().code, ErrorCode::kConflict);
+    }
+    EXPECT_EQ(queue.heartbeat(lost.lease, {9, 10, "x"}).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(store_->files().unpublished_files()->at(0).key, completion(lost).file.key)
+        << "the sweep may have it at once";
+    EXPECT_EQ(find(id).status, JobStatus::kInProgress);
+    ASSERT_TRUE(finish_on(*store_, current, completion(current)));
+    EXPECT_EQ(queue.complete(lost.lease, completion(lost), jobs::Run::kAgain).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(find(id).status, JobStatus::kCompleted);
 }
 
 // The hole of solid_queue#244: a claim that is on its way when its daemon is declared dead.
@@ -257,6 +326,49 @@ TEST_P(PostgresJobStoreSuite, NoJobIsForgottenWhenItsOrganizationRunsOutOfWork) 
     EXPECT_EQ(claimed, kJobs);
 }
 
+// Groups of submissions of two daemons lock the same organizations, and run into claims that empty
+// them.
+TEST_P(PostgresJobStoreSuite, TwoDaemonsSubmitToTheSameOrganizationsTogether) {
+    constexpr int kThreads = 4;
+    constexpr int kRounds = 10;
+    constexpr int kOrganizations = 8;
+    const auto other = open();
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            JobStore& store = thread % 2 == 0 ? *store_ : *other;
+            for (int round = 0; round < kRounds; ++round) {
+                std::vector<Pending<CreatedJob>> pending;
+                for (int number = 0; number < kOrganizations; ++number) {
+                    // Each in another order.
+                    NewJob job = export_of("o" + std::to_string((number * (2 * thread + 1)) % 8));
+                    if (number % 3 == 0) job.start_unix_us = clock_.unix_us() + us_of_days(1);
+                    pending.push_back(*store.requests().begin_create(job));
+                }
+                for (const auto& each : pending) {
+                    const auto created = each();
+                    ASSERT_TRUE(created) << created.error().message;
+                }
+            }
+        });
+    }
+    std::atomic<bool> submitted{false};
+    std::jthread claimer([&] {
+        for (bool last = false; !last;) {
+            last = submitted;
+            for (auto job = store_->queue().claim(); job && job->has_value();
+                 job = store_->queue().claim())
+                ASSERT_TRUE(finish_on(*store_, **job, completion(**job)));
+        }
+    });
+    for (auto& thread : threads) thread.join();
+    submitted = true;
+    claimer.join();
+    const JobCounts counts = *store_->reader().counts();
+    EXPECT_EQ(counts.completed + counts.pending, kThreads * kRounds * kOrganizations);
+    EXPECT_EQ(counts.completed, number("SELECT count(*) FROM job WHERE start_at IS NULL"));
+}
+
 TEST_P(PostgresJobStoreSuite, TurnsFollowWeightsOverAllDaemons) {
     const auto other = open();
     ASSERT_TRUE(store_->organizations().set_organization({"heavy", 100, 3, false}));
@@ -284,7 +396,8 @@ TEST_P(PostgresJobStoreSuite, ACommitWhoseAnswerIsLostOnTheWayHappensOnce) {
     proxy.swallow_commit_answers(1);
     const auto claimed = store->queue().claim();
     ASSERT_TRUE(claimed && claimed->has_value());
-    EXPECT_EQ((*claimed)->lease, (model::Lease{id, 1}));
+    EXPECT_EQ((*claimed)->lease.job_id, id);
+    EXPECT_EQ((*claimed)->lease.epoch, 1);
     const Completion done = completion(**claimed);
     proxy.swallow_commit_answers(1);
     ASSERT_TRUE(store->queue().intend_file((*claimed)->lease, done.file.key));
@@ -311,6 +424,108 @@ TEST_P(PostgresJobStoreSuite, ACommitThatDidNotArriveHappensOnceToo) {
     ASSERT_TRUE(store->queue().give_up_attempt((*claimed)->lease, "disk on fire", true, 0));
     EXPECT_EQ(find((*claimed)->lease.job_id).status, JobStatus::kFailed);
     EXPECT_EQ(store_->outbox().unpublished_notices()->size(), 1U);
+}
+
+TEST_P(PostgresJobStoreSuite, EveryDaemonPublishesEveryNotice) {
+    const auto before = end_one("acme");
+    const auto other = open();
+    EXPECT_TRUE(other->outbox().unpublished_notices()->empty()) << "from the newest on";
+    const auto after = end_one("acme");
+    const auto fresh = *store_->outbox().unpublished_notices();
+    ASSERT_EQ(fresh.size(), 2U);
+    EXPECT_EQ(fresh[0].job_id, before);
+    ASSERT_TRUE(store_->outbox().mark_published(fresh[1].sequence));
+    EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
+    const auto others = *other->outbox().unpublished_notices();
+    ASSERT_EQ(others.size(), 1U) << "whatever another daemon has published";
+    EXPECT_EQ(others[0].job_id, after);
+    EXPECT_EQ(others[0].sequence, fresh[1].sequence);
+}
+
+// What a failover lost is numbered again, and published under the numbers of before.
+TEST_P(PostgresJobStoreSuite, NumbersThatWentBackArePublishedAgain) {
+    for (int count = 0; count < 3; ++count) end_one("acme");
+    ASSERT_TRUE(
+        store_->outbox().mark_published(store_->outbox().unpublished_notices()->back().sequence));
+    ASSERT_TRUE(
+        connect()->execute("DELETE FROM notice WHERE sequence > 1;"
+                           "UPDATE notice_number SET last = 1"));
+    EXPECT_TRUE(store_->outbox().unpublished_notices()->empty());
+    end_one("acme");
+    const auto fresh = *store_->outbox().unpublished_notices();
+    ASSERT_EQ(fresh.size(), 1U);
+    EXPECT_EQ(fresh[0].sequence, 2);
+}
+
+TEST_P(PostgresJobStoreSuite, AnotherDaemonDeliversWhatOneHasTakenAndNotEnded) {
+    const auto other = open();
+    end_one("acme");
+    const auto taken = *other->outbox().take_due_notices(10);
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_TRUE(take_notices().empty());
+    EXPECT_EQ(store_->outbox()
+                  .mark_delivery(taken[0].sequence, Outbox::Delivery::kDone, "200", 0)
+                  .error()
+                  .code,
+              ErrorCode::kConflict)
+        << "the other has it";
+    clock_.advance(limits::kDeliveryLease);
+    const auto again = take_notices();
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_EQ(again[0].event_id, taken[0].event_id);
+    EXPECT_EQ(other->outbox()
+                  .mark_delivery(taken[0].sequence, Outbox::Delivery::kRetry, "late", 0)
+                  .error()
+                  .code,
+              ErrorCode::kConflict);
+    ASSERT_TRUE(
+        store_->outbox().mark_delivery(again[0].sequence, Outbox::Delivery::kDone, "200", 0));
+    EXPECT_EQ(store_->reader().counts()->notices_pending, 0);
+    EXPECT_EQ(number("SELECT count(*) FROM delivery_turn"), 0);
+}
+
+TEST_P(PostgresJobStoreSuite, TwoDaemonsDeliverEachNoticeOnceAndInOrder) {
+    constexpr int kOrganizations = 4;
+    constexpr int kNotices = 10;  // Of each.
+    const auto other = open();
+    for (int notice = 0; notice < kNotices; ++notice) {
+        for (int organization = 0; organization < kOrganizations; ++organization)
+            end_one("o" + std::to_string(organization));
+    }
+    std::mutex mutex;
+    std::set<std::string> busy;
+    std::map<std::string, std::vector<std::int64_t>> delivered;
+    std::atomic<int> left{kOrganizations * kNotices};
+    const auto deliver = [&](JobStore& store) {
+        while (left > 0) {
+            const auto due = store.outbox().take_due_notices(2);
+            ASSERT_TRUE(due) << due.error().message;
+            for (const model::Notice& notice : *due) {
+                {
+                    const std::lock_guard lock(mutex);
+                    EXPECT_TRUE(busy.insert(notice.organization_id).second) << "two at once";
+                    delivered[notice.organization_id].push_back(notice.sequence);
+                }
+                {
+                    // Before the end: from then on another may take the next one.
+                    const std::lock_guard lock(mutex);
+                    busy.erase(notice.organization_id);
+                }
+                ASSERT_TRUE(store.outbox().mark_delivery(notice.sequence, Outbox::Delivery::kDone,
+                                                         "200", 0));
+                --left;
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 6; ++thread)
+        threads.emplace_back([&, thread] { deliver(thread % 2 == 0 ? *store_ : *other); });
+    for (auto& thread : threads) thread.join();
+    for (const auto& [organization, sequences] : delivered) {
+        EXPECT_EQ(sequences.size(), kNotices) << organization;
+        EXPECT_TRUE(std::ranges::is_sorted(sequences)) << organization;
+    }
+    EXPECT_EQ(store_->reader().counts()->notices_pending, 0);
 }
 
 TEST_P(PostgresJobStoreSuite, NoticesAreNumberedByOneAtATime) {
@@ -442,6 +657,65 @@ TEST_P(PostgresJobStoreSuite, AHoldThatCannotBeWrittenHoldsUntilTheRestart) {
     EXPECT_FALSE(*store_->queue().claim());
     reopen();
     EXPECT_EQ(claim().organization_id, "a");
+}
+
+TEST_P(PostgresJobStoreSuite, AFileThatAnotherDaemonHasWithdrawnIsForgotten) {
+    const auto other = open();
+    std::string id;
+    const model::FileKey key = keep_file(*store_, id);
+    model::JobFile file;
+    EXPECT_EQ(store_->reader().find_file(OrganizationScope::one("umbrella"), id, file).error().code,
+              ErrorCode::kNotFound);
+    ASSERT_TRUE(other->files().withdraw_file(key, "damaged"));
+    EXPECT_NE(url_of(*store_, id), "") << "for a second at most";
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return url_of(*store_, id).empty(); }));
+}
+
+TEST_P(PostgresJobStoreSuite, AFileThatHasExpiredIsForgotten) {
+    std::string id;
+    keep_file(*store_, id);
+    clock_.advance(hours(2));
+    EXPECT_EQ(*store_->retention().expire_files(hours(1)), 1U);
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return url_of(*store_, id).empty(); }));
+}
+
+TEST_P(PostgresJobStoreSuite, MemoryIsNotUsedWhenItIsNotKnownWhatWasWithdrawn) {
+    testing::PostgresProxy proxy(*server_);
+    const auto silent = open_through(proxy);
+    std::string id;
+    const model::FileKey key = keep_file(*silent, id);
+    ASSERT_TRUE(is_in_memory(*silent, id));
+    proxy.stop(true);
+    ASSERT_TRUE(store_->files().withdraw_file(key, "damaged"));
+    clock_.advance(limits::kFileCacheTime);
+    EXPECT_TRUE(is_in_memory(*silent, id)) << "to the end of its time";
+    clock_.advance(std::chrono::milliseconds(1));
+    std::string url = "not asked";
+    std::jthread reader([&] { url = url_of(*silent, id); });
+    proxy.stop(false);
+    reader.join();
+    EXPECT_EQ(url, "");
+}
+
+TEST_P(PostgresJobStoreSuite, AHistoryThatWasLostEmptiesTheMemory) {
+    std::string id;
+    keep_file(*store_, id);
+    ASSERT_TRUE(connect()->execute("UPDATE file_version SET version = -1"));
+    clock_.advance(limits::kFileChangesInterval);
+    EXPECT_TRUE(testing::eventually([&] { return !is_in_memory(*store_, id); }));
+    EXPECT_NE(url_of(*store_, id), "");
+}
+
+TEST_P(PostgresJobStoreSuite, ChangesOfFilesAreForgottenInTheEnd) {
+    std::string id;
+    ASSERT_TRUE(store_->files().withdraw_file(keep_file(*store_, id), "damaged"));
+    ASSERT_TRUE(store_->retention().enforce_limits());
+    EXPECT_EQ(number("SELECT count(*) FROM file_change"), 1);
+    clock_.advance(limits::kFileChangesKept);
+    ASSERT_TRUE(store_->retention().enforce_limits());
+    EXPECT_EQ(number("SELECT count(*) FROM file_change"), 0);
 }
 
 TEST_P(PostgresJobStoreSuite, BackupsAndFreeSpaceArePostgresOwnMatter) {

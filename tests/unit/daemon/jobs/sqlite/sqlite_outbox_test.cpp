@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_reader.hpp"
@@ -37,16 +39,25 @@ protected:
         return out;
     }
     std::vector<std::int64_t> unpublished() { return sequences(*outbox_.unpublished_notices()); }
-    // Those due `after_us` after the start, which is not before the last time asked for.
+    // Those due `after_us` after the start, which is not before the last time asked for; one of
+    // each organization.
     std::vector<std::int64_t> due(std::int64_t after_us) {
         clock_.advance(std::chrono::microseconds(started_us_ + after_us - database_->now().us));
-        return sequences(*outbox_.due_notices());
+        const std::vector<std::int64_t> taken = take();
+        for (const std::int64_t sequence : taken)
+            EXPECT_TRUE(outbox_.mark_delivery(sequence, Delivery::kPutBack, "", 0));
+        return taken;
+    }
+    std::vector<std::int64_t> take(std::size_t notices_max = limits::kNoticesPage) {
+        return sequences(*outbox_.take_due_notices(notices_max));
     }
     std::vector<std::int64_t> after(const OrganizationScope& scope, std::int64_t sequence) {
         return sequences(reader_.notices(scope, sequence)->items);
     }
+    // Takes it first, as the next of its organization.
     void mark(std::int64_t sequence, Delivery delivery, std::string_view answer = "200",
               std::int64_t delay_us = 0) {
+        ASSERT_TRUE(std::ranges::count(take(), sequence) == 1) << sequence;
         ASSERT_TRUE(outbox_.mark_delivery(sequence, delivery, answer, delay_us));
     }
     std::string answer_of(std::int64_t sequence) {
@@ -85,18 +96,24 @@ TEST_F(SqliteOutboxTest, NoticesAreMarkedAsPublishedUpToOne) {
 TEST_F(SqliteOutboxTest, PagesAreBounded) {
     add("acme", limits::kNoticesPage + 1);
     EXPECT_EQ(unpublished().size(), limits::kNoticesPage);
-    EXPECT_EQ(due(0).size(), limits::kNoticesPage);
     EXPECT_EQ(after(OrganizationScope::every(), 0).size(), limits::kNoticesPage);
     EXPECT_EQ(after(OrganizationScope::every(), static_cast<std::int64_t>(limits::kNoticesPage)),
               Sequences({static_cast<std::int64_t>(limits::kNoticesPage) + 1}));
+    add("umbrella");
+    add("initech");
+    EXPECT_EQ(take(2).size(), 2U);
+    EXPECT_EQ(take(2).size(), 1U);
 }
 
 TEST_F(SqliteOutboxTest, TheLongestDueComesFirst) {
     add("acme", 1, 30);
     add("acme", 1, 10);
-    add("acme", 1, 50);
+    add("umbrella", 1, 20);
     EXPECT_EQ(due(9), Sequences());
-    EXPECT_EQ(due(30), Sequences({2, 1}));
+    EXPECT_EQ(due(30), Sequences({2, 3}));
+    mark(2, Delivery::kDone);
+    ASSERT_TRUE(outbox_.mark_delivery(3, Delivery::kPutBack, "", 0));
+    EXPECT_EQ(due(30), Sequences({3, 1}));
 }
 
 TEST_F(SqliteOutboxTest, AnOrganizationSeesItsOwn) {
@@ -133,8 +150,9 @@ TEST_F(SqliteOutboxTest, AnswersAreCutBetweenCharacters) {
 
 TEST_F(SqliteOutboxTest, UnknownNumbersChangeNothing) {
     add("acme");
-    mark(99, Delivery::kDone);
-    mark(-1, Delivery::kDone);
+    for (const std::int64_t sequence : {99, -1})
+        EXPECT_EQ(outbox_.mark_delivery(sequence, Delivery::kDone, "200", 0).error().code,
+                  ErrorCode::kConflict);
     EXPECT_EQ(due(0), Sequences({1}));
 }
 
