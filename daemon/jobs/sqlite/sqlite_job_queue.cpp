@@ -142,6 +142,7 @@ Result<bool> SqliteJobQueue::has_due() {
 }
 
 Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
+    EW_CHECK(database_.finish_rescheduling());
     const std::optional<std::string> unresolved = unresolved_.take();
     if (!unresolved) {
         // Workers that find nothing look every second: not through the writer.
