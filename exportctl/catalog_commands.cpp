@@ -82,7 +82,7 @@ private:
         if (line_bytes > limits::kProductLineBytesMax)
             return "expected at most " + std::to_string(limits::kProductLineBytesMax) +
                    " bytes, found " + std::to_string(line_bytes);
-        return is_valid_utf8(line) ? "" : "expected UTF-8";
+        return is_valid_utf8(line) ? "" : "expected UTF-8, found other bytes";
     }
     bool send() {
         if (batch_.empty()) return true;
