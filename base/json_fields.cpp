@@ -17,22 +17,6 @@ tl::unexpected<Error> problem(std::string_view name, const std::string& what) {
     return fail(ErrorCode::kInvalidArgument, std::string(name) + ": " + what);
 }
 
-std::string_view kind_of(const json& value) {
-    switch (value.type()) {
-        case json::value_t::null: return "null";
-        case json::value_t::boolean: return value.get<bool>() ? "true" : "false";
-        case json::value_t::string: return "text";
-        case json::value_t::object: return "an object";
-        case json::value_t::array: return "a list";
-        case json::value_t::number_float:
-        case json::value_t::number_integer:
-        case json::value_t::number_unsigned: return "a number";
-        case json::value_t::binary: return "bytes";
-        case json::value_t::discarded: break;
-    }
-    return "no JSON";
-}
-
 std::string count_expected(const CountBounds& counts, std::string_view unit) {
     std::string out = "at most " + std::to_string(counts.max);
     if (counts.max == SIZE_MAX)
@@ -51,6 +35,22 @@ std::string integer_expected(const IntegerBounds& bounds) {
 
 }  // namespace
 
+std::string kind_of(const json& value) {
+    switch (value.type()) {
+        case json::value_t::null: return "null";
+        case json::value_t::boolean: return value.get<bool>() ? "true" : "false";
+        case json::value_t::string: return "text";
+        case json::value_t::object: return "an object";
+        case json::value_t::array: return "a list";
+        case json::value_t::number_float:
+        case json::value_t::number_integer:
+        case json::value_t::number_unsigned: return "a number";
+        case json::value_t::binary: return "bytes";
+        case json::value_t::discarded: break;
+    }
+    return "no JSON";
+}
+
 std::string one_of(Words words) {
     std::string out;
     for (std::size_t index = 0; index < words.size(); ++index) {
@@ -62,8 +62,7 @@ std::string one_of(Words words) {
 
 tl::unexpected<Error> unexpected_value(std::string_view name, std::string_view expected,
                                        const json& found) {
-    return problem(name,
-                   "expected " + std::string(expected) + ", found " + std::string(kind_of(found)));
+    return problem(name, "expected " + std::string(expected) + ", found " + kind_of(found));
 }
 
 Result<std::string> text_from(const json& value, std::string_view name, const TextBounds& bounds) {

@@ -36,6 +36,8 @@ using Words = std::span<const std::string_view>;
 
 // "a, b or c".
 [[nodiscard]] std::string one_of(Words words);
+// What a value is, for messages: "text", "a list", "true"; "no JSON" when it is discarded.
+[[nodiscard]] std::string kind_of(const nlohmann::json& value);
 // The error of a value that is not what was expected.
 [[nodiscard]] tl::unexpected<Error> unexpected_value(std::string_view name,
                                                      std::string_view expected,

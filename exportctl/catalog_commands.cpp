@@ -4,6 +4,8 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <utility>
+#include <vector>
 
 #include "base/json.hpp"
 #include "base/shared_limits.hpp"
@@ -11,6 +13,7 @@
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/generate.hpp"
+#include "exportctl/import_chunk.hpp"
 #include "exportctl/input.hpp"
 #include "exportctl/limits.hpp"
 #include "exportctl/output.hpp"
@@ -23,12 +26,13 @@ namespace {
 using nlohmann::json;
 using options::Arguments;
 
-// Collects lines into batches that fit a message. A line that cannot travel is reported here and
-// left empty, so that the numbers of the others stay right.
+// Sends lines in batches that fit a message, sorted within chunks. A line that cannot travel is
+// reported here.
 class Importer {
 public:
     struct What {
         const char* method;
+        const char* key_member;        // ImportChunk.
         const char* done;              // "products imported"
         std::int64_t bytes_total = 0;  // Of the whole input; 0: unknown.
     };
@@ -36,30 +40,57 @@ public:
         : client_(std::move(client)),
           what_(what),
           organization_(std::move(organization)),
-          bar_(quiet) {}
+          bar_(quiet),
+          chunk_(what.key_member) {}
 
     // `line` may be the beginning of a line of `line_bytes`. False: the daemon refused or is gone;
     // error() says why.
-    bool add(std::string& line, std::size_t line_bytes) {
+    bool add(const std::string& line, std::size_t line_bytes) {
         ++line_number_;
-        bytes_read_ += static_cast<std::int64_t>(line_bytes) + 1;
-        if (line_bytes > limits::kProductLineBytesMax) {
-            reject("expected at most " + std::to_string(limits::kProductLineBytesMax) +
-                       " bytes, found " + std::to_string(line_bytes),
-                   line);
-        } else if (!is_valid_utf8(line)) {
-            reject("expected UTF-8", line);
+        const auto bytes_read = static_cast<std::int64_t>(line_bytes) + 1;
+        const std::string problem = problem_of(line, line_bytes);
+        if (!problem.empty()) {
+            ++rejected_;
+            note({{"line", line_number_}, {"message", problem}});
+            bytes_done_ += bytes_read;
+            return true;
         }
-        if (batch_.size() + line.size() + 1 > limits::kImportBatchBytes && !flush()) return false;
-        batch_ += line;
-        batch_ += '\n';
-        return true;
+        chunk_.add({line, line_number_, bytes_read, ""});
+        return !chunk_.is_full() || flush();
     }
     bool flush() {
+        for (const ImportLine& line : chunk_.take_sorted()) {
+            const std::size_t bytes = line.text.size() + 1;
+            if (batch_.size() + bytes > limits::kImportBatchBytes && !send()) return false;
+            batch_ += line.text;
+            batch_ += '\n';
+            numbers_.push_back(line.number);
+            batch_bytes_read_ += line.bytes_read;
+        }
+        return send();
+    }
+    [[nodiscard]] const message::WireError& error() const { return error_; }
+    [[nodiscard]] json report() {
+        std::ranges::sort(errors_, {}, line_of);
+        return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}};
+    }
+
+private:
+    static std::int64_t line_of(const json& error) { return error["line"].get<std::int64_t>(); }
+    // Why it cannot travel; empty: it can.
+    static std::string problem_of(const std::string& line, std::size_t line_bytes) {
+        if (line_bytes > limits::kProductLineBytesMax)
+            return "expected at most " + std::to_string(limits::kProductLineBytesMax) +
+                   " bytes, found " + std::to_string(line_bytes);
+        return is_valid_utf8(line) ? "" : "expected UTF-8, found other bytes";
+    }
+    bool send() {
         if (batch_.empty()) return true;
+        // The daemon counts on from the first one.
+        const std::int64_t first_line = numbers_.front();
         const auto answer = client_.call(
             what_.method,
-            {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line_}}, {},
+            {{"organization", organization_}, {"lines", batch_}, {"first_line", first_line}}, {},
             std::chrono::seconds(60));
         if (!answer) {
             error_ = answer.error();
@@ -67,42 +98,39 @@ public:
         }
         imported_ += (*answer)["imported"].get<std::int64_t>();
         rejected_ += (*answer)["rejected"].get<std::int64_t>();
-        for (const json& error : (*answer)["errors"]) note(error);
-        first_line_ = line_number_;
+        for (json error : (*answer)["errors"]) {
+            error["line"] = numbers_.at(static_cast<std::size_t>(line_of(error) - first_line));
+            note(std::move(error));
+        }
+        bytes_done_ += std::exchange(batch_bytes_read_, 0);
         batch_.clear();
-        bar_.update(bytes_read_, what_.bytes_total, std::to_string(imported_) + " " + what_.done);
+        numbers_.clear();
+        bar_.update(bytes_done_, what_.bytes_total, std::to_string(imported_) + " " + what_.done);
         return true;
     }
-    [[nodiscard]] const message::WireError& error() const { return error_; }
-    [[nodiscard]] std::int64_t rejected() const { return rejected_; }
-    [[nodiscard]] json report() {
-        // What was found here and what the daemon found come in at different times.
-        std::sort(errors_.begin(), errors_.end(),
-                  [](const json& a, const json& b) { return a["line"] < b["line"]; });
-        return {{"imported", imported_}, {"rejected", rejected_}, {"errors", errors_}};
-    }
-
-private:
-    void reject(const std::string& why, std::string& line) {
-        ++rejected_;
-        note({{"line", line_number_}, {"message", why}});
-        line.clear();
-    }
-    void note(const json& error) {
-        if (errors_.size() < limits::kImportErrorsShownMax) errors_.push_back(error);
+    // Keeps the first lines of the input: errors come in the order of keys.
+    void note(json error) {
+        if (errors_.size() < limits::kImportErrorsShownMax) {
+            errors_.push_back(std::move(error));
+            return;
+        }
+        const auto last = std::ranges::max_element(errors_, {}, line_of);
+        if (line_of(error) < line_of(*last)) *last = std::move(error);
     }
 
     ControlClient client_;
     What what_;
     std::string organization_;
     ProgressBar bar_;
+    ImportChunk chunk_;
     std::string batch_;
-    std::int64_t bytes_read_ = 0;
+    std::vector<std::int64_t> numbers_;  // Of the lines of batch_.
+    std::int64_t batch_bytes_read_ = 0;
+    std::int64_t bytes_done_ = 0;  // Sent or rejected.
     std::int64_t line_number_ = 0;
-    std::int64_t first_line_ = 1;
     std::int64_t imported_ = 0;
     std::int64_t rejected_ = 0;
-    json errors_ = json::array();
+    std::vector<json> errors_;
     message::WireError error_;
 };
 
@@ -155,11 +183,12 @@ int import_file(const Context& context, const Arguments& arguments, Importer::Wh
 }  // namespace
 
 int run_catalog_import(const Context& context, const Arguments& arguments) {
-    return import_file(context, arguments, {"control.catalog_import", "products imported"});
+    return import_file(context, arguments, {"control.catalog_import", "key", "products imported"});
 }
 
 int run_price_import(const Context& context, const Arguments& arguments) {
-    return import_file(context, arguments, {"control.price_import", "prices imported"});
+    return import_file(context, arguments,
+                       {"control.price_import", "product_key", "prices imported"});
 }
 
 int run_catalog_generate(const Context&, const Arguments& arguments) {

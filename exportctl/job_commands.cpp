@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/interrupt.hpp"
@@ -117,7 +118,8 @@ int run_export_submit(const Context& context, const Arguments& arguments) {
         if (!params["filter"].is_object())
             return complain(kExitUsage,
                             "--filter: expected a JSON object such as "
-                            "'{\"product_type\": \"shirt\", \"labels\": [\"new\"]}'");
+                            "'{\"product_type\": \"shirt\", \"labels\": [\"new\"]}', found " +
+                                kind_of(params["filter"]));
     }
     auto client = ControlClient::open(context);
     if (!client) return client.error();

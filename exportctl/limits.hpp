@@ -8,6 +8,8 @@
 namespace export_worker::limits {
 
 inline constexpr std::size_t kImportBatchBytes = 512 * 1024;  // One message of `catalog import`.
+// Memory for the lines that `catalog import` sorts before it sends them.
+inline constexpr std::size_t kImportChunkBytes = 64 * 1024 * 1024;
 
 // How long `backup` waits for the end of another one: an exportctl that was killed, and the copies
 // of the daemon for it, take a moment to end.

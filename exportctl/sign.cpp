@@ -298,7 +298,8 @@ Result<json> sign_local(const json& object, bool explain) {
 
 Result<json> sign(std::string_view line, bool explain) {
     const json object = parse_json(line);
-    if (!object.is_object()) return invalid_argument("expected one JSON object a line");
+    if (!object.is_object())
+        return invalid_argument("expected one JSON object a line, found " + kind_of(object));
     constexpr std::array<std::string_view, 5> kProviders{"s3", "gcs", "azure", "cloudfront",
                                                          "local"};
     constexpr std::array<decltype(&sign_s3), 5> kSigners{sign_s3, sign_gcs, sign_azure,

@@ -1,5 +1,6 @@
 // template put, list, show, drop.
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "exportctl/commands.hpp"
 #include "exportctl/control_client.hpp"
 #include "exportctl/input.hpp"
@@ -33,7 +34,8 @@ int run_template_put(const Context& context, const Arguments& arguments) {
     if (!body.is_object())
         return complain(kExitUsage, path +
                                         ": expected a JSON object such as {\"format\": "
-                                        "\"xlsx\", \"columns\": [\"key\"]}");
+                                        "\"xlsx\", \"columns\": [\"key\"]}, found " +
+                                        kind_of(body));
     return call_for_organization(
         context, arguments, "templates.put", {{"name", arguments.words[0]}, {"template", body}},
         [](const json& entry) { print_line("template " + cell(entry["name"]) + " saved"); });

@@ -41,21 +41,23 @@ Result<Jwks> Jwks::parse(std::string_view text) {
         return bad_key_set("expected an object with an array 'keys'");
     Jwks out;
     for (const json& key : (*set)["keys"]) {
-        if (!key.is_object()) return bad_key_set("keys: expected objects");
+        if (!key.is_object()) return bad_key_set("keys: expected objects, found " + kind_of(key));
         if (!is_wanted(key)) continue;
         const std::optional<std::string> kid = text_in(key, "kid");
         if (!kid || kid->empty() || kid->size() > limits::kJwtKidBytesMax)
             return bad_key_set("kid: expected 1 to " + std::to_string(limits::kJwtKidBytesMax) +
-                               " bytes of text");
+                               " bytes of text, found " +
+                               (kid ? std::to_string(kid->size()) : "none"));
         auto made = key_of(key);
         if (!made) return bad_key_set("key '" + printable(*kid) + "': " + made.error().message);
         if (!out.keys_.emplace(*kid, std::move(*made)).second)
             return bad_key_set("kid '" + printable(*kid) + "' given twice");
         if (out.keys_.size() > limits::kJwksKeysMax)
             return bad_key_set("expected at most " + std::to_string(limits::kJwksKeysMax) +
-                               " keys");
+                               " keys, found more");
     }
-    if (out.keys_.empty()) return bad_key_set("expected at least one RSA key for RS256 signatures");
+    if (out.keys_.empty())
+        return bad_key_set("expected at least one RSA key for RS256 signatures, found none");
     return out;
 }
 

@@ -45,9 +45,11 @@ std::optional<json> decode_object(std::string_view part) {
 
 // The kid, from a header that says exactly what we expect.
 Result<std::string> kid_of(const json& header) {
-    if (text_in(header, "alg") != "RS256") return unauthenticated("alg: expected RS256");
+    if (const std::string alg = text_in(header, "alg").value_or(""); alg != "RS256")
+        return unauthenticated("alg: expected RS256, found '" + printable(alg) + "'");
     const std::string type = text_in(header, "typ").value_or("JWT");
-    if (type != "JWT" && type != "jwt") return unauthenticated("typ: expected JWT");
+    if (type != "JWT" && type != "jwt")
+        return unauthenticated("typ: expected JWT, found '" + printable(type) + "'");
     // An extension we do not know and must not ignore (RFC 7515, 4.1.11).
     if (header.contains("crit")) return unauthenticated("crit: expected none");
     const std::optional<std::string> kid = text_in(header, "kid");

@@ -51,8 +51,9 @@ std::string session_id(std::string_view digest) {
 tl::unexpected<Error> unknown_session(std::string_view id) {
     if (id.size() > kSessionIdDigits || MemberStore::has_own_token(id))
         return fail(ErrorCode::kNotFound, "id: expected a session's id of " +
-                                              std::to_string(kSessionIdDigits) +
-                                              " digits; exportctl session list shows it");
+                                              std::to_string(kSessionIdDigits) + " digits, found " +
+                                              std::to_string(id.size()) +
+                                              " characters; exportctl session list shows it");
     return fail(ErrorCode::kNotFound, "No session has the id '" + printable(id) + "'");
 }
 
@@ -139,7 +140,8 @@ Result<MemberStore::CreatedSession> MemberStore::create_session(std::string_view
     if (!is_subject(subject)) return invalid_argument("subject: expected text");
     if (length.count() <= 0 || length > limits::kSessionLengthMax)
         return invalid_argument("expires_in_seconds: expected 1 to " +
-                                std::to_string(limits::kSessionLengthMax.count()));
+                                std::to_string(limits::kSessionLengthMax.count()) + ", found " +
+                                std::to_string(length.count()));
     if (of(subject).empty())
         return fail(ErrorCode::kNotFound, "No member has the subject '" + printable(subject) + "'");
     std::array<std::uint8_t, kTokenBytes> random{};

@@ -291,7 +291,8 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
     if (config.stores.size() <= limits::kStoresMax) return {};
     return file.report({ErrorCode::kInvalidArgument, file.path() + ": expected at most " +
                                                          std::to_string(limits::kStoresMax) +
-                                                         " [store.NAME] sections"});
+                                                         " [store.NAME] sections, found " +
+                                                         std::to_string(config.stores.size())});
 }
 
 template <typename Duration>

@@ -28,31 +28,18 @@ void AlarmList::start(Collect collect) {
         const std::lock_guard look(looking_);
         collect_ = std::move(collect);
     }
-    thread_ = std::thread([this] { run(); });
+    threads_.start([this] { run(); });
 }
 
 void AlarmList::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    stop_requested_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    threads_.stop();
     const std::lock_guard look(looking_);
     collect_ = nullptr;
 }
 
 void AlarmList::run() {
     name_this_thread("alarms");
-    for (;;) {
-        {
-            std::unique_lock lock(mutex_);
-            if (stop_requested_.wait_for(lock, limits::kAlarmInterval,
-                                         [this] { return stopping_; }))
-                return;
-        }
-        (void)read();
-    }
+    while (threads_.wait_for(limits::kAlarmInterval)) (void)read();
 }
 
 std::vector<model::Alarm> AlarmList::read() {

@@ -2,16 +2,15 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/model/alarm.hpp"
 
 namespace export_worker::control {
@@ -46,10 +45,8 @@ private:
     // By name, subject and the cause up to its first figure, which may change. Guarded by looking_.
     std::map<std::array<std::string, 3>, std::int64_t> since_;
     mutable std::mutex mutex_;
-    std::condition_variable stop_requested_;
     std::vector<std::string> names_;  // Guarded by mutex_.
-    bool stopping_ = false;           // Guarded by mutex_.
-    std::thread thread_;              // Last: it uses everything above.
+    StoppableThreads threads_;        // Last: they use everything above.
 };
 
 }  // namespace export_worker::control

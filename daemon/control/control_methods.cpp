@@ -82,7 +82,8 @@ Result<json> status(const ControlDeps& deps, const json&) {
 Result<std::string> organization_of(const json& params) {
     std::string id = text_of(params, "organization");
     if (!is_organization_id(id))
-        return invalid_argument("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+        return invalid_argument("organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                                printable(id) + "'");
     return id;
 }
 

@@ -94,7 +94,8 @@ Result<json> compact(const ControlDeps& deps, const json& params) {
     const std::chrono::seconds pause_max = pause.value_or(limits::kCompactPauseDefault);
     if (pause_max < std::chrono::seconds(1) || pause_max > limits::kCompactPauseMax)
         return invalid_argument("pause_max_s: expected 1 to " +
-                                std::to_string(limits::kCompactPauseMax.count()) + " seconds");
+                                std::to_string(limits::kCompactPauseMax.count()) +
+                                " seconds, found " + std::to_string(pause_max.count()));
     return started(deps.task.start(
         "compact",
         [databases = databases_of(deps), directory = deps.state_dir + "/", pause_max](

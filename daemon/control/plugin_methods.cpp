@@ -6,6 +6,7 @@
 
 #include "base/io.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "daemon/control/params.hpp"
@@ -143,7 +144,9 @@ Result<std::string> take_text(const ControlDeps& deps, const std::string& id) {
 // came from.
 Result<void> take_sent(const ControlDeps& deps, const json& params,
                        plugins::ReloadRequest& request) {
-    if (!request.file.starts_with('/')) return invalid_argument("file: expected an absolute path");
+    if (!request.file.starts_with('/'))
+        return invalid_argument("file: expected an absolute path, found '" +
+                                printable(request.file) + "'");
     const std::string sent = text_of(params, "sent");
     if (sent.empty())
         return invalid_argument(
@@ -188,7 +191,7 @@ Result<json> plugin_reload(const ControlDeps& deps, const json& params) {
 
 Result<json> plugin_rollback(const ControlDeps& deps, const json& params) {
     if (params.contains("to") && text_of(params, "to").empty())
-        return invalid_argument("to: expected the first digits of a committed SHA-256");
+        return invalid_argument("to: expected the first digits of a committed SHA-256, found none");
     return submit(deps, request_of(Action::kRollback, params));
 }
 
@@ -207,7 +210,8 @@ Result<json> plugin_list(const ControlDeps& deps, const json&) {
 Result<json> plugin_report(const ControlDeps& deps, const json& params) {
     const auto id = params.find("report");
     if (id == params.end() || !id->is_number_unsigned())
-        return invalid_argument("report: expected the number a reload has answered with");
+        return unexpected_value("report", "the number a reload has answered with",
+                                id == params.end() ? json() : *id);
     const auto report = deps.plugins.report(id->get<std::uint64_t>());
     if (!report) {
         return fail(ErrorCode::kNotFound,

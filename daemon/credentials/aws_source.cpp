@@ -220,7 +220,8 @@ private:
             return {};
         return not_set_up(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI: expected https, or http to this machine or its "
-            "container host");
+            "container host, found '" +
+            printable(url.substr(0, url.find_first_of("?#"))) + "'");
     }
 };
 

@@ -122,7 +122,8 @@ Result<std::string> read_one_line_secret(const std::string& path) {
     std::string secret = without_line_end(std::move(text));
     while (secret.ends_with(' ')) secret.pop_back();
     if (secret.empty() || has_control_characters(secret))
-        return invalid_argument(path + ": expected one line with the secret");
+        return invalid_argument(path + ": expected one line with the secret, found " +
+                                (secret.empty() ? "none" : "several, or control characters"));
     return secret;
 }
 

@@ -36,7 +36,9 @@ Result<Credentials> checked(Credentials credentials, std::string expires, const 
     if (const std::size_t dot = expires.find('.'); dot != std::string::npos)
         expires = expires.substr(0, dot) + "Z";
     const auto unix_s = parse_iso8601_seconds(expires);
-    if (!unix_s) return bad("expected a time of expiry such as 2026-01-31T12:00:00Z");
+    if (!unix_s)
+        return bad("expected a time of expiry such as 2026-01-31T12:00:00Z, found '" +
+                   printable(expires) + "'");
     credentials.expires_unix_us = *unix_s * 1'000'000;
     if (credentials.expires_unix_us <= clock.unix_us())
         return bad("the credentials have expired already, at " + expires);

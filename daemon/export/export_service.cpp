@@ -34,7 +34,8 @@ Result<void> read_job_fields(JsonFields& fields, jobs::NewJob& job) {
     EW_TRY(job.idempotency_key,
            fields.text_or("idempotency_key", "", {1, limits::kIdempotencyKeyBytesMax, false}));
     if (!job.idempotency_key.empty() && !is_idempotency_key(job.idempotency_key))
-        return fail(ErrorCode::kInvalidArgument, "idempotency_key: expected UTF-8");
+        return fail(ErrorCode::kInvalidArgument,
+                    "idempotency_key: expected UTF-8, found other bytes");
     return {};
 }
 
@@ -55,7 +56,8 @@ Result<json> ExportService::with_template(std::string_view organization_id, json
            JsonFields(request, "", JsonFields::Null::kRefused).optional_text("template"));
     if (!name) return request;
     if (!is_template_name(*name))
-        return fail(ErrorCode::kInvalidArgument, "template: expected the name of a template");
+        return fail(ErrorCode::kInvalidArgument,
+                    "template: expected the name of a template, found '" + printable(*name) + "'");
     const auto found = templates_.find(organization_id, *name);
     if (!found && found.error().code == ErrorCode::kNotFound)
         return fail(ErrorCode::kInvalidArgument, "template: there is none named '" +
@@ -71,15 +73,16 @@ Result<json> ExportService::with_template(std::string_view organization_id, json
 Result<void> ExportService::put_template(std::string_view organization_id, std::string_view name,
                                          const json& body) {
     if (!is_template_name(name))
-        return fail(ErrorCode::kInvalidArgument, "name: expected 1 to " +
-                                                     std::to_string(limits::kTemplateNameBytesMax) +
-                                                     " bytes without control characters");
+        return fail(ErrorCode::kInvalidArgument,
+                    "name: expected 1 to " + std::to_string(limits::kTemplateNameBytesMax) +
+                        " bytes without control characters, found '" + printable(name) + "'");
     EW_CHECK(model::check_export_template(body));
     const std::string text = dump_json(body);
     if (text.size() > limits::kExportTemplateBytesMax)
         return fail(ErrorCode::kInvalidArgument,
                     "template: expected at most " +
-                        std::to_string(limits::kExportTemplateBytesMax) + " bytes of JSON");
+                        std::to_string(limits::kExportTemplateBytesMax) + " bytes of JSON, found " +
+                        std::to_string(text.size()));
     return templates_.put(organization_id, {std::string(name), text, 0});
 }
 

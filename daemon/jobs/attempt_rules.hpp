@@ -1,5 +1,5 @@
-// What the end of an attempt makes of its job. The same for every database that reads a job,
-// changes it and writes it back under a lock.
+// What the end of an attempt makes of its job, the same in every database: the job is read, changed
+// here and written back in one transaction in which no other write of it comes between.
 #pragma once
 
 #include <cstdint>

@@ -25,16 +25,7 @@ std::uint8_t put(std::array<char, size>& target, std::string_view text) {
 
 EventRecorder::EventRecorder(JobAccesses& store)
     : store_(store), ring_(limits::kEventsQueuedMax), taken_(limits::kEventsQueuedMax) {
-    thread_ = std::thread([this] { run(); });
-}
-
-EventRecorder::~EventRecorder() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    stop_requested_.notify_all();
-    thread_.join();
+    threads_.start([this] { run(); });
 }
 
 void EventRecorder::record(std::string_view job_id, std::string_view kind, std::string_view actor) {
@@ -51,14 +42,8 @@ void EventRecorder::record(std::string_view job_id, std::string_view kind, std::
 
 void EventRecorder::run() {
     name_this_thread("events");
-    for (bool last = false; !last;) {
-        {
-            std::unique_lock lock(mutex_);
-            last = stop_requested_.wait_for(lock, limits::kEventsFlushInterval,
-                                            [this] { return stopping_; });
-        }
-        flush();
-    }
+    while (threads_.wait_for(limits::kEventsFlushInterval)) flush();
+    flush();  // What came in since.
 }
 
 void EventRecorder::flush() {

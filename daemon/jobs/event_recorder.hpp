@@ -7,14 +7,13 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "base/shared_limits.hpp"
+#include "base/stoppable_threads.hpp"
 #include "daemon/jobs/job_accesses.hpp"
 
 namespace export_worker::jobs {
@@ -23,7 +22,7 @@ class EventRecorder {
 public:
     // `store` outlives the recorder.
     explicit EventRecorder(JobAccesses& store);
-    ~EventRecorder();  // Adds what is still there.
+    ~EventRecorder() = default;  // Adds what is still there.
     EventRecorder(const EventRecorder&) = delete;
     EventRecorder& operator=(const EventRecorder&) = delete;
 
@@ -47,12 +46,10 @@ private:
     JobAccesses& store_;
     std::atomic<std::uint64_t> dropped_{0};
     std::mutex mutex_;
-    std::condition_variable stop_requested_;
-    bool stopping_ = false;    // Guarded by mutex_.
-    std::vector<Slot> ring_;   // The same.
-    std::size_t used_ = 0;     // The same: slots of ring_ that are taken.
-    std::vector<Slot> taken_;  // The thread's: what it adds to the store.
-    std::thread thread_;
+    std::vector<Slot> ring_;    // Guarded by mutex_.
+    std::size_t used_ = 0;      // The same: slots of ring_ that are taken.
+    std::vector<Slot> taken_;   // The thread's: what it adds to the store.
+    StoppableThreads threads_;  // Last: they use everything above.
 };
 
 }  // namespace export_worker::jobs

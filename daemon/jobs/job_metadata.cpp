@@ -11,17 +11,17 @@ using nlohmann::json;
 
 Result<json> parse_metadata(const std::string& text) {
     if (text.size() > limits::kJobMetadataBytesMax) {
-        return fail(ErrorCode::kInvalidArgument, "metadata: expected at most " +
-                                                     std::to_string(limits::kJobMetadataBytesMax) +
-                                                     " bytes");
+        return fail(ErrorCode::kInvalidArgument,
+                    "metadata: expected at most " + std::to_string(limits::kJobMetadataBytesMax) +
+                        " bytes, found " + std::to_string(text.size()));
     }
     json object = parse_json(text);
-    if (!object.is_object())
-        return fail(ErrorCode::kInvalidArgument, "metadata: expected an object");
-    if (text_in(object, "file_url").value_or("").size() > limits::kFileUrlBytesMax) {
+    if (!object.is_object()) return unexpected_value("metadata", "an object", object);
+    const std::size_t url_bytes = text_in(object, "file_url").value_or("").size();
+    if (url_bytes > limits::kFileUrlBytesMax) {
         return fail(ErrorCode::kInvalidArgument, "metadata.file_url: expected at most " +
                                                      std::to_string(limits::kFileUrlBytesMax) +
-                                                     " bytes");
+                                                     " bytes, found " + std::to_string(url_bytes));
     }
     return object;
 }

@@ -62,7 +62,7 @@ Result<void> check_hold(const Job& job, bool held) {
 Result<void> check_report(const ProgressReport& report) {
     if (!report.mark_completed || !report.mark_failed) return {};
     return fail(ErrorCode::kInvalidArgument,
-                "mark_completed and mark_failed: expected at most one of them");
+                "mark_completed and mark_failed: expected at most one of them, found both");
 }
 
 Result<void> check_reportable(const Job& job, const Now& now) {

@@ -145,15 +145,17 @@ Result<void> check_together(const json& object, ExportSpec& spec) {
         return invalid_argument("profile: only for format csv, found format " +
                                 std::string(to_string(spec.format)));
     if (spec.format == ExportFormat::kXlsx && spec.compression != Compression::kNone)
-        return invalid_argument("compression: an xlsx file is compressed as it is; expected none");
+        return invalid_argument(
+            "compression: expected none for format xlsx, which is compressed, "
+            "found " +
+            std::string(to_string(spec.compression)));
     if (!spec.product_keys.empty() && !spec.filter.empty())
-        return invalid_argument("filter: expected either product_keys or filter");
+        return invalid_argument("filter: expected either product_keys or filter, found both");
     if (!object.contains("variants") && spec.format == ExportFormat::kJsonl && spec.columns.empty())
         spec.variants = VariantMode::kNested;
     if (spec.variants == VariantMode::kNested && spec.format != ExportFormat::kJsonl)
-        return invalid_argument(
-            "variants: nested is for format jsonl; expected row_per_variant or "
-            "parent_child");
+        return invalid_argument("variants: expected row_per_variant or parent_child for format " +
+                                std::string(to_string(spec.format)) + ", found nested");
     if (spec.variants == VariantMode::kNested && !spec.columns.empty())
         return invalid_argument(
             "variants: nested writes whole products; leave columns out, or expect "
@@ -251,7 +253,8 @@ json to_json(const ExportSpec& spec) {
 
 Result<void> check_export_template(const json& object) {
     if (!object.is_object() || object.empty())
-        return invalid_argument("template: expected an object with at least one field");
+        return invalid_argument("template: expected an object with at least one field, found " +
+                                (object.is_object() ? "none" : kind_of(object)));
     for (const auto& item : object.items()) {
         constexpr std::array<std::string_view, 6> kFields{"format",   "profile",  "compression",
                                                           "variants", "formulas", "columns"};

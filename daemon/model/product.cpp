@@ -153,8 +153,10 @@ Result<Product> parse_product(std::string_view line, PropertyPaths* paths) {
                                 " bytes, found " + std::to_string(line.size()));
     }
     const json object = parse_json(line);
-    if (object.is_discarded()) return invalid_argument("expected one JSON object in UTF-8");
-    if (!object.is_object()) return invalid_argument("expected a JSON object");
+    if (object.is_discarded())
+        return invalid_argument("expected one JSON object in UTF-8, found no JSON");
+    if (!object.is_object())
+        return invalid_argument("expected a JSON object, found " + kind_of(object));
     if (is_deeper(object, limits::kProductDepthMax)) {
         return invalid_argument("expected nesting of at most " +
                                 std::to_string(limits::kProductDepthMax));
@@ -179,7 +181,8 @@ Result<Price> parse_price(std::string_view line) {
         return invalid_argument("expected at most " + std::to_string(limits::kPriceLineBytesMax) +
                                 " bytes, found " + std::to_string(line.size()));
     const json object = parse_json(line);
-    if (!object.is_object()) return invalid_argument("expected one JSON object in UTF-8");
+    if (!object.is_object())
+        return invalid_argument("expected one JSON object in UTF-8, found " + kind_of(object));
     JsonFields fields(object);
     Price price;
     EW_TRY(price.product_key, fields.text("product_key", kPriceText));

@@ -32,7 +32,8 @@ Result<std::string> read_webhook_secret(const model::WebhookSettings& settings) 
     if (secret && secret->size() < limits::kWebhookSecretBytesMin)
         return fail(ErrorCode::kInvalidArgument,
                     settings.secret_file + ": expected a secret of at least " +
-                        std::to_string(limits::kWebhookSecretBytesMin) + " bytes");
+                        std::to_string(limits::kWebhookSecretBytesMin) + " bytes, found " +
+                        std::to_string(secret->size()));
     return secret;
 }
 

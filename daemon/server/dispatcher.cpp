@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "base/json.hpp"
+#include "base/json_fields.hpp"
 #include "base/log.hpp"
 #include "base/shared_limits.hpp"
 #include "base/text.hpp"
@@ -187,7 +188,8 @@ Unfinished Dispatcher::begin_method(const message::Request& request,
     // The bytes passed the codec's checks, so this cannot blow up in size or depth.
     const json params = parse_msgpack(request.params);
     if (!params.is_object())
-        return ended(wire_error(WireCode::kBadRequest, "params: expected a map"));
+        return ended(
+            wire_error(WireCode::kBadRequest, "params: expected a map, found " + kind_of(params)));
     return begin(deps_.jobs, principal, params, message::trace_id_of(request.trace));
 }
 

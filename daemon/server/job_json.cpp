@@ -178,7 +178,7 @@ Result<jobs::NewJob> parse_new_job(const json& body) {
            fields.optional_text("idempotency_key", {1, limits::kIdempotencyKeyBytesMax, false}));
     EW_CHECK(fields.refuse_unknown());
     if (key && !is_idempotency_key(*key))
-        return invalid_argument("idempotency_key: expected UTF-8");
+        return invalid_argument("idempotency_key: expected UTF-8, found other bytes");
     job.idempotency_key = key.value_or("");
     job.request_sha256 = jobs::hash_of_request(body);
     return job;
@@ -219,7 +219,7 @@ Result<jobs::ProgressReport> parse_report(const json& body) {
            fields.text_or("report_id", "", {1, limits::kIdempotencyKeyBytesMax, false}));
     EW_CHECK(fields.refuse_unknown());
     if (!report.report_id.empty() && !is_idempotency_key(report.report_id))
-        return invalid_argument("report_id: expected UTF-8");
+        return invalid_argument("report_id: expected UTF-8, found other bytes");
     return report;
 }
 

@@ -40,10 +40,7 @@ OrganizationScope scope_of(const Principal& principal) {
 }
 
 Result<std::string> job_id_of(const json& params) {
-    const auto found = params.find("job_id");
-    if (found == params.end() || !found->is_string())
-        return fail(ErrorCode::kInvalidArgument, "job_id: expected text");
-    auto id = found->get<std::string>();
+    EW_TRY(std::string id, JsonFields(params).text("job_id"));
     EW_CHECK(message::check_job_id(id));
     return id;
 }
@@ -52,7 +49,8 @@ Result<std::string> job_id_of(const json& params) {
 Result<std::string> organization_of(const Principal& principal) {
     if (!is_organization_id(principal.organization_id)) {
         return fail(ErrorCode::kInvalidArgument,
-                    "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -");
+                    "organization: expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                        printable(principal.organization_id) + "'");
     }
     return principal.organization_id;
 }

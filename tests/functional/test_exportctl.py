@@ -2,6 +2,8 @@
 import csv
 import json
 import os
+import pathlib
+import random
 import re
 import subprocess
 import unittest
@@ -154,6 +156,46 @@ class ExportctlTest(SystemTest):
         self.assertEqual(re.findall(r"^line (\d+):", done.stderr, re.M), ["2", "4", "5", "7"])
         job = self.system.export("mixed", "--columns", "key")
         self.assertEqual(job["processed_items"], 4)
+
+    def test_import_in_any_order_keeps_the_last_line_of_a_key(self):
+        line = '{"key":"k%02d","productType":"t","properties":{"name":"%s"}}'
+        lines = [line % (number % 50, f"{number // 50}") for number in reversed(range(100))] + ["nonsense", line % (7, "last"), '{"key":"no-type"}']
+        done = self.ctl("catalog", "import", "--organization", "twice", "-", stdin="\n".join(lines))
+        self.assertIn("101 products imported, 2 lines rejected", done.stdout)
+        self.assertEqual(re.findall(r"^line (\d+):", done.stderr, re.M), ["101", "103"])
+        job = self.system.export("twice", "--columns", "key,name")
+        with open(job["metadata"]["file_url"].removeprefix("file://"), newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        self.assertEqual(rows[1:], [[f"k{number:02}", "last" if number == 7 else "0"] for number in range(50)])
+
+    def test_a_shuffled_import_names_its_bad_lines_in_order(self):
+        lines = ['{"key":"k%04d"}' % number for number in reversed(range(300))]
+        done = self.ctl("catalog", "import", "--organization", "bad", "-", stdin="\n".join(lines))
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("0 products imported, 300 lines rejected", done.stdout)
+        numbers = [int(number) for number in re.findall(r"^line (\d+):", done.stderr, re.M)]
+        self.assertEqual((len(numbers), numbers), (100, sorted(numbers)))
+        self.assertIn("and 200 more bad lines", done.stderr)
+
+    def test_a_shuffled_import_writes_as_much_as_a_sorted_one(self):
+        """Products that are neighbours share a page of the database: each is written once."""
+        daemon = self.system.daemon.popen.pid
+
+        def written(organization, lines):
+            before = self.bytes_written_by(daemon)
+            done = self.ctl("catalog", "import", "--organization", organization, "-", stdin="".join(lines))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return self.bytes_written_by(daemon) - before
+
+        lines = self.ctl("catalog", "generate", "--products", 10_000).stdout.splitlines(keepends=True)
+        lines.sort(key=lambda line: json.loads(line)["key"])
+        in_order = written("in-order", lines)
+        random.Random(1).shuffle(lines)
+        self.assertLess(written("shuffled", lines), 1.05 * in_order)
+
+    @staticmethod
+    def bytes_written_by(process):
+        return int(re.search(r"^wchar: (\d+)", pathlib.Path(f"/proc/{process}/io").read_text(), re.M)[1])
 
     def test_csv_parses_back_to_the_catalog(self):
         products = [json.loads(line) for line in self.catalog.read_text().splitlines()]

@@ -36,6 +36,8 @@ Late read_late(const Statement& row) {
 Result<void> fail_jobs(Connection& connection, const std::vector<std::string>& job_ids,
                        std::string_view why, std::string_view actor, const Now& now) {
     if (job_ids.empty()) return {};
+    // One statement for all, not attempt_rules.hpp for each: there is nothing to decide, and each
+    // statement that changes rows makes SQLite copy every page it touches.
     const std::string ids = dump_json(nlohmann::json(job_ids));
     EW_CHECK(connection
                  .statement("UPDATE job SET status = 'failed', completed_us = ?2, ended_us = ?3, "

@@ -10,7 +10,6 @@
 #include "base/text.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
 #include "daemon/jobs/sqlite/settings.hpp"
-#include "daemon/jobs/sqlite/time_line.hpp"
 
 namespace export_worker::jobs {
 
@@ -76,6 +75,7 @@ Result<void> JobDatabase::enter_instance() {
     return database_->write([&](Connection& connection) -> Result<void> {
         EW_TRY(time_offset_us_, open_time_line(connection, clock_, boot_id));
         const Now at = now();
+        EW_TRY(rescheduled_to_, reschedule_after(connection, SchedulePlace(), at));
         EW_CHECK(begin_last_run(connection, at));
         EW_CHECK(connection.statement("UPDATE instance SET ended_us = ?1 WHERE ended_us IS NULL")
                      .bind(at.wall_us)
@@ -93,6 +93,16 @@ Result<void> JobDatabase::enter_instance() {
             .bind(at.wall_us - us_of(limits::kJobTimesMax))
             .run();
     });
+}
+
+Result<void> JobDatabase::finish_rescheduling() {
+    const std::lock_guard lock(rescheduling_);
+    while (rescheduled_to_) {
+        EW_TRY(rescheduled_to_, write_until_known([&](Connection& connection, const Now& at) {
+                   return reschedule_after(connection, *rescheduled_to_, at);
+               }));
+    }
+    return {};
 }
 
 Now JobDatabase::now() const {

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "daemon/jobs/job_draft.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/now.hpp"
+#include "daemon/jobs/sqlite/time_line.hpp"
 #include "daemon/sqlite/database.hpp"
 #include "daemon/sqlite/durability.hpp"
 
@@ -51,6 +54,12 @@ public:
     [[nodiscard]] static bool is_unknown(const Result<T>& result) {
         return !result && result.error().code == ErrorCode::kUnknownOutcome;
     }
+    // Moves the jobs that wait for a start on the wall clock to the clock of this life
+    // (reschedule_after()). open() moves the first batch of them, so that it takes the same time
+    // however many there are. Before this has succeeded no job may be claimed, nor fail at its
+    // deadline. Requests are answered between two batches. Costs nothing once all have moved.
+    // Errors: those of a write; the next call goes on.
+    [[nodiscard]] Result<void> finish_rescheduling();
     [[nodiscard]] sqlite::Database& database() { return *database_; }
 
     [[nodiscard]] Now now() const;
@@ -76,6 +85,9 @@ private:
     const std::string instance_id_;
     std::string registry_id_;          // Fixed once open() returns.
     std::int64_t time_offset_us_ = 0;  // open_time_line(). The same.
+    std::mutex rescheduling_;          // One walk at a time.
+    // The last job that was moved; nullopt: all were. Guarded by rescheduling_ once open() returns.
+    std::optional<SchedulePlace> rescheduled_to_ = SchedulePlace();
     std::atomic<std::size_t> failed_by_claims_{0};
     const std::unique_ptr<sqlite::Database> database_;  // Last: its writes use what is above.
 };

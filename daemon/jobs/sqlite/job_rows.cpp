@@ -110,6 +110,30 @@ Result<Job> load_row(Connection& connection, const OrganizationScope& scope,
     return read_job(row);
 }
 
+Result<Job> load_leased(Connection& connection, const model::Lease& lease) {
+    Statement row = connection.statement("SELECT " EW_JOB_COLUMNS
+                                         " FROM job WHERE job_id = ?1 AND epoch = ?2 AND "
+                                         "claim_token = ?3 AND status = 'in_progress'");
+    EW_TRY(const bool found, row.bind(lease.job_id, lease.epoch, lease.claim_token).step());
+    if (!found) return lease_lost(lease);
+    return read_job(row);
+}
+
+Result<void> write_state(Connection& connection, const Job& job, const Now& now) {
+    return connection
+        .statement(
+            "UPDATE job SET status = ?2, attempt = ?3, crashes = ?4, interruptions = ?5, held = "
+            "?6, cancel_us = iif(?7, coalesce(cancel_us, ?8), NULL), due_us = ?9, completed_us = "
+            "?10, total_items = ?11, processed_items = ?12, failed_items = ?13, warned_items = "
+            "?14, stage = ?15, error_message = ?16, owner = iif(?2 = 'in_progress', owner, '') "
+            "WHERE job_id = ?1")
+        .bind(job.job_id, model::to_string(job.status), job.attempt, job.crashes, job.interruptions,
+              job.held ? 1 : 0, job.cancel_requested ? 1 : 0, now.wall_us, job.due_us,
+              job.completed_us, job.total_items, job.processed_items, job.failed_items,
+              job.warned_items, job.stage, job.error_message)
+        .run();
+}
+
 Result<void> check_names_no_export(Connection& connection, std::string_view organization_id,
                                    std::string_view file_url) {
     const std::string owner = job_id_of_url(file_url);
@@ -201,12 +225,6 @@ Result<void> record_end(Connection& connection, const Job& job, std::string_view
     const std::string_view detail = failed ? std::string_view(job.error_message) : "";
     EW_CHECK(append_event(connection, job.job_id, {kinds.event, actor, detail}, now));
     return append_notice(connection, job, kinds.notice, now);
-}
-
-Result<void> record_end_of(Connection& connection, std::string_view job_id, std::string_view actor,
-                           const Now& now) {
-    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
-    return record_end(connection, job, actor, now);
 }
 
 }  // namespace export_worker::jobs

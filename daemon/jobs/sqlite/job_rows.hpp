@@ -31,6 +31,13 @@ namespace export_worker::jobs {
 [[nodiscard]] Result<model::Job> load_row(sqlite::Connection& connection,
                                           const model::OrganizationScope& scope,
                                           std::string_view job_id);
+// The job of an attempt that still runs. kConflict: the lease is lost.
+[[nodiscard]] Result<model::Job> load_leased(sqlite::Connection& connection,
+                                             const model::Lease& lease);
+// Writes what the rules of states change of a job (attempt_rules.hpp); its deadline, its metadata
+// and what goes with them stay. Call it in the transaction that has read the job.
+[[nodiscard]] Result<void> write_state(sqlite::Connection& connection, const model::Job& job,
+                                       const Now& now);
 // May a worker's job of the organization name this file? Errors: names_export_of().
 [[nodiscard]] Result<void> check_names_no_export(sqlite::Connection& connection,
                                                  std::string_view organization_id,
@@ -68,8 +75,6 @@ struct NewEvent {
 // transaction that ends the job.
 [[nodiscard]] Result<void> record_end(sqlite::Connection& connection, const model::Job& job,
                                       std::string_view actor, const Now& now);
-[[nodiscard]] Result<void> record_end_of(sqlite::Connection& connection, std::string_view job_id,
-                                         std::string_view actor, const Now& now);
 // The notice alone, of any type.
 [[nodiscard]] Result<void> append_notice(sqlite::Connection& connection, const model::Job& job,
                                          const char* type, const Now& now);

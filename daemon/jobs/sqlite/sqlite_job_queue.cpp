@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.hpp"
-#include "base/text.hpp"
+#include "daemon/jobs/attempt_rules.hpp"
 #include "daemon/jobs/job_metadata.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
@@ -22,67 +22,49 @@ using nlohmann::json;
 using sqlite::Connection;
 using sqlite::Statement;
 
-Result<void> record_end_if_final(Connection& connection, const std::string& job_id,
-                                 std::string_view actor, const Now& now) {
-    EW_TRY(const Job job, load_row(connection, OrganizationScope::every(), job_id));
-    if (!model::is_final(job.status)) return {};
-    return record_end(connection, job, actor, now);
+Result<void> record_end_if_final(Connection& connection, const Job& job, std::string_view actor,
+                                 const Now& now) {
+    return model::is_final(job.status) ? record_end(connection, job, actor, now) : Result<void>();
 }
 
 // The job of an attempt that still runs: ?1 to ?3 are the lease.
 #define EW_LEASED "job_id = ?1 AND epoch = ?2 AND claim_token = ?3 AND status = 'in_progress'"
 
-// The final commit found the job otherwise than it expected.
-Result<void> why_not_mine(Connection& connection, const Lease& lease) {
-    Statement row =
-        connection.statement("SELECT 1 FROM job WHERE " EW_LEASED " AND cancel_us IS NOT NULL");
-    EW_TRY(const bool cancel_first, row.bind(lease.job_id, lease.epoch, lease.claim_token).step());
-    if (cancel_first) return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
-    return lease_lost(lease);
+// Before the state of the job: the index of what retention may forget then never has it.
+Result<void> write_metadata(Connection& connection, const Job& job, const Completion& completion) {
+    return connection
+        .statement(
+            "UPDATE job SET metadata = ?2, file_url = ?3, filename = ?4, content_type = "
+            "coalesce(?2 ->> '$.content_type', ''), sha256 = coalesce(?2 ->> '$.sha256', "
+            "'') WHERE job_id = ?1")
+        .bind(job.job_id, job.metadata_json, completion.file.file_url, completion.filename)
+        .run();
 }
 
-// The metadata of the lease's job; nullopt: it is not to be completed under this lease.
-Result<std::optional<std::string>> metadata_under(Connection& connection, const Lease& lease) {
-    Statement row =
-        connection.statement("SELECT metadata FROM job WHERE " EW_LEASED " AND cancel_us IS NULL");
-    EW_TRY(const bool found, row.bind(lease.job_id, lease.epoch, lease.claim_token).step());
-    return found ? std::optional(row.string(0)) : std::nullopt;
-}
-
-Result<void> publish(Connection& connection, const Lease& lease, const Completion& completion,
-                     std::string_view actor, const Now& now) {
-    EW_TRY(const std::optional<std::string> before, metadata_under(connection, lease));
-    if (!before) return why_not_mine(connection, lease);
-    EW_TRY(const json metadata, completed_metadata(*before, completion));
-    EW_CHECK(connection
-                 .statement("UPDATE job SET status = CASE WHEN ?7 > 0 THEN "
-                            "'partial_success' WHEN ?8 > 0 THEN "
-                            "'completed_with_warnings' ELSE 'completed' END, "
-                            "completed_us = ?2, stage = '', error_message = '', "
-                            "processed_items = ?3, total_items = ?3 + ?7, "
-                            "failed_items = ?7, warned_items = ?8, "
-                            "file_url = ?4, filename = ?5, metadata = ?6, "
-                            "content_type = coalesce(?6 ->> '$.content_type', ''), "
-                            "sha256 = coalesce(?6 ->> '$.sha256', '') WHERE job_id = ?1")
-                 .bind(lease.job_id, now.wall_us, completion.processed_items,
-                       completion.file.file_url, completion.filename, dump_json(metadata),
-                       completion.failed_items, completion.warned_items)
-                 .run());
-    for (const JobEntry& error : completion.errors) {
-        EW_CHECK(append_entry(connection, lease.job_id, "error", error, now));
-    }
-    for (const JobEntry& warning : completion.warnings) {
-        EW_CHECK(append_entry(connection, lease.job_id, "warning", warning, now));
-    }
+Result<void> publish_file(Connection& connection, const model::FileReceipt& file) {
     EW_CHECK(connection
                  .statement("UPDATE file SET state = 'live', bytes = ?2, sha256 = ?3 WHERE "
                             "file_key = ?1")
-                 .bind(completion.file.key, static_cast<std::int64_t>(completion.file.bytes),
-                       completion.file.sha256)
+                 .bind(file.key, static_cast<std::int64_t>(file.bytes), file.sha256)
                  .run());
     if (connection.changes() == 0)
         return fail(ErrorCode::kInternal, "the file was never announced");
-    return record_end_of(connection, lease.job_id, actor, now);
+    return {};
+}
+
+Result<void> publish(Connection& connection, Job job, const Completion& completion,
+                     std::string_view actor, const Now& now) {
+    EW_TRY(const json metadata, completed_metadata(job.metadata_json, completion));
+    job.metadata_json = dump_json(metadata);
+    complete_attempt(job, completion, now);
+    EW_CHECK(write_metadata(connection, job, completion));
+    EW_CHECK(write_state(connection, job, now));
+    for (const JobEntry& error : completion.errors)
+        EW_CHECK(append_entry(connection, job.job_id, "error", error, now));
+    for (const JobEntry& warning : completion.warnings)
+        EW_CHECK(append_entry(connection, job.job_id, "warning", warning, now));
+    EW_CHECK(publish_file(connection, completion.file));
+    return record_end(connection, job, actor, now);
 }
 
 std::string json_of(const std::vector<std::string>& ids) {
@@ -112,21 +94,9 @@ Result<bool> has_published(Connection& connection, const Lease& lease, const mod
 
 Result<void> put_back(Connection& connection, const std::string& job_id,
                       const std::string& instance_id, const Now& now) {
-    // The attempt is given back: the job did not fail, its process died. Too many deaths and it
-    // is the job.
-    EW_CHECK(
-        connection
-            .statement("UPDATE job SET crashes = crashes + 1, attempt = attempt - 1, due_us = ?2, "
-                       "owner = '', stage = '', "
-                       "status = CASE WHEN cancel_us IS NOT NULL THEN 'cancelled' "
-                       "WHEN crashes + 1 >= ?3 THEN 'failed' ELSE 'pending' END, "
-                       "completed_us = iif(cancel_us IS NOT NULL OR crashes + 1 >= ?3, ?4, NULL), "
-                       "error_message = iif(crashes + 1 >= ?3, "
-                       "'the daemon died repeatedly while it ran this job', error_message) "
-                       "WHERE job_id = ?1")
-            .bind(job_id, now.us, limits::kJobCrashesMax, now.wall_us)
-            .run());
-    EW_TRY(const model::Job job, load_row(connection, model::OrganizationScope::every(), job_id));
+    EW_TRY(Job job, load_row(connection, OrganizationScope::every(), job_id));
+    rescue_attempt(job, now);
+    EW_CHECK(write_state(connection, job, now));
     if (model::is_final(job.status)) return record_end(connection, job, instance_id, now);
     return append_event(connection, job_id, {"rescued", instance_id}, now);
 }
@@ -144,6 +114,7 @@ Result<bool> SqliteJobQueue::has_due() {
 }
 
 Result<std::optional<ClaimedJob>> SqliteJobQueue::claim() {
+    EW_CHECK(database_.finish_rescheduling());
     const std::optional<std::string> unresolved = unresolved_.take();
     if (!unresolved) {
         // Workers that find nothing look every second: not through the writer.
@@ -214,8 +185,11 @@ Result<void> SqliteJobQueue::intend_file(const Lease& lease, const model::FileKe
 Result<void> SqliteJobQueue::complete(const Lease& lease, const Completion& completion, Run run) {
     return write(
         run,
-        [&](Connection& connection, const Now& now) {
-            return publish(connection, lease, completion, database_.instance_id(), now);
+        [&](Connection& connection, const Now& now) -> Result<void> {
+            EW_TRY(Job job, load_leased(connection, lease));
+            if (job.cancel_requested)
+                return fail(ErrorCode::kCancelled, "job " + lease.job_id + ": cancelled");
+            return publish(connection, std::move(job), completion, database_.instance_id(), now);
         },
         [&](Connection& connection) {
             return has_published(connection, lease, completion.file.key);
@@ -227,21 +201,13 @@ Result<void> SqliteJobQueue::give_up_attempt(const Lease& lease, std::string_vie
     return write(
         run,
         [&](Connection& connection, const Now& now) -> Result<void> {
-            const std::string text(utf8_prefix(error, limits::kJobTextBytesMax));
-            EW_CHECK(
-                connection
-                    .statement("UPDATE job SET owner = '', stage = '', error_message = ?4, "
-                               "due_us = ?7 + ?8, status = CASE WHEN cancel_us IS NOT NULL THEN "
-                               "'cancelled' WHEN ?5 OR attempt >= attempts_max THEN 'failed' ELSE "
-                               "'pending' END, completed_us = iif(cancel_us IS NOT NULL OR ?5 OR "
-                               "attempt >= attempts_max, ?6, NULL) WHERE " EW_LEASED)
-                    .bind(lease.job_id, lease.epoch, lease.claim_token, text, permanent ? 1 : 0,
-                          now.wall_us, now.us, delay_us)
-                    .run());
-            if (connection.changes() == 0) return lease_lost(lease);
+            EW_TRY(Job job, load_leased(connection, lease));
+            jobs::give_up_attempt(job, error, permanent, delay_us, now);
+            EW_CHECK(write_state(connection, job, now));
             EW_CHECK(append_event(connection, lease.job_id,
-                                  {"attempt_failed", database_.instance_id(), text}, now));
-            return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+                                  {"attempt_failed", database_.instance_id(), job.error_message},
+                                  now));
+            return record_end_if_final(connection, job, database_.instance_id(), now);
         },
         [&](Connection& connection) { return has_ended(connection, lease); });
 }
@@ -250,20 +216,12 @@ Result<void> SqliteJobQueue::release(const Lease& lease, Run run) {
     return write(
         run,
         [&](Connection& connection, const Now& now) -> Result<void> {
-            EW_CHECK(connection
-                         .statement(
-                             "UPDATE job SET status = iif(interruptions >= ?5 AND attempt >= "
-                             "attempts_max, 'failed', 'pending'), completed_us = iif(interruptions "
-                             ">= ?5 AND attempt >= attempts_max, ?6, NULL), attempt = attempt - "
-                             "iif(interruptions >= ?5, 0, 1), interruptions = interruptions + 1, "
-                             "owner = '', due_us = ?4, stage = '' WHERE " EW_LEASED)
-                         .bind(lease.job_id, lease.epoch, lease.claim_token, now.us,
-                               limits::kJobInterruptionsMax, now.wall_us)
-                         .run());
-            if (connection.changes() == 0) return lease_lost(lease);
+            EW_TRY(Job job, load_leased(connection, lease));
+            release_attempt(job, now);
+            EW_CHECK(write_state(connection, job, now));
             EW_CHECK(append_event(connection, lease.job_id,
                                   {"interrupted", database_.instance_id()}, now));
-            return record_end_if_final(connection, lease.job_id, database_.instance_id(), now);
+            return record_end_if_final(connection, job, database_.instance_id(), now);
         },
         [&](Connection& connection) { return has_ended(connection, lease); });
 }
@@ -272,14 +230,11 @@ Result<void> SqliteJobQueue::cancelled(const Lease& lease, Run run) {
     return write(
         run,
         [&](Connection& connection, const Now& now) -> Result<void> {
-            EW_CHECK(
-                connection
-                    .statement("UPDATE job SET status = 'cancelled', completed_us = ?4, stage = '' "
-                               "WHERE " EW_LEASED " AND cancel_us IS NOT NULL")
-                    .bind(lease.job_id, lease.epoch, lease.claim_token, now.wall_us)
-                    .run());
-            if (connection.changes() == 0) return lease_lost(lease);
-            return record_end_of(connection, lease.job_id, database_.instance_id(), now);
+            EW_TRY(Job job, load_leased(connection, lease));
+            if (!job.cancel_requested) return lease_lost(lease);
+            cancel_job(job, now);
+            EW_CHECK(write_state(connection, job, now));
+            return record_end(connection, job, database_.instance_id(), now);
         },
         [&](Connection& connection) { return has_ended(connection, lease); });
 }

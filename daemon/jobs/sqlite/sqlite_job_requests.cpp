@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/crypto/uuid.hpp"
+#include "daemon/jobs/attempt_rules.hpp"
 #include "daemon/jobs/sqlite/job_quotas.hpp"
 #include "daemon/jobs/sqlite/job_rows.hpp"
 #include "daemon/jobs/sqlite/reports.hpp"
@@ -20,18 +22,24 @@ using sqlite::Connection;
 
 namespace {
 
-Result<void> cancel(Connection& connection, const Job& job, std::string_view actor, const Now& at) {
+Result<void> cancel(Connection& connection, Job job, std::string_view actor, const Now& at) {
     // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here
     // and now.
-    const bool ours_and_running =
-        job.status == JobStatus::kInProgress && job.runner == JobRunner::kDaemon;
-    const char* sql =
-        ours_and_running ? "UPDATE job SET cancel_us = coalesce(cancel_us, ?2) WHERE job_id = ?1"
-                         : "UPDATE job SET cancel_us = ?2, status = 'cancelled', completed_us = ?2 "
-                           "WHERE job_id = ?1";
-    EW_CHECK(connection.statement(sql).bind(job.job_id, at.wall_us).run());
-    if (!ours_and_running) return record_end_of(connection, job.job_id, actor, at);
+    if (job.status != JobStatus::kInProgress || job.runner != JobRunner::kDaemon) {
+        cancel_job(job, at);
+        EW_CHECK(write_state(connection, job, at));
+        return record_end(connection, job, actor, at);
+    }
+    job.cancel_requested = true;
+    EW_CHECK(write_state(connection, job, at));
     return append_event(connection, job.job_id, {"cancel_requested", actor}, at);
+}
+
+Result<void> restart_deadline(Connection& connection, std::string_view job_id, const Now& at) {
+    return connection
+        .statement("UPDATE job SET deadline_us = ?2 + deadline_length_us WHERE job_id = ?1")
+        .bind(job_id, at.us)
+        .run();
 }
 
 }  // namespace
@@ -83,11 +91,11 @@ Result<Job> SqliteJobRequests::request_cancel(const OrganizationScope& scope,
                                               std::string_view job_id, std::string_view actor) {
     bool may_be_done = false;  // By a run whose answer was lost.
     return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
-        EW_TRY(const Job job, load_row(connection, scope, job_id));
+        EW_TRY(Job job, load_row(connection, scope, job_id));
         const bool is_done = job.cancel_requested || job.status == JobStatus::kCancelled;
         if (may_be_done && is_done) return show(connection, scope, job_id, at);
         EW_CHECK(check_cancel(job));
-        EW_CHECK(cancel(connection, job, actor, at));
+        EW_CHECK(cancel(connection, std::move(job), actor, at));
         may_be_done = true;
         return show(connection, scope, job_id, at);
     });
@@ -97,21 +105,17 @@ Result<Job> SqliteJobRequests::retry(const OrganizationScope& scope, std::string
                                      std::string_view actor) {
     std::optional<std::int64_t> retried_us;  // The end of the job that may be retried already.
     return database_.write_until_known([&](Connection& connection, const Now& at) -> Result<Job> {
-        EW_TRY(const Job job, load_row(connection, scope, job_id));
+        EW_TRY(Job job, load_row(connection, scope, job_id));
         if (retried_us && job.completed_us != retried_us)
             return show(connection, scope, job_id, at);
         EW_CHECK(check_retry(job));
         EW_CHECK(check_job_quotas(connection, job.organization_id, job.runner));
-        EW_CHECK(connection
-                     .statement("UPDATE job SET status = 'pending', attempt = 0, crashes = 0, "
-                                "interruptions = 0, cancel_us = NULL, held = 0, deadline_us = ?2 + "
-                                "deadline_length_us, due_us = ?2, completed_us = NULL, "
-                                "error_message = '', stage = '', "
-                                "processed_items = 0 WHERE job_id = ?1")
-                     .bind(job_id, at.us)
-                     .run());
+        const std::optional<std::int64_t> ended_us = job.completed_us;
+        retry_job(job, at);
+        EW_CHECK(write_state(connection, job, at));
+        EW_CHECK(restart_deadline(connection, job_id, at));
         EW_CHECK(append_event(connection, job_id, {"retried", actor}, at));
-        retried_us = job.completed_us;
+        retried_us = ended_us;
         return show(connection, scope, job_id, at);
     });
 }

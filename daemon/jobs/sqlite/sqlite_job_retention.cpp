@@ -132,6 +132,7 @@ Result<std::size_t> forget_notices(Connection& connection, const Before& before)
 }  // namespace
 
 Result<std::size_t> SqliteJobRetention::enforce_limits() {
+    EW_CHECK(database_.finish_rescheduling());
     EW_TRY(const std::size_t failed,
            database_.write_until_known(
                [&](Connection& connection, const Now& now) -> Result<std::size_t> {

@@ -4,10 +4,13 @@
 #include <charconv>
 #include <chrono>
 #include <string>
+#include <vector>
 
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/settings.hpp"
+#include "daemon/sqlite/rows.hpp"
 
 namespace export_worker::jobs {
 namespace {
@@ -53,16 +56,23 @@ Result<std::int64_t> line_at_start(Connection& connection, std::int64_t steady_u
     return after_reboot(*mark_us, *mark_wall_us, wall_us);
 }
 
-// Jobs that wait for a time on the wall clock: what that is on this line has changed if the wall
-// clock was set since.
-Result<void> reschedule(Connection& connection, const Now& now) {
+// In two ranges: a comparison of both columns at once would look at all jobs of one start again for
+// each batch of them.
+constexpr const char* kScheduledAfter =
+    "SELECT start_us, rowid, job_id FROM job WHERE start_us IS NOT NULL AND status = 'pending' AND "
+    "start_us = ?1 AND rowid > ?2 UNION ALL "
+    "SELECT start_us, rowid, job_id FROM job WHERE start_us IS NOT NULL AND status = 'pending' AND "
+    "start_us > ?1 ORDER BY 1, 2 LIMIT ?3";
+
+Result<void> move_to_clock(Connection& connection, const std::vector<std::string>& job_ids,
+                           const Now& now) {
     constexpr std::int64_t kDriftMax = 1'000'000;
     return connection
         .statement(
             "UPDATE job SET deadline_us = deadline_us + start_us + ?1 - due_us, due_us = start_us "
-            "+ ?1 WHERE start_us IS NOT NULL AND status = 'pending' AND attempt = 0 AND "
+            "+ ?1 WHERE job_id IN (SELECT value FROM json_each(?4)) AND attempt = 0 AND "
             "max(due_us, start_us + ?1) > ?2 AND abs(start_us + ?1 - due_us) > ?3")
-        .bind(now.us - now.wall_us, now.us, kDriftMax)
+        .bind(now.us - now.wall_us, now.us, kDriftMax, dump_json(nlohmann::json(job_ids)))
         .run();
 }
 
@@ -79,13 +89,27 @@ Result<std::int64_t> open_time_line(Connection& connection, const Clock& clock,
     EW_CHECK(write_setting(connection, kOffset, line_us - steady_us));
     EW_CHECK(write_setting(connection, kBoot, boot));
     EW_CHECK(mark_time(connection, {line_us, wall_us}));
-    EW_CHECK(reschedule(connection, {line_us, wall_us}));
     return line_us - steady_us;
 }
 
 Result<void> mark_time(Connection& connection, const Now& now) {
     EW_CHECK(write_setting(connection, kMark, now.us));
     return write_setting(connection, kMarkWall, now.wall_us);
+}
+
+Result<std::optional<SchedulePlace>> reschedule_after(Connection& connection,
+                                                      const SchedulePlace& after, const Now& now) {
+    sqlite::Statement rows = connection.statement(kScheduledAfter);
+    rows.bind(after.start_us, after.row, static_cast<std::int64_t>(limits::kHousekeepingBatch));
+    SchedulePlace last;
+    std::vector<std::string> job_ids;
+    EW_CHECK(sqlite::for_each_row(rows, [&](const sqlite::Statement& row) {
+        last = {row.integer(0), row.integer(1)};
+        job_ids.push_back(row.string(2));
+    }));
+    EW_CHECK(move_to_clock(connection, job_ids, now));
+    if (job_ids.size() < limits::kHousekeepingBatch) return std::optional<SchedulePlace>();
+    return std::optional(last);
 }
 
 }  // namespace export_worker::jobs

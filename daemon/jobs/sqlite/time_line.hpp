@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/clock.hpp"
@@ -17,11 +18,22 @@
 
 namespace export_worker::jobs {
 
-// What to add to `clock`'s steady time, in microseconds. Jobs that wait for a start on the wall
-// clock wait for it on this one. `boot_id`: of this boot of the machine.
+// What to add to `clock`'s steady time, in microseconds. `boot_id`: of this boot of the machine.
 [[nodiscard]] Result<std::int64_t> open_time_line(sqlite::Connection& connection,
                                                   const Clock& clock, std::string_view boot_id);
 // Remembers where the line is, for a life after a reboot.
 [[nodiscard]] Result<void> mark_time(sqlite::Connection& connection, const Now& now);
+
+// A place among the jobs that wait for a start on the wall clock, in the order of their starts.
+struct SchedulePlace {
+    std::int64_t start_us = INT64_MIN;  // Unix time. The default is before all of them.
+    std::int64_t row = 0;               // Among jobs of one start.
+};
+// Jobs wait for a start on the wall clock on this line. Where that is changes when the wall clock
+// is set: moves the start and the deadline of the next kHousekeepingBatch jobs after `after` there.
+// Returns the last one of them; nullopt: none is left. To do so again changes nothing.
+[[nodiscard]] Result<std::optional<SchedulePlace>> reschedule_after(sqlite::Connection& connection,
+                                                                    const SchedulePlace& after,
+                                                                    const Now& now);
 
 }  // namespace export_worker::jobs

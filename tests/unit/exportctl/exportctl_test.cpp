@@ -98,7 +98,8 @@ TEST(Sign, EveryMistakeIsNamed) {
     const auto message = [](const char* line) {
         return sign_line(line, false)["error"]["message"].get<std::string>();
     };
-    EXPECT_NE(message("not json").find("one JSON object"), std::string::npos);
+    EXPECT_EQ(message("not json"), "expected one JSON object a line, found no JSON");
+    EXPECT_EQ(message("[1]"), "expected one JSON object a line, found a list");
     EXPECT_NE(message(R"({"provider":"ftp"})").find("provider"), std::string::npos);
     EXPECT_NE(message(R"({"provider":"s3"})").find("bucket: missing"), std::string::npos);
     EXPECT_NE(message(R"({"provider":"gcs","bucket":"b","style":"diagonal"})").find("style"),

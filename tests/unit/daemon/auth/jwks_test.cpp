@@ -32,7 +32,8 @@ TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
     EXPECT_EQ(Jwks::parse("nonsense").error().message,
               "jwks: expected an object with an array 'keys'");
     EXPECT_EQ(refusal({{"keys", json::array()}}),
-              "jwks: expected at least one RSA key for RS256 signatures");
+              "jwks: expected at least one RSA key for RS256 signatures, found none");
+    EXPECT_EQ(refusal({{"keys", {"one"}}}), "jwks: keys: expected objects, found text");
     EXPECT_EQ(refusal(parse_json_or_throw(testing::jwks_of({"one", "one"}))),
               "jwks: kid 'one' given twice");
     json weak = parse_json_or_throw(testing::jwks_of({"one"}));
@@ -45,11 +46,15 @@ TEST(Jwks, KeepsTheKeysItCanUseAndRefusesBadOnes) {
         EXPECT_FALSE(Jwks::parse(odd.dump())) << exponent;
     }
     json nameless = parse_json_or_throw(testing::jwks_of({""}));
-    EXPECT_FALSE(Jwks::parse(nameless.dump()));
+    EXPECT_EQ(refusal(nameless), "jwks: kid: expected 1 to " +
+                                     std::to_string(limits::kJwtKidBytesMax) +
+                                     " bytes of text, found 0");
     std::vector<std::string> many;
     for (std::size_t index = 0; index <= limits::kJwksKeysMax; ++index)
         many.push_back(std::to_string(index));
-    EXPECT_FALSE(Jwks::parse(testing::jwks_of(many)));
+    EXPECT_EQ(
+        Jwks::parse(testing::jwks_of(many)).error().message,
+        "jwks: expected at most " + std::to_string(limits::kJwksKeysMax) + " keys, found more");
 }
 
 // A provider's answer is a stranger's, too.

@@ -53,14 +53,15 @@ TEST(Jwt, AStytchSessionIsAMemberOfItsOrganization) {
 
 TEST(Jwt, TheAlgorithmIsNotTheTokensToChoose) {
     for (const char* algorithm : {"none", "None", "HS256", "RS512", "PS256", "ES256", ""})
-        EXPECT_EQ(verdict(with_header("alg", algorithm)), "jwt: alg: expected RS256") << algorithm;
+        EXPECT_EQ(verdict(with_header("alg", algorithm)),
+                  "jwt: alg: expected RS256, found '" + std::string(algorithm) + "'");
     // HS256 with the public modulus as the secret: what a library that believes the header accepts.
     const std::string text = testing::base64url(R"({"alg":"HS256","kid":"one"})") + "." +
                              testing::base64url(stytch_claims().dump());
     const auto mac = crypto::hmac_sha256(testing::kRsaModulus, text);
     EXPECT_EQ(verdict(text + "." + testing::base64url(crypto::as_bytes(mac))),
-              "jwt: alg: expected RS256");
-    EXPECT_EQ(verdict(with_header("typ", "at+jwt")), "jwt: typ: expected JWT");
+              "jwt: alg: expected RS256, found 'HS256'");
+    EXPECT_EQ(verdict(with_header("typ", "at+jwt")), "jwt: typ: expected JWT, found 'at+jwt'");
     EXPECT_EQ(verdict(with_header("crit", {"exp"})), "jwt: crit: expected none");
 }
 

@@ -68,8 +68,9 @@ TEST_F(CareMethodsTest, CompactSaysWhatEachDatabaseHadAndHas) {
     EXPECT_GT(rows[0]["bytes_after"], 0);
     for (const json& row : rows) EXPECT_FALSE(row.contains("error")) << row;
     for (const json& pause : std::initializer_list<json>{0, 3601, -1})
-        EXPECT_EQ(refusal("control.compact", {{"pause_max_s", pause}}),
-                  "invalid_argument: pause_max_s: expected 1 to 3600 seconds");
+        EXPECT_EQ(
+            refusal("control.compact", {{"pause_max_s", pause}}),
+            "invalid_argument: pause_max_s: expected 1 to 3600 seconds, found " + pause.dump());
 }
 
 TEST_F(CareMethodsTest, FsckNeedsExports) {

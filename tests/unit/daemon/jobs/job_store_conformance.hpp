@@ -393,13 +393,14 @@ TEST_P(JobStoreConformance, ReportsThatContradictThemselvesAreRefused) {
 }
 
 TEST_P(JobStoreConformance, MetadataIsAnObject) {
-    for (const char* text : {"[]", "{", "\"x\"", ""}) {
+    for (const auto& [text, found] : std::initializer_list<std::pair<const char*, std::string>>{
+             {"[]", "a list"}, {"{", "no JSON"}, {"\"x\"", "text"}, {"", "no JSON"}}) {
         NewJob job = export_of("acme");
         job.metadata_json = text;
         const auto refused = store_->requests().create(job);
         ASSERT_FALSE(refused) << text;
         EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-        EXPECT_EQ(refused.error().message, "metadata: expected an object");
+        EXPECT_EQ(refused.error().message, "metadata: expected an object, found " + found);
     }
 }
 
@@ -413,7 +414,8 @@ TEST_P(JobStoreConformance, AFilesUrlIsBounded) {
     EXPECT_TRUE(with_url(2'048));
     const auto refused = with_url(2'049);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().message, "metadata.file_url: expected at most 2048 bytes");
+    EXPECT_EQ(refused.error().message,
+              "metadata.file_url: expected at most 2048 bytes, found 2049");
 }
 
 TEST_P(JobStoreConformance, KeepsABoundedNumberOfEntries) {

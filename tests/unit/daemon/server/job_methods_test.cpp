@@ -87,7 +87,7 @@ TEST_F(JobMethodsTest, TheSameKeyIsTheSameExport) {
 
 TEST_F(JobMethodsTest, AnIdempotencyKeyIsText) {
     EXPECT_EQ(refusal("exports.submit", {{"format", "csv"}, {"idempotency_key", "\xff"}}),
-              "invalid_argument: idempotency_key: expected UTF-8");
+              "invalid_argument: idempotency_key: expected UTF-8, found other bytes");
 }
 
 TEST_F(JobMethodsTest, CreatingNeedsAnOrganization) {
@@ -264,8 +264,16 @@ TEST_F(JobMethodsTest, ATemplateIsAtMostAQuarterMebibyte) {
     EXPECT_EQ(call("templates.put", {{"name", "n"}, {"template", {{"columns", columns}}}})["name"],
               "n");
     while (columns.size() < 1'400) columns.push_back(std::string(200, 'c'));
-    EXPECT_EQ(refusal("templates.put", {{"name", "n"}, {"template", {{"columns", columns}}}}),
-              "invalid_argument: template: expected at most 262144 bytes of JSON");
+    const json large = {{"columns", columns}};
+    EXPECT_EQ(refusal("templates.put", {{"name", "n"}, {"template", large}}),
+              "invalid_argument: template: expected at most 262144 bytes of JSON, found " +
+                  std::to_string(large.dump().size()));
+    EXPECT_EQ(refusal("templates.put", {{"name", ""}, {"template", {{"format", "csv"}}}}),
+              "invalid_argument: name: expected 1 to 128 bytes without control characters, found "
+              "''");
+    EXPECT_EQ(refusal("templates.put", {{"name", "n"}, {"template", json::array()}}),
+              "invalid_argument: template: expected an object with at least one field, found a "
+              "list");
 }
 
 TEST_F(JobMethodsTest, TemplatesRefuseWrongValues) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/jobs/limits.hpp"
+#include "daemon/jobs/now.hpp"
 #include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "tests/unit/support/damage.hpp"
 #include "tests/unit/support/doubling.hpp"
@@ -237,6 +238,38 @@ TEST_F(JobStoreCost, SilenceOfManyJobsThatCountsAnew) {
         done.mark_completed = true;
         for (const std::string& id : ids)
             ASSERT_TRUE(store_->requests().report(OrganizationScope::every(), id, done, "w"));
+    }
+}
+
+// All of one start: none of them is looked at twice. An open moves one batch of them to the clock,
+// however many wait, and the first claim the others.
+TEST_F(JobStoreCost, ScheduledJobsMoveToAClockThatWasSetInBatches) {
+    constexpr std::chrono::hours kHour(1);
+    const auto runs = [] { return testing::Statements::get().runs(); };
+    testing::Doubling cost;
+    std::uint64_t first_open = 0;
+    for (const int count : testing::doubling_rows()) {
+        NewJob job = job_of("a");
+        job.start_unix_us = clock_.unix_us() + us_of(10 * kDay);
+        job.deadline = std::chrono::seconds(60);
+        submit(count, job);
+        clock_.jump(kHour);
+        const std::uint64_t open_runs = runs();
+        const std::uint64_t open_steps = steps_of([&] { open(); });
+        EXPECT_LE(runs() - open_runs, 100U);
+        if (first_open == 0) first_open = open_steps;
+        EXPECT_LE(static_cast<double>(open_steps), kFlat * static_cast<double>(first_open));
+        const std::uint64_t before = runs();
+        cost.add(static_cast<std::uint64_t>(count),
+                 steps_of([&] { EXPECT_FALSE(store_->queue().claim()->has_value()); }));
+        const auto batches = static_cast<std::uint64_t>(count) / limits::kHousekeepingBatch;
+        EXPECT_LE(runs() - before, 7 * batches + 6);  // Six, and now and then a checkpoint.
+        clock_.advance(10 * kDay - kHour - std::chrono::seconds(1));
+        EXPECT_FALSE(store_->queue().claim()->has_value());
+        clock_.advance(std::chrono::seconds(2));
+        int claimed = 0;
+        while (store_->queue().claim()->has_value()) ++claimed;
+        EXPECT_EQ(claimed, count);
     }
 }
 
