@@ -1,6 +1,8 @@
 """The scripts: they parse, they take the words their help names, and what runs the tests can fail."""
 import contextlib
 import fcntl
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import re
@@ -30,6 +32,31 @@ def programs(interpreter):
 def run(*command, env=None, **more):
     return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120,
                           env={**os.environ, **(env or {})}, **more)
+
+
+def load(name):
+    """A Python script as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(SOURCE / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class TidyTest(unittest.TestCase):
+    def test_each_changed_header_is_read_with_one_source(self):
+        tidy = load("tidy")
+        texts = {"a/own.cpp": '#include "a/own.hpp"', "a/other.cpp": '#include "a/own.hpp"', "a/own.hpp": '#include "b/deep.hpp"',
+                 "b/deep.hpp": "", "c/changed.cpp": '#include "a/own.hpp"', "c/lonely.hpp": ""}
+        includers = tidy.includers_of(texts)
+        sources = {name for name in texts if name.endswith(".cpp")}
+
+        def readers(*changed):
+            return tidy.readers_of(set(changed), includers, sources)
+        self.assertEqual(readers("a/own.hpp"), {"a/own.cpp"})
+        self.assertEqual(readers("b/deep.hpp"), {"a/other.cpp"}, "the first that includes it, by way of another")
+        self.assertEqual(readers("a/own.hpp", "b/deep.hpp", "c/changed.cpp"), {"c/changed.cpp"}, "it is read with what changed anyway")
+        self.assertEqual(readers("c/lonely.hpp"), set())
+        self.assertEqual(tidy.with_includers({"b/deep.hpp"}, includers) & sources, sources)
 
 
 class SourcesTest(unittest.TestCase):
