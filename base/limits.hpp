@@ -29,4 +29,7 @@ inline constexpr std::size_t kGoldenFileBytesMax = 1024 * 1024;
 inline constexpr std::size_t kPluginPieceBytes =
     512 * 1024;  // Part of a plugin file in one request.
 
+// A program that serves does not start where it may open fewer files.
+inline constexpr std::uint64_t kDescriptorsMin = 128;
+
 }  // namespace export_worker::limits

@@ -2,16 +2,27 @@
 
 #include <sys/resource.h>
 
+#include <string>
+#include <utility>
+
 #include "base/log.hpp"
 
 namespace export_worker {
 
-void raise_descriptor_limit() {
+Result<void> raise_descriptor_limit(std::uint64_t needed) {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        limit.rlim_cur = before;
         log_warn("the limit of open files stays at its soft value");
+    }
+    if (limit.rlim_cur >= needed) return {};
+    return fail(ErrorCode::kResourceExhausted, "open files: expected a limit of " +
+                                                   std::to_string(needed) + " or more, found " +
+                                                   std::to_string(limit.rlim_cur) +
+                                                   "; raise it (LimitNOFILE of the unit, ulimit "
+                                                   "-n)");
 }
 
 void forbid_core_files() {

@@ -101,7 +101,7 @@ constexpr std::array<Flag, 56> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 52> kCommands{{
+constexpr std::array<Command, 54> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -247,6 +247,11 @@ constexpr std::array<Command, 52> kCommands{{
     {"retention resume", "", "", "",
      "confirm the clock: retention deletes again (docs/operations.md)", "retention resume",
      run_retention_resume},
+    {"cluster status", "", "", "", "the daemons that share this one's database, and who leads",
+     "cluster status", run_cluster_status},
+    {"cluster evict", "INSTANCE", "", "",
+     "take a daemon for dead now: its jobs run elsewhere within seconds",
+     "cluster evict 0198c0de-0000-7000-8000-000000000001", run_cluster_evict},
     {"drain", "", "", "", "refuse new requests; what is in flight finishes", "drain", run_drain},
 }};
 

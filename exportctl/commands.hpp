@@ -48,6 +48,8 @@ int run_job_events(const Context& context, const options::Arguments& arguments);
 int run_organization_list(const Context& context, const options::Arguments& arguments);
 int run_organization_show(const Context& context, const options::Arguments& arguments);
 int run_organization_set(const Context& context, const options::Arguments& arguments);
+int run_cluster_status(const Context& context, const options::Arguments& arguments);
+int run_cluster_evict(const Context& context, const options::Arguments& arguments);
 int run_compact(const Context& context, const options::Arguments& arguments);
 int run_fsck(const Context& context, const options::Arguments& arguments);
 int run_prune(const Context& context, const options::Arguments& arguments);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/exit_status.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/options/arguments.hpp"
 #include "base/options/check_command.hpp"
@@ -63,7 +64,9 @@ int run(const std::string& config_path) {
     if (!config) return start_failed(config.error());
     if (auto log = export_worker::init_log(config->log_level, config->log_format); !log)
         return start_failed(log.error());
-    export_worker::raise_descriptor_limit();
+    if (auto raised = export_worker::raise_descriptor_limit(export_worker::limits::kDescriptorsMin);
+        !raised)
+        return start_failed(raised.error());
     export_worker::forbid_core_files();
     if (auto served = export_worker::http_shim::run_http(*config, EXPORT_WORKER_VERSION); !served)
         return start_failed(served.error());

@@ -27,6 +27,18 @@ constexpr std::array kKeys = std::to_array<ConfigKey>({
     {"daemon", "log_level", kLive, kUnused},
     {"daemon", "log_format", kRestart, kUnused},
     {"daemon", "metrics_listen", kRestart, kUnused},
+    {"daemon", "instance_name", kRestart, kUnused},
+
+    {"database", "kind", kRestart, kUnused},
+    {"database", "conninfo", kRestart, kUnused},
+    {"database", "password_file", kRestart, kUnused},
+    {"database", "schema", kRestart, kUnused},
+    {"database", "connections", kRestart, kUnused},
+    {"database", "pooler", kRestart, kUnused},
+    {"database", "direct_conninfo", kRestart, kUnused},
+    {"database", "lease_s", kRestart, kUnused},
+    {"database", "require_synchronous", kRestart, kUnused},
+    {"database", "lookup_cache", kRestart, kUnused},
 
     {"export", "workers", kRestart, kUnused},
     {"export", "store", kRestart, kUnused},
@@ -70,6 +82,7 @@ constexpr std::array kKeys = std::to_array<ConfigKey>({
     {"store", "organization_prefix", kLive, kUnused},
     {"store", "root", kLiveButExports, kLiveButExports, "local"},
     {"store", "key_file", kLive, kLive, "local"},
+    {"store", "shared_root", kRestart, kUnused, "local"},
     {"store", "base_url", kLive, kUnused, "local cloudfront"},
     {"store", "prefix", kLiveButExports, kUnused, "s3 gcs azure cloudfront"},
     {"store", "region", kLiveButExports, kUnused, "s3"},
@@ -225,7 +238,8 @@ std::string read_store_kind(Section& section) {
 }
 
 Result<void> check_known_keys(const ConfigFile& file) {
-    constexpr std::array<std::string_view, 5> kPlain{"auth", "daemon", "export", "http", "plugins"};
+    constexpr std::array<std::string_view, 6> kPlain{"auth",   "daemon", "database",
+                                                     "export", "http",   "plugins"};
     constexpr std::array<std::string_view, 3> kFamilies{"plugin", "store", "webhook"};
     EW_CHECK(file.check_sections(kPlain, kFamilies));
     for (const auto& [section, values] : file.values())

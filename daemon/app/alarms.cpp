@@ -57,6 +57,18 @@ void add_databases(const MonitoredDeps& deps, std::vector<Alarm>& out) {
     }
 }
 
+void add_cluster(const MonitoredDeps& deps, std::vector<Alarm>& out) {
+    if (deps.cluster == nullptr) return;
+    for (const cluster::ClusterProblem& problem : deps.cluster->problems())
+        add(out, "cluster", problem.subject, problem.cause, problem.remedy);
+    const auto differing = deps.cluster->differing_files();
+    if (!differing) return;  // The lease says why.
+    for (const std::string& name : *differing)
+        add(out, "cluster", name, "the daemons of this database do not have it alike",
+            "give each the same file (exportctl cluster status shows the hashes with --json), then "
+            "restart those that had another one");
+}
+
 // It is emptied before it gets so large, unless a backup is under way.
 void add_logs(const std::string& state_dir, std::vector<Alarm>& out) {
     for (const char* name : {"jobs.db", "catalog.db", "auth.db", "plugins.db"}) {
@@ -133,6 +145,7 @@ std::vector<Alarm> collect_alarms(const MonitoredDeps& deps) {
     add_disks(deps.directories, out);
     add_descriptors(out);
     add_databases(deps, out);
+    add_cluster(deps, out);
     add_logs(deps.state_dir, out);
     add_credentials(deps, out);
     add_identity(deps, out);

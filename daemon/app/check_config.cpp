@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "base/unix_socket.hpp"
 #include "base/user_name.hpp"
+#include "daemon/app/databases.hpp"
 #include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/limits.hpp"
@@ -33,6 +34,7 @@
 #include "daemon/plugins/lifecycle/history.hpp"
 #include "daemon/plugins/probing/golden.hpp"
 #include "daemon/plugins/staging/trust.hpp"
+#include "daemon/postgres/migrations.hpp"
 #include "protocol/transport/curve.hpp"
 #include "protocol/transport/endpoint.hpp"
 
@@ -72,6 +74,7 @@ private:
     }
     void check_state_dir();
     void check_databases();
+    void check_shared_database();
     void check_identity();
     void check_stores();
     void check_root(const std::string& where, const model::StoreSettings& store);
@@ -122,10 +125,21 @@ void Checker::check_databases() {
     const std::string where = "[daemon] state_dir";
     const std::string directory = config_.state_dir + "/";
     judge(where, check_first_start(config_));
+    judge(where, plugins::History::check(directory + "plugins.db"));
+    if (config_.database.is_shared) return check_shared_database();
     judge(where, jobs::check_sqlite_job_store(directory + "jobs.db"));
     judge(where, catalog::check_sqlite_catalog_store(directory + "catalog.db"));
     judge(where, auth::check_sqlite_auth_store(directory + "auth.db"));
-    judge(where, plugins::History::check(directory + "plugins.db"));
+}
+
+void Checker::check_shared_database() {
+    const auto check = [&](const char* where, const postgres::ConnectOptions& options) {
+        judge(where, postgres::check_schema(options));
+    };
+    const postgres::DatabaseOptions options = database_options_of(config_);
+    check("[database] conninfo", options.connect);
+    if (config_.database.direct_conninfo.empty()) return;
+    check("[database] direct_conninfo", direct_options_of(config_).connect);
 }
 
 void Checker::check_identity() {
@@ -186,7 +200,7 @@ Result<DiskSpace> disk_of(const std::string& path) {
 
 void Checker::check_start_room(const std::string& where) {
     std::error_code ignored;
-    const bool is_first = !fs::exists(config_.state_dir + "/jobs.db", ignored);
+    const bool is_first = !fs::exists(config_.state_dir + "/plugins.db", ignored);
     const std::uint64_t wanted =
         is_first ? limits::kFirstStartFreeBytesMin : limits::kStartFreeBytesMin;
     const auto disk = disk_of(config_.state_dir);
@@ -220,6 +234,7 @@ void Checker::check_mounted(const std::string& where, const model::StoreSettings
                                     "it");
         return;
     }
+    if (config_.database.is_shared) return;  // A start asks the database which registry it is.
     const auto registry = jobs::read_registry(config_.state_dir + "/jobs.db");
     if (!registry) return;  // check_databases() says why, or there is none yet.
     const std::string problem = files::root_problem(root, {registry->id, registry->published});

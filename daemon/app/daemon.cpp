@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/file_lock.hpp"
 #include "base/io.hpp"
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/metrics/page.hpp"
 #include "base/options/config_keys.hpp"
@@ -16,6 +17,7 @@
 #include "base/service_manager/notify.hpp"
 #include "base/socket_address.hpp"
 #include "daemon/app/alarms.hpp"
+#include "daemon/app/databases.hpp"
 #include "daemon/app/first_start.hpp"
 #include "daemon/app/host_config.hpp"
 #include "daemon/app/link_lifetime.hpp"
@@ -23,11 +25,10 @@
 #include "daemon/app/record_download.hpp"
 #include "daemon/app/restore_state.hpp"
 #include "daemon/app/upload_store.hpp"
+#include "daemon/auth/auth_feed.hpp"
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
-#include "daemon/auth/sqlite/sqlite_auth_store.hpp"
-#include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/control/control_server.hpp"
 #include "daemon/control/metrics.hpp"
 #include "daemon/credentials/credential_store.hpp"
@@ -36,7 +37,6 @@
 #include "daemon/export/sweeper.hpp"
 #include "daemon/jobs/event_recorder.hpp"
 #include "daemon/jobs/housekeeper.hpp"
-#include "daemon/jobs/sqlite/sqlite_job_store.hpp"
 #include "daemon/notices/notifier.hpp"
 #include "daemon/plugins/lifecycle/plugin_host.hpp"
 #include "daemon/server/data_server.hpp"
@@ -147,12 +147,11 @@ struct Daemon::Parts {
     std::shared_ptr<credentials::CredentialStore> credentials;
     std::optional<CurrentCredentials> current_credentials;
     std::atomic<bool> uploads_stopping{false};
-    std::unique_ptr<auth::AuthStore> auth_store;
+    Databases databases;
     std::unique_ptr<auth::KeyStore> keys;
     std::unique_ptr<auth::MemberStore> members;
+    std::unique_ptr<auth::AuthFeed> auth_feed;
     std::unique_ptr<auth::SessionVerifier> sessions;
-    std::unique_ptr<jobs::JobStore> jobs;
-    std::unique_ptr<catalog::CatalogStore> catalog;
     std::unique_ptr<files::FileStore> files;
     std::optional<jobs::EventRecorder> events;
     std::unique_ptr<notices::Notifier> notifier;
@@ -174,8 +173,7 @@ struct Daemon::Parts {
     std::unique_ptr<metrics::MetricsServer> metrics_server;
 
     [[nodiscard]] Result<void> open_identity(const config::Config& config);
-    [[nodiscard]] Result<void> open_stores(const config::Config& config,
-                                           const std::string& version);
+    [[nodiscard]] Result<void> open_stores(const config::Config& config);
     [[nodiscard]] Result<void> open_files(const config::Config& config);
     [[nodiscard]] Result<void> open_exports(const config::Config& config,
                                             const std::string& version);
@@ -190,42 +188,39 @@ struct Daemon::Parts {
 
 // Exports go on to where they went, whatever a SIGHUP has read since.
 MarkedStore Daemon::Parts::marked_store() const {
-    return {options::export_store_of(started_with.values), jobs->reader().registry_id()};
+    return {options::export_store_of(started_with.values), databases.jobs->reader().registry_id()};
 }
 
-Result<void> Daemon::Parts::open_stores(const config::Config& config, const std::string& version) {
+Result<void> Daemon::Parts::open_stores(const config::Config& config) {
     EW_TRY(credentials, credentials::CredentialStore::load(config.stores));
     credentials->start();
     current_credentials.emplace(credentials);
-    EW_TRY(jobs, jobs::open_sqlite_job_store(
-                     config.state_dir + "/jobs.db", system_clock(),
-                     {config.exports.attempts, config.exports.organization_running_max, version,
-                      config.exports.workers > 0, ""}));
-    EW_CHECK(jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
-    events.emplace(jobs->accesses());
-    EW_TRY(catalog,
-           catalog::open_sqlite_catalog_store(config.state_dir + "/catalog.db", system_clock()));
+    EW_CHECK(databases.jobs->files().set_link_lifetime(longest_link_lifetime(config.stores)));
+    events.emplace(databases.jobs->accesses());
     return {};
 }
 
 Result<void> Daemon::Parts::open_identity(const config::Config& config) {
     EW_TRY(auth::RolePolicy roles, read_roles(config));
-    EW_TRY(auth_store, auth::open_sqlite_auth_store(config.state_dir + "/auth.db"));
-    EW_TRY(keys, auth::KeyStore::open(auth_store->keys(), system_clock()));
-    EW_TRY(members,
-           auth::MemberStore::open(auth_store->members(), auth_store->sessions(), system_clock()));
+    EW_TRY(keys, auth::KeyStore::open(databases.auth->keys(), system_clock()));
+    EW_TRY(members, auth::MemberStore::open(databases.auth->members(), databases.auth->sessions(),
+                                            system_clock()));
+    EW_TRY(auth_feed, auth::AuthFeed::open(*databases.auth, *keys, *members));
     EW_TRY(sessions, auth::SessionVerifier::open(config.auth, *members, system_clock()));
-    authenticator.emplace(*keys, *members, *sessions, std::move(roles));
+    std::function<bool()> may_answer;  // A database of this daemon alone: always.
+    if (databases.membership) may_answer = [this] { return databases.auth->is_current(); };
+    authenticator.emplace(*keys, *members, *sessions, std::move(roles), std::move(may_answer));
     return {};
 }
 
 // A daemon that runs no exports opens the store only for what it published before.
 Result<void> Daemon::Parts::open_files(const config::Config& config) {
     if (config.exports.workers == 0) {
-        EW_TRY(const bool any, jobs->files().has_files());
+        EW_TRY(const bool any, databases.jobs->files().has_files());
         if (!any) return {};
     }
-    auto opened = open_export_store(config, *current_credentials, *jobs, uploads_stopping);
+    auto opened =
+        open_export_store(config, *current_credentials, *databases.jobs, uploads_stopping);
     if (!opened && config.exports.workers == 0) {
         log_warn("expired files stay where they are: {}", opened.error().message);
         return {};
@@ -236,28 +231,31 @@ Result<void> Daemon::Parts::open_files(const config::Config& config) {
 
 Result<void> Daemon::Parts::open_exports(const config::Config& config, const std::string& version) {
     const config::ExportConfig& of = config.exports;
-    housekeeper.emplace(jobs->retention(), system_clock(),
-                        jobs::RetentionPolicy{of.file_retention, of.job_retention});
+    housekeeper.emplace(databases.jobs->retention(), databases.jobs->queue(), system_clock(),
+                        jobs::RetentionPolicy{of.file_retention, of.job_retention},
+                        databases.standing());
     EW_CHECK(open_files(config));
     if (files) {
-        const exports::ExportDeps& parts = export_deps.emplace(
-            exports::ExportDeps{&system_clock(),
-                                jobs.get(),
-                                &catalog->reader(),
-                                files.get(),
-                                config.state_dir + "/tmp",
-                                version,
-                                {of.retry_base, of.retry_max, of.attempt_limit}});
+        const exports::ExportDeps& parts =
+            export_deps.emplace(exports::ExportDeps{&system_clock(),
+                                                    databases.jobs.get(),
+                                                    &databases.catalog->reader(),
+                                                    files.get(),
+                                                    config.state_dir + "/tmp",
+                                                    version,
+                                                    {of.retry_base, of.retry_max, of.attempt_limit},
+                                                    databases.standing()});
         EW_CHECK(exports::recover(parts));
         sweeper.emplace(parts, exports::SweepPolicy{of.sweep_interval, of.orphan_grace});
         if (of.workers > 0) export_workers.emplace(parts, of.stall_limit);
     } else {
-        EW_CHECK(exports::rescue_jobs(jobs->queue()));
+        EW_CHECK(exports::rescue_jobs(databases.jobs->queue()));
     }
     std::function<void()> wake;
     if (export_workers) wake = [this] { export_workers->wake(); };
-    export_service.emplace(jobs->requests(), catalog->reader(), catalog->templates(),
-                           config.exports.deadline, std::move(wake));
+    export_service.emplace(databases.jobs->requests(), databases.catalog->reader(),
+                           databases.catalog->templates(), config.exports.deadline,
+                           std::move(wake));
     return {};
 }
 
@@ -267,8 +265,8 @@ Result<void> Daemon::Parts::open_notices(const config::Config& config) {
         EW_TRY(publisher,
                transport::PublisherSocket::open(config.notice_endpoint, config.notice_socket_mode));
     }
-    EW_TRY(notifier, notices::Notifier::open(system_clock(), jobs->outbox(), config.webhooks,
-                                             std::move(publisher)));
+    EW_TRY(notifier, notices::Notifier::open(system_clock(), databases.jobs->outbox(),
+                                             config.webhooks, std::move(publisher)));
     return {};
 }
 
@@ -293,8 +291,12 @@ Result<void> Daemon::Parts::load_plugins(const config::Config& config,
                                          const std::function<bool()>& is_cancelled) {
     plugins::HostOptions options;
     options.state_directory = config.state_dir;
-    options.deps = {&system_clock(),        &*authenticator, &jobs->reader(),
-                    &jobs->organizations(), &*events,        credentials};
+    options.deps = {&system_clock(),
+                    &*authenticator,
+                    &databases.jobs->reader(),
+                    &databases.jobs->organizations(),
+                    &*events,
+                    credentials};
     options.ledger = &ledger;
     EW_TRY(plugins, plugins::PluginHost::open(options));
     return plugins->start(host_config_of(config, credentials, marked_store()), is_cancelled);
@@ -304,8 +306,8 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
     dispatcher.emplace(server::DispatcherDeps{
         *authenticator,
         plugins->routing(),
-        {jobs->reader(), jobs->requests(), *export_service},
-        jobs->organizations(),
+        {databases.jobs->reader(), databases.jobs->requests(), *export_service},
+        databases.jobs->organizations(),
         [this](std::string_view target) {
             return record_download(*current_credentials, *events, target);
         },
@@ -316,11 +318,11 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         std::make_unique<server::DataServer>(std::move(*data_socket), *dispatcher, system_clock(),
                                              config.server_workers, ledger, watchdog());
     const control::ControlDeps control_parts{
-        *auth_store,
+        *databases.auth,
         *keys,
         *members,
-        *catalog,
-        *jobs,
+        *databases.catalog,
+        *databases.jobs,
         *plugins,
         *data_server,
         ledger,
@@ -339,6 +341,7 @@ Result<void> Daemon::Parts::serve(const config::Config& config, const std::strin
         task,
         *backups,
         *sent_files,
+        databases.membership.get(),
         [this](std::span<const std::string> roles) { return authenticator->check_roles(roles); }};
     control_server = std::make_unique<control::ControlServer>(std::move(*control_socket),
                                                               control_parts, *dispatcher);
@@ -361,16 +364,17 @@ MonitoredDeps Daemon::Parts::monitored(const config::Config& config) {
     return {config.state_dir,
             std::move(directories),
             *authenticator,
-            *auth_store,
+            *databases.auth,
             *sessions,
-            *jobs,
-            *catalog,
+            *databases.jobs,
+            *databases.catalog,
             *notifier,
             *housekeeper,
             sweeper ? &*sweeper : nullptr,
             export_workers ? &*export_workers : nullptr,
             files.get(),
             config.exports.store,
+            databases.membership.get(),
             *plugins,
             *data_server,
             [this] { return current_credentials->get()->states(); },
@@ -414,7 +418,7 @@ unsigned Daemon::stop() {
 Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
                                               const std::string& version,
                                               const std::function<bool()>& is_cancelled) {
-    raise_descriptor_limit();
+    EW_CHECK(raise_descriptor_limit(limits::kDescriptorsMin));
     forbid_core_files();
     EW_CHECK(check_state_dir(config.state_dir));
     EW_TRY(FileLock lock, FileLock::acquire(config.state_dir + "/lock"));
@@ -428,8 +432,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const config::Config& config,
     parts->stores = config.stores;
     parts->backups.emplace(config.state_dir + "/backup", system_clock());
     parts->sent_files.emplace(config.state_dir + "/plugins/artifacts", system_clock());
+    EW_TRY(parts->databases, open_databases(config, version));
     EW_CHECK(parts->open_identity(config));
-    EW_CHECK(parts->open_stores(config, version));
+    EW_CHECK(parts->open_stores(config));
     EW_CHECK(end_first_start(config.state_dir));
     EW_CHECK(parts->open_exports(config, version));
     EW_CHECK(parts->open_notices(config));
@@ -472,7 +477,7 @@ Result<void> Daemon::take_over(config::Config config) {
     // The plugins mint by the stores of before until their reload has ended.
     const auto lifetime =
         std::max(longest_link_lifetime(parts_->stores), longest_link_lifetime(config.stores));
-    if (auto kept = parts_->jobs->files().set_link_lifetime(lifetime); !kept)
+    if (auto kept = parts_->databases.jobs->files().set_link_lifetime(lifetime); !kept)
         log_warn("lifetime of links: {}", kept.error().message);
     if (credentials != parts_->credentials) {
         credentials->start();

@@ -78,9 +78,41 @@ bool is_new(const Found& found) {
     return found.there.empty() && found.empty.empty();
 }
 
+// Their jobs and keys would seem to be gone.
+Result<void> check_moved(const std::string& state_dir) {
+    std::vector<std::string> left;
+    for (const char* name : kDatabases) {
+        if (exists(state_dir + "/" + name)) left.emplace_back(name);
+    }
+    if (left.empty() || exists(moved_mark_of(state_dir))) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir +
+                    ": expected no jobs, products and keys beside [database] kind = "
+                    "postgres, found " +
+                    join(left) +
+                    "; move them there (exportctl migrate), or move the files away to go on "
+                    "without them");
+}
+
+// The other way round: what was moved would be as it was then.
+Result<void> check_not_moved(const std::string& state_dir) {
+    const std::string mark = moved_mark_of(state_dir);
+    if (!exists(mark)) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                state_dir + ": its jobs, products and keys were moved to PostgreSQL, as " + mark +
+                    " says; set [database] kind = postgres, or undo the move (exportctl migrate "
+                    "--undo)");
+}
+
 }  // namespace
 
+std::string moved_mark_of(const std::string& state_dir) {
+    return state_dir + "/moved-to-postgres";
+}
+
 Result<void> check_first_start(const config::Config& config) {
+    if (config.database.is_shared) return check_moved(config.state_dir);
+    EW_CHECK(check_not_moved(config.state_dir));
     if (exists(word_of(config.state_dir))) return {};
     const Found found = find_databases(config.state_dir);
     if (found.missing.empty() && found.empty.empty()) return {};
@@ -99,6 +131,7 @@ Result<void> check_first_start(const config::Config& config) {
 
 Result<void> begin_first_start(const config::Config& config) {
     EW_CHECK(check_first_start(config));
+    if (config.database.is_shared) return {};
     const std::string word = word_of(config.state_dir);
     if (exists(word)) {
         log_warn("{} is there: databases that are missing are made anew", word);

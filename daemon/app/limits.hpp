@@ -20,6 +20,9 @@ inline constexpr std::uint64_t kLogAlarmBytes = 128 * 1024 * 1024;
 inline constexpr std::uint64_t kStartFreeBytesMin = 256 * 1024;
 inline constexpr std::uint64_t kFirstStartFreeBytesMin = 1024 * 1024;
 
+// Of a file whose hash the daemons of one database compare; a larger one differs.
+inline constexpr std::size_t kHashedFileBytesMax = 1024 * 1024;
+
 // Organizations whose waiting jobs have a time series each; the rest share one.
 inline constexpr std::size_t kQueuesShownMax = 20;
 

@@ -9,6 +9,7 @@
 #include "daemon/auth/authenticator.hpp"
 #include "daemon/auth/session_verifier.hpp"
 #include "daemon/catalog/catalog_store.hpp"
+#include "daemon/cluster/membership.hpp"
 #include "daemon/credentials/credential_store.hpp"
 #include "daemon/export/export_workers.hpp"
 #include "daemon/export/sweeper.hpp"
@@ -35,6 +36,7 @@ struct MonitoredDeps {
     const exports::ExportWorkers* export_workers = nullptr;  // Null: this daemon runs no exports.
     const files::FileStore* files = nullptr;                 // Of the exports; null as above.
     std::string export_store;                                // Its name.
+    cluster::Membership* cluster = nullptr;                  // Null: this daemon is alone.
     plugins::PluginHost& plugins;
     const server::DataServer& data_server;
     std::function<std::vector<credentials::CredentialState>()> credential_states;

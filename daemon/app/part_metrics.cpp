@@ -36,6 +36,7 @@ void add_disks(Page& page, const MonitoredDeps& deps) {
     page.family("export_worker_database_bytes", "Of a database's file, and of its log",
                 Kind::kGauge);
     for (const char* name : kDatabases) {
+        if (deps.cluster != nullptr && name != std::string_view("plugins")) continue;
         const std::string path = deps.state_dir + "/" + name + ".db";
         page.sample({{"database", name}, {"file", "data"}}, file_bytes(path));
         page.sample({{"database", name}, {"file", "log"}}, file_bytes(path + "-wal"));
@@ -181,6 +182,18 @@ void add_notices(Page& page, const notices::Notifier& notifier) {
         page.sample({{"outcome", outcome}}, static_cast<double>(count->load()));
 }
 
+void add_cluster(Page& page, const cluster::Membership& cluster) {
+    add_one(page, "export_worker_cluster_lease_good",
+            "1: the daemons of this database take this one for alive", Kind::kGauge,
+            cluster.is_current() ? 1 : 0);
+    add_one(page, "export_worker_cluster_leads",
+            "1: this daemon does the work that one of all does", Kind::kGauge,
+            cluster.is_leader() ? 1 : 0);
+    add_one(page, "export_worker_cluster_clock_offset_seconds",
+            "This daemon's clock minus the database's", Kind::kGauge,
+            std::chrono::duration<double>(cluster.clock_offset()).count());
+}
+
 }  // namespace
 
 void add_part_metrics(Page& page, const MonitoredDeps& deps) {
@@ -192,6 +205,7 @@ void add_part_metrics(Page& page, const MonitoredDeps& deps) {
     add_retention(page, deps);
     add_housekeeping(page, deps);
     add_ends(page, deps.notifier.ends());
+    if (deps.cluster != nullptr) add_cluster(page, *deps.cluster);
     add_one(page, "export_worker_configuration_good",
             "1: the configuration in use is the one that was read last", Kind::kGauge,
             deps.refused_configuration().empty() ? 1 : 0);

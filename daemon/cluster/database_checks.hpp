@@ -5,8 +5,8 @@
 #include <chrono>
 #include <vector>
 
-#include "base/problem.hpp"
 #include "base/result.hpp"
+#include "daemon/cluster/cluster_problem.hpp"
 #include "daemon/postgres/connection.hpp"
 
 namespace export_worker::cluster {
@@ -17,7 +17,7 @@ struct DatabaseChecks {
 };
 // Of the sessions of other roles, PostgreSQL shows the snapshots only to members of
 // pg_read_all_stats.
-[[nodiscard]] Result<std::vector<Problem>> check_database(postgres::Connection& connection,
-                                                          const DatabaseChecks& checks);
+[[nodiscard]] Result<std::vector<ClusterProblem>> check_database(postgres::Connection& connection,
+                                                                 const DatabaseChecks& checks);
 
 }  // namespace export_worker::cluster

@@ -175,20 +175,22 @@ Result<std::vector<std::string>> Membership::differing_files() {
     return names_of_differing_files(instances);
 }
 
-std::vector<Problem> Membership::problems() const {
+std::vector<ClusterProblem> Membership::problems() const {
     const bool current = is_current();
     const std::lock_guard lock(mutex_);
-    std::vector<Problem> out = database_problems_;
+    std::vector<ClusterProblem> out = database_problems_;
     if (clock_offset_ && std::chrono::abs(*clock_offset_) > limits::kClockOffsetMax)
-        out.push_back({"the clock of this daemon's machine is " +
-                           std::to_string(clock_offset_->count() / 1'000) +
-                           " ms off the database's: links are dated wrong",
-                       "synchronize both clocks (NTP)"});
+        out.push_back({{"the clock of this daemon's machine is " +
+                            std::to_string(clock_offset_->count() / 1'000) +
+                            " ms off the database's: links are dated wrong",
+                        "synchronize both clocks (NTP)"},
+                       "clock"});
     if (!current)
-        out.push_back({"the lease of this daemon could not be renewed in time: " +
-                           (failure_.empty() ? "the daemon was not running" : failure_),
-                       "see that PostgreSQL runs and can be reached; the next renewal ends this "
-                       "alarm"});
+        out.push_back({{"the lease of this daemon could not be renewed in time: " +
+                            (failure_.empty() ? "the daemon was not running" : failure_),
+                        "see that PostgreSQL runs and can be reached; the next renewal ends this "
+                        "alarm"},
+                       "lease"});
     return out;
 }
 

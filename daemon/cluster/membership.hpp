@@ -29,10 +29,10 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/problem.hpp"
 #include "base/result.hpp"
 #include "base/stoppable_threads.hpp"
 #include "daemon/cluster/change_feed.hpp"
+#include "daemon/cluster/cluster_problem.hpp"
 #include "daemon/cluster/instances.hpp"
 #include "daemon/cluster/lease_rows.hpp"
 #include "daemon/cluster/limits.hpp"
@@ -103,7 +103,7 @@ public:
     [[nodiscard]] Result<std::vector<std::string>> differing_files();
     // What is wrong with this daemon's lease and clock (kClockOffsetMax) now, and with the database
     // as of the last kDatabaseCheckInterval.
-    [[nodiscard]] std::vector<Problem> problems() const;
+    [[nodiscard]] std::vector<ClusterProblem> problems() const;
 
 private:
     Membership(MembershipOptions options, std::unique_ptr<postgres::Database> database,
@@ -154,7 +154,7 @@ private:
     std::optional<std::chrono::microseconds> clock_offset_;
     std::optional<SteadyTime> led_at_;
     std::int64_t term_ = 0;
-    std::vector<Problem> database_problems_;
+    std::vector<ClusterProblem> database_problems_;
     // Of each kind, set under mutex_.
     std::array<std::atomic<SteadyTime>, kChangeKinds> answers_until_{};
     SteadyTime check_due_{};    // The lease thread's.

@@ -1,5 +1,7 @@
 #include "daemon/config/config.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <sstream>
@@ -20,6 +22,14 @@ namespace {
 
 using options::ConfigFile;
 using options::Section;
+
+template <typename Duration>
+void duration(Section& section, const char* key, Duration& target, std::uint64_t min,
+              std::uint64_t max) {
+    auto number = static_cast<std::uint64_t>(target.count());
+    section.number(key, number, min, max);
+    target = Duration(number);
+}
 
 void absolute_path(Section& section, std::string_view key, std::string& target) {
     section.required_text(key, target);
@@ -79,6 +89,51 @@ void check_distinct(Section& section, const Config& config) {
     }
 }
 
+// What gethostname() says; "daemon" where that is no name.
+std::string host_name() {
+    std::array<char, limits::kInstanceNameBytesMax + 1> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0 || !is_organization_id(name.data()))
+        return "daemon";
+    return name.data();
+}
+
+void instance_name(Section& section, std::string& target) {
+    target = host_name();
+    section.text("instance_name", target);
+    if (!is_organization_id(target))
+        section.add_error("instance_name", "expected 1 to 64 of A-Z a-z 0-9 . _ -, found '" +
+                                               printable(target) + "'");
+}
+
+// What libpq's format is, libpq says when the daemon connects, or --check-config does.
+Result<void> read_database(const ConfigFile& file, DatabaseConfig& database) {
+    Section section = file.section("database");
+    std::string kind = "sqlite";
+    constexpr std::array<std::string_view, 2> kKinds{"sqlite", "postgres"};
+    section.choice("kind", kind, kKinds);
+    database.is_shared = kind == "postgres";
+    if (!database.is_shared) {
+        for (const auto& key : section.take_rest())
+            section.add_error(key.first, "expected kind = postgres with it, found kind = sqlite");
+        return section.finish();
+    }
+    section.required_text("conninfo", database.conninfo);
+    section.text("direct_conninfo", database.direct_conninfo);
+    optional_absolute_path(section, "password_file", database.password_file);
+    section.text("schema", database.schema);
+    section.number("connections", database.connections, limits::kDatabaseConnectionsMin,
+                   limits::kDatabaseConnectionsMax);
+    std::string pooler = "off";
+    constexpr std::array<std::string_view, 2> kPoolers{"off", "transaction"};
+    section.choice("pooler", pooler, kPoolers);
+    database.is_pooled = pooler == "transaction";
+    duration(section, "lease_s", database.lease, limits::kDatabaseLeaseMin.count(),
+             limits::kDatabaseLeaseMax.count());
+    section.boolean("require_synchronous", database.require_synchronous);
+    section.number("lookup_cache", database.lookup_cache, 0, limits::kLookupCacheMax);
+    return section.finish();
+}
+
 Result<void> read_daemon(const ConfigFile& file, Config& config) {
     Section section = file.section("daemon");
     section.directory("state_dir", config.state_dir);
@@ -107,7 +162,9 @@ Result<void> read_daemon(const ConfigFile& file, Config& config) {
     section.choice("log_format", config.log_format, kFormats);
     metrics_address(section, config.metrics_listen);
     check_distinct(section, config);
+    if (config.database.is_shared) config.server_workers = limits::kServerWorkersSharedDefault;
     section.number("workers", config.server_workers, 1, limits::kServerWorkersMax);
+    instance_name(section, config.instance_name);
     return section.finish();
 }
 
@@ -171,6 +228,7 @@ void read_local_store(Section& section, const std::string& state_dir, model::Sto
             "root", "expected a directory for exports alone, found '" + printable(root) +
                         "', where the daemon keeps its own files (state_dir = " + state_dir + ")");
     store.values["root"] = root;
+    section.boolean("shared_root", store.is_shared_root);
     shared_text(section, store, "base_url", true);
     const std::string& base_url = store.values["base_url"];
     if (!base_url.empty() && !signing::is_local_base_url(base_url))
@@ -295,14 +353,6 @@ Result<void> read_stores(const ConfigFile& file, Config& config) {
                                                          std::to_string(config.stores.size())});
 }
 
-template <typename Duration>
-void duration(Section& section, const char* key, Duration& target, std::uint64_t min,
-              std::uint64_t max) {
-    auto number = static_cast<std::uint64_t>(target.count());
-    section.number(key, number, min, max);
-    target = Duration(number);
-}
-
 // Who says whose a session is must be who it is: over TLS, or on this machine.
 void secure_url(Section& section, std::string_view key, std::string& target) {
     section.text(key, target);
@@ -354,6 +404,13 @@ void read_export_store(Section& section, Config& config) {
         std::ranges::any_of(config.stores, [](const auto& store) { return store.kind.empty(); });
     if (found != config.stores.end() && found->kind != "cloudfront") {
         out.store = found->name;
+        if (config.database.is_shared && out.workers > 0 && found->kind == "local" &&
+            !found->is_shared_root)
+            section.add_error("store",
+                              "with [database] kind = postgres every daemon must find the "
+                              "files of every other; expected a store of kind s3, gcs or "
+                              "azure, or shared_root = on in [store." +
+                                  found->name + "], found a directory of this machine");
     } else if (out.workers > 0 && !may_be_there) {
         section.add_error("store",
                           out.store.empty()
@@ -462,6 +519,7 @@ Result<Config> read_config(const std::string& path, options::Problems* problems)
     EW_CHECK(options::check_known_keys(file));
     Config config;
     config.values = file.values();
+    EW_CHECK(read_database(file, config.database));
     EW_CHECK(read_daemon(file, config));
     EW_CHECK(read_auth(file, config.auth));
     EW_CHECK(read_stores(file, config));

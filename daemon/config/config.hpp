@@ -12,6 +12,7 @@
 #include "base/options/config_file.hpp"
 #include "base/result.hpp"
 #include "base/shared_limits.hpp"
+#include "daemon/config/limits.hpp"
 #include "daemon/model/auth_settings.hpp"
 #include "daemon/model/limits.hpp"
 #include "daemon/model/store_settings.hpp"
@@ -43,6 +44,20 @@ struct ReloadConfig {
     std::vector<std::string> allow_needed;
 };
 
+// [database]: where jobs, the catalog and the identity are.
+struct DatabaseConfig {
+    bool is_shared = false;  // kind = postgres. Otherwise files of state_dir, and the rest unused.
+    std::string conninfo;    // As libpq takes it, without a password.
+    std::string direct_conninfo;  // Past the pooler, for the lease; empty: conninfo.
+    std::string password_file;    // Absolute; empty: none.
+    std::string schema = "export_worker";
+    std::size_t connections = limits::kDatabaseConnectionsDefault;
+    bool is_pooled = false;  // Transactions of one session may be on different connections.
+    std::chrono::seconds lease = limits::kDatabaseLeaseDefault;
+    bool require_synchronous = true;                         // Otherwise an alarm.
+    std::size_t lookup_cache = limits::kLookupCacheDefault;  // Jobs.
+};
+
 // [export]
 struct ExportConfig {
     bool operator==(const ExportConfig&) const = default;
@@ -72,11 +87,13 @@ struct Config {
     std::size_t tcp_connections_max = limits::kTcpConnectionsDefault;
     std::string log_level = "info";
     std::string log_format = "text";
+    std::string instance_name;   // What other daemons and operators call this one.
     std::string metrics_listen;  // ADDRESS:PORT; empty: only exportctl shows them.
     unsigned data_socket_mode = 0660;
     unsigned control_socket_mode = 0600;
     unsigned server_workers = 4;
     model::AuthSettings auth;
+    DatabaseConfig database;
     ExportConfig exports;
     std::string notice_endpoint;  // Empty: notices are not published.
     unsigned notice_socket_mode = 0660;

@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "daemon/catalog/import_lines.hpp"
 #include "daemon/control/backup_methods.hpp"
+#include "daemon/control/cluster_methods.hpp"
 #include "daemon/control/identity_methods.hpp"
 #include "daemon/control/limits.hpp"
 #include "daemon/control/maintenance_methods.hpp"
@@ -216,6 +217,7 @@ ControlMethod find_control_method(std::string_view method) {
     if (const ControlMethod backup = find_backup_method(method)) return backup;
     if (const ControlMethod file = find_plugin_file_method(method)) return file;
     if (const ControlMethod care = find_maintenance_method(method)) return care;
+    if (const ControlMethod cluster = find_cluster_method(method)) return cluster;
     return find_plugin_method(method);
 }
 

@@ -1,6 +1,6 @@
 // What only operators may ask: status, metrics, catalog imports, organizations, drain; keys,
-// members and sessions are in identity_methods.hpp, fsck in maintenance_methods.hpp, backups in
-// backup_methods.hpp, plugins in plugin_methods.hpp and
+// members and sessions are in identity_methods.hpp, daemons of one database in cluster_methods.hpp,
+// fsck in maintenance_methods.hpp, backups in backup_methods.hpp, plugins in plugin_methods.hpp and
 // plugin_file_methods.hpp.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "daemon/auth/key_store.hpp"
 #include "daemon/auth/member_store.hpp"
 #include "daemon/catalog/catalog_store.hpp"
+#include "daemon/cluster/membership.hpp"
 #include "daemon/control/alarm_list.hpp"
 #include "daemon/control/backup_store.hpp"
 #include "daemon/control/long_task.hpp"
@@ -60,6 +61,7 @@ struct ControlDeps {
     LongTask& task;
     BackupStore& backups;
     SentFiles& sent_files;
+    cluster::Membership* cluster = nullptr;  // nullptr: this daemon shares its databases with none.
     // Errors: kInvalidArgument for roles that do not exist. Null: every role is accepted.
     std::function<Result<void>(std::span<const std::string> roles)> check_roles = {};
 };

@@ -44,12 +44,21 @@ public:
             return fail(ErrorCode::kDeadlineExceeded,
                         "the attempt took longer than the " +
                             std::to_string(deps_.policy.attempt_limit.count()) + " s one may take");
+        if (!deps_.standing.counts()) {
+            watch_.was_hindered = true;
+            return fail(ErrorCode::kUnavailable,
+                        "the database has not answered for as long as a lease lasts");
+        }
         if (last_ && stage == stage_ && now - *last_ < limits::kJobHeartbeatInterval) return {};
         last_ = now;
         stage_ = stage;
         const auto cancel = deps_.jobs->queue().heartbeat(job_.lease, {processed, total_, stage});
-        // Written or not, the next one says more.
-        if (!cancel && cancel.error().code == ErrorCode::kUnknownOutcome) return {};
+        // Written or not, the next one says more. Where the database is shared it may be changing
+        // servers, and the lease says when that has taken too long.
+        if (!cancel &&
+            (cancel.error().code == ErrorCode::kUnknownOutcome ||
+             (deps_.standing.is_shared() && cancel.error().code == ErrorCode::kUnavailable)))
+            return {};
         if (!cancel) return fail(cancel.error());
         if (*cancel) return fail(ErrorCode::kCancelled, "cancelled");
         return {};
@@ -335,7 +344,7 @@ void record_end_at_last(const ExportDeps& deps, const ClaimedJob& job, const Err
                         const RunWatch& watch) {
     auto run = jobs::Run::kFirst;
     for (;;) {
-        const bool interrupted = watch.store_was_away || watch.stopping.load();
+        const bool interrupted = watch.was_hindered || watch.stopping.load();
         const auto recorded = record_end(deps, job, error, interrupted, run);
         if (recorded || recorded.error().code == ErrorCode::kConflict) return;
         if (recorded.error().code == ErrorCode::kUnknownOutcome) run = jobs::Run::kAgain;
@@ -376,11 +385,11 @@ Result<void> run_export(const ExportDeps& deps, const ClaimedJob& job, RunWatch&
     const LogScope scope("", job.trace_id);
     log_info("job {}: attempt {} with epoch {}", job.lease.job_id, job.attempt, job.lease.epoch);
     std::optional<model::FileKey> intended;
-    watch.store_was_away = false;
+    watch.was_hindered = false;
     auto done = produce(deps, job, watch, intended);
     if (done) return done;
     if (auto away = away_instead_of(deps, done.error())) {
-        watch.store_was_away = true;
+        watch.was_hindered = true;
         done = fail(std::move(*away));
     }
     const Error& error = done.error();

@@ -12,6 +12,7 @@
 #include "daemon/catalog/catalog_reader.hpp"
 #include "daemon/files/file_store.hpp"
 #include "daemon/jobs/job_store.hpp"
+#include "daemon/jobs/standing.hpp"
 #include "daemon/model/export_spec.hpp"
 #include "daemon/model/limits.hpp"
 
@@ -33,6 +34,7 @@ struct ExportDeps {
     std::string temporary_directory;  // Workbooks while they are written; emptied by recover().
     std::string version;              // Of this program, for the manifest.
     RunPolicy policy;
+    jobs::Standing standing = {};
 };
 
 // A run as the thread that watches it sees it.
@@ -40,12 +42,15 @@ struct RunWatch {
     explicit RunWatch(const std::atomic<bool>& stop) : stopping(stop) {}
     const std::atomic<bool>& stopping;        // The process stops.
     std::atomic<SteadyTime> progressed_at{};  // The last sign of progress.
-    bool store_was_away = false;  // The last run ended for that. Of the thread that runs.
+    // Why the last run ended: the store was away, or this daemon counted for dead. Then its attempt
+    // does not count. Of the thread that runs.
+    bool was_hindered = false;
 };
 
 // Runs `job` to its end and records that end: completed, put back, failed or cancelled. Returns
 // early, with the attempt given back, once `watch.stopping` is true; it is given back, too, when
-// the store is away afterwards (FileStore::problem()). Errors: why the attempt did not complete; it
+// the store is away afterwards (FileStore::problem()), or this daemon no longer counts (Standing).
+// Errors: why the attempt did not complete; it
 // is recorded already. [worker-thread of export]
 [[nodiscard]] Result<void> run_export(const ExportDeps& deps, const jobs::ClaimedJob& job,
                                       RunWatch& watch);

@@ -30,8 +30,9 @@ void ExportWorkers::run(Slot& slot) {
         // A wake that comes after the look at the queue must not be slept through. Retries come
         // due by time alone.
         const std::uint64_t seen = threads_.wakes();
-        // Jobs wait for a store that is away: an attempt could only fail. The alarm says why.
-        if (!deps_.files->problem().empty()) {
+        // Jobs wait for a store or a database that is away: an attempt could only fail. The alarm
+        // says why.
+        if (!deps_.files->problem().empty() || !deps_.standing.counts()) {
             (void)threads_.wait_for(limits::kJobPollInterval, seen);
             continue;
         }
@@ -54,7 +55,7 @@ void ExportWorkers::run_one(Slot& slot, const jobs::ClaimedJob& job) {
     const SteadyTime began = deps_.clock->steady();
     ++stats_.running;
     const auto attempt = run_export(deps_, job, slot.watch);
-    count(attempt, slot.watch.store_was_away || threads_.stopping().load(), began);
+    count(attempt, slot.watch.was_hindered || threads_.stopping().load(), began);
     --stats_.running;
     {
         const std::lock_guard lock(slot.mutex);

@@ -74,6 +74,7 @@ void Sweeper::run() {
     SteadyTime next_sweep = clock.steady() + std::min(policy_.interval, limits::kOrphanSweepFirst);
     SteadyTime next_deletion = clock.steady();
     while (threads_.wait_for(limits::kSweepPollInterval)) {
+        if (!deps_.standing.does_lead()) continue;
         if (clock.steady() >= next_deletion && !delete_withdrawn())
             next_deletion = clock.steady() + limits::kSweepRetryInterval;
         if (clock.steady() >= next_sweep) {

@@ -178,6 +178,23 @@ Result<Pruned> Housekeeper::prune_now(const std::function<bool(const Pruned&)>& 
     return sum;
 }
 
+// A registry of one daemon has rescued before its workers began.
+void Housekeeper::rescue() {
+    if (!standing_.is_shared()) return;
+    const auto rescued = queue_.rescue();
+    if (!rescued) return log_warn("jobs of dead daemons: {}", rescued.error().message);
+    if (*rescued > 0) log_warn("{} jobs of a daemon that died are pending again", *rescued);
+}
+
+bool Housekeeper::keep_house(SteadyTime& next_retention) {
+    rescue();
+    const bool more = enforce_limits();
+    if (clock_.steady() < next_retention && !clock_was_set()) return more;
+    const bool too_old = retain();
+    if (!too_old) next_retention = clock_.steady() + limits::kRetentionInterval;
+    return more || too_old;
+}
+
 void Housekeeper::run() {
     name_this_thread("housekeeping");
     SteadyTime next_retention = clock_.steady();
@@ -193,12 +210,7 @@ void Housekeeper::run() {
                 std::chrono::duration_cast<std::chrono::seconds>(began - asleep_since).count());
             restart_silence();
         }
-        bool more = enforce_limits();
-        if (clock_.steady() >= next_retention || clock_was_set()) {
-            const bool too_old = retain();
-            if (!too_old) next_retention = clock_.steady() + limits::kRetentionInterval;
-            more = more || too_old;
-        }
+        const bool more = standing_.does_lead() && keep_house(next_retention);
         pause = more ? pause_after(began) : limits::kHousekeepingInterval;
     }
 }

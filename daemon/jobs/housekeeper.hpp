@@ -1,7 +1,9 @@
 // The thread that keeps the registry's promises about time: deadlines, silence, retention.
 //
-// It belongs to the registry: it runs where no exports run, and waits for no file store. Everything
-// it does is one bounded write after another, so a crash leaves nothing half done.
+// Where several daemons share a registry, the one that leads does it; it also puts back what a
+// daemon that died was running. It belongs to the registry: it runs where no exports run, and waits
+// for no file store. Everything it does is one bounded write after another, so a crash leaves
+// nothing half done.
 #pragma once
 
 #include <atomic>
@@ -15,7 +17,9 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/stoppable_threads.hpp"
+#include "daemon/jobs/job_queue.hpp"
 #include "daemon/jobs/job_retention.hpp"
+#include "daemon/jobs/standing.hpp"
 #include "daemon/model/limits.hpp"
 
 namespace export_worker::jobs {
@@ -39,9 +43,14 @@ struct HousekeepingStats {
 
 class Housekeeper {
 public:
-    // `jobs` and `clock` outlive this object. Starts nothing yet.
-    Housekeeper(JobRetention& jobs, const Clock& clock, const RetentionPolicy& retention)
-        : jobs_(jobs), clock_(clock), retention_(retention) {}
+    // `jobs`, `queue` and `clock` outlive this object. Starts nothing yet.
+    Housekeeper(JobRetention& jobs, JobQueue& queue, const Clock& clock,
+                const RetentionPolicy& retention, Standing standing = {})
+        : jobs_(jobs),
+          queue_(queue),
+          clock_(clock),
+          retention_(retention),
+          standing_(std::move(standing)) {}
     Housekeeper(const Housekeeper&) = delete;
     Housekeeper& operator=(const Housekeeper&) = delete;
 
@@ -62,6 +71,9 @@ public:
 private:
     void run();
     void restart_silence();
+    // True: there may be more to do at once.
+    [[nodiscard]] bool keep_house(SteadyTime& next_retention);
+    void rescue();
     // Each is one batch. True: there may be more.
     [[nodiscard]] bool enforce_limits();
     [[nodiscard]] bool retain();
@@ -74,8 +86,10 @@ private:
     void log_retention();
 
     JobRetention& jobs_;
+    JobQueue& queue_;
     const Clock& clock_;
     const RetentionPolicy retention_;
+    const Standing standing_;
     HousekeepingStats stats_;
     mutable std::mutex mutex_;
     std::optional<SteadyTime> behind_since_;  // Guarded by mutex_.

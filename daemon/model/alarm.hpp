@@ -17,9 +17,10 @@ struct Alarm {
 };
 
 // A label of metrics, so the list is closed; docs/operations.md explains each.
-inline constexpr std::array<std::string_view, 15> kAlarmNames{
-    "configuration", "database",         "database_log", "descriptors",       "disk",
-    "exports",       "plugin",           "plugin_stuck", "retention",         "retention_backlog",
-    "session_keys",  "session_provider", "store",        "store_credentials", "webhook"};
+inline constexpr std::array<std::string_view, 16> kAlarmNames{
+    "cluster",          "configuration", "database",          "database_log",
+    "descriptors",      "disk",          "exports",           "plugin",
+    "plugin_stuck",     "retention",     "retention_backlog", "session_keys",
+    "session_provider", "store",         "store_credentials", "webhook"};
 
 }  // namespace export_worker::model

@@ -18,6 +18,7 @@ struct StoreSettings {
     // a secret. Only daemon/credentials reads these.
     std::string credentials_source;
     std::map<std::string, std::string> credentials;
+    bool is_shared_root = false;  // A local root is one for every daemon of the database.
     // How large a part of an upload is.
     std::size_t part_bytes = 0;
 };

@@ -1,6 +1,7 @@
 #include "daemon/postgres/migrations.hpp"
 
 #include <cstdint>
+#include <memory>
 
 #include "daemon/postgres/limits.hpp"
 
@@ -80,6 +81,26 @@ Result<void> run_locked(Connection& connection, const std::string& schema,
 }
 
 }  // namespace
+
+Result<void> check_schema(const ConnectOptions& options) {
+    EW_TRY(const std::unique_ptr<Connection> connection, Connection::open(options));
+    EW_TRY(const Rows found,
+           connection->query("SELECT has_schema_privilege(oid, 'USAGE, CREATE') FROM pg_namespace "
+                             "WHERE nspname::text = $1",
+                             options.schema));
+    if (!found.empty() && found.front().boolean(0)) return {};
+    EW_TRY(const Rows may,
+           connection->query("SELECT has_database_privilege(current_database(), 'CREATE'), "
+                             "current_user::text, current_database()::text"));
+    const Row row = may.front();
+    if (found.empty() && row.boolean(0)) return {};
+    return fail(ErrorCode::kFailedPrecondition,
+                "schema " + options.schema + ": expected that the role " + row.string(1) +
+                    " may use it and make tables in it, or make it, found neither; run as its "
+                    "owner: CREATE SCHEMA IF NOT EXISTS \"" +
+                    options.schema + "\" AUTHORIZATION \"" + row.string(1) + "\" (in database " +
+                    row.string(2) + ")");
+}
 
 Result<void> migrate(Connection& connection, const std::string& schema,
                      const Migrations& migrations) {

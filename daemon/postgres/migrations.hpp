@@ -24,4 +24,8 @@ struct Migrations {
 [[nodiscard]] Result<void> migrate(Connection& connection, const std::string& schema,
                                    const Migrations& migrations);
 
+// Whether a start could use the schema, or make it. Changes nothing. Errors: those of
+// Connection::open(); kFailedPrecondition (privileges).
+[[nodiscard]] Result<void> check_schema(const ConnectOptions& options);
+
 }  // namespace export_worker::postgres

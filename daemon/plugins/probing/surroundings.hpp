@@ -34,6 +34,7 @@ private:
     Settings descriptors_;
     Settings loans_;
     std::size_t threads_;
+    bool had_children_;  // A probe has none.
 };
 
 }  // namespace export_worker::plugins

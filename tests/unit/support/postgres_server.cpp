@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <thread>
@@ -73,7 +74,7 @@ bool wait_for_end(pid_t pid, std::chrono::milliseconds most, int& status) {
 }  // namespace
 
 PostgresServer* PostgresServer::get(std::string& why_not) {
-    static std::unique_ptr<PostgresServer> server;
+    static PostgresServer* server = nullptr;
     if (left_out("postgresql")) {
         why_not = std::string(kLeftOut) + "postgresql";
         return nullptr;
@@ -82,11 +83,16 @@ PostgresServer* PostgresServer::get(std::string& why_not) {
         why_not = std::string(kPrograms) + "/initdb is missing; install postgresql-15";
         return nullptr;
     }
-    if (!server) {
-        server.reset(new PostgresServer);
+    if (server == nullptr) {
+        server = new PostgresServer;
+        // A child that exits is no owner: some tests are about plugins that call exit().
+        static const pid_t owner = ::getpid();
+        std::atexit([] {
+            if (::getpid() == owner) delete server;
+        });
         server->start(kPrograms);
     }
-    return server.get();
+    return server;
 }
 
 void PostgresServer::start(const std::string& programs) {
@@ -101,8 +107,9 @@ void PostgresServer::start(const std::string& programs) {
                              log, SIGKILL);
     ASSERT_TRUE(wait_for_end(made, std::chrono::seconds(60), status));
     ASSERT_EQ(status, 0) << read_text(log);
-    pid_ = spawn({programs + "/postgres", "-D", data, "-k", dir_.path(), "-c", "listen_addresses=",
-                  "-c", "fsync=off", "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
+    pid_ = spawn({programs + "/postgres", "-D", data, "-k", dir_.path(), "-c",
+                  "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum=off", "-c",
+                  "max_connections=100", "-c", "shared_buffers=64MB"},
                  log, SIGQUIT);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!answers()) {

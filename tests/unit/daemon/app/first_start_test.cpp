@@ -59,6 +59,25 @@ protected:
     ErrorCode expected_code_ = ErrorCode::kFailedPrecondition;
 };
 
+// An operator who sets kind = postgres must not find an empty registry.
+TEST_F(FirstStartTest, DatabasesBesideASharedOneWereMovedThereOrAreRefused) {
+    make_databases();
+    config_.database.is_shared = true;
+    EXPECT_NE(refusal().find("found auth.db, jobs.db, catalog.db; move them there"),
+              std::string::npos)
+        << refusal();
+    dir_.write("state/moved-to-postgres", "");
+    EXPECT_EQ(refusal(), "");
+    config_.database.is_shared = false;
+    EXPECT_NE(refusal().find("were moved to PostgreSQL"), std::string::npos) << refusal();
+}
+
+TEST_F(FirstStartTest, AStartWithASharedDatabaseMakesNoneHere) {
+    config_.database.is_shared = true;
+    EXPECT_EQ(refusal(), "");
+    EXPECT_FALSE(fs::exists(word_));
+}
+
 TEST_F(FirstStartTest, WithAllDatabasesThereIsNothingToSay) {
     make_databases();
     EXPECT_EQ(refusal(), "");

@@ -157,7 +157,7 @@ TEST_F(MembershipTest, ADaemonThatIsSilentTakesItselfForEndedBeforeOthersDo) {
     EXPECT_FALSE(silent->is_current());
     EXPECT_GT(find(*b, "silent").lease_left.count(), 0);
     const auto problems = silent->problems();
-    EXPECT_TRUE(std::ranges::any_of(problems, [](const Problem& each) {
+    EXPECT_TRUE(std::ranges::any_of(problems, [](const ClusterProblem& each) {
         return each.cause.find("lease") != std::string::npos;
     }));
     clock_->advance(limits::kLeaseMargin);

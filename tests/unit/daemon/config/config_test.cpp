@@ -57,6 +57,65 @@ TEST(Config, ExportsHaveADirectoryOfTheirOwn) {
         EXPECT_EQ(with_root(free), "") << free;
 }
 
+TEST(Config, ASharedDatabaseNeedsFilesThatEveryDaemonFinds) {
+    const std::string shared = "[database]\nkind = postgres\nconninfo = host=/run dbname=e\n";
+    const std::string local =
+        "[daemon]\nstate_dir = /x\n[store.files]\nkind = local\nroot = /srv\n"
+        "base_url = https://d.example\nkey_file = /k\n";
+    EXPECT_NE(error_of(shared + local).find("[export] store: with [database] kind = postgres"),
+              std::string::npos)
+        << error_of(shared + local);
+    EXPECT_EQ(error_of(shared + local + "shared_root = on\n"), "");
+    EXPECT_EQ(error_of(shared + local + "[export]\nworkers = 0\n"), "");
+}
+
+TEST(Config, TheKeysOfADatabaseAreRead) {
+    const TempDir dir;
+    const auto config = read_config(dir.write(
+        "c.ini",
+        "[daemon]\nstate_dir = /x\ninstance_name = w1\n[export]\nworkers = 0\n[database]\nkind = "
+        "postgres\nconninfo = host=a,b dbname=e target_session_attrs=read-write\n"
+        "direct_conninfo = host=c\npassword_file = /etc/p\nschema = s\nconnections = 3\npooler = "
+        "transaction\nlease_s = 5\nrequire_synchronous = off\nlookup_cache = 0\n"));
+    ASSERT_TRUE(config) << config.error().message;
+    const DatabaseConfig& database = config->database;
+    EXPECT_TRUE(database.is_shared);
+    EXPECT_EQ(database.conninfo, "host=a,b dbname=e target_session_attrs=read-write");
+    EXPECT_EQ(database.direct_conninfo, "host=c");
+    EXPECT_EQ(database.password_file, "/etc/p");
+    EXPECT_EQ(database.schema, "s");
+    EXPECT_EQ(database.connections, 3U);
+    EXPECT_TRUE(database.is_pooled);
+    EXPECT_EQ(database.lease, std::chrono::seconds(5));
+    EXPECT_FALSE(database.require_synchronous);
+    EXPECT_EQ(database.lookup_cache, 0U);
+    EXPECT_EQ(config->instance_name, "w1");
+    EXPECT_EQ(config->server_workers, limits::kServerWorkersSharedDefault);
+}
+
+TEST(Config, KeysOfPostgresAreRefusedWithoutIt) {
+    const std::string text = "[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n[database]\n";
+    EXPECT_NE(error_of(text + "schema = s\n").find("[database] schema: expected kind = postgres"),
+              std::string::npos)
+        << error_of(text + "schema = s\n");
+    EXPECT_NE(error_of(text + "kind = postgres\n").find("[database] conninfo: missing"),
+              std::string::npos)
+        << error_of(text + "kind = postgres\n");
+    EXPECT_NE(error_of(text + "kind = postgres\nconninfo = a\nlease_s = 2\n").find("5 to 60"),
+              std::string::npos);
+    EXPECT_EQ(error_of(text + "kind = sqlite\n"), "");
+}
+
+TEST(Config, AnInstanceHasAName) {
+    const TempDir dir;
+    const auto config =
+        read_config(dir.write("c.ini", "[daemon]\nstate_dir = /x\n[export]\nworkers = 0\n"));
+    EXPECT_FALSE(config->instance_name.empty());
+    EXPECT_NE(error_of("[daemon]\nstate_dir = /x\ninstance_name = a b\n[export]\nworkers = 0\n")
+                  .find("instance_name: expected 1 to 64 of"),
+              std::string::npos);
+}
+
 // What the other keys of such a section mean is not known, nor which store exports were to go to.
 TEST(Config, AMisspeltKindIsTheOnlyComplaint) {
     const TempDir dir;

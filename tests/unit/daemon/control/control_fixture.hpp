@@ -100,7 +100,7 @@ protected:
         &clock_, jobs_.get(), &catalog_->reader(), files_.get(), dir_ / "tmp", "test", {}};
     std::vector<credentials::CredentialState> credentials_;
     AlarmList alarms_{clock_};
-    jobs::Housekeeper housekeeper_{jobs_->retention(), clock_, {}};
+    jobs::Housekeeper housekeeper_{jobs_->retention(), jobs_->queue(), clock_, {}};
     BackupStore backups_{dir_ / "backup", clock_};
     SentFiles sent_files_{dir_ / "plugins/artifacts", clock_};
     LongTask task_;

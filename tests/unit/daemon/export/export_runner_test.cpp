@@ -109,12 +109,25 @@ TEST_F(ExportRunnerTest, AStoreThatIsAwayCostsNoAttempt) {
         const model::Job job = run(id);
         EXPECT_EQ(job.status, JobStatus::kPending);
         EXPECT_EQ(job.attempt, 0);
-        EXPECT_TRUE(watch_.store_was_away);
+        EXPECT_TRUE(watch_.was_hindered);
     }
     std::filesystem::remove(dir_ / "marked");
     std::filesystem::rename(dir_ / "away", dir_ / "marked");
     EXPECT_EQ(run(id).status, JobStatus::kCompleted);
-    EXPECT_FALSE(watch_.store_was_away);
+    EXPECT_FALSE(watch_.was_hindered);
+}
+
+// The others put the job back by then, or soon will.
+TEST_F(ExportRunnerTest, ADaemonThatDoesNotCountGivesItsAttemptBack) {
+    bool counts = false;
+    deps_.standing = {.leads = [] { return true; }, .is_current = [&] { return counts; }};
+    const auto id = submit({{"format", "csv"}, {"columns", {"key"}}});
+    const model::Job job = run(id);
+    EXPECT_EQ(job.status, JobStatus::kPending);
+    EXPECT_EQ(job.attempt, 0);
+    EXPECT_EQ(files(), 0U);
+    counts = true;
+    EXPECT_EQ(run(id).status, JobStatus::kCompleted);
 }
 
 TEST_F(ExportRunnerTest, WorkersTakeNoJobWhileTheStoreIsAway) {

@@ -86,6 +86,25 @@ TEST_F(SweeperTest, DeletesWithdrawnFilesOnceTheirLinksHaveEnded) {
     EXPECT_TRUE(testing::has_logged("1 expired or withdrawn files are deleted"));
 }
 
+TEST_F(SweeperTest, OnlyTheOneThatLeadsDeletes) {
+    const model::FileKey key = publish();
+    ASSERT_TRUE(jobs_->files().withdraw_file(key, "damaged"));
+    clock_.advance(limits::kFileDeletionMargin);
+    std::atomic<bool> leads{false};
+    std::atomic<int> asked{0};
+    deps_.standing.leads = [&] {
+        ++asked;
+        return leads.load();
+    };
+    Sweeper sweeper(deps_, {});
+    sweeper.start();
+    ASSERT_TRUE(testing::eventually([&] { return asked.load() >= 2; }));
+    EXPECT_TRUE(std::filesystem::exists(path(key)));
+    leads = true;
+    EXPECT_TRUE(testing::eventually([&] { return sweeper.stats().withdrawn.load() == 1; }));
+    sweeper.stop();
+}
+
 TEST_F(SweeperTest, AStoreThatIsAwayForLongIsAProblem) {
     const model::FileKey key = publish();
     ASSERT_TRUE(jobs_->files().withdraw_file(key, "damaged"));

@@ -42,7 +42,7 @@ protected:
 TEST_F(HousekeeperTest, DeadlinesEndWithoutAnyWorker) {
     const std::string id = submit();
     clock_.advance(std::chrono::seconds(61));
-    Housekeeper housekeeper(store_->retention(), clock_, {});
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {});
     housekeeper.start();
     EXPECT_TRUE(testing::eventually([&] { return status(id) == JobStatus::kFailed; }));
     EXPECT_TRUE(testing::eventually(
@@ -56,7 +56,7 @@ TEST_F(HousekeeperTest, OverdueJobsAreToldInOneTotal) {
     clock_.advance(std::chrono::seconds(61));
     ASSERT_EQ(*store_->retention().enforce_limits(), limits::kHousekeepingBatch);
     ASSERT_FALSE(*store_->queue().claim()) << "it fails the rest on its way";
-    Housekeeper housekeeper(store_->retention(), clock_, {});
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {});
     housekeeper.start();
     const std::string line =
         std::to_string(count - limits::kHousekeepingBatch) + " jobs have failed: past their";
@@ -66,7 +66,7 @@ TEST_F(HousekeeperTest, OverdueJobsAreToldInOneTotal) {
 TEST_F(HousekeeperTest, RetentionGoesOnWhileThereIsMore) {
     const std::size_t count = 2 * limits::kHousekeepingBatch + 1;
     for (std::size_t index = 0; index < count; ++index) fail_one();
-    Housekeeper housekeeper(store_->retention(), clock_, {});
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {});
     housekeeper.start();
     ASSERT_TRUE(
         testing::eventually([&] { return *store_->retention().check_retention_clock({}); }));
@@ -85,7 +85,7 @@ TEST_F(HousekeeperTest, AWrongClockRemovesNothingBeforeAnOperatorConfirmsIt) {
     fail_one();
     ASSERT_TRUE(*store_->retention().check_retention_clock(std::chrono::seconds(1)));
     clock_.jump(std::chrono::days(40));
-    Housekeeper housekeeper(store_->retention(), clock_, {});
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {});
     housekeeper.start();
     ASSERT_TRUE(
         testing::eventually([&] { return store_->retention().retention_pause()->has_value(); }));
@@ -124,7 +124,7 @@ public:
 
 TEST_F(HousekeeperTest, RetentionThatDoesNotCatchUpIsAProblem) {
     EndlessRetention retention;
-    Housekeeper housekeeper(retention, clock_, {});
+    Housekeeper housekeeper(retention, store_->queue(), clock_, {});
     housekeeper.start();
     ASSERT_TRUE(testing::eventually([&] { return housekeeper.stats().jobs_due.load() == 2; }));
     EXPECT_EQ(housekeeper.problem(), "");
@@ -141,7 +141,7 @@ TEST_F(HousekeeperTest, RetentionThatDoesNotCatchUpIsAProblem) {
 TEST_F(HousekeeperTest, AClockThatIsSetWhileItRunsIsLookedAtAtOnce) {
     EndlessRetention retention;
     retention.endless = false;
-    Housekeeper housekeeper(retention, clock_, {});
+    Housekeeper housekeeper(retention, store_->queue(), clock_, {});
     housekeeper.start();
     ASSERT_TRUE(testing::eventually([&] { return retention.looks.load() == 1; }));
     for (const auto jump : {std::chrono::days(40), std::chrono::days(-40)}) {
@@ -162,15 +162,46 @@ TEST_F(HousekeeperTest, AStopEndsTheWorkOfAStart) {
         }
         std::atomic<bool> begun{false};
     } retention;
-    Housekeeper housekeeper(retention, clock_, {});
+    Housekeeper housekeeper(retention, store_->queue(), clock_, {});
     housekeeper.start();
     EXPECT_TRUE(testing::eventually([&] { return retention.begun.load(); }));
     housekeeper.stop();
 }
 
+TEST_F(HousekeeperTest, OnlyTheOneThatLeadsKeepsHouse) {
+    EndlessRetention retention;
+    std::atomic<bool> leads{false};
+    std::atomic<int> asked{0};
+    Housekeeper housekeeper(retention, store_->queue(), clock_, {}, {.leads = [&] {
+                                ++asked;
+                                return leads.load();
+                            }});
+    housekeeper.start();
+    ASSERT_TRUE(testing::eventually([&] { return asked.load() >= 3; }));
+    EXPECT_EQ(retention.looks.load(), 0);
+    leads = true;
+    EXPECT_TRUE(testing::eventually([&] { return retention.looks.load() > 0; }));
+    housekeeper.stop();
+}
+
+TEST_F(HousekeeperTest, TheOneThatLeadsPutsBackWhatADeadDaemonRan) {
+    const std::string id = submit();
+    ASSERT_TRUE(*store_->queue().claim());
+    store_.reset();
+    store_ = std::move(
+        *open_sqlite_job_store(dir_ / "jobs.db", clock_, {}, sqlite::Durability::kUnsyncedForTest));
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {},
+                            {.leads = [] { return true; }});
+    housekeeper.start();
+    EXPECT_TRUE(testing::eventually([&] { return status(id) == JobStatus::kPending; }));
+    EXPECT_TRUE(testing::eventually(
+        [] { return testing::has_logged("1 jobs of a daemon that died are pending again"); }));
+    housekeeper.stop();
+}
+
 TEST_F(HousekeeperTest, PruneEndsWhenItIsToldTo) {
     for (std::size_t index = 0; index <= limits::kHousekeepingBatch; ++index) fail_one();
-    Housekeeper housekeeper(store_->retention(), clock_, {});
+    Housekeeper housekeeper(store_->retention(), store_->queue(), clock_, {});
     clock_.advance(limits::kJobRetentionDefault);
     ASSERT_TRUE(store_->retention().resume_retention());
     EXPECT_EQ(housekeeper.prune_now([](const Pruned&) { return false; })->jobs,

@@ -50,6 +50,25 @@ TEST_F(MigrationsTest, ALaterVersionIsTakenIfItSaysSo) {
     EXPECT_TRUE(migrate(*connection, schema, older));
 }
 
+TEST_F(MigrationsTest, AStartThatCouldNotMakeItsTablesIsFoundBefore) {
+    ASSERT_TRUE(check_schema(options_.connect)) << "its owner may make the schema";
+    const auto connection = connect();
+    ASSERT_TRUE(migrate(*connection, options_.connect.schema, {.component = "a", .steps = kSteps}));
+    ASSERT_TRUE(check_schema(options_.connect));
+    const std::string role = options_.connect.schema + "_reader";
+    ASSERT_TRUE(connection->execute("CREATE ROLE " + role + " LOGIN"));
+    ConnectOptions other = options_.connect;
+    other.conninfo += " user=" + role;
+    for (const std::string& schema : {options_.connect.schema, options_.connect.schema + "_new"}) {
+        other.schema = schema;
+        const auto refused = check_schema(other);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+        EXPECT_NE(refused.error().message.find("AUTHORIZATION \"" + role + '"'), std::string::npos)
+            << refused.error().message;
+    }
+}
+
 TEST_F(MigrationsTest, ManyDaemonsMayStartAtOnce) {
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread) {
