@@ -2,7 +2,7 @@
 #
 #   export_worker_test(NAME KIND quick|slow COMMAND ... [SANITIZE] [SERIAL] [COST s] [TIMEOUT s] [PROCESSORS n]
 #                      [ENVIRONMENT a=b ...] [WORKING_DIRECTORY dir])
-#   export_worker_python_test(NAME KIND MODULE ... [FULL s])    # the same, for a module under tests
+#   export_worker_python_test(NAME KIND MODULE ... [FULL s] [POSTGRES quick|slow])    # the same, for a module under tests
 #
 # KIND      unit, tree, functional, fault, load or fuzz. `ctest -L functional` selects it.
 # quick     part of the default run: `ctest -L quick`. slow: only scripts/test --all.
@@ -12,6 +12,8 @@
 # COST      seconds it takes on two cores; ctest starts the longest first.
 # FULL      a second test NAME_full runs the module's full form (EXPORT_WORKER_FORM=full), is slow and costs so many seconds.
 #           The test NAME runs the short form.
+# POSTGRES  a second test NAME_postgres runs the short form with a PostgreSQL server behind the daemons (EXPORT_WORKER_DATABASE),
+#           in the default run or with the slow tests.
 #
 # A test that exits with 77 is a skipped one (tests/run_module.py, tests/unit/support/main.cpp).
 option(EXPORT_WORKER_SANITIZE_ALL "In a sanitizer tree: every functional test, not only those labelled sanitize" OFF)
@@ -65,7 +67,7 @@ endfunction()
 
 # MODULE is below tests, such as functional.test_wire. The test is quick unless SLOW is given.
 function(export_worker_python_test name kind module)
-    cmake_parse_arguments(arg "SLOW;SANITIZE;SERIAL" "FULL;COST;TIMEOUT;PROCESSORS" "" ${ARGN})
+    cmake_parse_arguments(arg "SLOW;SANITIZE;SERIAL" "FULL;COST;TIMEOUT;PROCESSORS;POSTGRES" "" ${ARGN})
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "export_worker_python_test(${name}): unknown argument ${arg_UNPARSED_ARGUMENTS}")
     endif()
@@ -92,6 +94,10 @@ function(export_worker_python_test name kind module)
         set(arg_COST 1)
     endif()
     export_worker_test(${name} ${kind} ${run} COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short)
+    if(arg_POSTGRES)
+        export_worker_test(${name}_postgres ${kind} ${arg_POSTGRES} COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short
+            EXPORT_WORKER_DATABASE=postgres)
+    endif()
     if(arg_FULL AND (EXPORT_WORKER_SANITIZER STREQUAL "" OR EXPORT_WORKER_SANITIZE_ALL))
         export_worker_test(${name}_full ${kind} slow COST ${arg_FULL} ${common} EXPORT_WORKER_FORM=full)
     endif()

@@ -7,7 +7,8 @@ The last lines name each skipped test, the reason and the package to install. Ex
      0  every test passed
      1  a test failed; or there is no test; or a test was skipped and EXPORT_WORKER_STRICT is 1
     77  a test was skipped and none failed (ctest's SKIP_RETURN_CODE); or --without left every test out
-Tests marked @full_form (functional/skips.py) run unless EXPORT_WORKER_FORM is "short".
+Tests marked @full_form (functional/skips.py) run unless EXPORT_WORKER_FORM is "short", those marked @sqlite_only unless
+EXPORT_WORKER_DATABASE is "postgres".
 """
 import ctypes
 import os
@@ -32,10 +33,14 @@ def flatten(suite):
             yield each
 
 
-def belongs(test, form):
-    """Whether the test is part of the form."""
+def belongs(test, form, database):
+    """Whether the test is part of the form, and about more than the files of another database."""
     method = getattr(test, test._testMethodName, None)
-    return form != "short" or not (getattr(test, "full_form_only", False) or getattr(method, "full_form_only", False))
+
+    def is_marked(mark):
+        return getattr(test, mark, False) or getattr(method, mark, False)
+
+    return not (form == "short" and is_marked("full_form_only")) and not (database != "sqlite" and is_marked("sqlite_only"))
 
 
 def name_of(test):
@@ -68,7 +73,8 @@ def main(names):
         return 64
     loaded = unittest.defaultTestLoader.loadTestsFromNames(names)
     form = os.environ.get("EXPORT_WORKER_FORM", "")
-    result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(t for t in flatten(loaded) if belongs(t, form)))
+    database = os.environ.get("EXPORT_WORKER_DATABASE", "sqlite")
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(t for t in flatten(loaded) if belongs(t, form, database)))
     skipped = [(test, reason) for test, reason in result.skipped if not reason.startswith(LEFT_OUT)]
     for test, reason in result.skipped:
         if reason.startswith(LEFT_OUT):

@@ -20,6 +20,7 @@ import urllib.parse
 import msgpack
 import zmq
 
+from functional.postgres import shared_server
 from functional.skips import need
 
 BUILD = pathlib.Path(os.environ["EXPORT_WORKER_BUILD"])
@@ -27,6 +28,8 @@ SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
 SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
 # The peers of tests/node/package.json; scripts/setup test installs them.
 NODE_MODULES = pathlib.Path(os.environ.get("EXPORT_WORKER_NODE_MODULES") or SOURCE / "build" / "node" / "node_modules")
+# Where the daemons of a System keep jobs, products and keys: "sqlite", or "postgres" for a server of this test process.
+DATABASE = os.environ.get("EXPORT_WORKER_DATABASE", "sqlite")
 PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
 # The short form reaches the same code as the full one with fewer rounds and smaller counts. The default run is short;
 # the tests labelled slow run the full form.
@@ -210,7 +213,9 @@ def alarm_texts(status):
 class System:
     """Daemon, shim and operator in one directory."""
 
-    def __init__(self, on_disk=False):
+    def __init__(self, on_disk=False, database=DATABASE):
+        self.server = shared_server() if database == "postgres" else None
+        self.schema = self.server.new_schema() if self.server else None
         self.directory = scratch_directory("export-worker-", on_disk)
         self.state = self.directory / "state"
         self.exports = self.directory / "exports"
@@ -222,6 +227,7 @@ class System:
         self.port = 0
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
+        self.database_keys = ""  # More of [database], where it is postgres.
         self.http_keys = ""  # More of [http].
         self.store_keys = ""  # More of [store.local].
         self.shim_starts = 0
@@ -249,19 +255,26 @@ class System:
         return part.rename(folder / name)
 
     @property
+    def database_section(self):
+        if self.server is None:
+            return ""
+        return f"[database]\nkind = postgres\nconninfo = {self.server.conninfo()}\nschema = {self.schema}\nrequire_synchronous = off\n{self.database_keys}"
+
+    @property
     def config(self):
         path = self.directory / "export-worker.ini"
         metrics = "" if "metrics_from" in self.http_keys else "metrics_from = 127.0.0.1\n"
         text = f"""
 [daemon]
 state_dir = {self.state}
-{self.daemon_keys}[http]
+{self.daemon_keys}{self.database_section}[http]
 listen = 127.0.0.1:{self.port}
 {metrics}{self.http_keys}[store.local]
 kind = local
 root = {self.exports}
 base_url = http://127.0.0.1:{self.port}
 key_file = {self.keys}
+{"shared_root = on" if self.server else ""}
 {self.store_keys}[plugin.download_url]
 file = {self.plugin}
 {self.extra}"""

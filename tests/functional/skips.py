@@ -48,6 +48,12 @@ def need(peer, program=None):
     return path
 
 
+def sqlite_only(test):
+    """Decorator of a method or class: about the files of SQLite, so absent from a run with EXPORT_WORKER_DATABASE=postgres."""
+    test.sqlite_only = True
+    return test
+
+
 def full_form(test):
     """Decorator of a method or class: part of the full form only (EXPORT_WORKER_FORM=full), absent from the short one."""
     test.full_form_only = True

@@ -11,6 +11,7 @@ import threading
 import unittest
 
 from functional.harness import SOURCE, FailingDisk, System, wait_until
+from functional.skips import sqlite_only
 from functional.identity import SigningKey, jwks
 
 
@@ -106,6 +107,7 @@ class AlarmTest(unittest.TestCase):
         self.disk.works()
         self.over("disk")
 
+    @sqlite_only
     def test_a_database_that_cannot_be_written(self):
         self.start()
         self.system.import_generated(5)
@@ -240,6 +242,7 @@ class AlarmTest(unittest.TestCase):
         self.disk.works()
         self.over("exports")
 
+    @sqlite_only
     def test_a_log_that_grows(self):
         self.start()
         log = self.system.state / "catalog.db-wal"

@@ -5,6 +5,7 @@ import unittest
 
 import msgpack
 from functional.harness import SystemTest, wait_until
+from functional.skips import sqlite_only
 
 
 class AuditTest(SystemTest):
@@ -88,6 +89,7 @@ class AuditTest(SystemTest):
         self.assertNotIn(lines[1]["outcome"], ("started", "unknown"))
         self.assertEqual(lines[0]["target"], lines[1]["target"])
 
+    @sqlite_only
     def test_work_that_ends_later_has_its_own_line(self):
         file = self.system.directory / "file"
         file.write_text("no directory, no plugin\n")

@@ -9,6 +9,7 @@ import threading
 import unittest
 
 from functional.harness import BUILD, SystemTest, free_port, freeze, wait_until
+from functional.skips import sqlite_only
 
 OK, WARN, BAD = 0, 1, 2
 
@@ -62,6 +63,7 @@ class DoctorTest(SystemTest):
         self.system.http_keys = "hosts = elsewhere.example.com\n"
         self.found("configuration", "warn", r"export-httpd bad .*|export-httpd warn \[http\] hosts: expected")
 
+    @sqlite_only
     def test_modes_and_owners(self):
         self.system.keys.chmod(0o644)
         try:
@@ -81,6 +83,7 @@ class DoctorTest(SystemTest):
         finally:
             control.chmod(0o600)
 
+    @sqlite_only
     def test_a_database_of_the_future(self):
         database = self.system.state / "catalog.db"
         before = database.stat()
@@ -228,6 +231,7 @@ esac
 
 
 class WithoutADaemonTest(SystemTest):
+    @sqlite_only
     def test_a_lost_database(self):
         self.assertEqual(self.system.daemon.stop(), 0)
         database = self.system.state / "auth.db"

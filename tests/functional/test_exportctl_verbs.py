@@ -11,6 +11,7 @@ import subprocess
 import unittest
 
 from functional.harness import BUILD, SOURCE, SystemTest
+from functional.skips import sqlite_only
 
 GOLDEN = SOURCE / "tests" / "golden" / "exportctl_verbs.txt"
 NOBODY = 65534
@@ -29,6 +30,7 @@ def usages():
         yield words, wrong
 
 
+@sqlite_only
 class VerbsTest(SystemTest):
     def run_ctl(self, words, program=BUILD / "bin" / "exportctl", config=None, env=None, **more):
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}

@@ -6,6 +6,7 @@ import time
 import unittest
 
 from functional.harness import SANITIZED, ClockJump, System, alarm_texts, wait_until
+from functional.skips import sqlite_only
 from functional.registry_size import Registry, copy_rows
 
 
@@ -76,6 +77,7 @@ class HousekeepingTest(unittest.TestCase):
             self.system.ctl("organization", "set", "acme", "--release")
             wait_until(f"the export of a clock {hours} hours off", lambda j=job: self.system.job_when(j, "completed"))
 
+    @sqlite_only
     def test_a_clock_that_is_set_while_it_runs_is_an_alarm_at_once(self):
         self.start("")
         clock = ClockJump(self.system.directory)
@@ -111,6 +113,7 @@ class HousekeepingTest(unittest.TestCase):
             Registry.recount(database)
         return key
 
+    @sqlite_only
     def test_overdue_jobs_of_workers_delay_neither_a_start_nor_submissions(self):
         """Of so many of each: the late ones fail, the silent ones count anew."""
         jobs = 3_000 if SANITIZED else 15_000

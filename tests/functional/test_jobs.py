@@ -14,6 +14,7 @@ import time
 import unittest
 
 from functional.harness import SOURCE, ClockJump, System, SystemTest, freeze, wait_until
+from functional.skips import sqlite_only
 
 
 class JobTest(SystemTest):
@@ -272,6 +273,7 @@ class CareTest(unittest.TestCase):
         self.assertIn("the rest is as it was: the table says why and what to do; then run exportctl fsck --apply again", applied.stdout)
         self.assertNotIn("withdraws", applied.stdout)
 
+    @sqlite_only
     def test_a_clock_that_is_set_right_after_the_first_start_pauses_retention_until_it_is_right(self):
         self.assertEqual(self.system.daemon.stop(), 0)
         for database in self.system.state.glob("*.db*"):
@@ -290,6 +292,7 @@ class CareTest(unittest.TestCase):
         clock.jump(seconds)
         self.system.start_daemon(clock.env)
 
+    @sqlite_only
     def test_a_clock_far_ahead_deletes_nothing(self):
         job = self.system.export()
         self.assertEqual(self.system.daemon.stop(), 0)
@@ -312,6 +315,7 @@ class CareTest(unittest.TestCase):
         self.assertIn("goes on", self.system.ctl("retention", "resume").stdout)
         self.assertEqual(alarms(), [])
 
+    @sqlite_only
     def test_no_backup_and_no_output_goes_over_the_live_databases(self):
         done = self.system.export()
         before = {path.name: path.stat().st_ino for path in self.system.state.glob("*.db")}

@@ -10,7 +10,7 @@ import unittest
 import msgpack
 import zmq
 
-from functional.harness import System, wait_until
+from functional.harness import PATIENCE_S, System, wait_until
 
 SECRET = "a webhook secret of enough bytes"
 
@@ -164,7 +164,8 @@ class NoticeTest(unittest.TestCase):
                 self.assertEqual(self.system.wait_for_death(), -signal.SIGKILL)
                 self.assertEqual(len(receiver.seen), seen_before)
                 self.system.start_daemon()
-                wait_until("the notice", lambda: len(receiver.seen) == seen_before + 1)
+                # With PostgreSQL its organization's turn first runs out: 30 s.
+                wait_until("the notice", lambda: len(receiver.seen) == seen_before + 1, PATIENCE_S + 30)
                 wait_until("nothing to be left", lambda: self.system.ctl_json("status")["jobs"]["notices_pending"] == 0)
                 self.assertEqual(len({headers["Export-Worker-Event"] for _, headers, _ in receiver.seen}), 1)
 

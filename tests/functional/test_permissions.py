@@ -7,6 +7,7 @@ import sys
 import unittest
 
 from functional.harness import BUILD, System
+from functional.skips import sqlite_only
 from functional.identity import AUDIENCE, ISSUER, SigningKey, jwks
 
 # Tries every path of its standard input; prints those that it could open or connect to.
@@ -60,6 +61,7 @@ class PermissionsTest(unittest.TestCase):
                     out[path] = stat.S_IMODE(info.st_mode)
         return out
 
+    @sqlite_only
     def test_nothing_depends_on_the_umask(self):
         self.use_everything()
         self.assertEqual(stat.S_IMODE(self.system.state.stat().st_mode), 0o750)
@@ -79,6 +81,7 @@ class PermissionsTest(unittest.TestCase):
         self.assertEqual({p.name for p in self.backup.iterdir()}, {"jobs.db", "catalog.db", "auth.db", "plugins.db", "plugins", "manifest.json"})
         self.assertEqual(stat.S_IMODE(self.backup.stat().st_mode), 0o700)
 
+    @sqlite_only
     def test_databases_of_before_are_tightened(self):
         self.use_everything()
         self.system.daemon.stop()
@@ -96,6 +99,7 @@ class PermissionsTest(unittest.TestCase):
         return set(json.loads(done.stdout))
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    @sqlite_only
     def test_others_open_nothing_and_the_shims_user_what_it_serves(self):
         self.use_everything()
         self.assertEqual(self.opened_as(65534, 65534), set())

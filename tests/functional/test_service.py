@@ -11,6 +11,7 @@ import threading
 import unittest
 
 from functional.harness import BUILD, FULL, PATIENCE_S, FailingDisk, Process, System, wait_until
+from functional.skips import sqlite_only
 from functional.test_http import raw_exchange
 
 TRY_AGAIN, CONFIGURATION = 75, 78
@@ -226,6 +227,7 @@ class ExitStatusTest(unittest.TestCase):
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertIn(needle, done.stderr)
 
+    @sqlite_only
     def test_a_full_or_broken_disk(self):
         disk = FailingDisk(self.system.directory)
         for call, error, needle in (("pwrite64", "ENOSPC", "full"), ("pwrite64", "EIO", "disk I/O error"), ("pread64", "EIO", "disk I/O error")):
@@ -239,6 +241,7 @@ class ExitStatusTest(unittest.TestCase):
                 for path in self.system.state.glob("jobs.db*"):
                     path.unlink()
 
+    @sqlite_only
     def test_a_disk_that_is_full_before_the_start(self):
         """The check ends as the start does, and both say what is wrong."""
         self.system.start_daemon()
@@ -269,7 +272,8 @@ class ExitStatusTest(unittest.TestCase):
 
     def test_no_descriptors(self):
         few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-        self.ends(TRY_AGAIN, "unable to open database file", preexec_fn=few)
+        for program in ("export-workerd", "export-httpd"):
+            self.ends(TRY_AGAIN, "open files: expected a limit of 128 or more, found 16; raise it", program=program, preexec_fn=few)
 
     def test_an_address_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
