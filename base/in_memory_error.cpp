@@ -13,7 +13,8 @@ constexpr std::string_view kUntilRestart =
 Error in_memory_error(std::string_view change, const Error& cause) {
     std::string message(change);
     message += kUntilRestart;
-    message += cause.message + "); free space in state_dir and run the command again";
+    message += cause.message +
+               "); free space in state_dir, or see to the database, and run the command again";
     return {cause.code, std::move(message)};
 }
 

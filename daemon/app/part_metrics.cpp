@@ -142,7 +142,9 @@ void add_housekeeping(Page& page, const MonitoredDeps& deps) {
 }
 
 void add_ends(Page& page, const notices::EndStats& ends) {
-    page.family("export_worker_jobs_ended_total", "Jobs that ended, by how", Kind::kCounter);
+    page.family("export_worker_jobs_ended_total",
+                "Jobs that ended, by how; on each daemon those of all that share its database",
+                Kind::kCounter);
     for (std::size_t index = 0; index < model::kJobStatuses; ++index) {
         const auto status = static_cast<model::JobStatus>(index);
         if (model::is_final(status))

@@ -141,7 +141,7 @@ class FailingDiskTest(unittest.TestCase):
             refused = site.ctl(*command, check=False)
             self.assertEqual(refused.returncode, 1, refused.stdout)
             self.assertIn("at once, but only until the daemon restarts", refused.stderr)
-            self.assertIn("free space in state_dir and run the command again", refused.stderr)
+            self.assertIn("free space in state_dir, or see to the database, and run the command again", refused.stderr)
         site.daemon.wait_for_log("until_restart")
         self.assertEqual(site.mint(job, leaked["key"]).status, 401)
         self.assertEqual(site.ctl_json("session", "list")["items"], [])

@@ -86,6 +86,11 @@ static_assert(kJobEntriesShownMax >= kExportNotesMax, "all that an export notes 
 static_assert(kPeerBytesInFlightMax > kReplyBytesMax, "two replies may be under way");
 static_assert(kPeerBytesInFlightMax < kBytesInFlightMax, "one peer does not stop the others");
 static_assert(kRequestIdBytesMax < kJobIdBytesMax);
+// The configuration knows no database: its defaults and bounds are those of the folders behind it.
+static_assert(kDatabaseLeaseMin == kLeaseLengthMin && kDatabaseLeaseMax == kLeaseLengthMax);
+static_assert(kDatabaseLeaseDefault == kLeaseLengthDefault);
+static_assert(kDatabaseConnectionsDefault == kPostgresConnectionsDefault);
+static_assert(kLookupCacheDefault == kFileCacheEntriesDefault);
 static_assert(kUploadPartBytesMin <= kUploadPartBytesDefault);
 static_assert(kUploadPartBytesDefault <= kUploadPartBytesMax);
 

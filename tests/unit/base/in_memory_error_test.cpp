@@ -11,7 +11,8 @@ TEST(InMemoryError, SaysWhatHoldsHowLongAndWhatToDo) {
     EXPECT_EQ(error.code, ErrorCode::kResourceExhausted);
     EXPECT_EQ(error.message,
               "The key 'k' is revoked at once, but only until the daemon restarts: it could not be "
-              "written (database: full); free space in state_dir and run the command again");
+              "written (database: full); free space in state_dir, or see to the database, and run "
+              "the command again");
     EXPECT_TRUE(is_in_memory_error(error));
     EXPECT_FALSE(is_in_memory_error(cause));
 }
