@@ -14,7 +14,7 @@ namespace {
 Result<std::unique_ptr<files::FileStore>> open_local(const model::StoreSettings& settings,
                                                      jobs::JobStore& jobs) {
     const std::string& root = settings.values.at("root");
-    files::RootOwner owner{jobs.reader().registry_id(), {}};
+    files::RootOwner owner{jobs.reader().registry_id(), {}, settings.is_shared_root};
     EW_TRY(const auto published, jobs.files().published_files(model::FileKey()));
     for (const jobs::PublishedFile& file : published) owner.published.push_back(file.key);
     if (files::is_root_of(root, owner)) EW_CHECK(check_writable(root));

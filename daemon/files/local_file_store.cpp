@@ -181,7 +181,7 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
     std::string mark = mark_of(normal, owner);
     if (!is_root_of(root, owner))
         return std::unique_ptr<LocalFileStore>(
-            new LocalFileStore(std::move(normal), std::move(mark)));
+            new LocalFileStore(std::move(normal), std::move(mark), owner.is_shared));
     EW_CHECK(make_directories(normal, 0750));
     EW_CHECK(check_unshared(normal));
     // Here and not at the first export: somebody has to change something.
@@ -189,8 +189,9 @@ Result<std::unique_ptr<LocalFileStore>> LocalFileStore::open(const std::string& 
         return fail(
             errno_error("files: expected a directory to write exports to, " + normal, errno));
     if (!mark.empty()) EW_CHECK(make_store_mark(mark));
-    std::unique_ptr<LocalFileStore> store(new LocalFileStore(std::move(normal), std::move(mark)));
-    EW_CHECK(store->sweep_parts());
+    std::unique_ptr<LocalFileStore> store(
+        new LocalFileStore(std::move(normal), std::move(mark), owner.is_shared));
+    if (!owner.is_shared) EW_CHECK(store->sweep_parts());
     return store;
 }
 
@@ -239,10 +240,21 @@ Result<std::unique_ptr<PendingFile>> LocalFileStore::create(const NewFile& file)
     return std::make_unique<LocalPendingFile>(std::move(fd), file.key, std::move(path));
 }
 
+Result<bool> LocalFileStore::remove_path(const std::string& path) {
+    if (::unlink(path.c_str()) == 0) return true;
+    if (errno != ENOENT) return fail(errno_error("delete " + path, errno));
+    return false;
+}
+
 Result<bool> LocalFileStore::remove(const model::FileKey& key) {
     EW_TRY(const std::string path, path_of(key));
-    if (::unlink(path.c_str()) != 0) {
-        if (errno != ENOENT) return fail(errno_error("delete " + path, errno));
+    bool existed = false;
+    // The part first: its writer cannot publish it any more once this returns.
+    if (is_shared_) {
+        EW_TRY(existed, remove_path(path + std::string(kPartSuffix)));
+    }
+    EW_TRY(const bool was_whole, remove_path(path));
+    if (!existed && !was_whole) {
         EW_CHECK(check_present());
         return false;
     }
@@ -291,13 +303,15 @@ Result<void> LocalFileStore::list(const std::function<Result<void>(const ListedF
         for (fs::directory_iterator it(directory, error), end; !error && it != end;
              it.increment(error)) {
             struct stat info {};
-            const std::string path = it->path().string();
+            std::string path = it->path().string();
+            const bool is_part = path.ends_with(kPartSuffix);
             // Gone since it was listed, or nothing an export ever is.
-            if (::lstat(path.c_str(), &info) != 0 || path.ends_with(kPartSuffix)) continue;
+            if (::lstat(path.c_str(), &info) != 0 || (is_part && !is_shared_)) continue;
             if (S_ISDIR(info.st_mode)) directories.push_back(path);
             const bool is_mark =
                 directory == root_ && has_mark_name(it->path().filename().string());
             if (!S_ISREG(info.st_mode) || is_mark) continue;
+            if (is_part) path.resize(path.size() - kPartSuffix.size());
             EW_CHECK(visit({path.substr(root_.size() + 1), info.st_mtim.tv_sec}));
         }
         if (error && listed) listed = fail(errno_error("list " + directory, error.value()));

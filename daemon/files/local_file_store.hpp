@@ -2,7 +2,8 @@
 //
 // ROOT/ORGANIZATION/JOB.EPOCH-CLAIM.csv, written under the same name with ".part" behind it. open()
 // deletes every ".part" file a crash has left: the caller holds the lock of the state directory, so
-// no process is writing them.
+// no process is writing them. Below a root that several daemons share, others are writing: there
+// remove() deletes the ".part" file of a key with the file, and list() visits it under that key.
 //
 // ROOT/.export-worker-REGISTRY is the mark of the registry whose exports are there
 // (base/store_mark.hpp). A root without it, such as an empty mount point or the store of another
@@ -23,6 +24,7 @@ namespace export_worker::files {
 struct RootOwner {
     std::string registry_id;                // Empty: any directory is right, and none is marked.
     std::vector<model::FileKey> published;  // Some of its files. Empty: it has published none.
+    bool is_shared = false;                 // Several daemons of the registry write there.
 };
 // Whether `root` is the one of `owner`: it has the owner's mark; or no mark of any registry, and
 // all but a tenth of the published files (of none: all). What the mark's name belongs to is a
@@ -52,14 +54,17 @@ public:
     [[nodiscard]] std::size_t parts_swept() const { return parts_swept_; }
 
 private:
-    LocalFileStore(std::string root, std::string mark)
-        : root_(std::move(root)), mark_(std::move(mark)) {}
+    LocalFileStore(std::string root, std::string mark, bool is_shared)
+        : root_(std::move(root)), mark_(std::move(mark)), is_shared_(is_shared) {}
     [[nodiscard]] Result<std::string> path_of(const model::FileKey& key) const;
     [[nodiscard]] Result<void> check_present() const;
     [[nodiscard]] Result<void> sweep_parts();
+    // False: it was not there.
+    [[nodiscard]] Result<bool> remove_path(const std::string& path);
 
     std::string root_;
     std::string mark_;  // The path of the mark; empty: none.
+    bool is_shared_;
     std::size_t parts_swept_ = 0;
 };
 

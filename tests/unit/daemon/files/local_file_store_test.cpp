@@ -155,6 +155,45 @@ TEST(LocalFileStore, ListsFinishedFilesOnly) {
     EXPECT_EQ(keys, (std::vector<std::string>{"a/1.csv", "b/2.csv"}));
 }
 
+class SharedRootTest : public ::testing::Test {
+protected:
+    std::unique_ptr<LocalFileStore> open() {
+        auto store = LocalFileStore::open(
+            dir_ / "x", {.registry_id = "id", .published = {}, .is_shared = true});
+        EXPECT_TRUE(store) << store.error().message;
+        return std::move(*store);
+    }
+    static std::vector<std::string> listed(LocalFileStore& store) {
+        std::vector<std::string> keys;
+        EXPECT_TRUE(store.list([&](const ListedFile& file) -> Result<void> {
+            keys.push_back(file.key);
+            return {};
+        }));
+        return keys;
+    }
+    const TempDir dir_;
+};
+
+TEST_F(SharedRootTest, OpenLeavesWhatOtherDaemonsAreWriting) {
+    const auto writing = open();
+    auto file = writing->create({"a/1.csv", "text/csv", 0});
+    ASSERT_TRUE((*file)->append("x"));
+    const auto another = open();
+    EXPECT_EQ(another->parts_swept(), 0U);
+    const auto published = (*file)->commit();
+    EXPECT_TRUE(published) << published.error().message;
+}
+
+TEST_F(SharedRootTest, WhatADeadDaemonWasWritingIsListedAndRemovedUnderItsKey) {
+    const auto store = open();
+    const auto half = store->create({"a/1.csv", "text/csv", 0});
+    EXPECT_EQ(listed(*store), std::vector<std::string>{"a/1.csv"});
+    EXPECT_TRUE(*store->remove("a/1.csv"));
+    EXPECT_FALSE(*store->remove("a/1.csv"));
+    EXPECT_EQ(listed(*store), std::vector<std::string>{});
+    EXPECT_FALSE((*half)->commit()) << "a writer that wakes up publishes nothing";
+}
+
 // An empty mount point, or the volume of another service.
 TEST(LocalFileStore, ARootWithoutTheMarkOfItsOwnerIsAway) {
     const TempDir dir;
