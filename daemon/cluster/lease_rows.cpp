@@ -1,5 +1,7 @@
 #include "daemon/cluster/lease_rows.hpp"
 
+#include <algorithm>
+
 #include "daemon/cluster/limits.hpp"
 
 namespace export_worker::cluster {
@@ -12,7 +14,9 @@ using postgres::Row;
 using postgres::Rows;
 using postgres::UnixTime;
 
-constexpr std::int64_t kLeaderUs = microseconds(limits::kLeaderLength).count();
+std::int64_t leader_us(microseconds lease_length) {
+    return leader_length(lease_length).count();
+}
 
 // The row that is renewed is locked first, so that an eviction on its way is seen. Who leads is not
 // locked by those who do not lead. `timeline`: an SQL text.
@@ -45,6 +49,10 @@ Renewal read_renewal(const Row& row) {
 
 }  // namespace
 
+microseconds leader_length(microseconds lease_length) {
+    return std::min<microseconds>(limits::kLeaderLength, lease_length);
+}
+
 Result<void> enter_life(Connection& connection, const NewLife& life, microseconds lease_length) {
     if (!life.before.empty()) {
         // The new row says what this process has seen; the old one would be waited for.
@@ -66,18 +74,19 @@ Result<std::optional<Renewal>> renew_lease(Connection& connection, const LeaseSt
     EW_TRY(const Rows renewed,
            connection.query(state.reads_timeline ? kRenewalWithTimeline : kRenewal, state.id,
                             lease_length.count(), state.seen[0], state.seen[1],
-                            state.clock_offset_us, kLeaderUs, state.timeline));
+                            state.clock_offset_us, leader_us(lease_length), state.timeline));
     if (renewed.empty()) return std::optional<Renewal>();
     return std::optional(read_renewal(renewed.front()));
 }
 
-Result<std::optional<std::int64_t>> take_lead(Connection& connection, const std::string& id) {
+Result<std::optional<std::int64_t>> take_lead(Connection& connection, const std::string& id,
+                                              microseconds lease_length) {
     EW_TRY(const Rows taken,
            connection.query("WITH free AS (SELECT 1 FROM leader WHERE name = 'housekeeping' AND "
                             "until <= database_now() FOR UPDATE SKIP LOCKED) UPDATE leader SET "
                             "instance_id = $1, until = database_now() + $2 * interval '1 us', term "
                             "= term + 1 FROM free WHERE name = 'housekeeping' RETURNING term",
-                            id, kLeaderUs));
+                            id, leader_us(lease_length)));
     return taken.empty() ? std::nullopt : std::optional(taken.front().integer(0));
 }
 

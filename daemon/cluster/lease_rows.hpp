@@ -46,9 +46,13 @@ struct Renewal {
 [[nodiscard]] Result<std::optional<Renewal>> renew_lease(postgres::Connection& connection,
                                                          const LeaseState& state,
                                                          std::chrono::microseconds lease_length);
+// How long a leader leads after a renewal: kLeaderLength, and no longer than its lease, so that the
+// jobs of a leader that dies are put back as soon as those of any other daemon.
+[[nodiscard]] std::chrono::microseconds leader_length(std::chrono::microseconds lease_length);
 // The new term; nullopt: another one leads.
 [[nodiscard]] Result<std::optional<std::int64_t>> take_lead(postgres::Connection& connection,
-                                                            const std::string& id);
+                                                            const std::string& id,
+                                                            std::chrono::microseconds lease_length);
 // A clean end: nobody waits for this life any more.
 [[nodiscard]] Result<void> end_life(postgres::Connection& connection, const std::string& id);
 

@@ -14,7 +14,7 @@ inline constexpr std::chrono::seconds kLeaseLengthMax{60};
 inline constexpr std::chrono::milliseconds kLeaseInterval{1'000};
 // A daemon takes its own lease for ended so much sooner than the database does.
 inline constexpr std::chrono::seconds kLeaseMargin{2};
-// A leader that has not renewed for so long leads no more.
+// A leader that has not renewed for so long, or for as long as its lease, leads no more.
 inline constexpr std::chrono::seconds kLeaderLength{10};
 // One for the lease alone, one for everything else.
 inline constexpr std::size_t kMembershipConnections = 2;

@@ -92,7 +92,8 @@ bool Membership::is_current() const {
 
 bool Membership::is_leader() const {
     const std::lock_guard lock(mutex_);
-    return led_at_ && clock_.steady() - *led_at_ < limits::kLeaderLength - limits::kLeaseMargin;
+    return led_at_ &&
+           clock_.steady() - *led_at_ < leader_length(options_.lease_length) - limits::kLeaseMargin;
 }
 
 std::int64_t Membership::leader_term() const {
@@ -296,7 +297,7 @@ void Membership::lead_if_free(const Renewal& renewal) {
     SteadyTime sent;
     const auto term = database_->write([&](Connection& connection, std::int64_t) {
         sent = clock_.steady();
-        return take_lead(connection, mine);
+        return take_lead(connection, mine, options_.lease_length);
     });
     if (!term) log_warn("leader: {}", term.error().message);
     if (!term || !*term) return;

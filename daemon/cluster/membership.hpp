@@ -73,7 +73,7 @@ public:
     // Renews now, on the caller's thread. Errors: those of writes.
     [[nodiscard]] Result<void> renew();
 
-    // For kLeaderLength - kLeaseMargin after the last renewal as the leader.
+    // For leader_length() - kLeaseMargin after the last renewal as the leader.
     [[nodiscard]] bool is_leader() const;
     // Of the leadership that is_leader() speaks of: greater than that of every leader before. 0:
     // this daemon has never led.

@@ -66,20 +66,31 @@ TEST_F(LeaseRowsTest, WhoLeadsRenewsItsTermAndWhoDoesNotTakesAFreeOne) {
     enter("a");
     enter("b");
     EXPECT_TRUE(renew({.id = "a"})->is_leader_free);
-    EXPECT_EQ(*take_lead(*connection_, "a"), 1);
-    EXPECT_FALSE(*take_lead(*connection_, "b"));
+    EXPECT_EQ(*take_lead(*connection_, "a", kLength), 1);
+    EXPECT_FALSE(*take_lead(*connection_, "b", kLength));
     EXPECT_EQ(renew({.id = "a"})->term, 1);
     EXPECT_FALSE(renew({.id = "b"})->term);
     EXPECT_FALSE(renew({.id = "b"})->is_leader_free);
     clock_->advance(limits::kLeaderLength);
     EXPECT_TRUE(renew({.id = "b"})->is_leader_free);
-    EXPECT_EQ(*take_lead(*connection_, "b"), 2);
+    EXPECT_EQ(*take_lead(*connection_, "b", kLength), 2);
     EXPECT_FALSE(renew({.id = "a"})->term);
+}
+
+TEST_F(LeaseRowsTest, ALeaderLeadsNoLongerThanItsLeaseLasts) {
+    const seconds shorter = limits::kLeaderLength / 2;
+    enter("a");
+    enter("b");
+    ASSERT_TRUE(*take_lead(*connection_, "a", shorter));
+    ASSERT_TRUE(*renew_lease(*connection_, {.id = "a"}, shorter));
+    clock_->advance(shorter);
+    EXPECT_TRUE(renew({.id = "b"})->is_leader_free);
+    EXPECT_EQ(leader_length(3 * limits::kLeaderLength), limits::kLeaderLength);
 }
 
 TEST_F(LeaseRowsTest, ALeaderThatIsTakenForDeadLeadsNoMore) {
     enter("a");
-    ASSERT_TRUE(*take_lead(*connection_, "a"));
+    ASSERT_TRUE(*take_lead(*connection_, "a", kLength));
     enter("b", "a");
     EXPECT_TRUE(renew({.id = "b"})->is_leader_free);
 }
