@@ -27,6 +27,15 @@ std::string one_line(const char* message) {
     return printable(text, kMessageBytesMax);
 }
 
+// PgBouncer, which has no SQLSTATE for it: settings of a session are "options".
+Error connect_error(const std::string& message) {
+    if (message.find("unsupported startup parameter") == std::string::npos)
+        return {ErrorCode::kUnavailable, "PostgreSQL: " + message};
+    return {
+        ErrorCode::kFailedPrecondition,
+        "PostgreSQL: " + message + ": a pooler is between; set pooler = transaction in [database]"};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Connection>> Connection::open(const ConnectOptions& options) {
@@ -42,8 +51,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const ConnectOptions& optio
     std::unique_ptr<Connection> out(
         new Connection(options, PQconnectdbParams(names.data(), values.data(), 1)));
     if (PQstatus(out->connection_) != CONNECTION_OK)
-        return fail(ErrorCode::kUnavailable,
-                    "PostgreSQL: " + one_line(PQerrorMessage(out->connection_)));
+        return fail(connect_error(one_line(PQerrorMessage(out->connection_))));
     EW_CHECK(out->check_server());
     PQsetNoticeReceiver(out->connection_, &Connection::record_notice, out.get());
     if (PQsetnonblocking(out->connection_, 1) != 0)

@@ -28,7 +28,7 @@ class Connection {
 public:
     // Tries the addresses that `options` names, each for kPostgresConnectTimeout. Errors: those of
     // connect_keywords(); kUnavailable; kFailedPrecondition for a server that is too old or does
-    // not store UTF-8.
+    // not store UTF-8, and for a pooler that takes no settings of a session.
     [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const ConnectOptions& options);
     ~Connection();
     Connection(const Connection&) = delete;
@@ -68,6 +68,7 @@ public:
     // The last statement that failed was given up for others' sake; the transaction may run again.
     [[nodiscard]] bool must_run_again() const { return must_run_again_; }
     [[nodiscard]] Pooler pooler() const { return options_.pooler; }
+    [[nodiscard]] const std::string& schema() const { return options_.schema; }
 
 private:
     Connection(ConnectOptions options, pg_conn* connection)

@@ -4,13 +4,24 @@
 
 #include "base/backoff.hpp"
 #include "daemon/postgres/limits.hpp"
+#include "daemon/postgres/session_check.hpp"
 
 namespace export_worker::postgres {
+namespace {
+
+Result<void> check_against_another(Connection& connection, const ConnectOptions& options) {
+    if (options.pooler == Pooler::kTransaction) return {};
+    EW_TRY(const std::unique_ptr<Connection> another, Connection::open(options));
+    return check_sessions(connection, *another);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options,
                                                  const Migrations& migrations) {
     std::unique_ptr<Database> out(new Database(options));
     EW_TRY(std::unique_ptr<Connection> connection, out->pool_.borrow());
+    EW_CHECK(check_against_another(*connection, options.connect));
     auto migrated = migrate(*connection, options.connect.schema, migrations);
     out->pool_.give_back(std::move(connection));
     EW_CHECK(std::move(migrated));

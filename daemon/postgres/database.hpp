@@ -31,7 +31,9 @@ struct DatabaseOptions {
 
 class Database {
 public:
-    // Connects and brings the schema up to date. Errors: those of Connection::open() and migrate().
+    // Connects, refuses sessions that a pooler lends to others without the options saying so, and
+    // brings the schema up to date. Errors: those of Connection::open(), check_sessions() and
+    // migrate().
     [[nodiscard]] static Result<std::unique_ptr<Database>> open(const DatabaseOptions& options,
                                                                 const Migrations& migrations);
 
