@@ -13,7 +13,7 @@
 # FULL      a second test NAME_full runs the module's full form (EXPORT_WORKER_FORM=full), is slow and costs so many seconds.
 #           The test NAME runs the short form.
 # POSTGRES  a second test NAME_postgres runs the short form with a PostgreSQL server behind the daemons (EXPORT_WORKER_DATABASE),
-#           in the default run or with the slow tests.
+#           in the default run or with the slow tests; NAME_pgbouncer, with the slow ones, the same behind PgBouncer.
 #
 # A test that exits with 77 is a skipped one (tests/run_module.py, tests/unit/support/main.cpp).
 option(EXPORT_WORKER_SANITIZE_ALL "In a sanitizer tree: every functional test, not only those labelled sanitize" OFF)
@@ -97,6 +97,8 @@ function(export_worker_python_test name kind module)
     if(arg_POSTGRES)
         export_worker_test(${name}_postgres ${kind} ${arg_POSTGRES} COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short
             EXPORT_WORKER_DATABASE=postgres)
+        export_worker_test(${name}_pgbouncer ${kind} slow COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short
+            EXPORT_WORKER_DATABASE=pgbouncer)
     endif()
     if(arg_FULL AND (EXPORT_WORKER_SANITIZER STREQUAL "" OR EXPORT_WORKER_SANITIZE_ALL))
         export_worker_test(${name}_full ${kind} slow COST ${arg_FULL} ${common} EXPORT_WORKER_FORM=full)

@@ -20,7 +20,7 @@ import urllib.parse
 import msgpack
 import zmq
 
-from functional.postgres import shared_server
+from functional.postgres import shared_pooler, shared_server
 from functional.skips import need
 
 BUILD = pathlib.Path(os.environ["EXPORT_WORKER_BUILD"])
@@ -28,8 +28,10 @@ SOURCE = pathlib.Path(os.environ["EXPORT_WORKER_SOURCE"])
 SANITIZED = bool(os.environ.get("EXPORT_WORKER_SANITIZER"))
 # The peers of tests/node/package.json; scripts/setup test installs them.
 NODE_MODULES = pathlib.Path(os.environ.get("EXPORT_WORKER_NODE_MODULES") or SOURCE / "build" / "node" / "node_modules")
-# Where the daemons of a System keep jobs, products and keys: "sqlite", or "postgres" for a server of this test process.
-DATABASE = os.environ.get("EXPORT_WORKER_DATABASE", "sqlite")
+# Where the daemons of a System keep jobs, products and keys: "sqlite", "postgres" for a server of this test process, or "pgbouncer"
+# for the same server behind PgBouncer.
+POOLED = os.environ.get("EXPORT_WORKER_DATABASE") == "pgbouncer"
+DATABASE = "postgres" if POOLED else os.environ.get("EXPORT_WORKER_DATABASE", "sqlite")
 PATIENCE_S = 60 if SANITIZED else 20  # How long to wait for something that must happen.
 # The short form reaches the same code as the full one with fewer rounds and smaller counts. The default run is short;
 # the tests labelled slow run the full form.
@@ -213,8 +215,11 @@ def alarm_texts(status):
 class System:
     """Daemon, shim and operator in one directory."""
 
-    def __init__(self, on_disk=False, database=DATABASE):
-        self.server = shared_server() if database == "postgres" else None
+    def __init__(self, on_disk=False, database=DATABASE, server=None, pooled=POOLED):
+        """With `server`, a PostgreSQL server: a schema of it. Otherwise `database` says; `pooled`: behind PgBouncer."""
+        self.pooler = shared_pooler() if pooled and server is None and database == "postgres" else None
+        self.server = server or (shared_server() if database == "postgres" else None)
+        self.conninfo = (self.pooler or self.server).conninfo() if self.server else None
         self.schema = self.server.new_schema() if self.server else None
         self.directory = scratch_directory("export-worker-", on_disk)
         self.state = self.directory / "state"
@@ -227,6 +232,7 @@ class System:
         self.port = 0
         self.extra = ""
         self.daemon_keys = ""  # More of [daemon].
+        self.synchronous = "off"  # As the servers of the tests have no standby.
         self.database_keys = ""  # More of [database], where it is postgres.
         self.http_keys = ""  # More of [http].
         self.store_keys = ""  # More of [store.local].
@@ -258,7 +264,8 @@ class System:
     def database_section(self):
         if self.server is None:
             return ""
-        return f"[database]\nkind = postgres\nconninfo = {self.server.conninfo()}\nschema = {self.schema}\nrequire_synchronous = off\n{self.database_keys}"
+        return (f"[database]\nkind = postgres\nconninfo = {self.conninfo}\nschema = {self.schema}\nrequire_synchronous = {self.synchronous}\n"
+                f"{'pooler = transaction' if self.pooler else ''}\n{self.database_keys}")
 
     @property
     def config(self):
@@ -447,11 +454,15 @@ class SystemTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.system = System()
+        cls.system = cls.make_system()
         cls.addClassCleanup(cls.system.close)
         cls.configure(cls.system)
         cls.system.start()
         cls.prepare(cls.system)
+
+    @classmethod
+    def make_system(cls):
+        return System()
 
     @classmethod
     def configure(cls, system):

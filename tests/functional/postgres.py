@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from functional.skips import LEFT_OUT, PEERS
+from functional.skips import LEFT_OUT, PEERS, need
 
 PROGRAMS = pathlib.Path("/usr/lib/postgresql/15/bin")
 PATIENCE_S = 60
@@ -79,6 +79,22 @@ class PostgresServer:
             time.sleep(0.02)  # sleep: between two looks
         return self
 
+    def standby(self, synchronous):
+        """A standby of this server, running. `synchronous`: from then on a commit waits for it."""
+        out = PostgresServer(data="copied")
+        out.run("pg_basebackup", "-h", self.directory, "-U", "postgres", "-D", out.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        out.configure(f"unix_socket_directories='{out.directory}'")
+        out.start()
+        if synchronous:
+            self.configure("synchronous_standby_names='*'")
+            self.run("pg_ctl", "reload", "-D", self.data)
+        return out
+
+    def promote(self):
+        """As an HA manager does, which knows that there is no standby behind this one."""
+        self.configure("synchronous_standby_names=''")
+        self.run("pg_ctl", "promote", "-D", self.data, "-w")
+
     def conninfo(self, host=None, more=""):
         return f"host={host or self.directory} dbname=postgres user=postgres{f' port={self.port}' if self.port else ''}{more}"
 
@@ -105,6 +121,39 @@ class PostgresServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Pooler:
+    """PgBouncer in transaction mode before a server. `settings`: more lines of its [pgbouncer] section."""
+
+    def __init__(self, server, port=6432, settings=()):
+        program = need("pgbouncer")
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="export-worker-pooler-"))
+        self.port = port
+        self.log_path = self.directory / "log"
+        path = self.directory / "pgbouncer.ini"
+        lines = ["[databases]", f"postgres = host={server.directory} user=postgres", "[pgbouncer]", "pool_mode = transaction", "auth_type = any",
+                 f"listen_port = {port}", f"unix_socket_dir = {self.directory}", "max_client_conn = 500", "default_pool_size = 10", *settings]
+        path.write_text("".join(f"{line}\n" for line in lines))
+        user = server_user()
+        if user:
+            os.chown(self.directory, user["user"], user["group"])
+        with open(self.log_path, "ab") as log:
+            self.popen = subprocess.Popen([program, str(path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                          preexec_fn=end_with_parent, **user)
+        end = time.monotonic() + PATIENCE_S
+        while not (self.directory / f".s.PGSQL.{port}").exists():
+            if self.popen.poll() is not None or time.monotonic() > end:
+                raise AssertionError(self.log_path.read_text(errors="replace"))
+            time.sleep(0.02)  # sleep: between two looks
+
+    def conninfo(self):
+        return f"host={self.directory} port={self.port} dbname=postgres user=postgres"
+
+    def close(self):
+        self.popen.kill()
+        self.popen.wait(PATIENCE_S)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 SHARED = []
 
 
@@ -115,3 +164,14 @@ def shared_server():
         atexit.register(SHARED[0].close)
         SHARED[0].start()
     return SHARED[0]
+
+
+POOLERS = []
+
+
+def shared_pooler():
+    """Before shared_server()."""
+    if not POOLERS:
+        POOLERS.append(Pooler(shared_server()))
+        atexit.register(POOLERS[0].close)
+    return POOLERS[0]

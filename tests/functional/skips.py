@@ -17,6 +17,8 @@ PEERS = {
     "man": "install man-db",
     "nginx": "install nginx-light",
     "node": "install nodejs npm",
+    "patroni": "install patroni etcd-server",
+    "pgbouncer": "install pgbouncer",
     "postgresql": "install postgresql-15",
     "prometheus": "install prometheus",
     "pyflakes": "install pyflakes3",
