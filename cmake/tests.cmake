@@ -95,7 +95,9 @@ function(export_worker_python_test name kind module)
     endif()
     export_worker_test(${name} ${kind} ${run} COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short)
     if(arg_POSTGRES)
-        export_worker_test(${name}_postgres ${kind} ${arg_POSTGRES} COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short
+        set(with_postgres ${common})
+        list(REMOVE_ITEM with_postgres SANITIZE)
+        export_worker_test(${name}_postgres ${kind} ${arg_POSTGRES} COST ${arg_COST} ${with_postgres} EXPORT_WORKER_FORM=short
             EXPORT_WORKER_DATABASE=postgres)
         export_worker_test(${name}_pgbouncer ${kind} slow COST ${arg_COST} ${common} EXPORT_WORKER_FORM=short
             EXPORT_WORKER_DATABASE=pgbouncer)
