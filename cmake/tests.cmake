@@ -13,7 +13,7 @@
 # FULL      a second test NAME_full runs the module's full form (EXPORT_WORKER_FORM=full), is slow and costs so many seconds.
 #           The test NAME runs the short form.
 # POSTGRES  a second test NAME_postgres runs the short form with a PostgreSQL server behind the daemons (EXPORT_WORKER_DATABASE),
-#           in the default run or with the slow tests; NAME_pgbouncer, with the slow ones, the same behind PgBouncer.
+#           in the default run or with the slow tests, without a sanitizer: under those the unit tests run the same statements.
 #
 # A test that exits with 77 is a skipped one (tests/run_module.py, tests/unit/support/main.cpp).
 option(EXPORT_WORKER_SANITIZE_ALL "In a sanitizer tree: every functional test, not only those labelled sanitize" OFF)
