@@ -1,4 +1,4 @@
-// backup, restore.
+// backup, restore, migrate.
 #include <chrono>
 #include <thread>
 
@@ -169,6 +169,17 @@ int run_restore(const Context& context, const Arguments& arguments) {
     std::vector<std::string> words{"--restore", arguments.words[0], "--config",
                                    context.config_path};
     for (const char* flag : {"force", "no-hashes"}) {
+        if (arguments.has(flag)) words.push_back("--" + std::string(flag));
+    }
+    return run_daemon_program(context, arguments, std::move(words));
+}
+
+int run_migrate(const Context& context, const Arguments& arguments) {
+    if (arguments.get("from").empty())
+        return complain(kExitUsage, "migrate: --from: expected a path, found none");
+    std::vector<std::string> words{"--migrate", arguments.get("from"), "--config",
+                                   context.config_path};
+    for (const char* flag : {"undo", "files"}) {
         if (arguments.has(flag)) words.push_back("--" + std::string(flag));
     }
     return run_daemon_program(context, arguments, std::move(words));

@@ -22,7 +22,7 @@ constexpr std::array<ExitStatus, 8> kExitStatuses{
 
 constexpr std::array<std::string_view, 4> kGlobalFlags{"config", "json", "help", "version"};
 
-constexpr std::array<Flag, 56> kFlags{{
+constexpr std::array<Flag, 59> kFlags{{
     {"config", Kind::kFile, "FILE", "the configuration; EXPORT_WORKER_CONFIG names another default",
      kConfigDefault},
     {"json", Kind::kSwitch, "", "print answers and errors as JSON, for programs"},
@@ -80,6 +80,10 @@ constexpr std::array<Flag, 56> kFlags{{
     {"pause-max", Kind::kLength, "TIME",
      "how long writes may wait: 10s, 2m; a database that needs longer is left as it is", "10s"},
     {"force", Kind::kSwitch, "", "move what is there aside"},
+    {"from", Kind::kDirectory, "DIR", "the state directory whose databases move"},
+    {"undo", Kind::kSwitch, "", "go back, while PostgreSQL has taken no write since the move"},
+    {"files", Kind::kSwitch, "",
+     "then move exported files from a local store into that of the configuration"},
     {"wait", Kind::kSwitch, "", "wait for the end: of the export, or of the bake"},
     {"status", Kind::kText, "S", "only jobs with this status", "",
      "pending in_progress completed completed_with_warnings partial_success failed cancelled"},
@@ -101,7 +105,7 @@ constexpr std::array<Flag, 56> kFlags{{
     {"daemon", Kind::kFile, "FILE", "the export-workerd to ask", "the one beside exportctl"},
 }};
 
-constexpr std::array<Command, 54> kCommands{{
+constexpr std::array<Command, 55> kCommands{{
     {"status", "", "", "", "requests, jobs, plugins and alarms of the daemon",
      "status\n--json status", run_status},
     {"metrics", "", "", "", "metrics of the daemon in the Prometheus text format", "metrics",
@@ -240,6 +244,13 @@ constexpr std::array<Command, 54> kCommands{{
      "restore /var/backups/export-worker-monday\n"
      "restore /var/backups/export-worker-monday --force",
      run_restore},
+    {"migrate", "", "from! undo files daemon", "undo|files",
+     "while no daemon runs: move its jobs, products and keys into the PostgreSQL of --config "
+     "(docs/cluster.md)",
+     "migrate --from /var/lib/export-worker --config /etc/export-worker/cluster.ini\n"
+     "migrate --from /var/lib/export-worker --config /etc/export-worker/cluster.ini --files\n"
+     "migrate --from /var/lib/export-worker --config /etc/export-worker/cluster.ini --undo",
+     run_migrate},
     {"prune", "", "", "",
      "remove now what is older than file_retention_s and job_retention_s, instead of within a "
      "minute; gives way to requests",

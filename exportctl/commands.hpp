@@ -56,6 +56,7 @@ int run_prune(const Context& context, const options::Arguments& arguments);
 int run_retention_resume(const Context& context, const options::Arguments& arguments);
 int run_backup(const Context& context, const options::Arguments& arguments);
 int run_restore(const Context& context, const options::Arguments& arguments);
+int run_migrate(const Context& context, const options::Arguments& arguments);
 int run_curve(const Context& context, const options::Arguments& arguments);
 int run_link(const Context& context, const options::Arguments& arguments);
 int run_sign(const Context& context, const options::Arguments& arguments);

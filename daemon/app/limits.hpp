@@ -23,6 +23,9 @@ inline constexpr std::uint64_t kFirstStartFreeBytesMin = 1024 * 1024;
 // Of a file whose hash the daemons of one database compare; a larger one differs.
 inline constexpr std::size_t kHashedFileBytesMax = 1024 * 1024;
 
+// Between two lines of progress of --migrate.
+inline constexpr std::chrono::milliseconds kMigrateProgressPause{1'000};
+
 // Organizations whose waiting jobs have a time series each; the rest share one.
 inline constexpr std::size_t kQueuesShownMax = 20;
 

@@ -1,5 +1,6 @@
 // export-workerd. Exit status: 0 after a signal, 1 refused (--check-plugin, --quarantine-lift,
-// --restore), 64 wrong command line, 65 --restore has found problems of exports, 70 after a signal
+// --restore, --migrate), 64 wrong command line, 65 --restore has found problems of exports or
+// --migrate has left some, 70 after a signal
 // if a plugin was in the way of an orderly end, 75 a start that may succeed when it is tried again,
 // 78 a start that fails until an operator changes something.
 #include <poll.h>
@@ -26,6 +27,7 @@
 #include "daemon/app/check_plugin.hpp"
 #include "daemon/app/daemon.hpp"
 #include "daemon/app/limits.hpp"
+#include "daemon/app/migrate.hpp"
 #include "daemon/app/offline_quarantine.hpp"
 #include "daemon/app/restore.hpp"
 #include "daemon/app/store_path.hpp"
@@ -44,7 +46,7 @@ using export_worker::kExitSoftware;
 using export_worker::kExitUsage;
 namespace service_manager = export_worker::service_manager;
 
-constexpr std::array<Flag, 14> kFlags{
+constexpr std::array<Flag, 17> kFlags{
     {{"config", "FILE", "the configuration; export-worker.ini(5) explains its keys"},
      {"check-config", nullptr,
       "read it, open what it names, say what stands in the way of a start, and leave; as the user "
@@ -56,9 +58,15 @@ constexpr std::array<Flag, 14> kFlags{
      {"restore", "DIR",
       "while no daemon runs: put this backup in place of its databases and plugin files"},
      {"force", nullptr, "with --restore: move what is there aside"},
+     {"migrate", "DIR",
+      "while no daemon runs: move the databases of this state directory into the PostgreSQL of "
+      "--config"},
+     {"undo", nullptr, "with --migrate: go back, while PostgreSQL has taken no write"},
+     {"files", nullptr, "with --migrate: then move exported files into the store of exports"},
      {"no-hashes", nullptr, "with --restore: read no exported file afterwards"},
      {"state-dir", "DIR", "with --quarantine-...: the state directory, instead of --config"},
-     {"json", nullptr, "with --check-plugin, --restore and --quarantine-...: as one JSON object"},
+     {"json", nullptr,
+      "with --check-plugin, --restore, --migrate and --quarantine-...: as one JSON object"},
      {"probe-plugin", nullptr, "internal: the child process in which the daemon tries a plugin"},
      {"version", nullptr, "print the version"},
      {"help", nullptr, "print this"}}};
@@ -248,6 +256,11 @@ int run_main(int argc, char** argv) {
             {arguments->get("config"), arguments->get("restore"), arguments->has("force"),
              !arguments->has("no-hashes"), arguments->has("json")},
             EXPORT_WORKER_VERSION);
+    }
+    if (arguments->has("migrate")) {
+        return export_worker::app::run_migrate({arguments->get("config"), arguments->get("migrate"),
+                                                arguments->has("undo"), arguments->has("files"),
+                                                arguments->has("json")});
     }
     const std::string config_path = arguments->get("config");
     if (arguments->has("check-config")) return check(config_path, CheckExtent::kConfig);

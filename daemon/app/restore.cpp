@@ -1,13 +1,7 @@
 #include "daemon/app/restore.hpp"
 
-#include <grp.h>
-#include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -15,12 +9,11 @@
 #include <string_view>
 
 #include "base/file_lock.hpp"
-#include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "base/user_name.hpp"
 #include "daemon/app/restore_state.hpp"
+#include "daemon/app/state_owner.hpp"
 #include "daemon/app/upload_store.hpp"
 #include "daemon/catalog/sqlite/sqlite_catalog_store.hpp"
 #include "daemon/config/config.hpp"
@@ -37,39 +30,6 @@ using nlohmann::json;
 constexpr int kExitRefused = 1;
 constexpr int kExitBadData = 65;
 constexpr int kExitConfig = 78;
-
-struct Owner {
-    uid_t uid;
-    gid_t gid;
-};
-
-Result<Owner> owner_of(const std::string& state_dir) {
-    struct stat info {};
-    if (::stat(state_dir.c_str(), &info) != 0)
-        return fail(errno_error("stat " + state_dir, errno).code,
-                    errno_error("stat " + state_dir, errno).message +
-                        "; make it for the daemon's user first: install -d -m 0750 -o USER -g "
-                        "GROUP " +
-                        state_dir);
-    EW_CHECK(check_trusted_file(state_dir, info.st_uid));
-    if (::geteuid() == 0 || ::geteuid() == info.st_uid) return Owner{info.st_uid, info.st_gid};
-    return fail(ErrorCode::kFailedPrecondition,
-                state_dir + ": expected one of the user that runs this (" + user_name(::geteuid()) +
-                    "), found one of " + user_name(info.st_uid) + "; run this as root or as " +
-                    user_name(info.st_uid));
-}
-
-// For good: what is written from here on belongs to the owner, and nothing of it is done as root.
-Result<void> become(const Owner& owner) {
-    if (::geteuid() == owner.uid) return {};
-    const passwd* const user = ::getpwuid(owner.uid);
-    const int groups =
-        user == nullptr ? ::setgroups(1, &owner.gid) : ::initgroups(user->pw_name, owner.gid);
-    if (groups == 0 && ::setresgid(owner.gid, owner.gid, owner.gid) == 0 &&
-        ::setresuid(owner.uid, owner.uid, owner.uid) == 0)
-        return {};
-    return fail(errno_error("become " + user_name(owner.uid), errno));
-}
 
 std::string join(const std::vector<std::string>& words) {
     std::string out;
@@ -173,7 +133,7 @@ struct Restored {
 
 Result<Restored> restore(const RestoreCommand& command, const std::string& state_dir,
                          const std::string& version) {
-    EW_TRY(const Owner owner, owner_of(state_dir));
+    EW_TRY(const StateOwner owner, owner_of(state_dir));
     EW_TRY(const OpenBackup backup, OpenBackup::open(command.backup, owner.uid));
     EW_CHECK(check_version(backup.manifest().version, version));
     EW_CHECK(become(owner));

@@ -19,4 +19,9 @@ namespace export_worker::app {
     const config::Config& config, const CurrentCredentials& credentials, jobs::JobStore& jobs,
     const std::atomic<bool>& stopping);
 
+// The same for a store that is no directory. Errors: also kInvalidArgument for one that is.
+[[nodiscard]] Result<std::unique_ptr<files::FileStore>> open_object_store(
+    const config::Config& config, const CurrentCredentials& credentials,
+    const std::atomic<bool>& stopping);
+
 }  // namespace export_worker::app

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,6 +55,19 @@ public:
         const std::string& sql,
         std::chrono::milliseconds patience = limits::kPostgresStatementTimeout);
 
+    // COPY ... FROM STDIN: sends what `next` returns, until that is empty; each piece is borrowed
+    // until the next call. Returns how many rows were taken. `patience`: how long the server may
+    // take for a piece, and for what follows the last. An error of `next` ends the statement and
+    // comes back.
+    using NextPiece = std::function<Result<std::string_view>()>;
+    [[nodiscard]] Result<std::int64_t> copy_in(const std::string& sql, const NextPiece& next,
+                                               std::chrono::milliseconds patience);
+    // COPY ... TO STDOUT: gives each piece to `take`, which borrows it for the call. Returns how
+    // many rows there were. An error of `take` comes back; the connection is lost then.
+    using TakePiece = std::function<Result<void>(std::string_view)>;
+    [[nodiscard]] Result<std::int64_t> copy_out(const std::string& sql, const TakePiece& take,
+                                                std::chrono::milliseconds patience);
+
     // Begins a transaction; its time on the database's clock, microseconds since 1970.
     enum class Access : std::uint8_t { kReadOnly, kReadWrite };
     [[nodiscard]] Result<std::int64_t> begin(Access access);
@@ -79,6 +93,13 @@ private:
     [[nodiscard]] Result<std::string> prepare(const char* sql, const Parameters& parameters);
     // What `sent` (libpq's 1 or 0) leads to: the last result, with an error as an error.
     [[nodiscard]] Result<Rows> answer(int sent, std::chrono::milliseconds patience);
+    // Sends `sql`, which then waits for pieces, or has some.
+    [[nodiscard]] Result<void> begin_copy(const std::string& sql,
+                                          std::chrono::milliseconds patience);
+    [[nodiscard]] Result<void> send_pieces(const NextPiece& next,
+                                           std::chrono::milliseconds patience);
+    // As libpq's `put` has it, which answers 0 while there is no room. Errors: kUnavailable.
+    [[nodiscard]] Result<void> put(const std::function<int()>& put, SteadyTime until);
     // Sends what is left to send and reads until an answer is whole. Errors: kUnavailable.
     [[nodiscard]] Result<void> wait_for_answer(SteadyTime until);
     [[nodiscard]] Result<void> wait_for_socket(bool writing, SteadyTime until);

@@ -70,9 +70,7 @@ Result<void> run_locked(Connection& connection, const std::string& schema,
                                 "\"; SET LOCAL statement_timeout = " + timeout +
                                 "; SET LOCAL lock_timeout = " + timeout +
                                 "; SET LOCAL idle_in_transaction_session_timeout = " + timeout));
-    EW_CHECK(
-        connection.execute("SELECT pg_advisory_xact_lock(" + std::to_string(kMigrationLock) + ")",
-                           limits::kPostgresMigrationTimeout));
+    EW_CHECK(lock_migrations(connection));
     EW_TRY(const bool exists, has_schema(connection, schema));
     if (!exists) EW_CHECK(connection.execute("CREATE SCHEMA \"" + schema + '"'));
     EW_TRY(const bool based, has_base(connection));
@@ -81,6 +79,12 @@ Result<void> run_locked(Connection& connection, const std::string& schema,
 }
 
 }  // namespace
+
+Result<void> lock_migrations(Connection& connection) {
+    return connection.execute(
+        "SELECT pg_advisory_xact_lock(" + std::to_string(kMigrationLock) + ")",
+        limits::kPostgresMigrationTimeout);
+}
 
 Result<void> check_schema(const ConnectOptions& options) {
     EW_TRY(const std::unique_ptr<Connection> connection, Connection::open(options));

@@ -24,6 +24,10 @@ struct Migrations {
 [[nodiscard]] Result<void> migrate(Connection& connection, const std::string& schema,
                                    const Migrations& migrations);
 
+// Until the transaction of `connection` ends no migrate() of any process goes on: a daemon that
+// starts waits. Errors: those of statements.
+[[nodiscard]] Result<void> lock_migrations(Connection& connection);
+
 // Whether a start could use the schema, or make it. Changes nothing. Errors: those of
 // Connection::open(); kFailedPrecondition (privileges).
 [[nodiscard]] Result<void> check_schema(const ConnectOptions& options);

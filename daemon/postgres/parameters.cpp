@@ -17,20 +17,6 @@ void append_number(std::string& out, T value) {
         out += static_cast<char>(static_cast<std::uint64_t>(value) >> shift);
 }
 
-std::string storable(std::string_view text) {
-    std::string out;
-    while (!text.empty()) {
-        std::string_view good = utf8_prefix(text, text.size());
-        good = good.substr(0, good.find('\0'));
-        out += good;
-        text.remove_prefix(good.size());
-        if (text.empty()) break;
-        out += kReplacement;
-        text.remove_prefix(1);
-    }
-    return out;
-}
-
 // One dimension, without NULLs.
 std::string array_head(unsigned element_type, std::size_t size) {
     std::string out;
@@ -47,6 +33,20 @@ std::string array_head(unsigned element_type, std::size_t size) {
 
 bool is_storable(std::string_view text) {
     return text.find('\0') == std::string_view::npos && is_valid_utf8(text);
+}
+
+std::string storable(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        std::string_view good = utf8_prefix(text, text.size());
+        good = good.substr(0, good.find('\0'));
+        out += good;
+        text.remove_prefix(good.size());
+        if (text.empty()) break;
+        out += kReplacement;
+        text.remove_prefix(1);
+    }
+    return out;
 }
 
 void Parameters::add(std::int64_t value) {

@@ -22,6 +22,8 @@ struct UnixTime {
 
 // PostgreSQL's text holds no U+0000 and only valid UTF-8. Is this such a text?
 [[nodiscard]] bool is_storable(std::string_view text);
+// What is stored in place of one that is not: each U+0000 and each invalid byte becomes U+FFFD.
+[[nodiscard]] std::string storable(std::string_view text);
 
 // int64_t and int: bigint; bool: boolean; text: text; UnixTime: timestamptz; spans: arrays of text
 // and bigint; an optional without a value: NULL of its type. Text is borrowed for the object's

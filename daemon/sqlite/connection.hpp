@@ -42,6 +42,7 @@ public:
     // For statements without rows.
     [[nodiscard]] Result<void> run();
 
+    [[nodiscard]] bool is_null(int column) const;
     [[nodiscard]] std::int64_t integer(int column) const;
     [[nodiscard]] std::optional<std::int64_t> optional_integer(int column) const;
     [[nodiscard]] std::string_view text(int column) const;  // NULL reads as empty.

@@ -54,6 +54,12 @@ Result<void> check_identity(Connection& connection, const DatabaseOptions& optio
                         "move the file away or correct state_dir");
     }
     const auto known = static_cast<std::int64_t>(options.migrations.size());
+    if (version == kMovedSchemaVersion) {
+        return fail(ErrorCode::kFailedPrecondition,
+                    options.path +
+                        ": its rows were moved to PostgreSQL; set [database] kind = postgres, or "
+                        "undo the move (exportctl migrate --undo)");
+    }
     if (version > known) {
         return fail(ErrorCode::kFailedPrecondition,
                     options.path + ": expected schema version " + std::to_string(known) +

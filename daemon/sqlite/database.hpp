@@ -40,6 +40,10 @@
 
 namespace export_worker::sqlite {
 
+// The schema version of a file whose rows are somewhere else now: no program has so many steps, so
+// each one refuses the file.
+inline constexpr std::int64_t kMovedSchemaVersion = 1'000'000;
+
 struct DatabaseOptions {
     std::string path;
     std::int64_t application_id =

@@ -1,4 +1,4 @@
-// The tables of keys, members and sessions. Private to daemon/auth/postgres.
+// The tables of keys, members and sessions. Private to daemon/auth/postgres and daemon/migration.
 //
 // Texts that are compared or sorted are COLLATE "C": by their bytes, as in SQLite. Times are the
 // callers' (key_records.hpp), in microseconds since 1970. changed_version: that of `change`

@@ -1,4 +1,4 @@
-// The tables of auth.db. Private to daemon/auth/sqlite.
+// The tables of auth.db. Private to daemon/auth/sqlite and daemon/migration.
 #pragma once
 
 #include <array>

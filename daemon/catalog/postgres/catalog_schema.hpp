@@ -1,4 +1,4 @@
-// The tables of the catalog. Private to daemon/catalog/postgres.
+// The tables of the catalog. Private to daemon/catalog/postgres and daemon/migration.
 //
 // Texts are COLLATE "C": compared and sorted by their bytes, as in SQLite, whatever the locale of
 // the database. Products are kept as text: jsonb changes bytes and refuses \u0000.

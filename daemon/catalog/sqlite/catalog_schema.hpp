@@ -1,4 +1,4 @@
-// The tables of catalog.db. Private to daemon/catalog/sqlite.
+// The tables of catalog.db. Private to daemon/catalog/sqlite and daemon/migration.
 #pragma once
 
 #include <array>

@@ -6,8 +6,6 @@
 #include <optional>
 
 #include "base/crypto/uuid.hpp"
-#include "base/io.hpp"
-#include "base/text.hpp"
 #include "daemon/jobs/sqlite/job_schema.hpp"
 #include "daemon/jobs/sqlite/settings.hpp"
 
@@ -17,12 +15,6 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 namespace {
-
-// Empty where it cannot be read.
-std::string kernel_boot_id() {
-    auto read = read_file("/proc/sys/kernel/random/boot_id", 64);
-    return read ? without_line_end(std::move(*read)) : "";
-}
 
 // A new registry's life begins now: a clock that is set before retention looks at it for the first
 // time is compared with this.

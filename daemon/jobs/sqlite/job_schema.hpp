@@ -1,4 +1,4 @@
-// The tables of jobs.db. Private to daemon/jobs/sqlite.
+// The tables of jobs.db. Private to daemon/jobs/sqlite and daemon/migration.
 #pragma once
 
 #include <array>

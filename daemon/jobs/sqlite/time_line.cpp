@@ -4,10 +4,13 @@
 #include <charconv>
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/io.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "daemon/jobs/limits.hpp"
 #include "daemon/jobs/sqlite/settings.hpp"
 #include "daemon/sqlite/rows.hpp"
@@ -30,6 +33,11 @@ std::int64_t number_of(std::string_view boot_id) {
     std::from_chars(digits.data(), digits.data() + std::min<std::size_t>(digits.size(), 15), out,
                     16);
     return out;
+}
+
+std::int64_t steady_us_of(const Clock& clock) {
+    const auto steady = clock.steady().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::microseconds>(steady).count();
 }
 
 // Where the line is after `wall_us` without knowing how long the machine was off.
@@ -78,11 +86,19 @@ Result<void> move_to_clock(Connection& connection, const std::vector<std::string
 
 }  // namespace
 
+std::string kernel_boot_id() {
+    auto read = read_file("/proc/sys/kernel/random/boot_id", 64);
+    return read ? without_line_end(std::move(*read)) : "";
+}
+
+Result<std::int64_t> read_time_line(Connection& connection, const Clock& clock,
+                                    std::string_view boot_id) {
+    return line_at_start(connection, steady_us_of(clock), clock.unix_us(), number_of(boot_id));
+}
+
 Result<std::int64_t> open_time_line(Connection& connection, const Clock& clock,
                                     std::string_view boot_id) {
-    const std::int64_t steady_us =
-        std::chrono::duration_cast<std::chrono::microseconds>(clock.steady().time_since_epoch())
-            .count();
+    const std::int64_t steady_us = steady_us_of(clock);
     const std::int64_t wall_us = clock.unix_us();
     const std::int64_t boot = number_of(boot_id);
     EW_TRY(const std::int64_t line_us, line_at_start(connection, steady_us, wall_us, boot));

@@ -1,6 +1,7 @@
 // The registry's own time: microseconds that grow by themselves, in this life of the daemon and
 // from one life to the next, whatever the wall clock said then or says now. Due times, deadlines,
-// silences and deletions are times of this line. Private to daemon/jobs/sqlite.
+// silences and deletions are times of this line. Private to daemon/jobs/sqlite and
+// daemon/migration.
 //
 // Within one boot of the machine it follows the steady clock, also while no daemon runs. Over a
 // reboot only the wall clocks of both lives are left to go by: the line then moves on by their
@@ -9,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/clock.hpp"
@@ -21,6 +23,11 @@ namespace export_worker::jobs {
 // What to add to `clock`'s steady time, in microseconds. `boot_id`: of this boot of the machine.
 [[nodiscard]] Result<std::int64_t> open_time_line(sqlite::Connection& connection,
                                                   const Clock& clock, std::string_view boot_id);
+// Where the line is now. Changes nothing.
+[[nodiscard]] Result<std::int64_t> read_time_line(sqlite::Connection& connection,
+                                                  const Clock& clock, std::string_view boot_id);
+// Of this boot of the machine, as the kernel has it; empty where it cannot be read.
+[[nodiscard]] std::string kernel_boot_id();
 // Remembers where the line is, for a life after a reboot.
 [[nodiscard]] Result<void> mark_time(sqlite::Connection& connection, const Now& now);
 
