@@ -44,8 +44,8 @@ class HousekeepingTest(unittest.TestCase):
         self.assertEqual(self.system.ctl_json("job", "show", waiting)["waiting_because"], "no_workers")
         wait_until("the file to go", lambda: not path.exists())
         self.assertEqual(self.system.mint(old["job_id"], key).status, 410)
-        self.assertRegex(self.system.daemon.text(), r"retention: 1 files have expired, 0 jobs and 0 notices are forgotten")
-        self.assertIn("1 expired or withdrawn files are deleted", self.system.daemon.text())
+        self.system.daemon.wait_for_log(r"retention: 1 files have expired, 0 jobs and 0 notices are forgotten")
+        self.system.daemon.wait_for_log("1 expired or withdrawn files are deleted")
 
     def test_people_see_why_a_job_waits(self):
         self.start("")

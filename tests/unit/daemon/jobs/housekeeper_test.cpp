@@ -91,8 +91,11 @@ TEST_F(HousekeeperTest, AWrongClockRemovesNothingBeforeAnOperatorConfirmsIt) {
         testing::eventually([&] { return store_->retention().retention_pause()->has_value(); }));
     EXPECT_EQ(store_->reader().counts()->failed, 1);
     EXPECT_TRUE(*store_->retention().resume_retention());
-    clock_.advance(limits::kRetentionInterval);
-    EXPECT_TRUE(testing::eventually([&] { return store_->reader().counts()->failed == 0; }));
+    // The thread may just be adding the interval to the time it looked.
+    EXPECT_TRUE(testing::eventually([&] {
+        clock_.advance(limits::kRetentionInterval);
+        return store_->reader().counts()->failed == 0;
+    }));
     housekeeper.stop();
 }
 
