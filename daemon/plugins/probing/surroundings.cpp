@@ -44,8 +44,7 @@ Surroundings::Surroundings()
       thread_(read_thread_settings()),
       descriptors_(read_descriptors()),
       loans_(read_loans()),
-      threads_(count_threads()),
-      had_children_(has_children()) {}
+      threads_(count_threads()) {}
 
 Verdict<void> Surroundings::check_unchanged(const std::string& step) const {
     // What is compared below is read from files of /proc.
@@ -71,7 +70,7 @@ Verdict<void> Surroundings::check_nothing_left(const std::string& when) const {
         return failed("no open file of the plugin " + when, added->name + ": " + added->to,
                       "close in destroy() what create() and handle() opened");
     }
-    if (!had_children_ && has_children())
+    if (has_children())
         return failed("no process of the plugin " + when, "at least one",
                       "a plugin starts no processes");
     if (const auto change = first_change(loans_, read_loans())) {

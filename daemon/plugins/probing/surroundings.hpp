@@ -34,7 +34,6 @@ private:
     Settings descriptors_;
     Settings loans_;
     std::size_t threads_;
-    bool had_children_;  // A probe has none.
 };
 
 }  // namespace export_worker::plugins

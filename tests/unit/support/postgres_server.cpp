@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -60,6 +62,36 @@ pid_t spawn(const std::vector<std::string>& words, const std::string& log, int s
     ::_exit(127);
 }
 
+// What the supervisor does, with only what a child of a program with threads may call: has the
+// server run until `life` ends, whose other end the tests' process has.
+[[noreturn]] void supervise(char* const* words, const std::optional<User>& user, int life) {
+    const pid_t supervisor = ::getpid();
+    const pid_t server = ::fork();
+    if (server == 0) {
+        if (user &&
+            (::setgroups(0, nullptr) != 0 || ::setgid(user->gid) != 0 || ::setuid(user->uid) != 0))
+            ::_exit(126);
+        ::prctl(PR_SET_PDEATHSIG, SIGQUIT);
+        if (::getppid() != supervisor) ::_exit(126);
+        ::execv(words[0], words);
+        ::_exit(127);
+    }
+    constexpr int kLookMs = 50;
+    constexpr int kLooksMax = 200;
+    int status = 0;
+    pollfd end{life, POLLIN, 0};
+    while (::poll(&end, 1, kLookMs) == 0) {
+        if (::waitpid(server, &status, WNOHANG) != 0) ::_exit(1);
+    }
+    // Without the checkpoint of an orderly end: the cluster goes with it.
+    ::kill(server, SIGQUIT);
+    for (int looks = 0; ::waitpid(server, &status, WNOHANG) == 0; ++looks) {
+        if (looks == kLooksMax) ::kill(server, SIGKILL);
+        ::poll(nullptr, 0, kLookMs);
+    }
+    ::_exit(0);
+}
+
 // False: it has not ended in time.
 bool wait_for_end(pid_t pid, std::chrono::milliseconds most, int& status) {
     const auto end = std::chrono::steady_clock::now() + most;
@@ -107,17 +139,48 @@ void PostgresServer::start(const std::string& programs) {
                              log, SIGKILL);
     ASSERT_TRUE(wait_for_end(made, std::chrono::seconds(60), status));
     ASSERT_EQ(status, 0) << read_text(log);
-    pid_ = spawn({programs + "/postgres", "-D", data, "-k", dir_.path(), "-c",
+    start_server({programs + "/postgres", "-D", data, "-k", dir_.path(), "-c",
                   "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum=off", "-c",
                   "max_connections=100", "-c", "shared_buffers=64MB"},
-                 log, SIGQUIT);
+                 log);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!answers()) {
         ASSERT_LT(std::chrono::steady_clock::now(), end) << read_text(log);
-        ASSERT_EQ(::waitpid(pid_, &status, WNOHANG), 0) << read_text(log);
-        // sleep: between two looks
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        ASSERT_FALSE(has_ended(std::chrono::milliseconds(20))) << read_text(log);
     }
+}
+
+// No child of this process: the tests of plugins look for processes that a plugin has left.
+void PostgresServer::start_server(const std::vector<std::string>& words, const std::string& log) {
+    std::vector<char*> arguments;
+    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    const std::optional<User> user = server_user();
+    std::array<int, 2> life{};
+    std::array<int, 2> ended{};
+    ASSERT_EQ(::pipe2(life.data(), O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(ended.data(), O_CLOEXEC), 0);
+    const pid_t between = ::fork();
+    if (between == 0) {
+        if (::fork() != 0) ::_exit(0);
+        const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        ::dup2(out, STDOUT_FILENO);
+        ::dup2(out, STDERR_FILENO);
+        ::close(life[1]);
+        ::close(ended[0]);
+        supervise(arguments.data(), user, life[0]);
+    }
+    ::close(life[0]);
+    ::close(ended[1]);
+    life_.reset(life[1]);
+    ended_.reset(ended[0]);
+    int status = 0;
+    ASSERT_TRUE(wait_for_end(between, kStopMax, status));
+}
+
+bool PostgresServer::has_ended(std::chrono::milliseconds most) const {
+    pollfd end{ended_.get(), POLLIN, 0};
+    return ::poll(&end, 1, static_cast<int>(most.count())) != 0;
 }
 
 bool PostgresServer::answers() const {
@@ -127,13 +190,9 @@ bool PostgresServer::answers() const {
 }
 
 PostgresServer::~PostgresServer() {
-    if (pid_ < 0) return;
-    int status = 0;
-    // Without the checkpoint of an orderly end: the cluster goes with it.
-    for (const int signal : {SIGQUIT, SIGKILL}) {
-        ::kill(pid_, signal);
-        if (wait_for_end(pid_, kStopMax, status)) return;
-    }
+    if (!life_) return;
+    life_.reset();
+    (void)has_ended(2 * kStopMax);
 }
 
 postgres::DatabaseOptions PostgresServer::new_schema() {

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/unique_fd.hpp"
 #include "daemon/postgres/database.hpp"
 #include "tests/unit/support/temp_dir.hpp"
 
@@ -37,8 +39,12 @@ private:
     void start(const std::string& programs);
     [[nodiscard]] bool answers() const;
 
+    void start_server(const std::vector<std::string>& words, const std::string& log);
+    [[nodiscard]] bool has_ended(std::chrono::milliseconds most) const;
+
     const TempDir dir_;
-    pid_t pid_ = -1;
+    UniqueFd life_;   // The server runs as long as this process has it.
+    UniqueFd ended_;  // At its end once the server has ended.
     int schemas_ = 0;
 };
 
