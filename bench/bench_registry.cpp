@@ -92,6 +92,7 @@ void look_up(jobs::JobStore& store, const char* name, int callers, std::chrono::
     std::vector<std::vector<float>> latencies_us(static_cast<std::size_t>(callers));
     std::atomic<bool> over{false};
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<std::size_t>(callers));
     const auto began = Steady::now();
     for (int caller = 0; caller < callers; ++caller) {
         threads.emplace_back([&, caller] {

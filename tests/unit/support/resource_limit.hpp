@@ -1,10 +1,15 @@
 // A full disk, or no descriptor left, for as long as this lives. Holds for the whole process.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstddef>
+#include <vector>
+
+#include "base/unique_fd.hpp"
 
 namespace export_worker::testing {
 
@@ -29,5 +34,13 @@ private:
     rlimit before_{};
     void (*signal_before_)(int) = std::signal(SIGXFSZ, SIG_IGN);  // The write fails instead.
 };
+
+// The bound of RLIMIT_NOFILE with which so many descriptors (at least one) can be had, whatever
+// numbers are taken.
+inline rlim_t descriptors_leaving(std::size_t free) {
+    std::vector<UniqueFd> next;
+    while (next.size() < free) next.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return static_cast<rlim_t>(next.back().get()) + 1;
+}
 
 }  // namespace export_worker::testing
