@@ -7,7 +7,7 @@ import signal
 import subprocess
 import unittest
 
-from functional.harness import BUILD, FULL, System, wait_until
+from functional.harness import BUILD, FULL, System, need_node, wait_until
 from functional.postgres import shared_server
 from functional.stores import S3
 
@@ -32,7 +32,7 @@ class MigrateTest(unittest.TestCase):
 
     def on_postgres(self):
         """From here on the configuration is that of the daemons of afterwards."""
-        self.system.server, self.system.schema = self.server, self.schema
+        self.system.server, self.system.conninfo, self.system.schema = self.server, self.server.conninfo(), self.schema
 
     def on_sqlite(self):
         self.system.server = self.system.schema = None
@@ -263,6 +263,7 @@ class MigrateTest(unittest.TestCase):
         self.assertFalse((self.system.state / "moved-to-postgres").exists())
 
     def test_files_follow_into_the_bucket_however_often_it_is_killed(self):
+        need_node("s3rver", "@smithy/signature-v4")
         emulator = S3()
         self.addCleanup(emulator.close)
         jobs = self.start_with_jobs()
