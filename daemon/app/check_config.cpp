@@ -133,13 +133,9 @@ void Checker::check_databases() {
 }
 
 void Checker::check_shared_database() {
-    const auto check = [&](const char* where, const postgres::ConnectOptions& options) {
-        judge(where, postgres::check_schema(options));
-    };
-    const postgres::DatabaseOptions options = database_options_of(config_);
-    check("[database] conninfo", options.connect);
+    judge("[database] conninfo", postgres::check_schema(database_options_of(config_).connect));
     if (config_.database.direct_conninfo.empty()) return;
-    check("[database] direct_conninfo", direct_options_of(config_).connect);
+    judge("[database] direct_conninfo", postgres::check_schema(direct_options_of(config_).connect));
 }
 
 void Checker::check_identity() {
@@ -200,7 +196,8 @@ Result<DiskSpace> disk_of(const std::string& path) {
 
 void Checker::check_start_room(const std::string& where) {
     std::error_code ignored;
-    const bool is_first = !fs::exists(config_.state_dir + "/plugins.db", ignored);
+    const char* const first = config_.database.is_shared ? "/plugins.db" : "/jobs.db";
+    const bool is_first = !fs::exists(config_.state_dir + first, ignored);
     const std::uint64_t wanted =
         is_first ? limits::kFirstStartFreeBytesMin : limits::kStartFreeBytesMin;
     const auto disk = disk_of(config_.state_dir);

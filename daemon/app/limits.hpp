@@ -20,7 +20,8 @@ inline constexpr std::uint64_t kLogAlarmBytes = 128 * 1024 * 1024;
 inline constexpr std::uint64_t kStartFreeBytesMin = 256 * 1024;
 inline constexpr std::uint64_t kFirstStartFreeBytesMin = 1024 * 1024;
 
-// Of a file whose hash the daemons of one database compare; a larger one differs.
+// The daemons of one database compare the hashes of some files. A file with more bytes counts as
+// different.
 inline constexpr std::size_t kHashedFileBytesMax = 1024 * 1024;
 
 // Between two lines of progress of --migrate.

@@ -15,8 +15,7 @@ struct DatabaseChecks {
     bool require_synchronous = true;
     std::chrono::microseconds snapshot_age_max;
 };
-// Of the sessions of other roles, PostgreSQL shows the snapshots only to members of
-// pg_read_all_stats.
+// PostgreSQL shows the snapshots of other roles' sessions only to members of pg_read_all_stats.
 [[nodiscard]] Result<std::vector<ClusterProblem>> check_database(postgres::Connection& connection,
                                                                  const DatabaseChecks& checks);
 

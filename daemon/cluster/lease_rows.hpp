@@ -31,15 +31,15 @@ struct LeaseState {
     std::string id = {};
     std::array<std::int64_t, kChangeKinds> seen{};  // Ignored on another timeline than `timeline`.
     std::optional<std::int64_t> clock_offset_us = {};
-    std::string timeline = {};  // Of the database when the lease was renewed last; empty: unknown.
+    std::string timeline = {};  // The database's, at the last renewal; empty: unknown.
     bool reads_timeline = false;
 };
 struct Renewal {
     std::int64_t database_us = 0;
-    std::int64_t lease_left_us = 0;  // Of the lease before; below 0: it had ended.
+    std::int64_t lease_left_us = 0;  // Before this renewal; below 0: the lease had ended.
     std::array<std::int64_t, kChangeKinds> versions{};
     std::optional<std::int64_t> term;  // This instance leads.
-    bool is_leader_free = false;       // Nobody leads.
+    bool is_leader_free = false;       // No daemon leads now.
     std::string timeline;              // Empty: unknown.
 };
 // nullopt: this life is over, by an eviction or because others took it for dead.
@@ -53,7 +53,7 @@ struct Renewal {
 [[nodiscard]] Result<std::optional<std::int64_t>> take_lead(postgres::Connection& connection,
                                                             const std::string& id,
                                                             std::chrono::microseconds lease_length);
-// A clean end: nobody waits for this life any more.
+// For a daemon that stops: no other daemon waits for it any more.
 [[nodiscard]] Result<void> end_life(postgres::Connection& connection, const std::string& id);
 
 // May this role read the timeline?

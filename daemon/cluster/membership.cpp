@@ -255,7 +255,7 @@ Result<Membership::Sent> Membership::send_renewal() {
     }
     Sent out;
     EW_TRY(out.renewal, database_->write([&](Connection& connection, std::int64_t) {
-        out.at = clock_.steady();  // Of the try that succeeds.
+        out.at = clock_.steady();  // The last try, which succeeds, is what counts.
         const std::int64_t before_us = clock_.unix_us();
         auto renewal = renew_lease(connection, state, options_.lease_length);
         if (renewal && *renewal)

@@ -45,7 +45,7 @@ struct MembershipOptions {
     // one that goes past it is better.
     postgres::DatabaseOptions database;
     std::string name = {};     // What operators call this daemon.
-    std::string version = {};  // Of this program.
+    std::string version = {};  // This program's version.
     // kLeaseLengthMin to kLeaseLengthMax. A daemon that has not renewed for so long is over.
     std::chrono::seconds lease_length = limits::kLeaseLengthDefault;
     FileHashes file_hashes = {};

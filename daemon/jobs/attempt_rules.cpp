@@ -71,6 +71,15 @@ void cancel_job(Job& job, const Now& now) {
     end_job(job, JobStatus::kCancelled, now);
 }
 
+bool request_cancel(Job& job, const Now& now) {
+    job.cancel_requested = true;
+    // Nobody runs a pending job, and nobody of ours runs an external one.
+    const bool has_worker =
+        job.status == JobStatus::kInProgress && job.runner == model::JobRunner::kDaemon;
+    if (!has_worker) cancel_job(job, now);
+    return !has_worker;
+}
+
 void retry_job(Job& job, const Now& now) {
     job.status = JobStatus::kPending;
     job.attempt = 0;

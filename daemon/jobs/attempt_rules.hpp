@@ -24,6 +24,9 @@ void rescue_attempt(model::Job& job, const Now& now);
 
 // Also for a pending one.
 void cancel_job(model::Job& job, const Now& now);
+// As JobRequests::request_cancel(), for a job that has not ended. True: it ends by that. False: its
+// worker is asked to stop.
+[[nodiscard]] bool request_cancel(model::Job& job, const Now& now);
 // As JobRequests::retry(), but for its deadline. The job has failed or was cancelled.
 void retry_job(model::Job& job, const Now& now);
 

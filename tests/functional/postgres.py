@@ -39,6 +39,15 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
 
 
+def rows_of(conninfo, sql, schema=None):
+    """The rows of a query, each a list of texts."""
+    done = subprocess.run([str(PROGRAMS / "psql"), "-XqAt", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", conninfo, "-c",
+                           (f'SET search_path = "{schema}"; ' if schema else "") + sql], capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise AssertionError(f"{sql}: {done.stderr}")
+    return [line.split("\x1f") for line in done.stdout.splitlines()]
+
+
 class PostgresServer:
     """One cluster. `port` gives it TCP on loopback as well; `settings`: lines of postgresql.conf."""
 
@@ -99,12 +108,7 @@ class PostgresServer:
         return f"host={host or self.directory} dbname=postgres user=postgres{f' port={self.port}' if self.port else ''}{more}"
 
     def query(self, sql, schema=None):
-        """The rows, each a list of texts."""
-        done = subprocess.run([str(PROGRAMS / "psql"), "-XqAt", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", self.conninfo(), "-c",
-                               (f"SET search_path = \"{schema}\"; " if schema else "") + sql], capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
-            raise AssertionError(f"{sql}: {done.stderr}")
-        return [line.split("\x1f") for line in done.stdout.splitlines()]
+        return rows_of(self.conninfo(), sql, schema)
 
     def new_schema(self):
         return f"test_{os.getpid()}_{next(self.numbers)}"

@@ -13,7 +13,7 @@ import unittest
 from functional import test_pipeline
 from functional.cluster import Cluster, Load
 from functional.harness import FULL, PATIENCE_S, System, free_port, wait_until
-from functional.postgres import PROGRAMS, Pooler, PostgresServer, end_with_parent, need_postgres, server_user, shared_server
+from functional.postgres import PROGRAMS, Pooler, PostgresServer, end_with_parent, need_postgres, rows_of, server_user, shared_server
 from functional.skips import full_form, need
 
 BACK_S = 10
@@ -238,11 +238,7 @@ postgresql:
         return f"host={','.join('127.0.0.1' for _ in self.names)} port={ports} dbname=postgres user=postgres target_session_attrs=read-write"
 
     def query(self, sql, schema=None):
-        done = subprocess.run([str(PROGRAMS / "psql"), "-XqAt", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", self.conninfo(), "-c",
-                               (f'SET search_path = "{schema}"; ' if schema else "") + sql], capture_output=True, text=True, timeout=120)
-        if done.returncode != 0:
-            raise AssertionError(f"{sql}: {done.stderr}")
-        return [line.split("\x1f") for line in done.stdout.splitlines()]
+        return rows_of(self.conninfo(), sql, schema)
 
     def new_schema(self):
         return "export_worker"

@@ -160,7 +160,7 @@ Result<void> put_paths(Connection& connection, std::string_view organization_id,
         organization_id, paths);
 }
 
-// Of those with the same place in the table, the last.
+// Of several products or prices with one key, the last one stays.
 std::vector<const Price*> last_of_each(std::span<const Price> prices) {
     struct Place {
         const Price* price;

@@ -115,7 +115,7 @@ public:
 private:
     std::vector<Product>& products_;
     std::size_t used_ = 0;
-    std::size_t bytes_ = 0;  // Of their bodies.
+    std::size_t bytes_ = 0;  // The sum of all bodies so far.
 };
 
 // No row has a text that PostgreSQL cannot hold, but as a parameter it would become that of one.

@@ -15,7 +15,6 @@
 namespace export_worker::jobs {
 
 using model::Job;
-using model::JobRunner;
 using model::JobStatus;
 using model::OrganizationScope;
 using sqlite::Connection;
@@ -23,15 +22,9 @@ using sqlite::Connection;
 namespace {
 
 Result<void> cancel(Connection& connection, Job job, std::string_view actor, const Now& at) {
-    // Nobody runs a pending job, and nobody of ours runs an external one: both are cancelled here
-    // and now.
-    if (job.status != JobStatus::kInProgress || job.runner != JobRunner::kDaemon) {
-        cancel_job(job, at);
-        EW_CHECK(write_state(connection, job, at));
-        return record_end(connection, job, actor, at);
-    }
-    job.cancel_requested = true;
+    const bool has_ended = jobs::request_cancel(job, at);
     EW_CHECK(write_state(connection, job, at));
+    if (has_ended) return record_end(connection, job, actor, at);
     return append_event(connection, job.job_id, {"cancel_requested", actor}, at);
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include <string>
 
 #include "daemon/jobs/limits.hpp"
@@ -126,6 +128,21 @@ TEST(AttemptRules, ARetryBeginsAnew) {
     EXPECT_FALSE(job.held || job.cancel_requested);
     EXPECT_EQ(job.processed_items, 0);
     EXPECT_EQ(job.error_message, "");
+}
+
+TEST(AttemptRules, ACancelEndsAJobThatNoWorkerOfOursRuns) {
+    using enum model::JobStatus;
+    using enum model::JobRunner;
+    for (const auto& [status, runner, ends] :
+         {std::tuple(kPending, kDaemon, true), std::tuple(kPending, kExternal, true),
+          std::tuple(kInProgress, kExternal, true), std::tuple(kInProgress, kDaemon, false)}) {
+        model::Job job;
+        job.status = status;
+        job.runner = runner;
+        EXPECT_EQ(request_cancel(job, {1, 2}), ends);
+        EXPECT_TRUE(job.cancel_requested);
+        EXPECT_EQ(job.status, ends ? kCancelled : kInProgress);
+    }
 }
 
 }  // namespace
